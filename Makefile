@@ -1,0 +1,40 @@
+# Everything starts here. `make demo` and `make test` do the set-up they need; each is fast the second time.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup ops demo test check clean
+
+# What the whole run agrees on: TensorFlow's C++ side reports errors only, and uses no GPU.
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export CUDA_VISIBLE_DEVICES ?= -1
+
+PY := .venv/bin/python
+PYTEST_JOBS ?= $(shell nproc)
+OPS := //tflm_kernels/micro:libquantmcu_ops.so //tflm_kernels/portable:libquantmcu_kernels.so
+
+help: ## this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1 - \2/p' Makefile | column -t -s-
+
+setup: .venv/setup.stamp ## Debian packages, .venv, pinned Python packages (PYTHON=... picks the interpreter)
+
+.venv/setup.stamp: setup.py third_party/python/requirements.txt tools/setup.sh
+	@tools/setup.sh
+	@touch $@
+
+ops: setup ## the custom-op library and the kernels for Python, in bazel-bin/
+	@bazel build $(OPS)
+
+demo: setup ops ## train a CNN on handwriting, shrink it, run it on TFLM (FRESH=1 trains anew)
+	@$(PY) -m tools.demo.demo $(if $(FRESH),--fresh)
+
+test: setup ops ## every test, C++ and Python
+	@bazel test --test_output=errors //tests/kernels/...
+	@$(PY) -m pytest -n $(PYTEST_JOBS)
+	@echo "make test: all C++ and Python tests passed"
+
+check: setup ## formats, lint, types, layers
+	@tools/check.sh
+
+clean: ## what the builds made; .venv and the trained demo model stay
+	@bazel clean
+	@rm -rf build/lib build/bdist* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

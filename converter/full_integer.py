@@ -1,0 +1,87 @@
+"""Says whether a model is full-integer int8, and if not, what it is and how to convert it so."""
+
+from __future__ import annotations
+
+import math
+
+from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.types import ModelGraph, Op, Tensor
+
+_REMEDY = (
+    "supported are int8 activations and weights: convert with a representative_dataset and "
+    "target_spec.supported_ops = [TFLITE_BUILTINS_INT8]"
+)
+# What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
+_PLAIN = ("int8", "int32", "int64", "bool")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+
+
+def require_full_integer(graph: ModelGraph) -> None:
+    """Accepts models of int8 feature maps and weights, with int8, uint8 or float32 at the very ends.
+
+    Raises:
+      UnsupportedModelError: naming the op, the tensor, what kind of model it looks like and how to convert it instead.
+    """
+    for op in graph.ops:
+        for t in (*graph.feature_maps(op), *op.outputs):
+            tensor = graph.tensors[t]
+            if not tensor.is_variable and not _may_be(graph, op, tensor):
+                raise UnsupportedModelError(
+                    f"{_place(graph, op)} computes on {tensor.dtype} '{tensor.name}'{_kind_of(graph, op, tensor)}; {_REMEDY}"
+                )
+            _check_format(graph, op, tensor)
+        _check_weights(graph, op)
+
+
+def _may_be(graph: ModelGraph, op: Op, tensor: Tensor) -> bool:
+    if tensor.dtype in _PLAIN:
+        return True
+    is_end = (op.kind == "QUANTIZE" and tensor.index in graph.inputs) or (
+        op.kind in ("QUANTIZE", "DEQUANTIZE") and tensor.index in graph.outputs
+    )
+    return is_end and tensor.dtype in ("uint8", "float32")
+
+
+def _kind_of(graph: ModelGraph, op: Op, tensor: Tensor) -> str:
+    constants = [graph.tensors[t] for t in op.inputs if t >= 0 and graph.tensors[t].is_constant]
+    if tensor.dtype == "int16":
+        return " (16-bit activations)"
+    if tensor.dtype == "uint8":
+        return " (the uint8 quantisation of TensorFlow 1)"
+    if tensor.dtype != "float32":
+        return ""
+    if op.kind == "DEQUANTIZE" and constants:
+        return f" (weights stored as {constants[0].dtype}, arithmetic in float)"
+    if any(c.dtype in ("int8", "int4") for c in constants):
+        return " with integer weights (dynamic-range quantisation)"
+    is_mixed = any(t.dtype == "int8" and not t.is_constant for t in graph.tensors)
+    return " (partly quantised)" if is_mixed else " (a float model)"
+
+
+def _check_format(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
+    if tensor.dtype != "int8" or len(tensor.scales) != 1:
+        return
+    scale, zero_point = tensor.scales[0], tensor.zero_points[0]
+    if not (math.isfinite(scale) and scale > 0 and -128 <= zero_point <= 127):
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} uses '{tensor.name}' with scale {scale} and zero point {zero_point}; "
+            "supported are scales above 0 and zero points from -128 to 127"
+        )
+
+
+def _check_weights(graph: ModelGraph, op: Op) -> None:
+    if op.kind not in _WEIGHTED:
+        return
+    weights = graph.tensors[op.inputs[1]]
+    if weights.dtype not in ("int8", "int4"):
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} has {weights.dtype} weights '{weights.name}'; {_REMEDY}"
+        )
+    if weights.is_constant and not all(math.isfinite(s) and s > 0 for s in weights.scales):
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} has weights '{weights.name}' with a scale that is not above 0"
+        )
+
+
+def _place(graph: ModelGraph, op: Op) -> str:
+    return f"{op.kind} '{graph.tensors[op.outputs[0]].name}' (op {op.index})"

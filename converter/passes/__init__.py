@@ -1,0 +1,1 @@
+"""One rewrite a file; convert.py says in which order and why."""

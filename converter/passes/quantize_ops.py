@@ -1,0 +1,60 @@
+"""Lowers ops outside stages that read or write a map below 8 bits, or whose weights are below 8 bits."""
+
+from __future__ import annotations
+
+from tflm_quantmcu.converter.operators import QmcuOp
+from tflm_quantmcu.converter.rewrite import Rewrite
+from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.lowering import CONVOLUTIONS, lower_op, why_unsupported
+from tflm_quantmcu.types import Op
+
+
+def quantize_ops(rewrite: Rewrite) -> None:
+    """Replaces them one by one; an op that has no kernel stays, and reads and writes 8 bits.
+
+    Raises:
+      UnsupportedModelError: the plan lowers the weights of an op that has no kernel, or a table does not fit.
+    """
+    for op in rewrite.graph.ops:
+        if not rewrite.slots[op.index]:
+            continue
+        bits = _weight_bits(rewrite, op)
+        touches = any(rewrite.is_reformatted(t) for t in _maps(rewrite, op))
+        if bits != 8 or (touches and why_unsupported(rewrite.graph, op) is None):
+            _replace(rewrite, op, bits)
+
+
+def _weight_bits(rewrite: Rewrite, op: Op) -> int:
+    if op.kind not in CONVOLUTIONS:
+        return 8
+    return rewrite.plan.weight_bits.get(rewrite.graph.tensors[op.inputs[1]].name, 8)
+
+
+def _maps(rewrite: Rewrite, op: Op) -> tuple[int, ...]:
+    return (*rewrite.graph.feature_maps(op), *op.outputs)
+
+
+def _replace(rewrite: Rewrite, op: Op, bits: int) -> None:
+    graph = rewrite.graph
+    lowered = lower_op(graph, op, weight_bits=bits)
+    formats = [rewrite.format_of(t) for t in lowered.inputs]
+    output = rewrite.format_of(lowered.output)
+    channels = [graph.tensors[t].shape[-1] for t in (*lowered.inputs, lowered.output)]
+    if op.kind == "FULLY_CONNECTED":
+        channels[0] = _flattened_channels(rewrite, op)
+    qmcu = QmcuOp.of(lowered, formats, output, channels)
+    rewrite.slots[op.index] = [
+        qmcu.operator(rewrite, lowered.name, lowered.inputs, lowered.output)
+    ]
+
+
+def _flattened_channels(rewrite: Rewrite, op: Op) -> int:
+    """A fully connected op reads its whole input as one pixel, which its runs must allow."""
+    source = rewrite.graph.tensors[op.inputs[0]]
+    bits = rewrite.format_of(source.index).bits
+    if source.shape[-1] != source.num_elements and source.shape[-1] * bits % 8:
+        raise UnsupportedModelError(
+            f"FULLY_CONNECTED (op {op.index}) flattens '{source.name}' of {source.shape[-1]} channels, whose {bits}-bit "
+            "runs have gaps; keep that map at 8 bits"
+        )
+    return source.num_elements

@@ -1,0 +1,69 @@
+"""The package `tflm_quantmcu`; the folder `converter/` is its subpackage `tflm_quantmcu.converter`.
+
+Ranges here say what works; third_party/python/requirements.txt pins what `make setup` installs and tests.
+"""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "tflm_quantmcu"
+
+# Each dependency with its reason.
+CORE = [
+    "absl-py",  # flags of the command line
+    "flatbuffers>=2.0",  # reading and writing .tflite, FlexBuffer op options
+    "jinja2",  # the report page
+    "jinja2",  # the HTML report
+    "joblib",  # parallel searches and evaluation, on one machine or a cluster
+    "numpy>=2.1,<2.2",  # feature maps; the bounds are TensorFlow 2.19's
+    "protobuf==3.20.3",  # tflite-support takes no newer one, TensorFlow 2.19 takes this one
+    "rich",  # progress bars and tables
+    "tflite-micro==0.dev20260930204519",  # TFLM itself: its C structs are what our op library is built for
+    "tflite-support==0.4.4",  # standard TFLite Metadata
+]
+EXTRAS = {
+    "keras": [
+        "keras>=3.12",  # Model.export, which TensorFlow 2.19 alone leaves open to older signatures
+        "tensorflow==2.19.1",  # Keras model to int8 .tflite
+    ],
+    "demo": [
+        "scikit-learn",  # the handwritten digits of `make demo`
+        "scipy",  # their placement on the canvas
+    ],
+    "dev": [
+        "hypothesis",  # random small networks and plans
+        "mypy",  # type check
+        "pytest",  # test runner
+        "pytest-xdist",  # tests on all cores
+        "ruff",  # format and lint
+    ],
+}
+
+CONVERTER = f"{PACKAGE}.converter"
+packages = [
+    *find_packages(include=[PACKAGE, f"{PACKAGE}.*"], exclude=[CONVERTER, f"{CONVERTER}.*"]),
+    CONVERTER,
+    *(f"{CONVERTER}.{name}" for name in find_packages("converter")),
+]
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Patch-split, mixed-precision CNNs on stock TensorFlow Lite Micro",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    classifiers=[
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+    ],
+    python_requires=">=3.10,<3.12",
+    packages=packages,
+    package_dir={CONVERTER: "converter"},
+    package_data={PACKAGE: ["templates/*"]},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": [f"{PACKAGE} = {PACKAGE}.cli:main"]},
+)

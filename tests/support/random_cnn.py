@@ -1,0 +1,266 @@
+"""A hypothesis strategy for small int8 CNNs that TFLM runs, and for regions and tiles to split them by.
+
+Hypothesis draws the structure, which it can shrink; a drawn seed makes the numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from hypothesis import strategies as st
+
+from support.tiny_models import Handle, TinyModel
+from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.lowering import lower_region
+from tflm_quantmcu.stage_program import stage_ops
+from tflm_quantmcu.types import Format, ModelGraph, PatchClass, StagePlan, Tensor
+
+MAX_EXTENT, MAX_CHANNELS = 14, 9
+ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomCnn:
+    """A model, and what it consists of, for messages.
+
+    Attributes:
+      model: the `.tflite`.
+      ops: one line an op.
+      seed: of the numbers in it.
+    """
+
+    model: bytes = dataclasses.field(repr=False)
+    ops: tuple[str, ...]
+    seed: int
+
+    def inputs(self, shape: tuple[int, ...]) -> np.ndarray:
+        """int8 [4, ...]: noise, a ramp, and the two extremes."""
+        noise = np.random.default_rng(self.seed).integers(-128, 128, shape)
+        ramp = np.linspace(-128, 127, noise.size).reshape(shape)
+        extremes = [np.full(shape, q) for q in (-128, 127)]
+        return np.concatenate([noise, ramp, *extremes]).astype(np.int8)
+
+
+@st.composite
+def random_cnns(draw: st.DrawFn, *, max_ops: int = 7, has_tail: bool = True) -> RandomCnn:
+    """Small CNNs: a chain with branches, then perhaps a classifier."""
+    growth = _Growth(draw)
+    for _ in range(draw(st.integers(1, max_ops))):
+        growth.add_op()
+    if has_tail:
+        growth.add_tail()
+    return RandomCnn(growth.build(), tuple(growth.ops), growth.seed)
+
+
+@st.composite
+def random_stages(draw: st.DrawFn, graph: ModelGraph, *, bits: tuple[int, ...] = (8,)) -> StagePlan:
+    """A region of the graph that can become a stage, with any tile size, classes and widths.
+
+    Args:
+      graph: a model of `random_cnns`.
+      bits: widths that maps may have; with 8 alone every map keeps the model's format.
+    """
+    source, target = draw(st.sampled_from(stage_regions(graph)))
+    height, width = graph.by_name[target].shape[1:3]
+    tile_height, tile_width = draw(st.integers(1, height)), draw(st.integers(1, width))
+    rows, cols = -(-height // tile_height), -(-width // tile_width)
+    num_classes = 1 if bits == (8,) else draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    classes = [PatchClass("outlier", {})]
+    for number in range(1, num_classes):
+        formats = {
+            t.name: _random_format(rng, t, bits)
+            for t in graph.tensors
+            if not t.is_constant and t.dtype == "int8" and rng.random() < 0.8
+        }
+        classes.append(PatchClass(f"ordinary{number}", formats))
+    grid = rng.integers(0, num_classes, (rows, cols))
+    return StagePlan(
+        input=source,
+        output=target,
+        tile_height=tile_height,
+        tile_width=tile_width,
+        patch_classes=tuple(tuple(row) for row in grid.tolist()),
+        classes=tuple(classes),
+    )
+
+
+def stage_regions(graph: ModelGraph) -> list[tuple[str, str]]:
+    """(input, output) names of every region that can be a stage."""
+    maps = [t for t in graph.tensors if not t.is_constant and t.dtype == "int8" and len(t.shape) == 4]
+    return [(a.name, b.name) for a in maps for b in maps if a is not b and _can_be_stage(graph, a, b)]
+
+
+def _can_be_stage(graph: ModelGraph, source: Tensor, target: Tensor) -> bool:
+    try:
+        return bool(lower_region(graph, stage_ops(graph, source.index, target.index), {}))
+    except UnsupportedModelError:
+        return False
+
+
+def _random_format(rng: np.random.Generator, tensor: Tensor, bits: tuple[int, ...]) -> Format:
+    """A format near the tensor's own range, so that few values saturate but some do."""
+    width = int(rng.choice(bits))
+    if width == 8:
+        return tensor.format
+    half = 1 << (width - 1)
+    scale = tensor.scales[0] * 2 ** (8 - width) * rng.uniform(0.3, 1.5)
+    return Format(width, float(np.float32(scale)), int(rng.integers(-half, half)))
+
+
+class _Growth:
+    """A model that grows op by op from the maps that it has."""
+
+    def __init__(self, draw: st.DrawFn) -> None:
+        self._draw = draw
+        self.seed = draw(st.integers(0, 2**32 - 1))
+        self._rng = np.random.default_rng(self.seed)
+        self._net = TinyModel()
+        shape = (1, self._int(1, MAX_EXTENT), self._int(1, MAX_EXTENT), self._int(1, 5))
+        self._maps = [self._net.input(shape, **self._format())]
+        self.ops = [f"input {shape}"]
+
+    def build(self) -> bytes:
+        outputs = [self._maps[-1]]
+        if self._int(0, 7) == 7 and len(self._maps) > 2:
+            outputs.append(self._maps[-2])
+        return self._net.build(*outputs)
+
+    def add_op(self) -> None:
+        steps: list[Callable[[Handle], Handle]] = [
+            self._conv2d,
+            self._depthwise_conv2d,
+            self._residual,
+            self._pad,
+            self._pool2d,
+            self._add,
+            self._elementwise,
+        ]
+        self._extend(self._draw(st.sampled_from(steps))(self._maps[-1]))
+
+    def add_tail(self) -> None:
+        """Nothing, a mean, or a classifier with or without softmax."""
+        kind = self._draw(st.sampled_from(("none", "mean", "flatten", "softmax")))
+        if kind == "none":
+            return
+        x = self._maps[-1]
+        if kind == "flatten":
+            x = self._extend(self._net.reshape(x, (1, int(np.prod(x.shape)))))
+        else:
+            x = self._extend(self._net.mean(x, **self._format(near=x.scale)))
+        if kind == "mean":
+            return
+        filter, options = self._weights((self._int(1, 6), x.shape[1]), 0, x, x.shape[1])
+        x = self._extend(self._net.fully_connected(x, filter, **options))
+        if kind == "softmax":
+            self._extend(self._net.softmax(x))
+
+    def _extend(self, y: Handle) -> Handle:
+        self._maps.append(y)
+        return y
+
+    def _conv2d(self, x: Handle) -> Handle:
+        kernel, place = self._window(x)
+        shape = (self._int(1, MAX_CHANNELS), *kernel, x.shape[3])
+        filter, options = self._weights(shape, 0, x, kernel[0] * kernel[1] * x.shape[3])
+        return self._note("conv2d", self._net.conv2d, x, filter, **place, **options)
+
+    def _depthwise_conv2d(self, x: Handle) -> Handle:
+        kernel, place = self._window(x)
+        multiplier = self._int(1, max(1, min(3, MAX_CHANNELS // x.shape[3])))
+        shape = (*kernel, x.shape[3] * multiplier)
+        filter, options = self._weights(shape, 2, x, kernel[0] * kernel[1])
+        return self._note("depthwise", self._net.depthwise_conv2d, x, filter, **place, **options)
+
+    def _residual(self, x: Handle) -> Handle:
+        """x plus a branch of one or two convolutions that keep its shape."""
+        y = x
+        for _ in range(self._int(1, 2)):
+            kernel = (self._int(1, 3), self._int(1, 3))
+            shape = (x.shape[3], *kernel, x.shape[3])
+            filter, options = self._weights(shape, 0, y, kernel[0] * kernel[1] * x.shape[3])
+            y = self._note("branch conv2d", self._net.conv2d, y, filter, **options)
+        return self._sum(*self._shuffled(x, y))
+
+    def _add(self, x: Handle) -> Handle:
+        """x plus any map of its shape, itself included."""
+        same = [m for m in self._maps if m.shape == x.shape]
+        return self._sum(*self._shuffled(x, self._draw(st.sampled_from(same))))
+
+    def _sum(self, x0: Handle, x1: Handle) -> Handle:
+        near = x0.scale + x1.scale
+        activation = self._draw(st.sampled_from(ACTIVATIONS))
+        format = self._format(near=near)
+        return self._note("add", self._net.add, x0, x1, activation=activation, **format)
+
+    def _shuffled(self, x0: Handle, x1: Handle) -> tuple[Handle, Handle]:
+        return (x0, x1) if self._draw(st.booleans()) else (x1, x0)
+
+    def _pad(self, x: Handle) -> Handle:
+        """An explicit PAD, most often before a convolution, which then absorbs it."""
+        top, bottom, left, right = (self._int(0, 3) for _ in range(4))
+        pads = ((0, 0), (top, bottom), (left, right), (0, 0))
+        value = self._draw(st.sampled_from((None, x.zero_point)))
+        y = self._note("pad", self._net.pad, x, pads, value=value)
+        return self._conv2d(self._extend(y)) if self._int(0, 3) else y
+
+    def _pool2d(self, x: Handle) -> Handle:
+        kernel, place = self._window(x)
+        del place["dilation"]
+        if place["padding"] == "VALID":
+            kernel = (min(kernel[0], x.shape[1]), min(kernel[1], x.shape[2]))
+        pool = self._draw(st.sampled_from((self._net.average_pool2d, self._net.max_pool2d)))
+        place["activation"] = self._draw(st.sampled_from(ACTIVATIONS))
+        return self._note(pool.__name__, pool, x, kernel, **place)
+
+    def _elementwise(self, x: Handle) -> Handle:
+        kind = self._draw(st.sampled_from(("relu", "relu6", "quantize")))
+        if kind == "relu6":
+            return self._note(kind, self._net.relu6, x)
+        method = self._net.relu if kind == "relu" else self._net.quantize
+        return self._note(kind, method, x, **self._format(near=x.scale))
+
+    def _window(self, x: Handle) -> tuple[tuple[int, int], dict]:
+        """A kernel, and stride, dilation and padding with which it fits the map."""
+        kernel = (self._int(1, 5), self._int(1, 5))
+        dilation = (self._int(1, 3), self._int(1, 3)) if self._int(0, 3) == 3 else (1, 1)
+        stride = (self._int(1, 3), self._int(1, 3))
+        fits = all((k - 1) * d < n for k, d, n in zip(kernel, dilation, x.shape[1:3], strict=True))
+        padding = "VALID" if fits and self._draw(st.booleans()) else "SAME"
+        return kernel, {"stride": stride, "dilation": dilation, "padding": padding}
+
+    def _weights(self, shape: tuple[int, ...], axis: int, x: Handle, num_taps: int) -> tuple:
+        """(int8 filter, the options that go with it), of a scale that spreads the output."""
+        rng = self._rng
+        filter = rng.integers(-127, 128, shape).astype(np.int8)
+        scales = rng.uniform(0.002, 0.02, shape[axis] if self._int(0, 3) else 1)
+        if axis == 2 or not self._int(0, 3):
+            scales = np.broadcast_to(scales, shape[axis])
+        spread = 70 * 70 * np.sqrt(num_taps)
+        near = x.scale * float(np.mean(scales)) * spread / 60
+        bias = None
+        if self._int(0, 3):
+            bias = np.round(rng.normal(0, spread, shape[axis])).astype(np.int32)
+        return filter, {
+            "bias": bias,
+            "filter_scales": [float(s) for s in scales],
+            "activation": self._draw(st.sampled_from(ACTIVATIONS)),
+            **self._format(near=near),
+        }
+
+    def _format(self, near: float = 0.05) -> dict[str, float | int]:
+        scale = float(np.float32(near * self._rng.uniform(0.5, 2)))
+        return {"scale": scale, "zero_point": int(self._rng.integers(-128, 128))}
+
+    def _note(self, name: str, method: Callable, *args, **options) -> Handle:
+        y = method(*args, **options)
+        shown = {k: v for k, v in options.items() if k not in ("bias", "filter_scales")}
+        sources = [a for a in args if isinstance(a, Handle)]
+        shapes = [a.shape for a in args if isinstance(a, np.ndarray)]
+        self.ops.append(f"{y.index}: {name} of {[s.index for s in sources]} {shapes} {shown}")
+        return y
+
+    def _int(self, low: int, high: int) -> int:
+        return self._draw(st.integers(low, high))

@@ -1,0 +1,158 @@
+#include "tflm_kernels/micro/node.h"
+
+#include "tflm_kernels/portable/limits.h"
+
+namespace quantmcu {
+namespace {
+
+constexpr char kInput[] = "input";
+constexpr char kOutput[] = "output";
+
+const TfLiteEvalTensor* OutputTensor(const TfLiteContext* context, const TfLiteNode* node) {
+  return context->GetEvalTensor(context, node->outputs->data[0]);
+}
+
+int32_t LastDimension(const TfLiteEvalTensor& tensor) {
+  return tensor.dims->data[tensor.dims->size - 1];
+}
+
+// More than kMaxBytes, and unmet by any expected count, when a dimension is negative or there are too many.
+int64_t NumElements(const TfLiteEvalTensor& tensor) {
+  int64_t count = 1;
+  for (int i = 0; i < tensor.dims->size; ++i) {
+    if (tensor.dims->data[i] < 0) return int64_t{kMaxBytes} + 1;
+    count = SaturatingProduct(count, tensor.dims->data[i]);
+  }
+  return count;
+}
+
+}  // namespace
+
+const TfLiteEvalTensor* InputTensor(const TfLiteContext* context, const TfLiteNode* node,
+                                    int index) {
+  return context->GetEvalTensor(context, node->inputs->data[index]);
+}
+
+const uint8_t* InputBytes(const TfLiteContext* context, const TfLiteNode* node, int index) {
+  return static_cast<const uint8_t*>(InputTensor(context, node, index)->data.data);
+}
+
+const int32_t* InputWords(const TfLiteContext* context, const TfLiteNode* node, int index) {
+  return static_cast<const int32_t*>(InputTensor(context, node, index)->data.data);
+}
+
+uint8_t* OutputBytes(const TfLiteContext* context, const TfLiteNode* node) {
+  return static_cast<uint8_t*>(OutputTensor(context, node)->data.data);
+}
+
+NodeChecker::NodeChecker(TfLiteContext* context, const TfLiteNode* node, const char* op,
+                         int num_inputs)
+    : context_(context), node_(node), op_(op) {
+  Expect(node->inputs->size == num_inputs, kInput, num_inputs, "is not the number of inputs",
+         node->inputs->size);
+  Expect(node->outputs->size == 1, kOutput, 1, "is not the number of outputs",
+         node->outputs->size);
+  for (int i = 0; is_ok_ && i < num_inputs; ++i) {
+    Expect(node->inputs->data[i] >= 0, kInput, i, "must be there", node->inputs->data[i]);
+  }
+}
+
+void NodeChecker::InputMap(int index, FeatureMap* map) {
+  if (is_ok_) Map(InputTensor(context_, node_, index), kInput, index, map);
+}
+
+void NodeChecker::OutputMap(FeatureMap* map) {
+  if (is_ok_) Map(OutputTensor(context_, node_), kOutput, 0, map);
+}
+
+void NodeChecker::InputVector(int index, FeatureMap* map) {
+  if (is_ok_) Vector(InputTensor(context_, node_, index), kInput, index, map);
+}
+
+void NodeChecker::OutputVector(FeatureMap* map) {
+  if (is_ok_) Vector(OutputTensor(context_, node_), kOutput, 0, map);
+}
+
+void NodeChecker::Map(const TfLiteEvalTensor* tensor, const char* role, int index,
+                      FeatureMap* map) {
+  const TfLiteIntArray& dims = *tensor->dims;
+  Expect(tensor->type == kTfLiteInt8, role, index, "must be int8", tensor->type);
+  Expect(dims.size == 4 || dims.size == 2, role, index, "must have rank 4 or 2", dims.size);
+  if (!is_ok_) return;
+  map->height = dims.size == 4 ? dims.data[1] : 1;
+  map->width = dims.size == 4 ? dims.data[2] : 1;
+  map->row_bytes = 0;
+  Expect(dims.data[0] == 1, role, index, "must have batch 1", dims.data[0]);
+  Expect(InRange(map->height, 1, kMaxExtent), role, index, "must have height 1 to 32767",
+         map->height);
+  Expect(InRange(map->width, 1, kMaxExtent), role, index, "must have width 1 to 32767",
+         map->width);
+  Expect(LastDimension(*tensor) == PixelBytes(*map), role, index,
+         "must have the bytes of its channels as last dimension", LastDimension(*tensor));
+  Expect(NumElements(*tensor) <= kMaxBytes, role, index, "must have less than 2^31 bytes",
+         map->channels);
+  if (is_ok_) map->row_bytes = map->width * PixelBytes(*map);
+}
+
+void NodeChecker::Vector(const TfLiteEvalTensor* tensor, const char* role, int index,
+                         FeatureMap* map) {
+  Expect(tensor->type == kTfLiteInt8, role, index, "must be int8", tensor->type);
+  Expect(tensor->dims->size >= 1 && tensor->dims->data[0] == 1, role, index, "must have batch 1",
+         tensor->dims->size);
+  Expect(NumElements(*tensor) == PixelBytes(*map), role, index,
+         "must have as many bytes as its channels take", NumElements(*tensor));
+  map->height = 1;
+  map->width = 1;
+  map->row_bytes = PixelBytes(*map);
+}
+
+void NodeChecker::Filter(int index, int64_t num_runs, int32_t run_bytes) {
+  Constant(index, kTfLiteInt8);
+  if (!is_ok_) return;
+  const TfLiteEvalTensor& tensor = *InputTensor(context_, node_, index);
+  Expect(tensor.dims->size >= 1 && LastDimension(tensor) == run_bytes, kInput, index,
+         "must have the bytes of a filter's run as last dimension", NumElements(tensor));
+  Expect(NumElements(tensor) == SaturatingProduct(num_runs, run_bytes), kInput, index,
+         "must have the bytes of the whole filter", NumElements(tensor));
+}
+
+void NodeChecker::Table(int index, int32_t num_channels, int64_t num_products, int32_t input_bits,
+                        int32_t weight_bits) {
+  const int32_t num_words = Constant(index, kTfLiteInt32);
+  Expect(num_words == SaturatingProduct(3, num_channels), kInput, index,
+         "must have bias, multiplier and shift of each output channel", num_words);
+  if (!is_ok_) return;
+  const int32_t* table = InputWords(context_, node_, index);
+  const int32_t bad_channel =
+      FindBadChannel(table, num_channels, num_products, input_bits, weight_bits);
+  Expect(bad_channel < 0, kInput, index,
+         "has a channel whose multiplier or shift is out of range, or whose sum may leave int32",
+         bad_channel);
+}
+
+int32_t NodeChecker::Constant(int index, TfLiteType type) {
+  if (!is_ok_) return 0;
+  const TfLiteEvalTensor& tensor = *InputTensor(context_, node_, index);
+  Expect(tensor.type == type, kInput, index,
+         type == kTfLiteInt8 ? "must be int8" : "must be int32", tensor.type);
+  Expect(tensor.data.data != nullptr, kInput, index, "must be a constant", 0);
+  Expect(NumElements(tensor) <= kMaxBytes, kInput, index, "must have less than 2^31 elements",
+         tensor.dims->size);
+  return is_ok_ ? static_cast<int32_t>(NumElements(tensor)) : 0;
+}
+
+void NodeChecker::Require(bool is_met, const char* otherwise) {
+  if (!is_ok_ || is_met) return;
+  is_ok_ = false;
+  context_->ReportError(context_, "%s: %s", op_, otherwise);
+}
+
+void NodeChecker::Expect(bool is_met, const char* role, int index, const char* requirement,
+                         int64_t found) {
+  if (!is_ok_ || is_met) return;
+  is_ok_ = false;
+  const int shown = found > INT32_MAX ? INT32_MAX : static_cast<int>(found);
+  context_->ReportError(context_, "%s: %s %d %s (found %d)", op_, role, index, requirement, shown);
+}
+
+}  // namespace quantmcu

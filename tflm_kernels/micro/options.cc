@@ -1,0 +1,151 @@
+#include "tflm_kernels/micro/options.h"
+
+#include <string.h>
+
+#include "flatbuffers/flexbuffers.h"
+#include "tflm_kernels/portable/limits.h"
+
+namespace quantmcu {
+namespace {
+
+constexpr int32_t kVersion = 1;
+
+flexbuffers::Map Root(const uint8_t* buffer, size_t length) {
+  return flexbuffers::GetRoot(buffer, length).AsMap();
+}
+
+// Unsigned values beyond int64 count as too large, not as negative.
+int64_t IntegerValue(const flexbuffers::Reference& value) {
+  return value.IsUInt() && value.AsUInt64() > INT64_MAX ? INT64_MAX : value.AsInt64();
+}
+
+}  // namespace
+
+OptionReader::OptionReader(TfLiteContext* context, const char* op, const char* buffer,
+                           size_t length)
+    : context_(context),
+      op_(op),
+      buffer_(reinterpret_cast<const uint8_t*>(buffer)),
+      length_(length) {
+  if (buffer_ == nullptr || !flexbuffers::VerifyBuffer(buffer_, length_) ||
+      !flexbuffers::GetRoot(buffer_, length_).IsMap()) {
+    Fail("custom_options", "is not a FlexBuffer map");
+    return;
+  }
+  Int("version", kVersion, kVersion);
+}
+
+int32_t OptionReader::Int(const char* key, int32_t min, int32_t max) {
+  if (!is_ok_) return min;
+  const flexbuffers::Reference value = Root(buffer_, length_)[key];
+  ++num_keys_read_;
+  if (!value.IsIntOrUint()) {
+    Fail(key, value.IsNull() ? "is missing" : "is not an integer");
+    return min;
+  }
+  const int64_t integer = IntegerValue(value);
+  if (integer < min || integer > max) {
+    is_ok_ = false;
+    const int64_t shown = integer < INT32_MIN ? INT32_MIN : integer > INT32_MAX ? INT32_MAX : integer;
+    context_->ReportError(context_, "%s: %s is %d; supported is %d to %d", op_, key,
+                          static_cast<int>(shown), static_cast<int>(min), static_cast<int>(max));
+    return min;
+  }
+  return static_cast<int32_t>(integer);
+}
+
+int32_t OptionReader::Bits(const char* key) {
+  const int32_t bits = Int(key, INT32_MIN, INT32_MAX);
+  if (!is_ok_ || IsBitWidth(bits)) return is_ok_ ? bits : 8;
+  is_ok_ = false;
+  context_->ReportError(context_, "%s: %s is %d; supported are 8, 4 and 2", op_, key,
+                        static_cast<int>(bits));
+  return 8;
+}
+
+void OptionReader::ExpectString(const char* key, const char* supported) {
+  if (!is_ok_) return;
+  const flexbuffers::Reference value = Root(buffer_, length_)[key];
+  ++num_keys_read_;
+  if (!value.IsString()) {
+    Fail(key, value.IsNull() ? "is missing" : "is not a string");
+  } else if (strcmp(value.AsString().c_str(), supported) != 0) {
+    is_ok_ = false;
+    context_->ReportError(context_, "%s: %s is \"%s\"; supported is \"%s\"", op_, key,
+                          value.AsString().c_str(), supported);
+  }
+}
+
+void OptionReader::ExpectEqual(const char* key, int32_t value, const char* other_key,
+                               int32_t other_value) {
+  if (!is_ok_ || value == other_value) return;
+  is_ok_ = false;
+  context_->ReportError(context_, "%s: %s is %d and %s is %d; they must be equal", op_, key,
+                        static_cast<int>(value), other_key, static_cast<int>(other_value));
+}
+
+bool OptionReader::Finish() {
+  if (is_ok_ && Root(buffer_, length_).size() != num_keys_read_) {
+    is_ok_ = false;
+    context_->ReportError(context_, "%s: custom_options has %d keys; supported are %d", op_,
+                          static_cast<int>(Root(buffer_, length_).size()),
+                          static_cast<int>(num_keys_read_));
+  }
+  return is_ok_;
+}
+
+void OptionReader::Fail(const char* key, const char* problem) {
+  is_ok_ = false;
+  context_->ReportError(context_, "%s: %s %s", op_, key, problem);
+}
+
+int32_t ReadChannels(OptionReader* options, const char* key) {
+  return options->Int(key, 1, kMaxChannels);
+}
+
+void ReadFormat(OptionReader* options, const char* bits_key, const char* zero_point_key,
+                FeatureMap* map) {
+  map->bits = options->Bits(bits_key);
+  map->zero_point = options->Int(zero_point_key, QMin(map->bits), QMax(map->bits));
+}
+
+void ReadInput(OptionReader* options, FeatureMap* input) {
+  input->channels = ReadChannels(options, "input_channels");
+  ReadFormat(options, "input_bits", "input_zero_point", input);
+}
+
+void ReadOutput(OptionReader* options, FeatureMap* output, Clamp* clamp) {
+  output->channels = ReadChannels(options, "output_channels");
+  ReadFormat(options, "output_bits", "output_zero_point", output);
+  clamp->min = options->Int("clamp_min", QMin(output->bits), QMax(output->bits));
+  clamp->max = options->Int("clamp_max", clamp->min, QMax(output->bits));
+}
+
+void ReadPads(OptionReader* options, int32_t* pad_top, int32_t* pad_left) {
+  *pad_top = options->Int("pad_top", -kMaxExtent, kMaxExtent);
+  *pad_left = options->Int("pad_left", -kMaxExtent, kMaxExtent);
+}
+
+void ReadPoolWindow(OptionReader* options, Window* window) {
+  window->kernel_height = options->Int("kernel_height", 1, kMaxExtent);
+  window->kernel_width = options->Int("kernel_width", 1, kMaxExtent);
+  window->stride_height = options->Int("stride_height", 1, kMaxExtent);
+  window->stride_width = options->Int("stride_width", 1, kMaxExtent);
+  window->dilation_height = 1;
+  window->dilation_width = 1;
+  ReadPads(options, &window->pad_top, &window->pad_left);
+}
+
+void ReadWindow(OptionReader* options, Window* window) {
+  ReadPoolWindow(options, window);
+  window->dilation_height = options->Int("dilation_height", 1, kMaxExtent);
+  window->dilation_width = options->Int("dilation_width", 1, kMaxExtent);
+}
+
+FixedPoint ReadFixedPoint(OptionReader* options, const char* multiplier_key,
+                          const char* shift_key) {
+  return {options->Int(multiplier_key, 0, INT32_MAX),
+          options->Int(shift_key, kMinShift, kMaxShift)};
+}
+
+}  // namespace quantmcu

@@ -1,0 +1,61 @@
+// micro/options.h - reads an op's custom_options, a FlexBuffer map (docs/format.md F3), by key and with every check.
+//
+// The first failure is reported once, with the op and the key; after it all reads return in-range values, so that an Init
+// needs one test at its end.
+#ifndef TFLM_KERNELS_MICRO_OPTIONS_H_
+#define TFLM_KERNELS_MICRO_OPTIONS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/micro/tflm.h"
+#include "tflm_kernels/portable/feature_map.h"
+#include "tflm_kernels/portable/fixed_point.h"
+
+namespace quantmcu {
+
+class OptionReader {
+ public:
+  // Verifies the bytes and their version. `op` is the custom code; it and the buffer must outlive the reader.
+  OptionReader(TfLiteContext* context, const char* op, const char* buffer, size_t length);
+
+  // The integer under `key`; min after a failure.
+  int32_t Int(const char* key, int32_t min, int32_t max);
+
+  // 8, 4 or 2; 8 after a failure.
+  int32_t Bits(const char* key);
+
+  // Refuses any string under `key` but `supported`.
+  void ExpectString(const char* key, const char* supported);
+
+  // Refuses two values that must agree.
+  void ExpectEqual(const char* key, int32_t value, const char* other_key, int32_t other_value);
+
+  // Refuses keys that nobody has read. True if nothing failed.
+  bool Finish();
+
+ private:
+  void Fail(const char* key, const char* problem);
+
+  TfLiteContext* context_;
+  const char* op_;
+  const uint8_t* buffer_;
+  size_t length_;
+  size_t num_keys_read_ = 0;
+  bool is_ok_ = true;
+};
+
+// One reader for each group of keys that several ops share (docs/format.md F3). Maps get channels, bits and zero_point.
+int32_t ReadChannels(OptionReader* options, const char* key);
+void ReadInput(OptionReader* options, FeatureMap* input);
+void ReadOutput(OptionReader* options, FeatureMap* output, Clamp* clamp);
+void ReadFormat(OptionReader* options, const char* bits_key, const char* zero_point_key,
+                FeatureMap* map);
+void ReadPads(OptionReader* options, int32_t* pad_top, int32_t* pad_left);
+void ReadPoolWindow(OptionReader* options, Window* window);
+void ReadWindow(OptionReader* options, Window* window);
+FixedPoint ReadFixedPoint(OptionReader* options, const char* multiplier_key, const char* shift_key);
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_MICRO_OPTIONS_H_

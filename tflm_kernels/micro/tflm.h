@@ -1,0 +1,28 @@
+// micro/tflm.h - TFLM's C structs: its own headers with QUANTMCU_USE_TFLM_HEADERS, else third_party/tflm_abi.
+#ifndef TFLM_KERNELS_MICRO_TFLM_H_
+#define TFLM_KERNELS_MICRO_TFLM_H_
+
+#ifdef QUANTMCU_USE_TFLM_HEADERS
+
+#include "tensorflow/lite/c/common.h"
+#include "tensorflow/lite/micro/micro_common.h"
+
+#else
+
+#include "third_party/tflm_abi/tflm_abi.h"
+
+using tflm_abi::kTfLiteError;
+using tflm_abi::kTfLiteInt32;
+using tflm_abi::kTfLiteInt8;
+using tflm_abi::kTfLiteOk;
+using tflm_abi::TfLiteContext;
+using tflm_abi::TfLiteEvalTensor;
+using tflm_abi::TfLiteIntArray;
+using tflm_abi::TfLiteNode;
+using tflm_abi::TfLiteStatus;
+using tflm_abi::TfLiteType;
+using tflm_abi::TFLMRegistration;
+
+#endif  // QUANTMCU_USE_TFLM_HEADERS
+
+#endif  // TFLM_KERNELS_MICRO_TFLM_H_

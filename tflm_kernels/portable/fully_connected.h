@@ -1,0 +1,37 @@
+// portable/fully_connected.h - fully connected layer on packed 8/4/2-bit values, batch 1.
+//
+// acc[o] = bias[o] + sum((in[i] - in_zero) * w[o,i]) docs/arithmetic.md A3 out[o] =
+// clamp(multiply(acc, multiplier[o], shift[o]) + out_zero) Layout   input [I]  filter [O,I]  bias,
+// multiplier, shift int32 [O]  output [O]; vectors are maps of one pixel and
+//          every output's weights are a run: format.md F2.
+// Range    limits.h; FindBadChannel checks the accumulator.
+// Memory   no allocation, no scratch; input and output do not overlap.
+// Source   written from docs/arithmetic.md.
+#ifndef TFLM_KERNELS_PORTABLE_FULLY_CONNECTED_H_
+#define TFLM_KERNELS_PORTABLE_FULLY_CONNECTED_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/portable/feature_map.h"
+#include "tflm_kernels/portable/fixed_point.h"
+
+namespace quantmcu {
+
+struct FullyConnectedParams {
+  FeatureMap input;
+  FeatureMap output;
+  Clamp clamp;
+  int32_t weight_bits;
+};
+
+using FullyConnectedFn = void(const FullyConnectedParams& params, const uint8_t* input,
+                              const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
+                              const int32_t* shift, uint8_t* output);
+
+namespace reference {
+FullyConnectedFn FullyConnected;
+}
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_PORTABLE_FULLY_CONNECTED_H_

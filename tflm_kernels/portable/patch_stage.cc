@@ -1,0 +1,161 @@
+#include "tflm_kernels/portable/patch_stage.h"
+
+#include "tflm_kernels/portable/add.h"
+#include "tflm_kernels/portable/average_pool2d.h"
+#include "tflm_kernels/portable/conv2d.h"
+#include "tflm_kernels/portable/depthwise_conv2d.h"
+#include "tflm_kernels/portable/max_pool2d.h"
+#include "tflm_kernels/portable/patch_stage_regions.h"
+#include "tflm_kernels/portable/requantize.h"
+
+namespace quantmcu {
+namespace {
+
+struct Tile {
+  const PatchStageParams& params;
+  const uint8_t* x;
+  uint8_t* scratch;
+  uint8_t* y;
+  int32_t patch_class;
+  Region regions[kMaxStageMaps];
+};
+
+const StageFormat& FormatOf(const Tile& tile, int32_t map) {
+  return FormatOf(tile.params, tile.patch_class, map);
+}
+
+bool IsInScratch(const Tile& tile, int32_t map) { return FormatOf(tile, map).scratch_offset >= 0; }
+
+// The tile's region of a map, as a kernel sees it.
+FeatureMap View(const Tile& tile, int32_t map) {
+  const StageMap& shape = tile.params.maps[map];
+  const StageFormat& format = FormatOf(tile, map);
+  const Region& region = tile.regions[map];
+  const int32_t row_pixels = IsInScratch(tile, map) ? Width(region) : shape.width;
+  return {Height(region), Width(region),
+          shape.channels, row_pixels * RunBytes(shape.channels, format.bits),
+          format.bits,    format.zero_point};
+}
+
+// Where the region's first pixel stands: counted from X or Y for these two, from scratch for the
+// others.
+int32_t ViewOffset(const Tile& tile, int32_t map) {
+  if (IsInScratch(tile, map)) return FormatOf(tile, map).scratch_offset;
+  return PixelOffset(View(tile, map), tile.regions[map].y0, tile.regions[map].x0);
+}
+
+const uint8_t* InputData(const Tile& tile, int32_t map) {
+  return (map == 0 ? tile.x : tile.scratch) + ViewOffset(tile, map);
+}
+
+uint8_t* OutputData(const Tile& tile, int32_t map) {
+  return (IsInScratch(tile, map) ? tile.scratch : tile.y) + ViewOffset(tile, map);
+}
+
+// The window as it slides from the output's region to the input's.
+Window LocalWindow(const Tile& tile, const StageOp& op) {
+  const Region& input = tile.regions[op.input0];
+  const Region& output = tile.regions[op.output];
+  Window window = op.window;
+  window.pad_top += input.y0 - output.y0 * window.stride_height;
+  window.pad_left += input.x0 - output.x0 * window.stride_width;
+  return window;
+}
+
+void RunConv2D(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const Conv2DParams params = {View(tile, op.input0), View(tile, op.output), LocalWindow(tile, op),
+                               FormatOf(tile, op.output).clamp, op.weight_bits};
+  const int32_t channels = params.output.channels;
+  reference::Conv2D(params, InputData(tile, op.input0), tile.params.filters + op.filter_offset,
+                    table, table + channels, table + 2 * channels, OutputData(tile, op.output));
+}
+
+void RunDepthwiseConv2D(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const DepthwiseConv2DParams params = {View(tile, op.input0), View(tile, op.output),
+                                        LocalWindow(tile, op), FormatOf(tile, op.output).clamp,
+                                        op.weight_bits,        op.depth_multiplier};
+  const int32_t channels = params.output.channels;
+  reference::DepthwiseConv2D(params, InputData(tile, op.input0),
+                             tile.params.filters + op.filter_offset, table, table + channels,
+                             table + 2 * channels, OutputData(tile, op.output));
+}
+
+// An input's region may be larger than the sum's, when another op needs more of it.
+const uint8_t* AddInputData(const Tile& tile, const StageOp& op, int32_t map) {
+  const Region& input = tile.regions[map];
+  const Region& output = tile.regions[op.output];
+  return InputData(tile, map) +
+         PixelOffset(View(tile, map), output.y0 - input.y0, output.x0 - input.x0);
+}
+
+void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const AddParams params = {View(tile, op.input0),
+                            View(tile, op.input1),
+                            View(tile, op.output),
+                            FormatOf(tile, op.output).clamp,
+                            {{table[0], table[1]}, {table[2], table[3]}, {table[4], table[5]}}};
+  reference::Add(params, AddInputData(tile, op, op.input0), AddInputData(tile, op, op.input1),
+                 OutputData(tile, op.output));
+}
+
+void RunPool2D(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const Pool2DParams params = {View(tile, op.input0),
+                               View(tile, op.output),
+                               LocalWindow(tile, op),
+                               FormatOf(tile, op.output).clamp,
+                               {table[0], table[1]}};
+  auto* pool = op.kind == kStageMaxPool2D ? reference::MaxPool2D : reference::AveragePool2D;
+  pool(params, InputData(tile, op.input0), OutputData(tile, op.output));
+}
+
+void RunRequantize(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const Window window = LocalWindow(tile, op);
+  const RequantizeParams params = {
+      View(tile, op.input0), View(tile, op.output),           window.pad_top,
+      window.pad_left,       FormatOf(tile, op.output).clamp, {table[0], table[1]}};
+  reference::Requantize(params, InputData(tile, op.input0), OutputData(tile, op.output));
+}
+
+void RunOp(const Tile& tile, int32_t index) {
+  const StageOp& op = tile.params.ops[index];
+  const int32_t* table = TableOf(tile.params, tile.patch_class, index);
+  switch (op.kind) {
+    case kStageConv2D:
+      return RunConv2D(tile, op, table);
+    case kStageDepthwiseConv2D:
+      return RunDepthwiseConv2D(tile, op, table);
+    case kStageAdd:
+      return RunAdd(tile, op, table);
+    case kStageAveragePool2D:
+    case kStageMaxPool2D:
+      return RunPool2D(tile, op, table);
+    case kStageRequantize:
+      return RunRequantize(tile, op, table);
+  }
+}
+
+}  // namespace
+
+size_t PatchStageScratchBytes(const PatchStageParams& params) {
+  int32_t bytes = 0;
+  const int32_t num_formats = params.header.num_classes * params.header.num_maps;
+  for (int32_t i = 0; i < num_formats; ++i) {
+    const int32_t end = params.formats[i].scratch_offset + params.formats[i].scratch_bytes;
+    if (end > bytes) bytes = end;
+  }
+  return static_cast<size_t>(bytes);
+}
+
+void PatchStage(const PatchStageParams& params, const uint8_t* x, uint8_t* scratch, uint8_t* y) {
+  Tile tile = {params, x, scratch, y, 0, {}};
+  const int32_t num_tiles = NumTileRows(params) * NumTileColumns(params);
+  for (int32_t t = 0; t < num_tiles; ++t) {
+    tile.patch_class = params.patch_classes[t];
+    ComputeRegions(params, t, tile.regions);
+    for (int32_t i = 0; i < params.header.num_ops; ++i) {
+      if (!IsEmpty(tile.regions[params.ops[i].output])) RunOp(tile, i);
+    }
+  }
+}
+
+}  // namespace quantmcu

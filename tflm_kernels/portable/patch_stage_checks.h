@@ -1,0 +1,28 @@
+// portable/patch_stage_checks.h - what the two halves of ReadPatchStageProgram share; of no use to
+// others.
+#ifndef TFLM_KERNELS_PORTABLE_PATCH_STAGE_CHECKS_H_
+#define TFLM_KERNELS_PORTABLE_PATCH_STAGE_CHECKS_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/portable/patch_stage.h"
+
+namespace quantmcu {
+
+constexpr int32_t kAlignment = 4;  // bytes; of filters and of maps in scratch
+
+inline bool Require(bool is_met, const StageError& otherwise, StageError* error) {
+  if (!is_met) *error = otherwise;
+  return is_met;
+}
+
+inline bool IsConvolution(const StageOp& op) {
+  return op.kind == kStageConv2D || op.kind == kStageDepthwiseConv2D;
+}
+
+// Checks the ops: kinds, order, windows, shapes, filters. Relies on checked counts and maps.
+bool CheckOps(const PatchStageParams& params, int32_t num_filter_bytes, StageError* error);
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_PORTABLE_PATCH_STAGE_CHECKS_H_

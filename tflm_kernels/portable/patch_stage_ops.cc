@@ -1,0 +1,141 @@
+// CheckOps: the part of ReadPatchStageProgram that does not depend on classes.
+#include "tflm_kernels/portable/limits.h"
+#include "tflm_kernels/portable/patch_stage_checks.h"
+
+namespace quantmcu {
+namespace {
+
+bool IsPool(const StageOp& op) {
+  return op.kind == kStageAveragePool2D || op.kind == kStageMaxPool2D;
+}
+
+// Every map is written once, before it is read; Y by the last op.
+bool CheckOrder(const PatchStageParams& p, StageError* error) {
+  uint64_t written = 1;
+  const auto is_written = [&](int32_t map) {
+    return InRange(map, 0, p.header.num_maps - 1) && (written >> map & 1) != 0;
+  };
+  for (int32_t i = 0; i < p.header.num_ops; ++i) {
+    const StageOp& op = p.ops[i];
+    const bool is_last = i == p.header.num_ops - 1;
+    if (!Require(InRange(op.kind, kStageConv2D, kStageRequantize),
+                 {"op", i, "kind must be 0 to 5", op.kind}, error) ||
+        !Require(is_written(op.input0),
+                 {"op", i, "input0 must be X or written by an op before", op.input0}, error) ||
+        !Require(op.kind == kStageAdd ? is_written(op.input1) : op.input1 == -1,
+                 {"op", i, "input1 must be as input0 for add, else -1", op.input1}, error) ||
+        !Require(InRange(op.output, 1, p.header.num_maps - 1) && !is_written(op.output),
+                 {"op", i, "output must be a map that is not written yet", op.output}, error) ||
+        !Require((op.output == p.header.num_maps - 1) == is_last,
+                 {"op", i, "the last map must be written by the last op", op.output}, error)) {
+      return false;
+    }
+    written |= uint64_t{1} << op.output;
+  }
+  return true;
+}
+
+bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const Window& w = op.window;
+  const int32_t extents[] = {w.kernel_height, w.kernel_width,    w.stride_height,
+                             w.stride_width,  w.dilation_height, w.dilation_width};
+  const int32_t largest = IsConvolution(op) || IsPool(op) ? kMaxExtent : 1;
+  for (int32_t extent : extents) {
+    if (!Require(
+            InRange(extent, 1, largest),
+            {"op", i, "kernel, stride and dilation must be 1 to 32767, 1 where not used", extent},
+            error)) {
+      return false;
+    }
+  }
+  const int32_t largest_pad = op.kind == kStageAdd ? 0 : kMaxExtent;
+  const StageMap& in = p.maps[op.input0];
+  const StageMap& out = p.maps[op.output];
+  return Require(InRange(w.pad_top, -largest_pad, largest_pad),
+                 {"op", i, "pad_top must be -32767 to 32767, 0 where not used", w.pad_top},
+                 error) &&
+         Require(InRange(w.pad_left, -largest_pad, largest_pad),
+                 {"op", i, "pad_left must be -32767 to 32767, 0 where not used", w.pad_left},
+                 error) &&
+         Require(!IsPool(op) || PoolWindowFits(w, in.height, in.width, out.height, out.width),
+                 {"op", i, "a pool must have dilation 1, at most 2^23 taps and no empty window",
+                  op.kind},
+                 error);
+}
+
+bool SameShape(const StageMap& a, const StageMap& b) {
+  return a.height == b.height && a.width == b.width && a.channels == b.channels;
+}
+
+bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const StageMap& in = p.maps[op.input0];
+  const StageMap& out = p.maps[op.output];
+  switch (op.kind) {
+    case kStageConv2D:
+      return true;
+    case kStageDepthwiseConv2D:
+      return Require(op.depth_multiplier >= 1 &&
+                         SaturatingProduct(in.channels, op.depth_multiplier) == out.channels,
+                     {"op", i, "output channels must be input channels times depth_multiplier",
+                      op.depth_multiplier},
+                     error);
+    case kStageAdd:
+      return Require(SameShape(in, out) && SameShape(p.maps[op.input1], out),
+                     {"op", i, "add needs inputs of the output's shape", op.output}, error);
+    default:
+      return Require(in.channels == out.channels,
+                     {"op", i, "pools and requantize keep the channels", out.channels}, error);
+  }
+}
+
+// The bytes of the filter that a convolution's shapes imply.
+int64_t FilterBytes(const PatchStageParams& p, const StageOp& op) {
+  const int64_t taps = SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
+  const int32_t output_channels = p.maps[op.output].channels;
+  if (op.kind == kStageDepthwiseConv2D) {
+    return SaturatingProduct(taps, RunBytes(output_channels, op.weight_bits));
+  }
+  const int32_t run_bytes = RunBytes(p.maps[op.input0].channels, op.weight_bits);
+  return SaturatingProduct(SaturatingProduct(output_channels, taps), run_bytes);
+}
+
+bool CheckFilter(const PatchStageParams& p, int32_t i, int32_t num_filter_bytes,
+                 StageError* error) {
+  const StageOp& op = p.ops[i];
+  if (op.kind != kStageDepthwiseConv2D &&
+      !Require(op.depth_multiplier == 0,
+               {"op", i, "depth_multiplier must be 0 but for depthwise", op.depth_multiplier},
+               error)) {
+    return false;
+  }
+  if (!IsConvolution(op)) {
+    return Require(op.weight_bits == 0 && op.filter_offset == 0 && op.filter_bytes == 0,
+                   {"op", i, "weight_bits and filter must be 0 but for convolutions", op.kind},
+                   error);
+  }
+  return Require(IsBitWidth(op.weight_bits),
+                 {"op", i, "weight_bits must be 8, 4 or 2", op.weight_bits}, error) &&
+         Require(op.filter_bytes == FilterBytes(p, op),
+                 {"op", i, "filter_bytes must be what the shapes imply", op.filter_bytes}, error) &&
+         Require(op.filter_offset >= 0 && op.filter_offset % kAlignment == 0,
+                 {"op", i, "filter_offset must be a multiple of 4", op.filter_offset}, error) &&
+         Require(int64_t{op.filter_offset} + op.filter_bytes <= num_filter_bytes,
+                 {"op", i, "the filter ends behind the filters tensor", op.filter_offset}, error);
+}
+
+}  // namespace
+
+bool CheckOps(const PatchStageParams& p, int32_t num_filter_bytes, StageError* error) {
+  if (!CheckOrder(p, error)) return false;
+  for (int32_t i = 0; i < p.header.num_ops; ++i) {
+    if (!CheckWindow(p, i, error) || !CheckShapes(p, i, error) ||
+        !CheckFilter(p, i, num_filter_bytes, error)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace quantmcu

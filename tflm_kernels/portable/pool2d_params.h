@@ -1,0 +1,25 @@
+// portable/pool2d_params.h - what average_pool2d.h and max_pool2d.h share.
+//
+// Range    limits.h; dilation is 1 and every output element has a tap inside the input
+// (PoolWindowFits).
+#ifndef TFLM_KERNELS_PORTABLE_POOL2D_PARAMS_H_
+#define TFLM_KERNELS_PORTABLE_POOL2D_PARAMS_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/portable/feature_map.h"
+#include "tflm_kernels/portable/fixed_point.h"
+
+namespace quantmcu {
+
+struct Pool2DParams {
+  FeatureMap input;
+  FeatureMap output;
+  Window window;
+  Clamp clamp;
+  FixedPoint multiplier;
+};
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_PORTABLE_POOL2D_PARAMS_H_

@@ -1,0 +1,38 @@
+"""tflm_quantmcu: patch-split, mixed-precision models for stock TensorFlow Lite Micro.
+
+    import tflm_quantmcu as qm
+    calibrator = qm.ActivationCalibrator(representative_data)
+    model.evaluate(x, y, callbacks=[calibrator])
+    result = qm.convert(model, calibration=calibrator.result, sram_bytes=64 * 1024)
+    result.save("m_qmcu.tflite")
+
+Names are imported on first use, so that what needs no TensorFlow does not wait for it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "ActivationCalibrator": "activation_calibrator",
+    "Budget": "types",
+    "CalibrationResult": "types",
+    "ConversionResult": "api",
+    "Interpreter": "runtime",
+    "PrecisionPlan": "types",
+    "calibrate_model": "api",
+    "convert": "api",
+    "disable_keras_export": "keras_export",
+    "enable_keras_export": "keras_export",
+    "load_calibration": "calibrate",
+    "plan": "api",
+    "save_calibration": "calibrate",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'tflm_quantmcu' has no attribute '{name}'")
+    return getattr(importlib.import_module(f"tflm_quantmcu.{_HOME[name]}"), name)

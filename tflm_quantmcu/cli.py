@@ -1,0 +1,258 @@
+"""The command line: `tflm_quantmcu calibrate | plan | convert | inspect | run | evaluate`.
+
+Every flag of plan and convert is a field of `options.Options`. A refusal is one sentence on stderr and its
+documented exit code.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+from tflm_quantmcu.errors import QuantMcuError, UsageError
+from tflm_quantmcu.options import Options
+
+_DEFINE: dict[type, Callable[..., Any]] = {
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    bool: flags.DEFINE_bool,
+}
+_MODEL = ("model", "Model: int8 .tflite, .keras or .h5.")
+_CONVERTED = ("model", "Model: a converted or any int8 .tflite.")
+_DATA = ("calibration_data", "Representative inputs: .npz with x [N, H, W, C].")
+_CALIBRATION = (
+    "calibration",
+    "Saved calibration, as `calibrate` or ActivationCalibrator wrote it.",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One sub-command: what it does, its file flags as (name, help), and whether it takes the options of plan and
+    convert."""
+
+    summary: str
+    run: Callable[[flags.FlagValues], None]
+    files: Sequence[tuple[str, str]]
+    required: Sequence[str]
+    options: Sequence[str] = ()
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Entry point; exits with 0, 2 (usage), 3 (unsupported model), 4 (budget) or 5 (verification)."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        run(list(sys.argv[1:] if argv is None else argv))
+    except QuantMcuError as error:
+        print(f"tflm_quantmcu: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.exit(0)
+
+
+def run(arguments: list[str]) -> None:
+    """Runs one command line; raises instead of exiting."""
+    if not arguments or arguments[0] in ("--help", "-h", "help"):
+        print(_overview())
+        return
+    name, *rest = arguments
+    if name not in COMMANDS:
+        raise UsageError(f"there is no command '{name}'; there are {', '.join(COMMANDS)}")
+    command = COMMANDS[name]
+    values = _define(command)
+    if {"--help", "-h", "--helpfull"} & set(rest):
+        print(f"tflm_quantmcu {name}: {command.summary}\n{values.get_help()}")
+        return
+    try:
+        extra = values([f"tflm_quantmcu {name}", *rest])[1:]
+    except flags.Error as error:
+        raise UsageError(str(error).replace("\n", " ")) from None
+    if extra:
+        raise UsageError(f"'{extra[0]}' is not a flag of {name}; see tflm_quantmcu {name} --help")
+    for flag in command.required:
+        if not values[flag].value:
+            raise UsageError(f"--{flag} is missing; see tflm_quantmcu {name} --help")
+    command.run(values)
+
+
+def _overview() -> str:
+    lines = [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
+    return (
+        "usage: tflm_quantmcu COMMAND [--flag value ...]\n\n" + "\n".join(lines) + "\n\nCOMMAND --help lists its flags."
+    )
+
+
+def _define(command: Command) -> flags.FlagValues:
+    values = flags.FlagValues()
+    for name, help_text in command.files:
+        flags.DEFINE_string(name, None, help_text, flag_values=values)
+    for field in dataclasses.fields(Options):
+        if field.name in command.options:
+            help_text = field.metadata["help"]
+            if field.metadata["choices"]:
+                help_text += " One of " + ", ".join(str(c) for c in field.metadata["choices"]) + "."
+            define = _DEFINE[field.metadata["kind"]]
+            define(field.name, field.default, help_text, flag_values=values)
+    return values
+
+
+def _options(values: flags.FlagValues) -> dict[str, Any]:
+    """The options that were given on the command line; the rest keep their defaults."""
+    names = (f.name for f in dataclasses.fields(Options))
+    return {n: values[n].value for n in names if n in values and values[n].present}
+
+
+def _calibrate(values: flags.FlagValues) -> None:
+    from tflm_quantmcu import api
+    from tflm_quantmcu.calibrate import save_calibration
+
+    result = api.calibrate_model(values.model, values.calibration_data, **_options(values))
+    save_calibration(result, values.output)
+    print(f"calibrated {len(result.stats)} feature maps on {len(result.samples)} samples -> {values.output}")
+
+
+def _plan(values: flags.FlagValues) -> None:
+    from tflm_quantmcu import api
+    from tflm_quantmcu.files import write_atomically
+
+    plan = api.plan(
+        values.model,
+        calibration=values.calibration,
+        calibration_data=values.calibration_data,
+        **_options(values),
+    )
+    write_atomically(values.output, plan.to_json().encode())
+    print("\n".join(plan.notes))
+
+
+def _convert(values: flags.FlagValues) -> None:
+    from tflm_quantmcu import api
+    from tflm_quantmcu.files import write_atomically
+
+    options = _options(values)
+    plan = _existing_plan(values.plan, options)
+    result = api.convert(
+        values.model,
+        calibration=values.calibration,
+        calibration_data=values.calibration_data,
+        plan=plan,
+        **options,
+    )
+    if values.plan and plan is None:
+        write_atomically(values.plan, result.plan.to_json().encode())
+    if values.report:
+        result.report.save_html(values.report)
+    result.save(values.output)
+    print(result.report)
+
+
+def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
+    """The plan in the file, if there is one; it must have been made with the options that are given now."""
+    if path is None or not pathlib.Path(path).exists():
+        return None
+    from tflm_quantmcu.files import read_bytes
+    from tflm_quantmcu.types import PrecisionPlan
+
+    plan = PrecisionPlan.from_json(read_bytes(path, "--plan").decode("utf-8", "replace"))
+    made_with = {"search": plan.search.get("method"), **plan.search}
+    for name, value in options.items():
+        if name in made_with and made_with[name] != value:
+            raise UsageError(
+                f"{path} was made with --{name} {made_with[name]}, not {value}; delete it to plan anew or drop the flag"
+            )
+    print(f"using the plan in {path}; delete it to plan anew")
+    return plan
+
+
+def _inspect(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.converter.branches import write_branches
+    from tflm_quantmcu.files import read_bytes
+    from tflm_quantmcu.inspection import describe_model
+
+    data = read_bytes(values.model, "--model")
+    print(describe_model(data))
+    if values.branches_dir:
+        written = write_branches(data, values.branches_dir)
+        print(f"wrote {len(written)} branches to {values.branches_dir}")
+
+
+def _run(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.evaluation import run_file
+
+    print(run_file(values.model, values.inputs, values.outputs))
+
+
+def _evaluate(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.evaluation import evaluate_file
+
+    print(evaluate_file(values.model, values.data))
+
+
+_ALL_OPTIONS = tuple(f.name for f in dataclasses.fields(Options))
+_PLAN_OPTIONS = tuple(n for n in _ALL_OPTIONS if n not in ("strip_metadata", "flash_bytes"))
+
+COMMANDS: dict[str, Command] = {
+    "calibrate": Command(
+        "measures a model's feature maps on representative inputs",
+        _calibrate,
+        (_MODEL, _DATA, ("output", "Where to write the calibration (.npz).")),
+        ("model", "calibration_data", "output"),
+        ("max_samples", "seed"),
+    ),
+    "plan": Command(
+        "decides patch stages and bit widths",
+        _plan,
+        (_MODEL, _DATA, _CALIBRATION, ("output", "Where to write plan.json.")),
+        ("model", "output"),
+        _PLAN_OPTIONS,
+    ),
+    "convert": Command(
+        "writes the converted .tflite, verified on TFLM",
+        _convert,
+        (
+            _MODEL,
+            _DATA,
+            _CALIBRATION,
+            ("output", "Where to write the .tflite."),
+            ("plan", "plan.json: used if the file exists, else the plan is written there."),
+            ("report", "Where to write the report (.html)."),
+        ),
+        ("model", "output"),
+        _ALL_OPTIONS,
+    ),
+    "inspect": Command(
+        "prints a model's ops, stages, patches, classes, bits and bytes",
+        _inspect,
+        (
+            _CONVERTED,
+            ("branches_dir", "Folder for each patch's dataflow branch as a small .tflite."),
+        ),
+        ("model",),
+    ),
+    "run": Command(
+        "runs a model on TFLM",
+        _run,
+        (
+            _CONVERTED,
+            ("inputs", ".npz with x [N, H, W, C]."),
+            ("outputs", "Where to write the raw outputs (.npz with y)."),
+        ),
+        ("model", "inputs", "outputs"),
+    ),
+    "evaluate": Command(
+        "prints a model's accuracy on TFLM",
+        _evaluate,
+        (_CONVERTED, ("data", ".npz with x [N, H, W, C] and labels y [N].")),
+        ("model", "data"),
+    ),
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""What a network costs: MACs, BitOPs and the arena of a graph whose regions are fused into stages."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.memory import Step, greedy_arena
+from tflm_quantmcu.stage_program import StageProgram
+from tflm_quantmcu.types import ModelGraph, Op
+
+
+@dataclasses.dataclass(frozen=True)
+class PlacedStage:
+    """A region as one op of the arena: op indices, input and output tensor, scratch bytes."""
+
+    ops: Collection[int]
+    input: int
+    output: int
+    scratch_bytes: int
+
+
+def arena_of(graph: ModelGraph, stages: Sequence[PlacedStage] = ()) -> int:
+    """Non-persistent arena bytes of the graph with these regions fused, as TFLM will record them."""
+    tensor_bytes = list(placed_bytes(graph))
+    owner = {index: stage for stage in stages for index in stage.ops}
+    steps = []
+    for op in graph.ops:
+        stage = owner.get(op.index)
+        if stage is None:
+            steps.append(Step(op.inputs, op.outputs, op_scratch_bytes(graph, op)))
+        elif stage.output in op.outputs:
+            steps.append(Step((stage.input,), (stage.output,), (stage.scratch_bytes,)))
+        else:
+            for t in op.outputs:
+                tensor_bytes[t] = 0
+    return greedy_arena(tensor_bytes, steps, graph.inputs, graph.outputs)
+
+
+def op_macs(graph: ModelGraph, op: Op) -> int:
+    """Multiply-accumulates of an op of the model; 0 for ops without weights."""
+    output = graph.tensors[op.outputs[0]]
+    if op.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        return 0
+    weights = graph.tensors[op.inputs[1]]
+    per_output = weights.num_elements // output.shape[-1]
+    return output.num_elements * per_output
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Work of one inference.
+
+    Attributes:
+      macs, bit_ops: of the whole network; BitOPs = MACs x input bits x weight bits.
+      stage_macs, stage_bit_ops: of its patch stages, recomputed halos included.
+    """
+
+    macs: int
+    bit_ops: int
+    stage_macs: int
+    stage_bit_ops: int
+
+
+def cost_of(
+    graph: ModelGraph,
+    programs: Sequence[tuple[Collection[int], StageProgram]] = (),
+    *,
+    map_bits: Mapping[str, int] | None = None,
+    weight_bits: Mapping[str, int] | None = None,
+    only: Collection[int] | None = None,
+) -> Cost:
+    """Counts the work of a network.
+
+    Args:
+      graph: the int8 model.
+      programs: (op indices, program) of each stage.
+      map_bits, weight_bits: tensor name -> bits outside the stages; absent is 8.
+      only: op indices to count; default all.
+    """
+    inside = {index for ops, _ in programs for index in ops}
+    macs = bit_ops = 0
+    for op in graph.ops:
+        if op.index in inside or (only is not None and op.index not in only):
+            continue
+        if not (count := op_macs(graph, op)):
+            continue
+        a_bits = (map_bits or {}).get(graph.tensors[op.inputs[0]].name, 8)
+        w_bits = (weight_bits or {}).get(graph.tensors[op.inputs[1]].name, 8)
+        macs += count
+        bit_ops += count * a_bits * w_bits
+    stage_macs = sum(p.cost.macs for _, p in programs)
+    stage_bit_ops = sum(p.cost.bit_ops for _, p in programs)
+    return Cost(macs + stage_macs, bit_ops + stage_bit_ops, stage_macs, stage_bit_ops)

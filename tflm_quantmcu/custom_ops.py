@@ -1,0 +1,50 @@
+"""Our custom ops as they stand in a `.tflite`: names, FlexBuffer options (docs/format.md F3), the program of a patch stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flatbuffers import flexbuffers
+
+from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.stage_program import StageProgram
+from tflm_quantmcu.types import ModelGraph, Op
+
+PREFIX = "QMCU_"
+PATCH_STAGE = "QMCU_PATCH_STAGE"
+
+
+def encode_options(options: Mapping[str, Any]) -> bytes:
+    """A FlexBuffer map, the same bytes for the same options."""
+    return bytes(flexbuffers.Dumps(dict(options)))
+
+
+def decode_options(data: bytes) -> dict[str, Any]:
+    """The inverse of `encode_options`.
+
+    Raises:
+      UnsupportedModelError: not a FlexBuffer map.
+    """
+    try:
+        options = flexbuffers.Loads(data)
+    except Exception as error:  # the reader raises whatever the misread value leads to
+        raise UnsupportedModelError(f"the options are not a FlexBuffer map: {error!r}") from None
+    if not isinstance(options, dict):
+        raise UnsupportedModelError(f"the options are a {type(options).__name__}, not a map")
+    return options
+
+
+def program_of(graph: ModelGraph, op: Op) -> StageProgram:
+    """What a QMCU_PATCH_STAGE executes.
+
+    Raises:
+      UnsupportedModelError: its options or constants are missing or malformed.
+      UsageError: another format version.
+    """
+    constants = [graph.tensors[t].data for t in op.inputs[1:]]
+    if len(constants) != 2 or constants[0] is None or constants[1] is None:
+        raise UnsupportedModelError(
+            f"{op.kind} (op {op.index}) does not have constant filters and a constant program"
+        )
+    return StageProgram.decode(decode_options(op.custom_options), constants[0], constants[1])

@@ -1,0 +1,31 @@
+"""The four ways a user's input can be refused, each with its documented exit code."""
+
+
+class QuantMcuError(Exception):
+    """Base of all refusals: one sentence that says what was found, what is supported and what to change."""
+
+    exit_code = 1
+
+
+class UsageError(QuantMcuError):
+    """A flag, a file or an array is not what the call takes."""
+
+    exit_code = 2
+
+
+class UnsupportedModelError(QuantMcuError):
+    """The model holds something that the converter cannot carry over exactly."""
+
+    exit_code = 3
+
+
+class BudgetError(QuantMcuError):
+    """The byte budget cannot be met; the sentence names the smallest reachable bytes."""
+
+    exit_code = 4
+
+
+class VerificationError(QuantMcuError):
+    """The converted model does not compute what it must."""
+
+    exit_code = 5

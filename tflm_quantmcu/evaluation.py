@@ -1,0 +1,52 @@
+"""Runs models on files of samples on TFLM: what the commands `run` and `evaluate` do."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import Union
+
+import numpy as np
+
+from tflm_quantmcu.atomic_file import write_atomically
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.files import read_bytes
+from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.samples import load_samples, to_model_input
+
+Path = Union[str, "os.PathLike[str]"]
+
+
+def run_file(model: Path, inputs: Path, outputs: Path) -> str:
+    """Writes the raw outputs of `model` for the samples in `inputs` as `y` of the .npz `outputs`; says what it did."""
+    data = read_bytes(model, "--model")
+    tensor = read_model(data).tensors[read_model(data).inputs[0]]
+    x, _ = load_samples(inputs, tensor)
+    y = Interpreter(data).run(to_model_input(x, tensor))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, y=y)
+    write_atomically(outputs, buffer.getvalue())
+    return f"ran {len(x)} samples; y {list(y.shape)} {y.dtype} -> {outputs}"
+
+
+def evaluate_file(model: Path, data: Path) -> str:
+    """Top-1 accuracy of `model` on TFLM for the labelled samples in `data`, in words."""
+    model_bytes = read_bytes(model, "--model")
+    tensor = read_model(model_bytes).tensors[read_model(model_bytes).inputs[0]]
+    x, y = load_samples(data, tensor)
+    if y is None:
+        raise UsageError(f"{data} has no labels: evaluate needs the key 'y' [N]")
+    right = accuracy(model_bytes, to_model_input(x, tensor), y)
+    return f"accuracy {right:.4f} ({round(right * len(y))} of {len(y)})"
+
+
+def accuracy(model: bytes, x: np.ndarray, y: np.ndarray) -> float:
+    """Share of samples whose largest raw output is at the label's index.
+
+    Args:
+      x: [N, ...] in the model's input type.
+      y: [N] labels.
+    """
+    scores = Interpreter(model).run(x)
+    return float((scores.reshape(len(x), -1).argmax(axis=1) == y).mean())

@@ -1,0 +1,46 @@
+"""Describes a model file in words: its ops, and of converted ones the stages, patches, classes, bits and bytes."""
+
+from __future__ import annotations
+
+from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.converter.view import view_graph
+from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.report import describe_stage
+from tflm_quantmcu.stage_program import StageProgram
+
+
+def describe_model(data: bytes) -> str:
+    """The whole description, one text.
+
+    Raises:
+      UnsupportedModelError: `data` is not a model that can be read.
+    """
+    graph = read_model(data)
+    stages = [op for op in graph.ops if op.kind == PATCH_STAGE]
+    parts = [view_graph(graph)]
+    for number, op in enumerate(stages):
+        parts.append(_describe_program(number, program_of(graph, op)))
+    arena = predict_arena(graph)
+    parts.append(f"non-persistent arena: {arena:,} bytes; flash: {len(data):,} bytes")
+    return "\n\n".join(parts)
+
+
+def _describe_program(number: int, program: StageProgram) -> str:
+    lines = [describe_stage(number, program)]
+    for index, op in enumerate(program.ops):
+        height, width, channels = program.shapes[op.output]
+        bits = " ".join(f"a{formats[op.output].bits}" for formats in program.formats)
+        weights = f" w{op.weight_bits}" if op.weight_bits else ""
+        window = op.window
+        kernel = f" {window.kernel_height}x{window.kernel_width}/{window.stride_height}x{window.stride_width}"
+        sources = ", ".join(f"map {m}" for m in op.inputs)
+        lines.append(
+            f"  {index:2} {op.kind}{kernel}{weights}: {sources} -> map {op.output} "
+            f"[{height}, {width}, {channels}], a class: {bits}"
+        )
+    lines.append("  patch classes:")
+    lines += ["    " + " ".join(str(k) for k in row) for row in program.patch_classes]
+    cost = program.cost
+    lines.append(f"  {cost.macs:,} MACs, {cost.bit_ops:,} BitOPs, recomputed halos included")
+    return "\n".join(lines)

@@ -1,0 +1,85 @@
+"""The options of plan and convert, defined once: keywords of the Python calls, flags of the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.outliers import PHIS
+from tflm_quantmcu.types import BIT_WIDTHS, Budget
+
+
+def _option(default: Any, help: str, *, kind: type, choices: tuple[Any, ...] = ()) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help, "kind": kind, "choices": choices})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """All options of `plan` and `convert`; the metadata of each field is its flag."""
+
+    sram_bytes: int | None = _option(
+        None,
+        "Bound on the non-persistent arena (maps and scratch), in bytes. Without it the smallest arena is taken.",
+        kind=int,
+    )
+    flash_bytes: int | None = _option(None, "Bound on the .tflite, in bytes.", kind=int)
+    search: str = _option("vdqs", "How bit widths are chosen.", kind=str, choices=("vdqs", "uniform"))
+    vdpc: str = _option("static", "When patches are classified.", kind=str, choices=("static",))
+    vdpc_phi: float = _option(
+        0.96,
+        "Coverage of the fitted Gaussian beyond which a value is an outlier.",
+        kind=float,
+        choices=PHIS,
+    )
+    vdpc_outlier_fraction: float | None = _option(
+        None,
+        "Share of outliers from which a patch keeps 8 bits; default 1 - vdpc_phi, 0: any outlier.",
+        kind=float,
+    )
+    vdqs_lambda: float = _option(0.5, "Weight of the entropy loss against the BitOPs saved, 0 to 1.", kind=float)
+    activation_bits: int = _option(8, "Width of feature maps, of search uniform.", kind=int, choices=BIT_WIDTHS)
+    weight_bits: int = _option(8, "Width of weights, of search uniform.", kind=int, choices=BIT_WIDTHS)
+    max_samples: int = _option(256, "Calibration samples used at most.", kind=int)
+    seed: int = _option(0, "Seed of the choice of calibration samples.", kind=int)
+    strip_metadata: bool = _option(False, "Leave the plan and the TFLite Metadata out of the model.", kind=bool)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            choices = field.metadata["choices"]
+            if choices and value not in choices:
+                raise UsageError(f"--{field.name} is {value}; supported are {', '.join(str(c) for c in choices)}")
+        if not 0 <= self.vdqs_lambda <= 1:
+            raise UsageError(f"--vdqs_lambda is {self.vdqs_lambda}; it must be from 0 to 1")
+        fraction = self.vdpc_outlier_fraction
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be from 0 to 1")
+        if self.max_samples < 1:
+            raise UsageError(f"--max_samples is {self.max_samples}; it must be at least 1")
+        self.budget  # noqa: B018  (validates the byte bounds)
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.sram_bytes, self.flash_bytes)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides a plan, for its provenance."""
+        decided = dataclasses.asdict(self)
+        del decided["strip_metadata"], decided["flash_bytes"], decided["search"]
+        return decided
+
+    @staticmethod
+    def of(keywords: Mapping[str, Any]) -> Options:
+        """Options from keyword arguments.
+
+        Raises:
+          UsageError: an unknown keyword or a value out of range.
+        """
+        known = {f.name for f in dataclasses.fields(Options)}
+        for name in keywords:
+            if name not in known:
+                raise UsageError(f"there is no option '{name}'; there are {', '.join(sorted(known))}")
+        return Options(**keywords)

@@ -1,0 +1,131 @@
+"""VDPC, our reading of QuantMCU (arXiv 2401.13714): which patches of a feature map hold outlier values.
+
+In: the calibration of the map that is split, and the regions of its patches. Out: OutlierReport. A
+value is an outlier where a Gaussian fitted to all values of the map covers more than phi around its
+mean before it reaches the value: 2*CDF(|x - mu| / sigma) - 1 > phi. Static: one answer a patch
+position, over all calibration samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.types import Format, TensorStats
+
+PHIS = (0.90, 0.95, 0.96, 0.98, 0.99, 0.999)
+
+# (y0, y1, x0, x1) of a patch in the map, ends excluded, halo included.
+Region = tuple[int, int, int, int]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OutlierReport:
+    """The classes of one map's patches.
+
+    Attributes:
+      phi: coverage beyond which a value is an outlier.
+      mu, sigma: of the Gaussian fitted to the map's real values.
+      threshold: distance from mu, in real values, beyond which a value is an outlier.
+      outlier_fraction: share of outlier values above which a patch is an outlier patch.
+      fractions: float64 [rows, cols], mean share of outliers among each patch's values.
+      is_outlier: bool [rows, cols].
+    """
+
+    phi: float
+    mu: float
+    sigma: float
+    threshold: float
+    outlier_fraction: float
+    fractions: np.ndarray
+    is_outlier: np.ndarray
+
+
+def z_of_phi(phi: float) -> float:
+    """The z with 2*CDF(z) - 1 = phi of the standard Gaussian; 0 < phi < 1."""
+    return statistics.NormalDist().inv_cdf((1 + phi) / 2)
+
+
+def fit_gaussian(histogram: np.ndarray, format: Format) -> tuple[float, float]:
+    """(mu, sigma) of the real values that a histogram [256] of an 8-bit map counts.
+
+    Raises:
+      UsageError: the histogram is empty.
+    """
+    mean, deviation = _fit_steps(histogram)
+    return (mean - format.zero_point) * format.scale, deviation * format.scale
+
+
+def outlier_values(histogram: np.ndarray, phi: float) -> np.ndarray:
+    """bool [256]: whether each 8-bit value, -128 to 127, is an outlier of the map with this histogram."""
+    mean, deviation = _fit_steps(histogram)
+    return np.abs(np.arange(-128, 128) - mean) > z_of_phi(phi) * deviation
+
+
+def classify_patches(
+    stats: TensorStats,
+    regions: Sequence[Sequence[Region]],
+    *,
+    phi: float,
+    outlier_fraction: float | None = None,
+) -> OutlierReport:
+    """Says which patch positions hold outliers, over the calibration set.
+
+    Args:
+      stats: of the map that is split, with its outlier maps.
+      regions: regions[row][col] of each patch; an empty one (y1 <= y0 or x1 <= x0) has no outliers.
+      phi: one of PHIS.
+      outlier_fraction: a patch is an outlier patch where the mean share of outliers among its values is
+        above this. None takes 1 - phi: more outliers than the fitted Gaussian itself has. 0 is the
+        strict reading: one outlier value in any sample.
+
+    Raises:
+      UsageError: another phi, a fraction outside [0, 1), a map that is not [1, H, W, C], or a region
+        outside of it.
+
+    Source: QuantMCU, VDPC. The paper's phi and its definition of an outlier patch are not public; the
+    fraction and the values of phi are ours.
+    """
+    if phi not in PHIS:
+        raise UsageError(f"phi is {phi}; supported are {', '.join(map(str, PHIS))}")
+    limit = 1 - phi if outlier_fraction is None else outlier_fraction
+    if not 0 <= limit < 1:
+        raise UsageError(f"outlier_fraction is {limit}; it must be at least 0 and below 1")
+    if stats.outliers is None:
+        raise UsageError(f"feature map {stats.name} is not [1, H, W, C]; it has no patches")
+    num_outliers = stats.outliers[PHIS.index(phi)].astype(np.float64)
+    channels = _num_channels(stats, num_outliers, phi)
+    fractions = np.array([[_fraction(num_outliers, r, channels, stats.name) for r in row] for row in regions])
+    mu, sigma = fit_gaussian(stats.histogram, stats.format)
+    threshold = z_of_phi(phi) * sigma
+    return OutlierReport(phi, mu, sigma, threshold, limit, fractions, fractions > limit)
+
+
+def _fit_steps(histogram: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation in 8-bit steps; a map of one value has exactly 0 deviation."""
+    counts = np.asarray(histogram, np.float64)
+    if not counts.any():
+        raise UsageError("the histogram is empty; calibrate on at least one sample")
+    q = np.arange(-128, 128)
+    mean = float(counts @ q / counts.sum())
+    return mean, float(np.sqrt(counts @ (q - mean) ** 2 / counts.sum()))
+
+
+def _num_channels(stats: TensorStats, num_outliers: np.ndarray, phi: float) -> int:
+    """C of the map: the outliers a sample, among all values, are as many as the histogram says."""
+    counts = stats.histogram.astype(np.float64)
+    share = counts[outlier_values(stats.histogram, phi)].sum() / counts.sum()
+    return round(num_outliers.sum() / (share * num_outliers.size)) if share else 1
+
+
+def _fraction(num_outliers: np.ndarray, region: Region, channels: int, name: str) -> float:
+    y0, y1, x0, x1 = region
+    height, width = num_outliers.shape
+    if not (y0 >= 0 and y1 <= height and x0 >= 0 and x1 <= width):
+        raise UsageError(f"region {region} is outside feature map {name} of {height} x {width}")
+    patch = num_outliers[y0:y1, x0:x1]
+    return float(patch.sum() / (patch.size * channels)) if patch.size else 0.0

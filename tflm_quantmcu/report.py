@@ -1,0 +1,162 @@
+"""What a conversion did, in figures: before and after, predicted and recorded, as text and as one HTML page."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import os
+from collections.abc import Mapping, Sequence
+
+import jinja2
+import rich.box
+import rich.console
+import rich.table
+
+from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.atomic_file import write_atomically
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.converter.verify import VerificationResult
+from tflm_quantmcu.cost import Cost, cost_of
+from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.stage_program import StageProgram, build_program, stage_ops
+from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """One model's figures.
+
+    Attributes:
+      predicted_non_persistent_bytes: arena for feature maps and scratch, by our planner.
+      recorded_non_persistent_bytes: the same, as TFLM records it.
+      recorded_persistent_bytes: nodes, eval tensors and op data as TFLM records them on the 64-bit host; a 32-bit
+        core needs less.
+      input_bytes: of the network input, part of the arena (convention a; subtract where the input is live for
+        convention b).
+      flash_bytes: of the `.tflite`.
+      cost: MACs and BitOPs; the stage's are those of the same ops in both models.
+    """
+
+    predicted_non_persistent_bytes: int
+    recorded_non_persistent_bytes: int
+    recorded_persistent_bytes: int
+    input_bytes: int
+    flash_bytes: int
+    cost: Cost
+
+
+ROWS: Sequence[tuple[str, str]] = (
+    ("non-persistent arena, recorded by TFLM (bytes)", "recorded_non_persistent_bytes"),
+    ("non-persistent arena, predicted (bytes)", "predicted_non_persistent_bytes"),
+    ("persistent arena, recorded on the 64-bit host (bytes)", "recorded_persistent_bytes"),
+    ("network input within the arena (bytes)", "input_bytes"),
+    ("flash: .tflite (bytes)", "flash_bytes"),
+    ("MACs", "macs"),
+    ("BitOPs", "bit_ops"),
+    ("MACs of the patch stage's ops", "stage_macs"),
+    ("BitOPs of the patch stage's ops", "stage_bit_ops"),
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ConversionReport:
+    """Printable with `print`, a page with `save_html`.
+
+    Attributes:
+      baseline: the int8 model as it came, on stock TFLM.
+      converted: the model that was made.
+      stages: a sentence a stage.
+      notes: of the search.
+      verification: the checks that were passed.
+      search: the plan's provenance.
+    """
+
+    baseline: Figures
+    converted: Figures
+    stages: Sequence[str]
+    notes: Sequence[str]
+    verification: VerificationResult
+    search: Mapping[str, object]
+
+    def rows(self) -> list[tuple[str, int, int]]:
+        """(label, before, after)."""
+        return [(label, _figure(self.baseline, name), _figure(self.converted, name)) for label, name in ROWS]
+
+    def __str__(self) -> str:
+        table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+        table.add_column("")
+        for heading in ("int8 TFLM", "converted", "ratio"):
+            table.add_column(heading, justify="right")
+        for label, before, after in self.rows():
+            table.add_row(label, f"{before:,}", f"{after:,}", ratio(before, after))
+        console = rich.console.Console(file=io.StringIO(), width=110)
+        console.print(table)
+        for line in (*self.stages, *self.notes, f"verified: {self.verification.summary}"):
+            console.print(line, highlight=False, soft_wrap=True)
+        return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
+
+    def save_html(self, path: str | os.PathLike[str]) -> None:
+        """Writes one self-contained page."""
+        environment = jinja2.Environment(loader=jinja2.PackageLoader("tflm_quantmcu", "templates"), autoescape=True)
+        page = environment.get_template("report.html").render(report=self, ratio=ratio)
+        write_atomically(path, page.encode())
+
+
+def ratio(before: int, after: int) -> str:
+    """How many times smaller `after` is."""
+    return f"{before / after:.2f}x" if after else "-"
+
+
+def _figure(figures: Figures, name: str) -> int:
+    return getattr(figures if hasattr(figures, name) else figures.cost, name)
+
+
+def build_report(
+    original: bytes, converted: bytes, plan: PrecisionPlan, verification: VerificationResult
+) -> ConversionReport:
+    """Measures both models on TFLM and counts their work."""
+    graph = read_model(original)
+    regions = []
+    for stage in plan.stages:
+        ends = (graph.by_name[stage.input].index, graph.by_name[stage.output].index)
+        program = build_program(graph, stage, weight_bits=plan.weight_bits, formats=plan.formats)
+        regions.append(({op.index for op in stage_ops(graph, *ends)}, program))
+    map_bits = {name: f.bits for name, f in plan.formats.items()}
+    after = cost_of(graph, regions, map_bits=map_bits, weight_bits=plan.weight_bits)
+    before = cost_of(graph)
+    inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
+    before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
+    return ConversionReport(
+        baseline=_measure(original, graph, before),
+        converted=_measure(converted, graph, after),
+        stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
+        notes=plan.notes,
+        verification=verification,
+        search=plan.search,
+    )
+
+
+def _measure(data: bytes, graph: ModelGraph, cost: Cost) -> Figures:
+    recorded = Interpreter(data).allocations()
+    return Figures(
+        predicted_non_persistent_bytes=predict_arena(read_model(data)),
+        recorded_non_persistent_bytes=recorded.non_persistent_bytes,
+        recorded_persistent_bytes=recorded.persistent_bytes,
+        input_bytes=sum(graph.tensors[t].num_bytes for t in graph.inputs),
+        flash_bytes=len(data),
+        cost=cost,
+    )
+
+
+def describe_stage(number: int, program: StageProgram) -> str:
+    """One sentence: ops, patches, classes and scratch of a stage."""
+    flat = [k for row in program.patch_classes for k in row]
+    widths = []
+    for k, formats in enumerate(program.formats):
+        bits = "/".join(str(f.bits) for f in formats)
+        widths.append(f"class {k}: {flat.count(k)} patches, map bits {bits}")
+    rows, cols = len(program.patch_classes), len(program.patch_classes[0])
+    return (
+        f"stage {number}: {len(program.ops)} ops in {rows}x{cols} patches of "
+        f"{program.tile_height}x{program.tile_width}, {program.scratch_bytes:,} bytes of scratch; {'; '.join(widths)}"
+    )

@@ -1,0 +1,301 @@
+"""Runs a `.tflite` on the host with the real TFLM, our ops loaded when the model has them.
+
+In: a `.tflite` (ours or stock) and arrays. Out: arrays, and the arena bytes that TFLM counted. The
+kernels are TFLM's reference kernels and ours, so the values are those of the device. Refuses files
+that are not whole and models that TFLM cannot prepare.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tflite_micro.python.tflite_micro import runtime as tflm
+from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
+
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer
+from tflm_quantmcu.native_stderr import capture_native_stderr
+from tflm_quantmcu.op_library import REGISTERER, find_op_library, load_op_library
+from tflm_quantmcu.samples import to_model_input, to_real
+from tflm_quantmcu.types import Tensor
+
+CUSTOM_PREFIX = b"QMCU_"
+
+# What the wheel reads element for element; of int4, for one, it would read beyond the end.
+_READABLE_TYPES = frozenset(
+    {
+        schema.TensorType.BOOL,
+        schema.TensorType.INT8,
+        schema.TensorType.UINT8,
+        schema.TensorType.INT16,
+        schema.TensorType.INT32,
+        schema.TensorType.INT64,
+        schema.TensorType.FLOAT32,
+    }
+)
+_LARGEST_ELEMENT_BYTES = 8
+
+_ALLOCATOR_LINE = re.compile(r"\[RecordingMicroAllocator\] (.*)")
+_ARENA_LINE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
+_DETAIL_LINE = re.compile(r"'(.*)' used (\d+) bytes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Allocations:
+    """Arena bytes that TFLM's recording allocator counted on this host.
+
+    Attributes:
+      total_bytes: both parts.
+      non_persistent_bytes: feature maps and scratch ("head"); the same on a device.
+      persistent_bytes: nodes, tensors, op data ("tail"); more than on a device, whose pointers
+        have 32 bits.
+      details: what the persistent bytes are: TFLM's name -> bytes.
+    """
+
+    total_bytes: int
+    non_persistent_bytes: int
+    persistent_bytes: int
+    details: Mapping[str, int]
+
+
+class Interpreter:
+    """One model on TFLM, ready to run.
+
+    Attributes:
+      inputs, outputs: the model's input and output tensors.
+    """
+
+    def __init__(
+        self,
+        model: bytes | str | os.PathLike[str],
+        *,
+        arena_bytes: int | None = None,
+        preserve_all_tensors: bool = False,
+    ) -> None:
+        """Prepares the model.
+
+        Args:
+          model: the file's bytes or its path.
+          arena_bytes: of the tensor arena; None takes what the model needs at most.
+          preserve_all_tensors: no feature map shares memory with another, so that `tensor` can read
+            each; the arena is then neither bounded nor counted.
+
+        Raises:
+          UsageError: no such file, too small an arena, or our op library is needed and missing.
+          UnsupportedModelError: not a whole `.tflite`, or TFLM cannot prepare it; the sentence has
+            TFLM's own words.
+        """
+        self._model = _read_model_bytes(model)
+        check_flatbuffer(self._model)
+        root = schema.Model.GetRootAs(self._model)
+        self._preserves = preserve_all_tensors
+        registerers = [REGISTERER] if _has_own_ops(root) else []
+        if registerers:
+            load_op_library(find_op_library())
+        self._interpreter = self._prepare(registerers, _generous_arena_bytes(root, self._model))
+        graph, wheel = root.Subgraphs(0), self._interpreter
+        self.inputs = _tensors(graph, graph.InputsAsNumpy(), wheel.get_input_details)
+        self.outputs = _tensors(graph, graph.OutputsAsNumpy(), wheel.get_output_details)
+        if arena_bytes is not None:
+            self._check_arena(arena_bytes)
+            self._interpreter = self._prepare(registerers, arena_bytes)
+
+    def invoke(self, inputs: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Runs one sample as it is.
+
+        Args:
+          inputs: one array an input, of the input's type and shape; a batch dimension of 1 may be
+            left out.
+
+        Returns:
+          The outputs with the model's own types and shapes.
+
+        Raises:
+          UsageError: wrong number, type or shape of inputs.
+          UnsupportedModelError: a kernel failed; the sentence has TFLM's own words.
+        """
+        arrays = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+        if len(arrays) != len(self.inputs):
+            raise UsageError(f"{len(arrays)} inputs are given; the model has {len(self.inputs)}")
+        for i, (array, tensor) in enumerate(zip(arrays, self.inputs, strict=True)):
+            self._interpreter.set_input(_fit(array, tensor), i)
+        with capture_native_stderr() as captured:
+            failed = False
+            try:
+                self._interpreter.invoke()
+            except RuntimeError:
+                failed = True
+        if failed:
+            raise UnsupportedModelError(f"TFLM cannot run the model: {_one_line(captured.text)}")
+        captured.pass_on()
+        return [self._interpreter.get_output(i) for i in range(len(self.outputs))]
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """Runs samples one by one.
+
+        Args:
+          x: [N, ...]; the model's input type, or reals as `samples.to_model_input` takes them.
+
+        Returns:
+          The first output [N, ...] in the model's own type.
+
+        Raises:
+          UsageError: x does not fit, or the model has not exactly one input.
+        """
+        if len(self.inputs) != 1:
+            raise UsageError(
+                f"the model has {len(self.inputs)} inputs; use invoke, one sample a call"
+            )
+        outputs = [self.invoke(sample)[0] for sample in to_model_input(x, self.inputs[0])]
+        has_batch = self.outputs[0].shape[:1] == (1,)
+        return np.concatenate(outputs) if has_batch else np.stack(outputs)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Like `run`, with the result as real values: float32 [N, ...]."""
+        return to_real(self.run(x), self.outputs[0])
+
+    def tensor(self, index: int) -> np.ndarray:
+        """The values of tensor T#`index` after `invoke`, with the tensor's type and shape.
+
+        Raises:
+          UsageError: tensors are not preserved, or TFLM keeps no values for this one.
+        """
+        if not self._preserves:
+            raise UsageError(
+                "tensors are not preserved; make the Interpreter with preserve_all_tensors=True"
+            )
+        if index not in self._readable:
+            raise UsageError(f"tensor {index} is no input, constant or op output of the model")
+        return self._interpreter.GetTensor(index, 0)["tensor_data"]
+
+    def allocations(self) -> Allocations:
+        """Arena bytes as TFLM counted them.
+
+        Raises:
+          UsageError: with `preserve_all_tensors`, where TFLM does not count.
+        """
+        if self._preserves:
+            raise UsageError("the arena is not counted with preserve_all_tensors=True")
+        with capture_native_stderr() as captured:
+            self._interpreter.print_allocations()
+        lines = _ALLOCATOR_LINE.findall(captured.text)
+        arena = {m[1]: int(m[2]) for m in map(_ARENA_LINE.match, lines) if m}
+        details = {m[1]: int(m[2]) for m in map(_DETAIL_LINE.match, lines) if m}
+        return Allocations(arena["total"], arena["head"], arena["tail"], details)
+
+    @functools.cached_property
+    def _readable(self) -> frozenset[int]:
+        """Tensors that have memory, in a type that the wheel reads rightly."""
+        model = schema.Model.GetRootAs(self._model)
+        graph = model.Subgraphs(0)
+        ops = [graph.Operators(i) for i in range(graph.OperatorsLength())]
+        written = set(graph.InputsAsNumpy()).union(*(op.OutputsAsNumpy() for op in ops))
+        return frozenset(
+            i
+            for i in range(graph.TensorsLength())
+            if graph.Tensors(i).Type() in _READABLE_TYPES
+            and (i in written or model.Buffers(graph.Tensors(i).Buffer()).DataLength())
+        )
+
+    def _prepare(self, registerers: list[str], arena_bytes: int) -> tflm.Interpreter:
+        planner = tflm.InterpreterConfig(int(self._preserves))
+        failure = None
+        with capture_native_stderr() as captured:
+            try:
+                interpreter = tflm.Interpreter.from_bytes(
+                    self._model,
+                    custom_op_registerers=registerers,
+                    arena_size=arena_bytes,
+                    intrepreter_config=planner,
+                )
+            except (RuntimeError, ValueError, MemoryError) as error:
+                failure = error
+        if failure is not None:
+            reason = _one_line(captured.text) or str(failure)
+            raise UnsupportedModelError(f"TFLM cannot prepare the model: {reason}")
+        captured.pass_on()
+        return interpreter
+
+    def _check_arena(self, arena_bytes: int) -> None:
+        """TFLM reads outside an arena that is far too small, so it never gets one."""
+        if self._preserves:
+            raise UsageError(
+                "arena_bytes has no effect with preserve_all_tensors=True; leave one out"
+            )
+        needed = self.allocations().total_bytes
+        if arena_bytes < needed:
+            raise UsageError(
+                f"arena_bytes is {arena_bytes}; this model needs {needed} on this host"
+            )
+
+
+def _read_model_bytes(model: bytes | str | os.PathLike[str]) -> bytes:
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        return bytes(model)
+    try:
+        return Path(model).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{model} cannot be read: {error.strerror or error}") from None
+
+
+def _has_own_ops(root: schema.Model) -> bool:
+    codes = (root.OperatorCodes(i).CustomCode() for i in range(root.OperatorCodesLength()))
+    return any(code is not None and code.startswith(CUSTOM_PREFIX) for code in codes)
+
+
+def _generous_arena_bytes(root: schema.Model, model: bytes) -> int:
+    """More than any plan takes: all tensors, seven times that for scratch, and persistent data.
+
+    The system gives memory only to the pages that TFLM touches, so the excess costs nothing.
+    """
+    num_elements = 0
+    for s in range(root.SubgraphsLength()):
+        graph = root.Subgraphs(s)
+        for t in range(graph.TensorsLength()):
+            tensor = graph.Tensors(t)
+            num_elements += math.prod(tensor.Shape(d) for d in range(tensor.ShapeLength())) + 64
+    return min(
+        8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(model) + (1 << 20), MAX_TENSOR_BYTES
+    )
+
+
+def _tensors(
+    graph: schema.SubGraph, indices: np.ndarray, details_of: Callable[[int], Mapping[str, Any]]
+) -> tuple[Tensor, ...]:
+    if not len(indices):
+        raise UnsupportedModelError("the model has no inputs or no outputs")
+    return tuple(_tensor(graph, int(t), details_of(i)) for i, t in enumerate(indices))
+
+
+def _tensor(graph: schema.SubGraph, index: int, details: Mapping[str, Any]) -> Tensor:
+    quantization = details["quantization_parameters"]
+    return Tensor(
+        index=index,
+        name=(graph.Tensors(index).Name() or b"").decode(errors="replace"),
+        shape=tuple(int(d) for d in details["shape"]),
+        dtype=np.dtype(details["dtype"]).name,
+        scales=tuple(float(s) for s in quantization["scales"]),
+        zero_points=tuple(int(z) for z in quantization["zero_points"]),
+    )
+
+
+def _fit(array: np.ndarray, tensor: Tensor) -> np.ndarray:
+    shapes = (tensor.shape, tensor.shape[1:]) if tensor.shape[:1] == (1,) else (tensor.shape,)
+    if array.dtype != tensor.dtype or array.shape not in shapes:
+        raise UsageError(
+            f"input {tensor.name} is {array.dtype} {array.shape}; the model takes {tensor.dtype} "
+            f"{tensor.shape}"
+        )
+    return array.reshape(tensor.shape)
+
+
+def _one_line(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,81 @@
+"""One width for every feature map and one for every weight that our kernels can hold: the baseline of all searches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
+from tflm_quantmcu.ranges import mse_format
+from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.stage_program import stage_ops
+from tflm_quantmcu.stages import plan_stage
+from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+
+
+def search_uniform(problem: SearchProblem) -> PrecisionPlan:
+    """Gives every map and weight the widths `activation_bits` and `weight_bits`.
+
+    A feature map keeps 8 bits where no QMCU_ kernel writes it or where none reads it (the network's input and
+    output, maps of
+    stock ops). At 8 and 8 bits the model computes what it did, in patches.
+
+    Raises:
+      BudgetError: no split meets the budget at 8 bits (below 8 bits the converted model is judged).
+    """
+    graph = problem.graph
+    activation_bits, weight_bits = (problem.parameters[k] for k in ("activation_bits", "weight_bits"))
+    found = plan_stage(graph, sram_bytes=problem.budget.sram_bytes)
+    chosen = found.best
+    over = (
+        problem.budget.sram_bytes
+        and min(found.baseline_arena_bytes, chosen.arena_bytes if chosen else found.baseline_arena_bytes)
+        > problem.budget.sram_bytes
+    )
+    if over and activation_bits == 8:
+        raise problem.over_budget(found)
+    if over:
+        chosen = found.smallest
+    stages = [chosen.plan(graph)] if chosen else []
+    formats: dict[str, Format] = {}
+    if activation_bits < 8:
+        formats = {
+            name: mse_format(problem.stats(name).histogram, problem.stats(name).format, activation_bits)
+            for name in _quantizable_maps(graph)
+        }
+        stages = [_with_formats(graph, stage, formats) for stage in stages]
+    inside = {name for stage in stages for c in stage.classes for name in c.formats}
+    return PrecisionPlan(
+        model_sha256=graph.sha256,
+        search=problem.provenance("uniform"),
+        stages=tuple(stages),
+        formats={name: f for name, f in formats.items() if name not in inside},
+        weight_bits=_weights(graph, weight_bits) if weight_bits < 8 else {},
+        notes=(found.reason,),
+    )
+
+
+def _with_formats(graph: ModelGraph, stage: StagePlan, formats: dict[str, Format]) -> StagePlan:
+    """The stage with its one class at these formats; input and output stay with the maps outside."""
+    source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
+    inner = [graph.tensors[op.outputs[0]].name for op in stage_ops(graph, source, target)]
+    chosen = {name: formats[name] for name in inner if name in formats and name != stage.output}
+    return StagePlan(**{**vars(stage), "classes": (PatchClass("ordinary", chosen),)})
+
+
+def _quantizable_maps(graph: ModelGraph) -> Sequence[str]:
+    """Maps that a QMCU_ kernel writes and at least one reads."""
+    able = {op.index for op in graph.ops if why_unsupported(graph, op) is None}
+    return [
+        graph.tensors[t].name
+        for op in graph.ops
+        for t in op.outputs
+        if op.index in able and t not in graph.outputs and any(reader.index in able for reader in graph.consumers[t])
+    ]
+
+
+def _weights(graph: ModelGraph, bits: int) -> dict[str, int]:
+    return {
+        graph.tensors[op.inputs[1]].name: bits
+        for op in graph.ops
+        if op.kind in CONVOLUTIONS and why_unsupported(graph, op) is None
+    }

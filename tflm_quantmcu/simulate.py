@@ -1,0 +1,246 @@
+"""Runs stages and whole int8 models on the numpy oracle, in batches, to the bytes that TFLM gives.
+
+In: a StageProgram or a ModelGraph with its plan, and a batch of inputs. Out: feature maps as
+unpacked values. An op that neither the QMCU_ kernels nor `stock_kernels` know (a trailing SOFTMAX
+or DEQUANTIZE, which change no argmax) is left out with all that follows from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu import arithmetic, stock_kernels
+from tflm_quantmcu.arithmetic import OutputFormat
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.lowering import (
+    CONVOLUTIONS,
+    LoweredOp,
+    clamp_range,
+    lower_op,
+    requantization_table,
+    why_unsupported,
+)
+from tflm_quantmcu.packing import run_bytes, unpack
+from tflm_quantmcu.stage_program import StageFormat, StageOp, StageProgram, build_program, stage_ops
+from tflm_quantmcu.types import Format, ModelGraph, Op, PrecisionPlan, Window
+
+_NO_FILTER = np.zeros(0, np.int8)
+
+
+def run_stage(program: StageProgram, x: np.ndarray) -> np.ndarray:
+    """Runs a patch stage tile by tile.
+
+    Args:
+      program: the stage.
+      x: int8 [N, H, W, C], values of map 0.
+
+    Returns:
+      int8 [N, H, W, C], values of the last map.
+    """
+    filters = _unpack_filters(program)
+    last = len(program.shapes) - 1
+    y = np.empty((len(x), *program.shapes[last]), np.int8)
+    for row, col, _ in program.patches():
+        y0, y1, x0, x1 = program.region(row, col, last)
+        y[:, y0:y1, x0:x1] = _run_patch(program, filters, row, col, x)[last]
+    return y
+
+
+def run_patch(program: StageProgram, row: int, col: int, x: np.ndarray) -> list[np.ndarray]:
+    """The regions of all maps that one patch reads or computes.
+
+    Args:
+      program: the stage.
+      row, col: of the patch.
+      x: int8 [N, H, W, C], values of the whole map 0.
+
+    Returns:
+      int8 [N, height, width, C] a map: the values of `program.region(row, col, map)`.
+    """
+    return _run_patch(program, _unpack_filters(program), row, col, x)
+
+
+def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Runs a batch through an int8 model as planned.
+
+    Args:
+      graph: the model as read, with one input.
+      plan: its stages and widths; None runs the model as it is.
+      x: [N, ...], inputs in the model's input type.
+
+    Returns:
+      Tensor name -> [N, ...] values at the plan's formats, of the feature maps outside stages that
+      are known (see above).
+
+    Raises:
+      UsageError: x has not the shape or type of the model's input, or the plan does not fit the
+        model.
+      UnsupportedModelError: the plan lowers an op that has no kernel.
+    """
+    plan = plan or PrecisionPlan(graph.sha256, {})
+    values = {graph.inputs[0]: _checked_input(graph, x)}
+    stages, inside = _plan_stages(graph, plan)
+    for op in graph.ops:
+        stage = stages.get(op.outputs[0])
+        if stage is not None:
+            source, program = stage
+            if source in values:
+                values[op.outputs[0]] = run_stage(program, values[source])
+        elif op.index not in inside and all(t in values for t in graph.feature_maps(op)):
+            y = _run_op(graph, op, [values[t] for t in graph.feature_maps(op)], plan)
+            if y is not None:
+                values[op.outputs[0]] = y
+    return {graph.tensors[t].name: v for t, v in values.items()}
+
+
+def _checked_input(graph: ModelGraph, x: np.ndarray) -> np.ndarray:
+    if len(graph.inputs) != 1:
+        raise UsageError(f"the model has {len(graph.inputs)} inputs; supported is 1")
+    tensor = graph.tensors[graph.inputs[0]]
+    if x.shape[1:] != tensor.shape[1:] or x.dtype != tensor.dtype:
+        raise UsageError(
+            f"the inputs are {x.dtype} {x.shape}; the model takes {tensor.dtype}"
+            f" {('N', *tensor.shape[1:])}"
+        )
+    return x
+
+
+def _plan_stages(
+    graph: ModelGraph, plan: PrecisionPlan
+) -> tuple[dict[int, tuple[int, StageProgram]], set[int]]:
+    """(output tensor -> (input tensor, program), indices of all ops inside stages)."""
+    stages: dict[int, tuple[int, StageProgram]] = {}
+    inside: set[int] = set()
+    for stage in plan.stages:
+        program = build_program(graph, stage, weight_bits=plan.weight_bits, formats=plan.formats)
+        source, target = graph.by_name[stage.input].index, graph.by_name[stage.output].index
+        stages[target] = (source, program)
+        inside |= {op.index for op in stage_ops(graph, source, target)}
+    return stages, inside
+
+
+def _unpack_filters(program: StageProgram) -> list[np.ndarray]:
+    return [_unpack_filter(op, program.shapes) if op.filter else _NO_FILTER for op in program.ops]
+
+
+def _unpack_filter(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> np.ndarray:
+    taps = (op.window.kernel_height, op.window.kernel_width)
+    is_depthwise = op.kind == "DEPTHWISE_CONV_2D"
+    channels = shapes[op.output if is_depthwise else op.inputs[0]][2]
+    data = np.frombuffer(op.filter, np.uint8).reshape(-1, run_bytes(channels, op.weight_bits))
+    values = unpack(data, op.weight_bits, channels)
+    return values.reshape(*taps, channels) if is_depthwise else values.reshape(-1, *taps, channels)
+
+
+def _run_patch(
+    program: StageProgram, filters: Sequence[np.ndarray], row: int, col: int, x: np.ndarray
+) -> list[np.ndarray]:
+    patch_class = program.patch_classes[row][col]
+    formats, tables = program.formats[patch_class], program.tables[patch_class]
+    regions = [program.region(row, col, m) for m in range(len(program.shapes))]
+    y0, y1, x0, x1 = regions[0]
+    maps = {0: x[:, y0:y1, x0:x1]}
+    for op, filter, table in zip(program.ops, filters, tables, strict=True):
+        y0, y1, x0, x1 = regions[op.output]
+        inputs = [maps[m] for m in op.inputs]
+        window = op.window
+        if op.kind == "ADD":
+            inputs = [
+                maps[m][:, y0 - top : y1 - top, x0 - left : x1 - left]
+                for m in op.inputs
+                for top, _, left, _ in [regions[m]]
+            ]
+        else:
+            # The input's region takes the place of the map, so the window moves with both regions.
+            top, _, left, _ = regions[op.inputs[0]]
+            window = dataclasses.replace(
+                window,
+                pad_top=window.pad_top - y0 * window.stride_height + top,
+                pad_left=window.pad_left - x0 * window.stride_width + left,
+            )
+        maps[op.output] = _run_kernel(
+            op.kind,
+            inputs,
+            filter,
+            table,
+            window=window,
+            size=(y1 - y0, x1 - x0),
+            zeros=[formats[m].zero_point for m in op.inputs],
+            depth_multiplier=op.depth_multiplier,
+            output=formats[op.output],
+        )
+    return [maps[m] for m in range(len(regions))]
+
+
+def _run_kernel(
+    kind: str,
+    inputs: Sequence[np.ndarray],
+    filter: np.ndarray,
+    table: np.ndarray,
+    *,
+    window: Window,
+    size: tuple[int, int],
+    zeros: Sequence[int],
+    depth_multiplier: int,
+    output: OutputFormat,
+) -> np.ndarray:
+    x = inputs[0]
+    if kind == "ADD":
+        return arithmetic.add(x, inputs[1], table, zero_in=(zeros[0], zeros[1]), output=output)
+    if kind == "FULLY_CONNECTED":
+        x = x.reshape(len(x), -1)
+        return arithmetic.fully_connected(x, filter, table, zero_in=zeros[0], output=output)
+    place: dict[str, Any] = {
+        "window": window,
+        "size": size,
+        "zero_in": zeros[0],
+        "output": output,
+    }
+    if kind == "CONV_2D":
+        return arithmetic.conv2d(x, filter, table, **place)
+    if kind == "DEPTHWISE_CONV_2D":
+        place["depth_multiplier"] = depth_multiplier
+        return arithmetic.depthwise_conv2d(x, filter, table, **place)
+    kernel = {
+        "AVERAGE_POOL_2D": arithmetic.average_pool2d,
+        "MAX_POOL_2D": arithmetic.max_pool2d,
+        "REQUANTIZE": arithmetic.requantize,
+    }[kind]
+    return kernel(x, table, **place)
+
+
+def _run_op(
+    graph: ModelGraph, op: Op, inputs: Sequence[np.ndarray], plan: PrecisionPlan
+) -> np.ndarray | None:
+    """The op's output, or None if it has no oracle."""
+    if why_unsupported(graph, op) is None:
+        weights = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
+        lowered = lower_op(graph, op, weight_bits=plan.weight_bits.get(weights, 8))
+        y: np.ndarray | None = _run_lowered(graph, lowered, inputs, plan.formats)
+    else:
+        y = stock_kernels.run(graph, op, inputs[0])
+    return None if y is None else y.reshape(len(inputs[0]), *graph.tensors[op.outputs[0]].shape[1:])
+
+
+def _run_lowered(
+    graph: ModelGraph, op: LoweredOp, inputs: Sequence[np.ndarray], formats: Mapping[str, Format]
+) -> np.ndarray:
+    chosen = [
+        formats.get(graph.tensors[t].name, graph.tensors[t].format) for t in (*op.inputs, op.output)
+    ]
+    shape = graph.tensors[op.output].shape
+    return _run_kernel(
+        op.kind,
+        inputs,
+        op.filter.values if op.filter else _NO_FILTER,
+        requantization_table(op, chosen[:-1], chosen[-1]),
+        window=op.window,
+        size=(shape[1], shape[2]) if len(shape) == 4 else (1, 1),
+        zeros=[f.zero_point for f in chosen],
+        depth_multiplier=op.depth_multiplier,
+        output=StageFormat(chosen[-1].bits, chosen[-1].zero_point, *clamp_range(op, chosen[-1])),
+    )

@@ -1,0 +1,507 @@
+"""The patch stage as data: what QMCU_PATCH_STAGE executes, built from a plan and encoded as docs/format.md F4 says.
+
+The oracle, the cost model, the converter and the inspector all work on this one type, so that what is counted is
+what runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu import memory, tiles
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.lowering import (
+    LoweredOp,
+    clamp_range,
+    lower_region,
+    requantization_table,
+)
+from tflm_quantmcu.packing import pack, run_bytes
+from tflm_quantmcu.types import Format, ModelGraph, Op, StagePlan, Window
+
+FORMAT_VERSION = 1
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE")
+OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 3, 6
+MAX_MAPS = 64
+_WINDOW_FIELDS = [f.name for f in dataclasses.fields(Window)]
+
+Region = tuple[int, int, int, int]  # y0, y1, x0, x1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StageOp:
+    """One op of a stage; `inputs` and `output` are map indices, `filter` the packed bytes."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    output: int
+    window: Window
+    weight_bits: int = 0
+    depth_multiplier: int = 0
+    filter: bytes = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class StageFormat:
+    """How one map is stored in one class, and the clamps of the op that writes it."""
+
+    bits: int
+    zero_point: int
+    clamp_min: int
+    clamp_max: int
+    scratch_offset: int = -1
+    scratch_bytes: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchCost:
+    """Work of one patch: MACs, and BitOPs = MACs x input bits x weight bits."""
+
+    macs: int
+    bit_ops: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StageProgram:
+    """A patch stage, ready to encode or to run.
+
+    Attributes:
+      tile_height, tile_width: of the last map.
+      shapes: (height, width, channels) a map; map 0 is the input, the last one the output.
+      ops: in execution order.
+      formats: [class][map].
+      tables: [class][op] int32 requantisation tables.
+      patch_classes: rows x cols class indices.
+      cache_mode: `recompute`.
+    """
+
+    tile_height: int
+    tile_width: int
+    shapes: tuple[tuple[int, int, int], ...]
+    ops: tuple[StageOp, ...]
+    formats: tuple[tuple[StageFormat, ...], ...]
+    tables: tuple[tuple[np.ndarray, ...], ...]
+    patch_classes: tuple[tuple[int, ...], ...]
+    cache_mode: str = "recompute"
+
+    @functools.cached_property
+    def intervals(self) -> tuple[list[list[tiles.Interval]], list[list[tiles.Interval]]]:
+        """([row][map], [col][map]) intervals that each row and column of tiles needs."""
+        geometry = StageGeometry.of(self.shapes, self.ops)
+        return geometry.intervals(self.tile_height, self.tile_width)
+
+    def region(self, row: int, col: int, map_index: int) -> Region:
+        """The region of a map that one patch computes, or reads of the input."""
+        rows, cols = self.intervals
+        return (*rows[row][map_index], *cols[col][map_index])
+
+    def patches(self) -> Iterator[tuple[int, int, int]]:
+        """(row, col, class) in execution order."""
+        for row, classes in enumerate(self.patch_classes):
+            for col, patch_class in enumerate(classes):
+                yield row, col, patch_class
+
+    @property
+    def scratch_bytes(self) -> int:
+        return max((f.scratch_offset + f.scratch_bytes for c in self.formats for f in c), default=0)
+
+    def patch_cost(self, row: int, col: int) -> PatchCost:
+        """MACs and BitOPs of one patch; a MAC is counted for every kernel tap of a computed output pixel."""
+        formats = self.formats[self.patch_classes[row][col]]
+        macs = bit_ops = 0
+        for op in self.ops:
+            op_macs = self.op_macs(op, row, col)
+            macs += op_macs
+            bit_ops += op_macs * formats[op.inputs[0]].bits * op.weight_bits
+        return PatchCost(macs, bit_ops)
+
+    def op_macs(self, op: StageOp, row: int, col: int) -> int:
+        """MACs of one op in one patch."""
+        y0, y1, x0, x1 = self.region(row, col, op.output)
+        channels = (self.shapes[op.inputs[0]][2], self.shapes[op.output][2])
+        return (y1 - y0) * (x1 - x0) * macs_per_pixel(op.kind, op.window, *channels)
+
+    @functools.cached_property
+    def cost(self) -> PatchCost:
+        """Of all patches, recomputed halos included."""
+        costs = [self.patch_cost(row, col) for row, col, _ in self.patches()]
+        return PatchCost(sum(c.macs for c in costs), sum(c.bit_ops for c in costs))
+
+    def encode(self) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
+        """(options, filters int8 [n], program int32 [n]) of the custom op."""
+        options = {
+            "version": FORMAT_VERSION,
+            "tile_height": self.tile_height,
+            "tile_width": self.tile_width,
+            "cache_mode": self.cache_mode,
+            "num_ops": len(self.ops),
+            "num_maps": len(self.shapes),
+            "num_classes": len(self.formats),
+        }
+        filters = bytearray()
+        op_words = []
+        for op in self.ops:
+            inputs = (*op.inputs, -1)[:2]
+            window = [getattr(op.window, name) for name in _WINDOW_FIELDS]
+            op_words.append(
+                [
+                    KINDS.index(op.kind),
+                    *inputs,
+                    op.output,
+                    *window,
+                    op.weight_bits,
+                    op.depth_multiplier,
+                ]
+                + [len(filters) if op.filter else 0, len(op.filter)]
+            )
+            filters += op.filter + bytes(-len(op.filter) % 4)
+        tables, offsets = _share_tables(self.tables)
+        sections = [
+            np.array(op_words),
+            np.array(self.shapes),
+            np.array([dataclasses.astuple(f) for c in self.formats for f in c]),
+            np.array(offsets),
+            np.array(self.patch_classes),
+            tables,
+        ]
+        program = np.concatenate([s.astype(np.int32).ravel() for s in sections])
+        return options, np.frombuffer(bytes(filters), np.int8), program
+
+    @staticmethod
+    def decode(options: Mapping[str, Any], filters: np.ndarray, program: np.ndarray) -> StageProgram:
+        """The inverse of `encode`.
+
+        Raises:
+          UsageError: another version, or a program that its own counts do not describe.
+        """
+        if options.get("version") != FORMAT_VERSION:
+            raise UsageError(f"QMCU_PATCH_STAGE has version {options.get('version')}; supported is {FORMAT_VERSION}")
+        try:
+            return _Decoder(options, filters, program).program()
+        except (IndexError, KeyError, ValueError) as error:
+            raise UsageError(f"QMCU_PATCH_STAGE holds a malformed program: {error}") from None
+
+
+class _Decoder:
+    """Reads the sections of a program one after the other."""
+
+    def __init__(self, options: Mapping[str, Any], filters: np.ndarray, program: np.ndarray):
+        self._options = options
+        self._filters = filters
+        self._program = program
+        self._at = 0
+
+    def _take(self, *shape: int) -> np.ndarray:
+        count = int(np.prod(shape))
+        words = self._program[self._at : self._at + count]
+        self._at += count
+        return words.reshape(shape)
+
+    def program(self) -> StageProgram:
+        num_ops, num_maps, num_classes = (int(self._options[k]) for k in ("num_ops", "num_maps", "num_classes"))
+        ops = tuple(self._op(words.tolist()) for words in self._take(num_ops, OP_WORDS))
+        shapes = tuple(tuple(s) for s in self._take(num_maps, MAP_WORDS).tolist())
+        formats = self._take(num_classes, num_maps, FORMAT_WORDS).tolist()
+        offsets = self._take(num_classes, num_ops).tolist()
+        tile_height, tile_width = (
+            int(self._options["tile_height"]),
+            int(self._options["tile_width"]),
+        )
+        rows = len(tiles.split_axis(shapes[-1][0], tile_height))
+        cols = len(tiles.split_axis(shapes[-1][1], tile_width))
+        grid = self._take(rows, cols).tolist()
+        words = self._program[self._at :]
+        return StageProgram(
+            tile_height=tile_height,
+            tile_width=tile_width,
+            shapes=shapes,
+            ops=ops,
+            formats=tuple(tuple(StageFormat(*f) for f in c) for c in formats),
+            tables=tuple(
+                tuple(words[o : o + table_words(op, shapes)] for o, op in zip(row, ops, strict=True))
+                for row in offsets
+            ),
+            patch_classes=tuple(tuple(row) for row in grid),
+            cache_mode=str(self._options["cache_mode"]),
+        )
+
+    def _op(self, words: list[int]) -> StageOp:
+        kind, input0, input1, output = words[:4]
+        weight_bits, depth_multiplier, offset, num_bytes = words[12:]
+        return StageOp(
+            kind=KINDS[kind],
+            inputs=(input0,) if input1 < 0 else (input0, input1),
+            output=output,
+            window=Window(*words[4:12]),
+            weight_bits=weight_bits,
+            depth_multiplier=depth_multiplier,
+            filter=self._filters[offset : offset + num_bytes].tobytes(),
+        )
+
+
+def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> int:
+    """Length of the op's requantisation table in words."""
+    if op.weight_bits:
+        return 3 * shapes[op.output][2]
+    return 6 if op.kind == "ADD" else 2
+
+
+def macs_per_pixel(kind: str, window: Window, input_channels: int, output_channels: int) -> int:
+    """Multiply-accumulates of one output pixel, all channels."""
+    taps = window.kernel_height * window.kernel_width * output_channels
+    return {"CONV_2D": taps * input_channels, "DEPTHWISE_CONV_2D": taps}.get(kind, 0)
+
+
+def _share_tables(tables: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, list[list[int]]]:
+    """All tables in one array, equal ones once, and the word offset of each [class][op]."""
+    seen: dict[bytes, int] = {}
+    parts: list[np.ndarray] = []
+    num_words = 0
+    offsets = []
+    for row in tables:
+        offsets.append([])
+        for table in row:
+            key = table.tobytes()
+            if key not in seen:
+                seen[key] = num_words
+                parts.append(table)
+                num_words += table.size
+            offsets[-1].append(seen[key])
+    return np.concatenate(parts), offsets
+
+
+@dataclasses.dataclass(frozen=True)
+class StageGeometry:
+    """Which pixels a stage's ops need: all that tile sizes are judged by."""
+
+    shapes: tuple[tuple[int, int, int], ...]
+    ops_y: tuple[tiles.AxisOp, ...]
+    ops_x: tuple[tiles.AxisOp, ...]
+
+    @staticmethod
+    def of(shapes: Sequence[tuple[int, int, int]], ops: Sequence[StageOp]) -> StageGeometry:
+        return StageGeometry._of_steps(shapes, [(op.window, op.inputs, op.output) for op in ops])
+
+    @staticmethod
+    def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], source: int) -> StageGeometry:
+        tensors = map_tensors(ops, source)
+        index = {t: m for m, t in enumerate(tensors)}
+        steps = [(op.window, tuple(index[t] for t in op.inputs), index[op.output]) for op in ops]
+        return StageGeometry._of_steps([graph.tensors[t].shape[1:] for t in tensors], steps)
+
+    @staticmethod
+    def _of_steps(
+        shapes: Sequence[tuple[int, int, int]], steps: Sequence[tuple[Window, tuple[int, ...], int]]
+    ) -> StageGeometry:
+        return StageGeometry(
+            tuple(shapes),
+            tuple(_axis_op(*step, "height", "top") for step in steps),
+            tuple(_axis_op(*step, "width", "left") for step in steps),
+        )
+
+    def axis_intervals(self, axis: int, tile: int) -> list[list[tiles.Interval]]:
+        """[tile][map] intervals along height (axis 0) or width (axis 1)."""
+        extents = [shape[axis] for shape in self.shapes]
+        ops = (self.ops_y, self.ops_x)[axis]
+        return [tiles.backward_intervals(ops, extents, cut) for cut in tiles.split_axis(extents[-1], tile)]
+
+    def intervals(
+        self, tile_height: int, tile_width: int
+    ) -> tuple[list[list[tiles.Interval]], list[list[tiles.Interval]]]:
+        """([row][map], [col][map]) intervals."""
+        return self.axis_intervals(0, tile_height), self.axis_intervals(1, tile_width)
+
+    def lifetimes(self) -> list[tuple[int, int]]:
+        """(first, last) op that touches each map; a map is born with the op that writes it."""
+        last_op = len(self.ops_y) - 1
+        spans = [(0, last_op)] + [(last_op, 0)] * (len(self.shapes) - 1)
+        for time, op in enumerate(self.ops_y):
+            spans[op.output] = (time, time)
+            for m in op.inputs:
+                spans[m] = (spans[m][0], time)
+        return spans
+
+
+def _axis_op(window: Window, inputs: tuple[int, ...], output: int, extent: str, side: str) -> tiles.AxisOp:
+    return tiles.AxisOp(
+        inputs=inputs,
+        output=output,
+        kernel=getattr(window, f"kernel_{extent}"),
+        stride=getattr(window, f"stride_{extent}"),
+        dilation=getattr(window, f"dilation_{extent}"),
+        pad=getattr(window, f"pad_{side}"),
+    )
+
+
+def place_scratch(geometry: StageGeometry, map_bytes: Sequence[int]) -> list[int]:
+    """Offsets in scratch of the maps between input and output, which get -1."""
+    inner = range(1, len(geometry.shapes) - 1)
+    spans = geometry.lifetimes()
+    buffers = [memory.Buffer(map_bytes[m], *spans[m]) for m in inner]
+    return [-1, *memory.place(buffers, alignment=4), -1]
+
+
+def stage_ops(graph: ModelGraph, source: int, target: int) -> tuple[Op, ...]:
+    """The ops on paths from tensor `source` to tensor `target`, in execution order.
+
+    Raises:
+      UnsupportedModelError: the region has another entry or exit.
+    """
+    names = f"between '{graph.tensors[source].label}' and '{graph.tensors[target].label}'"
+    inside: set[int] = set()
+    wanted = [target]
+    while wanted:
+        tensor = wanted.pop()
+        op = graph.producer.get(tensor)
+        if tensor == source or (op is not None and op.index in inside):
+            continue
+        if op is None:
+            raise UnsupportedModelError(f"the region {names} also reads '{graph.tensors[tensor].label}'")
+        inside.add(op.index)
+        wanted += graph.feature_maps(op)
+    ops = tuple(op for op in graph.ops if op.index in inside)
+    for op in ops:
+        for t in op.outputs:
+            readers = {c.index for c in graph.consumers[t]}
+            if t != target and (readers - inside or t in graph.outputs):
+                raise UnsupportedModelError(f"'{graph.tensors[t].label}' of the region {names} is read outside it")
+    if not ops:
+        raise UnsupportedModelError(f"there is no op {names}")
+    return ops
+
+
+def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
+    """The tensor index of each map of a lowered stage."""
+    return (source, *(op.output for op in ops))
+
+
+def build_program(
+    graph: ModelGraph,
+    plan: StagePlan,
+    *,
+    weight_bits: Mapping[str, int],
+    formats: Mapping[str, Format],
+) -> StageProgram:
+    """Lowers a planned stage.
+
+    Args:
+      graph: the int8 model.
+      plan: the stage.
+      weight_bits: weight tensor name -> bits; absent is 8.
+      formats: tensor name -> format of maps outside stages; the stage's input and output follow it.
+
+    Raises:
+      UnsupportedModelError: an op has no kernel, or the region has another entry or exit.
+      UsageError: the plan's names, tile or classes do not fit the model.
+    """
+    for name in (plan.input, plan.output):
+        if name not in graph.by_name:
+            raise UsageError(f"the plan's stage names tensor '{name}', which the model does not have")
+    source, target = graph.by_name[plan.input].index, graph.by_name[plan.output].index
+    region = stage_ops(graph, source, target)
+    return program_of(graph, lower_region(graph, region, weight_bits), source, plan, formats=formats)
+
+
+def program_of(
+    graph: ModelGraph,
+    lowered: Sequence[LoweredOp],
+    source: int,
+    plan: StagePlan,
+    *,
+    formats: Mapping[str, Format],
+) -> StageProgram:
+    """The program of ops that are lowered already; see `build_program`."""
+    tensors = map_tensors(lowered, source)
+    if len(tensors) > MAX_MAPS:
+        raise UnsupportedModelError(f"the stage has {len(tensors)} feature maps; supported are {MAX_MAPS}")
+    shapes = tuple(graph.tensors[t].shape[1:] for t in tensors)
+    _check_plan(plan, shapes[-1])
+    index = {t: m for m, t in enumerate(tensors)}
+    ops = tuple(_stage_op(op, index) for op in lowered)
+    geometry = StageGeometry.of(shapes, ops)
+    class_formats, tables = [], []
+    for number, patch_class in enumerate(plan.classes):
+        chosen = [
+            formats.get(name, graph.tensors[t].format)
+            if t in (source, tensors[-1])
+            else patch_class.formats.get(name, graph.tensors[t].format)
+            for t in tensors
+            for name in [graph.tensors[t].name]
+        ]
+        class_formats.append(_class_formats(geometry, lowered, chosen, plan, number))
+        tables.append(
+            tuple(
+                requantization_table(op, [chosen[index[t]] for t in op.inputs], chosen[index[op.output]])
+                for op in lowered
+            )
+        )
+    return StageProgram(
+        tile_height=plan.tile_height,
+        tile_width=plan.tile_width,
+        shapes=shapes,
+        ops=ops,
+        formats=tuple(class_formats),
+        tables=tuple(tables),
+        patch_classes=plan.patch_classes,
+        cache_mode=plan.cache_mode,
+    )
+
+
+def _check_plan(plan: StagePlan, shape: tuple[int, int, int]) -> None:
+    if plan.cache_mode != "recompute":
+        raise UsageError(f"the plan's cache mode is '{plan.cache_mode}'; supported is 'recompute'")
+    for axis, tile, extent in (
+        ("height", plan.tile_height, shape[0]),
+        ("width", plan.tile_width, shape[1]),
+    ):
+        if not 1 <= tile <= extent:
+            raise UsageError(f"the plan's tile {axis} is {tile}; the stage's output has {extent}")
+    rows, cols = -(-shape[0] // plan.tile_height), -(-shape[1] // plan.tile_width)
+    if len(plan.patch_classes) != rows or any(len(row) != cols for row in plan.patch_classes):
+        raise UsageError(f"the plan's patch classes are not {rows} rows of {cols}")
+    if any(not 0 <= k < len(plan.classes) for row in plan.patch_classes for k in row):
+        raise UsageError(f"the plan names a patch class outside its {len(plan.classes)} classes")
+
+
+def _stage_op(op: LoweredOp, index: Mapping[int, int]) -> StageOp:
+    filter = op.filter
+    return StageOp(
+        kind=op.kind,
+        inputs=tuple(index[t] for t in op.inputs),
+        output=index[op.output],
+        window=op.window,
+        weight_bits=filter.bits if filter else 0,
+        depth_multiplier=op.depth_multiplier if op.kind == "DEPTHWISE_CONV_2D" else 0,
+        filter=pack(filter.values, filter.bits).tobytes() if filter else b"",
+    )
+
+
+def _class_formats(
+    geometry: StageGeometry,
+    lowered: Sequence[LoweredOp],
+    chosen: Sequence[Format],
+    plan: StagePlan,
+    number: int,
+) -> tuple[StageFormat, ...]:
+    """The class's formats with clamps and places in scratch."""
+    rows, cols = geometry.intervals(plan.tile_height, plan.tile_width)
+    patches = [(r, c) for r, row in enumerate(plan.patch_classes) for c, k in enumerate(row) if k == number]
+
+    def largest(m: int) -> int:
+        areas = ((rows[r][m][1] - rows[r][m][0]) * (cols[c][m][1] - cols[c][m][0]) for r, c in patches)
+        return max(areas, default=0) * run_bytes(geometry.shapes[m][2], chosen[m].bits)
+
+    map_bytes = [largest(m) for m in range(len(chosen))]
+    offsets = place_scratch(geometry, map_bytes)
+    writers: list[LoweredOp | None] = [None, *lowered]
+    result = []
+    for m, (format, writer) in enumerate(zip(chosen, writers, strict=True)):
+        clamps = clamp_range(writer, format) if writer else (format.qmin, format.qmax)
+        place = (offsets[m], map_bytes[m]) if offsets[m] >= 0 else (-1, 0)
+        result.append(StageFormat(format.bits, format.zero_point, *clamps, *place))
+    return tuple(result)

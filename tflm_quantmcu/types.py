@@ -1,0 +1,326 @@
+"""The central types: a model as read, a plan as decided. Everything else is a function between them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.errors import UsageError
+
+BIT_WIDTHS = (8, 4, 2)
+PLAN_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """How a feature map is stored: real value = (q - zero_point) * scale, q signed of `bits` bits (law A9).
+
+    Attributes:
+      bits: 8, 4 or 2.
+      scale: real value of one step, > 0; a float32 value.
+      zero_point: the q of real 0, within the width's range.
+    """
+
+    bits: int
+    scale: float
+    zero_point: int
+
+    def __post_init__(self) -> None:
+        if self.bits not in BIT_WIDTHS:
+            raise UsageError(f"feature map width is {self.bits} bits; supported are 8, 4 and 2")
+        if not self.scale > 0 or not np.isfinite(self.scale):
+            raise UsageError(f"scale is {self.scale}; it must be a positive number")
+        if not self.qmin <= self.zero_point <= self.qmax:
+            raise UsageError(f"zero point {self.zero_point} does not fit {self.bits} bits")
+
+    @property
+    def qmin(self) -> int:
+        return -(1 << (self.bits - 1))
+
+    @property
+    def qmax(self) -> int:
+        return (1 << (self.bits - 1)) - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """The sliding window of a convolution or pool; pads are explicit (law A3), bottom and right follow from the
+    output."""
+
+    kernel_height: int = 1
+    kernel_width: int = 1
+    stride_height: int = 1
+    stride_width: int = 1
+    dilation_height: int = 1
+    dilation_width: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tensor:
+    """One tensor of a model.
+
+    Attributes:
+      index: T# in the `.tflite`.
+      name: unique within the graph (the reader appends `#index` to repeated names).
+      shape: static shape.
+      dtype: lower-case numpy name: int8, uint8, int32, float32, ...
+      scales: float32 values; empty when not quantised, one when per tensor, one a channel when per channel.
+      zero_points: as many as scales.
+      quantized_dimension: channel axis of per-channel scales.
+      data: the constant's values with `shape`, or None for a feature map.
+      is_variable: keeps its values from one inference to the next.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scales: tuple[float, ...] = ()
+    zero_points: tuple[int, ...] = ()
+    quantized_dimension: int = 0
+    data: np.ndarray | None = None
+    is_variable: bool = False
+
+    @property
+    def label(self) -> str:
+        """The name for messages: of a fused op's joined names the first."""
+        return self.name.split(";")[0]
+
+    @property
+    def is_constant(self) -> bool:
+        return self.data is not None
+
+    @property
+    def num_elements(self) -> int:
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def num_bytes(self) -> int:
+        return self.num_elements * np.dtype(self.dtype).itemsize
+
+    @property
+    def format(self) -> Format:
+        """The 8-bit format of an int8 feature map."""
+        return Format(8, self.scales[0], self.zero_points[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Op:
+    """One operator.
+
+    Attributes:
+      index: position in execution order.
+      kind: builtin operator name (CONV_2D, ADD, ...) or the custom code of a custom op.
+      inputs: tensor indices, -1 for an omitted optional input.
+      outputs: tensor indices.
+      window: of convolutions and pools, SAME/VALID resolved to explicit pads; else None.
+      activation: NONE, RELU, RELU_N1_TO_1 or RELU6, fused into the op.
+      depth_multiplier: of a depthwise convolution; else 1.
+      pads: of PAD/PADV2: ((before, after), ...) a dimension; else ().
+      custom_options: a custom op's own bytes, a FlexBuffer map for ours (docs/format.md F3); else empty.
+    """
+
+    index: int
+    kind: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    window: Window | None = None
+    activation: str = "NONE"
+    depth_multiplier: int = 1
+    pads: tuple[tuple[int, int], ...] = ()
+    custom_options: bytes = b""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelGraph:
+    """The one subgraph of a model, as read.
+
+    Attributes:
+      tensors: by index.
+      ops: in execution order.
+      inputs, outputs: tensor indices.
+      sha256: hex digest of the model file's bytes.
+      offline_offsets: arena offset a tensor, -1 where TFLM's planner chooses, of the file's
+        OfflineMemoryAllocation; None if
+        the file has none.
+    """
+
+    tensors: tuple[Tensor, ...]
+    ops: tuple[Op, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    sha256: str
+    offline_offsets: tuple[int, ...] | None = None
+
+    @functools.cached_property
+    def producer(self) -> Mapping[int, Op]:
+        """Tensor index -> the op that writes it."""
+        return {t: op for op in self.ops for t in op.outputs}
+
+    @functools.cached_property
+    def consumers(self) -> Mapping[int, tuple[Op, ...]]:
+        """Tensor index -> the ops that read it, in execution order."""
+        readers: dict[int, list[Op]] = {t.index: [] for t in self.tensors}
+        for op in self.ops:
+            for t in dict.fromkeys(op.inputs):
+                if t >= 0:
+                    readers[t].append(op)
+        return {t: tuple(ops) for t, ops in readers.items()}
+
+    @functools.cached_property
+    def by_name(self) -> Mapping[str, Tensor]:
+        return {t.name: t for t in self.tensors}
+
+    def feature_maps(self, op: Op) -> tuple[int, ...]:
+        """The op's non-constant inputs, in order, repeats kept."""
+        return tuple(t for t in op.inputs if t >= 0 and not self.tensors[t].is_constant)
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchClass:
+    """One class of patches of a stage.
+
+    Attributes:
+      name: `outlier` (every map keeps the model's 8-bit format) or `ordinary`.
+      formats: tensor name -> format, for the maps whose format is not the model's own.
+    """
+
+    name: str
+    formats: Mapping[str, Format]
+
+
+@dataclasses.dataclass(frozen=True)
+class StagePlan:
+    """A patch stage: the ops between two tensors, run tile by tile.
+
+    Attributes:
+      input, output: tensor names; the stage is every op on a path between them.
+      tile_height, tile_width: of the output, in pixels.
+      patch_classes: rows x cols class indices, row-major.
+      classes: what the indices mean.
+      cache_mode: `recompute`.
+      vdpc: `static`, or `off` when there is one class and no classification.
+    """
+
+    input: str
+    output: str
+    tile_height: int
+    tile_width: int
+    patch_classes: tuple[tuple[int, ...], ...]
+    classes: tuple[PatchClass, ...]
+    cache_mode: str = "recompute"
+    vdpc: str = "off"
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecisionPlan:
+    """All that the converter needs beside the model.
+
+    Attributes:
+      model_sha256: the model that the plan was made for.
+      search: provenance: `method`, its parameters, seed, scores.
+      stages: patch stages; none when splitting was refused.
+      formats: tensor name -> format, for feature maps outside stages that are not 8-bit.
+      weight_bits: weight tensor name -> bits, for those that are not 8-bit.
+      notes: sentences for the user: refusals, maps kept at 8 bits and why.
+    """
+
+    model_sha256: str
+    search: Mapping[str, Any]
+    stages: tuple[StagePlan, ...] = ()
+    formats: Mapping[str, Format] = dataclasses.field(default_factory=dict)
+    weight_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps({"version": PLAN_VERSION, **dataclasses.asdict(self)}, indent=1)
+
+    @staticmethod
+    def from_json(text: str) -> PrecisionPlan:
+        """Reads what `to_json` wrote.
+
+        Raises:
+          UsageError: not JSON, another version, or a missing, unknown or ill-typed field.
+        """
+        try:
+            fields = json.loads(text)
+            version = fields.pop("version")
+            if version != PLAN_VERSION:
+                raise UsageError(f"the plan has version {version}; supported is {PLAN_VERSION}")
+            stages = tuple(_stage_from(s) for s in fields.pop("stages"))
+            formats = _formats_from(fields.pop("formats"))
+            notes = tuple(fields.pop("notes"))
+            return PrecisionPlan(stages=stages, formats=formats, notes=notes, **fields)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"the plan cannot be read: {error!r}; write it anew with `plan`") from None
+
+
+def _formats_from(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Format]:
+    return {name: Format(**f) for name, f in fields.items()}
+
+
+def _stage_from(fields: dict[str, Any]) -> StagePlan:
+    classes = tuple(PatchClass(c["name"], _formats_from(c["formats"])) for c in fields.pop("classes"))
+    grid = tuple(tuple(int(k) for k in row) for row in fields.pop("patch_classes"))
+    return StagePlan(classes=classes, patch_classes=grid, **fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """Byte bounds of the device; None is no bound.
+
+    Attributes:
+      sram_bytes: of the non-persistent arena: feature maps and scratch.
+      flash_bytes: of the `.tflite`.
+    """
+
+    sram_bytes: int | None = None
+    flash_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("sram_bytes", "flash_bytes"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise UsageError(f"--{name} is {value}; it must be a positive number of bytes")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TensorStats:
+    """What calibration saw of one int8 feature map, over all samples.
+
+    Attributes:
+      name: tensor name.
+      histogram: int64 [256], count of each q from -128 to 127: lossless, so every statistic follows from it.
+      format: the map's 8-bit format.
+      outliers: float32 [len(PHIS), H, W], mean number a sample of values at each position beyond z(phi) standard
+        deviations of the map's fitted Gaussian; None for maps that are not [1, H, W, C].
+    """
+
+    name: str
+    histogram: np.ndarray
+    format: Format
+    outliers: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class CalibrationResult:
+    """Calibration of one model.
+
+    Attributes:
+      model_sha256: the int8 `.tflite` that was measured.
+      model: that file's bytes when it was made from a Keras model during calibration, else None.
+      samples: the model's own inputs [N, ...], in the model's input type.
+      stats: tensor name -> stats.
+    """
+
+    model_sha256: str
+    model: bytes | None
+    samples: np.ndarray
+    stats: Mapping[str, TensorStats]

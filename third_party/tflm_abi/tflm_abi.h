@@ -1,0 +1,96 @@
+// The part of TFLM's binary interface that our ops use, declared anew, for builds without TFLM's sources.
+//
+// Layout of TensorFlow Lite Micro built with TF_LITE_STATIC_MEMORY, at the version that third_party/README.md pins. Members
+// that we do not use are placeholders of the same size. layout_check.cc holds this page against the real headers.
+#ifndef THIRD_PARTY_TFLM_ABI_TFLM_ABI_H_
+#define THIRD_PARTY_TFLM_ABI_TFLM_ABI_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace tflm_abi {
+
+enum TfLiteStatus { kTfLiteOk = 0, kTfLiteError = 1 };
+
+enum TfLiteType { kTfLiteInt32 = 2, kTfLiteInt8 = 9 };
+
+constexpr int32_t kBuiltinOperatorCustom = 32;
+
+struct TfLiteIntArray {
+  int size;
+  int data[];
+};
+
+union TfLitePtrUnion {
+  void* data;
+};
+
+struct TfLiteEvalTensor {
+  TfLitePtrUnion data;
+  TfLiteIntArray* dims;
+  TfLiteType type;
+};
+
+struct TfLiteNode {
+  TfLiteIntArray* inputs;
+  TfLiteIntArray* outputs;
+  TfLiteIntArray* intermediates;
+  void* user_data;
+  void* builtin_data;
+  const void* custom_initial_data;
+  int custom_initial_data_size;
+};
+
+struct TfLiteContext {
+  using Unused = void (*)();
+
+  size_t tensors_size;
+  Unused GetExecutionPlan;
+  void* tensors;
+  void* impl_;
+  Unused ResizeTensor;
+  void (*ReportError)(TfLiteContext* context, const char* format, ...);
+  Unused AddTensors;
+  Unused GetNodeAndRegistration;
+  Unused ReplaceNodeSubsetsWithDelegateKernels;
+  int recommended_num_threads;
+  Unused GetExternalContext;
+  Unused SetExternalContext;
+  bool allow_fp32_relax_to_fp16;
+  void* profiler;
+  void* (*AllocatePersistentBuffer)(TfLiteContext* context, size_t bytes);
+  Unused AllocateBufferForEval;
+  TfLiteStatus (*RequestScratchBufferInArena)(TfLiteContext* context, size_t bytes,
+                                              int* buffer_index);
+  void* (*GetScratchBuffer)(TfLiteContext* context, int buffer_index);
+  Unused ResizeTensorExplicit;
+  Unused PreviewDelegatePartitioning;
+  Unused GetTensor;
+  TfLiteEvalTensor* (*GetEvalTensor)(const TfLiteContext* context, int tensor_index);
+  Unused GetModelMetadata;
+  Unused AcquireSubgraphContext;
+  Unused ReleaseSubgraphContext;
+};
+
+struct TFLMRegistration {
+  void* (*init)(TfLiteContext* context, const char* buffer, size_t length);
+  void (*free)(TfLiteContext* context, void* buffer);
+  TfLiteStatus (*prepare)(TfLiteContext* context, TfLiteNode* node);
+  TfLiteStatus (*invoke)(TfLiteContext* context, TfLiteNode* node);
+  void (*reset)(TfLiteContext* context, void* buffer);
+  int32_t builtin_code;
+  const char* custom_name;
+};
+
+// The leading members of the Python interpreter's resolver, a MicroMutableOpResolver<200>.
+struct PythonOpsResolver {
+  static constexpr unsigned int kMaxRegistrations = 200;
+
+  void* vtable;
+  TFLMRegistration registrations[kMaxRegistrations];
+  unsigned int num_registrations;
+};
+
+}  // namespace tflm_abi
+
+#endif  // THIRD_PARTY_TFLM_ABI_TFLM_ABI_H_

@@ -1,0 +1,29 @@
+#!/bin/bash
+# The gate beside the tests: formats, lint, types, layers. The same in CI and by hand; runs all, then says which failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+PATH="$PWD/.venv/bin:$PATH"
+
+readonly PYTHON_FOLDERS=(setup.py tflm_quantmcu converter tests tools)
+mapfile -t cpp_files < <(find tflm_kernels tests third_party -name '*.h' -o -name '*.cc')
+
+failed=()
+step() {
+  local name=$1
+  shift
+  local start=$SECONDS
+  "$@" || failed+=("$name")
+  printf 'check: %-12s %3d s\n' "$name" $((SECONDS - start))
+}
+
+step "ruff format" ruff format --check "${PYTHON_FOLDERS[@]}"
+step "ruff check" ruff check "${PYTHON_FOLDERS[@]}"
+step "mypy" mypy
+step "clang-format" clang-format --dry-run -Werror "${cpp_files[@]}"
+step "layers" python -m tools.check_layers
+
+if ((${#failed[@]})); then
+  printf 'make check: FAILED: %s\n' "${failed[*]}" >&2
+  exit 1
+fi
+echo "make check: everything in order"

@@ -1,0 +1,172 @@
+"""`make demo`: trains a CNN on real handwriting, shrinks it and runs every version of it on the real TFLM.
+
+Out: one table, and in build/demo/ the models, reports and samples that the closing lines work on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import rich.box
+import rich.console
+import rich.progress
+import rich.table
+
+import tflm_quantmcu as qm
+from tflm_quantmcu.native_stderr import capture_native_stderr
+from tools.demo.dataset import Samples
+
+with capture_native_stderr():  # TensorFlow reports the GPUs that it does not find
+    from tools.demo import train
+
+FOLDER = Path("build/demo")
+NUM_CALIBRATION = 256
+# Versions to make: name, file stem, options of `qm.convert`.
+CONVERSIONS: Sequence[tuple[str, str, dict[str, Any]]] = (
+    ("8-bit split", "split8", {"search": "uniform", "activation_bits": 8, "weight_bits": 8}),
+    ("QuantMCU, 48 KB", "qmcu48", {"search": "vdqs", "sram_bytes": 48 * 1024}),
+    ("QuantMCU, 32 KB", "qmcu32", {"search": "vdqs", "sram_bytes": 32 * 1024}),
+)
+_CHUNK = 25
+_WIDTH = 120
+
+console = rich.console.Console(width=_WIDTH)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One version of the network; None where it has no such figure.
+
+    Attributes:
+      accuracy: share of the evaluated held-out samples, 0 to 1.
+      arena_bytes, persistent_bytes: as TFLM recorded them on this host.
+      flash_bytes: of the `.tflite`; of the float32 weights for Keras.
+    """
+
+    name: str
+    accuracy: float
+    flash_bytes: int
+    arena_bytes: int | None = None
+    persistent_bytes: int | None = None
+    macs: int | None = None
+    stage_bit_ops: int | None = None
+    bit_ops: int | None = None
+
+
+COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
+    ("", lambda row: row.name),
+    ("accuracy", lambda row: f"{row.accuracy:.1%}"),
+    ("arena, B", lambda row: _grouped(row.arena_bytes)),
+    ("+ persistent, B", lambda row: _grouped(row.persistent_bytes)),
+    ("flash, B", lambda row: _grouped(row.flash_bytes)),
+    ("MACs", lambda row: _grouped(row.macs)),
+    ("BitOPs, patch stage", lambda row: _grouped(row.stage_bit_ops)),
+    ("BitOPs, all", lambda row: _grouped(row.bit_ops)),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fresh", action="store_true", help="train anew")
+    parser.add_argument("--samples", type=int, default=500, help="held-out samples run on TFLM")
+    arguments = parser.parse_args()
+
+    trained = train.load_or_train(FOLDER, fresh=arguments.fresh)
+    origin = "reused from the last run" if trained.is_reused else "trained"
+    console.print(
+        f"Keras model {origin} ({trained.seconds:.0f} s of training): "
+        f"{trained.held_out_accuracy:.1%} on 1000 held-out canvases"
+    )
+    held_out, calibration_samples = train.held_out_samples(), train.training_samples(NUM_CALIBRATION)
+    np.savez_compressed(FOLDER / "held_out.npz", x=held_out.x, y=held_out.y)
+    np.savez_compressed(FOLDER / "calibration.npz", x=calibration_samples.x)
+
+    evaluated = Samples(held_out.x[: arguments.samples], held_out.y[: arguments.samples])
+    rows = _compare(trained.model, calibration_samples.x, evaluated)
+    _show(rows, len(evaluated.y))
+
+
+def _compare(model: Any, calibration_x: np.ndarray, samples: Samples) -> list[Row]:
+    """Converts the network in every way of CONVERSIONS and measures all versions on `samples`."""
+    console.print(f"calibrating on {len(calibration_x)} training canvases")
+    calibration = qm.calibrate_model(model, calibration_x)
+    (FOLDER / "int8.tflite").write_bytes(calibration.model)
+    float_accuracy = train.accuracy(model.predict(samples.x, verbose=0), samples.y)
+    rows = [Row("float32 Keras", float_accuracy, 4 * model.count_params())]
+    for name, stem, options in CONVERSIONS:
+        console.print(f"converting: {name}")
+        result = qm.convert(model, calibration=calibration, **options)
+        result.save(FOLDER / f"{stem}.tflite")
+        result.report.save_html(FOLDER / f"{stem}.html")
+        if len(rows) == 1:
+            baseline = result.report.baseline
+            rows.append(_row("int8 TFLM", calibration.model, baseline, samples, is_split=False))
+        rows.append(_row(name, result.model, result.report.converted, samples, is_split=True))
+    return rows
+
+
+def _row(name: str, model: bytes, figures: Any, samples: Samples, *, is_split: bool) -> Row:
+    return Row(
+        name,
+        accuracy=_accuracy_on_tflm(model, samples, name),
+        flash_bytes=figures.flash_bytes,
+        arena_bytes=figures.recorded_non_persistent_bytes,
+        persistent_bytes=figures.recorded_persistent_bytes,
+        macs=figures.cost.macs,
+        stage_bit_ops=figures.cost.stage_bit_ops if is_split else None,
+        bit_ops=figures.cost.bit_ops,
+    )
+
+
+def _accuracy_on_tflm(model: bytes, samples: Samples, name: str) -> float:
+    """Runs the samples through TFLM, on all processor cores."""
+    chunks = [samples.x[i : i + _CHUNK] for i in range(0, len(samples.x), _CHUNK)]
+    parallel = joblib.Parallel(n_jobs=-1, return_as="generator")
+    scores = parallel(joblib.delayed(_predict)(model, chunk) for chunk in chunks)
+    shown = rich.progress.track(scores, f"  {name} on TFLM", total=len(chunks), console=console, transient=True)
+    return train.accuracy(np.concatenate(list(shown)), samples.y)
+
+
+def _predict(model: bytes, x: np.ndarray) -> np.ndarray:
+    return qm.Interpreter(model).predict(x)
+
+
+def _show(rows: Sequence[Row], num_samples: int) -> None:
+    table = rich.table.Table(
+        box=rich.box.SIMPLE_HEAD,
+        title="One network, five ways; arena and accuracy are those of the real TFLM interpreter",
+        caption=f"accuracy: {num_samples} held-out canvases. arena: non-persistent bytes",
+    )
+    for heading, _ in COLUMNS:
+        table.add_column(heading, justify="right" if heading else "left")
+    for row in rows:
+        table.add_row(*(text(row) for _, text in COLUMNS))
+    page = rich.console.Console(record=True, width=_WIDTH, file=io.StringIO())
+    page.print(table)
+    page.save_html(str(FOLDER / "report.html"))
+    console.print(table)
+    _, stem, _ = CONVERSIONS[-1]
+    model = FOLDER / f"{stem}.tflite"
+    console.print(
+        f"report: {FOLDER}/report.html, one page a version beside it. To look further:\n"
+        f"  . .venv/bin/activate\n"
+        f"  tflm_quantmcu inspect --model {model}\n"
+        f"  tflm_quantmcu evaluate --model {model} --data {FOLDER}/held_out.npz\n"
+        f"  tflm_quantmcu run --model {model} --inputs {FOLDER}/held_out.npz --outputs y.npz",
+        highlight=False,
+    )
+
+
+def _grouped(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+#!/bin/bash
+# Prepares a fresh machine: Debian packages, then .venv with the pinned Python packages. Safe to repeat.
+# PYTHON=/path/to/python picks the interpreter of .venv; without it the first usable one is taken.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# package: why
+readonly DEBIAN_PACKAGES=(
+  bazel-bootstrap    # builds and tests the C++
+  bazel-rules-java   # bazel asks for it even where no Java is built
+  clang-format       # tools/check.sh
+  g++                # the compiler
+  libflatbuffers-dev # FlexBuffers in C++
+  libgtest-dev       # C++ tests
+)
+readonly LOG=build/setup.log
+
+say() { printf 'setup: %s\n' "$*"; }
+die() {
+  printf 'setup: %s\n' "$*" >&2
+  exit 1
+}
+
+is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+
+install_debian_packages() {
+  local missing=() package as_root=()
+  for package in "$@"; do is_installed "$package" || missing+=("$package"); done
+  ((${#missing[@]})) || return 0
+  command -v apt-get >/dev/null || die "not a Debian machine; please install the equivalents of: ${missing[*]}"
+  local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+  if ((EUID != 0)); then
+    sudo -n true 2>/dev/null || die "Debian packages are missing; please run: sudo ${install[*]}"
+    as_root=(sudo)
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  "${as_root[@]}" apt-get update >>"$LOG" 2>&1 || say "apt-get update had errors (see $LOG); going on"
+  "${as_root[@]}" "${install[@]}" >>"$LOG" 2>&1 || die "${install[*]} failed: see $LOG"
+}
+
+is_usable_python() {
+  "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' 2>/dev/null
+}
+
+find_python() {
+  local candidate
+  for candidate in "${PYTHON:-}" python3.11 python3.10 python3 /usr/bin/python3; do
+    [[ -n $candidate ]] || continue
+    is_usable_python "$candidate" && echo "$candidate" && return
+    [[ $candidate != "${PYTHON:-}" ]] || die "PYTHON=$PYTHON is not a Python 3.10 or 3.11 with the venv module"
+  done
+  return 1
+}
+
+mkdir -p build
+: >"$LOG"
+install_debian_packages "${DEBIAN_PACKAGES[@]}"
+
+if ! is_usable_python .venv/bin/python; then
+  python=$(find_python) || {
+    [[ -z ${PYTHON:-} ]] || exit 1
+    install_debian_packages python3 python3-venv
+    python=$(find_python) || die "no Python 3.10 or 3.11 found; set PYTHON=/path/to/one"
+  }
+  say "creating .venv with $("$python" -V)"
+  "$python" -m venv --clear .venv
+fi
+
+say "installing the pinned Python packages into .venv (about 700 MB to fetch the first time)"
+pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
+"${pip[@]}" install --no-deps -r third_party/python/requirements.txt
+"${pip[@]}" install --no-deps --no-build-isolation -e .
+"${pip[@]}" check
