@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup ops demo test check clean
 
-# What the whole run agrees on: TensorFlow's C++ side reports errors only, and uses no GPU.
-export TF_CPP_MIN_LOG_LEVEL ?= 2
+# What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
+export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 
 PY := .venv/bin/python
@@ -13,7 +13,7 @@ PYTEST_JOBS ?= $(shell nproc)
 OPS := //tflm_kernels/micro:libquantmcu_ops.so //tflm_kernels/portable:libquantmcu_kernels.so
 
 help: ## this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/make \1 - \2/p' Makefile | column -t -s-
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/setup.stamp ## Debian packages, .venv, pinned Python packages (PYTHON=... picks the interpreter)
 

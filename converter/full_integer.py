@@ -26,9 +26,8 @@ def require_full_integer(graph: ModelGraph) -> None:
         for t in (*graph.feature_maps(op), *op.outputs):
             tensor = graph.tensors[t]
             if not tensor.is_variable and not _may_be(graph, op, tensor):
-                raise UnsupportedModelError(
-                    f"{_place(graph, op)} computes on {tensor.dtype} '{tensor.name}'{_kind_of(graph, op, tensor)}; {_REMEDY}"
-                )
+                what = f"{tensor.dtype} '{tensor.label}'{_kind_of(graph, op, tensor)}"
+                raise UnsupportedModelError(f"{_place(graph, op)} computes on {what}; {_REMEDY}")
             _check_format(graph, op, tensor)
         _check_weights(graph, op)
 
@@ -64,7 +63,7 @@ def _check_format(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
     scale, zero_point = tensor.scales[0], tensor.zero_points[0]
     if not (math.isfinite(scale) and scale > 0 and -128 <= zero_point <= 127):
         raise UnsupportedModelError(
-            f"{_place(graph, op)} uses '{tensor.name}' with scale {scale} and zero point {zero_point}; "
+            f"{_place(graph, op)} uses '{tensor.label}' with scale {scale} and zero point {zero_point}; "
             "supported are scales above 0 and zero points from -128 to 127"
         )
 
@@ -74,14 +73,12 @@ def _check_weights(graph: ModelGraph, op: Op) -> None:
         return
     weights = graph.tensors[op.inputs[1]]
     if weights.dtype not in ("int8", "int4"):
-        raise UnsupportedModelError(
-            f"{_place(graph, op)} has {weights.dtype} weights '{weights.name}'; {_REMEDY}"
-        )
+        raise UnsupportedModelError(f"{_place(graph, op)} has {weights.dtype} weights '{weights.label}'; {_REMEDY}")
     if weights.is_constant and not all(math.isfinite(s) and s > 0 for s in weights.scales):
         raise UnsupportedModelError(
-            f"{_place(graph, op)} has weights '{weights.name}' with a scale that is not above 0"
+            f"{_place(graph, op)} has weights '{weights.label}' with a scale that is not above 0"
         )
 
 
 def _place(graph: ModelGraph, op: Op) -> str:
-    return f"{op.kind} '{graph.tensors[op.outputs[0]].name}' (op {op.index})"
+    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"

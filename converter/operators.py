@@ -1,6 +1,7 @@
 """QMCU_ ops outside stages, as docs/format.md F3 writes them: options and constants of one op.
 
-In: a lowered op with its formats, or one op of a stage with regions. Out: QmcuOp, and an operator in a model under conversion.
+In: a lowered op with its formats, or one op of a stage with regions. Out: QmcuOp, and an operator in a model that is
+being built.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
-from tflm_quantmcu.converter.rewrite import Rewrite
+from tflm_quantmcu.converter.model_builder import ModelBuilder
 from tflm_quantmcu.custom_ops import PREFIX
 from tflm_quantmcu.lowering import LoweredOp, clamp_range, requantization_table
 from tflm_quantmcu.packing import pack
@@ -62,7 +63,7 @@ class QmcuOp:
     @staticmethod
     def of(op: LoweredOp, inputs: Sequence[Format], output: Format, channels: Sequence[int]) -> QmcuOp:
         """A lowered op at these formats; `channels` of the inputs, then of the output."""
-        maps = [QmcuMap(c, f.bits, f.zero_point) for c, f in zip(channels, (*inputs, output))]
+        maps = [QmcuMap(c, f.bits, f.zero_point) for c, f in zip(channels, (*inputs, output), strict=True)]
         filter = op.filter
         return QmcuOp(
             kind=op.kind,
@@ -100,7 +101,7 @@ class QmcuOp:
     def _add_keys(self) -> dict[str, int]:
         keys = {"channels": self.output.channels}
         words = self.table.tolist()
-        for j, (source, origin) in enumerate(zip(self.inputs, self.origins)):
+        for j, (source, origin) in enumerate(zip(self.inputs, self.origins, strict=True)):
             keys |= {
                 f"input{j}_bits": source.bits,
                 f"input{j}_zero_point": source.zero_point,
@@ -111,20 +112,16 @@ class QmcuOp:
             }
         return {**keys, "output_multiplier": words[4], "output_shift": words[5]}
 
-    def operator(
-        self, rewrite: Rewrite, name: str, inputs: Sequence[int], output: int
-    ) -> schema.OperatorT:
-        """The operator with its constants in the model; `name` is theirs."""
+    def operator(self, builder: ModelBuilder, name: str, inputs: Sequence[int], output: int) -> schema.OperatorT:
+        """The operator with its constants, which are called after `name`, in the model."""
         constants = []
         if self.filter is not None:
             filter = self.filter.view(np.int8)
             constants = [
-                rewrite.add_constant(f"{name}/filter", filter),
-                rewrite.add_constant(f"{name}/table", self.table),
+                builder.add_constant(f"{name}/filter", filter),
+                builder.add_constant(f"{name}/table", self.table),
             ]
-        return rewrite.custom_operator(
-            PREFIX + self.kind, [*inputs, *constants], output, self.options()
-        )
+        return builder.operator(PREFIX + self.kind, [*inputs, *constants], output, self.options())
 
 
 def requantize(source: Format, output: Format, channels: int) -> QmcuOp:

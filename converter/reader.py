@@ -1,7 +1,7 @@
 """Reads a `.tflite` into a ModelGraph, and says whether it is a full-integer int8 model.
 
-In: the file's bytes. Out: ModelGraph. Refuses damaged files, several subgraphs, shapes or batches that are not static and 1,
-and constants that TFLM cannot read; `require_full_integer` refuses every other way to quantise.
+In: the file's bytes. Out: ModelGraph. Refuses damaged files, several subgraphs, shapes or batches that are not static
+and 1, and constants that TFLM cannot read; `require_full_integer` refuses every other way to quantise.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def graph_of(model: schema.ModelT, sha256: str) -> ModelGraph:
     """The graph of an object tree; see `read_model`."""
     if len(model.subgraphs) != 1:
         raise UnsupportedModelError(
-            f"the model has {len(model.subgraphs)} subgraphs; supported is one: convert without control flow and variables"
+            f"the model has {len(model.subgraphs)} subgraphs; supported is one: "
+            "convert without control flow and resource variables"
         )
     if read_metadata(model, COMPRESSION_METADATA) is not None:
         raise UnsupportedModelError(
@@ -93,9 +94,7 @@ def graph_of(model: schema.ModelT, sha256: str) -> ModelGraph:
         )
     subgraph = model.subgraphs[0]
     tensors = _read_tensors(model, subgraph)
-    ops = tuple(
-        _read_op(model, tensors, index, op) for index, op in enumerate(subgraph.operators or ())
-    )
+    ops = tuple(_read_op(model, tensors, index, op) for index, op in enumerate(subgraph.operators or ()))
     offline = read_metadata(model, OFFLINE_METADATA)
     graph = ModelGraph(
         tensors=tensors,
@@ -170,9 +169,7 @@ def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     return np.frombuffer(contents, np.dtype(dtype).newbyteorder("<"), count).reshape(shape)
 
 
-def _read_op(
-    model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: schema.OperatorT
-) -> Op:
+def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: schema.OperatorT) -> Op:
     code = model.operatorCodes[op.opcodeIndex]
     builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
     kind = _BUILTINS.get(builtin, f"BUILTIN_{builtin}")
@@ -206,24 +203,24 @@ def _read_window(kind: str, index: int, options: Any, tensors: list[Tensor]) -> 
     maps = (source, output) if kind in _POOLS else (source, tensors[1], output)
     if options is None or any(len(t.shape) != 4 for t in maps):
         raise UnsupportedModelError(
-            f"{kind} '{output.name}' (op {index}) has tensors of shape {[list(t.shape) for t in maps]} and "
+            f"{kind} '{output.label}' (op {index}) has tensors of shape {[list(t.shape) for t in maps]} and "
             f"{'no' if options is None else 'its'} options; it needs its options and four dimensions each"
         )
     if kind in _POOLS:
         kernel = (options.filterHeight, options.filterWidth)
         dilation = (1, 1)
     else:
-        kernel = tensors[1].shape[1:3]
+        kernel = (tensors[1].shape[1], tensors[1].shape[2])
         dilation = (options.dilationHFactor, options.dilationWFactor)
     stride = (options.strideH, options.strideW)
     is_same = options.padding == schema.Padding.SAME
     pads = [
         max(0, (o - 1) * s + (k - 1) * d + 1 - i) // 2 if is_same else 0
-        for o, s, k, d, i in zip(output.shape[1:3], stride, kernel, dilation, source.shape[1:3])
+        for o, s, k, d, i in zip(output.shape[1:3], stride, kernel, dilation, source.shape[1:3], strict=True)
     ]
     if min(*stride, *kernel, *dilation) < 1:
         raise UnsupportedModelError(
-            f"{kind} '{output.name}' (op {index}) has stride {stride}, kernel {kernel} and dilation {dilation}; "
+            f"{kind} '{output.label}' (op {index}) has stride {stride}, kernel {kernel} and dilation {dilation}; "
             "each must be at least 1"
         )
     return Window(*kernel, *stride, *dilation, *pads)
@@ -244,13 +241,13 @@ def _check_feature_maps(graph: ModelGraph, subgraph: schema.SubGraphT) -> None:
         signature = _indices(subgraph.tensors[t].shapeSignature)
         if min(tensor.shape, default=1) < 1 or min(signature[1:], default=1) < 1:
             raise UnsupportedModelError(
-                f"tensor '{tensor.name}' has the dynamic shape {list(signature or tensor.shape)}; "
+                f"tensor '{tensor.label}' has the dynamic shape {list(signature or tensor.shape)}; "
                 "give the Keras model a fixed input size and convert it again"
             )
     for t in graph.inputs:
         if graph.tensors[t].shape[:1] not in ((), (1,)):
             raise UnsupportedModelError(
-                f"input '{graph.tensors[t].name}' has shape {list(graph.tensors[t].shape)}; supported is batch 1"
+                f"input '{graph.tensors[t].label}' has shape {list(graph.tensors[t].shape)}; supported is batch 1"
             )
 
 

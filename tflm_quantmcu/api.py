@@ -11,13 +11,12 @@ import numpy as np
 
 from tflm_quantmcu import report as reports
 from tflm_quantmcu.arena import predict_arena
-from tflm_quantmcu.atomic_file import write_atomically
 from tflm_quantmcu.calibrate import calibrate, load_calibration
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import BudgetError, UsageError
-from tflm_quantmcu.files import read_bytes
+from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
@@ -221,3 +220,10 @@ def _calibrate(model: bytes, samples: np.ndarray, options: Options) -> Calibrati
     graph = read_model(model)
     require_full_integer(graph)
     return calibrate(model, samples, graph=graph, max_samples=options.max_samples, seed=options.seed)
+
+
+def _calibrate_keras(model: Any, calibration_data: np.ndarray | Path, options: Options) -> CalibrationResult:
+    from tflm_quantmcu.activation_calibrator import calibrate_keras  # TensorFlow takes seconds to import
+
+    x = calibration_data if isinstance(calibration_data, np.ndarray) else load_samples(calibration_data, None)[0]
+    return calibrate_keras(model, x, max_samples=options.max_samples, seed=options.seed)

@@ -1,4 +1,4 @@
-"""The non-persistent arena of a model, stock or converted, as TFLM records it: feature maps and the kernels' scratch buffers.
+"""The non-persistent arena of a model, stock or converted, as TFLM records it: feature maps and kernels' scratch.
 
 In: a ModelGraph. Out: bytes. Refuses custom ops of others, whose scratch is not known.
 Source: RequestScratchBufferInArena in TFLM's reference kernels at the pinned version.
@@ -40,10 +40,7 @@ def placed_bytes(graph: ModelGraph) -> tuple[int, ...]:
     Raises:
       UnsupportedModelError: a tensor of a type that TFLM cannot place.
     """
-    return tuple(
-        0 if t.is_constant or t.is_variable else t.num_elements * _value_bytes(t)
-        for t in graph.tensors
-    )
+    return tuple(0 if t.is_constant or t.is_variable else t.num_elements * _value_bytes(t) for t in graph.tensors)
 
 
 def _value_bytes(tensor: Tensor) -> int:
@@ -59,15 +56,19 @@ def op_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
     """The scratch buffers that the op's kernel requests, in its order.
 
     Raises:
-      UnsupportedModelError: a custom op that is not ours.
+      UnsupportedModelError: a custom op that is not ours, or an op without the inputs of its kind.
     """
     if op.kind in _SCRATCH:
-        return _SCRATCH[op.kind](graph, op)
+        try:
+            return _SCRATCH[op.kind](graph, op)
+        except (IndexError, ValueError):
+            shapes = [graph.tensors[t].shape for t in op.inputs if t >= 0]
+            raise UnsupportedModelError(
+                f"{op.kind} (op {op.index}) has inputs of shapes {shapes}, which do not make such an op"
+            ) from None
     if op.kind in _BUILTINS or op.kind.startswith(PREFIX):
         return ()
-    raise UnsupportedModelError(
-        f"{op.kind} (op {op.index}) is a custom op; how much scratch it takes is not known"
-    )
+    raise UnsupportedModelError(f"{op.kind} (op {op.index}) is a custom op; how much scratch it takes is not known")
 
 
 def _filter(graph: ModelGraph, op: Op) -> tuple[int, ...]:
@@ -117,8 +118,6 @@ _SCRATCH: Mapping[str, Callable[[ModelGraph, Op], tuple[int, ...]]] = {
     "ADD_N": lambda graph, op: (_HOST_POINTER_BYTES * len(op.inputs),),
     "MIRROR_PAD": _mirror_pad,
     "SVDF": _svdf,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": lambda graph, op: (
-        (graph.tensors[op.inputs[_LSTM_CELL_STATE]].num_bytes,) * 4
-    ),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": lambda graph, op: (graph.tensors[op.inputs[_LSTM_CELL_STATE]].num_bytes,) * 4,
     PATCH_STAGE: lambda graph, op: (program_of(graph, op).scratch_bytes,),
 }

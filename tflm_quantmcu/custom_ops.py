@@ -1,4 +1,4 @@
-"""Our custom ops as they stand in a `.tflite`: names, FlexBuffer options (docs/format.md F3), the program of a patch stage."""
+"""Our custom ops as they stand in a `.tflite`: names, FlexBuffer options (docs/format.md F3), a stage's program."""
 
 from __future__ import annotations
 
@@ -44,7 +44,5 @@ def program_of(graph: ModelGraph, op: Op) -> StageProgram:
     """
     constants = [graph.tensors[t].data for t in op.inputs[1:]]
     if len(constants) != 2 or constants[0] is None or constants[1] is None:
-        raise UnsupportedModelError(
-            f"{op.kind} (op {op.index}) does not have constant filters and a constant program"
-        )
+        raise UnsupportedModelError(f"{op.kind} (op {op.index}) does not have constant filters and a constant program")
     return StageProgram.decode(decode_options(op.custom_options), constants[0], constants[1])

@@ -8,10 +8,9 @@ from typing import Union
 
 import numpy as np
 
-from tflm_quantmcu.atomic_file import write_atomically
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.files import read_bytes
+from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import load_samples, to_model_input
 

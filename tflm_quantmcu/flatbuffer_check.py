@@ -29,12 +29,13 @@ MAX_TENSOR_BYTES = 2**31 - 1
 _FIELDS = {
     table: fields.split()
     for table, fields in {
-        "Model": "4 OperatorCode* SubGraph* string Buffer* 4* Metadata* SignatureDef*",
+        "Model": "4 OperatorCode* SubGraph* string Buffer* 4* Metadata* SignatureDef* ExternalBufferGroup* "
+        "ExternalBuffer*",
         "OperatorCode": "1 string 4 4",
         "SubGraph": "Tensor* 4* 4* Operator* string 4",
-        "Tensor": "4* 1 4 string Quantization 1 Sparsity 4* 1 VariantSubType* 4",
-        "Quantization": "4* 4* 4* 8* 1 union 4",
-        "Sparsity": "4* 4* DimensionMetadata*",
+        "Tensor": "4* 1 4 string QuantizationParameters 1 SparsityParameters 4* 1 VariantSubType* 4",
+        "QuantizationParameters": "4* 4* 4* 8* 1 union 4",
+        "SparsityParameters": "4* 4* DimensionMetadata*",
         "DimensionMetadata": "1 4 1 union 1 union",
         "VariantSubType": "4* 1 1",
         "Operator": "4 4* 4* 1 options 1* 1 1* 4* 8 8 1 union 4",
@@ -42,14 +43,14 @@ _FIELDS = {
         "Metadata": "string 4",
         "SignatureDef": "TensorMap* TensorMap* string 4 4",
         "TensorMap": "string 4",
+        "ExternalBufferGroup": "string",
+        "ExternalBuffer": "4 4 8 8 string",
         "ReshapeOptions": "4*",
         "SqueezeOptions": "4*",
         "VarHandleOptions": "string string",
     }.items()
 }
-_OPTIONS = {
-    value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")
-}
+_OPTIONS = {value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")}
 # Ops whose options TFLM follows even when they are absent.
 _NEEDS_OPTIONS = {
     schema.BuiltinOperator.IF: schema.BuiltinOptions.IfOptions,
@@ -87,8 +88,7 @@ def check_flatbuffer(data: bytes) -> None:
     """
     if data[4:8] != FILE_IDENTIFIER:
         raise UnsupportedModelError(
-            f"the model is not a .tflite file: bytes 4 to 8 are {bytes(data[4:8])!r} instead of "
-            f"{FILE_IDENTIFIER!r}"
+            f"the model is not a .tflite file: bytes 4 to 8 are {bytes(data[4:8])!r} instead of {FILE_IDENTIFIER!r}"
         )
     try:
         _Structure(data).check()
@@ -176,13 +176,9 @@ def _check_model(model: schema.ModelT) -> None:
     for subgraph in _required(model.subgraphs or None, "subgraphs"):
         tensors = _required(subgraph.tensors, "tensors")
         for i, tensor in enumerate(tensors):
-            _check_tensor(
-                tensor, f"tensor {i} ({(tensor.name or b'').decode(errors='replace')})", buffers
-            )
+            _check_tensor(tensor, f"tensor {i} ({_label(tensor.name)})", buffers)
         _check_indices(_required(subgraph.inputs, "inputs"), 0, len(tensors), "the model's inputs")
-        _check_indices(
-            _required(subgraph.outputs, "outputs"), 0, len(tensors), "the model's outputs"
-        )
+        _check_indices(_required(subgraph.outputs, "outputs"), 0, len(tensors), "the model's outputs")
         for i, op in enumerate(subgraph.operators or ()):
             _check_operator(op, f"operator {i}", codes, len(tensors))
     for metadata in model.metadata or ():
@@ -196,20 +192,14 @@ def _check_tensor(tensor: schema.TensorT, what: str, buffers: list[schema.Buffer
     shape = [int(d) for d in (() if tensor.shape is None else tensor.shape)]
     if min(shape, default=0) < 0:
         raise UnsupportedModelError(f"{what} has shape {shape}; supported are static shapes")
-    axis = tensor.quantization.quantizedDimension if tensor.quantization else 0
-    if axis < 0 or axis >= len(shape) > 1:  # converters leave any number there for biases
-        raise UnsupportedModelError(f"{what} of shape {shape} has its channels in dimension {axis}")
+    if len(shape) > 1:  # converters leave any number for biases
+        _check_indices([_channel_axis(tensor)], 0, len(shape), f"channel dimensions of {what}")
     num_bytes = (math.prod(shape) * _TYPE_BITS.get(tensor.type, 0) + 7) // 8
     if num_bytes > MAX_TENSOR_BYTES:
-        raise UnsupportedModelError(
-            f"{what} has {num_bytes} bytes; TFLM supports at most {MAX_TENSOR_BYTES}"
-        )
+        raise UnsupportedModelError(f"{what} has {num_bytes} bytes; TFLM supports at most {MAX_TENSOR_BYTES}")
     buffer = buffers[tensor.buffer]
-    if buffer.offset > 1:
-        raise UnsupportedModelError(
-            f"{what} keeps its values behind the flatbuffer, at byte {buffer.offset}; supported "
-            "are values inside it"
-        )
+    if buffer.offset > 1 or tensor.externalBuffer:
+        raise UnsupportedModelError(f"{what} keeps its values outside the flatbuffer; supported are values inside it")
     constant_bytes = len(_contents(buffer))
     if 0 < constant_bytes < num_bytes:
         raise UnsupportedModelError(
@@ -217,14 +207,16 @@ def _check_tensor(tensor: schema.TensorT, what: str, buffers: list[schema.Buffer
         )
 
 
+def _channel_axis(tensor: schema.TensorT) -> int:
+    quantization = tensor.quantization
+    is_per_channel = quantization and quantization.scale is not None and len(quantization.scale) > 1
+    return quantization.quantizedDimension if is_per_channel else 0
+
+
 def _check_operator(op: schema.OperatorT, what: str, codes: list[Any], num_tensors: int) -> None:
     _check_indices([op.opcodeIndex], 0, len(codes), f"kinds of {what}")
-    _check_indices(
-        _required(op.inputs, f"inputs of {what}"), -1, num_tensors, f"the inputs of {what}"
-    )
-    _check_indices(
-        _required(op.outputs, f"outputs of {what}"), 0, num_tensors, f"the outputs of {what}"
-    )
+    _check_indices(_required(op.inputs, f"inputs of {what}"), -1, num_tensors, f"the inputs of {what}")
+    _check_indices(_required(op.outputs, f"outputs of {what}"), 0, num_tensors, f"the outputs of {what}")
     intermediates = () if op.intermediates is None else op.intermediates
     _check_indices(intermediates, 0, num_tensors, f"the intermediates of {what}")
     code = codes[op.opcodeIndex]
@@ -238,9 +230,13 @@ def _check_offline_plan(plan: bytes) -> None:
     num_tensors = int.from_bytes(plan[8:12], "little")
     if len(plan) < 12 + 4 * num_tensors:
         raise UnsupportedModelError(
-            f"the metadata {OFFLINE_PLAN.decode()} has {len(plan)} bytes, too few for "
-            f"{num_tensors} tensors"
+            f"the metadata {OFFLINE_PLAN.decode()} has {len(plan)} bytes, too few for {num_tensors} tensors"
         )
+
+
+def _label(name: bytes | None) -> str:
+    """Of a fused op's joined names the first."""
+    return (name or b"").decode(errors="replace").split(";")[0]
 
 
 def _contents(buffer: schema.BufferT) -> bytes:
@@ -256,6 +252,4 @@ def _required(values: Any, what: str) -> Any:
 def _check_indices(indices: Iterable[int], low: int, high: int, what: str) -> None:
     for index in indices:
         if not low <= index < high:
-            raise UnsupportedModelError(
-                f"the .tflite file is damaged: {what} have index {index}, and there are {high}"
-            )
+            raise UnsupportedModelError(f"the .tflite file is damaged: {what} have index {index}, and there are {high}")

@@ -44,7 +44,5 @@ def load_op_library(path: Path) -> ctypes.CDLL:
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         getattr(library, REGISTERER)
     except (OSError, AttributeError) as error:
-        raise UsageError(
-            f"{path} is not the op library: {error}; build it with `make ops`"
-        ) from None
+        raise UsageError(f"{path} is not the op library: {error}; build it with `make ops`") from None
     return library

@@ -39,6 +39,9 @@ class Options:
         kind=float,
     )
     vdqs_lambda: float = _option(0.5, "Weight of the entropy loss against the BitOPs saved, 0 to 1.", kind=float)
+    vdqs_min_bits: int = _option(
+        4, "Smallest width that VDQS gives a map; below 4 expect to fine-tune.", kind=int, choices=BIT_WIDTHS
+    )
     activation_bits: int = _option(8, "Width of feature maps, of search uniform.", kind=int, choices=BIT_WIDTHS)
     weight_bits: int = _option(8, "Width of weights, of search uniform.", kind=int, choices=BIT_WIDTHS)
     max_samples: int = _option(256, "Calibration samples used at most.", kind=int)
@@ -54,8 +57,8 @@ class Options:
         if not 0 <= self.vdqs_lambda <= 1:
             raise UsageError(f"--vdqs_lambda is {self.vdqs_lambda}; it must be from 0 to 1")
         fraction = self.vdpc_outlier_fraction
-        if fraction is not None and not 0 <= fraction <= 1:
-            raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be from 0 to 1")
+        if fraction is not None and not 0 <= fraction < 1:
+            raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be at least 0 and below 1")
         if self.max_samples < 1:
             raise UsageError(f"--max_samples is {self.max_samples}; it must be at least 1")
         self.budget  # noqa: B018  (validates the byte bounds)

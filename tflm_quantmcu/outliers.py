@@ -30,8 +30,7 @@ class OutlierReport:
     Attributes:
       phi: coverage beyond which a value is an outlier.
       mu, sigma: of the Gaussian fitted to the map's real values.
-      threshold: distance from mu, in real values, beyond which a value is an outlier.
-      outlier_fraction: share of outlier values above which a patch is an outlier patch.
+      threshold: share of outliers among a patch's values above which it is an outlier patch.
       fractions: float64 [rows, cols], mean share of outliers among each patch's values.
       is_outlier: bool [rows, cols].
     """
@@ -40,7 +39,6 @@ class OutlierReport:
     mu: float
     sigma: float
     threshold: float
-    outlier_fraction: float
     fractions: np.ndarray
     is_outlier: np.ndarray
 
@@ -84,7 +82,7 @@ def classify_patches(
         strict reading: one outlier value in any sample.
 
     Raises:
-      UsageError: another phi, a fraction outside [0, 1), a map that is not [1, H, W, C], or a region
+      UsageError: another phi, a fraction outside [0, 1], a map that is not [1, H, W, C], or a region
         outside of it.
 
     Source: QuantMCU, VDPC. The paper's phi and its definition of an outlier patch are not public; the
@@ -92,17 +90,16 @@ def classify_patches(
     """
     if phi not in PHIS:
         raise UsageError(f"phi is {phi}; supported are {', '.join(map(str, PHIS))}")
-    limit = 1 - phi if outlier_fraction is None else outlier_fraction
-    if not 0 <= limit < 1:
-        raise UsageError(f"outlier_fraction is {limit}; it must be at least 0 and below 1")
+    threshold = 1 - phi if outlier_fraction is None else outlier_fraction
+    if not 0 <= threshold <= 1:
+        raise UsageError(f"outlier_fraction is {threshold}; it must be from 0 to 1")
     if stats.outliers is None:
         raise UsageError(f"feature map {stats.name} is not [1, H, W, C]; it has no patches")
     num_outliers = stats.outliers[PHIS.index(phi)].astype(np.float64)
     channels = _num_channels(stats, num_outliers, phi)
     fractions = np.array([[_fraction(num_outliers, r, channels, stats.name) for r in row] for row in regions])
     mu, sigma = fit_gaussian(stats.histogram, stats.format)
-    threshold = z_of_phi(phi) * sigma
-    return OutlierReport(phi, mu, sigma, threshold, limit, fractions, fractions > limit)
+    return OutlierReport(phi, mu, sigma, threshold, fractions, fractions > threshold)
 
 
 def _fit_steps(histogram: np.ndarray) -> tuple[float, float]:
@@ -125,7 +122,7 @@ def _num_channels(stats: TensorStats, num_outliers: np.ndarray, phi: float) -> i
 def _fraction(num_outliers: np.ndarray, region: Region, channels: int, name: str) -> float:
     y0, y1, x0, x1 = region
     height, width = num_outliers.shape
-    if not (y0 >= 0 and y1 <= height and x0 >= 0 and x1 <= width):
+    if min(y0, x0) < 0 or y1 > height or x1 > width:
         raise UsageError(f"region {region} is outside feature map {name} of {height} x {width}")
     patch = num_outliers[y0:y1, x0:x1]
     return float(patch.sum() / (patch.size * channels)) if patch.size else 0.0

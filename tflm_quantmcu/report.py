@@ -13,7 +13,7 @@ import rich.console
 import rich.table
 
 from tflm_quantmcu.arena import predict_arena
-from tflm_quantmcu.atomic_file import write_atomically
+from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost import Cost, cost_of

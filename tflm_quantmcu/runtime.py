@@ -13,7 +13,6 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from tflite_micro.python.tflite_micro import runtime as tflm
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer
 from tflm_quantmcu.native_stderr import capture_native_stderr
 from tflm_quantmcu.op_library import REGISTERER, find_op_library, load_op_library
@@ -93,7 +93,7 @@ class Interpreter:
           UnsupportedModelError: not a whole `.tflite`, or TFLM cannot prepare it; the sentence has
             TFLM's own words.
         """
-        self._model = _read_model_bytes(model)
+        self._model = read_bytes(model, "model") if isinstance(model, (str, os.PathLike)) else bytes(model)
         check_flatbuffer(self._model)
         root = schema.Model.GetRootAs(self._model)
         self._preserves = preserve_all_tensors
@@ -105,8 +105,7 @@ class Interpreter:
         self.inputs = _tensors(graph, graph.InputsAsNumpy(), wheel.get_input_details)
         self.outputs = _tensors(graph, graph.OutputsAsNumpy(), wheel.get_output_details)
         if arena_bytes is not None:
-            self._check_arena(arena_bytes)
-            self._interpreter = self._prepare(registerers, arena_bytes)
+            self._bound_arena(registerers, arena_bytes)
 
     def invoke(self, inputs: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
         """Runs one sample as it is.
@@ -151,9 +150,7 @@ class Interpreter:
           UsageError: x does not fit, or the model has not exactly one input.
         """
         if len(self.inputs) != 1:
-            raise UsageError(
-                f"the model has {len(self.inputs)} inputs; use invoke, one sample a call"
-            )
+            raise UsageError(f"the model has {len(self.inputs)} inputs; use invoke, one sample a call")
         outputs = [self.invoke(sample)[0] for sample in to_model_input(x, self.inputs[0])]
         has_batch = self.outputs[0].shape[:1] == (1,)
         return np.concatenate(outputs) if has_batch else np.stack(outputs)
@@ -169,9 +166,7 @@ class Interpreter:
           UsageError: tensors are not preserved, or TFLM keeps no values for this one.
         """
         if not self._preserves:
-            raise UsageError(
-                "tensors are not preserved; make the Interpreter with preserve_all_tensors=True"
-            )
+            raise UsageError("tensors are not preserved; make the Interpreter with preserve_all_tensors=True")
         if index not in self._readable:
             raise UsageError(f"tensor {index} is no input, constant or op output of the model")
         return self._interpreter.GetTensor(index, 0)["tensor_data"]
@@ -224,26 +219,19 @@ class Interpreter:
         captured.pass_on()
         return interpreter
 
-    def _check_arena(self, arena_bytes: int) -> None:
-        """TFLM reads outside an arena that is far too small, so it never gets one."""
+    def _bound_arena(self, registerers: list[str], arena_bytes: int) -> None:
+        """Prepares the model anew; TFLM reads outside an arena that is far too small, so it never gets one."""
         if self._preserves:
+            raise UsageError("arena_bytes has no effect with preserve_all_tensors=True; leave one out")
+        used = self.allocations().total_bytes
+        if arena_bytes < used:
+            raise UsageError(f"arena_bytes is {arena_bytes}; this model uses {used} on this host")
+        try:
+            self._interpreter = self._prepare(registerers, arena_bytes)
+        except UnsupportedModelError as error:  # the model is known to be fine
             raise UsageError(
-                "arena_bytes has no effect with preserve_all_tensors=True; leave one out"
-            )
-        needed = self.allocations().total_bytes
-        if arena_bytes < needed:
-            raise UsageError(
-                f"arena_bytes is {arena_bytes}; this model needs {needed} on this host"
-            )
-
-
-def _read_model_bytes(model: bytes | str | os.PathLike[str]) -> bytes:
-    if isinstance(model, (bytes, bytearray, memoryview)):
-        return bytes(model)
-    try:
-        return Path(model).read_bytes()
-    except OSError as error:
-        raise UsageError(f"{model} cannot be read: {error.strerror or error}") from None
+                f"arena_bytes is {arena_bytes}; this model uses {used} on this host, and more to prepare: {error}"
+            ) from None
 
 
 def _has_own_ops(root: schema.Model) -> bool:
@@ -262,9 +250,7 @@ def _generous_arena_bytes(root: schema.Model, model: bytes) -> int:
         for t in range(graph.TensorsLength()):
             tensor = graph.Tensors(t)
             num_elements += math.prod(tensor.Shape(d) for d in range(tensor.ShapeLength())) + 64
-    return min(
-        8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(model) + (1 << 20), MAX_TENSOR_BYTES
-    )
+    return min(8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(model) + (1 << 20), MAX_TENSOR_BYTES)
 
 
 def _tensors(
@@ -291,8 +277,7 @@ def _fit(array: np.ndarray, tensor: Tensor) -> np.ndarray:
     shapes = (tensor.shape, tensor.shape[1:]) if tensor.shape[:1] == (1,) else (tensor.shape,)
     if array.dtype != tensor.dtype or array.shape not in shapes:
         raise UsageError(
-            f"input {tensor.name} is {array.dtype} {array.shape}; the model takes {tensor.dtype} "
-            f"{tensor.shape}"
+            f"input {tensor.name} is {array.dtype} {array.shape}; the model takes {tensor.dtype} {tensor.shape}"
         )
     return array.reshape(tensor.shape)
 

@@ -21,14 +21,12 @@ from tflm_quantmcu.types import Tensor
 _MAX_STEPS = 1024.0
 
 
-def load_samples(
-    path: str | os.PathLike[str], tensor: Tensor
-) -> tuple[np.ndarray, np.ndarray | None]:
+def load_samples(path: str | os.PathLike[str], tensor: Tensor | None) -> tuple[np.ndarray, np.ndarray | None]:
     """Reads `x` and `y` of an `.npz` file.
 
     Args:
       path: the file.
-      tensor: the model's input, batch 1; for a Keras model a float32 Tensor without scales.
+      tensor: the model's input, batch 1; None leaves it to the caller whether x fits the model.
 
     Returns:
       x as stored [N, ...], N >= 1; y int64 [N], or None where the file has none.
@@ -38,9 +36,10 @@ def load_samples(
         sentence names the file and the key.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise UsageError(f"{path} holds one array; supported is .npz with the keys x and y")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UsageError(f"{path} holds one array; supported is .npz with the keys x and y")
+        with archive:
             arrays = {key: archive[key] for key in ("x", "y") if key in archive}
             found = ", ".join(archive.files) or "none"
     except OSError as error:
@@ -49,7 +48,8 @@ def load_samples(
         raise UsageError(f"{path} is not a readable .npz file: {error}") from None
     if "x" not in arrays:
         raise UsageError(f"{path} has no key x (inputs); its keys are: {found}")
-    check_samples(arrays["x"], tensor, name=f"key x of {path}")
+    if tensor is not None:
+        check_samples(arrays["x"], tensor, name=f"key x of {path}")
     y = arrays.get("y")
     if y is None:
         return arrays["x"], None
@@ -57,9 +57,7 @@ def load_samples(
         raise UsageError(f"key y of {path} is {y.dtype}; supported are integer labels")
     num_samples = len(arrays["x"])
     if y.shape != (num_samples,):
-        raise UsageError(
-            f"key y of {path} has shape {y.shape}; the {num_samples} samples need [{num_samples}]"
-        )
+        raise UsageError(f"key y of {path} has shape {y.shape}; the {num_samples} samples need [{num_samples}]")
     return arrays["x"], y.astype(np.int64)
 
 
@@ -72,9 +70,7 @@ def check_samples(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> None:
       UnsupportedModelError: the model's input has no batch dimension of 1.
     """
     if not tensor.shape or tensor.shape[0] != 1:
-        raise UnsupportedModelError(
-            f"the model's input {tensor.name} has shape {tensor.shape}; supported is batch 1"
-        )
+        raise UnsupportedModelError(f"the model's input {tensor.name} has shape {tensor.shape}; supported is batch 1")
     if x.ndim != len(tensor.shape) or x.shape[1:] != tensor.shape[1:]:
         needed = ", ".join(str(d) for d in ("N", *tensor.shape[1:]))
         raise UsageError(f"{name} has shape {x.shape}; the model needs [{needed}]")
@@ -83,9 +79,8 @@ def check_samples(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> None:
     is_real = np.issubdtype(x.dtype, np.floating) or x.dtype == np.uint8
     takes_reals = tensor.dtype == "float32" or bool(tensor.scales)
     if x.dtype != tensor.dtype and not (is_real and takes_reals):
-        raise UsageError(
-            f"{name} is {x.dtype}; the model takes {tensor.dtype}, or float32 as trained"
-        )
+        taken = " or ".join(sorted({tensor.dtype, "float32"}))
+        raise UsageError(f"{name} is {x.dtype}; supported is {taken}")
     if np.issubdtype(x.dtype, np.floating):
         with np.errstate(over="ignore"):
             num_bad = int(np.count_nonzero(~np.isfinite(x.astype(np.float32, copy=False))))
@@ -132,6 +127,16 @@ def to_real(q: np.ndarray, tensor: Tensor) -> np.ndarray:
     if not tensor.scales:
         return q.astype(np.float32)
     return (q.astype(np.float32) - np.float32(tensor.zero_points[0])) * np.float32(tensor.scales[0])
+
+
+def random_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
+    """Inputs [count, ...] without meaning: integers over the type's whole range, or normal float32."""
+    rng = np.random.default_rng(seed)
+    shape = (count, *tensor.shape[1:])
+    if tensor.dtype == "float32":
+        return rng.standard_normal(shape, np.float32)
+    limits = np.iinfo(tensor.dtype)
+    return rng.integers(limits.min, limits.max, shape, np.int16, endpoint=True).astype(tensor.dtype)
 
 
 def choose_samples(x: np.ndarray, *, max_samples: int, seed: int) -> np.ndarray:

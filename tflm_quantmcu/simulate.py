@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu import arithmetic, stock_kernels
-from tflm_quantmcu.arithmetic import OutputFormat
+from tflm_quantmcu.arithmetic import OutputFormat, quantize_multiplier
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.lowering import (
     CONVOLUTIONS,
@@ -74,27 +74,71 @@ def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> di
 
     Returns:
       Tensor name -> [N, ...] values at the plan's formats, of the feature maps outside stages that
-      are known (see above).
+      are known (see above). What TFLM gives as an output with another format in the plan is that
+      map requantised to the model's own.
 
     Raises:
       UsageError: x has not the shape or type of the model's input, or the plan does not fit the
         model.
       UnsupportedModelError: the plan lowers an op that has no kernel.
     """
-    plan = plan or PrecisionPlan(graph.sha256, {})
-    values = {graph.inputs[0]: _checked_input(graph, x)}
-    stages, inside = _plan_stages(graph, plan)
+    maps = _Maps(graph, plan or PrecisionPlan(graph.sha256, {}))
+    maps.put(graph.inputs[0], _checked_input(graph, x), is_planned=False)
+    stages, inside = _plan_stages(graph, maps.plan)
     for op in graph.ops:
         stage = stages.get(op.outputs[0])
         if stage is not None:
             source, program = stage
-            if source in values:
-                values[op.outputs[0]] = run_stage(program, values[source])
-        elif op.index not in inside and all(t in values for t in graph.feature_maps(op)):
-            y = _run_op(graph, op, [values[t] for t in graph.feature_maps(op)], plan)
-            if y is not None:
-                values[op.outputs[0]] = y
-    return {graph.tensors[t].name: v for t, v in values.items()}
+            if source in maps.planned:
+                maps.put(op.outputs[0], run_stage(program, maps.planned[source]), is_planned=True)
+        elif op.index not in inside:
+            _run_op(maps, op)
+    return {graph.tensors[t].name: v for t, v in maps.planned.items()}
+
+
+class _Maps:
+    """Feature maps by tensor index, as our ops keep them and as stock ops, which know 8 bits, do.
+
+    Where the plan gives a map another format, a requantize stands between the two (law A7).
+    """
+
+    def __init__(self, graph: ModelGraph, plan: PrecisionPlan) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.planned: dict[int, np.ndarray] = {}
+        self.own: dict[int, np.ndarray] = {}
+
+    def put(self, index: int, values: np.ndarray, *, is_planned: bool) -> None:
+        """Takes a map in the plan's format, or else in the model's own."""
+        self.planned[index] = self.own[index] = values
+        tensor = self.graph.tensors[index]
+        chosen = self.plan.formats.get(tensor.name)
+        if chosen is not None and is_planned:
+            self.own[index] = _convert(values, chosen, tensor.format)
+        elif chosen is not None:
+            self.planned[index] = _convert(values, tensor.format, chosen)
+
+    def keeps_bytes(self, op: Op) -> bool:
+        """Whether the op is a reshape that leaves a map of the plan's format packed as it is."""
+        source, output = (self.graph.tensors[t] for t in (op.inputs[0], op.outputs[0]))
+        formats = {self.plan.formats.get(t.name) for t in (source, output)}
+        if op.kind not in stock_kernels.RESHAPES or len(formats) > 1 or None in formats:
+            return False
+        has_gaps = any(t.shape[-1] * f.bits % 8 for t in (source, output) for f in formats if f)
+        return source.shape[-1] == output.shape[-1] or not has_gaps
+
+
+def _convert(values: np.ndarray, source: Format, target: Format) -> np.ndarray:
+    row = values.reshape(len(values), 1, -1, 1)
+    converted = arithmetic.requantize(
+        row,
+        np.array(quantize_multiplier(source.scale / target.scale), np.int32),
+        window=Window(),
+        size=row.shape[1:3],
+        zero_in=source.zero_point,
+        output=StageFormat(target.bits, target.zero_point, target.qmin, target.qmax),
+    )
+    return converted.reshape(values.shape)
 
 
 def _checked_input(graph: ModelGraph, x: np.ndarray) -> np.ndarray:
@@ -103,15 +147,12 @@ def _checked_input(graph: ModelGraph, x: np.ndarray) -> np.ndarray:
     tensor = graph.tensors[graph.inputs[0]]
     if x.shape[1:] != tensor.shape[1:] or x.dtype != tensor.dtype:
         raise UsageError(
-            f"the inputs are {x.dtype} {x.shape}; the model takes {tensor.dtype}"
-            f" {('N', *tensor.shape[1:])}"
+            f"the inputs are {x.dtype} {x.shape}; the model takes {tensor.dtype} {('N', *tensor.shape[1:])}"
         )
     return x
 
 
-def _plan_stages(
-    graph: ModelGraph, plan: PrecisionPlan
-) -> tuple[dict[int, tuple[int, StageProgram]], set[int]]:
+def _plan_stages(graph: ModelGraph, plan: PrecisionPlan) -> tuple[dict[int, tuple[int, StageProgram]], set[int]]:
     """(output tensor -> (input tensor, program), indices of all ops inside stages)."""
     stages: dict[int, tuple[int, StageProgram]] = {}
     inside: set[int] = set()
@@ -213,25 +254,33 @@ def _run_kernel(
     return kernel(x, table, **place)
 
 
-def _run_op(
-    graph: ModelGraph, op: Op, inputs: Sequence[np.ndarray], plan: PrecisionPlan
-) -> np.ndarray | None:
-    """The op's output, or None if it has no oracle."""
-    if why_unsupported(graph, op) is None:
-        weights = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
-        lowered = lower_op(graph, op, weight_bits=plan.weight_bits.get(weights, 8))
-        y: np.ndarray | None = _run_lowered(graph, lowered, inputs, plan.formats)
+def _run_op(maps: _Maps, op: Op) -> None:
+    """Runs an op outside the stages whose inputs are known and which has an oracle."""
+    graph = maps.graph
+    sources = graph.feature_maps(op)
+    weights = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
+    weight_bits = maps.plan.weight_bits.get(weights, 8)
+    has_kernel = weight_bits != 8 or why_unsupported(graph, op) is None
+    is_planned = has_kernel or maps.keeps_bytes(op)
+    known = maps.planned if is_planned else maps.own
+    if not sources or any(t not in known for t in sources):
+        return
+    inputs = [known[t] for t in sources]
+    y: np.ndarray | None
+    if has_kernel:
+        lowered = lower_op(graph, op, weight_bits=weight_bits)
+        y = _run_lowered(graph, lowered, inputs, maps.plan.formats)
     else:
         y = stock_kernels.run(graph, op, inputs[0])
-    return None if y is None else y.reshape(len(inputs[0]), *graph.tensors[op.outputs[0]].shape[1:])
+    if y is not None:
+        shape = graph.tensors[op.outputs[0]].shape[1:]
+        maps.put(op.outputs[0], y.reshape(len(y), *shape), is_planned=is_planned)
 
 
 def _run_lowered(
     graph: ModelGraph, op: LoweredOp, inputs: Sequence[np.ndarray], formats: Mapping[str, Format]
 ) -> np.ndarray:
-    chosen = [
-        formats.get(graph.tensors[t].name, graph.tensors[t].format) for t in (*op.inputs, op.output)
-    ]
+    chosen = [formats.get(graph.tensors[t].name, graph.tensors[t].format) for t in (*op.inputs, op.output)]
     shape = graph.tensors[op.output].shape
     return _run_kernel(
         op.kind,

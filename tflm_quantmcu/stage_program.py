@@ -108,7 +108,8 @@ class StageProgram:
 
     @property
     def scratch_bytes(self) -> int:
-        return max((f.scratch_offset + f.scratch_bytes for c in self.formats for f in c), default=0)
+        inner = (f for c in self.formats for f in c if f.scratch_offset >= 0)
+        return max((f.scratch_offset + f.scratch_bytes for f in inner), default=0)
 
     def patch_cost(self, row: int, col: int) -> PatchCost:
         """MACs and BitOPs of one patch; a MAC is counted for every kernel tap of a computed output pixel."""
@@ -205,6 +206,8 @@ class _Decoder:
     def program(self) -> StageProgram:
         num_ops, num_maps, num_classes = (int(self._options[k]) for k in ("num_ops", "num_maps", "num_classes"))
         ops = tuple(self._op(words.tolist()) for words in self._take(num_ops, OP_WORDS))
+        if [op.output for op in ops] != list(range(1, num_maps)):
+            raise ValueError(f"its {num_ops} ops do not write {num_maps} maps one after the other")
         shapes = tuple(tuple(s) for s in self._take(num_maps, MAP_WORDS).tolist())
         formats = self._take(num_classes, num_maps, FORMAT_WORDS).tolist()
         offsets = self._take(num_classes, num_ops).tolist()
@@ -223,7 +226,7 @@ class _Decoder:
             ops=ops,
             formats=tuple(tuple(StageFormat(*f) for f in c) for c in formats),
             tables=tuple(
-                tuple(words[o : o + table_words(op, shapes)] for o, op in zip(row, ops, strict=True))
+                tuple(_section(words, o, table_words(op, shapes)) for o, op in zip(row, ops, strict=True))
                 for row in offsets
             ),
             patch_classes=tuple(tuple(row) for row in grid),
@@ -242,6 +245,13 @@ class _Decoder:
             depth_multiplier=depth_multiplier,
             filter=self._filters[offset : offset + num_bytes].tobytes(),
         )
+
+
+def _section(words: np.ndarray, start: int, count: int) -> np.ndarray:
+    section = words[start : start + count]
+    if start < 0 or section.size != count:
+        raise ValueError(f"a table of {count} words at {start} lies outside its {words.size} words")
+    return section
 
 
 def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> int:

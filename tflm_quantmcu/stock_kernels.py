@@ -13,6 +13,8 @@ import numpy as np
 from tflm_quantmcu.fixed_point import multiply, quantize_multiplier, round_half_away
 from tflm_quantmcu.types import ModelGraph, Op, Tensor
 
+RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+
 
 def run(graph: ModelGraph, op: Op, x: np.ndarray) -> np.ndarray | None:
     """Runs one op.
@@ -87,9 +89,7 @@ def _saturate(x: np.ndarray, output: Tensor) -> np.ndarray:
 
 
 _KERNELS: Mapping[str, Callable[[ModelGraph, Op, np.ndarray], np.ndarray | None]] = {
-    "RESHAPE": _reshape,
-    "SQUEEZE": _reshape,
-    "EXPAND_DIMS": _reshape,
+    **dict.fromkeys(RESHAPES, _reshape),
     "PAD": _pad,
     "PADV2": _pad,
     "MEAN": _mean,

@@ -16,7 +16,7 @@ from absl import app, flags
 from tflm_quantmcu.outliers import PHIS
 
 from tflm_quantmcu import api
-from tflm_quantmcu.atomic_file import write_atomically
+from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.options import Options

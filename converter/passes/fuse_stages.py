@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.custom_ops import PATCH_STAGE
 from tflm_quantmcu.errors import UsageError
@@ -30,10 +32,10 @@ def fuse_stages(rewrite: Rewrite) -> None:
             owner[op.index] = stage.output
             rewrite.slots[op.index] = []
         options, filters, words = program.encode()
+        # TFLM gives an empty constant no memory, and the kernel wants some.
+        filters = filters if filters.size else np.zeros(4, np.int8)
         constants = [
             rewrite.add_constant(f"{stage.output}/filters", filters),
             rewrite.add_constant(f"{stage.output}/program", words),
         ]
-        rewrite.slots[region[-1].index] = [
-            rewrite.custom_operator(PATCH_STAGE, [source, *constants], target, options)
-        ]
+        rewrite.slots[region[-1].index] = [rewrite.operator(PATCH_STAGE, [source, *constants], target, options)]

@@ -16,7 +16,7 @@ def quantize_ops(rewrite: Rewrite) -> None:
       UnsupportedModelError: the plan lowers the weights of an op that has no kernel, or a table does not fit.
     """
     for op in rewrite.graph.ops:
-        if not rewrite.slots[op.index]:
+        if not rewrite.is_untouched(op.index):
             continue
         bits = _weight_bits(rewrite, op)
         touches = any(rewrite.is_reformatted(t) for t in _maps(rewrite, op))
@@ -43,9 +43,7 @@ def _replace(rewrite: Rewrite, op: Op, bits: int) -> None:
     if op.kind == "FULLY_CONNECTED":
         channels[0] = _flattened_channels(rewrite, op)
     qmcu = QmcuOp.of(lowered, formats, output, channels)
-    rewrite.slots[op.index] = [
-        qmcu.operator(rewrite, lowered.name, lowered.inputs, lowered.output)
-    ]
+    rewrite.slots[op.index] = [qmcu.operator(rewrite, lowered.name, lowered.inputs, lowered.output)]
 
 
 def _flattened_channels(rewrite: Rewrite, op: Op) -> int:
@@ -54,7 +52,7 @@ def _flattened_channels(rewrite: Rewrite, op: Op) -> int:
     bits = rewrite.format_of(source.index).bits
     if source.shape[-1] != source.num_elements and source.shape[-1] * bits % 8:
         raise UnsupportedModelError(
-            f"FULLY_CONNECTED (op {op.index}) flattens '{source.name}' of {source.shape[-1]} channels, whose {bits}-bit "
-            "runs have gaps; keep that map at 8 bits"
+            f"FULLY_CONNECTED (op {op.index}) flattens '{source.label}' of {source.shape[-1]} channels, whose "
+            f"{bits}-bit runs have gaps; keep that map at 8 bits"
         )
     return source.num_elements

@@ -1,4 +1,4 @@
-"""The C++ kernels, called through tflm_kernels/portable/c_api.h with guard bytes around what they write."""
+"""The C++ kernels through tflm_kernels/portable/c_api.h, guards around all that they write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +33,7 @@ def kernels() -> ctypes.CDLL:
 
 @dataclasses.dataclass(frozen=True)
 class PackedMap:
-    """A map [H, W, C] as a view in memory: packed rows with `gap_bytes` that are not its own between."""
+    """A map [H, W, C] as a view: packed rows, `gap_bytes` that are not its own after each."""
 
     height: int
     width: int
@@ -44,8 +43,14 @@ class PackedMap:
     gap_bytes: int = 0
 
     @property
+    def used_bytes(self) -> int:
+        """Bytes of a row's pixels."""
+        return self.width * run_bytes(self.channels, self.bits)
+
+    @property
     def row_bytes(self) -> int:
-        return self.width * run_bytes(self.channels, self.bits) + self.gap_bytes
+        """Distance between rows."""
+        return self.used_bytes + self.gap_bytes
 
     @property
     def words(self) -> list[int]:
@@ -56,17 +61,19 @@ class PackedMap:
     def store(self, values: np.ndarray) -> np.ndarray:
         """The bytes of values [H, W, C], the gaps full of guard bytes."""
         rows = self._empty_rows()
-        rows[:, : self.row_bytes - self.gap_bytes] = pack(values, self.bits).reshape(self.height, -1)
+        runs = pack(values, self.bits)
+        rows[:, : self.used_bytes] = runs.reshape(self.height, self.used_bytes)
         return rows.ravel()
 
     def load(self, data: np.ndarray) -> np.ndarray:
         """The values of bytes that a kernel wrote between guards, which must be untouched."""
-        rows = data[len(GUARD) : len(data) - len(GUARD)].reshape(self.height, self.row_bytes)
+        inside = slice(len(GUARD), len(data) - len(GUARD))
+        rows = data[inside].reshape(self.height, self.row_bytes)
         outside = data.copy()
-        pixels = outside[len(GUARD) : len(data) - len(GUARD)].reshape(rows.shape)
-        pixels[:, : self.row_bytes - self.gap_bytes] = GUARD[0]
+        outside[inside].reshape(rows.shape)[:, : self.used_bytes] = GUARD[0]
         assert (outside == GUARD[0]).all(), "the kernel wrote outside its output"
-        runs = rows[:, : self.row_bytes - self.gap_bytes].reshape(self.height, self.width, -1)
+        shape = (self.height, self.width, run_bytes(self.channels, self.bits))
+        runs = rows[:, : self.used_bytes].reshape(shape)
         values = unpack(runs, self.bits, self.channels)
         np.testing.assert_array_equal(runs, pack(values, self.bits), "unused bits are not 0")
         return values
@@ -102,23 +109,23 @@ def run_kernel(
     output = maps[-1].guarded()
     inputs = [m.store(v) for m, v in zip(maps[:-1], values, strict=True)]
     arrays = [params, *inputs, *constants]
-    addresses = [_address(a) for a in arrays]
+    addresses = [address(a) for a in arrays]
     getattr(kernels(), name)(*addresses, ctypes.c_void_p(output.ctypes.data + len(GUARD)))
     return maps[-1].load(output)
 
 
 def run_stage_on_kernels(program: StageProgram, x: np.ndarray) -> np.ndarray:
-    """Runs QMCU_PATCH_STAGE's C++ on a batch int8 [N, H, W, C]; guards lie around scratch and output."""
+    """Runs the C++ patch stage on a batch int8 [N, H, W, C], with guards around scratch too."""
     formats, shapes = program.formats[0], program.shapes
     source, target = (PackedMap(*shapes[m], formats[m].bits, formats[m].zero_point) for m in (0, len(shapes) - 1))
     options, filters, words = program.encode()
     keys = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
     header = np.array([options[k] for k in keys], np.int32)
     encoded = [
-        _address(header),
-        _address(words),
+        address(header),
+        address(words),
         words.size,
-        _address(filters),
+        address(filters),
         filters.size,
     ]
     error = StageError()
@@ -131,7 +138,7 @@ def run_stage_on_kernels(program: StageProgram, x: np.ndarray) -> np.ndarray:
         scratch = np.concatenate([GUARD, np.full(num_bytes.value, 0x3C, np.uint8), GUARD])
         is_run = kernels().QuantMcuPatchStageRun(
             *encoded,
-            _address(data),
+            address(data),
             ctypes.c_void_p(scratch.ctypes.data + len(GUARD)),
             ctypes.c_void_p(output.ctypes.data + len(GUARD)),
             ctypes.byref(error),
@@ -154,6 +161,11 @@ class StageError(ctypes.Structure):
     )
 
 
+def address(array: np.ndarray) -> ctypes.c_void_p:
+    """Of the array's first element."""
+    return ctypes.c_void_p(array.ctypes.data)
+
+
 def window_words(window: Window) -> list[int]:
     """As c_api.h's WINDOW."""
     return list(dataclasses.astuple(window))
@@ -162,10 +174,6 @@ def window_words(window: Window) -> list[int]:
 def clamp_words(output: OutputFormat) -> list[int]:
     """As c_api.h's CLAMP."""
     return [output.clamp_min, output.clamp_max]
-
-
-def _address(array: np.ndarray) -> Any:
-    return ctypes.c_void_p(array.ctypes.data)
 
 
 def _check(is_accepted: int, error: StageError) -> None:

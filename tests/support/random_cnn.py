@@ -6,22 +6,22 @@ Hypothesis draws the structure, which it can shrink; a drawn seed makes the numb
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from hypothesis import strategies as st
 
-from support.tiny_models import Handle, TinyModel
+from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import lower_region
 from tflm_quantmcu.stage_program import stage_ops
 from tflm_quantmcu.types import Format, ModelGraph, PatchClass, StagePlan, Tensor
 
 MAX_EXTENT, MAX_CHANNELS = 14, 9
-ACTIVATIONS = ("NONE", "RELU", "RELU6", "RELU_N1_TO_1")
+ACTIVATIONS = ("NONE", "RELU", "RELU", "RELU6", "NONE", "RELU_N1_TO_1")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class RandomCnn:
     """A model, and what it consists of, for messages.
 
@@ -31,9 +31,12 @@ class RandomCnn:
       seed: of the numbers in it.
     """
 
-    model: bytes = dataclasses.field(repr=False)
+    model: bytes
     ops: tuple[str, ...]
     seed: int
+
+    def __repr__(self) -> str:
+        return "\n".join([f"seed {self.seed}", *self.ops])
 
     def inputs(self, shape: tuple[int, ...]) -> np.ndarray:
         """int8 [4, ...]: noise, a ramp, and the two extremes."""
@@ -62,20 +65,17 @@ def random_stages(draw: st.DrawFn, graph: ModelGraph, *, bits: tuple[int, ...] =
       graph: a model of `random_cnns`.
       bits: widths that maps may have; with 8 alone every map keeps the model's format.
     """
-    source, target = draw(st.sampled_from(stage_regions(graph)))
+    # The larger of two, for a region of one op shows little.
+    regions = stage_regions(graph)
+    number = max(draw(st.integers(0, len(regions) - 1)) for _ in range(2))
+    source, target = regions[number]
     height, width = graph.by_name[target].shape[1:3]
     tile_height, tile_width = draw(st.integers(1, height)), draw(st.integers(1, width))
     rows, cols = -(-height // tile_height), -(-width // tile_width)
     num_classes = 1 if bits == (8,) else draw(st.integers(1, 3))
+    maps = [t for t in graph.tensors if not t.is_constant and t.dtype == "int8"]
+    classes = [PatchClass(f"class{k}", draw(random_formats(maps, bits=bits))) for k in range(num_classes)]
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    classes = [PatchClass("outlier", {})]
-    for number in range(1, num_classes):
-        formats = {
-            t.name: _random_format(rng, t, bits)
-            for t in graph.tensors
-            if not t.is_constant and t.dtype == "int8" and rng.random() < 0.8
-        }
-        classes.append(PatchClass(f"ordinary{number}", formats))
     grid = rng.integers(0, num_classes, (rows, cols))
     return StagePlan(
         input=source,
@@ -88,26 +88,33 @@ def random_stages(draw: st.DrawFn, graph: ModelGraph, *, bits: tuple[int, ...] =
 
 
 def stage_regions(graph: ModelGraph) -> list[tuple[str, str]]:
-    """(input, output) names of every region that can be a stage."""
+    """(input, output) names of every region that can be a stage, those of fewest ops first."""
     maps = [t for t in graph.tensors if not t.is_constant and t.dtype == "int8" and len(t.shape) == 4]
-    return [(a.name, b.name) for a in maps for b in maps if a is not b and _can_be_stage(graph, a, b)]
+    pairs = [(a, b, _num_stage_ops(graph, a, b)) for a in maps for b in maps]
+    return [(a.name, b.name) for a, b, num in sorted(pairs, key=lambda p: p[2]) if num]
 
 
-def _can_be_stage(graph: ModelGraph, source: Tensor, target: Tensor) -> bool:
+def _num_stage_ops(graph: ModelGraph, source: Tensor, target: Tensor) -> int:
+    """0 for what cannot be a stage."""
     try:
-        return bool(lower_region(graph, stage_ops(graph, source.index, target.index), {}))
+        return len(lower_region(graph, stage_ops(graph, source.index, target.index), {}))
     except UnsupportedModelError:
-        return False
+        return 0
 
 
-def _random_format(rng: np.random.Generator, tensor: Tensor, bits: tuple[int, ...]) -> Format:
-    """A format near the tensor's own range, so that few values saturate but some do."""
-    width = int(rng.choice(bits))
-    if width == 8:
-        return tensor.format
-    half = 1 << (width - 1)
-    scale = tensor.scales[0] * 2 ** (8 - width) * rng.uniform(0.3, 1.5)
-    return Format(width, float(np.float32(scale)), int(rng.integers(-half, half)))
+@st.composite
+def random_formats(draw: st.DrawFn, maps: Sequence[Tensor], *, bits: tuple[int, ...]) -> dict[str, Format]:
+    """Tensor name -> a format near the map's own range: few values saturate, but some do."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    formats = {}
+    for tensor in maps:
+        width = int(rng.choice(bits))
+        if width != 8:
+            half = 1 << (width - 1)
+            scale = tensor.scales[0] * 2 ** (8 - width) * rng.uniform(0.3, 1.5)
+            zero_point = int(rng.integers(-half, half))
+            formats[tensor.name] = Format(width, float(np.float32(scale)), zero_point)
+    return formats
 
 
 class _Growth:
@@ -149,7 +156,7 @@ class _Growth:
         if kind == "flatten":
             x = self._extend(self._net.reshape(x, (1, int(np.prod(x.shape)))))
         else:
-            x = self._extend(self._net.mean(x, **self._format(near=x.scale)))
+            x = self._extend(self._net.mean(x, **self._format(x.scale)))
         if kind == "mean":
             return
         filter, options = self._weights((self._int(1, 6), x.shape[1]), 0, x, x.shape[1])
@@ -192,7 +199,7 @@ class _Growth:
     def _sum(self, x0: Handle, x1: Handle) -> Handle:
         near = x0.scale + x1.scale
         activation = self._draw(st.sampled_from(ACTIVATIONS))
-        format = self._format(near=near)
+        format = self._format(near, activation)
         return self._note("add", self._net.add, x0, x1, activation=activation, **format)
 
     def _shuffled(self, x0: Handle, x1: Handle) -> tuple[Handle, Handle]:
@@ -220,7 +227,7 @@ class _Growth:
         if kind == "relu6":
             return self._note(kind, self._net.relu6, x)
         method = self._net.relu if kind == "relu" else self._net.quantize
-        return self._note(kind, method, x, **self._format(near=x.scale))
+        return self._note(kind, method, x, **self._format(x.scale))
 
     def _window(self, x: Handle) -> tuple[tuple[int, int], dict]:
         """A kernel, and stride, dilation and padding with which it fits the map."""
@@ -232,27 +239,36 @@ class _Growth:
         return kernel, {"stride": stride, "dilation": dilation, "padding": padding}
 
     def _weights(self, shape: tuple[int, ...], axis: int, x: Handle, num_taps: int) -> tuple:
-        """(int8 filter, the options that go with it), of a scale that spreads the output."""
+        """(int8 filter, the options that go with it), of scales that spread the output."""
         rng = self._rng
         filter = rng.integers(-127, 128, shape).astype(np.int8)
         scales = rng.uniform(0.002, 0.02, shape[axis] if self._int(0, 3) else 1)
         if axis == 2 or not self._int(0, 3):
             scales = np.broadcast_to(scales, shape[axis])
         spread = 70 * 70 * np.sqrt(num_taps)
+        activation = self._draw(st.sampled_from(ACTIVATIONS))
         near = x.scale * float(np.mean(scales)) * spread / 60
+        top = {"RELU6": 6.0, "RELU_N1_TO_1": 1.0}.get(activation)
+        if top is not None and self._int(0, 3):
+            # Sums around the clamp's own range, lest all of them saturate.
+            scales = scales * (top / 100 / near)
+            near = top / 100
         bias = None
         if self._int(0, 3):
             bias = np.round(rng.normal(0, spread, shape[axis])).astype(np.int32)
         return filter, {
             "bias": bias,
             "filter_scales": [float(s) for s in scales],
-            "activation": self._draw(st.sampled_from(ACTIVATIONS)),
-            **self._format(near=near),
+            "activation": activation,
+            **self._format(near, activation),
         }
 
-    def _format(self, near: float = 0.05) -> dict[str, float | int]:
+    def _format(self, near: float = 0.05, activation: str = "NONE") -> dict[str, float | int]:
         scale = float(np.float32(near * self._rng.uniform(0.5, 2)))
-        return {"scale": scale, "zero_point": int(self._rng.integers(-128, 128))}
+        zero_point = int(self._rng.integers(-128, 128))
+        if activation in ("RELU", "RELU6") and self._int(0, 3):
+            zero_point = -128
+        return {"scale": scale, "zero_point": zero_point}
 
     def _note(self, name: str, method: Callable, *args, **options) -> Handle:
         y = method(*args, **options)

@@ -16,7 +16,8 @@ int32_t LastDimension(const TfLiteEvalTensor& tensor) {
   return tensor.dims->data[tensor.dims->size - 1];
 }
 
-// More than kMaxBytes, and unmet by any expected count, when a dimension is negative or there are too many.
+// More than kMaxBytes, and unmet by any expected count, when a dimension is negative or there are
+// too many.
 int64_t NumElements(const TfLiteEvalTensor& tensor) {
   int64_t count = 1;
   for (int i = 0; i < tensor.dims->size; ++i) {
@@ -25,6 +26,8 @@ int64_t NumElements(const TfLiteEvalTensor& tensor) {
   }
   return count;
 }
+
+int Shown(int64_t number) { return number > INT32_MAX ? INT32_MAX : static_cast<int>(number); }
 
 }  // namespace
 
@@ -48,12 +51,10 @@ uint8_t* OutputBytes(const TfLiteContext* context, const TfLiteNode* node) {
 NodeChecker::NodeChecker(TfLiteContext* context, const TfLiteNode* node, const char* op,
                          int num_inputs)
     : context_(context), node_(node), op_(op) {
-  Expect(node->inputs->size == num_inputs, kInput, num_inputs, "is not the number of inputs",
-         node->inputs->size);
-  Expect(node->outputs->size == 1, kOutput, 1, "is not the number of outputs",
-         node->outputs->size);
+  Require(node->inputs->size == num_inputs, "the number of inputs is wrong");
+  Require(node->outputs->size == 1, "the number of outputs must be 1");
   for (int i = 0; is_ok_ && i < num_inputs; ++i) {
-    Expect(node->inputs->data[i] >= 0, kInput, i, "must be there", node->inputs->data[i]);
+    Expect(node->inputs->data[i] >= 0, kInput, i, "must not be left out", node->inputs->data[i]);
   }
 }
 
@@ -82,13 +83,11 @@ void NodeChecker::Map(const TfLiteEvalTensor* tensor, const char* role, int inde
   map->height = dims.size == 4 ? dims.data[1] : 1;
   map->width = dims.size == 4 ? dims.data[2] : 1;
   map->row_bytes = 0;
-  Expect(dims.data[0] == 1, role, index, "must have batch 1", dims.data[0]);
+  ExpectCount(role, index, "batches", dims.data[0], 1);
   Expect(InRange(map->height, 1, kMaxExtent), role, index, "must have height 1 to 32767",
          map->height);
-  Expect(InRange(map->width, 1, kMaxExtent), role, index, "must have width 1 to 32767",
-         map->width);
-  Expect(LastDimension(*tensor) == PixelBytes(*map), role, index,
-         "must have the bytes of its channels as last dimension", LastDimension(*tensor));
+  Expect(InRange(map->width, 1, kMaxExtent), role, index, "must have width 1 to 32767", map->width);
+  ExpectCount(role, index, "bytes a pixel", LastDimension(*tensor), PixelBytes(*map));
   Expect(NumElements(*tensor) <= kMaxBytes, role, index, "must have less than 2^31 bytes",
          map->channels);
   if (is_ok_) map->row_bytes = map->width * PixelBytes(*map);
@@ -97,10 +96,10 @@ void NodeChecker::Map(const TfLiteEvalTensor* tensor, const char* role, int inde
 void NodeChecker::Vector(const TfLiteEvalTensor* tensor, const char* role, int index,
                          FeatureMap* map) {
   Expect(tensor->type == kTfLiteInt8, role, index, "must be int8", tensor->type);
-  Expect(tensor->dims->size >= 1 && tensor->dims->data[0] == 1, role, index, "must have batch 1",
-         tensor->dims->size);
-  Expect(NumElements(*tensor) == PixelBytes(*map), role, index,
-         "must have as many bytes as its channels take", NumElements(*tensor));
+  Expect(tensor->dims->size >= 1, role, index, "must have rank 1 or more", tensor->dims->size);
+  if (!is_ok_) return;
+  ExpectCount(role, index, "batches", tensor->dims->data[0], 1);
+  ExpectCount(role, index, "bytes", NumElements(*tensor), PixelBytes(*map));
   map->height = 1;
   map->width = 1;
   map->row_bytes = PixelBytes(*map);
@@ -110,17 +109,13 @@ void NodeChecker::Filter(int index, int64_t num_runs, int32_t run_bytes) {
   Constant(index, kTfLiteInt8);
   if (!is_ok_) return;
   const TfLiteEvalTensor& tensor = *InputTensor(context_, node_, index);
-  Expect(tensor.dims->size >= 1 && LastDimension(tensor) == run_bytes, kInput, index,
-         "must have the bytes of a filter's run as last dimension", NumElements(tensor));
-  Expect(NumElements(tensor) == SaturatingProduct(num_runs, run_bytes), kInput, index,
-         "must have the bytes of the whole filter", NumElements(tensor));
+  ExpectCount(kInput, index, "bytes", NumElements(tensor), SaturatingProduct(num_runs, run_bytes));
+  if (is_ok_) ExpectCount(kInput, index, "bytes a run", LastDimension(tensor), run_bytes);
 }
 
 void NodeChecker::Table(int index, int32_t num_channels, int64_t num_products, int32_t input_bits,
                         int32_t weight_bits) {
-  const int32_t num_words = Constant(index, kTfLiteInt32);
-  Expect(num_words == SaturatingProduct(3, num_channels), kInput, index,
-         "must have bias, multiplier and shift of each output channel", num_words);
+  ExpectCount(kInput, index, "words", Constant(index, kTfLiteInt32), 3 * int64_t{num_channels});
   if (!is_ok_) return;
   const int32_t* table = InputWords(context_, node_, index);
   const int32_t bad_channel =
@@ -133,8 +128,8 @@ void NodeChecker::Table(int index, int32_t num_channels, int64_t num_products, i
 int32_t NodeChecker::Constant(int index, TfLiteType type) {
   if (!is_ok_) return 0;
   const TfLiteEvalTensor& tensor = *InputTensor(context_, node_, index);
-  Expect(tensor.type == type, kInput, index,
-         type == kTfLiteInt8 ? "must be int8" : "must be int32", tensor.type);
+  Expect(tensor.type == type, kInput, index, type == kTfLiteInt8 ? "must be int8" : "must be int32",
+         tensor.type);
   Expect(tensor.data.data != nullptr, kInput, index, "must be a constant", 0);
   Expect(NumElements(tensor) <= kMaxBytes, kInput, index, "must have less than 2^31 elements",
          tensor.dims->size);
@@ -151,8 +146,16 @@ void NodeChecker::Expect(bool is_met, const char* role, int index, const char* r
                          int64_t found) {
   if (!is_ok_ || is_met) return;
   is_ok_ = false;
-  const int shown = found > INT32_MAX ? INT32_MAX : static_cast<int>(found);
-  context_->ReportError(context_, "%s: %s %d %s (found %d)", op_, role, index, requirement, shown);
+  context_->ReportError(context_, "%s: %s %d %s (found %d)", op_, role, index, requirement,
+                        Shown(found));
+}
+
+void NodeChecker::ExpectCount(const char* role, int index, const char* what, int64_t found,
+                              int64_t expected) {
+  if (!is_ok_ || found == expected) return;
+  is_ok_ = false;
+  context_->ReportError(context_, "%s: %s %d has %d %s; its op needs %d", op_, role, index,
+                        Shown(found), what, Shown(expected));
 }
 
 }  // namespace quantmcu

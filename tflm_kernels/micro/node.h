@@ -1,7 +1,7 @@
 // micro/node.h - a TFLM node's tensors and memory, with the checks that ops share.
 //
-// NodeChecker is for Prepare: the first failure is reported once, with the op and the tensor, and all later checks pass by.
-// The free functions are for Init and Eval.
+// NodeChecker is for Prepare: the first failure is reported once, with the op and the tensor, and
+// all later checks pass by. The free functions are for Init and Eval.
 #ifndef TFLM_KERNELS_MICRO_NODE_H_
 #define TFLM_KERNELS_MICRO_NODE_H_
 
@@ -24,7 +24,8 @@ OpData* AllocateOpData(TfLiteContext* context, const char* op) {
   return static_cast<OpData*>(bytes);
 }
 
-const TfLiteEvalTensor* InputTensor(const TfLiteContext* context, const TfLiteNode* node, int index);
+const TfLiteEvalTensor* InputTensor(const TfLiteContext* context, const TfLiteNode* node,
+                                    int index);
 const uint8_t* InputBytes(const TfLiteContext* context, const TfLiteNode* node, int index);
 const int32_t* InputWords(const TfLiteContext* context, const TfLiteNode* node, int index);
 uint8_t* OutputBytes(const TfLiteContext* context, const TfLiteNode* node);
@@ -34,19 +35,21 @@ class NodeChecker {
   // Checks the number of inputs; every op has one output. `op` is the custom code.
   NodeChecker(TfLiteContext* context, const TfLiteNode* node, const char* op, int num_inputs);
 
-  // An int8 map [1, height, width, run bytes] or [1, run bytes]; takes height, width and row_bytes from it.
-  // The map's channels and bits are known.
+  // An int8 map [1, height, width, run bytes] or [1, run bytes]; takes height, width and row_bytes
+  // from it. The map's channels and bits are known.
   void InputMap(int index, FeatureMap* map);
   void OutputMap(FeatureMap* map);
 
-  // An int8 vector: batch 1 and in all as many bytes as the map's channels take; the map gets one pixel.
+  // An int8 vector: batch 1 and in all as many bytes as the map's channels take; the map gets one
+  // pixel.
   void InputVector(int index, FeatureMap* map);
   void OutputVector(FeatureMap* map);
 
   // A constant int8 tensor of `num_runs` runs of `run_bytes`, the last dimension.
   void Filter(int index, int64_t num_runs, int32_t run_bytes);
 
-  // The constant int32 table of a convolution's channels (docs/format.md F3), each the sum of `num_products`.
+  // The constant int32 table of a convolution's channels (docs/format.md F3), each the sum of
+  // `num_products`.
   void Table(int index, int32_t num_channels, int64_t num_products, int32_t input_bits,
              int32_t weight_bits);
 
@@ -62,6 +65,7 @@ class NodeChecker {
   void Map(const TfLiteEvalTensor* tensor, const char* role, int index, FeatureMap* map);
   void Vector(const TfLiteEvalTensor* tensor, const char* role, int index, FeatureMap* map);
   void Expect(bool is_met, const char* role, int index, const char* requirement, int64_t found);
+  void ExpectCount(const char* role, int index, const char* what, int64_t found, int64_t expected);
 
   TfLiteContext* context_;
   const TfLiteNode* node_;

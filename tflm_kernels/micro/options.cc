@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "flatbuffers/flexbuffers.h"
 #include "tflm_kernels/portable/limits.h"
 
 namespace quantmcu {
@@ -10,48 +9,28 @@ namespace {
 
 constexpr int32_t kVersion = 1;
 
-flexbuffers::Map Root(const uint8_t* buffer, size_t length) {
-  return flexbuffers::GetRoot(buffer, length).AsMap();
-}
-
-// Unsigned values beyond int64 count as too large, not as negative.
-int64_t IntegerValue(const flexbuffers::Reference& value) {
-  return value.IsUInt() && value.AsUInt64() > INT64_MAX ? INT64_MAX : value.AsInt64();
+int Shown(int64_t number) {
+  if (number < INT32_MIN) return INT32_MIN;
+  return static_cast<int>(number > INT32_MAX ? INT32_MAX : number);
 }
 
 }  // namespace
 
 OptionReader::OptionReader(TfLiteContext* context, const char* op, const char* buffer,
                            size_t length)
-    : context_(context),
-      op_(op),
-      buffer_(reinterpret_cast<const uint8_t*>(buffer)),
-      length_(length) {
-  if (buffer_ == nullptr || !flexbuffers::VerifyBuffer(buffer_, length_) ||
-      !flexbuffers::GetRoot(buffer_, length_).IsMap()) {
-    Fail("custom_options", "is not a FlexBuffer map");
-    return;
-  }
+    : context_(context), op_(op), map_(reinterpret_cast<const uint8_t*>(buffer), length) {
+  if (!map_.is_valid()) Fail("custom_options", "is not a FlexBuffer map");
   Int("version", kVersion, kVersion);
 }
 
 int32_t OptionReader::Int(const char* key, int32_t min, int32_t max) {
+  const int64_t integer = Find(key, FlexValue::kInteger).integer;
   if (!is_ok_) return min;
-  const flexbuffers::Reference value = Root(buffer_, length_)[key];
-  ++num_keys_read_;
-  if (!value.IsIntOrUint()) {
-    Fail(key, value.IsNull() ? "is missing" : "is not an integer");
-    return min;
-  }
-  const int64_t integer = IntegerValue(value);
-  if (integer < min || integer > max) {
-    is_ok_ = false;
-    const int64_t shown = integer < INT32_MIN ? INT32_MIN : integer > INT32_MAX ? INT32_MAX : integer;
-    context_->ReportError(context_, "%s: %s is %d; supported is %d to %d", op_, key,
-                          static_cast<int>(shown), static_cast<int>(min), static_cast<int>(max));
-    return min;
-  }
-  return static_cast<int32_t>(integer);
+  if (min <= integer && integer <= max) return static_cast<int32_t>(integer);
+  is_ok_ = false;
+  context_->ReportError(context_, "%s: %s is %d; supported is %d to %d", op_, key, Shown(integer),
+                        static_cast<int>(min), static_cast<int>(max));
+  return min;
 }
 
 int32_t OptionReader::Bits(const char* key) {
@@ -64,16 +43,11 @@ int32_t OptionReader::Bits(const char* key) {
 }
 
 void OptionReader::ExpectString(const char* key, const char* supported) {
-  if (!is_ok_) return;
-  const flexbuffers::Reference value = Root(buffer_, length_)[key];
-  ++num_keys_read_;
-  if (!value.IsString()) {
-    Fail(key, value.IsNull() ? "is missing" : "is not a string");
-  } else if (strcmp(value.AsString().c_str(), supported) != 0) {
-    is_ok_ = false;
-    context_->ReportError(context_, "%s: %s is \"%s\"; supported is \"%s\"", op_, key,
-                          value.AsString().c_str(), supported);
-  }
+  const FlexValue value = Find(key, FlexValue::kString);
+  if (!is_ok_ || strcmp(value.text, supported) == 0) return;
+  is_ok_ = false;
+  context_->ReportError(context_, "%s: %s is \"%s\"; supported is \"%s\"", op_, key, value.text,
+                        supported);
 }
 
 void OptionReader::ExpectEqual(const char* key, int32_t value, const char* other_key,
@@ -85,18 +59,28 @@ void OptionReader::ExpectEqual(const char* key, int32_t value, const char* other
 }
 
 bool OptionReader::Finish() {
-  if (is_ok_ && Root(buffer_, length_).size() != num_keys_read_) {
+  if (is_ok_ && map_.size() != num_keys_read_) {
     is_ok_ = false;
     context_->ReportError(context_, "%s: custom_options has %d keys; supported are %d", op_,
-                          static_cast<int>(Root(buffer_, length_).size()),
-                          static_cast<int>(num_keys_read_));
+                          static_cast<int>(map_.size()), static_cast<int>(num_keys_read_));
   }
   return is_ok_;
 }
 
+FlexValue OptionReader::Find(const char* key, FlexValue::Kind kind) {
+  ++num_keys_read_;
+  const FlexValue value = map_.Find(key);
+  if (value.kind == FlexValue::kMissing) {
+    Fail(key, "is missing");
+  } else if (value.kind != kind) {
+    Fail(key, kind == FlexValue::kInteger ? "is not an integer" : "is not a string");
+  }
+  return value;
+}
+
 void OptionReader::Fail(const char* key, const char* problem) {
+  if (is_ok_) context_->ReportError(context_, "%s: %s %s", op_, key, problem);
   is_ok_ = false;
-  context_->ReportError(context_, "%s: %s %s", op_, key, problem);
 }
 
 int32_t ReadChannels(OptionReader* options, const char* key) {

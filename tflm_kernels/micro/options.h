@@ -1,13 +1,15 @@
-// micro/options.h - reads an op's custom_options, a FlexBuffer map (docs/format.md F3), by key and with every check.
+// micro/options.h - reads an op's custom_options, a FlexBuffer map (docs/format.md F3), by key and
+// with every check.
 //
-// The first failure is reported once, with the op and the key; after it all reads return in-range values, so that an Init
-// needs one test at its end.
+// The first failure is reported once, with the op and the key; after it all reads return in-range
+// values, so that an Init needs one test at its end.
 #ifndef TFLM_KERNELS_MICRO_OPTIONS_H_
 #define TFLM_KERNELS_MICRO_OPTIONS_H_
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/micro/flex_map.h"
 #include "tflm_kernels/micro/tflm.h"
 #include "tflm_kernels/portable/feature_map.h"
 #include "tflm_kernels/portable/fixed_point.h"
@@ -16,7 +18,8 @@ namespace quantmcu {
 
 class OptionReader {
  public:
-  // Verifies the bytes and their version. `op` is the custom code; it and the buffer must outlive the reader.
+  // Checks that the bytes are a map of our version. `op` is the custom code; it and the buffer must
+  // outlive the reader.
   OptionReader(TfLiteContext* context, const char* op, const char* buffer, size_t length);
 
   // The integer under `key`; min after a failure.
@@ -35,17 +38,19 @@ class OptionReader {
   bool Finish();
 
  private:
+  // The value under `key`; reports one of another kind.
+  FlexValue Find(const char* key, FlexValue::Kind kind);
   void Fail(const char* key, const char* problem);
 
   TfLiteContext* context_;
   const char* op_;
-  const uint8_t* buffer_;
-  size_t length_;
+  FlexMap map_;
   size_t num_keys_read_ = 0;
   bool is_ok_ = true;
 };
 
-// One reader for each group of keys that several ops share (docs/format.md F3). Maps get channels, bits and zero_point.
+// One reader for each group of keys that several ops share (docs/format.md F3). Maps get channels,
+// bits and zero_point.
 int32_t ReadChannels(OptionReader* options, const char* key);
 void ReadInput(OptionReader* options, FeatureMap* input);
 void ReadOutput(OptionReader* options, FeatureMap* output, Clamp* clamp);

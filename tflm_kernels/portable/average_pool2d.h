@@ -13,10 +13,8 @@
 
 namespace quantmcu {
 
-using AveragePool2DFn = void(const Pool2DParams& params, const uint8_t* input, uint8_t* output);
-
 namespace reference {
-AveragePool2DFn AveragePool2D;
+Pool2DFn AveragePool2D;
 }
 
 }  // namespace quantmcu

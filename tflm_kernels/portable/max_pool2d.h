@@ -13,10 +13,8 @@
 
 namespace quantmcu {
 
-using MaxPool2DFn = void(const Pool2DParams& params, const uint8_t* input, uint8_t* output);
-
 namespace reference {
-MaxPool2DFn MaxPool2D;
+Pool2DFn MaxPool2D;
 }
 
 }  // namespace quantmcu

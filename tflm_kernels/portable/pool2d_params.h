@@ -20,6 +20,8 @@ struct Pool2DParams {
   FixedPoint multiplier;
 };
 
+using Pool2DFn = void(const Pool2DParams& params, const uint8_t* input, uint8_t* output);
+
 }  // namespace quantmcu
 
 #endif  // TFLM_KERNELS_PORTABLE_POOL2D_PARAMS_H_

@@ -45,7 +45,7 @@ MIXED_CANDIDATES = 64  # splits tried below 8 bits when none meets the budget at
 def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
     """Splits the front and lowers the feature maps of ordinary patches.
 
-    Parameters: `vdpc_phi` (coverage beyond which a value is an outlier), `vdpc_outlier_fraction` (share of
+    Parameters: `vdqs_min_bits` (candidate widths are those of 8, 4 and 2 from it up), `vdpc_phi` (coverage beyond which a value is an outlier), `vdpc_outlier_fraction` (share of
       outliers from which a patch is
     one; None is 1 - phi), `vdqs_lambda` in [0, 1] (0: only BitOPs count, 1: only entropy).
 
@@ -86,7 +86,8 @@ def _plan(problem: SearchProblem, candidate: StageCandidate, reason: str) -> Pre
         stage = dataclasses.replace(whole, vdpc="static")
         return PrecisionPlan(graph.sha256, problem.provenance("vdqs"), stages=(stage,), notes=notes)
     branch = Branch.of(problem, whole, program, ordinary)
-    bits = search_bits(branch, problem.parameters["vdqs_lambda"], branch.memory_bound(problem.budget.sram_bytes))
+    weight = problem.parameters["vdqs_lambda"]
+    bits = search_bits(branch, weight, branch.memory_bound(problem.budget.sram_bytes))
     chosen = {branch.names[m]: branch.formats[m][b] for m, b in bits.items() if b < 8}
     stage = dataclasses.replace(
         whole,
@@ -96,7 +97,7 @@ def _plan(problem: SearchProblem, candidate: StageCandidate, reason: str) -> Pre
     )
     return PrecisionPlan(
         graph.sha256,
-        problem.provenance("vdqs", scores=branch.scores(problem.parameters["vdqs_lambda"])),
+        problem.provenance("vdqs", scores=branch.scores(weight)),
         stages=(_drop_unused_classes(stage),),
         notes=notes,
     )
@@ -142,6 +143,7 @@ class Branch:
       map_pixels: largest region of a map over the ordinary patches, pixels.
       program: the stage at 8 bits.
       fixed_bytes: the stage's input and output.
+      widths: the candidates, 8 first.
     """
 
     names: Sequence[str]
@@ -151,6 +153,7 @@ class Branch:
     map_pixels: Sequence[int]
     program: StageProgram
     fixed_bytes: int
+    widths: Sequence[int]
 
     @property
     def inner(self) -> range:
@@ -165,6 +168,7 @@ class Branch:
         patches: Sequence[tuple[int, int]],
     ) -> Branch:
         graph = problem.graph
+        widths = [b for b in BIT_WIDTHS if b >= problem.parameters["vdqs_min_bits"]]
         source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
         tensors = map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)
         names = [graph.tensors[t].name for t in tensors]
@@ -173,17 +177,18 @@ class Branch:
             TensorStats(name, histogram, graph.tensors[t].format)
             for name, histogram, t in zip(names, histograms, tensors, strict=True)
         ]
-        entropies = [entropy_by_bits(s) for s in stats]
+        entropies = [entropy_by_bits(s, bits=widths) for s in stats]
         return Branch(
             names=names,
             formats=[
-                {b: mse_format(s.histogram, s.format, b) if b < 8 else s.format for b in BIT_WIDTHS} for s in stats
+                {b: mse_format(s.histogram, s.format, b) if b < 8 else s.format for b in widths} for s in stats
             ],
-            entropy_loss=[{b: e[8] - e[b] for b in BIT_WIDTHS} for e in entropies],
-            bit_ops_saved=[{b: (8 - b) * work for b in BIT_WIDTHS} for work in _reading_work(program, patches)],
+            entropy_loss=[{b: e[8] - e[b] for b in widths} for e in entropies],
+            bit_ops_saved=[{b: (8 - b) * work for b in widths} for work in _reading_work(program, patches)],
             map_pixels=[max(_area(program, r, c, m) for r, c in patches) for m in range(len(names))],
             program=program,
             fixed_bytes=graph.tensors[source].num_bytes + graph.tensors[target].num_bytes,
+            widths=widths,
         )
 
     def memory_bound(self, sram_bytes: int | None) -> int | None:
@@ -193,12 +198,12 @@ class Branch:
     def score(self, m: int, bits: int, weight: float) -> float:
         """S = -lambda * Omega + (1 - lambda) * Phi of map `m` at `bits`; both terms normalised by their largest
         value."""
-        omega = self.entropy_loss[m][bits] / (max(self.entropy_loss[i][b] for i in self.inner for b in BIT_WIDTHS) or 1)
-        phi = self.bit_ops_saved[m][bits] / (max(self.bit_ops_saved[i][b] for i in self.inner for b in BIT_WIDTHS) or 1)
+        omega = self.entropy_loss[m][bits] / (max(self.entropy_loss[i][b] for i in self.inner for b in self.widths) or 1)
+        phi = self.bit_ops_saved[m][bits] / (max(self.bit_ops_saved[i][b] for i in self.inner for b in self.widths) or 1)
         return -weight * omega + (1 - weight) * phi
 
     def scores(self, weight: float) -> dict[str, dict[str, float]]:
-        return {self.names[m]: {str(b): round(self.score(m, b, weight), 6) for b in BIT_WIDTHS} for m in self.inner}
+        return {self.names[m]: {str(b): round(self.score(m, b, weight), 6) for b in self.widths} for m in self.inner}
 
     def map_bytes(self, m: int, bits: int) -> int:
         return self.map_pixels[m] * run_bytes(self.program.shapes[m][2], bits)
@@ -243,7 +248,7 @@ def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict
       memory_bound: bytes for the inner maps live at any op, or None.
 
     Returns:
-      Map index -> bits. Where even 2 bits everywhere exceed the bound, the bits that come closest.
+      Map index -> bits. Where even the smallest widths exceed the bound, the bits that come closest.
     """
     bits = dict.fromkeys(branch.inner, 8)
     live = branch.live_maps()
@@ -255,11 +260,11 @@ def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict
         before = dict(bits)
         for m in branch.inner:
             feasible = []
-            for b in BIT_WIDTHS:
+            for b in branch.widths:
                 bits[m] = b
                 if all(fits(step) for step in live if m in step):
                     feasible.append(b)
-            bits[m] = max(feasible or [min(BIT_WIDTHS)], key=lambda b: branch.score(m, b, weight))
+            bits[m] = max(feasible or [min(branch.widths)], key=lambda b: branch.score(m, b, weight))
         if bits == before:
             break
 
@@ -269,6 +274,6 @@ def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict
         return halved - branch.score(m, bits[m], weight), branch.map_bytes(m, bits[m])
 
     for step in live:
-        while not fits(step) and (lowerable := [m for m in step if bits[m] > min(BIT_WIDTHS)]):
+        while not fits(step) and (lowerable := [m for m in step if bits[m] > min(branch.widths)]):
             bits[max(lowerable, key=gain)] //= 2
     return bits

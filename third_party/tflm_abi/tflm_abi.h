@@ -1,7 +1,9 @@
-// The part of TFLM's binary interface that our ops use, declared anew, for builds without TFLM's sources.
+// The part of TFLM's binary interface that our ops use, declared anew, for builds without TFLM's
+// sources.
 //
-// Layout of TensorFlow Lite Micro built with TF_LITE_STATIC_MEMORY, at the version that third_party/README.md pins. Members
-// that we do not use are placeholders of the same size. layout_check.cc holds this page against the real headers.
+// Layout of TensorFlow Lite Micro built with TF_LITE_STATIC_MEMORY, at the version that
+// third_party/README.md pins. Members that we do not use are placeholders of the same size.
+// layout_check.cc holds this page against the real headers.
 #ifndef THIRD_PARTY_TFLM_ABI_TFLM_ABI_H_
 #define THIRD_PARTY_TFLM_ABI_TFLM_ABI_H_
 

@@ -11,6 +11,7 @@ import dataclasses
 import enum
 import functools
 
+import joblib
 import numpy as np
 from scipy import ndimage
 from sklearn.datasets import load_digits
@@ -20,6 +21,7 @@ CANVAS = 96
 NUM_CLASSES = 10
 _HELD_OUT_DIGITS = 450
 _SPLIT_SEED = 2401
+# Ranges: at least, below.
 _WHOLE_PIXELS = (40, 64)
 _PIECE_PIXELS = (28, 44)
 _NUM_PIECES = (3, 7)
@@ -47,12 +49,10 @@ class Samples:
 
 
 def compose(split: Split, count: int, *, seed: int) -> Samples:
-    """Draws `count` canvases; the same arguments always give the same bytes."""
-    images, labels = handwriting(split)
-    rng = np.random.default_rng((seed, split))
-    chosen = rng.integers(len(images), size=count)
-    x = np.stack([_canvas(images, index, rng) for index in chosen])
-    return Samples(x[..., np.newaxis], labels[chosen])
+    """Draws `count` canvases, each from its own seed: a larger count begins with the same ones."""
+    tasks = (joblib.delayed(_sample)(split, number, seed) for number in range(count))
+    canvases, digits = zip(*joblib.Parallel(n_jobs=-1)(tasks), strict=True)
+    return Samples(np.stack(canvases)[..., np.newaxis], np.array(digits, np.int32))
 
 
 @functools.cache
@@ -69,8 +69,11 @@ def handwriting(split: Split) -> tuple[np.ndarray, np.ndarray]:
     return (digits.images[rows] / 16).astype(np.float32), digits.target[rows].astype(np.int32)
 
 
-def _canvas(images: np.ndarray, whole: int, rng: np.random.Generator) -> np.ndarray:
-    """One canvas [CANVAS, CANVAS]: shading, clutter, then the whole digit on top, then noise."""
+def _sample(split: Split, number: int, seed: int) -> tuple[np.ndarray, int]:
+    """One canvas [CANVAS, CANVAS] and the digit that is whole on it."""
+    images, labels = handwriting(split)
+    rng = np.random.default_rng((seed, split, number))
+    whole = int(rng.integers(len(images)))
     canvas = _shading(rng)
     for _ in range(rng.integers(*_NUM_STROKES)):
         _draw(canvas, _stroke(rng), 0.7, rng)
@@ -78,7 +81,7 @@ def _canvas(images: np.ndarray, whole: int, rng: np.random.Generator) -> np.ndar
         _draw(canvas, _piece(images[rng.integers(len(images))], rng), 0.8, rng)
     _draw(canvas, _enlarge(images[whole], _WHOLE_PIXELS, rng), 1.0, rng)
     canvas += rng.normal(0, 0.04, canvas.shape).astype(np.float32)
-    return np.clip(canvas, 0, 1)
+    return np.clip(canvas, 0, 1), int(labels[whole])
 
 
 def _draw(canvas: np.ndarray, ink: np.ndarray, darkness: float, rng: np.random.Generator) -> None:
@@ -93,7 +96,7 @@ def _draw(canvas: np.ndarray, ink: np.ndarray, darkness: float, rng: np.random.G
 def _enlarge(image: np.ndarray, pixels: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
     """An 8x8 digit as smooth ink of a random size, turned by up to 12 degrees."""
     turned = ndimage.rotate(image, rng.uniform(-12, 12), reshape=False, order=1)
-    zoomed = ndimage.zoom(turned, rng.integers(*pixels) / len(image), order=2, grid_mode=False)
+    zoomed = ndimage.zoom(turned, rng.integers(*pixels) / len(image), order=2)
     return np.clip((zoomed - 0.2) * 1.6, 0, 1)
 
 

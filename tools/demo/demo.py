@@ -95,10 +95,11 @@ def main() -> None:
 
 def _compare(model: Any, calibration_x: np.ndarray, samples: Samples) -> list[Row]:
     """Converts the network in every way of CONVERSIONS and measures all versions on `samples`."""
-    console.print(f"calibrating on {len(calibration_x)} training canvases")
-    calibration = qm.calibrate_model(model, calibration_x)
+    calibrator = qm.ActivationCalibrator(calibration_x)
+    scores = model.predict(samples.x, verbose=0, callbacks=[calibrator])
+    calibration = calibrator.result
     (FOLDER / "int8.tflite").write_bytes(calibration.model)
-    float_accuracy = train.accuracy(model.predict(samples.x, verbose=0), samples.y)
+    float_accuracy = train.accuracy(scores, samples.y)
     rows = [Row("float32 Keras", float_accuracy, 4 * model.count_params())]
     for name, stem, options in CONVERSIONS:
         console.print(f"converting: {name}")

@@ -60,7 +60,6 @@ class Trained:
 
 
 def training_samples(count: int = _NUM_TRAIN) -> dataset.Samples:
-    """The first canvases are the same whatever the count."""
     return dataset.compose(dataset.Split.TRAIN, count, seed=_SEED)
 
 

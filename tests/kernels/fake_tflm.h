@@ -1,0 +1,75 @@
+// A stand-in for TFLM's interpreter around one node: the part of TfLiteContext that ops use, and what they reported.
+#ifndef TESTS_KERNELS_FAKE_TFLM_H_
+#define TESTS_KERNELS_FAKE_TFLM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tflm_kernels/micro/tflm.h"
+
+namespace quantmcu {
+
+// One tensor; bytes may be empty for those that an op must only look at.
+struct FakeTensor {
+  TfLiteType type;
+  std::vector<int> shape;
+  std::vector<uint8_t> bytes;
+  bool is_constant;
+};
+
+FakeTensor Int8Tensor(std::vector<int> shape, std::vector<uint8_t> bytes);
+FakeTensor Int8Constant(std::vector<int> shape, std::vector<uint8_t> bytes);
+FakeTensor Int32Constant(const std::vector<int32_t>& words);
+
+// An op's options, as a writer of models builds them.
+struct FakeOptions {
+  std::map<std::string, int64_t> integers;
+  std::map<std::string, std::string> strings;
+
+  std::vector<uint8_t> FlexBuffer() const;
+};
+
+class FakeInterpreter {
+ public:
+  FakeInterpreter(const TFLMRegistration& registration, const std::vector<uint8_t>& options,
+                  std::vector<FakeTensor> inputs, FakeTensor output);
+
+  // Init and Prepare. Data of tensors that are not constant is out of reach, as in TFLM.
+  TfLiteStatus Prepare();
+
+  // The output's bytes. Needs a Prepare that went well.
+  std::vector<uint8_t> Invoke();
+
+  // Everything reported, one sentence a line.
+  const std::string& reports() const { return reports_; }
+  size_t scratch_bytes() const { return scratch_.size(); }
+
+  // As if the arena were full.
+  void FailAllocations() { is_arena_full_ = true; }
+
+ private:
+  static FakeInterpreter* Of(const TfLiteContext* context);
+  static TfLiteIntArray* IntArray(const std::vector<int>& values, std::vector<int>* storage);
+
+  void ShowData(bool all);
+
+  const TFLMRegistration& registration_;
+  std::vector<uint8_t> options_;
+  std::vector<FakeTensor> tensors_;  // inputs, then the output
+  std::vector<std::vector<int>> int_arrays_;
+  std::vector<TfLiteEvalTensor> eval_tensors_;
+  std::vector<std::unique_ptr<uint8_t[]>> persistent_;
+  std::vector<uint8_t> scratch_;
+  std::string reports_;
+  bool is_arena_full_ = false;
+  TfLiteContext context_ = {};
+  TfLiteNode node_ = {};
+};
+
+}  // namespace quantmcu
+
+#endif  // TESTS_KERNELS_FAKE_TFLM_H_

@@ -1,0 +1,110 @@
+"""VDQS: what it prefers, what lambda and the memory bound change, and plans that round-trip."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.networks import inverted_residual
+from tflm_quantmcu import outliers, simulate
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import BudgetError, UsageError
+from tflm_quantmcu.options import Options
+from tflm_quantmcu.search import run_search
+from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.stage_program import build_program
+from tflm_quantmcu.types import CalibrationResult, ModelGraph, PrecisionPlan, TensorStats
+
+
+@pytest.fixture(scope="module")
+def graph() -> ModelGraph:
+    return read_model(inverted_residual())
+
+
+def _samples(spiky: bool) -> np.ndarray:
+    """int8 [16, 24, 24, 3]: mild noise; `spiky` puts large values into the upper left corner."""
+    x = np.random.default_rng(1).normal(0, 12, (16, 24, 24, 3))
+    if spiky:
+        x[:, :6, :6] *= 8
+    return np.clip(np.round(x), -128, 127).astype(np.int8)
+
+
+def _problem(graph: ModelGraph, x: np.ndarray, **options) -> SearchProblem:
+    tensor = graph.tensors[graph.inputs[0]]
+    counts = np.bincount(x.astype(int).ravel() + 128, minlength=256)
+    beyond = np.stack([outliers.outlier_values(counts, phi)[x.astype(int) + 128] for phi in outliers.PHIS])
+    stats = TensorStats(tensor.name, counts, tensor.format, beyond.mean(axis=(1, 4)).astype(np.float32))
+    calibration = CalibrationResult(graph.sha256, None, x, {tensor.name: stats})
+    chosen = Options.of(options)
+    return SearchProblem(graph, chosen.budget, calibration, lambda t: x, chosen.parameters)
+
+
+def _bits(plan: PrecisionPlan) -> list[int]:
+    return [f.bits for c in plan.stages[0].classes for f in c.formats.values()]
+
+
+def test_patches_with_outliers_keep_eight_bits(graph) -> None:
+    plan = run_search("vdqs", _problem(graph, _samples(True), vdqs_lambda=0.0, vdpc_phi=0.98))
+    stage = plan.stages[0]
+    names = [[stage.classes[k].name for k in row] for row in stage.patch_classes]
+    assert names[0][0] == "outlier" and names[-1][-1] == "ordinary"
+    program = build_program(graph, stage, weight_bits={}, formats={})
+    assert all(f.bits == 8 for f in program.formats[0]) and any(f.bits == 4 for f in program.formats[1])
+
+
+def test_lambda_trades_bit_ops_against_entropy(graph) -> None:
+    spent = []
+    for weight in (0.0, 0.5, 1.0):
+        plan = run_search("vdqs", _problem(graph, _samples(False), vdqs_lambda=weight))
+        spent.append(build_program(graph, plan.stages[0], weight_bits={}, formats={}).cost.bit_ops)
+    assert spent == sorted(spent)
+    assert spent[0] < spent[-1]
+
+
+def test_min_bits_is_kept(graph) -> None:
+    assert set(_bits(run_search("vdqs", _problem(graph, _samples(False), vdqs_lambda=0.0)))) == {4}
+    two = run_search("vdqs", _problem(graph, _samples(False), vdqs_lambda=0.0, vdqs_min_bits=2))
+    assert 2 in _bits(two)
+
+
+def test_a_bound_below_eight_bits_lowers_maps_until_it_is_met(graph) -> None:
+    smallest = _smallest_at_eight_bits(graph)
+    options = {"vdqs_lambda": 1.0, "vdpc_outlier_fraction": 0.99, "sram_bytes": smallest - 64}
+    plan = run_search("vdqs", _problem(graph, _samples(False), **options))
+    assert 4 in _bits(plan)
+    assert not any(c.name == "outlier" for c in plan.stages[0].classes)
+
+
+def test_an_impossible_bound_names_the_smallest_bytes(graph) -> None:
+    with pytest.raises(BudgetError, match=r"--sram_bytes is 64 and the smallest arena reached is [\d,]+ bytes"):
+        run_search("vdqs", _problem(graph, _samples(False), sram_bytes=64))
+
+
+def _smallest_at_eight_bits(graph: ModelGraph) -> int:
+    from tflm_quantmcu.stages import plan_stage
+
+    return plan_stage(graph).smallest_arena_bytes
+
+
+def test_uniform_needs_calibration_below_eight_bits(graph) -> None:
+    chosen = Options(search="uniform", activation_bits=4)
+    problem = SearchProblem(graph, chosen.budget, None, lambda t: np.empty(0), chosen.parameters)
+    with pytest.raises(UsageError, match="calibration"):
+        run_search("uniform", problem)
+
+
+def test_uniform_at_eight_bits_computes_the_model(graph) -> None:
+    chosen = Options(search="uniform")
+    problem = SearchProblem(graph, chosen.budget, None, lambda t: np.empty(0), chosen.parameters)
+    plan = run_search("uniform", problem)
+    x = _samples(True)
+    whole, split = simulate.simulate(graph, None, x), simulate.simulate(graph, plan, x)
+    for name, values in split.items():
+        assert np.array_equal(values, whole[name]), name
+
+
+def test_a_plan_survives_its_file(graph) -> None:
+    plan = run_search("vdqs", _problem(graph, _samples(True), vdpc_phi=0.98))
+    again = PrecisionPlan.from_json(plan.to_json())
+    assert again.to_json() == plan.to_json()
+    assert again.stages == plan.stages

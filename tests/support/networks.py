@@ -1,0 +1,35 @@
+"""Small networks with the shapes that make splitting worth while, built op by op."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.support.tiny_models import Handle, TinyModel
+
+
+def inverted_residual(seed: int = 0, *, size: int = 24, channels: int = 4) -> bytes:
+    """Stem, one inverted residual with a skip, a strided one, pool, classifier: a small MobileNetV2."""
+    rng = np.random.default_rng(seed)
+    net = TinyModel()
+
+    def conv(x: Handle, outputs: int, kernel: int, **options: object) -> Handle:
+        weights = rng.integers(-127, 128, (outputs, kernel, kernel, x.shape[3]), dtype=np.int8)
+        bias = rng.integers(-500, 500, outputs, dtype=np.int32)
+        scales = rng.uniform(0.002, 0.01, outputs).tolist()
+        return net.conv2d(x, weights, bias, filter_scales=scales, scale=0.05, **options)  # type: ignore[arg-type]
+
+    def depthwise(x: Handle, **options: object) -> Handle:
+        weights = rng.integers(-127, 128, (3, 3, x.shape[3]), dtype=np.int8)
+        scales = rng.uniform(0.005, 0.02, x.shape[3]).tolist()
+        return net.depthwise_conv2d(x, weights, filter_scales=scales, scale=0.05, **options)  # type: ignore[arg-type]
+
+    relu = {"activation": "RELU6", "zero_point": -128}
+    x = net.input((1, size, size, 3))
+    x = conv(x, channels, 3, **relu)
+    y = depthwise(conv(x, 6 * channels, 1, **relu), **relu)
+    x = net.add(x, conv(y, channels, 1, zero_point=3), scale=0.06, zero_point=-5)
+    x = conv(depthwise(conv(x, 6 * channels, 1, **relu), stride=(2, 2), **relu), 2 * channels, 1, zero_point=1)
+    x = net.average_pool2d(x, x.shape[1:3], padding="VALID")
+    x = net.reshape(x, (1, x.shape[3]))
+    weights = rng.integers(-127, 128, (5, x.shape[1]), dtype=np.int8)
+    return net.build(net.softmax(net.fully_connected(x, weights, scale=0.1)))

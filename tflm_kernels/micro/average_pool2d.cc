@@ -1,0 +1,35 @@
+// QMCU_AVERAGE_POOL_2D: input -> output (docs/format.md F3); the kernel is
+// portable/average_pool2d.h.
+#include "tflm_kernels/portable/average_pool2d.h"
+
+#include "tflm_kernels/micro/node.h"
+#include "tflm_kernels/micro/pool2d.h"
+#include "tflm_kernels/micro/register.h"
+
+namespace quantmcu {
+namespace {
+
+constexpr char kOp[] = "QMCU_AVERAGE_POOL_2D";
+
+void* Init(TfLiteContext* context, const char* buffer, size_t length) {
+  return InitPool2D(context, kOp, buffer, length);
+}
+
+TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+  return PreparePool2D(context, kOp, node);
+}
+
+TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
+  const auto& params = *static_cast<const Pool2DParams*>(node->user_data);
+  reference::AveragePool2D(params, InputBytes(context, node, 0), OutputBytes(context, node));
+  return kTfLiteOk;
+}
+
+}  // namespace
+
+const TFLMRegistration* Register_QMCU_AVERAGE_POOL_2D() {
+  static const TFLMRegistration registration = {Init, nullptr, Prepare, Eval, nullptr, 0, nullptr};
+  return &registration;
+}
+
+}  // namespace quantmcu

@@ -1,0 +1,61 @@
+// QMCU_CONV_2D: input, filter, table -> output (docs/format.md F3); the kernel is
+// portable/conv2d.h.
+#include "tflm_kernels/portable/conv2d.h"
+
+#include "tflm_kernels/micro/node.h"
+#include "tflm_kernels/micro/options.h"
+#include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/portable/limits.h"
+
+namespace quantmcu {
+namespace {
+
+constexpr char kOp[] = "QMCU_CONV_2D";
+constexpr int kInput = 0;
+constexpr int kFilter = 1;
+constexpr int kTable = 2;
+
+void* Init(TfLiteContext* context, const char* buffer, size_t length) {
+  auto* params = AllocateOpData<Conv2DParams>(context, kOp);
+  if (params == nullptr) return nullptr;
+  OptionReader options(context, kOp, buffer, length);
+  ReadInput(&options, &params->input);
+  ReadOutput(&options, &params->output, &params->clamp);
+  ReadWindow(&options, &params->window);
+  params->weight_bits = options.Bits("weight_bits");
+  return options.Finish() ? params : nullptr;
+}
+
+TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+  auto* params = static_cast<Conv2DParams*>(node->user_data);
+  if (params == nullptr) return kTfLiteError;  // Init has said why
+  FeatureMap& input = params->input;
+  FeatureMap& output = params->output;
+  const int64_t taps = SaturatingProduct(params->window.kernel_height, params->window.kernel_width);
+  NodeChecker checker(context, node, kOp, 3);
+  checker.InputMap(kInput, &input);
+  checker.OutputMap(&output);
+  checker.Filter(kFilter, SaturatingProduct(output.channels, taps),
+                 RunBytes(input.channels, params->weight_bits));
+  checker.Table(kTable, output.channels, SaturatingProduct(taps, input.channels), input.bits,
+                params->weight_bits);
+  return checker.status();
+}
+
+TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
+  const auto& params = *static_cast<const Conv2DParams*>(node->user_data);
+  const int32_t* table = InputWords(context, node, kTable);
+  const int32_t channels = params.output.channels;
+  reference::Conv2D(params, InputBytes(context, node, kInput), InputBytes(context, node, kFilter),
+                    table, table + channels, table + 2 * channels, OutputBytes(context, node));
+  return kTfLiteOk;
+}
+
+}  // namespace
+
+const TFLMRegistration* Register_QMCU_CONV_2D() {
+  static const TFLMRegistration registration = {Init, nullptr, Prepare, Eval, nullptr, 0, nullptr};
+  return &registration;
+}
+
+}  // namespace quantmcu

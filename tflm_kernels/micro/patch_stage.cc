@@ -1,0 +1,103 @@
+// QMCU_PATCH_STAGE: input, filters, program -> output (docs/format.md F3, F4); the stage is
+// portable/patch_stage.h.
+#include "tflm_kernels/portable/patch_stage.h"
+
+#include "tflm_kernels/micro/node.h"
+#include "tflm_kernels/micro/options.h"
+#include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/portable/limits.h"
+
+namespace quantmcu {
+namespace {
+
+constexpr char kOp[] = "QMCU_PATCH_STAGE";
+constexpr int kInput = 0;
+constexpr int kFilters = 1;
+constexpr int kProgram = 2;
+constexpr int kNoScratch = -1;
+
+struct OpData {
+  PatchStageParams params;
+  int scratch_index;
+};
+
+void* Init(TfLiteContext* context, const char* buffer, size_t length) {
+  auto* data = AllocateOpData<OpData>(context, kOp);
+  if (data == nullptr) return nullptr;
+  PatchStageHeader& header = data->params.header;
+  OptionReader options(context, kOp, buffer, length);
+  header.tile_height = options.Int("tile_height", 1, kMaxExtent);
+  header.tile_width = options.Int("tile_width", 1, kMaxExtent);
+  options.ExpectString("cache_mode", "recompute");
+  header.num_ops = options.Int("num_ops", 1, kMaxStageMaps - 1);
+  header.num_maps = options.Int("num_maps", 2, kMaxStageMaps);
+  header.num_classes = options.Int("num_classes", 1, INT32_MAX);
+  return options.Finish() ? data : nullptr;
+}
+
+// True if the tensor has the shape that the program gives to the map.
+bool HasShape(const FeatureMap& tensor, const StageMap& map) {
+  return tensor.height == map.height && tensor.width == map.width;
+}
+
+FeatureMap MapOfProgram(const PatchStageParams& params, int32_t map) {
+  const StageFormat& format = FormatOf(params, 0, map);
+  return {0, 0, params.maps[map].channels, 0, format.bits, format.zero_point};
+}
+
+bool ReadProgram(TfLiteContext* context, const TfLiteNode* node, NodeChecker* checker,
+                 PatchStageParams* params) {
+  const int32_t num_filter_bytes = checker->Constant(kFilters, kTfLiteInt8);
+  const int32_t num_words = checker->Constant(kProgram, kTfLiteInt32);
+  if (checker->status() != kTfLiteOk) return false;
+  StageError error = {};
+  const bool is_read =
+      ReadPatchStageProgram(params->header, InputWords(context, node, kProgram), num_words,
+                            InputBytes(context, node, kFilters), num_filter_bytes, params, &error);
+  if (!is_read) {
+    context->ReportError(context, "%s: %s %d: %s (found %d)", kOp, error.item,
+                         static_cast<int>(error.index), error.message,
+                         static_cast<int>(error.found));
+  }
+  return is_read;
+}
+
+TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+  auto* data = static_cast<OpData*>(node->user_data);
+  if (data == nullptr) return kTfLiteError;  // Init has said why
+  PatchStageParams& params = data->params;
+  NodeChecker checker(context, node, kOp, 3);
+  if (!ReadProgram(context, node, &checker, &params)) return kTfLiteError;
+  const int32_t last_map = params.header.num_maps - 1;
+  FeatureMap x = MapOfProgram(params, 0);
+  FeatureMap y = MapOfProgram(params, last_map);
+  checker.InputMap(kInput, &x);
+  checker.OutputMap(&y);
+  checker.Require(HasShape(x, params.maps[0]), "input 0 must have the shape of the program's X");
+  checker.Require(HasShape(y, params.maps[last_map]),
+                  "output 0 must have the shape of the program's Y");
+  if (checker.status() != kTfLiteOk) return checker.status();
+  data->scratch_index = kNoScratch;
+  const size_t scratch_bytes = PatchStageScratchBytes(params);
+  if (scratch_bytes == 0) return kTfLiteOk;
+  return context->RequestScratchBufferInArena(context, scratch_bytes, &data->scratch_index);
+}
+
+TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
+  const auto& data = *static_cast<const OpData*>(node->user_data);
+  void* scratch = data.scratch_index == kNoScratch
+                      ? nullptr
+                      : context->GetScratchBuffer(context, data.scratch_index);
+  PatchStage(data.params, InputBytes(context, node, kInput), static_cast<uint8_t*>(scratch),
+             OutputBytes(context, node));
+  return kTfLiteOk;
+}
+
+}  // namespace
+
+const TFLMRegistration* Register_QMCU_PATCH_STAGE() {
+  static const TFLMRegistration registration = {Init, nullptr, Prepare, Eval, nullptr, 0, nullptr};
+  return &registration;
+}
+
+}  // namespace quantmcu

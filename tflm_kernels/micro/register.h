@@ -1,0 +1,53 @@
+// micro/register.h - gives the ops to a TFLM resolver:
+//
+//   tflite::MicroMutableOpResolver<12> resolver;
+//   TF_LITE_ENSURE_STATUS(quantmcu::RegisterOps(resolver));   // takes kNumOps places
+//
+// To save flash, add just the ops that a model has: resolver.AddCustom("QMCU_ADD",
+// quantmcu::Register_QMCU_ADD()).
+#ifndef TFLM_KERNELS_MICRO_REGISTER_H_
+#define TFLM_KERNELS_MICRO_REGISTER_H_
+
+#include "tflm_kernels/micro/tflm.h"
+
+namespace quantmcu {
+
+const TFLMRegistration* Register_QMCU_ADD();
+const TFLMRegistration* Register_QMCU_AVERAGE_POOL_2D();
+const TFLMRegistration* Register_QMCU_CONV_2D();
+const TFLMRegistration* Register_QMCU_DEPTHWISE_CONV_2D();
+const TFLMRegistration* Register_QMCU_FULLY_CONNECTED();
+const TFLMRegistration* Register_QMCU_MAX_POOL_2D();
+const TFLMRegistration* Register_QMCU_PATCH_STAGE();
+const TFLMRegistration* Register_QMCU_REQUANTIZE();
+
+constexpr int kNumOps = 8;
+
+// Adds all ops. Returns the first error of resolver.AddCustom(name, registration), which TFLM's
+// resolvers report.
+template <typename Resolver>
+TfLiteStatus RegisterOps(Resolver& resolver) {
+  struct Op {
+    const char* name;
+    const TFLMRegistration* registration;
+  };
+  const Op ops[kNumOps] = {
+      {"QMCU_ADD", Register_QMCU_ADD()},
+      {"QMCU_AVERAGE_POOL_2D", Register_QMCU_AVERAGE_POOL_2D()},
+      {"QMCU_CONV_2D", Register_QMCU_CONV_2D()},
+      {"QMCU_DEPTHWISE_CONV_2D", Register_QMCU_DEPTHWISE_CONV_2D()},
+      {"QMCU_FULLY_CONNECTED", Register_QMCU_FULLY_CONNECTED()},
+      {"QMCU_MAX_POOL_2D", Register_QMCU_MAX_POOL_2D()},
+      {"QMCU_PATCH_STAGE", Register_QMCU_PATCH_STAGE()},
+      {"QMCU_REQUANTIZE", Register_QMCU_REQUANTIZE()},
+  };
+  for (const Op& op : ops) {
+    const TfLiteStatus status = resolver.AddCustom(op.name, op.registration);
+    if (status != kTfLiteOk) return status;
+  }
+  return kTfLiteOk;
+}
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_MICRO_REGISTER_H_

@@ -1,0 +1,63 @@
+// The symbol by which TFLM's Python interpreter finds our ops (docs/format.md F6): load this
+// library with RTLD_GLOBAL, then runtime.Interpreter.from_bytes(model,
+// custom_op_registerers=["QuantMcuRegisterOps"]).
+#include <string.h>
+
+#include "tflm_kernels/micro/register.h"
+
+#ifdef QUANTMCU_USE_TFLM_HEADERS
+
+#include "python/tflite_micro/python_ops_resolver.h"
+
+extern "C" bool QuantMcuRegisterOps(void* resolver) {
+  return quantmcu::RegisterOps(*static_cast<tflite::PythonOpsResolver*>(resolver)) == kTfLiteOk;
+}
+
+#else
+
+namespace quantmcu {
+namespace {
+
+// What MicroMutableOpResolver::AddCustom does, on the resolver's own members.
+class ResolverAccess {
+ public:
+  explicit ResolverAccess(void* resolver)
+      : resolver_(*static_cast<tflm_abi::PythonOpsResolver*>(resolver)) {}
+
+  TfLiteStatus AddCustom(const char* name, const TFLMRegistration* registration) {
+    if (!HasRoom() || Has(name)) return kTfLiteError;
+    TFLMRegistration& added = resolver_.registrations[resolver_.num_registrations++];
+    added = *registration;
+    added.builtin_code = tflm_abi::kBuiltinOperatorCustom;
+    added.custom_name = name;
+    return kTfLiteOk;
+  }
+
+ private:
+  bool HasRoom() const {
+    return resolver_.num_registrations < tflm_abi::PythonOpsResolver::kMaxRegistrations;
+  }
+
+  bool Has(const char* name) const {
+    for (unsigned int i = 0; i < resolver_.num_registrations; ++i) {
+      const TFLMRegistration& known = resolver_.registrations[i];
+      if (known.builtin_code == tflm_abi::kBuiltinOperatorCustom &&
+          strcmp(known.custom_name, name) == 0) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  tflm_abi::PythonOpsResolver& resolver_;
+};
+
+}  // namespace
+}  // namespace quantmcu
+
+extern "C" bool QuantMcuRegisterOps(void* resolver) {
+  quantmcu::ResolverAccess access(resolver);
+  return quantmcu::RegisterOps(access) == kTfLiteOk;
+}
+
+#endif  // QUANTMCU_USE_TFLM_HEADERS

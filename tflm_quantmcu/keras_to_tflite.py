@@ -1,0 +1,127 @@
+"""Keras model to full-integer int8 `.tflite`, by Keras' own export and TensorFlow's own converter.
+
+In: a built Keras model with one input, and representative inputs. Out: the file's bytes. The SavedModel in
+between is exported for batch 1 and the inputs' own size, so that no shape is left to compute at run time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.native_stderr import capture_native_stderr
+from tflm_quantmcu.samples import check_samples
+from tflm_quantmcu.types import Tensor
+
+with capture_native_stderr():  # TensorFlow tells of the GPUs that it does not find
+    import keras
+    import tensorflow as tf
+
+INPUT_TYPES = ("int8", "uint8", "float32")
+
+
+def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_type: str = "int8") -> bytes:
+    """Converts a model; the same model and data give the same bytes.
+
+    Args:
+      model: built, with one input.
+      representative_data: [N, ...] real values as the model was trained; the ranges of all feature maps are
+        taken from them.
+      input_type: of the file's inputs and outputs: int8, uint8 or float32.
+
+    Raises:
+      UsageError: data that do not fit the model, or another input type.
+      UnsupportedModelError: Keras cannot export the model or TensorFlow cannot quantise it; the sentence has
+        their own words.
+    """
+    if input_type not in INPUT_TYPES:
+        raise UsageError(f"input_type is {input_type}; supported are {', '.join(INPUT_TYPES)}")
+    check_representative_data(model, representative_data)
+    x = np.asarray(representative_data).astype(np.float32)
+    name = model.inputs[0].name if getattr(model, "inputs", None) else None
+    spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=name)
+    with _quiet(), tempfile.TemporaryDirectory() as folder:
+        try:
+            model.export(folder, format="tf_saved_model", verbose=False, input_signature=[spec])
+            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.inference_input_type = tf.as_dtype(input_type)
+            converter.inference_output_type = tf.as_dtype(input_type)
+            converter.representative_dataset = lambda: ([sample[None]] for sample in x)
+            return converter.convert()
+        except Exception as error:  # Keras and TensorFlow raise many kinds
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise UnsupportedModelError(
+                f"the Keras model '{model.name}' cannot become an int8 .tflite: {reason[0]}"
+            ) from None
+
+
+def check_representative_data(model: keras.Model, representative_data: np.ndarray) -> None:
+    """Refuses data that are no inputs of the model, before anything slow begins.
+
+    Raises:
+      UsageError: not real values [N, ...] of the model's input shape, or none.
+      UnsupportedModelError: the model has more than one input.
+    """
+    inputs = getattr(model, "inputs", None) or ()
+    if len(inputs) > 1:
+        raise UnsupportedModelError(f"the Keras model '{model.name}' has {len(inputs)} inputs; supported is 1")
+    x = np.asarray(representative_data)
+    declared = inputs[0].shape[1:] if inputs else (None,) * max(0, x.ndim - 1)
+    if len(declared) == x.ndim - 1:
+        declared = tuple(found if d is None else d for d, found in zip(declared, x.shape[1:], strict=True))
+    check_samples(x, Tensor(0, "input", (1, *declared), "float32"), name="representative_data")
+
+
+def load_keras(path: str | os.PathLike[str]) -> keras.Model:
+    """Loads a `.keras` file or a legacy `.h5`, not compiled.
+
+    Raises:
+      UsageError: no such file.
+      UnsupportedModelError: Keras cannot load it: another format, or layers that it does not know.
+    """
+    if not Path(path).is_file():
+        raise UsageError(f"{path} cannot be read: there is no such file")
+    legacy = {"DepthwiseConv2D": _LegacyDepthwiseConv2D} if Path(path).suffix == ".h5" else None
+    with _quiet():
+        try:
+            return keras.models.load_model(path, custom_objects=legacy, compile=False)
+        except Exception as error:  # Keras raises many kinds
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            raise UnsupportedModelError(f"{path} cannot be loaded by Keras: {reason[0]}") from None
+
+
+class _LegacyDepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """Keras 2 stored `groups`, which was always 1 and which Keras 3 refuses."""
+
+    def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
+        del groups
+        super().__init__(*args, **kwargs)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Keras' and TensorFlow's progress lines to themselves; what they raise still says what failed."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            capture_native_stderr(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
