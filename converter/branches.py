@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.converter.model_builder import ModelBuilder
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.converter.reader import read_model, read_plan
 from tflm_quantmcu.converter.writer import write_model
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.packing import pack
 from tflm_quantmcu.stage_program import Region, StageOp, StageProgram
 from tflm_quantmcu.types import Format, PrecisionPlan, Tensor, Window

@@ -119,11 +119,8 @@ def _read_tensors(model: schema.ModelT, subgraph: schema.SubGraphT) -> tuple[Ten
         while not name or name in names:
             name += f"#{index}"
         names.add(name)
-        if tensor.externalBuffer or (tensor.sparsity is not None and index in read):
-            kind = "kept in another file" if tensor.externalBuffer else "sparse"
-            raise UnsupportedModelError(
-                f"tensor '{name}' is {kind}; TFLM reads dense constants inside the .tflite only"
-            )
+        if tensor.sparsity is not None and index in read:
+            raise UnsupportedModelError(f"tensor '{name}' is sparse; TFLM reads dense constants only")
         shape = _indices(tensor.shape)
         dtype = _DTYPES.get(tensor.type, f"type {tensor.type}")
         contents = _contents(model.buffers[tensor.buffer])

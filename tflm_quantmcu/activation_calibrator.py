@@ -133,5 +133,5 @@ def calibrate_keras(
 def _fingerprint(model: keras.Model) -> bytes:
     digest = hashlib.sha256(str(id(model)).encode())
     for weights in model.get_weights():
-        digest.update(np.ascontiguousarray(weights))
+        digest.update(weights.tobytes())
     return digest.digest()

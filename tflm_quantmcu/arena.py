@@ -1,6 +1,6 @@
 """The non-persistent arena of a model, stock or converted, as TFLM records it: feature maps and kernels' scratch.
 
-In: a ModelGraph. Out: bytes. Refuses custom ops of others, whose scratch is not known.
+In: a ModelGraph. Out: bytes. Refuses custom ops of others and LSTMs, whose scratch is not known.
 Source: RequestScratchBufferInArena in TFLM's reference kernels at the pinned version.
 """
 
@@ -20,8 +20,8 @@ from tflm_quantmcu.types import ModelGraph, Op, Tensor
 _VALUE_BYTES = {"int4": 1, "bfloat16": 2, "resource": 4}
 _HOST_POINTER_BYTES = 8
 _INT_BYTES = 4
-_BUILTINS = {name for name in vars(schema.BuiltinOperator) if not name.startswith("_")}
-_LSTM_CELL_STATE = 19
+_KNOWN = {name for name in vars(schema.BuiltinOperator) if not name.startswith("_")}
+_KNOWN -= {"UNIDIRECTIONAL_SEQUENCE_LSTM"}
 
 
 def predict_arena(graph: ModelGraph) -> int:
@@ -56,7 +56,7 @@ def op_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
     """The scratch buffers that the op's kernel requests, in its order.
 
     Raises:
-      UnsupportedModelError: a custom op that is not ours, or an op without the inputs of its kind.
+      UnsupportedModelError: an LSTM, a custom op that is not ours, or an op without the inputs of its kind.
     """
     if op.kind in _SCRATCH:
         try:
@@ -66,9 +66,12 @@ def op_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
             raise UnsupportedModelError(
                 f"{op.kind} (op {op.index}) has inputs of shapes {shapes}, which do not make such an op"
             ) from None
-    if op.kind in _BUILTINS or op.kind.startswith(PREFIX):
+    if op.kind in _KNOWN or op.kind.startswith(PREFIX):
         return ()
-    raise UnsupportedModelError(f"{op.kind} (op {op.index}) is a custom op; how much scratch it takes is not known")
+    raise UnsupportedModelError(
+        f"how much scratch {op.kind} (op {op.index}) takes is not known; supported are {PREFIX} ops and TFLite's own "
+        "except LSTMs"
+    )
 
 
 def _filter(graph: ModelGraph, op: Op) -> tuple[int, ...]:
@@ -118,6 +121,5 @@ _SCRATCH: Mapping[str, Callable[[ModelGraph, Op], tuple[int, ...]]] = {
     "ADD_N": lambda graph, op: (_HOST_POINTER_BYTES * len(op.inputs),),
     "MIRROR_PAD": _mirror_pad,
     "SVDF": _svdf,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": lambda graph, op: (graph.tensors[op.inputs[_LSTM_CELL_STATE]].num_bytes,) * 4,
     PATCH_STAGE: lambda graph, op: (program_of(graph, op).scratch_bytes,),
 }

@@ -32,8 +32,8 @@ __all__ = [
 
 # Largest |x - zero_in| * |w| of 8-bit values: what a sum's exactness is judged by.
 _LARGEST_PRODUCT = 255 * 128
-# Elements of a convolution's unrolled input that are held at once.
-_COLUMNS_AT_ONCE = 1 << 22
+# Elements of a convolution's intermediate arrays that are held at once: about what caches hold.
+_ELEMENTS_AT_ONCE = 1 << 22
 
 
 class OutputFormat(Protocol):
@@ -76,14 +76,12 @@ def conv2d(
     num_taps = filter[0].size
     dtype = _exact_dtype(num_taps)
     weights = filter.reshape(len(filter), num_taps).T.astype(dtype)
-    at_once = max(1, _COLUMNS_AT_ONCE // max(1, num_taps * size[0] * size[1]))
-    acc = np.empty((len(x), *size, len(filter)), np.int64)
-    for start in range(0, len(x), at_once):
-        batch = slice(start, start + at_once)
+    y = np.empty((len(x), *size, len(filter)), np.int8)
+    for batch in _batches(len(x), num_taps * size[0] * size[1]):
         centred = x[batch].astype(dtype) - dtype(zero_in)
         columns = np.concatenate([tap for _, _, tap in _taps(centred, window, size, 0)], axis=-1)
-        acc[batch] = columns @ weights
-    return _requantize_sums(acc, table, output)
+        y[batch] = _requantize_sums((columns @ weights).astype(np.int64), table, output)
+    return y
 
 
 def depthwise_conv2d(
@@ -98,11 +96,15 @@ def depthwise_conv2d(
     output: OutputFormat,
 ) -> np.ndarray:
     """Law A3, depthwise; filter int8 [Kh, Kw, O], channel o reads input o / depth_multiplier."""
-    centred = np.repeat(x, depth_multiplier, axis=-1).astype(np.int32) - np.int32(zero_in)
-    acc = np.zeros((len(x), *size, filter.shape[-1]), np.int32)
-    for ky, kx, tap in _taps(centred, window, size, 0):
-        acc += tap * filter[ky, kx].astype(np.int32)
-    return _requantize_sums(acc, table, output)
+    y = np.empty((len(x), *size, filter.shape[-1]), np.int8)
+    for batch in _batches(len(x), y[:1].size):
+        spread = np.repeat(x[batch], depth_multiplier, axis=-1)
+        centred = spread.astype(np.int32) - np.int32(zero_in)
+        acc = np.zeros((len(spread), *size, filter.shape[-1]), np.int32)
+        for ky, kx, tap in _taps(centred, window, size, 0):
+            acc += tap * filter[ky, kx].astype(np.int32)
+        y[batch] = _requantize_sums(acc, table, output)
+    return y
 
 
 def fully_connected(
@@ -181,6 +183,11 @@ def requantize(
     )
     y = _rescale(moved.astype(np.int64), table, zero_in, output)
     return np.where(is_inside, y, np.int8(output.zero_point))
+
+
+def _batches(num_samples: int, elements_a_sample: int) -> Iterator[slice]:
+    at_once = max(1, _ELEMENTS_AT_ONCE // max(1, elements_a_sample))
+    return (slice(start, start + at_once) for start in range(0, num_samples, at_once))
 
 
 def _taps(

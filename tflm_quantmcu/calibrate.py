@@ -18,8 +18,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.outliers import PHIS, outlier_values
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import choose_samples, to_model_input

@@ -17,7 +17,7 @@ PATCH_STAGE = "QMCU_PATCH_STAGE"
 
 def encode_options(options: Mapping[str, Any]) -> bytes:
     """A FlexBuffer map, the same bytes for the same options."""
-    return bytes(flexbuffers.Dumps(dict(options)))
+    return bytes(flexbuffers.Dumps(dict(sorted(options.items()))))
 
 
 def decode_options(data: bytes) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def program_of(graph: ModelGraph, op: Op) -> StageProgram:
       UnsupportedModelError: its options or constants are missing or malformed.
       UsageError: another format version.
     """
-    constants = [graph.tensors[t].data for t in op.inputs[1:]]
+    constants = [graph.tensors[t].data if t >= 0 else None for t in op.inputs[1:]]
     if len(constants) != 2 or constants[0] is None or constants[1] is None:
         raise UnsupportedModelError(f"{op.kind} (op {op.index}) does not have constant filters and a constant program")
     return StageProgram.decode(decode_options(op.custom_options), constants[0], constants[1])

@@ -37,16 +37,14 @@ def multiply(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> np.ndarra
       int32.
     """
     shift = np.asarray(shift, np.int64)
-    product = to_int32(np.asarray(x, np.int64) << np.maximum(shift, 0)) * np.asarray(
-        multiplier, np.int64
-    )
-    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    # An arithmetic shift rounds down; the law's division rounds toward zero.
-    high = (nudged + np.where(nudged < 0, (1 << 31) - 1, 0)) >> 31
-    exponent = np.maximum(-shift, 0)
-    mask = (np.int64(1) << exponent) - 1
-    threshold = (mask >> 1) + (high < 0)
-    return to_int32((high >> exponent) + ((high & mask) > threshold))
+    left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
+    high = to_int32(np.asarray(x, np.int64) << left) * np.asarray(multiplier, np.int64)
+    # The law's nudge and its division toward zero come to this on either side of 0: halves go up.
+    high += 1 << 30
+    high >>= 31
+    mask = (np.int64(1) << right) - 1
+    is_above = (high & mask) > (mask >> 1) + (high < 0)
+    return to_int32((high >> right) + is_above)
 
 
 def to_int32(x: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ class ConversionReport:
     def __str__(self) -> str:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
         table.add_column("")
-        for heading in ("int8 TFLM", "converted", "ratio"):
+        for heading in ("int8 TFLM", "converted", ""):
             table.add_column(heading, justify="right")
         for label, before, after in self.rows():
             table.add_row(label, f"{before:,}", f"{after:,}", ratio(before, after))
@@ -103,8 +103,8 @@ class ConversionReport:
 
 
 def ratio(before: int, after: int) -> str:
-    """How many times smaller `after` is."""
-    return f"{before / after:.2f}x" if after else "-"
+    """`after` as a multiple of `before`."""
+    return f"x{after / before:.2f}" if before else "-"
 
 
 def _figure(figures: Figures, name: str) -> int:
@@ -158,5 +158,7 @@ def describe_stage(number: int, program: StageProgram) -> str:
     rows, cols = len(program.patch_classes), len(program.patch_classes[0])
     return (
         f"stage {number}: {len(program.ops)} ops in {rows}x{cols} patches of "
-        f"{program.tile_height}x{program.tile_width}, {program.scratch_bytes:,} bytes of scratch; {'; '.join(widths)}"
+        f"{program.tile_height}x{program.tile_width}, {program.scratch_bytes:,} bytes of scratch, "
+        f"{64 * program.cost.macs / max(program.cost.bit_ops, 1):.2f}x fewer BitOPs than with all maps and weights at "
+        f"8 bits; {'; '.join(widths)}"
     )

@@ -53,14 +53,7 @@ FakeInterpreter::FakeInterpreter(const TFLMRegistration& registration,
     eval_tensors_[i].type = tensors_[i].type;
   }
   context_.impl_ = this;
-  context_.ReportError = [](TfLiteContext* context, const char* format, ...) {
-    char sentence[256];
-    va_list arguments;
-    va_start(arguments, format);
-    std::vsnprintf(sentence, sizeof(sentence), format, arguments);
-    va_end(arguments);
-    Of(context)->reports_ += std::string(sentence) + "\n";
-  };
+  context_.ReportError = ReportError;
   context_.AllocatePersistentBuffer = [](TfLiteContext* context, size_t bytes) -> void* {
     FakeInterpreter* self = Of(context);
     if (self->is_arena_full_) return nullptr;
@@ -96,6 +89,15 @@ std::vector<uint8_t> FakeInterpreter::Invoke() {
 
 FakeInterpreter* FakeInterpreter::Of(const TfLiteContext* context) {
   return static_cast<FakeInterpreter*>(context->impl_);
+}
+
+void FakeInterpreter::ReportError(TfLiteContext* context, const char* format, ...) {
+  char sentence[256];
+  va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(sentence, sizeof(sentence), format, arguments);
+  va_end(arguments);
+  Of(context)->reports_ += std::string(sentence) + "\n";
 }
 
 TfLiteIntArray* FakeInterpreter::IntArray(const std::vector<int>& values,

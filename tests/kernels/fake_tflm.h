@@ -1,4 +1,5 @@
-// A stand-in for TFLM's interpreter around one node: the part of TfLiteContext that ops use, and what they reported.
+// A stand-in for TFLM's interpreter around one node: the part of TfLiteContext that ops use, and
+// what they reported.
 #ifndef TESTS_KERNELS_FAKE_TFLM_H_
 #define TESTS_KERNELS_FAKE_TFLM_H_
 
@@ -53,6 +54,7 @@ class FakeInterpreter {
 
  private:
   static FakeInterpreter* Of(const TfLiteContext* context);
+  static void ReportError(TfLiteContext* context, const char* format, ...);
   static TfLiteIntArray* IntArray(const std::vector<int>& values, std::vector<int>* storage);
 
   void ShowData(bool all);

@@ -30,7 +30,11 @@ FOLDER = Path("build/demo")
 NUM_CALIBRATION = 256
 # Versions to make: name, file stem, options of `qm.convert`.
 CONVERSIONS: Sequence[tuple[str, str, dict[str, Any]]] = (
-    ("8-bit split", "split8", {"search": "uniform", "activation_bits": 8, "weight_bits": 8}),
+    (
+        "8-bit split, 48 KB",
+        "split48",
+        {"search": "uniform", "activation_bits": 8, "weight_bits": 8, "sram_bytes": 48 * 1024},
+    ),
     ("QuantMCU, 48 KB", "qmcu48", {"search": "vdqs", "sram_bytes": 48 * 1024}),
     ("QuantMCU, 32 KB", "qmcu32", {"search": "vdqs", "sram_bytes": 32 * 1024}),
 )
@@ -102,7 +106,7 @@ def _compare(model: Any, calibration_x: np.ndarray, samples: Samples) -> list[Ro
     float_accuracy = train.accuracy(scores, samples.y)
     rows = [Row("float32 Keras", float_accuracy, 4 * model.count_params())]
     for name, stem, options in CONVERSIONS:
-        console.print(f"converting: {name}")
+        console.print(f"converting and running on TFLM: {name}")
         result = qm.convert(model, calibration=calibration, **options)
         result.save(FOLDER / f"{stem}.tflite")
         result.report.save_html(FOLDER / f"{stem}.html")
@@ -131,7 +135,14 @@ def _accuracy_on_tflm(model: bytes, samples: Samples, name: str) -> float:
     chunks = [samples.x[i : i + _CHUNK] for i in range(0, len(samples.x), _CHUNK)]
     parallel = joblib.Parallel(n_jobs=-1, return_as="generator")
     scores = parallel(joblib.delayed(_predict)(model, chunk) for chunk in chunks)
-    shown = rich.progress.track(scores, f"  {name} on TFLM", total=len(chunks), console=console, transient=True)
+    shown = rich.progress.track(
+        scores,
+        f"running {name}",
+        total=len(chunks),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
     return train.accuracy(np.concatenate(list(shown)), samples.y)
 
 

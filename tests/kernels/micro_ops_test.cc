@@ -1,0 +1,237 @@
+// The TFLM ops around the kernels: one valid node of each runs, and everything that can be wrong
+// with it is refused with a sentence that names the op.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/kernels/fake_tflm.h"
+#include "tests/kernels/naive.h"
+#include "tests/kernels/op_cases.h"
+
+namespace quantmcu {
+namespace {
+
+FakeInterpreter Interpreter(const OpCase& c) {
+  return FakeInterpreter(*c.registration, c.options.FlexBuffer(), c.inputs, c.output);
+}
+
+void ExpectRefusal(FakeInterpreter* interpreter, const OpCase& c, const std::string& words) {
+  EXPECT_EQ(interpreter->Prepare(), kTfLiteError);
+  const std::string& reports = interpreter->reports();
+  EXPECT_EQ(reports.rfind(c.name + ": ", 0), 0u) << reports;
+  EXPECT_EQ(reports.find('\n'), reports.size() - 1) << "more than one sentence: " << reports;
+  EXPECT_NE(reports.find(words), std::string::npos) << "no \"" << words << "\" in: " << reports;
+}
+
+void ExpectRefusal(const OpCase& c, const std::string& words) {
+  FakeInterpreter interpreter = Interpreter(c);
+  ExpectRefusal(&interpreter, c, words);
+}
+
+class MicroOpTest : public testing::TestWithParam<OpCase> {};
+
+TEST_P(MicroOpTest, RunsAValidNode) {
+  FakeInterpreter interpreter = Interpreter(GetParam());
+  ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
+  naive::ExpectSameBytes(GetParam().expected, interpreter.Invoke());
+  naive::ExpectSameBytes(GetParam().expected, interpreter.Invoke());
+  EXPECT_EQ(interpreter.reports(), "");
+}
+
+TEST_P(MicroOpTest, RefusesEveryMissingOrIllTypedOption) {
+  for (const auto& [key, value] : GetParam().options.integers) {
+    OpCase c = GetParam();
+    c.options.integers.erase(key);
+    ExpectRefusal(c, key + " is missing");
+    c.options.strings[key] = std::to_string(value);
+    ExpectRefusal(c, key + " is not an integer");
+  }
+  for (const auto& [key, value] : GetParam().options.strings) {
+    OpCase c = GetParam();
+    c.options.strings.erase(key);
+    ExpectRefusal(c, key + " is missing");
+    c.options.integers[key] = 0;
+    ExpectRefusal(c, key + " is not a string");
+    c = GetParam();
+    c.options.strings[key] = value + "x";
+    ExpectRefusal(c, key + " is \"" + value + "x\"");
+  }
+}
+
+TEST_P(MicroOpTest, RefusesEveryOptionOutOfRange) {
+  for (const auto& [key, value] : GetParam().options.integers) {
+    for (int64_t extreme : {int64_t{1} << 40, -(int64_t{1} << 40)}) {
+      OpCase c = GetParam();
+      c.options.integers[key] = extreme;
+      ExpectRefusal(c, key + " is ");
+    }
+  }
+}
+
+TEST_P(MicroOpTest, RefusesUnknownKeysVersionsAndBytes) {
+  OpCase c = GetParam();
+  c.options.integers["novelty"] = 1;
+  ExpectRefusal(c, "keys");
+  c = GetParam();
+  c.options.integers["version"] = 2;
+  ExpectRefusal(c, "version is 2");
+  FakeInterpreter no_map(*c.registration, {1, 2, 3, 4}, c.inputs, c.output);
+  ExpectRefusal(&no_map, c, "custom_options");
+}
+
+TEST_P(MicroOpTest, RefusesAFullArena) {
+  FakeInterpreter interpreter = Interpreter(GetParam());
+  interpreter.FailAllocations();
+  ExpectRefusal(&interpreter, GetParam(), "arena");
+}
+
+TEST_P(MicroOpTest, RefusesTensorsOfOtherTypeShapeOrNumber) {
+  const size_t num_inputs = GetParam().inputs.size();
+  for (size_t i = 0; i < num_inputs; ++i) {
+    const std::string input = "input " + std::to_string(i);
+    OpCase c = GetParam();
+    c.inputs[i].type = c.inputs[i].type == kTfLiteInt8 ? kTfLiteInt32 : kTfLiteInt8;
+    ExpectRefusal(c, input + " must be int");
+    if (c.name == "QMCU_PATCH_STAGE" && i > 0) continue;  // patch_stage_program_test
+    c = GetParam();
+    c.inputs[i].shape.back() += 1;
+    ExpectRefusal(c, input + " has ");
+    c = GetParam();
+    c.inputs[i].shape = {};
+    ExpectRefusal(c, input);
+    c = GetParam();
+    c.inputs[i].shape.front() = -1;
+    ExpectRefusal(c, input);
+  }
+  OpCase c = GetParam();
+  c.inputs.pop_back();
+  ExpectRefusal(c, "number of inputs");
+  c = GetParam();
+  c.output.type = kTfLiteInt32;
+  ExpectRefusal(c, "output 0 must be int8");
+  c = GetParam();
+  c.output.shape.back() += 1;
+  ExpectRefusal(c, "output 0 has ");
+  c = GetParam();
+  c.output.shape.front() = 2;
+  ExpectRefusal(c, "output 0 has 2 batches");
+}
+
+TEST_P(MicroOpTest, RefusesFiltersAndTablesThatAreNotConstant) {
+  for (size_t i = 0; i < GetParam().inputs.size(); ++i) {
+    if (!GetParam().inputs[i].is_constant) continue;
+    OpCase c = GetParam();
+    c.inputs[i].is_constant = false;
+    ExpectRefusal(c, "input " + std::to_string(i) + " must be a constant");
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, MicroOpTest, testing::ValuesIn(OpCases()),
+                         [](const testing::TestParamInfo<OpCase>& info) {
+                           return info.param.name;
+                         });
+
+struct ValueRefusal {
+  const char* op;
+  const char* key;
+  int64_t value;
+  const char* words;
+};
+
+TEST(MicroOpOptionsTest, RefusesValuesThatDoNotFitTogether) {
+  const ValueRefusal refusals[] = {
+      {"QMCU_CONV_2D", "input_bits", 3, "input_bits is 3; supported are 8, 4 and 2"},
+      {"QMCU_CONV_2D", "input_zero_point", 8, "input_zero_point is 8; supported is -8 to 7"},
+      {"QMCU_CONV_2D", "clamp_max", 2, "clamp_max is 2; supported is -2 to 1"},
+      {"QMCU_CONV_2D", "kernel_height", 0, "kernel_height is 0; supported is 1 to 32767"},
+      {"QMCU_CONV_2D", "kernel_height", 5, "input 1 has 54 bytes; its op needs 90"},
+      {"QMCU_CONV_2D", "weight_bits", 4, "input 1 has 54 bytes; its op needs 108"},
+      {"QMCU_CONV_2D", "input_channels", 2, nullptr},
+      {"QMCU_DEPTHWISE_CONV_2D", "depth_multiplier", 1, "output_channels must be"},
+      {"QMCU_FULLY_CONNECTED", "input_channels", 11, "input 0 has 5 bytes; its op needs 6"},
+      {"QMCU_ADD", "channels", 4, "channels is 4 and output_channels is 5"},
+      {"QMCU_ADD", "input0_top", 1, "input 0 must cover the output"},
+      {"QMCU_ADD", "input1_left", 3, "input 1 must cover the output"},
+      {"QMCU_ADD", "input1_left", -1, "input1_left is -1"},
+      {"QMCU_MAX_POOL_2D", "input_channels", 6, "input_channels is 6 and output_channels is 5"},
+      {"QMCU_MAX_POOL_2D", "pad_top", 2, "every window"},
+      {"QMCU_AVERAGE_POOL_2D", "pad_left", -3, "every window"},
+      {"QMCU_AVERAGE_POOL_2D", "shift", 31, "shift is 31; supported is -31 to 30"},
+      {"QMCU_REQUANTIZE", "multiplier", -1, "multiplier is -1"},
+      {"QMCU_PATCH_STAGE", "num_maps", 7, "option 3: num_maps must be num_ops + 1"},
+      {"QMCU_PATCH_STAGE", "tile_height", 0, "tile_height is 0"},
+  };
+  for (const ValueRefusal& refusal : refusals) {
+    SCOPED_TRACE(std::string(refusal.op) + " " + refusal.key);
+    OpCase c = OpCaseOf(refusal.op);
+    c.options.integers[refusal.key] = refusal.value;
+    if (refusal.words != nullptr) {
+      ExpectRefusal(c, refusal.words);
+    } else {
+      // Two channels of 4 bits take fewer bytes than the tensors have.
+      ExpectRefusal(c, "its op needs");
+    }
+  }
+}
+
+void SetTableWord(size_t word, int32_t value, OpCase* c) {
+  for (int b = 0; b < 4; ++b) {
+    c->inputs[2].bytes[4 * word + b] = static_cast<uint8_t>(static_cast<uint32_t>(value) >> 8 * b);
+  }
+}
+
+TEST(MicroOpTableTest, RefusesChannelsOutOfRange) {
+  for (const char* op : {"QMCU_CONV_2D", "QMCU_DEPTHWISE_CONV_2D", "QMCU_FULLY_CONNECTED"}) {
+    const OpCase valid = OpCaseOf(op);
+    const size_t num_channels = valid.inputs[2].bytes.size() / 12;
+    const std::pair<size_t, int32_t> words[] = {{1, INT32_MAX},
+                                                {1, INT32_MIN},
+                                                {num_channels + 1, -1},
+                                                {2 * num_channels + 1, 31},
+                                                {2 * num_channels + 1, -32}};
+    for (const auto& [word, value] : words) {
+      OpCase c = valid;
+      SetTableWord(word, value, &c);
+      ExpectRefusal(c, "input 2 has a channel");
+    }
+  }
+}
+
+TEST(PatchStageOpTest, ReportsThePartOfTheProgramThatIsWrong) {
+  OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
+  c.inputs[2].bytes[0] = 9;
+  ExpectRefusal(c, "op 0: kind must be 0 to 5 (found 9)");
+}
+
+TEST(PatchStageOpTest, RefusesTensorsThatAreNotXAndY) {
+  OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
+  c.inputs[0].shape[1] += 1;
+  ExpectRefusal(c, "input 0 must have the shape of the program's X");
+  c = OpCaseOf("QMCU_PATCH_STAGE");
+  c.output.shape[2] += 1;
+  ExpectRefusal(c, "output 0 must have the shape of the program's Y");
+}
+
+TEST(MapOpTest, TakesVectorsAsMapsOfOnePixel) {
+  // 3, -2 at 8 bits to 4 bits, by a factor of one.
+  OpCase c = OpCaseOf("QMCU_REQUANTIZE");
+  c.options.integers.insert_or_assign("input_channels", 2);
+  c.options.integers.insert_or_assign("output_channels", 2);
+  c.options.integers.insert_or_assign("input_zero_point", 0);
+  c.options.integers.insert_or_assign("output_zero_point", 0);
+  c.options.integers.insert_or_assign("pad_top", 0);
+  c.options.integers.insert_or_assign("pad_left", 0);
+  c.options.integers.insert_or_assign("multiplier", 1 << 30);
+  c.options.integers.insert_or_assign("shift", 1);
+  c.inputs[0] = Int8Tensor({1, 2}, {0x03, 0xFE});
+  c.output = Int8Tensor({1, 1}, {0xFF});
+  FakeInterpreter interpreter = Interpreter(c);
+  ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
+  EXPECT_EQ(interpreter.Invoke(), (std::vector<uint8_t>{0xE3}));
+}
+
+}  // namespace
+}  // namespace quantmcu

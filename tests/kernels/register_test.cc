@@ -1,0 +1,73 @@
+#include "tflm_kernels/micro/register.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+extern "C" bool QuantMcuRegisterOps(void* resolver);
+
+namespace quantmcu {
+namespace {
+
+using tflm_abi::PythonOpsResolver;
+
+const std::vector<std::string> kNames = {"QMCU_ADD",
+                                         "QMCU_AVERAGE_POOL_2D",
+                                         "QMCU_CONV_2D",
+                                         "QMCU_DEPTHWISE_CONV_2D",
+                                         "QMCU_FULLY_CONNECTED",
+                                         "QMCU_MAX_POOL_2D",
+                                         "QMCU_PATCH_STAGE",
+                                         "QMCU_REQUANTIZE"};
+
+// As MicroMutableOpResolver, with room for a few ops.
+struct Resolver {
+  TfLiteStatus AddCustom(const char* name, const TFLMRegistration* registration) {
+    if (names.size() == capacity) return kTfLiteError;
+    EXPECT_NE(registration->init, nullptr);
+    EXPECT_NE(registration->prepare, nullptr);
+    EXPECT_NE(registration->invoke, nullptr);
+    names.push_back(name);
+    return kTfLiteOk;
+  }
+
+  size_t capacity;
+  std::vector<std::string> names;
+};
+
+TEST(RegisterOpsTest, AddsEveryOpOnce) {
+  Resolver resolver = {kNumOps, {}};
+  EXPECT_EQ(RegisterOps(resolver), kTfLiteOk);
+  EXPECT_EQ(resolver.names, kNames);
+}
+
+TEST(RegisterOpsTest, PassesTheResolversErrorOn) {
+  Resolver resolver = {kNumOps - 1, {}};
+  EXPECT_EQ(RegisterOps(resolver), kTfLiteError);
+}
+
+TEST(RegisterPythonTest, AppendsToTheInterpretersResolver) {
+  const auto resolver = std::make_unique<PythonOpsResolver>();
+  resolver->num_registrations = 100;
+  ASSERT_TRUE(QuantMcuRegisterOps(resolver.get()));
+  ASSERT_EQ(resolver->num_registrations, 108u);
+  for (size_t i = 0; i < kNames.size(); ++i) {
+    EXPECT_EQ(resolver->registrations[100 + i].custom_name, kNames[i]);
+    EXPECT_EQ(resolver->registrations[100 + i].builtin_code, 32);
+  }
+}
+
+TEST(RegisterPythonTest, RefusesToRegisterTwiceOrBeyondTheEnd) {
+  const auto resolver = std::make_unique<PythonOpsResolver>();
+  EXPECT_TRUE(QuantMcuRegisterOps(resolver.get()));
+  EXPECT_FALSE(QuantMcuRegisterOps(resolver.get()));
+  const auto full = std::make_unique<PythonOpsResolver>();
+  full->num_registrations = PythonOpsResolver::kMaxRegistrations - 3;
+  EXPECT_FALSE(QuantMcuRegisterOps(full.get()));
+  EXPECT_EQ(full->num_registrations, PythonOpsResolver::kMaxRegistrations);
+}
+
+}  // namespace
+}  // namespace quantmcu

@@ -1,0 +1,57 @@
+"""Changes a `.tflite` in one place, to make the odd and the broken models that tests need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
+
+from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu.converter.writer import write_model
+
+
+def edited(model: bytes, edit: Callable[[schema.ModelT], object]) -> bytes:
+    """The model after `edit` has changed its object tree."""
+    tree = schema.ModelT.InitFromPackedBuf(model)
+    edit(tree)
+    return write_model(tree)
+
+
+def with_tensor(model: bytes, index: int, **fields: Any) -> bytes:
+    """The model with other fields of one tensor."""
+
+    def edit(tree: schema.ModelT) -> None:
+        for name, value in fields.items():
+            setattr(tree.subgraphs[0].tensors[index], name, value)
+
+    return edited(model, edit)
+
+
+def with_metadata(model: bytes, contents: Mapping[str, bytes]) -> bytes:
+    """The model with these metadata buffers added."""
+
+    def edit(tree: schema.ModelT) -> None:
+        tree.metadata = list(tree.metadata or ())
+        for name, data in contents.items():
+            tree.buffers.append(schema.BufferT(data=np.frombuffer(data, np.uint8)))
+            tree.metadata.append(schema.MetadataT(name=name, buffer=len(tree.buffers) - 1))
+
+    return edited(model, edit)
+
+
+class StockModel(TinyModel):
+    """A TinyModel that takes any builtin op."""
+
+    def constant(self, values: np.ndarray, *, scale: float | None = None) -> Handle:
+        """A constant, quantised symmetrically where a scale is given."""
+        scales, zero_points = ([], []) if scale is None else ([scale], [0])
+        index = self._constant(values, scales, zero_points)
+        return Handle(index, values.shape, scale or 0.0, 0)
+
+    def stock(
+        self, kind: str, inputs: list[Handle], options: Any, shape: tuple[int, ...], *, dtype: str = "int8"
+    ) -> Handle:
+        """Any op; the output has the first input's format."""
+        return self._op(kind, [h.index for h in inputs], options, inputs[0], shape, dtype=dtype)
