@@ -33,7 +33,7 @@ __all__ = [
 # Largest |x - zero_in| * |w| of 8-bit values: what a sum's exactness is judged by.
 _LARGEST_PRODUCT = 255 * 128
 # Elements of a convolution's intermediate arrays that are held at once: about what caches hold.
-_ELEMENTS_AT_ONCE = 1 << 22
+_ELEMENTS_AT_ONCE = 1 << 17
 
 
 class OutputFormat(Protocol):
@@ -178,8 +178,7 @@ def requantize(
     """Law A7; table: int32 [2] multiplier, shift. Of the window only the pads count."""
     inside = np.ones((1, *x.shape[1:3], 1), bool)
     moved, is_inside = (
-        next(tap for _, _, tap in _taps(source, window, size, fill))
-        for source, fill in ((x, zero_in), (inside, False))
+        next(tap for _, _, tap in _taps(source, window, size, fill)) for source, fill in ((x, zero_in), (inside, False))
     )
     y = _rescale(moved.astype(np.int64), table, zero_in, output)
     return np.where(is_inside, y, np.int8(output.zero_point))
@@ -190,16 +189,10 @@ def _batches(num_samples: int, elements_a_sample: int) -> Iterator[slice]:
     return (slice(start, start + at_once) for start in range(0, num_samples, at_once))
 
 
-def _taps(
-    x: np.ndarray, window: Window, size: tuple[int, int], fill: int
-) -> Iterator[tuple[int, int, np.ndarray]]:
+def _taps(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> Iterator[tuple[int, int, np.ndarray]]:
     """(ky, kx, [N, *size, C]): what each tap reads for all outputs, `fill` outside the map."""
-    rows = _read_extent(
-        window.pad_top, size[0], window.stride_height, window.kernel_height, window.dilation_height
-    )
-    cols = _read_extent(
-        window.pad_left, size[1], window.stride_width, window.kernel_width, window.dilation_width
-    )
+    rows = _read_extent(window.pad_top, size[0], window.stride_height, window.kernel_height, window.dilation_height)
+    cols = _read_extent(window.pad_left, size[1], window.stride_width, window.kernel_width, window.dilation_width)
     x = _crop_or_pad(x, rows, cols, fill)
     for ky in range(window.kernel_height):
         for kx in range(window.kernel_width):
@@ -213,9 +206,7 @@ def _read_extent(pad: int, size: int, stride: int, kernel: int, dilation: int) -
     return -pad, -pad + max(0, (size - 1) * stride + (kernel - 1) * dilation + 1)
 
 
-def _crop_or_pad(
-    x: np.ndarray, rows: tuple[int, int], cols: tuple[int, int], fill: int
-) -> np.ndarray:
+def _crop_or_pad(x: np.ndarray, rows: tuple[int, int], cols: tuple[int, int], fill: int) -> np.ndarray:
     """The part [rows) x [cols) of a map, which may reach outside it."""
     (top, bottom), (left, right) = rows, cols
     height, width = x.shape[1:3]

@@ -159,7 +159,7 @@ def _histograms(runs: Iterable[_Run], maps: Sequence[Tensor]) -> dict[int, np.nd
 def _outlier_maps(
     runs: Iterable[_Run], maps: Sequence[Tensor], histograms: dict[int, np.ndarray]
 ) -> dict[int, np.ndarray]:
-    """Float32 [len(PHIS), H, W] of each [1, H, W, C] map: mean number of outliers a sample."""
+    """Float32 [len(PHIS), H, W] of each [1, H, W, C] map: mean share of outliers."""
     counts = {t.index: np.zeros((len(PHIS), *t.shape[1:3]), np.int64) for t in maps if len(t.shape) == 4}
     # An outlier of one phi is one of every smaller phi: a value's level says of how many it is one.
     levels = {t: np.sum([outlier_values(histograms[t], phi) for phi in PHIS], axis=0, dtype=np.uint8) for t in counts}
@@ -170,4 +170,5 @@ def _outlier_maps(
             level = levels[t][run[t][0]]
             for k in range(level.max(initial=0)):
                 count[k] += np.count_nonzero(level > k, axis=-1)
-    return {t: (count / num_samples).astype(np.float32) for t, count in counts.items()}
+    channels = {t.index: t.shape[3] for t in maps if t.index in counts}
+    return {t: (count / (num_samples * channels[t])).astype(np.float32) for t, count in counts.items()}

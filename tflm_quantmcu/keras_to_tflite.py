@@ -48,8 +48,7 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
         raise UsageError(f"input_type is {input_type}; supported are {', '.join(INPUT_TYPES)}")
     check_representative_data(model, representative_data)
     x = np.asarray(representative_data).astype(np.float32)
-    name = model.inputs[0].name if getattr(model, "inputs", None) else None
-    spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=name)
+    spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=_input_name(model))
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         try:
             model.export(folder, format="tf_saved_model", verbose=False, input_signature=[spec])
@@ -65,6 +64,13 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
             raise UnsupportedModelError(
                 f"the Keras model '{model.name}' cannot become an int8 .tflite: {reason[0]}"
             ) from None
+
+
+def _input_name(model: keras.Model) -> str | None:
+    """The input layer's name; that of an input tensor changes when a model is saved and loaded."""
+    inputs = getattr(model, "inputs", None)
+    history = getattr(inputs[0], "_keras_history", None) if inputs else None
+    return history.operation.name if history else None
 
 
 def check_representative_data(model: keras.Model, representative_data: np.ndarray) -> None:

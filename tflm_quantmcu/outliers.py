@@ -95,9 +95,8 @@ def classify_patches(
         raise UsageError(f"outlier_fraction is {threshold}; it must be from 0 to 1")
     if stats.outliers is None:
         raise UsageError(f"feature map {stats.name} is not [1, H, W, C]; it has no patches")
-    num_outliers = stats.outliers[PHIS.index(phi)].astype(np.float64)
-    channels = _num_channels(stats, num_outliers, phi)
-    fractions = np.array([[_fraction(num_outliers, r, channels, stats.name) for r in row] for row in regions])
+    shares = stats.outliers[PHIS.index(phi)].astype(np.float64)
+    fractions = np.array([[_fraction(shares, region, stats.name) for region in row] for row in regions])
     mu, sigma = fit_gaussian(stats.histogram, stats.format)
     return OutlierReport(phi, mu, sigma, threshold, fractions, fractions > threshold)
 
@@ -112,17 +111,10 @@ def _fit_steps(histogram: np.ndarray) -> tuple[float, float]:
     return mean, float(np.sqrt(counts @ (q - mean) ** 2 / counts.sum()))
 
 
-def _num_channels(stats: TensorStats, num_outliers: np.ndarray, phi: float) -> int:
-    """C of the map: the outliers a sample, among all values, are as many as the histogram says."""
-    counts = stats.histogram.astype(np.float64)
-    share = counts[outlier_values(stats.histogram, phi)].sum() / counts.sum()
-    return round(num_outliers.sum() / (share * num_outliers.size)) if share else 1
-
-
-def _fraction(num_outliers: np.ndarray, region: Region, channels: int, name: str) -> float:
+def _fraction(shares: np.ndarray, region: Region, name: str) -> float:
     y0, y1, x0, x1 = region
-    height, width = num_outliers.shape
+    height, width = shares.shape
     if min(y0, x0) < 0 or y1 > height or x1 > width:
         raise UsageError(f"region {region} is outside feature map {name} of {height} x {width}")
-    patch = num_outliers[y0:y1, x0:x1]
-    return float(patch.sum() / (patch.size * channels)) if patch.size else 0.0
+    patch = shares[y0:y1, x0:x1]
+    return float(patch.mean()) if patch.size else 0.0

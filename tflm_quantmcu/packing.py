@@ -59,9 +59,7 @@ def unpack(data: np.ndarray, bits: int, count: int) -> np.ndarray:
             f" which take {run_bytes(count, bits)}"
         )
     # Moving each field to the top of its byte and back extends its sign.
-    fields = (data[..., None] << (8 - bits - _field_shifts(bits))).view(np.int8) >> np.int8(
-        8 - bits
-    )
+    fields = (data[..., None] << (8 - bits - _field_shifts(bits))).view(np.int8) >> np.int8(8 - bits)
     return fields.reshape(*data.shape[:-1], data.shape[-1] * (8 // bits))[..., :count].copy()
 
 

@@ -13,10 +13,10 @@ import rich.console
 import rich.table
 
 from tflm_quantmcu.arena import predict_arena
-from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost import Cost, cost_of
+from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.stage_program import StageProgram, build_program, stage_ops
 from tflm_quantmcu.types import ModelGraph, PrecisionPlan

@@ -299,7 +299,7 @@ class TensorStats:
       name: tensor name.
       histogram: int64 [256], count of each q from -128 to 127: lossless, so every statistic follows from it.
       format: the map's 8-bit format.
-      outliers: float32 [len(PHIS), H, W], mean number a sample of values at each position beyond z(phi) standard
+      outliers: float32 [len(PHIS), H, W], mean share of the values at each position that are beyond z(phi) standard
         deviations of the map's fitted Gaussian; None for maps that are not [1, H, W, C].
     """
 

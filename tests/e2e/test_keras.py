@@ -43,7 +43,9 @@ def calibrator(network, samples):
     return calibrator
 
 
-def test_callback_hook_and_command_line_agree_byte_for_byte(network, samples, calibrator, tmp_path, monkeypatch) -> None:
+def test_callback_hook_and_command_line_agree_byte_for_byte(
+    network, samples, calibrator, tmp_path, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     converted = qm.convert(network, calibration=calibrator.result, **OPTIONS)
     assert converted.plan.stages

@@ -7,9 +7,10 @@ map equals the oracle's. The arena that TFLM records is the predicted one.
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.support.property_settings import examples
 from tests.support.random_cnn import (
     RandomCnn,
     random_cnns,
@@ -46,7 +47,7 @@ def _has_kernel(graph: ModelGraph, tensor: int) -> bool:
     return any(why_unsupported(graph, op) is None for op in ops)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.data())
 def test_splitting_at_eight_bits_keeps_every_output_byte(data):
     cnn = data.draw(random_cnns())
@@ -63,7 +64,7 @@ def test_splitting_at_eight_bits_keeps_every_output_byte(data):
     assert recorded == predict_arena(read_model(converted))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data())
 def test_every_map_of_a_random_plan_equals_the_oracle(data):
     cnn = data.draw(random_cnns())

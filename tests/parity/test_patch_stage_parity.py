@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.support.kernels import run_stage_on_kernels
+from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, stage_regions
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError
@@ -44,7 +45,7 @@ def inputs_of(program: StageProgram, seed: int) -> np.ndarray:
     return np.stack([noise, *extremes]).astype(np.int8)
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(programs(), st.integers(0, 2**32 - 1))
 def test_stage_equals_the_oracle(drawn, seed):
     program, plan = drawn
@@ -59,7 +60,7 @@ def test_stage_equals_the_oracle(drawn, seed):
         )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(programs(), st.integers(0, 2**32 - 1))
 def test_decoding_an_encoded_program_keeps_what_it_computes(drawn, seed):
     program, _ = drawn

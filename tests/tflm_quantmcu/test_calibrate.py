@@ -75,7 +75,7 @@ def test_outlier_maps_count_values_at_their_positions():
         assert stats.outliers is not None and stats.outliers.dtype == np.float32
         for phi, plane in zip(PHIS, stats.outliers, strict=True):
             flags = outlier_values(stats.histogram, phi)[values.astype(int) + 128]
-            assert np.array_equal(plane, (flags.sum(axis=(0, 3)) / len(X)).astype(np.float32))
+            assert np.array_equal(plane, flags.mean(axis=(0, 3)).astype(np.float32))
 
 
 def test_models_with_real_inputs_and_outputs_are_measured_inside():

@@ -15,7 +15,7 @@ FORMAT = Format(8, 0.5, 10)
 def _stats(maps: np.ndarray, name: str = "map") -> TensorStats:
     """Statistics of int8 maps [N, H, W, C], counted naively."""
     histogram = np.bincount(maps.ravel().astype(int) + 128, minlength=256)
-    outliers = [(outlier_values(histogram, phi)[maps.astype(int) + 128]).sum(axis=-1).mean(axis=0) for phi in PHIS]
+    outliers = [(outlier_values(histogram, phi)[maps.astype(int) + 128]).mean(axis=(0, -1)) for phi in PHIS]
     return TensorStats(name, histogram, FORMAT, np.array(outliers, np.float32))
 
 

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.support import shared_data
+from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, stage_regions
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.simulate import run_patch, run_stage, simulate
 from tflm_quantmcu.stage_program import build_program
 from tflm_quantmcu.types import (
@@ -26,12 +29,14 @@ from tflm_quantmcu.types import (
     StagePlan,
 )
 
+INT8_MODELS = ("ad01_int8", "hello_world_int8", "ic_resnet8_int8", "kws_dscnn_int8", "person_detect")
+
 
 def input_shape(graph: ModelGraph) -> tuple[int, ...]:
     return graph.tensors[graph.inputs[0]].shape
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(random_cnns())
 def test_simulation_equals_stock_tflm(cnn):
     graph = read_model(cnn.model)
@@ -43,7 +48,23 @@ def test_simulation_equals_stock_tflm(cnn):
             np.testing.assert_array_equal(actual, expected, str(cnn))
 
 
-@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("name", INT8_MODELS)
+def test_every_map_of_a_real_model_equals_tflm(name):
+    data = shared_data.model(name)
+    graph = read_model(data)
+    x = noise(2, *input_shape(graph)[1:])
+    values = simulate(graph, None, x)
+    assert len(values) >= len(graph.ops)  # the input, and all but a trailing softmax
+    interpreter = Interpreter(data, preserve_all_tensors=True)
+    for sample, inputs in enumerate(x):
+        interpreter.invoke(inputs)
+        for map_name, actual in values.items():
+            expected = interpreter.tensor(graph.by_name[map_name].index)
+            actual = actual[sample].reshape(expected.shape)
+            np.testing.assert_array_equal(actual, expected, map_name)
+
+
+@examples(200)
 @given(st.data())
 def test_splitting_at_eight_bits_changes_nothing(data):
     cnn = data.draw(random_cnns())
@@ -57,7 +78,7 @@ def test_splitting_at_eight_bits_changes_nothing(data):
         np.testing.assert_array_equal(actual, unsplit[name], f"{name} {stage}\n{cnn}")
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data())
 def test_tile_size_changes_nothing_at_any_width(data):
     cnn = data.draw(random_cnns(has_tail=False))

@@ -45,9 +45,11 @@ MIXED_CANDIDATES = 64  # splits tried below 8 bits when none meets the budget at
 def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
     """Splits the front and lowers the feature maps of ordinary patches.
 
-    Parameters: `vdqs_min_bits` (candidate widths are those of 8, 4 and 2 from it up), `vdpc_phi` (coverage beyond which a value is an outlier), `vdpc_outlier_fraction` (share of
-      outliers from which a patch is
-    one; None is 1 - phi), `vdqs_lambda` in [0, 1] (0: only BitOPs count, 1: only entropy).
+    Parameters:
+      vdqs_min_bits: candidate widths are those of 8, 4 and 2 from it up.
+      vdqs_lambda: 0 to 1; at 0 only BitOPs count, at 1 only entropy.
+      vdpc_phi: coverage of the fitted Gaussian beyond which a value is an outlier.
+      vdpc_outlier_fraction: share of outliers from which a patch is one; None is 1 - phi.
 
     Raises:
       BudgetError: neither at 8 bits nor below does a split meet the budget.
@@ -180,9 +182,7 @@ class Branch:
         entropies = [entropy_by_bits(s, bits=widths) for s in stats]
         return Branch(
             names=names,
-            formats=[
-                {b: mse_format(s.histogram, s.format, b) if b < 8 else s.format for b in widths} for s in stats
-            ],
+            formats=[{b: mse_format(s.histogram, s.format, b) if b < 8 else s.format for b in widths} for s in stats],
             entropy_loss=[{b: e[8] - e[b] for b in widths} for e in entropies],
             bit_ops_saved=[{b: (8 - b) * work for b in widths} for work in _reading_work(program, patches)],
             map_pixels=[max(_area(program, r, c, m) for r, c in patches) for m in range(len(names))],
@@ -198,8 +198,12 @@ class Branch:
     def score(self, m: int, bits: int, weight: float) -> float:
         """S = -lambda * Omega + (1 - lambda) * Phi of map `m` at `bits`; both terms normalised by their largest
         value."""
-        omega = self.entropy_loss[m][bits] / (max(self.entropy_loss[i][b] for i in self.inner for b in self.widths) or 1)
-        phi = self.bit_ops_saved[m][bits] / (max(self.bit_ops_saved[i][b] for i in self.inner for b in self.widths) or 1)
+        omega = self.entropy_loss[m][bits] / (
+            max(self.entropy_loss[i][b] for i in self.inner for b in self.widths) or 1
+        )
+        phi = self.bit_ops_saved[m][bits] / (
+            max(self.bit_ops_saved[i][b] for i in self.inner for b in self.widths) or 1
+        )
         return -weight * omega + (1 - weight) * phi
 
     def scores(self, weight: float) -> dict[str, dict[str, float]]:
