@@ -113,8 +113,8 @@ class _Branch:
         return write_model(self._builder.model)
 
     def _add_map(self, m: int) -> int:
-        y0, y1, x0, x1 = self._regions[m]
-        shape = (1, max(y1 - y0, 1), max(x1 - x0, 1), self._program.shapes[m][2])
+        y0, y1, x0, x1 = (0, 1, 0, 1) if _is_empty(self._regions[m]) else self._regions[m]
+        shape = (1, y1 - y0, x1 - x0, self._program.shapes[m][2])
         stored = self._program.formats[self._class][m]
         # The program does not hold the scales of maps inside the stage, and no kernel needs them.
         format = Format(stored.bits, self._scales.get(m, 1.0), stored.zero_point)

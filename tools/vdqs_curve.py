@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags
-from tflm_quantmcu.outliers import PHIS
 
 from tflm_quantmcu import api
-from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.files import read_bytes
+from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.options import Options
+from tflm_quantmcu.outliers import PHIS
 from tflm_quantmcu.samples import load_samples, to_model_input
 from tflm_quantmcu.simulate import simulate
 from tflm_quantmcu.stage_program import build_program
@@ -30,6 +29,7 @@ _CALIBRATION_DATA = flags.DEFINE_string("calibration_data", None, ".npz with x."
 _DATA = flags.DEFINE_string("data", None, ".npz with x and labels y.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the curve (.csv).")
 _SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on the arena of the planned stage.")
+_MIN_BITS = flags.DEFINE_integer("vdqs_min_bits", None, "As of convert.")
 _BATCH = flags.DEFINE_integer("batch", 125, "Samples simulated at once.")
 
 LAMBDAS = tuple(round(0.1 * n, 1) for n in range(1, 10))
@@ -49,15 +49,10 @@ def main(argv: list[str]) -> None:
     rows: list[dict[str, Any]] = []
     seen: dict[str, float] = {}
     default = Options()
+    fixed = {"sram_bytes": _SRAM_BYTES.value, "vdqs_min_bits": _MIN_BITS.value or default.vdqs_min_bits}
     for phi in PHIS:
         for weight in LAMBDAS:
-            plan = api.plan(
-                data,
-                calibration=calibration,
-                vdpc_phi=phi,
-                vdqs_lambda=weight,
-                sram_bytes=_SRAM_BYTES.value,
-            )
+            plan = api.plan(data, calibration=calibration, vdpc_phi=phi, vdqs_lambda=weight, **fixed)
             key = repr(plan.stages)
             if key not in seen:
                 seen[key] = _accuracy(graph, plan, q, y)

@@ -11,9 +11,9 @@ import zipfile
 import numpy as np
 import pytest
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
+
 from tests.support import networks
 from tests.support.edit_model import with_metadata
-
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import load_model_t, read_metadata, read_model, read_plan
 from tflm_quantmcu.runtime import Interpreter

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
 from tests.support import networks, shared_data
 from tests.support.random_cnn import random_cnns, random_stages, stage_regions
 from tests.support.tiny_models import TinyModel
-
 from tflm_quantmcu.converter.branches import build_branch, write_branches
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model

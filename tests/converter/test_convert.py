@@ -7,9 +7,9 @@ import re
 
 import numpy as np
 import pytest
+
 from tests.support import networks, shared_data
 from tests.support.tiny_models import TinyModel
-
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion

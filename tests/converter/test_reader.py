@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from tests.support.edit_model import StockModel, edited, with_metadata, with_tensor
-from tests.support.tiny_models import TinyModel
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tests.support.edit_model import StockModel, edited, with_metadata, with_tensor
+from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.reader import load_model_t, read_metadata, read_model, read_plan
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.types import Window
@@ -166,7 +166,7 @@ REFUSED = {
     add_subgraph: "the model has 2 subgraphs; supported is one",
     drop_inputs: "CONV_2D (op 0) has inputs [0] and outputs [3]; it needs at least 2 of the first and 1 of the second",
     omit_filter: "CONV_2D (op 0) has inputs [0, -1, 2] and outputs [3]; it needs at least 2",
-    drop_options: "CONV_2D 'map3' (op 0) has tensors of shape [[1, 9, 8, 3], [4, 3, 2, 3], [1, 5, 8, 4]] and no options",
+    drop_options: "CONV_2D 'map3' (op 0) has tensors of shape [[1, 9, 8, 3], [4, 3, 2, 3], [1, 5, 8, 4]] and no",
     no_stride: "CONV_2D 'map3' (op 0) has stride (0, 1), kernel (3, 2) and dilation (1, 1); each must be at least 1",
     dynamic_rows: "tensor 'map0' has the dynamic shape [-1, -1, 8, 3]; give the Keras model a fixed input size",
     no_rows: "tensor 'map0' has the dynamic shape [1, 0, 8, 3]",

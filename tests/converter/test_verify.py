@@ -7,10 +7,10 @@ import re
 
 import numpy as np
 import pytest
-from tests.support import networks
-from tests.support.edit_model import edited
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tests.support import networks
+from tests.support.edit_model import edited
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import NUM_RANDOM_SAMPLES, verify_conversion
