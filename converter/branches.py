@@ -91,8 +91,7 @@ class _Branch:
         self._program = program
         self._class = program.patch_classes[row][col]
         self._regions = [program.region(row, col, m) for m in range(len(program.shapes))]
-        self._scales = {0: ends[0].scales[0], len(program.shapes) - 1: ends[1].scales[0]}
-        self._names = {0: ends[0].name, len(program.shapes) - 1: ends[1].name}
+        self._ends = {0: ends[0], len(program.shapes) - 1: ends[1]}
         self._builder = ModelBuilder.empty(
             f"Patch ({row}, {col}) of the stage from '{ends[0].label}' to '{ends[1].label}'"
         )
@@ -117,8 +116,8 @@ class _Branch:
         shape = (1, y1 - y0, x1 - x0, self._program.shapes[m][2])
         stored = self._program.formats[self._class][m]
         # The program does not hold the scales of maps inside the stage, and no kernel needs them.
-        format = Format(stored.bits, self._scales.get(m, 1.0), stored.zero_point)
-        return self._builder.add_map(self._names.get(m, f"map{m}"), shape, format)
+        name, scales = (self._ends[m].name, self._ends[m].scales) if m in self._ends else (f"map{m}", ())
+        return self._builder.add_map(name, shape, Format(stored.bits, (*scales, 1.0)[0], stored.zero_point))
 
     def _padding_pixel(self, m: int) -> int:
         """Stands for an empty region: padding is the zero point, so it matters not whether a tap reads it."""

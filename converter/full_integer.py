@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 
 from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.lowering import CHANNEL_AXIS
 from tflm_quantmcu.types import ModelGraph, Op, Tensor
 
 _REMEDY = (
     "supported are int8 activations and weights: convert with a representative_dataset and "
     "target_spec.supported_ops = [TFLITE_BUILTINS_INT8]"
 )
+# Below it, a RELU6's 6 is not finite in steps of float32.
+_MIN_SCALE = 1e-37
 # What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
 _PLAIN = ("int8", "int32", "int64", "bool")
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -61,10 +64,10 @@ def _check_format(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
     if tensor.dtype != "int8" or len(tensor.scales) != 1:
         return
     scale, zero_point = tensor.scales[0], tensor.zero_points[0]
-    if not (math.isfinite(scale) and scale > 0 and -128 <= zero_point <= 127):
+    if not (math.isfinite(scale) and scale >= _MIN_SCALE and -128 <= zero_point <= 127):
         raise UnsupportedModelError(
             f"{_place(graph, op)} uses '{tensor.label}' with scale {scale} and zero point {zero_point}; "
-            "supported are scales above 0 and zero points from -128 to 127"
+            f"supported are scales from {_MIN_SCALE:.0e} and zero points from -128 to 127"
         )
 
 
@@ -77,6 +80,19 @@ def _check_weights(graph: ModelGraph, op: Op) -> None:
     if weights.is_constant and not all(math.isfinite(s) and s > 0 for s in weights.scales):
         raise UnsupportedModelError(
             f"{_place(graph, op)} has weights '{weights.label}' with a scale that is not above 0"
+        )
+    if op.kind in CHANNEL_AXIS:
+        _check_channels(graph, op, weights)
+
+
+def _check_channels(graph: ModelGraph, op: Op, weights: Tensor) -> None:
+    output = graph.tensors[op.outputs[0]]
+    bias = [graph.tensors[t] for t in op.inputs[2:3] if t >= 0]
+    axis = CHANNEL_AXIS[op.kind] if weights.shape else 0
+    if {weights.shape[axis : axis + 1 or None], *((b.num_elements,) for b in bias)} != {output.shape[-1:]}:
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} has weights of shape {list(weights.shape)} and a bias of "
+            f"{[b.num_elements for b in bias]} values for an output of shape {list(output.shape)}"
         )
 
 

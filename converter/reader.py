@@ -35,6 +35,11 @@ _DTYPES = {value: name.lower() for value, name in _names(schema.TensorType).item
 _NOT_NUMPY = ("string", "resource", "variant", "bfloat16", "uint4", "int2")
 _POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_WINDOW_OPTIONS = {
+    "CONV_2D": schema.Conv2DOptionsT,
+    "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
+    **dict.fromkeys(_POOLS, schema.Pool2DOptionsT),
+}
 # Inputs without which an op of this kind means nothing.
 _NUM_INPUTS = {
     **dict.fromkeys((*_POOLS, "QUANTIZE", "DEQUANTIZE", "RELU", "RELU6", "RESHAPE", "SOFTMAX"), 1),
@@ -157,13 +162,18 @@ def _quantization(
 
 def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """A constant's values; raw bytes for types that numpy does not have."""
-    count = math.prod(shape)
-    if dtype == "int4":
-        packed = np.frombuffer(contents, np.uint8)[: run_bytes(count, 4)]
-        return unpack(packed, 4, count).reshape(shape)
     if dtype in _NOT_NUMPY or dtype.startswith("type "):
         return np.frombuffer(contents, np.uint8)
-    return np.frombuffer(contents, np.dtype(dtype).newbyteorder("<"), count).reshape(shape)
+    count = math.prod(shape)
+    try:
+        if dtype == "int4":
+            packed = np.frombuffer(contents, np.uint8)[: run_bytes(count, 4)]
+            return unpack(packed, 4, count).reshape(shape)
+        return np.frombuffer(contents, np.dtype(dtype).newbyteorder("<"), count).reshape(shape)
+    except ValueError:
+        raise UnsupportedModelError(
+            f"a {dtype} constant of shape {list(shape)} has {len(contents)} bytes, which do not make that shape"
+        ) from None
 
 
 def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: schema.OperatorT) -> Op:
@@ -189,19 +199,22 @@ def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: 
         activation=_ACTIVATIONS.get(getattr(options, "fusedActivationFunction", 0), "NONE"),
         depth_multiplier=getattr(options, "depthMultiplier", 1),
         pads=_read_pads(tensors[inputs[1]]) if kind in ("PAD", "PADV2") else (),
+        axis=int(getattr(options, "axis", 0)) if kind == "CONCATENATION" else 0,
+        beta=float(np.float32(getattr(options, "beta", 1))) if kind == "SOFTMAX" else 1.0,
         custom_options=b"" if op.customOptions is None else bytes(op.customOptions),
     )
 
 
 def _read_window(kind: str, index: int, options: Any, tensors: list[Tensor]) -> Window | None:
-    if kind not in (*_CONVOLUTIONS, *_POOLS):
+    if kind not in _WINDOW_OPTIONS:
         return None
     source, output = tensors[0], tensors[-1]
     maps = (source, output) if kind in _POOLS else (source, tensors[1], output)
-    if options is None or any(len(t.shape) != 4 for t in maps):
+    has_options = isinstance(options, _WINDOW_OPTIONS[kind])
+    if not has_options or any(len(t.shape) != 4 for t in maps):
         raise UnsupportedModelError(
             f"{kind} '{output.label}' (op {index}) has tensors of shape {[list(t.shape) for t in maps]} and "
-            f"{'no' if options is None else 'its'} options; it needs its options and four dimensions each"
+            f"{'its' if has_options else 'no'} options; it needs its options and four dimensions each"
         )
     if kind in _POOLS:
         kernel = (options.filterHeight, options.filterWidth)

@@ -31,16 +31,20 @@ def predict_arena(graph: ModelGraph) -> int:
       UnsupportedModelError: an op or a tensor whose bytes are not known.
     """
     steps = [memory.Step(op.inputs, op.outputs, op_scratch_bytes(graph, op)) for op in graph.ops]
-    return memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs)
+    return memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=graph.offline_offsets)
 
 
 def placed_bytes(graph: ModelGraph) -> tuple[int, ...]:
-    """Bytes of every tensor that TFLM's planner places; 0 for constants and variables.
+    """Bytes of every tensor that TFLM's planner places; 0 for constants, and for variables unless they are pinned.
 
     Raises:
       UnsupportedModelError: a tensor of a type that TFLM cannot place.
     """
-    return tuple(0 if t.is_constant or t.is_variable else t.num_elements * _value_bytes(t) for t in graph.tensors)
+    pinned = graph.offline_offsets or (-1,) * len(graph.tensors)
+    return tuple(
+        0 if t.is_constant or (t.is_variable and offset == -1) else t.num_elements * _value_bytes(t)
+        for t, offset in zip(graph.tensors, pinned, strict=True)
+    )
 
 
 def _value_bytes(tensor: Tensor) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from flatbuffers import flexbuffers
 
 from tflm_quantmcu.errors import UnsupportedModelError
@@ -43,6 +44,9 @@ def program_of(graph: ModelGraph, op: Op) -> StageProgram:
       UsageError: another format version.
     """
     constants = [graph.tensors[t].data if t >= 0 else None for t in op.inputs[1:]]
-    if len(constants) != 2 or constants[0] is None or constants[1] is None:
-        raise UnsupportedModelError(f"{op.kind} (op {op.index}) does not have constant filters and a constant program")
-    return StageProgram.decode(decode_options(op.custom_options), constants[0], constants[1])
+    filters, program = constants if len(constants) == 2 else (None, None)
+    if filters is None or program is None or (filters.dtype, program.dtype) != (np.int8, np.int32):
+        raise UnsupportedModelError(
+            f"{op.kind} (op {op.index}) does not have constant int8 filters and a constant int32 program"
+        )
+    return StageProgram.decode(decode_options(op.custom_options), filters, program)

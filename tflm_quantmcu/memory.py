@@ -9,7 +9,7 @@ the pinned version.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 ARENA_ALIGNMENT = 16
 
@@ -27,8 +27,13 @@ def align(num_bytes: int, alignment: int) -> int:
     return -(-num_bytes // alignment) * alignment
 
 
-def first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
+def first_fit(buffers: Sequence[Buffer], order: Sequence[int], pinned: Mapping[int, int] | None = None) -> list[int]:
     """Places buffers one by one at the lowest offset that no placed buffer live at the same time covers.
+
+    Args:
+      buffers: what to place.
+      order: their indices.
+      pinned: index -> offset of those whose place is given.
 
     Returns:
       An offset a buffer, in the order of `buffers`.
@@ -36,20 +41,24 @@ def first_fit(buffers: Sequence[Buffer], order: Sequence[int]) -> list[int]:
     offsets = [-1] * len(buffers)
     placed: list[int] = []
     for i in order:
-        wanted = buffers[i]
-        offset = 0
-        for j in placed:
-            other = buffers[j]
-            if other.first > wanted.last or wanted.first > other.last:
-                continue
-            if offsets[j] - offset >= wanted.num_bytes:
-                break
-            offset = max(offset, offsets[j] + other.num_bytes)
+        offset = pinned[i] if pinned and i in pinned else _lowest_gap(buffers, offsets, placed, buffers[i])
         offsets[i] = offset
         # Equal offsets keep the order of placing, as in TFLM's list.
         at = next((k for k, j in enumerate(placed) if offsets[j] > offset), len(placed))
         placed.insert(at, i)
     return offsets
+
+
+def _lowest_gap(buffers: Sequence[Buffer], offsets: Sequence[int], placed: Sequence[int], wanted: Buffer) -> int:
+    offset = 0
+    for j in placed:
+        other = buffers[j]
+        if other.first > wanted.last or wanted.first > other.last:
+            continue
+        if offsets[j] - offset >= wanted.num_bytes:
+            break
+        offset = max(offset, offsets[j] + other.num_bytes)
+    return offset
 
 
 def peak(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
@@ -83,6 +92,8 @@ def greedy_arena(
     steps: Sequence[Step],
     inputs: Sequence[int],
     outputs: Sequence[int],
+    *,
+    pinned: Sequence[int] | None = None,
 ) -> int:
     """The non-persistent arena bytes that TFLM records for a graph.
 
@@ -90,8 +101,9 @@ def greedy_arena(
       tensor_bytes: by tensor index; 0 for constants and variables, which the planner does not place.
       steps: the ops in execution order.
       inputs, outputs: of the graph.
+      pinned: arena offset by tensor index, -1 where the planner chooses (OfflineMemoryAllocation).
     """
-    return peak(*_greedy_plan(tensor_bytes, steps, inputs, outputs))
+    return peak(*_greedy_plan(tensor_bytes, steps, inputs, outputs, pinned))
 
 
 def _greedy_plan(
@@ -99,28 +111,33 @@ def _greedy_plan(
     steps: Sequence[Step],
     inputs: Sequence[int],
     outputs: Sequence[int],
+    pinned: Sequence[int] | None,
 ) -> tuple[list[Buffer], list[int]]:
     first = [-1] * len(tensor_bytes)
     last = [-1] * len(tensor_bytes)
 
-    def use(tensor: int, time: int) -> None:
-        if tensor >= 0:
-            first[tensor] = time if first[tensor] < 0 else first[tensor]
-            last[tensor] = time
+    def write(tensor: int, time: int) -> None:
+        first[tensor] = time if first[tensor] < 0 else first[tensor]
+        last[tensor] = time
 
     for t in inputs:
-        use(t, 0)
+        write(t, 0)
     for time, step in enumerate(steps, start=1):
-        for t in (*step.outputs, *step.inputs):
-            use(t, time)
+        for t in step.outputs:
+            write(t, time)
+        for t in step.inputs:
+            if t >= 0:
+                last[t] = time
     for t in outputs:
-        use(t, len(steps))
-    buffers = [Buffer(align(n, ARENA_ALIGNMENT), first[t], last[t]) for t, n in enumerate(tensor_bytes) if n]
+        write(t, len(steps))
+    placed = [t for t, n in enumerate(tensor_bytes) if n]
+    buffers = [Buffer(align(tensor_bytes[t], ARENA_ALIGNMENT), first[t], last[t]) for t in placed]
     buffers += [
         Buffer(align(n, ARENA_ALIGNMENT), time, time)
         for time, step in enumerate(steps, start=1)
         for n in step.scratch_bytes
     ]
+    pins = {i: pinned[t] for i, t in enumerate(placed) if pinned[t] != -1} if pinned else {}
     # TFLM fills its list from the end and sorts stably by size: of equal sizes the later buffer goes first.
-    order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].num_bytes, -i))
-    return buffers, first_fit(buffers, order)
+    free = sorted(set(range(len(buffers))) - set(pins), key=lambda i: (-buffers[i].num_bytes, -i))
+    return buffers, first_fit(buffers, [*pins, *free], pins)

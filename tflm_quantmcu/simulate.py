@@ -1,8 +1,8 @@
 """Runs stages and whole int8 models on the numpy oracle, in batches, to the bytes that TFLM gives.
 
 In: a StageProgram or a ModelGraph with its plan, and a batch of inputs. Out: feature maps as
-unpacked values. An op that neither the QMCU_ kernels nor `stock_kernels` know (a trailing SOFTMAX
-or DEQUANTIZE, which change no argmax) is left out with all that follows from it.
+unpacked values. An op that neither the QMCU_ kernels nor `stock_kernels` know is left out with all
+that follows from it.
 """
 
 from __future__ import annotations
@@ -111,21 +111,31 @@ class _Maps:
     def put(self, index: int, values: np.ndarray, *, is_planned: bool) -> None:
         """Takes a map in the plan's format, or else in the model's own."""
         self.planned[index] = self.own[index] = values
-        tensor = self.graph.tensors[index]
-        chosen = self.plan.formats.get(tensor.name)
-        if chosen is not None and is_planned:
-            self.own[index] = _convert(values, chosen, tensor.format)
-        elif chosen is not None:
-            self.planned[index] = _convert(values, tensor.format, chosen)
+        chosen = self._chosen_format(index)
+        if chosen is None:
+            return
+        own = self.graph.tensors[index].format
+        if is_planned:
+            self.own[index] = _convert(values, chosen, own)
+        else:
+            self.planned[index] = _convert(values, own, chosen)
 
     def keeps_bytes(self, op: Op) -> bool:
         """Whether the op is a reshape that leaves a map of the plan's format packed as it is."""
-        source, output = (self.graph.tensors[t] for t in (op.inputs[0], op.outputs[0]))
-        formats = {self.plan.formats.get(t.name) for t in (source, output)}
-        if op.kind not in stock_kernels.RESHAPES or len(formats) > 1 or None in formats:
+        if op.kind not in stock_kernels.RESHAPES:
             return False
-        has_gaps = any(t.shape[-1] * f.bits % 8 for t in (source, output) for f in formats if f)
-        return source.shape[-1] == output.shape[-1] or not has_gaps
+        ends = (op.inputs[0], op.outputs[0])
+        chosen, other = (self._chosen_format(t) for t in ends)
+        if chosen is None or chosen != other:
+            return False
+        runs = {self.graph.tensors[t].shape[-1] for t in ends}
+        return len(runs) == 1 or all(channels * chosen.bits % 8 == 0 for channels in runs)
+
+    def _chosen_format(self, index: int) -> Format | None:
+        """The plan's format of a map, where it is not the model's own."""
+        tensor = self.graph.tensors[index]
+        chosen = self.plan.formats.get(tensor.name)
+        return None if chosen is None or chosen == tensor.format else chosen
 
 
 def _convert(values: np.ndarray, source: Format, target: Format) -> np.ndarray:
@@ -271,7 +281,7 @@ def _run_op(maps: _Maps, op: Op) -> None:
         lowered = lower_op(graph, op, weight_bits=weight_bits)
         y = _run_lowered(graph, lowered, inputs, maps.plan.formats)
     else:
-        y = stock_kernels.run(graph, op, inputs[0])
+        y = stock_kernels.run(graph, op, known)
     if y is not None:
         shape = graph.tensors[op.outputs[0]].shape[1:]
         maps.put(op.outputs[0], y.reshape(len(y), *shape), is_planned=is_planned)

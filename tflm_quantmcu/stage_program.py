@@ -184,7 +184,7 @@ class StageProgram:
             raise UsageError(f"QMCU_PATCH_STAGE has version {options.get('version')}; supported is {FORMAT_VERSION}")
         try:
             return _Decoder(options, filters, program).program()
-        except (IndexError, KeyError, ValueError) as error:
+        except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UsageError(f"QMCU_PATCH_STAGE holds a malformed program: {error}") from None
 
 

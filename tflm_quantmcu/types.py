@@ -124,6 +124,8 @@ class Op:
       activation: NONE, RELU, RELU_N1_TO_1 or RELU6, fused into the op.
       depth_multiplier: of a depthwise convolution; else 1.
       pads: of PAD/PADV2: ((before, after), ...) a dimension; else ().
+      axis: of CONCATENATION, may count from the end; else 0.
+      beta: of SOFTMAX, a float32 value; else 1.
       custom_options: a custom op's own bytes, a FlexBuffer map for ours (docs/format.md F3); else empty.
     """
 
@@ -135,6 +137,8 @@ class Op:
     activation: str = "NONE"
     depth_multiplier: int = 1
     pads: tuple[tuple[int, int], ...] = ()
+    axis: int = 0
+    beta: float = 1.0
     custom_options: bytes = b""
 
 

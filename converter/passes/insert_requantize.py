@@ -85,7 +85,9 @@ class _Sides:
 
 
 def _split(rewrite: Rewrite, tensor: Tensor, sides: _Sides) -> None:
-    """Keeps the tensor at 8 bits for stock operators and adds a packed twin for ours."""
+    """Keeps the tensor at 8 bits for stock operators and adds a packed twin for ours, if there are any."""
+    if not sides.is_packed_first and not sides.packed_readers:
+        return
     if len(tensor.shape) not in (2, 4) or tensor.shape[0] != 1:
         raise UnsupportedModelError(
             f"'{tensor.label}' of shape {list(tensor.shape)} meets an op that has no QMCU_ kernel; a change of format "
@@ -93,8 +95,6 @@ def _split(rewrite: Rewrite, tensor: Tensor, sides: _Sides) -> None:
         )
     own, chosen = tensor.format, rewrite.format_of(tensor.index)
     channels = tensor.shape[-1]
-    if not sides.is_packed_first and not sides.packed_readers:
-        return
     packed = rewrite.add_map(tensor.name + PACKED_SUFFIX, tensor.shape, chosen)
     for slot in sides.packed_readers:
         for operator in rewrite.slots[slot]:

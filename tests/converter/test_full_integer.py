@@ -78,6 +78,11 @@ def uint8_weights() -> bytes:
     return with_tensor(all_maps("int8"), 1, type=schema.TensorType.UINT8)
 
 
+def with_bias() -> bytes:
+    net = TinyModel()
+    return net.build(net.conv2d(net.input((1, 4, 4, 3)), np.ones((2, 1, 1, 3), np.int8), np.ones(2)))
+
+
 def scale(value: float, zero_point: int) -> schema.QuantizationParametersT:
     return schema.QuantizationParametersT(scale=[value], zeroPoint=[zero_point])
 
@@ -98,11 +103,15 @@ REFUSED = {
     "uint8 weights": (uint8_weights, "CONV_2D 'map2' (op 0) has uint8 weights 'constant1'; supported are int8"),
     "no scale": (
         lambda: with_tensor(all_maps("int8"), 0, quantization=scale(0.0, 0)),
-        "CONV_2D 'map2' (op 0) uses 'map0' with scale 0.0 and zero point 0; supported are scales above 0",
+        "CONV_2D 'map2' (op 0) uses 'map0' with scale 0.0 and zero point 0; supported are scales from 1e-37",
     ),
     "zero point": (
         lambda: with_tensor(all_maps("int8"), 2, quantization=scale(0.5, 128)),
         "uses 'map2' with scale 0.5 and zero point 128",
+    ),
+    "bias": (
+        lambda: with_tensor(with_bias(), 2, shape=np.array([1], np.int32)),
+        "CONV_2D 'map3' (op 0) has weights of shape [2, 1, 1, 3] and a bias of [1] values for an output of shape",
     ),
     "weights without scale": (
         lambda: with_tensor(all_maps("int8"), 1, quantization=scale(-1.0, 0)),

@@ -142,6 +142,12 @@ def drop_options(tree: schema.ModelT) -> None:
     operator.builtinOptions, operator.builtinOptionsType = None, 0
 
 
+def options_of_another_op(tree: schema.ModelT) -> None:
+    operator = tree.subgraphs[0].operators[0]
+    operator.builtinOptions = schema.Pool2DOptionsT()
+    operator.builtinOptionsType = schema.BuiltinOptions.Pool2DOptions
+
+
 def no_stride(tree: schema.ModelT) -> None:
     tree.subgraphs[0].operators[0].builtinOptions.strideH = 0
 
@@ -167,6 +173,7 @@ REFUSED = {
     drop_inputs: "CONV_2D (op 0) has inputs [0] and outputs [3]; it needs at least 2 of the first and 1 of the second",
     omit_filter: "CONV_2D (op 0) has inputs [0, -1, 2] and outputs [3]; it needs at least 2",
     drop_options: "CONV_2D 'map3' (op 0) has tensors of shape [[1, 9, 8, 3], [4, 3, 2, 3], [1, 5, 8, 4]] and no",
+    options_of_another_op: "CONV_2D 'map3' (op 0) has tensors of shape",
     no_stride: "CONV_2D 'map3' (op 0) has stride (0, 1), kernel (3, 2) and dilation (1, 1); each must be at least 1",
     dynamic_rows: "tensor 'map0' has the dynamic shape [-1, -1, 8, 3]; give the Keras model a fixed input size",
     no_rows: "tensor 'map0' has the dynamic shape [1, 0, 8, 3]",

@@ -1,5 +1,4 @@
-// The C functions give what the C++ kernels give; the words stand in the order that c_api.h
-// documents.
+// The C functions give what the laws give; words stand in the order that c_api.h documents.
 #include "tflm_kernels/portable/c_api.h"
 
 #include <gtest/gtest.h>

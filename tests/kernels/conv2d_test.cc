@@ -98,8 +98,7 @@ TEST(Conv2DByHandTest, SumsByHand) {
 }
 
 TEST(Conv2DByHandTest, ReadsAndWritesViewsInPlace) {
-  // The 2x2 view at (1, 1) of a 4x4 map, from and to maps whose other pixels must neither count nor
-  // change.
+  // The 2x2 view at (1, 1) of a 4x4 map: the other pixels must neither count nor change.
   naive::Random random(6);
   const naive::Map whole = naive::RandomMap(4, 4, 3, 4, &random);
   naive::Map part = naive::EmptyMap(2, 2, 3, 4, whole.zero_point);

@@ -1,5 +1,5 @@
-// A stand-in for TFLM's interpreter around one node: the part of TfLiteContext that ops use, and
-// what they reported.
+// A stand-in for TFLM's interpreter around one node: what ops use of TfLiteContext, and what they
+// reported.
 #ifndef TESTS_KERNELS_FAKE_TFLM_H_
 #define TESTS_KERNELS_FAKE_TFLM_H_
 

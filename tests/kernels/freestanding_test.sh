@@ -1,6 +1,6 @@
 #!/bin/sh
-# Compiles each source of tflm_kernels/portable without a hosted library, exceptions or RTTI, and fails if the whole needs
-# any symbol but memcpy and memset. Arguments: the sources.
+# Compiles each source of tflm_kernels/portable without a hosted library, exceptions or RTTI, and
+# fails if the whole needs any symbol but memcpy and memset. Arguments: the sources.
 set -eu
 
 objects=$(mktemp -d)

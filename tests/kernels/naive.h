@@ -1,5 +1,4 @@
-// The laws once more, in plain integers without packing, views or tiles: what the kernels are
-// compared with.
+// The laws once more, in plain integers without packing, views or tiles, to compare kernels with.
 //
 // Written from docs/arithmetic.md in other words than the kernels: padding is real padding, sums
 // are int64, a depthwise convolution is a full one with zero weights.
@@ -40,8 +39,7 @@ struct Map {
 };
 
 // Weights [outputs, kernel_height, kernel_width, inputs] of a convolution or a fully connected
-// layer, or [kernel_height, kernel_width, outputs] of a depthwise one, in runs of the last
-// dimension.
+// layer, or [kernel_height, kernel_width, outputs] of a depthwise one; the last one is a run.
 struct Filter {
   int32_t bits;
   int32_t run_length;

@@ -203,6 +203,8 @@ OpCase PatchStageCase() {
 
 }  // namespace
 
+void PrintTo(const OpCase& c, std::ostream* stream) { *stream << c.name; }
+
 std::vector<OpCase> OpCases() {
   return {
       Conv2DCase(),

@@ -3,6 +3,7 @@
 #define TESTS_KERNELS_OP_CASES_H_
 
 #include <cstdint>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,9 @@ struct OpCase {
   FakeTensor output;
   std::vector<uint8_t> expected;
 };
+
+// For GoogleTest.
+void PrintTo(const OpCase& c, std::ostream* stream);
 
 std::vector<OpCase> OpCases();
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 namespace quantmcu {
 namespace {
@@ -23,25 +22,29 @@ struct Box {
   Range y;
   Range x;
 
-  bool IsEmpty() const { return y.end <= y.begin || x.end <= x.begin; }
+  int64_t Pixels() const { return (y.end - y.begin) * (x.end - x.begin); }
 };
 
-// docs/format.md F4, "Regions", one axis.
+// docs/format.md F4, "Regions", one axis; empty ranges are {0, 0}.
 Range Needed(const Range& output, int64_t extent, int64_t kernel, int64_t stride, int64_t dilation,
              int64_t pad) {
-  const int64_t i0 = output.begin * stride - pad;
-  const int64_t i1 = (output.end - 1) * stride - pad + (kernel - 1) * dilation + 1;
-  return {std::clamp<int64_t>(i0, 0, extent), std::clamp<int64_t>(i1, 0, extent)};
+  if (output.end == 0) return {};
+  const int64_t i0 = std::clamp<int64_t>(output.begin * stride - pad, 0, extent);
+  const int64_t i1 =
+      std::clamp<int64_t>((output.end - 1) * stride - pad + (kernel - 1) * dilation + 1, 0, extent);
+  return i1 <= i0 ? Range{} : Range{i0, i1};
+}
+
+void Include(const Range& part, Range* range) {
+  if (part.end == 0) return;
+  *range = range->end == 0
+               ? part
+               : Range{std::min(range->begin, part.begin), std::max(range->end, part.end)};
 }
 
 void Include(const Box& part, Box* box) {
-  if (part.IsEmpty()) return;
-  if (box->IsEmpty()) {
-    *box = part;
-    return;
-  }
-  box->y = {std::min(box->y.begin, part.y.begin), std::max(box->y.end, part.y.end)};
-  box->x = {std::min(box->x.begin, part.x.begin), std::max(box->x.end, part.x.end)};
+  Include(part.y, &box->y);
+  Include(part.x, &box->x);
 }
 
 Box TileBox(const Stage& stage, int32_t tile) {
@@ -61,7 +64,6 @@ std::vector<Box> Regions(const Stage& stage, int32_t tile) {
     const Window& w = op.window;
     const StageMap& input = stage.maps[op.input0];
     Box needed = boxes[op.output];
-    if (needed.IsEmpty()) continue;
     if (op.kind == kStageAdd) {
       Include(needed, &boxes[op.input1]);
     } else {
@@ -82,26 +84,21 @@ std::vector<int32_t> ScratchBytes(const Stage& stage, int32_t patch_class) {
     if (stage.patch_classes[tile] != patch_class) continue;
     const std::vector<Box> boxes = Regions(stage, static_cast<int32_t>(tile));
     for (size_t m = 1; m + 1 < stage.maps.size(); ++m) {
-      if (boxes[m].IsEmpty()) continue;
       const int32_t pixel_bytes =
           (stage.maps[m].channels * stage.formats[patch_class][m].bits + 7) / 8;
-      const int64_t pixels =
-          (boxes[m].y.end - boxes[m].y.begin) * (boxes[m].x.end - boxes[m].x.begin);
-      bytes[m] = std::max(bytes[m], static_cast<int32_t>(pixels * pixel_bytes));
+      bytes[m] = std::max(bytes[m], static_cast<int32_t>(boxes[m].Pixels() * pixel_bytes));
     }
   }
   return bytes;
 }
 
-// First op and last op of a map's life.
-std::pair<size_t, size_t> Life(const Stage& stage, int32_t map) {
-  size_t first = 0;
-  size_t last = 0;
-  for (size_t i = 0; i < stage.ops.size(); ++i) {
-    if (stage.ops[i].output == map) first = last = i;
+// The last op that reads a map, or its writer.
+int32_t LastReader(const Stage& stage, int32_t map) {
+  int32_t last = map - 1;
+  for (int32_t i = 0; i < stage.header.num_ops; ++i) {
     if (stage.ops[i].input0 == map || stage.ops[i].input1 == map) last = i;
   }
-  return {first, last};
+  return last;
 }
 
 // First fit: every map at the lowest place that no map of its time has.
@@ -109,17 +106,15 @@ void PlaceMaps(Stage* stage, int32_t patch_class) {
   std::vector<StageFormat>& formats = stage->formats[patch_class];
   const std::vector<int32_t> bytes = ScratchBytes(*stage, patch_class);
   formats.front().scratch_offset = formats.back().scratch_offset = -1;
-  for (size_t m = 1; m + 1 < formats.size(); ++m) {
-    const auto [first, last] = Life(*stage, static_cast<int32_t>(m));
+  for (int32_t m = 1; m < stage->header.num_ops; ++m) {
     int32_t offset = 0;
     for (bool moved = true; moved;) {
       moved = false;
-      for (size_t n = 1; n < m; ++n) {
-        const auto [other_first, other_last] = Life(*stage, static_cast<int32_t>(n));
+      for (int32_t n = 1; n < m; ++n) {
         const int32_t begin = formats[n].scratch_offset;
         const int32_t end = begin + formats[n].scratch_bytes;
-        if (first <= other_last && other_first <= last && offset < end &&
-            begin < offset + bytes[m]) {
+        const bool is_live = m - 1 <= LastReader(*stage, n);
+        if (is_live && offset < end && begin < offset + bytes[m]) {
           offset = (end + 3) / 4 * 4;
           moved = true;
         }
@@ -143,6 +138,11 @@ int32_t PoolExtent(int32_t input, int32_t stride, int32_t pad, int32_t wanted) {
 }
 
 void RandomWindow(const StageMap& input, StageOp* op, StageMap* output, naive::Random* random) {
+  if (random->OneIn(2)) {
+    // Keeps the shape, so that residual adds find partners.
+    op->window = {3, 3, 1, 1, 1, 1, 1, 1};
+    return;
+  }
   const bool is_pool = !IsConvolution(*op);
   Window& w = op->window;
   w.kernel_height = random->Uniform(1, 4);
@@ -162,29 +162,29 @@ void RandomWindow(const StageMap& input, StageOp* op, StageMap* output, naive::R
   output->width = PoolExtent(input.width, w.stride_width, w.pad_left, output->width);
 }
 
-// The maps written so far that have the shape of `map`, itself included.
-std::vector<int32_t> SameShapes(const Stage& stage, const std::vector<int32_t>& written,
-                                int32_t map) {
-  std::vector<int32_t> same;
+// The maps written so far that `map` can be added to: itself only if there is no other.
+std::vector<int32_t> Partners(const Stage& stage, int32_t num_written, int32_t map) {
+  std::vector<int32_t> partners;
   const StageMap& a = stage.maps[map];
-  for (int32_t m : written) {
+  for (int32_t m = 0; m < num_written; ++m) {
     const StageMap& b = stage.maps[m];
-    if (a.height == b.height && a.width == b.width && a.channels == b.channels) same.push_back(m);
+    const bool is_same = a.height == b.height && a.width == b.width && a.channels == b.channels;
+    if (is_same && m != map) partners.push_back(m);
   }
-  return same;
+  return partners.empty() ? std::vector<int32_t>{map} : partners;
 }
 
-void AddRandomOp(int32_t output, std::vector<int32_t>* written, Stage* stage,
-                 naive::Random* random) {
+void AddRandomOp(Stage* stage, naive::Random* random) {
+  const int32_t last_written = static_cast<int32_t>(stage->ops.size());
   StageOp op = kNoOp;
   op.kind = random->Uniform(kStageConv2D, kStageRequantize);
-  op.input0 = random->OneIn(4) ? random->Of(*written) : written->back();
-  op.output = output;
+  op.input0 = random->OneIn(4) ? random->Uniform(0, last_written) : last_written;
+  op.output = last_written + 1;
   const StageMap& input = stage->maps[op.input0];
   StageMap shape = input;
   naive::Filter filter = {8, 1, {}};
   if (op.kind == kStageAdd) {
-    op.input1 = random->Of(SameShapes(*stage, *written, op.input0));
+    op.input1 = random->Of(Partners(*stage, op.output, op.input0));
   } else if (op.kind == kStageRequantize) {
     op.window.pad_top = random->Uniform(-1, 2);
     op.window.pad_left = random->Uniform(-1, 2);
@@ -195,7 +195,7 @@ void AddRandomOp(int32_t output, std::vector<int32_t>* written, Stage* stage,
   }
   const int32_t taps = op.window.kernel_height * op.window.kernel_width;
   if (op.kind == kStageConv2D) {
-    shape.channels = random->Of({1, 2, 3, 5, 8, 9});
+    shape.channels = random->Of({input.channels, input.channels, 1, 2, 3, 5, 8, 9});
     filter = naive::RandomFilter(shape.channels * taps, input.channels, random->Of(naive::kBits),
                                  random);
   } else if (op.kind == kStageDepthwiseConv2D) {
@@ -204,10 +204,9 @@ void AddRandomOp(int32_t output, std::vector<int32_t>* written, Stage* stage,
     filter = naive::RandomFilter(taps, shape.channels, random->Of(naive::kBits), random);
   }
   if (IsConvolution(op)) op.weight_bits = filter.bits;
-  stage->maps[output] = shape;
+  stage->maps[op.output] = shape;
   stage->ops.push_back(op);
   stage->filters.push_back(filter);
-  written->push_back(output);
 }
 
 StageFormat RandomFormat(int32_t bits, naive::Random* random) {
@@ -321,14 +320,7 @@ Stage RandomStage(int32_t num_ops, int32_t num_classes, int32_t bits, naive::Ran
   stage.header = {1, 1, num_ops, num_ops + 1, num_classes};
   stage.maps.resize(num_ops + 1);
   stage.maps[0] = {random->Uniform(5, 12), random->Uniform(5, 12), random->Of({1, 2, 3, 5, 8, 9})};
-  // Inner maps are numbered in any order.
-  std::vector<int32_t> order(num_ops);
-  std::iota(order.begin(), order.end(), 1);
-  for (int32_t i = 0; i + 1 < num_ops; ++i) {
-    std::swap(order[i], order[random->Uniform(i, num_ops - 2)]);
-  }
-  std::vector<int32_t> written = {0};
-  for (int32_t output : order) AddRandomOp(output, &written, &stage, random);
+  for (int32_t i = 0; i < num_ops; ++i) AddRandomOp(&stage, random);
   for (int32_t k = 0; k < num_classes; ++k) {
     std::vector<StageFormat> formats;
     for (size_t m = 0; m < stage.maps.size(); ++m) {

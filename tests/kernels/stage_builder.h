@@ -37,8 +37,7 @@ struct StageProgram {
   std::vector<uint8_t> filters;
 };
 
-// A stage of one tile with classes whose maps, but X and Y, have `bits`, or each its own if that is
-// 0.
+// A stage of one tile. Maps have `bits`, or each its own if that is 0.
 Stage RandomStage(int32_t num_ops, int32_t num_classes, int32_t bits, naive::Random* random);
 
 // Cuts Y into tiles of random classes and gives every map its place in scratch.

@@ -7,7 +7,7 @@ import pytest
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
-from tests.support.edit_model import StockModel, edited, with_tensor
+from tests.support.edit_model import StockModel, edited, with_metadata, with_tensor
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.arena import op_scratch_bytes, predict_arena
 from tflm_quantmcu.converter.reader import read_model
@@ -127,6 +127,40 @@ def test_a_tensor_that_nothing_uses_takes_its_bytes():
     with_unused = edited(model, edit)
     assert predict_arena(read_model(with_unused)) > predict_arena(read_model(model))
     assert_predicted(with_unused)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_offline_plan_is_kept_and_the_rest_goes_around_it(seed):
+    model = networks.inverted_residual()
+    graph = read_model(model)
+    rng = np.random.default_rng(seed)
+    offsets = [
+        16 * int(rng.integers(0, 3000)) if not t.is_constant and rng.random() < 0.5 else -1 for t in graph.tensors
+    ]
+    words = np.array([1, 0, len(offsets), *offsets], "<i4").tobytes()
+    assert_predicted(with_metadata(model, {"OfflineMemoryAllocation": words}))
+
+
+def test_a_pinned_state_lies_in_the_arena():
+    net = StockModel()
+    model = as_variable(net.build(svdf(net)))
+    offsets = [1600 if t.is_variable else -1 for t in read_model(model).tensors]
+    words = np.array([1, 0, len(offsets), *offsets], "<i4").tobytes()
+    pinned = with_metadata(model, {"OfflineMemoryAllocation": words})
+    assert predict_arena(read_model(pinned)) == 1600 + 32
+    assert_predicted(pinned)
+
+
+def test_a_map_that_nothing_writes_lives_from_the_start():
+    net = StockModel()
+    unwritten = net.input((1, 40, 40, 2))
+    x = net.relu(net.relu(net.input((1, 30, 30, 2))))
+    model = net.build(net.relu(net.relu(unwritten)), x)
+
+    def forget(tree: schema.ModelT) -> None:
+        tree.subgraphs[0].inputs = tree.subgraphs[0].inputs[1:]
+
+    assert_predicted(edited(model, forget))
 
 
 def test_refuses_ops_whose_scratch_is_not_known():

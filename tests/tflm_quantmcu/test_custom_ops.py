@@ -1,11 +1,18 @@
-"""FlexBuffer options: the same bytes every time, and a sentence for what is no map."""
+"""FlexBuffer options and programs of our ops: the same bytes every time, and a sentence for what is malformed."""
 
 from __future__ import annotations
 
 import pytest
+from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
-from tflm_quantmcu.custom_ops import decode_options, encode_options
+from tests.support import networks
+from tests.support.edit_model import with_tensor
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.custom_ops import decode_options, encode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.stages import plan_stage
+from tflm_quantmcu.types import PrecisionPlan
 
 OPTIONS = {"version": 1, "clamp_min": -128, "multiplier": 2**31 - 1, "cache_mode": "recompute", "shift": -31}
 
@@ -25,3 +32,24 @@ def test_the_order_of_keys_does_not_matter():
 def test_refuses_what_is_no_map(data, why):
     with pytest.raises(UnsupportedModelError, match=why):
         decode_options(data)
+
+
+def converted() -> bytes:
+    model = networks.inverted_residual()
+    graph = read_model(model)
+    return convert_model(model, PrecisionPlan(graph.sha256, {}, stages=(plan_stage(graph).best.plan(graph),)))
+
+
+def test_the_program_of_a_converted_model():
+    graph = read_model(converted())
+    program = program_of(graph, graph.ops[0])
+    assert program.shapes[-1] == graph.tensors[graph.ops[0].outputs[0]].shape[1:]
+
+
+def test_refuses_a_stage_without_a_program():
+    model = converted()
+    program = read_model(model).ops[0].inputs[2]
+    for fields in ({"type": schema.TensorType.FLOAT32}, {"buffer": 0}):
+        graph = read_model(with_tensor(model, program, **fields))
+        with pytest.raises(UnsupportedModelError, match=r"QMCU_PATCH_STAGE \(op 0\) does not have constant int8"):
+            program_of(graph, graph.ops[0])

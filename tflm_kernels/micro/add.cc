@@ -1,4 +1,4 @@
-// QMCU_ADD: input0, input1 -> output (docs/format.md F3); the kernel is portable/add.h.
+// QMCU_ADD: input0, input1 -> output (docs/format.md F3).
 #include "tflm_kernels/portable/add.h"
 
 #include "tflm_kernels/micro/node.h"

@@ -1,5 +1,4 @@
-// QMCU_AVERAGE_POOL_2D: input -> output (docs/format.md F3); the kernel is
-// portable/average_pool2d.h.
+// QMCU_AVERAGE_POOL_2D: input -> output (docs/format.md F3).
 #include "tflm_kernels/portable/average_pool2d.h"
 
 #include "tflm_kernels/micro/node.h"

@@ -1,5 +1,4 @@
-// QMCU_DEPTHWISE_CONV_2D: input, filter, table -> output (docs/format.md F3); the kernel is
-// portable/depthwise_conv2d.h.
+// QMCU_DEPTHWISE_CONV_2D: input, filter, table -> output (docs/format.md F3).
 #include "tflm_kernels/portable/depthwise_conv2d.h"
 
 #include "tflm_kernels/micro/node.h"

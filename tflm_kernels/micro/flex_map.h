@@ -1,9 +1,9 @@
 // micro/flex_map.h - reads a FlexBuffer map of integers and strings that may come from anywhere:
 // every access is checked to lie inside the buffer, and none depends on alignment.
 //
-// FlatBuffers' own reader is not used: it converts strings and doubles too, which costs a small
-// core several KB of flash. Source   written from the format's description,
-// https://flatbuffers.dev/internals ("FlexBuffers").
+// FlatBuffers' own reader is not used: it converts strings and doubles to numbers too, which costs
+// a small core several KB of flash.
+// Source   written from the description of FlexBuffers at https://flatbuffers.dev/internals.
 #ifndef TFLM_KERNELS_MICRO_FLEX_MAP_H_
 #define TFLM_KERNELS_MICRO_FLEX_MAP_H_
 

@@ -1,5 +1,4 @@
-// QMCU_FULLY_CONNECTED: input, filter, table -> output (docs/format.md F3); the kernel is
-// portable/fully_connected.h.
+// QMCU_FULLY_CONNECTED: input, filter, table -> output (docs/format.md F3).
 #include "tflm_kernels/portable/fully_connected.h"
 
 #include "tflm_kernels/micro/node.h"

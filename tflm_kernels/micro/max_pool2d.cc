@@ -1,4 +1,4 @@
-// QMCU_MAX_POOL_2D: input -> output (docs/format.md F3); the kernel is portable/max_pool2d.h.
+// QMCU_MAX_POOL_2D: input -> output (docs/format.md F3).
 #include "tflm_kernels/portable/max_pool2d.h"
 
 #include "tflm_kernels/micro/node.h"

@@ -16,8 +16,7 @@ int32_t LastDimension(const TfLiteEvalTensor& tensor) {
   return tensor.dims->data[tensor.dims->size - 1];
 }
 
-// More than kMaxBytes, and unmet by any expected count, when a dimension is negative or there are
-// too many.
+// More than kMaxBytes, which no count may be, when a dimension is negative or there are too many.
 int64_t NumElements(const TfLiteEvalTensor& tensor) {
   int64_t count = 1;
   for (int i = 0; i < tensor.dims->size; ++i) {

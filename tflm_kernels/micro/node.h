@@ -40,8 +40,7 @@ class NodeChecker {
   void InputMap(int index, FeatureMap* map);
   void OutputMap(FeatureMap* map);
 
-  // An int8 vector: batch 1 and in all as many bytes as the map's channels take; the map gets one
-  // pixel.
+  // An int8 vector: batch 1, in all the bytes of the map's channels; the map gets one pixel.
   void InputVector(int index, FeatureMap* map);
   void OutputVector(FeatureMap* map);
 
@@ -49,7 +48,7 @@ class NodeChecker {
   void Filter(int index, int64_t num_runs, int32_t run_bytes);
 
   // The constant int32 table of a convolution's channels (docs/format.md F3), each the sum of
-  // `num_products`.
+  // `num_products` products.
   void Table(int index, int32_t num_channels, int64_t num_products, int32_t input_bits,
              int32_t weight_bits);
 

@@ -1,5 +1,4 @@
-// micro/options.h - reads an op's custom_options, a FlexBuffer map (docs/format.md F3), by key and
-// with every check.
+// micro/options.h - reads an op's custom_options (docs/format.md F3) by key, with every check.
 //
 // The first failure is reported once, with the op and the key; after it all reads return in-range
 // values, so that an Init needs one test at its end.

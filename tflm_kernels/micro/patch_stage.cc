@@ -1,5 +1,4 @@
-// QMCU_PATCH_STAGE: input, filters, program -> output (docs/format.md F3, F4); the stage is
-// portable/patch_stage.h.
+// QMCU_PATCH_STAGE: input, filters, program -> output (docs/format.md F3, F4).
 #include "tflm_kernels/portable/patch_stage.h"
 
 #include "tflm_kernels/micro/node.h"

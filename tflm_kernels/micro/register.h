@@ -1,10 +1,11 @@
 // micro/register.h - gives the ops to a TFLM resolver:
 //
 //   tflite::MicroMutableOpResolver<12> resolver;
-//   TF_LITE_ENSURE_STATUS(quantmcu::RegisterOps(resolver));   // takes kNumOps places
+//   TF_LITE_ENSURE_STATUS(quantmcu::RegisterOps(resolver));  // takes kNumOps places
 //
-// To save flash, add just the ops that a model has: resolver.AddCustom("QMCU_ADD",
-// quantmcu::Register_QMCU_ADD()).
+// To save flash, add just the ops that a model has:
+//
+//   resolver.AddCustom("QMCU_ADD", quantmcu::Register_QMCU_ADD());
 #ifndef TFLM_KERNELS_MICRO_REGISTER_H_
 #define TFLM_KERNELS_MICRO_REGISTER_H_
 
@@ -23,8 +24,7 @@ const TFLMRegistration* Register_QMCU_REQUANTIZE();
 
 constexpr int kNumOps = 8;
 
-// Adds all ops. Returns the first error of resolver.AddCustom(name, registration), which TFLM's
-// resolvers report.
+// Adds all ops. Returns the first error of resolver.AddCustom, which TFLM's resolvers report.
 template <typename Resolver>
 TfLiteStatus RegisterOps(Resolver& resolver) {
   struct Op {

@@ -1,6 +1,6 @@
-// The symbol by which TFLM's Python interpreter finds our ops (docs/format.md F6): load this
-// library with RTLD_GLOBAL, then runtime.Interpreter.from_bytes(model,
-// custom_op_registerers=["QuantMcuRegisterOps"]).
+// The symbol by which TFLM's Python interpreter finds our ops (docs/format.md F6). Load this
+// library with RTLD_GLOBAL, then
+//   runtime.Interpreter.from_bytes(model, custom_op_registerers=["QuantMcuRegisterOps"])
 #include <string.h>
 
 #include "tflm_kernels/micro/register.h"

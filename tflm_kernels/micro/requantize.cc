@@ -1,4 +1,4 @@
-// QMCU_REQUANTIZE: input -> output (docs/format.md F3); the kernel is portable/requantize.h.
+// QMCU_REQUANTIZE: input -> output (docs/format.md F3).
 #include "tflm_kernels/portable/requantize.h"
 
 #include "tflm_kernels/micro/node.h"

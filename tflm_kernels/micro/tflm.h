@@ -1,5 +1,4 @@
-// micro/tflm.h - TFLM's C structs: its own headers with QUANTMCU_USE_TFLM_HEADERS, else
-// third_party/tflm_abi.
+// micro/tflm.h - TFLM's C structs: its own headers with QUANTMCU_USE_TFLM_HEADERS, else ours.
 #ifndef TFLM_KERNELS_MICRO_TFLM_H_
 #define TFLM_KERNELS_MICRO_TFLM_H_
 

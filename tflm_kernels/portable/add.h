@@ -1,10 +1,11 @@
 // portable/add.h - elementwise sum of two packed 8/4/2-bit feature maps, batch 1.
 //
-// a_j = multiply((in_j - zero_j) * 2^20, multiplier_j) docs/arithmetic.md A4 out =
-// clamp(multiply(a_0 + a_1, output_multiplier) + out_zero) Layout   input0, input1 and output have
-// the output's height, width and channels; runs: format.md F2. Range    limits.h. Memory   no
-// allocation, no scratch; the output overlaps neither input; the inputs may be the same. Source
-// written from docs/arithmetic.md.
+// a_j = multiply((in_j - zero_j) * 2^20, multiplier_j)                     docs/arithmetic.md A4
+// out = clamp(multiply(a_0 + a_1, output_multiplier) + out_zero)
+// Layout   input0, input1 and output have the same height, width and channels; runs: format.md F2.
+// Range    limits.h.
+// Memory   no allocation, no scratch; the inputs may be the same, the output neither.
+// Source   written from docs/arithmetic.md.
 #ifndef TFLM_KERNELS_PORTABLE_ADD_H_
 #define TFLM_KERNELS_PORTABLE_ADD_H_
 

@@ -1,16 +1,18 @@
 // portable/c_api.h - the kernels as plain C functions in libquantmcu_kernels.so, for tests and
 // tools in other languages.
 //
-// Per-op parameters are a flat int32 array; its words stand in this order (docs/arithmetic.md says
-// what they mean):
-//   MAP     height, width, channels, row_bytes, bits, zero_point         row_bytes >= width *
-//   run_bytes(channels, bits) WINDOW  kernel_height, kernel_width, stride_height, stride_width,
-//   dilation_height, dilation_width, pad_top, pad_left CLAMP   clamp_min, clamp_max FACTOR
-//   multiplier, shift
-// Feature maps and filters are packed bytes (docs/format.md F2). `table` is bias[O], multiplier[O],
-// shift[O] (F3). The op functions check nothing: words, buffers and ranges must be valid
-// (limits.h), as the TFLM ops and ReadPatchStageProgram see to it. Nothing is kept between calls;
-// calls from several threads do not disturb each other.
+// The parameters of an op are a flat int32 array; its words stand in this order:
+//   MAP     height, width, channels, row_bytes, bits, zero_point
+//           (row_bytes: from row to row; at least width * run_bytes(channels, bits))
+//   WINDOW  kernel_height, kernel_width, stride_height, stride_width,
+//           dilation_height, dilation_width, pad_top, pad_left
+//   CLAMP   clamp_min, clamp_max
+//   FACTOR  multiplier, shift
+// Feature maps and filters are packed bytes (docs/format.md F2), computed as docs/arithmetic.md has
+// it. `table` is bias[O], multiplier[O], shift[O] (F3).
+// The op functions check nothing: words, buffers and ranges must be valid (limits.h), as the TFLM
+// ops and ReadPatchStageProgram see to it. Nothing is kept between calls; calls from several
+// threads do not disturb each other.
 #ifndef TFLM_KERNELS_PORTABLE_C_API_H_
 #define TFLM_KERNELS_PORTABLE_C_API_H_
 
@@ -40,8 +42,8 @@ void QuantMcuDepthwiseConv2D(const int32_t* params, const uint8_t* input, const 
 void QuantMcuFullyConnected(const int32_t* params, const uint8_t* input, const uint8_t* filter,
                             const int32_t* table, uint8_t* output);
 
-// params[26]: input0 MAP, input1 MAP, output MAP, CLAMP, input0 FACTOR, input1 FACTOR, output
-// FACTOR.
+// params[26]: input0 MAP, input1 MAP, output MAP, CLAMP,
+//             input0 FACTOR, input1 FACTOR, output FACTOR.
 void QuantMcuAdd(const int32_t* params, const uint8_t* input0, const uint8_t* input1,
                  uint8_t* output);
 
@@ -66,8 +68,8 @@ int32_t QuantMcuPatchStageRead(const int32_t* header, const int32_t* program, in
                                const uint8_t* filters, int32_t num_filter_bytes,
                                int32_t* scratch_bytes, QuantMcuStageError* error);
 
-// Checks as above, then runs the stage from x to y. Returns 1, or 0 and fills `error` with nothing
-// written.
+// Checks as above, then runs the stage from x to y. Returns 1; or 0, fills `error` and writes
+// nothing else.
 int32_t QuantMcuPatchStageRun(const int32_t* header, const int32_t* program, int32_t num_words,
                               const uint8_t* filters, int32_t num_filter_bytes, const uint8_t* x,
                               uint8_t* scratch, uint8_t* y, QuantMcuStageError* error);

@@ -1,11 +1,12 @@
 // portable/conv2d.h - 2-D convolution on packed 8/4/2-bit values, batch 1.
 //
-// acc[y,x,o] = bias[o] + sum((in - in_zero) * w) over the taps inside the input docs/arithmetic.md
-// A3 out[y,x,o] = clamp(multiply(acc, multiplier[o], shift[o]) + out_zero) Layout   input [H,W,I]
-// filter [O,Kh,Kw,I]  bias, multiplier, shift int32 [O]  output [Ho,Wo,O]; runs: format.md F2.
-// Range    limits.h; the sum of products of one tap must fit int32 (FindBadChannel checks the whole
-// accumulator). Memory   no allocation, no scratch; input and output do not overlap. Source written
-// from docs/arithmetic.md.
+// acc[y,x,o] = bias[o] + sum((in - in_zero) * w) over the taps inside      docs/arithmetic.md A3
+// out[y,x,o] = clamp(multiply(acc, multiplier[o], shift[o]) + out_zero)
+// Layout   input [H,W,I]  filter [O,Kh,Kw,I]  bias, multiplier, shift int32 [O]  output [Ho,Wo,O];
+//          runs: format.md F2.
+// Range    limits.h; FindBadChannel checks that the accumulator fits int32.
+// Memory   no allocation, no scratch; input and output do not overlap.
+// Source   written from docs/arithmetic.md.
 #ifndef TFLM_KERNELS_PORTABLE_CONV2D_H_
 #define TFLM_KERNELS_PORTABLE_CONV2D_H_
 

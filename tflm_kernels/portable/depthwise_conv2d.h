@@ -1,12 +1,11 @@
 // portable/depthwise_conv2d.h - depthwise 2-D convolution on packed 8/4/2-bit values, batch 1.
 //
 // As conv2d.h, but output channel o reads input channel o / depth_multiplier only.
-// docs/arithmetic.md A3 Layout   input [H,W,I]  filter [Kh,Kw,O], O = I * depth_multiplier  bias,
-// multiplier, shift int32 [O]
-//          output [Ho,Wo,O]; runs: format.md F2.
-// Range    limits.h; FindBadChannel checks the accumulator.
+// Layout   input [H,W,I]  filter [Kh,Kw,O], O = I * depth_multiplier
+//          bias, multiplier, shift int32 [O]  output [Ho,Wo,O]; runs: format.md F2.
+// Range    limits.h; FindBadChannel checks that the accumulator fits int32.
 // Memory   no allocation, no scratch; about 400 bytes of stack; input and output do not overlap.
-// Source   written from docs/arithmetic.md.
+// Source   written from docs/arithmetic.md A3.
 #ifndef TFLM_KERNELS_PORTABLE_DEPTHWISE_CONV2D_H_
 #define TFLM_KERNELS_PORTABLE_DEPTHWISE_CONV2D_H_
 

@@ -1,9 +1,8 @@
-// portable/dot.h - sums of products over packed runs: runs are unpacked to int8 in blocks, then
-// multiplied in one plain loop, whatever the widths. The only place where kernels meet bit widths
-// of weights.
+// portable/dot.h - sums of products over packed runs. Runs are unpacked to int8 in blocks, then
+// multiplied in one plain loop whatever the widths: only here do kernels meet the bits of weights.
 //
 // Range    a run of at most 65793 values, so that the sum of its products fits int32.
-// Memory   at most 2 * kBlock bytes of stack.
+// Memory   2 * kBlock bytes of stack.
 // Source   written from docs/arithmetic.md A3.
 #ifndef TFLM_KERNELS_PORTABLE_DOT_H_
 #define TFLM_KERNELS_PORTABLE_DOT_H_

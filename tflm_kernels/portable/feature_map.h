@@ -3,9 +3,9 @@
 // A FeatureMap is a view [height, width, channels] of packed pixels. `row_bytes` is the distance
 // between rows, so a view may be a tile inside a larger map that the kernel reads or writes in
 // place; the data pointer that goes with a view points at its pixel (0, 0). A view may have height
-// or width 0: then every tap of a window lies outside. Structs hold int32 only: arrays of int32
-// (the C API, a patch stage's program) have their layout. Source   written from docs/arithmetic.md
-// A3 and docs/format.md F2.
+// or width 0: then every tap of a window lies outside.
+// Structs hold int32 only: arrays of int32 (C API, patch stage programs) have their layout.
+// Source   written from docs/arithmetic.md A3 and docs/format.md F2.
 #ifndef TFLM_KERNELS_PORTABLE_FEATURE_MAP_H_
 #define TFLM_KERNELS_PORTABLE_FEATURE_MAP_H_
 

@@ -1,9 +1,8 @@
-// portable/fixed_point.h - multiplication by a real number on integers, with TFLM's double
-// rounding.
+// portable/fixed_point.h - multiplication by a real number on integers, TFLM's double rounding.
 //
-// multiply(x, multiplier, shift) ~ x * multiplier / 2^31 * 2^shift      docs/arithmetic.md A1
-// Range    0 <= multiplier < 2^31, shift in [-31, 30]; x is any int32 (int32 operations wrap modulo
-// 2^32). Source   written from docs/arithmetic.md.
+// multiply(x, multiplier, shift) ~ x * multiplier / 2^31 * 2^shift         docs/arithmetic.md A1
+// Range    0 <= multiplier < 2^31, shift in [-31, 30]; any x: int32 operations wrap modulo 2^32.
+// Source   written from docs/arithmetic.md.
 #ifndef TFLM_KERNELS_PORTABLE_FIXED_POINT_H_
 #define TFLM_KERNELS_PORTABLE_FIXED_POINT_H_
 

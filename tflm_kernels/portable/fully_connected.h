@@ -1,10 +1,10 @@
 // portable/fully_connected.h - fully connected layer on packed 8/4/2-bit values, batch 1.
 //
-// acc[o] = bias[o] + sum((in[i] - in_zero) * w[o,i]) docs/arithmetic.md A3 out[o] =
-// clamp(multiply(acc, multiplier[o], shift[o]) + out_zero) Layout   input [I]  filter [O,I]  bias,
-// multiplier, shift int32 [O]  output [O]; vectors are maps of one pixel and
-//          every output's weights are a run: format.md F2.
-// Range    limits.h; FindBadChannel checks the accumulator.
+// acc[o] = bias[o] + sum((in[i] - in_zero) * w[o,i])                       docs/arithmetic.md A3
+// out[o] = clamp(multiply(acc, multiplier[o], shift[o]) + out_zero)
+// Layout   input [I]  filter [O,I]  bias, multiplier, shift int32 [O]  output [O]; a vector is a
+//          map of one pixel, each output's weights are a run: format.md F2.
+// Range    limits.h; FindBadChannel checks that the accumulator fits int32.
 // Memory   no allocation, no scratch; input and output do not overlap.
 // Source   written from docs/arithmetic.md.
 #ifndef TFLM_KERNELS_PORTABLE_FULLY_CONNECTED_H_

@@ -1,5 +1,4 @@
-// portable/limits.h - which numbers the kernels accept; whoever takes numbers from outside checks
-// them here.
+// portable/limits.h - which numbers the kernels accept; who takes numbers from outside checks them.
 //
 // The bounds keep every coordinate, byte offset and accumulator of the kernels inside int32.
 // Source   written from docs/arithmetic.md and docs/format.md.
@@ -39,8 +38,7 @@ inline bool FixedPointFits(const FixedPoint& factor) {
   return factor.multiplier >= 0 && InRange(factor.shift, kMinShift, kMaxShift);
 }
 
-// The product of two counts, or kMaxBytes + 1 when it is more than kMaxBytes; so chains of it
-// cannot overflow.
+// The product of two counts, or kMaxBytes + 1 if it is larger: chains of it cannot overflow.
 inline int64_t SaturatingProduct(int64_t a, int64_t b) {
   return b > 0 && a > kMaxBytes / b ? int64_t{kMaxBytes} + 1 : a * b;
 }

@@ -1,9 +1,11 @@
 // portable/max_pool2d.h - max pool on packed 8/4/2-bit values, batch 1.
 //
-// out = clamp(multiply(max(in) - in_zero, multiplier) + out_zero), over the taps inside
-// docs/arithmetic.md A6 Layout   input [H,W,C]  output [Ho,Wo,C]; runs: format.md F2. Range
-// pool2d_params.h. Memory   no allocation, no scratch; input and output do not overlap. Source
-// written from docs/arithmetic.md.
+// out = clamp(multiply(max(in) - in_zero, multiplier) + out_zero)          docs/arithmetic.md A6
+// over the taps inside the input
+// Layout   input [H,W,C]  output [Ho,Wo,C]; runs: format.md F2.
+// Range    pool2d_params.h.
+// Memory   no allocation, no scratch; input and output do not overlap.
+// Source   written from docs/arithmetic.md.
 #ifndef TFLM_KERNELS_PORTABLE_MAX_POOL2D_H_
 #define TFLM_KERNELS_PORTABLE_MAX_POOL2D_H_
 

@@ -1,9 +1,8 @@
-// portable/packed.h - runs of signed values of 8, 4 or 2 bits: a pixel's channels, a filter tap's
-// channels.
+// portable/packed.h - runs of signed values of 8, 4 or 2 bits: the channels of a pixel or a tap.
 //
-// Layout   low bits first; a run starts on a byte; the unused high bits of its last byte are 0
-// (docs/format.md F2):
-//          1, -2, 3 is 01 FE 03 at 8 bits and E1 03 at 4 bits; 1, -2, -1, 0, 1 is 39 01 at 2 bits.
+// Layout   low bits first; a run starts on a byte; unused high bits of its last byte are 0:
+//          1, -2, 3 is 01 FE 03 at 8 bits and E1 03 at 4 bits; 1, -2, -1, 0, 1 is 39 01 at 2 bits
+//          (docs/format.md F2).
 // Range    values in [-2^(bits-1), 2^(bits-1) - 1]; StoreValue drops higher bits.
 // Source   written from docs/format.md.
 #ifndef TFLM_KERNELS_PORTABLE_PACKED_H_

@@ -31,17 +31,17 @@ FeatureMap View(const Tile& tile, int32_t map) {
   const StageMap& shape = tile.params.maps[map];
   const StageFormat& format = FormatOf(tile, map);
   const Region& region = tile.regions[map];
-  const int32_t row_pixels = IsInScratch(tile, map) ? Width(region) : shape.width;
-  return {Height(region), Width(region),
-          shape.channels, row_pixels * RunBytes(shape.channels, format.bits),
-          format.bits,    format.zero_point};
+  const int32_t row_pixels = IsInScratch(tile, map) ? Length(region.columns) : shape.width;
+  return {Length(region.rows), Length(region.columns),
+          shape.channels,      row_pixels * RunBytes(shape.channels, format.bits),
+          format.bits,         format.zero_point};
 }
 
-// Where the region's first pixel stands: counted from X or Y for these two, from scratch for the
-// others.
+// Where the region's first pixel stands, counted from X or Y for these two, else from scratch.
 int32_t ViewOffset(const Tile& tile, int32_t map) {
   if (IsInScratch(tile, map)) return FormatOf(tile, map).scratch_offset;
-  return PixelOffset(View(tile, map), tile.regions[map].y0, tile.regions[map].x0);
+  return PixelOffset(View(tile, map), tile.regions[map].rows.begin,
+                     tile.regions[map].columns.begin);
 }
 
 const uint8_t* InputData(const Tile& tile, int32_t map) {
@@ -57,8 +57,8 @@ Window LocalWindow(const Tile& tile, const StageOp& op) {
   const Region& input = tile.regions[op.input0];
   const Region& output = tile.regions[op.output];
   Window window = op.window;
-  window.pad_top += input.y0 - output.y0 * window.stride_height;
-  window.pad_left += input.x0 - output.x0 * window.stride_width;
+  window.pad_top += input.rows.begin - output.rows.begin * window.stride_height;
+  window.pad_left += input.columns.begin - output.columns.begin * window.stride_width;
   return window;
 }
 
@@ -84,8 +84,8 @@ void RunDepthwiseConv2D(const Tile& tile, const StageOp& op, const int32_t* tabl
 const uint8_t* AddInputData(const Tile& tile, const StageOp& op, int32_t map) {
   const Region& input = tile.regions[map];
   const Region& output = tile.regions[op.output];
-  return InputData(tile, map) +
-         PixelOffset(View(tile, map), output.y0 - input.y0, output.x0 - input.x0);
+  return InputData(tile, map) + PixelOffset(View(tile, map), output.rows.begin - input.rows.begin,
+                                            output.columns.begin - input.columns.begin);
 }
 
 void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table) {

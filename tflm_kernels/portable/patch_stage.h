@@ -4,13 +4,11 @@
 // For every tile of Y, in row-major order, each op computes just the region of its output that the
 // tile needs; regions lie in scratch, X is read and Y is written in place. The tile's class chooses
 // formats and tables. The result is what the same ops give on whole maps, in every byte.
-// docs/format.md F4 Layout   `program` and `filters` as docs/format.md F4 has them, used where they
-// stand (flash); the structs below are
-//          laid over their words.
-// Range    everything is checked once, by ReadPatchStageProgram; PatchStage cannot fail on what it
-// accepted. Memory   no allocation; scratch >= PatchStageScratchBytes(params); about 1 KB of stack;
-// X, Y, scratch, program and
-//          filters do not overlap. Program and filters must outlive the params.
+// Layout   `program` and `filters` as docs/format.md F4 has them, used where they stand, in
+//          flash; the structs below are laid over the program's words.
+// Range    all of it is checked once, by ReadPatchStageProgram; PatchStage cannot fail after it.
+// Memory   no allocation; scratch >= PatchStageScratchBytes(params); about 1 KB of stack; X, Y,
+//          scratch, program and filters do not overlap; program and filters outlive the params.
 // Source   written from docs/format.md.
 #ifndef TFLM_KERNELS_PORTABLE_PATCH_STAGE_H_
 #define TFLM_KERNELS_PORTABLE_PATCH_STAGE_H_

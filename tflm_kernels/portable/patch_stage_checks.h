@@ -1,5 +1,4 @@
-// portable/patch_stage_checks.h - what the two halves of ReadPatchStageProgram share; of no use to
-// others.
+// portable/patch_stage_checks.h - what the two halves of ReadPatchStageProgram share.
 #ifndef TFLM_KERNELS_PORTABLE_PATCH_STAGE_CHECKS_H_
 #define TFLM_KERNELS_PORTABLE_PATCH_STAGE_CHECKS_H_
 

@@ -9,30 +9,17 @@ bool IsPool(const StageOp& op) {
   return op.kind == kStageAveragePool2D || op.kind == kStageMaxPool2D;
 }
 
-// Every map is written once, before it is read; Y by the last op.
-bool CheckOrder(const PatchStageParams& p, StageError* error) {
-  uint64_t written = 1;
-  const auto is_written = [&](int32_t map) {
-    return InRange(map, 0, p.header.num_maps - 1) && (written >> map & 1) != 0;
-  };
-  for (int32_t i = 0; i < p.header.num_ops; ++i) {
-    const StageOp& op = p.ops[i];
-    const bool is_last = i == p.header.num_ops - 1;
-    if (!Require(InRange(op.kind, kStageConv2D, kStageRequantize),
-                 {"op", i, "kind must be 0 to 5", op.kind}, error) ||
-        !Require(is_written(op.input0),
-                 {"op", i, "input0 must be X or written by an op before", op.input0}, error) ||
-        !Require(op.kind == kStageAdd ? is_written(op.input1) : op.input1 == -1,
-                 {"op", i, "input1 must be as input0 for add, else -1", op.input1}, error) ||
-        !Require(InRange(op.output, 1, p.header.num_maps - 1) && !is_written(op.output),
-                 {"op", i, "output must be a map that is not written yet", op.output}, error) ||
-        !Require((op.output == p.header.num_maps - 1) == is_last,
-                 {"op", i, "the last map must be written by the last op", op.output}, error)) {
-      return false;
-    }
-    written |= uint64_t{1} << op.output;
-  }
-  return true;
+// Op i writes map i + 1, so it may read the maps up to i.
+bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const bool is_input1_right = op.kind == kStageAdd ? InRange(op.input1, 0, i) : op.input1 == -1;
+  return Require(InRange(op.kind, kStageConv2D, kStageRequantize),
+                 {"op", i, "kind must be 0 to 5", op.kind}, error) &&
+         Require(InRange(op.input0, 0, i),
+                 {"op", i, "input0 must be X or written by an op before", op.input0}, error) &&
+         Require(is_input1_right, {"op", i, "input1 must be as input0 for add, else -1", op.input1},
+                 error) &&
+         Require(op.output == i + 1, {"op", i, "op i must write map i + 1", op.output}, error);
 }
 
 bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
@@ -128,9 +115,8 @@ bool CheckFilter(const PatchStageParams& p, int32_t i, int32_t num_filter_bytes,
 }  // namespace
 
 bool CheckOps(const PatchStageParams& p, int32_t num_filter_bytes, StageError* error) {
-  if (!CheckOrder(p, error)) return false;
   for (int32_t i = 0; i < p.header.num_ops; ++i) {
-    if (!CheckWindow(p, i, error) || !CheckShapes(p, i, error) ||
+    if (!CheckOrder(p, i, error) || !CheckWindow(p, i, error) || !CheckShapes(p, i, error) ||
         !CheckFilter(p, i, num_filter_bytes, error)) {
       return false;
     }

@@ -132,38 +132,29 @@ bool CheckTable(const PatchStageParams& p, int32_t num_words, int32_t patch_clas
   return true;
 }
 
-// The op that writes a map and the last one that reads it; a map nobody reads lives for its writer
-// only.
-struct LifeTime {
-  int32_t first;
-  int32_t last;
-};
-
-LifeTime LifeTimeOf(const PatchStageParams& p, int32_t map) {
-  LifeTime life = {0, 0};
-  for (int32_t i = 0; i < p.header.num_ops; ++i) {
-    const StageOp& op = p.ops[i];
-    if (op.output == map) life = {i, i};
-    if (op.input0 == map || op.input1 == map) life.last = i;
+// The last op that reads a map, or the op that writes it if nobody does: op m - 1 writes map m.
+int32_t LastOpOf(const PatchStageParams& p, int32_t map) {
+  int32_t last = map - 1;
+  for (int32_t i = map; i < p.header.num_ops; ++i) {
+    if (p.ops[i].input0 == map || p.ops[i].input1 == map) last = i;
   }
-  return life;
+  return last;
 }
 
 int32_t ScratchEnd(const StageFormat& format) {
   return format.scratch_offset + format.scratch_bytes;
 }
 
+// Of two maps n < m, n is written first: they are live together if n is still read when m is written.
 bool CheckOverlaps(const PatchStageParams& p, int32_t patch_class, StageError* error) {
-  LifeTime lives[kMaxStageMaps];
-  for (int32_t m = 1; m < p.header.num_maps - 1; ++m) {
-    const StageFormat& a = FormatOf(p, patch_class, m);
-    lives[m] = LifeTimeOf(p, m);
-    for (int32_t n = 1; n < m; ++n) {
-      const StageFormat& b = FormatOf(p, patch_class, n);
-      const bool share_time = lives[m].first <= lives[n].last && lives[n].first <= lives[m].last;
+  for (int32_t n = 1; n < p.header.num_maps - 1; ++n) {
+    const StageFormat& a = FormatOf(p, patch_class, n);
+    const int32_t last_op = LastOpOf(p, n);
+    for (int32_t m = n + 1; m < p.header.num_maps - 1 && m - 1 <= last_op; ++m) {
+      const StageFormat& b = FormatOf(p, patch_class, m);
       const bool share_bytes =
           Max(a.scratch_offset, b.scratch_offset) < Min(ScratchEnd(a), ScratchEnd(b));
-      if (!Require(!share_time || !share_bytes,
+      if (!Require(!share_bytes,
                    {"map", m, "shares scratch bytes with a map that is live at the same time", n},
                    error)) {
         return false;
@@ -198,7 +189,7 @@ bool CheckTiles(const PatchStageParams& p, StageError* error) {
     ComputeRegions(p, t, regions);
     for (int32_t m = 1; m < p.header.num_maps - 1; ++m) {
       const StageFormat& format = FormatOf(p, patch_class, m);
-      const int64_t bytes = int64_t{Height(regions[m])} * Width(regions[m]) *
+      const int64_t bytes = int64_t{Length(regions[m].rows)} * Length(regions[m].columns) *
                             RunBytes(p.maps[m].channels, format.bits);
       if (!Require(bytes <= format.scratch_bytes,
                    {"tile", t, "needs more scratch_bytes than this map has", m}, error)) {

@@ -1,7 +1,8 @@
 // portable/patch_stage_regions.h - which part of every map a tile needs.
 //
-// Written from docs/format.md F4, "Regions". A region is a set of pixels: an empty one adds nothing
-// to a union, and an op whose output region is empty does not run.
+// A region is an interval of rows and one of columns, which do not depend on each other. An op whose
+// output region has an empty interval does not run.
+// Source   written from docs/format.md F4, "Regions".
 #ifndef TFLM_KERNELS_PORTABLE_PATCH_STAGE_REGIONS_H_
 #define TFLM_KERNELS_PORTABLE_PATCH_STAGE_REGIONS_H_
 
@@ -14,18 +15,22 @@ namespace quantmcu {
 inline int32_t Min(int32_t a, int32_t b) { return a < b ? a : b; }
 inline int32_t Max(int32_t a, int32_t b) { return a > b ? a : b; }
 
-// Rows [y0, y1), columns [x0, x1) of a map; heights and widths fit int16 (kMaxExtent). Empty: all
-// 0.
-struct Region {
-  int16_t y0;
-  int16_t x0;
-  int16_t y1;
-  int16_t x1;
+// [begin, end); bounds are at most kMaxExtent, so they fit int16. Empty: [0, 0).
+struct Interval {
+  int16_t begin;
+  int16_t end;
 };
 
-inline bool IsEmpty(const Region& region) { return region.y1 == region.y0; }
-inline int32_t Height(const Region& region) { return region.y1 - region.y0; }
-inline int32_t Width(const Region& region) { return region.x1 - region.x0; }
+struct Region {
+  Interval rows;
+  Interval columns;
+};
+
+inline int32_t Length(const Interval& interval) { return interval.end - interval.begin; }
+
+inline bool IsEmpty(const Region& region) {
+  return Length(region.rows) == 0 || Length(region.columns) == 0;
+}
 
 int32_t NumTileRows(const PatchStageParams& params);
 int32_t NumTileColumns(const PatchStageParams& params);

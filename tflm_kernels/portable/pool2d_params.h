@@ -1,7 +1,6 @@
 // portable/pool2d_params.h - what average_pool2d.h and max_pool2d.h share.
 //
-// Range    limits.h; dilation is 1 and every output element has a tap inside the input
-// (PoolWindowFits).
+// Range    limits.h; dilation is 1 and every output element has a tap inside (PoolWindowFits).
 #ifndef TFLM_KERNELS_PORTABLE_POOL2D_PARAMS_H_
 #define TFLM_KERNELS_PORTABLE_POOL2D_PARAMS_H_
 

@@ -1,10 +1,11 @@
-// portable/requantize.h - change of format of a packed 8/4/2-bit feature map, with padding or
-// cropping, batch 1.
+// portable/requantize.h - change of format of a packed feature map with padding or cropping.
 //
-// out[y,x] = clamp(multiply(in[y - pad_top, x - pad_left] - in_zero, multiplier) + out_zero);
-// docs/arithmetic.md A7 outside the input the result is out_zero. Layout   input [H,W,C]  output
-// [Ho,Wo,C]; runs: format.md F2. Range    limits.h; negative pads crop. Memory   no allocation, no
-// scratch; input and output do not overlap. Source   written from docs/arithmetic.md.
+// out[y,x] = clamp(multiply(in[y - pad_top, x - pad_left] - in_zero, multiplier) + out_zero)
+// and out_zero outside the input                                           docs/arithmetic.md A7
+// Layout   input [H,W,C]  output [Ho,Wo,C]; runs: format.md F2.
+// Range    limits.h; negative pads crop.
+// Memory   no allocation, no scratch; input and output do not overlap.
+// Source   written from docs/arithmetic.md.
 #ifndef TFLM_KERNELS_PORTABLE_REQUANTIZE_H_
 #define TFLM_KERNELS_PORTABLE_REQUANTIZE_H_
 

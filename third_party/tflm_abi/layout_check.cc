@@ -1,8 +1,10 @@
 // Compiles only if tflm_abi.h has the layout of the real headers. Not part of the offline build: it
 // needs TFLM's sources, FlatBuffers, gemmlowp and ruy at the versions TFLM wants.
-//   c++ -std=c++17 -fsyntax-only -fno-access-control -Wno-invalid-offsetof -DTF_LITE_STATIC_MEMORY
-//   -I. -I$TFLM_DIR
-//       -I<flatbuffers>/include -I<gemmlowp> -I<ruy> third_party/tflm_abi/layout_check.cc
+//
+//   c++ -std=c++17 -fsyntax-only -fno-access-control -Wno-invalid-offsetof \
+//       -DTF_LITE_STATIC_MEMORY -I. -I<tflite-micro> -I<flatbuffers>/include -I<gemmlowp> -I<ruy> \
+//       third_party/tflm_abi/layout_check.cc
+//
 // (-fno-access-control: the resolver's array is a private member.)
 #include <stddef.h>
 

@@ -1,5 +1,4 @@
-// The part of TFLM's binary interface that our ops use, declared anew, for builds without TFLM's
-// sources.
+// The part of TFLM's binary interface that our ops use, declared anew, for builds without TFLM.
 //
 // Layout of TensorFlow Lite Micro built with TF_LITE_STATIC_MEMORY, at the version that
 // third_party/README.md pins. Members that we do not use are placeholders of the same size.

@@ -71,7 +71,7 @@ COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
     ("+ persistent, B", lambda row: _grouped(row.persistent_bytes)),
     ("flash, B", lambda row: _grouped(row.flash_bytes)),
     ("MACs", lambda row: _grouped(row.macs)),
-    ("BitOPs, patch stage", lambda row: _grouped(row.stage_bit_ops)),
+    ("BitOPs, stage", lambda row: _grouped(row.stage_bit_ops)),
     ("BitOPs, all", lambda row: _grouped(row.bit_ops)),
 )
 
@@ -154,7 +154,7 @@ def _show(rows: Sequence[Row], num_samples: int) -> None:
     table = rich.table.Table(
         box=rich.box.SIMPLE_HEAD,
         title="One network, five ways; arena and accuracy are those of the real TFLM interpreter",
-        caption=f"accuracy: {num_samples} held-out canvases. arena: non-persistent bytes",
+        caption=f"accuracy: {num_samples} held-out canvases; arena: non-persistent; stage: what runs patch by patch",
     )
     for heading, _ in COLUMNS:
         table.add_column(heading, justify="right" if heading else "left")

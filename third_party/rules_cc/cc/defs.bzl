@@ -1,4 +1,4 @@
-"""The part of rules_cc that Bazel 4 and this repository load: the native rules under their rules_cc names."""
+"""The part of rules_cc that Bazel 4 loads: native rules by their rules_cc names."""
 
 cc_binary = native.cc_binary
 cc_import = native.cc_import

@@ -1,0 +1,215 @@
+"""A model's ops as calls of the portable kernels: ours as their options say, stock ones with the numbers of TFLM's Prepare.
+
+In: a ModelGraph, stock or converted, that TFLM has prepared, so that options and shapes are sound. Out: KernelCalls.
+Refuses, naming the op, what no kernel computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
+from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
+from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.kernel_calls import (
+    AddParams,
+    Conv2DParams,
+    DepthwiseConv2DParams,
+    FeatureMap,
+    FullyConnectedParams,
+    KernelCall,
+    PatchStageParams,
+    Pool2DParams,
+    RequantizeParams,
+    StructArray,
+)
+from tflm_quantmcu.lowering import CONVOLUTIONS, POOLS, lower_op, why_unsupported
+from tflm_quantmcu.packing import run_bytes
+from tflm_quantmcu.stage_program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+from tflm_quantmcu.stock_ops import stock_calls
+from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
+
+_STAGE_KEYS = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
+_WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
+
+
+def calls_of(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
+    """The calls that compute `op`, in order.
+
+    Raises:
+      UnsupportedModelError: no kernel computes it exactly.
+    """
+    if op.kind == PATCH_STAGE:
+        return (_stage_call(graph, op),)
+    if op.kind.startswith(PREFIX):
+        return (_qmcu_call(graph, op, _read_qmcu_op(graph, op)),)
+    reason = why_unsupported(graph, op)
+    if op.kind in (*CONVOLUTIONS, *POOLS):
+        if reason:
+            place = f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
+            raise UnsupportedModelError(f"{place} cannot run on a portable kernel: {reason}")
+        return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op)),)
+    if op.kind == "ADD" and reason is None:
+        return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op)),)
+    return stock_calls(graph, op)
+
+
+def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
+    lowered = lower_op(graph, op)
+    sources = [graph.tensors[t] for t in lowered.inputs]
+    output = graph.tensors[lowered.output]
+    num_inputs = lowered.filter.values.shape[1] if op.kind == "FULLY_CONNECTED" and lowered.filter else 0
+    channels = [num_inputs or t.shape[-1] for t in sources] + [output.shape[-1]]
+    return QmcuOp.of(lowered, [t.format for t in sources], output.format, channels)
+
+
+def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
+    """The inverse of QmcuOp.options and its constants (docs/format.md F3)."""
+    options = decode_options(op.custom_options)
+    kind = op.kind.removeprefix(PREFIX)
+    filter, table = (graph.tensors[t].data for t in op.inputs[1:]) if kind in CONVOLUTIONS else (None, None)
+    if kind == "ADD":
+        names = [f"{name}_{key}" for name in ("input0", "input1", "output") for key in ("multiplier", "shift")]
+        table = np.array([options[name] for name in names], np.int32)
+    elif table is None:
+        table = np.array([options["multiplier"], options["shift"]], np.int32)
+    return QmcuOp(
+        kind=kind,
+        inputs=_read_inputs(kind, options),
+        output=_read_map("output", options),
+        clamps=(options["clamp_min"], options["clamp_max"]),
+        window=Window(**{key: options[key] for key in _WINDOW_KEYS if key in options}),
+        table=table,
+        filter=filter,
+        weight_bits=options.get("weight_bits", 0),
+        depth_multiplier=options.get("depth_multiplier", 1),
+        origins=tuple((options.get(f"input{j}_top", 0), options.get(f"input{j}_left", 0)) for j in range(2)),
+    )
+
+
+def _read_inputs(kind: str, options: Mapping[str, Any]) -> tuple[QmcuMap, ...]:
+    if kind != "ADD":
+        return (_read_map("input", options),)
+    return tuple(
+        QmcuMap(options["channels"], options[f"input{j}_bits"], options[f"input{j}_zero_point"]) for j in range(2)
+    )
+
+
+def _read_map(prefix: str, options: Mapping[str, Any]) -> QmcuMap:
+    return QmcuMap(options[f"{prefix}_channels"], options[f"{prefix}_bits"], options[f"{prefix}_zero_point"])
+
+
+def _view(tensor: Tensor, map: QmcuMap) -> FeatureMap:
+    height, width = tensor.shape[1:3] if len(tensor.shape) == 4 else (1, 1)
+    return FeatureMap(height, width, map.channels, width * run_bytes(map.channels, map.bits), map.bits, map.zero_point)
+
+
+def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp) -> KernelCall:
+    sources = graph.feature_maps(op)
+    kernel, build = _KERNELS[qmcu.kind]
+    if qmcu.kind == "FULLY_CONNECTED":
+        views = [FeatureMap(1, 1, m.channels, run_bytes(m.channels, m.bits), m.bits, m.zero_point) for m in _maps(qmcu)]
+    else:
+        tensors = [graph.tensors[t] for t in (*sources, op.outputs[0])]
+        views = [_view(tensor, map) for tensor, map in zip(tensors, _maps(qmcu), strict=True)]
+    constants: tuple[np.ndarray, ...] = ()
+    if qmcu.filter is not None:
+        constants = (np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel(), *qmcu.table.reshape(3, -1))
+    return KernelCall(
+        kernel,
+        build(qmcu, views),
+        inputs=sources,
+        output=op.outputs[0],
+        constants=constants,
+        input_offsets=tuple(
+            top * view.row_bytes + left * run_bytes(view.channels, view.bits)
+            for view, (top, left) in zip(views[:-1], qmcu.origins, strict=False)
+        ),
+    )
+
+
+def _maps(qmcu: QmcuOp) -> tuple[QmcuMap, ...]:
+    return (*qmcu.inputs, qmcu.output)
+
+
+def _conv2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> Conv2DParams:
+    return Conv2DParams(*maps, window=op.window, clamp=op.clamps, weight_bits=op.weight_bits)
+
+
+def _depthwise_conv2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> DepthwiseConv2DParams:
+    return DepthwiseConv2DParams(
+        *maps, window=op.window, clamp=op.clamps, weight_bits=op.weight_bits, depth_multiplier=op.depth_multiplier
+    )
+
+
+def _fully_connected(op: QmcuOp, maps: Sequence[FeatureMap]) -> FullyConnectedParams:
+    return FullyConnectedParams(*maps, clamp=op.clamps, weight_bits=op.weight_bits)
+
+
+def _add(op: QmcuOp, maps: Sequence[FeatureMap]) -> AddParams:
+    words = op.table.tolist()
+    return AddParams(*maps, clamp=op.clamps, multipliers=tuple(zip(words[::2], words[1::2], strict=True)))
+
+
+def _pool2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> Pool2DParams:
+    return Pool2DParams(*maps, window=op.window, clamp=op.clamps, multiplier=tuple(op.table.tolist()))
+
+
+def _requantize(op: QmcuOp, maps: Sequence[FeatureMap]) -> RequantizeParams:
+    return RequantizeParams(
+        *maps,
+        pad_top=op.window.pad_top,
+        pad_left=op.window.pad_left,
+        clamp=op.clamps,
+        multiplier=tuple(op.table.tolist()),
+    )
+
+
+_KERNELS = {
+    "CONV_2D": ("Conv2D", _conv2d),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2D", _depthwise_conv2d),
+    "FULLY_CONNECTED": ("FullyConnected", _fully_connected),
+    "ADD": ("Add", _add),
+    "AVERAGE_POOL_2D": ("AveragePool2D", _pool2d),
+    "MAX_POOL_2D": ("MaxPool2D", _pool2d),
+    "REQUANTIZE": ("Requantize", _requantize),
+}
+
+
+def _stage_call(graph: ModelGraph, op: Op) -> KernelCall:
+    program = program_of(graph, op)
+    return KernelCall(
+        "PatchStage",
+        _stage_params(program),
+        inputs=op.inputs[:1],
+        output=op.outputs[0],
+        scratch_bytes=program.scratch_bytes,
+    )
+
+
+def _stage_params(program: StageProgram) -> PatchStageParams:
+    """The program's sections (docs/format.md F4) as arrays of their own."""
+    options, filters, words = program.encode()
+    num_ops, num_maps, num_classes = len(program.ops), len(program.shapes), len(program.formats)
+    grid = np.shape(program.patch_classes)
+    counts = (num_ops * OP_WORDS, num_maps * MAP_WORDS, num_classes * num_maps * FORMAT_WORDS)
+    counts += (num_classes * num_ops, grid[0] * grid[1])
+    ops, maps, formats, offsets, classes, tables = np.split(words, np.cumsum(counts))
+    return PatchStageParams(
+        header=tuple(options[key] for key in _STAGE_KEYS),
+        ops=StructArray("StageOp", tuple((*r[:4], tuple(r[4:12]), *r[12:]) for r in _rows(ops, OP_WORDS))),
+        maps=StructArray("StageMap", _rows(maps, MAP_WORDS)),
+        formats=StructArray("StageFormat", tuple((*r[:2], r[2:4], *r[4:]) for r in _rows(formats, FORMAT_WORDS))),
+        table_offsets=offsets,
+        patch_classes=classes,
+        tables=tables,
+        filters=filters.view(np.uint8),
+    )
+
+
+def _rows(words: np.ndarray, length: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in words.reshape(-1, length).tolist())

@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Runs an image on QEMU's board for a core.
+
+In: an ELF image linked by //tflm_kernels/boards. Out: its text, its exit code, and the results that it printed as
+lines KEY=VALUE. Instructions are a clock (-icount shift=7), so what an image counts does not depend on this machine.
+
+    python -m tools.qemu_run --core m4 bazel-cortex_m4-bin/tests/cortex_m/calibration
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import functools
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+QEMU = "qemu-system-arm"
+TIMEOUT_SECONDS = 900.0
+
+_CORES = Path(__file__).parent.parent / "third_party/arm_none_eabi/cores.bzl"
+_RESULT = re.compile(r"^([A-Za-z]\w*)=(.*)$", re.MULTILINE)
+
+
+class QemuError(Exception):
+    """QEMU is missing, did not start, or the image did not come to an end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageRun:
+    """What an image did.
+
+    Attributes:
+      exit_code: what the image gave to BoardExit, 0 to 255.
+      output: all that it wrote.
+    """
+
+    exit_code: int
+    output: str
+
+    @functools.cached_property
+    def results(self) -> dict[str, str]:
+        """The lines KEY=VALUE of the output, later ones winning."""
+        return dict(_RESULT.findall(self.output))
+
+
+@functools.cache
+def cores() -> dict[str, dict]:
+    """The table CORES of cores.bzl: core -> flags, machine and the rest."""
+    statements = ast.parse(_CORES.read_text()).body
+    (table,) = (s.value for s in statements if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == "CORES")
+    return ast.literal_eval(table)
+
+
+def run_image(image: Path, *, core: str, timeout_seconds: float = TIMEOUT_SECONDS) -> ImageRun:
+    """Runs an image to its end.
+
+    Args:
+      image: an ELF file.
+      core: a key of `cores()`.
+      timeout_seconds: of wall time.
+
+    Raises:
+      QemuError: see there.
+    """
+    if not image.is_file():
+        raise QemuError(f"there is no image {image}")
+    if shutil.which(QEMU) is None:
+        raise QemuError(f"{QEMU} is missing; Debian has it in the package {QEMU}")
+    command = [
+        *(QEMU, "-machine", cores()[core]["machine"], "-icount", "shift=7"),
+        *("-display", "none", "-serial", "none", "-monitor", "none"),
+        *("-chardev", "stdio,id=text", "-semihosting-config", "enable=on,target=native,chardev=text"),
+        *("-kernel", str(image)),
+    ]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_seconds,
+            text=True,
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired as error:
+        raise QemuError(f"{image} was still running on {core} after {timeout_seconds:g} s") from error
+    if done.stderr or done.returncode < 0:
+        raise QemuError(f"{QEMU} ended {image} on {core} with code {done.returncode}: {done.stderr}{done.stdout}")
+    return ImageRun(done.returncode, done.stdout)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="qemu_run", description="Runs an image on QEMU's board for a core.")
+    parser.add_argument("image", type=Path, help="ELF file")
+    parser.add_argument("--core", required=True, choices=sorted(cores()))
+    parser.add_argument("--timeout_seconds", type=float, default=TIMEOUT_SECONDS)
+    parser.add_argument("--expected_exit_code", type=int, default=0, help="exit 0 if the image ends with this code")
+    flags = parser.parse_args(arguments)
+    try:
+        run = run_image(flags.image, core=flags.core, timeout_seconds=flags.timeout_seconds)
+    except QemuError as error:
+        print(f"qemu_run: {error}", file=sys.stderr)
+        return 1
+    print(run.output, end="")
+    if run.exit_code == flags.expected_exit_code:
+        return 0
+    print(f"qemu_run: the image ended with code {run.exit_code}", file=sys.stderr)
+    return run.exit_code or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
