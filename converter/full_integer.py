@@ -14,6 +14,8 @@ _REMEDY = (
 )
 # Below it, a RELU6's 6 is not finite in steps of float32.
 _MIN_SCALE = 1e-37
+# TFLM's int8 softmax brings its input to Q5.26.
+_SOFTMAX_FRACTION_BITS = 26
 # What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
 _PLAIN = ("int8", "int32", "int64", "bool")
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
@@ -25,6 +27,8 @@ def require_full_integer(graph: ModelGraph) -> None:
     Raises:
       UnsupportedModelError: naming the op, the tensor, what kind of model it looks like and how to convert it instead.
     """
+    if len(graph.inputs) != 1:
+        raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
     for op in graph.ops:
         for t in (*graph.feature_maps(op), *op.outputs):
             tensor = graph.tensors[t]
@@ -33,6 +37,7 @@ def require_full_integer(graph: ModelGraph) -> None:
                 raise UnsupportedModelError(f"{_place(graph, op)} computes on {what}; {_REMEDY}")
             _check_format(graph, op, tensor)
         _check_weights(graph, op)
+        _check_softmax(graph, op)
 
 
 def _may_be(graph: ModelGraph, op: Op, tensor: Tensor) -> bool:
@@ -83,6 +88,18 @@ def _check_weights(graph: ModelGraph, op: Op) -> None:
         )
     if op.kind in CHANNEL_AXIS:
         _check_channels(graph, op, weights)
+
+
+def _check_softmax(graph: ModelGraph, op: Op) -> None:
+    """TFLM does not refuse such a softmax: it ends the process."""
+    if op.kind != "SOFTMAX" or graph.tensors[op.inputs[0]].dtype != "int8":
+        return
+    source = graph.tensors[op.inputs[0]]
+    if source.scales[0] * op.beta * 2**_SOFTMAX_FRACTION_BITS <= 1:
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} reads '{source.label}' with scale {source.scales[0]:.3g}, too fine for TFLM's softmax "
+            f"(needed is more than 2^-{_SOFTMAX_FRACTION_BITS} / beta): are the weights trained?"
+        )
 
 
 def _check_channels(graph: ModelGraph, op: Op, weights: Tensor) -> None:

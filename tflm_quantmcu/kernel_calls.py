@@ -6,6 +6,7 @@ Each params class has the fields of the C++ struct of the same name, in its orde
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -182,6 +183,11 @@ class StructArray:
     struct: str
     rows: tuple[tuple[Any, ...], ...]
 
+    @property
+    def num_bytes(self) -> int:
+        """All numbers are int32."""
+        return 4 * sum(np.size(item) for row in self.rows for item in row)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PatchStageParams:
@@ -206,7 +212,7 @@ class KernelCall:
       params: its first argument: a dataclass.
       inputs: tensor indices.
       output: tensor index.
-      constants: arrays in flash.
+      constants: what an array is called -> the array in flash, in the order of the arguments.
       input_offsets: bytes into each input; empty for none.
       output_offset: bytes into the output.
       scratch_bytes: of the arena, during the call; None where the kernel takes no scratch.
@@ -216,7 +222,7 @@ class KernelCall:
     params: Any
     inputs: tuple[int, ...]
     output: int
-    constants: tuple[np.ndarray, ...] = ()
+    constants: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     input_offsets: tuple[int, ...] = ()
     output_offset: int = 0
     scratch_bytes: int | None = None

@@ -4,7 +4,7 @@
 In: an ELF image linked by //tflm_kernels/boards. Out: its text, its exit code, and the results that it printed as
 lines KEY=VALUE. Instructions are a clock (-icount shift=7), so what an image counts does not depend on this machine.
 
-    python -m tools.qemu_run --core m4 bazel-cortex_m4-bin/tests/cortex_m/calibration
+    python -m tools.qemu_run --core m4 build/cortex_m4/bin/tests/cortex_m/calibration
 """
 
 from __future__ import annotations

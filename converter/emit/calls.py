@@ -1,4 +1,4 @@
-"""A model's ops as calls of the portable kernels: ours as their options say, stock ones with the numbers of TFLM's Prepare.
+"""A model's ops as calls of the portable kernels: ours as their options say, stock ones with what TFLM's Prepare computes.
 
 In: a ModelGraph, stock or converted, that TFLM has prepared, so that options and shapes are sound. Out: KernelCalls.
 Refuses, naming the op, what no kernel computes.
@@ -34,6 +34,7 @@ from tflm_quantmcu.stock_ops import stock_calls
 from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
 _STAGE_KEYS = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
+_TABLE_NAMES = ("Filter", "Bias", "Multiplier", "Shift")
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
 
 
@@ -116,9 +117,10 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp) -> KernelCall:
     else:
         tensors = [graph.tensors[t] for t in (*sources, op.outputs[0])]
         views = [_view(tensor, map) for tensor, map in zip(tensors, _maps(qmcu), strict=True)]
-    constants: tuple[np.ndarray, ...] = ()
+    constants = {}
     if qmcu.filter is not None:
-        constants = (np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel(), *qmcu.table.reshape(3, -1))
+        filter = np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel()
+        constants = dict(zip(_TABLE_NAMES, (filter, *qmcu.table.reshape(3, -1)), strict=True))
     return KernelCall(
         kernel,
         build(qmcu, views),

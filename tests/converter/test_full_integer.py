@@ -78,6 +78,11 @@ def uint8_weights() -> bytes:
     return with_tensor(all_maps("int8"), 1, type=schema.TensorType.UINT8)
 
 
+def fine_softmax() -> bytes:
+    net = TinyModel()
+    return net.build(net.softmax(net.input((1, 4), scale=1e-8)))
+
+
 def with_bias() -> bytes:
     net = TinyModel()
     return net.build(net.conv2d(net.input((1, 4, 4, 3)), np.ones((2, 1, 1, 3), np.int8), np.ones(2)))
@@ -104,6 +109,10 @@ REFUSED = {
     "no scale": (
         lambda: with_tensor(all_maps("int8"), 0, quantization=scale(0.0, 0)),
         "CONV_2D 'map2' (op 0) uses 'map0' with scale 0.0 and zero point 0; supported are scales from 1e-37",
+    ),
+    "softmax": (
+        fine_softmax,
+        "SOFTMAX 'map1' (op 0) reads 'map0' with scale 1e-08, too fine for TFLM's softmax (needed is more than 2^-26",
     ),
     "zero point": (
         lambda: with_tensor(all_maps("int8"), 2, quantization=scale(0.5, 128)),

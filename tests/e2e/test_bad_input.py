@@ -14,6 +14,7 @@ import pytest
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.networks import inverted_residual
+from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import cli
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.types import PrecisionPlan
@@ -44,6 +45,11 @@ def _dynamic(model: bytes) -> bytes:
     return _packed(tree)
 
 
+def _two_inputs() -> bytes:
+    net = TinyModel()
+    return net.build(net.add(net.input((1, 8, 8, 2)), net.input((1, 8, 8, 2))))
+
+
 @pytest.fixture
 def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     """A folder with good and bad files."""
@@ -54,6 +60,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "text.tflite").write_text("this is no flatbuffer, however long it may be")
     (tmp_path / "float.tflite").write_bytes(_as_float(MODEL))
     (tmp_path / "dynamic.tflite").write_bytes(_dynamic(MODEL))
+    (tmp_path / "two_inputs.tflite").write_bytes(_two_inputs())
     np.savez(tmp_path / "good.npz", x=x, y=np.arange(8) % 5)
     np.savez(tmp_path / "nokey.npz", images=x)
     np.savez(tmp_path / "shape.npz", x=x[:, :10])
@@ -98,6 +105,7 @@ TABLE = [
     (CONVERT + "text.tflite", 3, ""),
     (CONVERT + "float.tflite --search uniform", 3, "float32"),
     (CONVERT + "dynamic.tflite --search uniform", 3, "dynamic|-1"),
+    (CONVERT + "two_inputs.tflite --search uniform", 3, "has 2 inputs; supported is 1"),
     (CONVERT + "good.tflite --calibration_data nokey.npz", 2, "nokey.npz has no key x"),
     (CONVERT + "good.tflite --calibration_data shape.npz", 2, "shape"),
     (CONVERT + "good.tflite --calibration_data dtype.npz", 2, "int64"),

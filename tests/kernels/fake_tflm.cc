@@ -62,7 +62,7 @@ FakeInterpreter::FakeInterpreter(const TFLMRegistration& registration,
     return self->persistent_.back().get();
   };
   context_.RequestScratchBufferInArena = [](TfLiteContext* context, size_t bytes, int* index) {
-    *index = 0;
+    *index = Of(context)->num_scratch_requests_++;
     Of(context)->scratch_.assign(bytes, 0xA5);
     return kTfLiteOk;
   };

@@ -47,7 +47,7 @@ class FakeInterpreter {
 
   // Everything reported, one sentence a line.
   const std::string& reports() const { return reports_; }
-  size_t scratch_bytes() const { return scratch_.size(); }
+  int num_scratch_requests() const { return num_scratch_requests_; }
 
   // As if the arena were full.
   void FailAllocations() { is_arena_full_ = true; }
@@ -66,6 +66,7 @@ class FakeInterpreter {
   std::vector<TfLiteEvalTensor> eval_tensors_;
   std::vector<std::unique_ptr<uint8_t[]>> persistent_;
   std::vector<uint8_t> scratch_;
+  int num_scratch_requests_ = 0;
   std::string reports_;
   bool is_arena_full_ = false;
   TfLiteContext context_ = {};

@@ -200,6 +200,16 @@ TEST(MicroOpTableTest, RefusesChannelsOutOfRange) {
   }
 }
 
+TEST(PatchStageOpTest, RequestsScratchForInnerMapsOnly) {
+  for (int32_t num_ops : {1, 2}) {
+    const OpCase c = PatchStageCase(num_ops);
+    FakeInterpreter interpreter = Interpreter(c);
+    ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
+    EXPECT_EQ(interpreter.num_scratch_requests(), num_ops - 1);
+    naive::ExpectSameBytes(c.expected, interpreter.Invoke());
+  }
+}
+
 TEST(PatchStageOpTest, ReportsThePartOfTheProgramThatIsWrong) {
   OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
   c.inputs[2].bytes[0] = 9;

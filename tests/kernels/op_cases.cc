@@ -184,15 +184,22 @@ OpCase RequantizeCase() {
                   output);
 }
 
-OpCase PatchStageCase() {
+}  // namespace
+
+void PrintTo(const OpCase& c, std::ostream* stream) { *stream << c.name; }
+
+OpCase PatchStageCase(int32_t num_ops) {
   naive::Random random(26);
-  Stage stage = RandomStage(5, 2, 0, &random);
+  Stage stage = RandomStage(num_ops, 2, 0, &random);
   CutIntoTiles(2, 3, &stage, &random);
   const naive::Map x = stage.RandomX(&random);
   const StageProgram program = Assemble(stage);
   FakeOptions options;
-  options.integers = {
-      {"tile_height", 2}, {"tile_width", 3}, {"num_ops", 5}, {"num_maps", 6}, {"num_classes", 2}};
+  options.integers = {{"tile_height", 2},
+                      {"tile_width", 3},
+                      {"num_ops", num_ops},
+                      {"num_maps", num_ops + 1},
+                      {"num_classes", 2}};
   options.strings = {{"cache_mode", "recompute"}};
   return Finished(
       "QMCU_PATCH_STAGE", Register_QMCU_PATCH_STAGE(), options,
@@ -200,10 +207,6 @@ OpCase PatchStageCase() {
        Int32Constant(program.words)},
       stage.ExpectedY(x));
 }
-
-}  // namespace
-
-void PrintTo(const OpCase& c, std::ostream* stream) { *stream << c.name; }
 
 std::vector<OpCase> OpCases() {
   return {
@@ -214,7 +217,7 @@ std::vector<OpCase> OpCases() {
       PoolCase("QMCU_AVERAGE_POOL_2D", Register_QMCU_AVERAGE_POOL_2D(), naive::AveragePool2D),
       PoolCase("QMCU_MAX_POOL_2D", Register_QMCU_MAX_POOL_2D(), naive::MaxPool2D),
       RequantizeCase(),
-      PatchStageCase(),
+      PatchStageCase(5),
   };
 }
 

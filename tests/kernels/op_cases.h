@@ -25,6 +25,9 @@ void PrintTo(const OpCase& c, std::ostream* stream);
 
 std::vector<OpCase> OpCases();
 
+// A stage of random ops.
+OpCase PatchStageCase(int32_t num_ops);
+
 // The case of one op.
 OpCase OpCaseOf(const std::string& name);
 

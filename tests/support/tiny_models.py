@@ -128,7 +128,47 @@ class TinyModel:
     ) -> Handle:
         options = schema.AddOptionsT()
         options.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
-        return self._op("ADD", [x0.index, x1.index], options, x0, x0.shape, scale, zero_point)
+        shape = np.broadcast_shapes(x0.shape, x1.shape)
+        return self._op("ADD", [x0.index, x1.index], options, x0, shape, scale, zero_point)
+
+    def mul(
+        self,
+        x0: Handle,
+        x1: Handle,
+        *,
+        activation: str = "NONE",
+        scale: float | None = None,
+        zero_point: int | None = None,
+    ) -> Handle:
+        options = schema.MulOptionsT()
+        options.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
+        shape = np.broadcast_shapes(x0.shape, x1.shape)
+        return self._op("MUL", [x0.index, x1.index], options, x0, shape, scale, zero_point)
+
+    def constant(self, values: np.ndarray, *, scale: float, zero_point: int) -> Handle:
+        """An int8 constant as an operand."""
+        return Handle(self._constant(values, [scale], [zero_point]), values.shape, scale, zero_point)
+
+    def concatenation(self, sources: Sequence[Handle], axis: int) -> Handle:
+        options = schema.ConcatenationOptionsT()
+        options.axis = axis
+        shape = list(sources[0].shape)
+        shape[axis] = sum(x.shape[axis] for x in sources)
+        return self._op("CONCATENATION", [x.index for x in sources], options, sources[0], shape)
+
+    def transpose(self, x: Handle, order: Sequence[int]) -> Handle:
+        options = schema.TransposeOptionsT()
+        inputs = [x.index, self._constant(np.array(order, np.int32))]
+        return self._op("TRANSPOSE", inputs, options, x, [x.shape[d] for d in order])
+
+    def logistic(self, x: Handle) -> Handle:
+        return self._op("LOGISTIC", [x.index], None, x, x.shape, 1 / 256, -128)
+
+    def hard_swish(self, x: Handle, *, scale: float, zero_point: int) -> Handle:
+        return self._op("HARD_SWISH", [x.index], schema.HardSwishOptionsT(), x, x.shape, scale, zero_point)
+
+    def tanh(self, x: Handle) -> Handle:
+        return self._op("TANH", [x.index], None, x, x.shape, 1 / 128, 0)
 
     def average_pool2d(self, x: Handle, kernel: Pair, **window: Any) -> Handle:
         """AVERAGE_POOL_2D; `stride`, `padding`, `activation` as of `conv2d`."""
@@ -161,11 +201,19 @@ class TinyModel:
         options = schema.DequantizeOptionsT()
         return self._op("DEQUANTIZE", [x.index], options, x, x.shape, dtype="float32")
 
-    def reshape(self, x: Handle, shape: Sequence[int]) -> Handle:
+    def reshape(
+        self,
+        x: Handle,
+        shape: Sequence[int],
+        *,
+        scale: float | None = None,
+        zero_point: int | None = None,
+    ) -> Handle:
+        """RESHAPE, which copies bytes whatever the scales are."""
         options = schema.ReshapeOptionsT()
         options.newShape = list(shape)
         inputs = [x.index, self._constant(np.array(shape, np.int32))]
-        return self._op("RESHAPE", inputs, options, x, shape)
+        return self._op("RESHAPE", inputs, options, x, shape, scale, zero_point)
 
     def mean(
         self,
@@ -183,9 +231,9 @@ class TinyModel:
         inputs = [x.index, self._constant(np.array(axes, np.int32))]
         return self._op("MEAN", inputs, options, x, shape, scale, zero_point)
 
-    def softmax(self, x: Handle) -> Handle:
+    def softmax(self, x: Handle, *, beta: float = 1.0) -> Handle:
         options = schema.SoftmaxOptionsT()
-        options.beta = 1.0
+        options.beta = beta
         return self._op("SOFTMAX", [x.index], options, x, x.shape, 1 / 256, -128)
 
     def _pool2d(

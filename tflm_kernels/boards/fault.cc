@@ -7,7 +7,7 @@
 #include "tflm_kernels/boards/report.h"
 
 extern "C" {
-extern const uint32_t board_stack_begin[];
+extern volatile uint32_t board_stack_begin[];
 }
 
 namespace quantmcu {
@@ -18,6 +18,7 @@ struct ExceptionFrame {
   uint32_t r0, r1, r2, r3, r12, lr, pc, xpsr;
 };
 
+constexpr uint32_t kStackGuard = 0x5AFE57AC;
 constexpr uint32_t kBusFaultAddressIsValid = 0x8000;  // in the fault status
 
 struct FaultBit {
@@ -31,24 +32,35 @@ constexpr FaultBit kFaultBits[] = {
     {0x00000002, "data access violation"},
     {0x00000100, "instruction bus error"},
     {0x00000600, "data bus error"},
-    {0x00001010, "stack overflow: no room for an exception frame"},
     {0x00010000, "undefined instruction"},
     {0x00020000, "invalid state"},
     {0x00040000, "invalid return"},
     {0x00080000, "coprocessor not enabled"},
-    {0x00100000, "stack overflow"},
     {0x01000000, "unaligned access"},
     {0x02000000, "division by zero"},
 };
 
+bool IsGuardBroken() { return board_stack_begin[0] != kStackGuard; }
+
 }  // namespace
+
+void GuardStack() { board_stack_begin[0] = kStackGuard; }
+
+void CheckStack() {
+  if (!IsGuardBroken()) return;
+  BoardWrite("\nFAULT: stack overflow\n");
+  BoardExit(kBoardFaultExitCode);
+}
 
 // frame: the stack pointer at the time of the fault.
 extern "C" [[noreturn]] __attribute__((used)) void BoardReportFault(const ExceptionFrame* frame) {
   uint32_t exception;
   asm volatile("mrs %0, ipsr" : "=r"(exception));
   const uint32_t status = Register(kConfigurableFaultStatus);
+  const bool has_overflowed =
+      IsGuardBroken() || reinterpret_cast<volatile const uint32_t*>(frame) < board_stack_begin;
   BoardWrite("\nFAULT:");
+  if (has_overflowed) BoardWrite(" stack overflow");
   for (const FaultBit& bit : kFaultBits) {
     if ((status & bit.mask) != 0) {
       BoardWrite(" ");
@@ -61,7 +73,7 @@ extern "C" [[noreturn]] __attribute__((used)) void BoardReportFault(const Except
   if ((status & kBusFaultAddressIsValid) != 0) {
     ReportHex("FAULT_ADDRESS", Register(kBusFaultAddress));
   }
-  if (reinterpret_cast<const uint32_t*>(frame) >= board_stack_begin) {
+  if (!has_overflowed) {
     ReportHex("FAULT_PC", frame->pc);
     ReportHex("FAULT_LR", frame->lr);
   }

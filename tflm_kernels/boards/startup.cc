@@ -24,7 +24,10 @@ extern uint32_t board_stack_end[];
 
 namespace quantmcu {
 
-extern "C" [[noreturn]] void BoardExitWith(int code) { BoardExit(code); }
+extern "C" [[noreturn]] void BoardEnd(int result_of_main) {
+  CheckStack();
+  BoardExit(result_of_main);
+}
 
 extern "C" void BoardPrepare() {
 #ifdef __ARM_ARCH_6M__
@@ -38,6 +41,7 @@ extern "C" void BoardPrepare() {
        ++construct) {
     (*construct)();
   }
+  GuardStack();
   BoardStartClock();
 }
 
@@ -54,7 +58,7 @@ extern "C" [[noreturn]] __attribute__((naked)) void BoardReset() {
 #endif
       "bl BoardPrepare         \n"
       "bl main                 \n"
-      "bl BoardExitWith        \n");
+      "bl BoardEnd             \n");
 }
 
 namespace {

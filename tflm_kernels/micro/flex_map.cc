@@ -69,8 +69,7 @@ bool FlexMap::FindRoot() {
   keys_width_ = static_cast<size_t>(keys_width);
   if (!ReadUnsigned(keys_ - keys_width_, keys_width_, &num_keys) || num_keys != size) return false;
   size_ = static_cast<size_t>(size);
-  return size <= length_ && size_ * (width_ + 1) <= length_ - values_ &&
-         size_ * keys_width_ <= length_ - keys_;
+  return size <= length_ && size_ * (width_ + 1) <= length_ - values_;
 }
 
 bool FlexMap::IsKey(size_t index, const char* key) const {

@@ -129,10 +129,11 @@ int32_t NodeChecker::Constant(int index, TfLiteType type) {
   const TfLiteEvalTensor& tensor = *InputTensor(context_, node_, index);
   Expect(tensor.type == type, kInput, index, type == kTfLiteInt8 ? "must be int8" : "must be int32",
          tensor.type);
-  Expect(tensor.data.data != nullptr, kInput, index, "must be a constant", 0);
-  Expect(NumElements(tensor) <= kMaxBytes, kInput, index, "must have less than 2^31 elements",
+  const int64_t num_elements = NumElements(tensor);
+  Expect(tensor.data.data != nullptr || num_elements == 0, kInput, index, "must be a constant", 0);
+  Expect(num_elements <= kMaxBytes, kInput, index, "must have less than 2^31 elements",
          tensor.dims->size);
-  return is_ok_ ? static_cast<int32_t>(NumElements(tensor)) : 0;
+  return is_ok_ ? static_cast<int32_t>(num_elements) : 0;
 }
 
 void NodeChecker::Require(bool is_met, const char* otherwise) {

@@ -53,6 +53,7 @@ class NodeChecker {
              int32_t weight_bits);
 
   // A constant tensor of `type` and any shape; returns its number of elements, 0 after a failure.
+  // An empty one (the filters of a stage without convolutions) has no data.
   int32_t Constant(int index, TfLiteType type);
 
   // Refuses what `is_met` denies, with a sentence.

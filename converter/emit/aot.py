@@ -1,0 +1,150 @@
+"""C++ that runs a model without TFLM: constants, a static memory plan and one straight line of kernel calls.
+
+In: a model's bytes and a Recording of it. Out: the files of a project. Refuses, naming the op, what no portable kernel
+computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.converter.emit.calls import calls_of
+from tflm_quantmcu.converter.emit.cpp_text import Definitions, array_initializer, float_literal, statement
+from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
+from tflm_quantmcu.converter.emit.recording import Recording
+from tflm_quantmcu.converter.emit.templates import render
+from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.kernel_calls import KernelCall
+from tflm_quantmcu.types import ModelGraph, Op, Tensor
+
+# What Invoke and the deepest kernel take at most on any core; main.cc measures it and fails beyond.
+STACK_BYTES = 2048
+
+_CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """An input or output of the model, in the words of the templates."""
+
+    name: str
+    label: str
+    cpp_type: str
+    shape: tuple[int, ...]
+    num_bytes: int
+    offset: int
+    scale: str | None
+    zero_point: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """An op: its definitions and calls as text."""
+
+    comment: str
+    definitions: Sequence[str]
+    statements: Sequence[str]
+
+
+def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -> dict[str, str]:
+    """The project's files: name -> text.
+
+    Args:
+      graph: the model.
+      recording: of the same model.
+      name: C++ identifier that the files and the namespace are called by.
+      core: key of third_party/arm_none_eabi/cores.bzl, or `host`: what the Makefile builds for unless told otherwise.
+
+    Raises:
+      UnsupportedModelError: an op without a kernel, or a tensor of a type that no kernel takes.
+    """
+    calls = [calls_of(graph, op) for op in graph.ops]
+    plan = plan_memory(graph, calls)
+    definitions = Definitions()
+    steps = [_step(graph, plan, definitions, op, group) for op, group in zip(graph.ops, calls, strict=True)]
+    context: dict[str, Any] = {
+        "name": name,
+        "macro": name.upper(),
+        "core": core,
+        "sha256": graph.sha256,
+        "arena_bytes": plan.arena_bytes,
+        "stack_bytes": STACK_BYTES,
+        "constant_bytes": definitions.num_bytes,
+        "tflm_arena_bytes": recording.non_persistent_bytes,
+        "inputs": _ports(graph, plan, graph.inputs, "Input"),
+        "outputs": _ports(graph, plan, graph.outputs, "Output"),
+        "steps": steps,
+        "crc32": recording.crc32,
+        "samples": [array_initializer(np.frombuffer(v.tobytes(), np.uint8)) for v in recording.input_values],
+    }
+    return {
+        f"{name}.h": render("aot/model.h", context),
+        f"{name}.cc": render("aot/model.cc", context),
+        "main.cc": render("aot/main.cc", context),
+        "Makefile": render("aot/Makefile", context),
+        "BUILD": render("aot/BUILD", context),
+    }
+
+
+def _step(graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, calls: Sequence[KernelCall]) -> _Step:
+    first = len(definitions.text)
+    statements = [_statement(graph, plan, definitions, op, number, call) for number, call in enumerate(calls)]
+    label = graph.tensors[op.outputs[0]].label
+    return _Step(f"{op.index} {op.kind} '{label}'", definitions.text[first:], statements)
+
+
+def _statement(
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, number: int, call: KernelCall
+) -> str:
+    prefix = f"kOp{op.index}"
+    arguments = [definitions.params(f"{prefix}{call.kernel}{number or ''}", call.params)]
+    offsets = call.input_offsets or (0,) * len(call.inputs)
+    for t, offset in zip(call.inputs, offsets, strict=True):
+        arguments.append(_address(graph, plan, definitions, t, offset, is_input=True))
+    arguments += [definitions.array(prefix + label, values) for label, values in call.constants.items()]
+    if call.scratch_bytes is not None:
+        arguments.append(f"arena + {plan.scratch[op.index]}")
+    arguments.append(_address(graph, plan, definitions, call.output, call.output_offset, is_input=False))
+    return statement(f"quantmcu::aot::{call.kernel}", arguments)
+
+
+def _address(
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, tensor: int, offset: int, *, is_input: bool
+) -> str:
+    read = graph.tensors[plan.sources[tensor]]
+    place = plan.offset(tensor)
+    if place is None:
+        assert read.data is not None
+        name = definitions.array(f"kTensor{read.index}", read.data)
+        return f"{name} + {offset}" if offset else name
+    address = f"arena + {place + offset}"
+    if read.dtype != "float32":
+        return address
+    return f"reinterpret_cast<{'const ' if is_input else ''}float*>({address})"
+
+
+def _ports(graph: ModelGraph, plan: MemoryPlan, tensors: Sequence[int], name: str) -> list[Port]:
+    return [_port(graph.tensors[t], plan, name if len(tensors) == 1 else f"{name}{i}") for i, t in enumerate(tensors)]
+
+
+def _port(tensor: Tensor, plan: MemoryPlan, name: str) -> Port:
+    if tensor.dtype not in _CPP_TYPES:
+        raise UnsupportedModelError(
+            f"'{tensor.label}' is {tensor.dtype}; inputs and outputs may be {', '.join(_CPP_TYPES)}"
+        )
+    offset = plan.offset(tensor.index)
+    assert offset is not None
+    return Port(
+        name=name,
+        label=tensor.label,
+        cpp_type=_CPP_TYPES[tensor.dtype],
+        shape=tensor.shape,
+        num_bytes=tensor.num_bytes,
+        offset=offset,
+        scale=float_literal(tensor.scales[0]) if len(tensor.scales) == 1 else None,
+        zero_point=tensor.zero_points[0] if len(tensor.scales) == 1 else 0,
+    )

@@ -1,0 +1,90 @@
+"""Writes the project of a model: what `tflm_quantmcu emit` does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Union
+
+from tflm_quantmcu.converter.emit.aot import emit_aot
+from tflm_quantmcu.converter.emit.recording import record
+from tflm_quantmcu.converter.reader import read_model, require_full_integer
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.files import read_bytes, write_atomically
+
+PathLike = Union[str, "os.PathLike[str]"]
+TARGETS = ("aot", "tflm")
+# As in third_party/arm_none_eabi/cores.bzl.
+CORES = ("host", "m0plus", "m3", "m4", "m7", "m33", "m55")
+
+
+@dataclasses.dataclass(frozen=True)
+class EmittedProject:
+    """What was written.
+
+    Attributes:
+      directory: where.
+      files: names in it.
+      name: of the model in the code.
+    """
+
+    directory: Path
+    files: tuple[str, ...]
+    name: str
+
+
+def emit(
+    model: PathLike,
+    *,
+    output_dir: PathLike,
+    target: str = "aot",
+    core: str = "host",
+    inputs: PathLike | None = None,
+    name: str | None = None,
+) -> EmittedProject:
+    """Writes a C++ project that runs the model and tests itself against TFLM on this host.
+
+    Args:
+      model: path of a full-integer int8 `.tflite`, stock or converted.
+      output_dir: is made where it is missing; files of the same names are replaced.
+      target: `aot`: no TFLM, a static plan; `tflm`: an interpreter project in the shape of TFLM's hello_world.
+      core: what it is built for by default: `host`, or `cortex-m0plus`, `-m3`, `-m4`, `-m7`, `-m33`, `-m55`.
+      inputs: `.npz` whose first sample the test runs; else a random one.
+      name: a C++ identifier; by default made of the model's file name.
+
+    Raises:
+      UsageError: a name, a folder or samples that cannot be used.
+      UnsupportedModelError: an op that the target does not run.
+    """
+    if target not in TARGETS:
+        raise UsageError(f"--target is {target}; supported are {' and '.join(TARGETS)}")
+    short_core = core.removeprefix("cortex-").replace("m0+", "m0plus")
+    if short_core not in CORES:
+        raise UsageError(f"--core is {core}; supported are host, {', '.join(f'cortex-{c}' for c in CORES[1:])}")
+    data = read_bytes(model, "--model")
+    graph = read_model(data)
+    require_full_integer(graph)
+    chosen = _identifier(name, Path(model).stem)
+    files = emit_aot(graph, record(data, inputs), name=chosen, core=short_core)
+    return EmittedProject(_write(Path(output_dir), files), tuple(files), chosen)
+
+
+def _identifier(name: str | None, stem: str) -> str:
+    if name is None:
+        name = re.sub(r"\W", "_", stem, flags=re.ASCII).lower().strip("_")
+        return name if name[:1].isalpha() else f"model_{name}".rstrip("_")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise UsageError(f"--name is {name}; needed is a C++ identifier of lower-case letters, digits and _")
+    return name
+
+
+def _write(folder: Path, files: dict[str, str]) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output_dir {folder} cannot be made: {error.strerror or error}") from None
+    for name, text in files.items():
+        write_atomically(folder / name, text.encode())
+    return folder

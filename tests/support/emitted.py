@@ -1,0 +1,128 @@
+"""Emitted AOT code, compiled with the host's compiler and called from Python."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import functools
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tflm_quantmcu.converter.emit.project import emit
+from tflm_quantmcu.converter.reader import read_model
+
+ROOT = Path(__file__).parents[2]
+FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fno-exceptions", "-fno-rtti", f"-I{ROOT}")
+GUARD = np.full(256, 0xA5, np.uint8)
+
+
+def compile_object(source: Path, output: Path, flags: Sequence[str] = FLAGS) -> Path:
+    """Compiles one file; a warning is an error."""
+    _run("g++", *flags, "-c", str(source), "-o", str(output))
+    return output
+
+
+@functools.cache
+def portable_objects() -> tuple[Path, ...]:
+    """Objects of tflm_kernels/portable, compiled once a session."""
+    folder = Path(tempfile.mkdtemp(prefix="portable_"))
+    sources = [s for s in sorted((ROOT / "tflm_kernels/portable").glob("*.cc")) if s.name != "c_api.cc"]
+    return tuple(compile_object(source, folder / f"{source.stem}.o") for source in sources)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class EmittedModel:
+    """One model's compiled project.
+
+    Attributes:
+      folder: of the sources.
+      name: in the code.
+      object: of the emitted source alone.
+      library: what Python calls.
+    """
+
+    folder: Path
+    name: str
+    object: Path
+    library: ctypes.CDLL
+    input_types: tuple[tuple[str, tuple[int, ...]], ...]
+    output_types: tuple[tuple[str, tuple[int, ...]], ...]
+
+    def macro(self, name: str) -> int:
+        """Value of <NAME>_<name> in the emitted header."""
+        text = (self.folder / f"{self.name}.h").read_text()
+        (value,) = re.findall(rf"#define {self.name.upper()}_{name} (\d+)\b", text)
+        return int(value)
+
+    def invoke(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """One inference in a fresh arena between guards."""
+        arena_bytes = self.macro("ARENA_BYTES")
+        memory = np.concatenate([GUARD, np.full(arena_bytes + 16, 0x3C, np.uint8), GUARD])
+        first = len(GUARD) + (-(memory.ctypes.data + len(GUARD))) % 16
+        memory[first + arena_bytes :] = memory[:first] = GUARD[0]
+        arena = ctypes.c_void_p(memory.ctypes.data + first)
+        for i, (values, (dtype, shape)) in enumerate(zip(inputs, self.input_types, strict=True)):
+            assert (values.dtype.name, values.shape) == (dtype, shape)
+            ctypes.memmove(self.library.test_input(arena, i), values.tobytes(), values.nbytes)
+        self.library.test_invoke(arena)
+        outside = np.concatenate([memory[:first], memory[first + arena_bytes :]])
+        assert (outside == GUARD[0]).all(), "the model wrote outside its arena"
+        outputs = []
+        for i, (dtype, shape) in enumerate(self.output_types):
+            num_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+            data = ctypes.string_at(self.library.test_output(arena, i), num_bytes)
+            outputs.append(np.frombuffer(data, dtype).reshape(shape))
+        return outputs
+
+
+def emit_and_compile(model: bytes, folder: Path, *, name: str = "model") -> EmittedModel:
+    """Emits the AOT project of a model into `folder` and compiles it as a library."""
+    path = folder / "source.tflite"
+    path.write_bytes(model)
+    emit(path, output_dir=folder, target="aot", name=name)
+    graph = read_model(model)
+    ports = [[graph.tensors[t] for t in side] for side in (graph.inputs, graph.outputs)]
+    wrapper = folder / "wrapper.cc"
+    wrapper.write_text(_wrapper(name, len(ports[0]), len(ports[1])))
+    compiled = compile_object(folder / f"{name}.cc", folder / f"{name}.o")
+    objects = [compiled, compile_object(wrapper, folder / "wrapper.o"), *portable_objects()]
+    _run("g++", "-shared", "-Wl,-z,defs", *map(str, objects), "-o", str(folder / "model.so"))
+    library = ctypes.CDLL(str(folder / "model.so"))
+    library.test_input.restype = library.test_output.restype = ctypes.c_void_p
+    types = [tuple((t.dtype, t.shape) for t in side) for side in ports]
+    return EmittedModel(folder, name, compiled, library, *types)
+
+
+def _wrapper(name: str, num_inputs: int, num_outputs: int) -> str:
+    def cases(word: str, count: int) -> str:
+        names = [word] if count == 1 else [f"{word}{i}" for i in range(count)]
+        return " ".join(f"case {i}: return {name}::{n}(arena);" for i, n in enumerate(names))
+
+    return f"""
+#include "{name}.h"
+extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena); }}
+extern "C" void* test_input(uint8_t* arena, int i) {{
+  switch (i) {{ {cases("Input", num_inputs)} default: return nullptr; }}
+}}
+extern "C" void* test_output(uint8_t* arena, int i) {{
+  switch (i) {{ {cases("Output", num_outputs)} default: return nullptr; }}
+}}
+"""
+
+
+def undefined_symbols(objects: Sequence[Path], folder: Path) -> set[str]:
+    """What the objects need from elsewhere."""
+    whole = folder / "whole.o"
+    _run("ld", "-r", "-o", str(whole), *map(str, objects))
+    return {line.split()[-1] for line in _run("nm", "-u", str(whole)).splitlines()}
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stderr}"
+    return done.stdout
