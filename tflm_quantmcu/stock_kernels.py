@@ -32,6 +32,8 @@ from tflm_quantmcu.types import ModelGraph, Op
 _INT8: Pair = (-128, 127)
 _INT16: Pair = (-(1 << 15), (1 << 15) - 1)
 _ONE_Q0 = (1 << 31) - 1
+# Beyond every 8-bit range: steps are clamped here before they are rounded.
+_MAX_STEPS = 1024.0
 # e^-(2^n) in Q0 for n = -2 to 4 (law A13).
 _EXP_OF_POWERS = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
 
@@ -194,8 +196,8 @@ def _hard_swish(params: HardSwishParams, inputs: Sequence[np.ndarray], y: np.nda
 
 def _quantize(params: QuantizeParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
     with np.errstate(over="ignore"):
-        steps = round_half_away(inputs[0] / np.float32(params.scale)) + params.zero_point
-    y[:] = np.where(np.isnan(steps), -128, _saturate(steps, _INT8))
+        steps = np.clip(inputs[0] / np.float32(params.scale), -_MAX_STEPS, _MAX_STEPS)
+    y[:] = np.where(np.isnan(steps), -128, _saturate(round_half_away(steps) + params.zero_point, _INT8))
 
 
 def _dequantize(params: QuantizeParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:

@@ -45,8 +45,13 @@ class ImageRun:
 
     @functools.cached_property
     def results(self) -> dict[str, str]:
-        """The lines KEY=VALUE of the output, later ones winning."""
-        return dict(_RESULT.findall(self.output))
+        """parse_results of the output."""
+        return parse_results(self.output)
+
+
+def parse_results(output: str) -> dict[str, str]:
+    """The lines KEY=VALUE, later ones winning."""
+    return dict(_RESULT.findall(output))
 
 
 @functools.cache

@@ -1,0 +1,118 @@
+"""Laws A11 to A17: their worked examples, and what has no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.support.tiny_models import Handle, TinyModel
+from tests.test_laws import table_rows
+from tflm_quantmcu import stock_kernels
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.simulate import simulate
+from tflm_quantmcu.stock_ops import stock_calls
+
+LAW = "arithmetic.md"
+
+
+def numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+def run(
+    build: Callable[[TinyModel, Handle], Handle], row: list[float], *, dtype: str = "int8", **format: float
+) -> list:
+    net = TinyModel()
+    x = net.input((1, len(row)), dtype=dtype, **format)  # type: ignore[arg-type]
+    graph = read_model(net.build(build(net, x)))
+    values = simulate(graph, None, np.array([row], dtype))
+    return values[graph.tensors[graph.outputs[0]].name].ravel().tolist()
+
+
+def example(name: str, *columns: str) -> tuple[list[float], list[float]]:
+    """The inputs and results of a table whose header row are the inputs."""
+    (row,) = table_rows(LAW, *columns)
+    assert row[0] == name
+    return [float(c) for c in columns[1:]], [float(c) for c in row[1:]]
+
+
+@pytest.mark.parametrize("row", table_rows(LAW, "x", "s_in, zero_in", "s_out, zero_out", "mean"), ids=" ".join)
+def test_mean_gives_the_worked_result(row):
+    (scale, zero), (output_scale, output_zero) = numbers(row[1]), numbers(row[2])
+
+    def build(net: TinyModel, x: Handle) -> Handle:
+        return net.mean(x, (1,), keep_dims=True, scale=output_scale, zero_point=int(output_zero))
+
+    assert run(build, numbers(row[0]), scale=scale, zero_point=int(zero)) == [float(row[3])]
+
+
+def test_mul_gives_the_worked_results():
+    x, expected = example("x * x", "x", "-128", "-5", "0", "17", "127")
+    assert run(lambda net, x: net.mul(x, x, scale=0.3, zero_point=4), x, scale=0.1, zero_point=-2) == expected
+
+
+@pytest.mark.parametrize("row", table_rows(LAW, "a", "k", "exp(a)"), ids=" ".join)
+def test_exp_gives_the_worked_result(row):
+    a, k, expected = map(int, row)
+    assert int(stock_kernels._exp_of_negative(np.array(a, np.int64), k)) == expected
+
+
+@pytest.mark.parametrize("row", table_rows(LAW, "a", "recip(a)"), ids=" ".join)
+def test_recip_gives_the_worked_result(row):
+    a, expected = map(int, row)
+    assert int(stock_kernels._reciprocal_of_one_plus(np.array(a, np.int64))) == expected
+
+
+@pytest.mark.parametrize("row", table_rows(LAW, "row", "softmax"), ids=" ".join)
+def test_softmax_gives_the_worked_row(row):
+    x, expected = map(numbers, row)
+    assert run(TinyModel.softmax, x, scale=0.1, zero_point=0) == expected
+
+
+def test_logistic_gives_the_worked_results():
+    x, expected = example("logistic", "x", "-128", "-100", "-3", "0", "3", "4", "40", "127")
+    assert run(TinyModel.logistic, x, scale=0.05, zero_point=3) == expected
+
+
+def test_hard_swish_gives_the_worked_results():
+    x, expected = example("hard swish", "x", "-128", "-57", "-30", "3", "4", "63", "127")
+    assert run(lambda net, x: net.hard_swish(x, scale=0.04, zero_point=-100), x, scale=0.05, zero_point=3) == expected
+
+
+def test_quantize_gives_the_worked_results():
+    x, expected = example("quantize", "real", "0.25", "-0.25", "0.15", "100", "-100")
+    assert run(lambda net, x: net.quantize(x, scale=0.1, zero_point=-2), x, dtype="float32") == expected
+
+
+def test_nan_and_huge_values_are_quantized_to_the_limits():
+    x = [np.nan, np.inf, -np.inf, 1e30, -1e30]
+    y = run(lambda net, x: net.quantize(x, scale=0.1, zero_point=-2), x, dtype="float32")
+    assert y == [-128, 127, -128, 127, -128]
+
+
+def refusal(build: Callable[[TinyModel, Handle], Handle], shape: tuple[int, ...], *, scale: float = 0.1) -> str:
+    net = TinyModel()
+    graph = read_model(net.build(build(net, net.input(shape, scale=scale))))
+    with pytest.raises(UnsupportedModelError) as caught:
+        stock_calls(graph, graph.ops[0])
+    return str(caught.value)
+
+
+def test_an_op_without_a_kernel_is_refused_with_what_is_covered():
+    assert "TANH 'map1' (op 0) has no portable kernel; covered are ADD, CONCAT" in refusal(TinyModel.tanh, (1, 4))
+
+
+def test_long_softmax_rows_are_refused():
+    assert "rows up to 4095" in refusal(TinyModel.softmax, (1, 4096))
+
+
+def test_a_transpose_of_five_dimensions_is_refused():
+    message = refusal(lambda net, x: net.transpose(x, (0, 5, 4, 3, 2, 1)), (1, 2, 3, 4, 5, 6))
+    assert "it moves along 5 dimensions; supported are 4" in message
+
+
+def test_cropping_pads_are_refused():
+    assert "pads are not constant counts" in refusal(lambda net, x: net.pad(x, ((0, 0), (-1, 2))), (1, 8))
