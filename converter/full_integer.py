@@ -97,8 +97,8 @@ def _check_softmax(graph: ModelGraph, op: Op) -> None:
     source = graph.tensors[op.inputs[0]]
     if source.scales[0] * op.beta * 2**_SOFTMAX_FRACTION_BITS <= 1:
         raise UnsupportedModelError(
-            f"{_place(graph, op)} reads '{source.label}' with scale {source.scales[0]:.3g}, too fine for TFLM's softmax "
-            f"(needed is more than 2^-{_SOFTMAX_FRACTION_BITS} / beta): are the weights trained?"
+            f"{_place(graph, op)} reads '{source.label}' with scale {source.scales[0]:.3g}, too fine for TFLM's "
+            f"softmax (needed is more than 2^-{_SOFTMAX_FRACTION_BITS} / beta): are the weights trained?"
         )
 
 

@@ -248,16 +248,17 @@ def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format
 def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Format) -> np.ndarray:
     outputs = filter.bias.size
     if op.kind == "FULLY_CONNECTED" and filter.scales.size == 1:
-        real = np.float64([np.float32(source.scale) * filter.scales[0]]) / output.scale
+        product = np.float32(source.scale) * filter.scales[:1]
+        real = product.astype(np.float64) / output.scale
     else:
         real = source.scale * filter.scales.astype(np.float64) / output.scale
     pairs = np.array([quantize_multiplier(r) for r in np.broadcast_to(real, outputs)], np.int64)
     model_step = filter.model_input_scale * filter.model_scales.astype(np.float64)
     step = source.scale * filter.scales.astype(np.float64)
-    bias = filter.bias
+    bias = filter.bias.astype(np.float64)
     if filter.bits != 8 or source.scale != filter.model_input_scale:
         bias = round_half_away(bias * (model_step / step))
-    words = np.concatenate([np.asarray(bias, np.float64), *pairs.T.astype(np.float64)])
+    words = np.concatenate([bias, *pairs.T.astype(np.float64)])
     if np.abs(words).max(initial=0) >= 2**31 or pairs[:, 1].max(initial=0) > 30:
         raise UnsupportedModelError(
             f"{op.kind} '{op.name}': a bias or multiplier leaves int32 at these widths; keep its maps at more bits"

@@ -28,7 +28,7 @@ class Options:
     search: str = _option("vdqs", "How bit widths are chosen.", kind=str, choices=("vdqs", "uniform"))
     vdpc: str = _option("static", "When patches are classified.", kind=str, choices=("static",))
     vdpc_phi: float = _option(
-        0.96,
+        0.999,
         "Coverage of the fitted Gaussian beyond which a value is an outlier.",
         kind=float,
         choices=PHIS,

@@ -272,7 +272,7 @@ def _share_tables(tables: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, l
     seen: dict[bytes, int] = {}
     parts: list[np.ndarray] = []
     num_words = 0
-    offsets = []
+    offsets: list[list[int]] = []
     for row in tables:
         offsets.append([])
         for table in row:
@@ -302,7 +302,7 @@ class StageGeometry:
         tensors = map_tensors(ops, source)
         index = {t: m for m, t in enumerate(tensors)}
         steps = [(op.window, tuple(index[t] for t in op.inputs), index[op.output]) for op in ops]
-        return StageGeometry._of_steps([graph.tensors[t].shape[1:] for t in tensors], steps)
+        return StageGeometry._of_steps([map_shape(graph, t) for t in tensors], steps)
 
     @staticmethod
     def _of_steps(
@@ -390,6 +390,12 @@ def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
     return (source, *(op.output for op in ops))
 
 
+def map_shape(graph: ModelGraph, tensor: int) -> tuple[int, int, int]:
+    """(height, width, channels) of a [1, H, W, C] feature map."""
+    _, height, width, channels = graph.tensors[tensor].shape
+    return height, width, channels
+
+
 def build_program(
     graph: ModelGraph,
     plan: StagePlan,
@@ -429,7 +435,7 @@ def program_of(
     tensors = map_tensors(lowered, source)
     if len(tensors) > MAX_MAPS:
         raise UnsupportedModelError(f"the stage has {len(tensors)} feature maps; supported are {MAX_MAPS}")
-    shapes = tuple(graph.tensors[t].shape[1:] for t in tensors)
+    shapes = tuple(map_shape(graph, t) for t in tensors)
     _check_plan(plan, shapes[-1])
     index = {t: m for m, t in enumerate(tensors)}
     ops = tuple(_stage_op(op, index) for op in lowered)

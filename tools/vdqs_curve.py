@@ -49,7 +49,7 @@ def main(argv: list[str]) -> None:
     rows: list[dict[str, Any]] = []
     seen: dict[str, float] = {}
     default = Options()
-    fixed = {"sram_bytes": _SRAM_BYTES.value, "vdqs_min_bits": _MIN_BITS.value or default.vdqs_min_bits}
+    fixed: dict[str, Any] = {"sram_bytes": _SRAM_BYTES.value, "vdqs_min_bits": _MIN_BITS.value or default.vdqs_min_bits}
     for phi in PHIS:
         for weight in LAMBDAS:
             plan = api.plan(data, calibration=calibration, vdpc_phi=phi, vdqs_lambda=weight, **fixed)

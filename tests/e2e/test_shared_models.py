@@ -1,4 +1,4 @@
-"""Real models at 8 bits: the split model is the same function as stock TFLM's, in less arena, and predicted to the byte."""
+"""Real models: at 8 bits the split model is stock TFLM's function in less arena, predicted to the byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real models and labelled samples that lie beside a checkout; tests that use them skip loudly where they are absent."""
+"""Real models and labelled samples that lie beside a checkout; tests skip loudly where they are absent."""
 
 from __future__ import annotations
 

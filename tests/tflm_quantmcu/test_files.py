@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.files import write_atomically
 
 
 def test_it_writes_and_replaces(tmp_path):

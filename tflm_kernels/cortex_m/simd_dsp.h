@@ -1,0 +1,80 @@
+// cortex_m/simd_dsp.h - instructions of the DSP extension (Cortex-M4, M7, M33) that arm_acle.h does
+// not offer, named as the instructions are.
+//
+// Source   Arm Architecture Reference Manual, ARMv7-M with the DSP extension.
+#ifndef TFLM_KERNELS_CORTEX_M_SIMD_DSP_H_
+#define TFLM_KERNELS_CORTEX_M_SIMD_DSP_H_
+
+#include <arm_acle.h>
+#include <stdint.h>
+#include <string.h>
+
+namespace quantmcu {
+namespace dsp {
+
+// addend + round(a * b / 2^32), halves upwards.
+inline int32_t Smmlar(int32_t a, int32_t b, int32_t addend) {
+  int32_t result;
+  asm("smmlar %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(addend));
+  return result;
+}
+
+// Bytes 1 and 3 as two int16; __sxtb16 takes bytes 0 and 2.
+inline uint32_t Sxtb16Ror8(uint32_t bytes) {
+  uint32_t result;
+  asm("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(bytes));
+  return result;
+}
+
+// The two int16 of `halves` plus bytes 1 and 3; __sxtab16 takes bytes 0 and 2.
+inline uint32_t Sxtab16Ror8(uint32_t halves, uint32_t bytes) {
+  uint32_t result;
+  asm("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(halves), "r"(bytes));
+  return result;
+}
+
+// The low halves: of a below, of b above.
+inline uint32_t PackLowHalves(uint32_t a, uint32_t b) {
+  uint32_t result;
+  asm("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+// The high halves: of a below, of b above.
+inline uint32_t PackHighHalves(uint32_t a, uint32_t b) {
+  uint32_t result;
+  asm("pkhtb %0, %1, %2, asr #16" : "=r"(result) : "r"(b), "r"(a));
+  return result;
+}
+
+// `word` with byte kByte replaced by the low byte of `value`.
+template <int kByte>
+inline uint32_t WithByte(uint32_t word, int32_t value) {
+  asm("bfi %0, %1, %2, #8" : "+r"(word) : "r"(value), "n"(8 * kByte));
+  return word;
+}
+
+// From any address: these cores load and store words and halfwords unaligned.
+inline uint32_t LoadWord(const uint8_t* bytes) {
+  uint32_t word;
+  memcpy(&word, bytes, sizeof(word));
+  return word;
+}
+
+inline uint32_t LoadHalf(const uint8_t* bytes) {
+  uint16_t half;
+  memcpy(&half, bytes, sizeof(half));
+  return half;
+}
+
+inline void StoreWord(uint8_t* bytes, uint32_t word) { memcpy(bytes, &word, sizeof(word)); }
+
+inline void StoreHalf(uint8_t* bytes, uint32_t word) {
+  const uint16_t half = static_cast<uint16_t>(word);
+  memcpy(bytes, &half, sizeof(half));
+}
+
+}  // namespace dsp
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_SIMD_DSP_H_
