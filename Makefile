@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops demo test check clean
+.PHONY: help setup ops demo test test-cortex-m check clean
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 
 PY := .venv/bin/python
+CORES := m0plus m3 m4 m7 m33 m55
 PYTEST_JOBS ?= $(shell nproc)
 OPS := //tflm_kernels/micro:libquantmcu_ops.so //tflm_kernels/portable:libquantmcu_kernels.so
 
@@ -31,6 +32,9 @@ test: setup ops ## every test, C++ and Python
 	@bazel test --test_output=errors //tests/kernels/...
 	@$(PY) -m pytest -n $(PYTEST_JOBS)
 	@echo "make test: all C++ and Python tests passed"
+
+test-cortex-m: setup ## the images of tests/cortex_m on every Cortex-M core, in QEMU
+	@for core in $(CORES); do bazel test --config=cortex_$$core //tests/cortex_m/... || exit 1; done
 
 check: setup ## formats, lint, types, layers
 	@tools/check.sh

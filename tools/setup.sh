@@ -10,8 +10,12 @@ readonly DEBIAN_PACKAGES=(
   bazel-rules-java   # bazel asks for it even where no Java is built
   clang-format       # tools/check.sh
   g++                # the compiler
+  gcc-arm-none-eabi  # Cortex-M code
   libflatbuffers-dev # FlexBuffers in C++
   libgtest-dev       # C++ tests
+  libnewlib-arm-none-eabi            # its memcpy and memset
+  libstdc++-arm-none-eabi-newlib     # its C++ headers
+  qemu-system-arm    # runs Cortex-M images
 )
 readonly LOG=build/setup.log
 

@@ -1,4 +1,4 @@
-"""A model's ops as calls of the portable kernels: ours as their options say, stock ones with what TFLM's Prepare computes.
+"""A model's ops as calls of the portable kernels: ours as their options say, stock ones as TFLM's Prepare would.
 
 In: a ModelGraph, stock or converted, that TFLM has prepared, so that options and shapes are sound. Out: KernelCalls.
 Refuses, naming the op, what no kernel computes.

@@ -10,6 +10,7 @@ from typing import Union
 
 from tflm_quantmcu.converter.emit.aot import emit_aot
 from tflm_quantmcu.converter.emit.recording import record
+from tflm_quantmcu.converter.emit.tflm import emit_tflm
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
@@ -67,7 +68,11 @@ def emit(
     graph = read_model(data)
     require_full_integer(graph)
     chosen = _identifier(name, Path(model).stem)
-    files = emit_aot(graph, record(data, inputs), name=chosen, core=short_core)
+    recording = record(data, inputs)
+    if target == "aot":
+        files = emit_aot(graph, recording, name=chosen, core=short_core)
+    else:
+        files = emit_tflm(data, graph, recording, name=chosen, core=short_core)
     return EmittedProject(_write(Path(output_dir), files), tuple(files), chosen)
 
 

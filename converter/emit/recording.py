@@ -12,9 +12,12 @@ import zlib
 import numpy as np
 
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.memory import align
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
 from tflm_quantmcu.types import Tensor
+
+_ARENA_STEP = 1024
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,7 +27,8 @@ class Recording:
     Attributes:
       inputs, outputs: the model's tensors as TFLM sees them.
       input_values, output_values: with their shapes.
-      arena_bytes: that TFLM recorded: non-persistent, and all of it on this host.
+      non_persistent_bytes: of the arena, that TFLM recorded.
+      arena_bytes: in which TFLM prepares and runs the model on this host; it needs less on 32 bits.
     """
 
     inputs: tuple[Tensor, ...]
@@ -32,7 +36,7 @@ class Recording:
     input_values: tuple[np.ndarray, ...]
     output_values: tuple[np.ndarray, ...]
     non_persistent_bytes: int
-    total_bytes: int
+    arena_bytes: int
 
     @property
     def crc32(self) -> int:
@@ -72,5 +76,17 @@ def record(model: bytes, inputs: str | os.PathLike[str] | None, *, seed: int = 0
         input_values=tuple(values),
         output_values=tuple(np.array(y) for y in outputs),
         non_persistent_bytes=allocations.non_persistent_bytes,
-        total_bytes=allocations.total_bytes,
+        arena_bytes=_sufficient_arena(model, allocations.total_bytes),
     )
+
+
+def _sufficient_arena(model: bytes, used_bytes: int) -> int:
+    """The first size, in steps, in which TFLM also has room to prepare."""
+    arena_bytes = align(used_bytes, _ARENA_STEP)
+    while True:
+        try:
+            Interpreter(model, arena_bytes=arena_bytes)
+        except UsageError:
+            arena_bytes += _ARENA_STEP
+        else:
+            return arena_bytes

@@ -3,7 +3,6 @@
 // Memory   sections.ld. No heap; the constructors of static objects run, their destructors do not.
 #include "tflm_kernels/boards/startup.h"
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_kernels/boards/board.h"

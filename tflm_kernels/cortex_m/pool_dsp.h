@@ -1,0 +1,87 @@
+// cortex_m/pool_dsp.h - the loop over output pixels that average and max pool share: four channels
+// at a time, over the part of the window that lies inside the input.
+#ifndef TFLM_KERNELS_CORTEX_M_POOL_DSP_H_
+#define TFLM_KERNELS_CORTEX_M_POOL_DSP_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/cortex_m/fixed_point_dsp.h"
+#include "tflm_kernels/cortex_m/four_values_dsp.h"
+#include "tflm_kernels/portable/pool2d_params.h"
+
+namespace quantmcu {
+namespace dsp {
+
+// Rows and columns of the input under a window, clipped to it.
+struct Taps {
+  int32_t height;
+  int32_t width;
+  int32_t row_bytes;
+  int32_t pixel_bytes;
+  int32_t bits;
+  int32_t num_values;  // 4, or fewer at the end of a run
+};
+
+inline uint32_t LoadTap(const uint8_t* tap, const Taps& taps) {
+  return taps.num_values == 4 ? LoadFour(tap, taps.bits)
+                              : LoadLast(tap, taps.bits, taps.num_values);
+}
+
+// Calls visit(values) with four neighbouring channels of each tap.
+template <typename Visit>
+inline void ForEachTap(const uint8_t* first, const Taps& taps, Visit visit) {
+  for (int32_t y = 0; y < taps.height; ++y, first += taps.row_bytes) {
+    const uint8_t* tap = first;
+    for (int32_t x = 0; x < taps.width; ++x, tap += taps.pixel_bytes) visit(LoadTap(tap, taps));
+  }
+}
+
+struct FourSums {
+  int32_t values[4];
+};
+
+// reduce(first, taps): what remains of the four channels of the taps, before A7.
+template <typename Reduce>
+void Pool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output, Reduce reduce) {
+  const FeatureMap& in = params.input;
+  const FeatureMap& out = params.output;
+  const Window& window = params.window;
+  const AnyFactor factor = MakeAnyFactor(params.multiplier);
+  const ClampBytes clamp = MakeClampBytes(params.clamp);
+  Taps taps = {0, 0, in.row_bytes, PixelBytes(in), in.bits, 4};
+  for (int32_t oy = 0; oy < out.height; ++oy) {
+    const int32_t iy = oy * window.stride_height - window.pad_top;
+    const int32_t top = iy > 0 ? iy : 0;
+    const int32_t bottom = iy + window.kernel_height;
+    taps.height = (bottom < in.height ? bottom : in.height) - top;
+    for (int32_t ox = 0; ox < out.width; ++ox) {
+      const int32_t ix = ox * window.stride_width - window.pad_left;
+      const int32_t left = ix > 0 ? ix : 0;
+      const int32_t right = ix + window.kernel_width;
+      taps.width = (right < in.width ? right : in.width) - left;
+      const uint8_t* first = input + PixelOffset(in, top, left);
+      uint8_t* run = output + PixelOffset(out, oy, ox);
+      for (int32_t c = 0; c < out.channels; c += 4) {
+        taps.num_values = out.channels - c < 4 ? out.channels - c : 4;
+        FourSums y = reduce(first, taps);
+        for (int32_t& value : y.values) {
+          value = MultiplyAdd(value - in.zero_point, factor, out.zero_point);
+        }
+        const uint32_t values =
+            ClampedBytes(y.values[0], y.values[1], y.values[2], y.values[3], clamp);
+        if (taps.num_values == 4) {
+          StoreFour(run, out.bits, values);
+        } else {
+          StoreLast(run, out.bits, taps.num_values, values);
+        }
+        first += FourValuesBytes(in.bits);
+        run += FourValuesBytes(out.bits);
+      }
+    }
+  }
+}
+
+}  // namespace dsp
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_POOL_DSP_H_

@@ -1,0 +1,42 @@
+# Builds and runs an emitted TFLM project. Set before it is included: NAME (of the model), TFLM_OPS (its ops of TFLM), CORE and
+# QUANTMCU_DIR as boards/project.mk says, TFLM_DIR (a checkout of tensorflow/tflite-micro), and where TFLM's own
+# `make third_party_downloads` has not put them, TFLM_DOWNLOADS (a folder with flatbuffers, gemmlowp and ruy).
+TFLM := $(TFLM_DIR)/tensorflow/lite
+TFLM_DOWNLOADS ?= $(TFLM)/micro/tools/make/downloads
+
+ifeq ($(wildcard $(TFLM)/micro/micro_interpreter.cc),)
+$(error TFLM_DIR is '$(TFLM_DIR)', which is no checkout of tflite-micro)
+endif
+ifneq ($(words $(wildcard $(addprefix $(TFLM_DOWNLOADS)/,flatbuffers gemmlowp ruy))),3)
+$(error TFLM_DOWNLOADS is '$(TFLM_DOWNLOADS)', which does not hold flatbuffers, gemmlowp and ruy: run TFLM's own Makefile for \
+  third_party_downloads, or set it)
+endif
+
+# TFLM without its tests and stand-ins for them.
+TFLM_SOURCES := $(wildcard $(addprefix $(TFLM)/,micro/*.cc micro/arena_allocator/*.cc micro/memory_planner/*.cc \
+  micro/tflite_bridge/*.cc core/api/*.cc core/c/*.cc kernels/*.cc kernels/internal/*.cc \
+  ../compiler/mlir/lite/core/api/*.cc ../compiler/mlir/lite/schema/*.cc))
+TFLM_SOURCES := $(filter-out %_test.cc %/fake_micro_context.cc %/mock_micro_graph.cc,$(TFLM_SOURCES))
+# Of its kernels, the files that register the model's ops and what these share.
+empty :=
+any_op := $(subst $(empty) $(empty),|,$(strip $(TFLM_OPS)))
+op_files := $(if $(any_op),$(shell grep -lE "Register_($(any_op))\(\)" $(TFLM)/micro/kernels/*.cc))
+op_files += $(wildcard $(op_files:.cc=_common.cc)) $(TFLM)/micro/kernels/kernel_util.cc
+TFLM_SOURCES += $(filter-out %_test.cc,$(op_files))
+ifneq ($(CORE),host)
+# Text goes out through the board.
+TFLM_SOURCES := $(filter-out %/debug_log.cc,$(TFLM_SOURCES)) $(QUANTMCU_DIR)/tflm_kernels/boards/tflm/debug_log.cc
+LINK_FLAGS := --specs=nano.specs
+endif
+
+KERNELS := $(QUANTMCU_DIR)/tflm_kernels
+PROGRAMS := main $(NAME)_test
+TEST_PROGRAM := $(NAME)_test
+SOURCES := $(NAME)_model_data.cc $(TFLM_SOURCES) $(filter-out %/register_python.cc,$(wildcard $(KERNELS)/micro/*.cc))
+SOURCES += $(filter-out %/c_api.cc,$(wildcard $(KERNELS)/portable/*.cc))
+FLAGS := -DTF_LITE_STATIC_MEMORY -DQUANTMCU_USE_TFLM_HEADERS -isystem $(TFLM_DIR)
+FLAGS += $(addprefix -isystem ,$(TFLM_DOWNLOADS)/flatbuffers/include $(TFLM_DOWNLOADS)/gemmlowp $(TFLM_DOWNLOADS)/ruy)
+
+include $(KERNELS)/boards/project.mk
+
+$(call object,$(TFLM_SOURCES)): FLAGS += -w
