@@ -23,6 +23,7 @@ _HOME = {
     "PrecisionPlan": "types",
     "calibrate_model": "api",
     "convert": "api",
+    "emit": "converter.emit.project",
     "disable_keras_export": "keras_export",
     "enable_keras_export": "keras_export",
     "load_calibration": "calibrate",

@@ -1,4 +1,4 @@
-"""The command line: `tflm_quantmcu calibrate | plan | convert | inspect | run | evaluate`.
+"""The command line: `tflm_quantmcu calibrate | plan | convert | inspect | run | evaluate | emit`.
 
 Every flag of plan and convert is a field of `options.Options`. A refusal is one sentence on stderr and its
 documented exit code.
@@ -195,6 +195,14 @@ def _evaluate(values: flags.FlagValues) -> None:
     print(evaluate_file(values.model, values.data))
 
 
+def _emit(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.converter.emit.project import emit
+
+    given = ("target", "core", "inputs", "name")
+    chosen = {flag: values[flag].value for flag in given if values[flag].value is not None}
+    print(emit(values.model, output_dir=values.output_dir, **chosen).summary)
+
+
 _ALL_OPTIONS = tuple(f.name for f in dataclasses.fields(Options))
 _PLAN_OPTIONS = tuple(n for n in _ALL_OPTIONS if n not in ("strip_metadata", "flash_bytes"))
 
@@ -251,6 +259,19 @@ COMMANDS: dict[str, Command] = {
         _evaluate,
         (_CONVERTED, ("data", ".npz with x [N, H, W, C] and labels y [N].")),
         ("model", "data"),
+    ),
+    "emit": Command(
+        "writes a C++ project that runs a model on a device",
+        _emit,
+        (
+            _CONVERTED,
+            ("target", "aot: C++ without TFLM, a static memory plan (default); tflm: a project for the interpreter."),
+            ("core", "What it is built for: host (default), cortex-m0plus, -m3, -m4, -m7, -m33 or -m55."),
+            ("output_dir", "Where to write the project."),
+            ("inputs", ".npz whose first sample the project's test runs; else a random one."),
+            ("name", "C++ name of the model; else made of the file's name."),
+        ),
+        ("model", "output_dir"),
     ),
 }
 

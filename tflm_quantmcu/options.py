@@ -35,7 +35,7 @@ class Options:
     )
     vdpc_outlier_fraction: float | None = _option(
         None,
-        "Share of outliers from which a patch keeps 8 bits; default 1 - vdpc_phi, 0: any outlier.",
+        "Share of outliers above which a patch keeps 8 bits; default twice that of the whole map, 0: any outlier.",
         kind=float,
     )
     vdqs_lambda: float = _option(0.5, "Weight of the entropy loss against the BitOPs saved, 0 to 1.", kind=float)
@@ -57,8 +57,8 @@ class Options:
         if not 0 <= self.vdqs_lambda <= 1:
             raise UsageError(f"--vdqs_lambda is {self.vdqs_lambda}; it must be from 0 to 1")
         fraction = self.vdpc_outlier_fraction
-        if fraction is not None and not 0 <= fraction < 1:
-            raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be at least 0 and below 1")
+        if fraction is not None and not 0 <= fraction <= 1:
+            raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be from 0 to 1")
         if self.max_samples < 1:
             raise UsageError(f"--max_samples is {self.max_samples}; it must be at least 1")
         self.budget  # noqa: B018  (validates the byte bounds)

@@ -17,6 +17,8 @@ import numpy as np
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.types import Format, TensorStats
 
+# A patch is an outlier patch where its share of outliers is so many times that of the whole map.
+CONCENTRATION = 2.0
 PHIS = (0.90, 0.95, 0.96, 0.98, 0.99, 0.999)
 
 # (y0, y1, x0, x1) of a patch in the map, ends excluded, halo included.
@@ -78,8 +80,8 @@ def classify_patches(
       regions: regions[row][col] of each patch; an empty one (y1 <= y0 or x1 <= x0) has no outliers.
       phi: one of PHIS.
       outlier_fraction: a patch is an outlier patch where the mean share of outliers among its values is
-        above this. None takes 1 - phi: more outliers than the fitted Gaussian itself has. 0 is the
-        strict reading: one outlier value in any sample.
+        above this. None takes CONCENTRATION times the share in the whole map: outliers gather there. 0
+        is the strict reading: one outlier value in any sample.
 
     Raises:
       UsageError: another phi, a fraction outside [0, 1], a map that is not [1, H, W, C], or a region
@@ -90,12 +92,12 @@ def classify_patches(
     """
     if phi not in PHIS:
         raise UsageError(f"phi is {phi}; supported are {', '.join(map(str, PHIS))}")
-    threshold = 1 - phi if outlier_fraction is None else outlier_fraction
-    if not 0 <= threshold <= 1:
-        raise UsageError(f"outlier_fraction is {threshold}; it must be from 0 to 1")
+    if outlier_fraction is not None and not 0 <= outlier_fraction <= 1:
+        raise UsageError(f"outlier_fraction is {outlier_fraction}; it must be from 0 to 1")
     if stats.outliers is None:
         raise UsageError(f"feature map {stats.name} is not [1, H, W, C]; it has no patches")
     shares = stats.outliers[PHIS.index(phi)].astype(np.float64)
+    threshold = CONCENTRATION * float(shares.mean()) if outlier_fraction is None else outlier_fraction
     fractions = np.array([[_fraction(shares, region, stats.name) for region in row] for row in regions])
     mu, sigma = fit_gaussian(stats.histogram, stats.format)
     return OutlierReport(phi, mu, sigma, threshold, fractions, fractions > threshold)

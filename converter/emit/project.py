@@ -20,6 +20,15 @@ TARGETS = ("aot", "tflm")
 # As in third_party/arm_none_eabi/cores.bzl.
 CORES = ("host", "m0plus", "m3", "m4", "m7", "m33", "m55")
 
+# Words that would not compile, or would shadow what emitted code uses.
+_TAKEN = """
+alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr continue
+decltype default delete do double else enum explicit export extern false final float for friend goto if inline
+int long main mutable namespace new noexcept not nullptr operator or override private protected public
+quantmcu register return short signed sizeof static std struct switch template tflite this throw true try
+typedef typeid typename union unsigned using virtual void volatile while xor
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class EmittedProject:
@@ -29,11 +38,26 @@ class EmittedProject:
       directory: where.
       files: names in it.
       name: of the model in the code.
+      target: `aot` or `tflm`.
+      arena_bytes: aot: all RAM but the stack; tflm: of the tensor arena that the code sets aside.
     """
 
     directory: Path
     files: tuple[str, ...]
     name: str
+    target: str
+    arena_bytes: int
+
+    @property
+    def summary(self) -> str:
+        """What there is and how to run it, for the command line."""
+        needed = "QUANTMCU_DIR=<checkout of tflm_quantmcu>" + (
+            " TFLM_DIR=<checkout of tflite-micro>" if self.target == "tflm" else ""
+        )
+        return (
+            f"{self.name}: arena {self.arena_bytes:,} bytes; wrote {', '.join(self.files)}\n"
+            f"run its test with: make -C {self.directory} test {needed}"
+        )
 
 
 def emit(
@@ -78,11 +102,15 @@ def emit(
 
 def _identifier(name: str | None, stem: str) -> str:
     if name is None:
-        name = re.sub(r"\W", "_", stem, flags=re.ASCII).lower().strip("_")
-        return name if name[:1].isalpha() else f"model_{name}".rstrip("_")
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        name = re.sub(r"[\W_]+", "_", stem, flags=re.ASCII).lower().strip("_")
+        return name if _is_identifier(name) else f"model_{name}".rstrip("_")
+    if not _is_identifier(name):
         raise UsageError(f"--name is {name}; needed is a C++ identifier of lower-case letters, digits and _")
     return name
+
+
+def _is_identifier(name: str) -> bool:
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]*", name)) and name not in _TAKEN.split()
 
 
 def _write(folder: Path, files: dict[str, str]) -> Path:

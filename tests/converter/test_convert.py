@@ -9,57 +9,18 @@ import numpy as np
 import pytest
 
 from tests.support import networks, shared_data
+from tests.support.plans import mixed, split
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.stages import plan_stage
 from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 MODEL = networks.inverted_residual()
 SAMPLES = {"kws_dscnn_int8": "kws_calibration_125", "person_detect": "person_detect_2"}
-
-
-def split(graph: ModelGraph) -> PrecisionPlan:
-    """At 8 bits, with the smallest arena."""
-    return PrecisionPlan(graph.sha256, {}, stages=(plan_stage(graph).best.plan(graph),))
-
-
-def narrowed(format: Format, bits: int) -> Format:
-    """About the same range in fewer bits."""
-    drop = 8 - bits
-    return Format(bits, float(np.float32(format.scale * 2**drop)), format.zero_point >> drop)
-
-
-def mixed(graph: ModelGraph, seed: int) -> PrecisionPlan:
-    """Two classes of patches, and every map and filter at a width drawn from all."""
-    rng = np.random.default_rng(seed)
-    able = [op for op in graph.ops if why_unsupported(graph, op) is None]
-    maps = [graph.tensors[op.outputs[0]] for op in able]
-
-    def draw() -> dict[str, Format]:
-        bits = {t.name: int(rng.choice([8, 4, 2])) for t in maps}
-        return {t.name: narrowed(t.format, bits[t.name]) for t in maps if bits[t.name] != 8}
-
-    stage = plan_stage(graph).best.plan(graph)
-    grid = rng.integers(0, 2, (len(stage.patch_classes), len(stage.patch_classes[0])))
-    stage = dataclasses.replace(
-        stage,
-        classes=(PatchClass("outlier", {}), PatchClass("ordinary", draw())),
-        patch_classes=tuple(map(tuple, grid.tolist())),
-    )
-    weights = [graph.tensors[op.inputs[1]].name for op in able if op.kind in CONVOLUTIONS]
-    return PrecisionPlan(
-        graph.sha256,
-        {},
-        stages=(stage,),
-        formats=draw(),
-        weight_bits={name: int(rng.choice([8, 4, 2])) for name in weights},
-    )
 
 
 def samples_of(name: str, graph: ModelGraph) -> np.ndarray:

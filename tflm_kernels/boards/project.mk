@@ -27,7 +27,7 @@ PREFIX := arm-none-eabi-
 RUN := $(PYTHON) $(QUANTMCU_DIR)/tools/qemu_run.py --core $(CORE)
 board = $(shell cd $(QUANTMCU_DIR) && $(PYTHON) -c "import tools.qemu_run as run; \
   value = run.cores()['$(CORE)']['$(1)']; print(*([value] if isinstance(value, str) else value))")
-CORE_FLAGS := $(call board,flags) -mthumb
+CORE_FLAGS := $(strip $(call board,flags) -mthumb)
 ifeq ($(CORE_FLAGS),-mthumb)
 $(error CORE is '$(CORE)'; supported are host and the cores of $(QUANTMCU_DIR)/third_party/arm_none_eabi/cores.bzl)
 endif

@@ -26,7 +26,7 @@ void Flush(HalfSums* halves, FourSums* sums) {
   *halves = {};
 }
 
-FourSums AverageOfTaps(const uint8_t* first, const Taps& taps) {
+FourSums AverageOfTaps(const uint8_t* first, const PoolTaps& taps) {
   FourSums sums = {};
   HalfSums halves;
   ForEachTap(first, taps, [&](uint32_t values) {

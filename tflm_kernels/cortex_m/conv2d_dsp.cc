@@ -6,6 +6,10 @@
 // Covers all windows, widths and channel counts itself.
 // Memory   scratch for two widened pixels: 4 bytes a tap and input channel, half of it where
 //          a_bits + w_bits <= 6; 4-byte aligned.
+
+// Scheduling before register allocation makes GCC 12 spill what the loops of dot_dsp.h need.
+#pragma GCC optimize("no-schedule-insns")
+
 #include "tflm_kernels/cortex_m/dot_dsp.h"
 #include "tflm_kernels/cortex_m/fixed_point_dsp.h"
 #include "tflm_kernels/cortex_m/store_pair_dsp.h"
@@ -130,17 +134,19 @@ class Convolution {
   template <int kCount>
   [[gnu::always_inline]] void Channels(int32_t o, const int32_t* corrections,
                                        PairStore* store) const {
+    const int32_t* bias = buffers_.bias + o;
     int32_t sums[kCount][kPixels];
-    for (int c = 0; c < kCount; ++c) {
-      for (int p = 0; p < kPixels; ++p) {
-        sums[c][p] = WrappingAdd(buffers_.bias[o + c], corrections[p]);
-      }
+    sums[0][0] = WrappingAdd(bias[0], corrections[0]);
+    sums[0][1] = WrappingAdd(bias[0], corrections[1]);
+    if constexpr (kCount == 2) {
+      sums[1][0] = WrappingAdd(bias[1], corrections[0]);
+      sums[1][1] = WrappingAdd(bias[1], corrections[1]);
     }
     Dots<kABits, kWBits, kCount, kPixels>::Add(buffers_.filter + o * filter_bytes_, filter_bytes_,
                                                columns_, start_, sums);
-    for (int c = 0; c < kCount; ++c) {
-      store->Put(sums[c][0], sums[c][1],
-                 {buffers_.multiplier[o + c], buffers_.shift[o + c]});
+    store->Put(sums[0][0], sums[0][1], {buffers_.multiplier[o], buffers_.shift[o]});
+    if constexpr (kCount == 2) {
+      store->Put(sums[1][0], sums[1][1], {buffers_.multiplier[o + 1], buffers_.shift[o + 1]});
     }
   }
 

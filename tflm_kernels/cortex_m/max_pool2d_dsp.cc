@@ -8,7 +8,7 @@ namespace quantmcu {
 namespace dsp {
 namespace {
 
-FourSums LargestOfTaps(const uint8_t* first, const Taps& taps) {
+FourSums LargestOfTaps(const uint8_t* first, const PoolTaps& taps) {
   uint32_t largest = Repeated(INT8_MIN);
   ForEachTap(first, taps, [&](uint32_t values) { largest = LargerBytes(largest, values); });
   return {{static_cast<int8_t>(largest), static_cast<int8_t>(largest >> 8),

@@ -13,7 +13,7 @@ namespace quantmcu {
 namespace dsp {
 
 // Rows and columns of the input under a window, clipped to it.
-struct Taps {
+struct PoolTaps {
   int32_t height;
   int32_t width;
   int32_t row_bytes;
@@ -22,14 +22,14 @@ struct Taps {
   int32_t num_values;  // 4, or fewer at the end of a run
 };
 
-inline uint32_t LoadTap(const uint8_t* tap, const Taps& taps) {
+inline uint32_t LoadTap(const uint8_t* tap, const PoolTaps& taps) {
   return taps.num_values == 4 ? LoadFour(tap, taps.bits)
                               : LoadLast(tap, taps.bits, taps.num_values);
 }
 
 // Calls visit(values) with four neighbouring channels of each tap.
 template <typename Visit>
-inline void ForEachTap(const uint8_t* first, const Taps& taps, Visit visit) {
+inline void ForEachTap(const uint8_t* first, const PoolTaps& taps, Visit visit) {
   for (int32_t y = 0; y < taps.height; ++y, first += taps.row_bytes) {
     const uint8_t* tap = first;
     for (int32_t x = 0; x < taps.width; ++x, tap += taps.pixel_bytes) visit(LoadTap(tap, taps));
@@ -48,7 +48,7 @@ void Pool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output, R
   const Window& window = params.window;
   const AnyFactor factor = MakeAnyFactor(params.multiplier);
   const ClampBytes clamp = MakeClampBytes(params.clamp);
-  Taps taps = {0, 0, in.row_bytes, PixelBytes(in), in.bits, 4};
+  PoolTaps taps = {0, 0, in.row_bytes, PixelBytes(in), in.bits, 4};
   for (int32_t oy = 0; oy < out.height; ++oy) {
     const int32_t iy = oy * window.stride_height - window.pad_top;
     const int32_t top = iy > 0 ? iy : 0;

@@ -64,8 +64,9 @@ class Column {
   Column(uint32_t* words, int32_t zero_point)
       : words_(words),
         zero_point_(zero_point),
-        zero_word_((zero_point + (kABits == kWBits && kABits < 8 ? 1 << (kABits - 1) : 0)) *
-                   (W::kIsPacked ? 0x01010101u : 0x00010001u)) {}
+        zero_word_(kABits == kWBits && kABits < 8
+                       ? (zero_point + (1 << (kABits - 1))) * W::kLowBits
+                       : PackLowHalves(zero_point, zero_point)) {}
 
   // The next `count` values, of a run that starts on a group.
   void AddRun(const uint8_t* run, int32_t count) {
@@ -137,6 +138,7 @@ class Column {
     } else {
       raw ^= 0x11111111u * (kABits == 4 ? 8 : 10);
       if constexpr (W::kIsPacked) raw = SwapBytesOfHalves(raw);
+#pragma GCC unroll 8
       for (int j = 0; j < W::kWordsPerGroup; ++j) {
         const uint32_t fields = (raw >> (j * kABits)) & (W::kLowBits * ((1 << kABits) - 1));
         words_[j * kPixels] = __ssub16(fields, zero_word_);
@@ -152,6 +154,7 @@ class Column {
 
   void AddMixedGroup(const uint32_t* raw) {
     constexpr int kStep = W::kWordsPerGroup;
+#pragma GCC unroll 8
     for (int j = 0; j < kStep; ++j) {
       int32_t low = Value(raw, j) - zero_point_;
       int32_t high = Value(raw, j + (W::kIsPacked ? 2 : 1) * kStep) - zero_point_;

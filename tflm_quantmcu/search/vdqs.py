@@ -49,7 +49,7 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
       vdqs_min_bits: candidate widths are those of 8, 4 and 2 from it up.
       vdqs_lambda: 0 to 1; at 0 only BitOPs count, at 1 only entropy.
       vdpc_phi: coverage of the fitted Gaussian beyond which a value is an outlier.
-      vdpc_outlier_fraction: share of outliers from which a patch is one; None is 1 - phi.
+      vdpc_outlier_fraction: share of outliers above which a patch is one; None is twice that of the whole map.
 
     Raises:
       BudgetError: neither at 8 bits nor below does a split meet the budget.

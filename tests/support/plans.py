@@ -1,0 +1,49 @@
+"""Plans for a model without a search: all at 8 bits, or everything at widths drawn from all."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
+from tflm_quantmcu.stages import plan_stage
+from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan
+
+
+def split(graph: ModelGraph) -> PrecisionPlan:
+    """At 8 bits, with the smallest arena."""
+    return PrecisionPlan(graph.sha256, {}, stages=(plan_stage(graph).best.plan(graph),))
+
+
+def narrowed(format: Format, bits: int) -> Format:
+    """About the same range in fewer bits."""
+    drop = 8 - bits
+    return Format(bits, float(np.float32(format.scale * 2**drop)), format.zero_point >> drop)
+
+
+def mixed(graph: ModelGraph, seed: int) -> PrecisionPlan:
+    """Two classes of patches, and every map and filter at a width drawn from all."""
+    rng = np.random.default_rng(seed)
+    able = [op for op in graph.ops if why_unsupported(graph, op) is None]
+    maps = [graph.tensors[op.outputs[0]] for op in able]
+
+    def draw() -> dict[str, Format]:
+        bits = {t.name: int(rng.choice([8, 4, 2])) for t in maps}
+        return {t.name: narrowed(t.format, bits[t.name]) for t in maps if bits[t.name] != 8}
+
+    stage = plan_stage(graph).best.plan(graph)
+    grid = rng.integers(0, 2, (len(stage.patch_classes), len(stage.patch_classes[0])))
+    stage = dataclasses.replace(
+        stage,
+        classes=(PatchClass("outlier", {}), PatchClass("ordinary", draw())),
+        patch_classes=tuple(map(tuple, grid.tolist())),
+    )
+    weights = [graph.tensors[op.inputs[1]].name for op in able if op.kind in CONVOLUTIONS]
+    return PrecisionPlan(
+        graph.sha256,
+        {},
+        stages=(stage,),
+        formats=draw(),
+        weight_bits={name: int(rng.choice([8, 4, 2])) for name in weights},
+    )

@@ -1,0 +1,52 @@
+// The kernel variants of the core that is compiled for: a line each.
+#ifndef TFLM_KERNELS_BENCHMARKS_VARIANTS_H_
+#define TFLM_KERNELS_BENCHMARKS_VARIANTS_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/portable/add.h"
+#include "tflm_kernels/portable/average_pool2d.h"
+#include "tflm_kernels/portable/conv2d.h"
+#include "tflm_kernels/portable/depthwise_conv2d.h"
+#include "tflm_kernels/portable/fully_connected.h"
+#include "tflm_kernels/portable/max_pool2d.h"
+#include "tflm_kernels/portable/requantize.h"
+
+#ifdef __ARM_FEATURE_MVE
+#include "tflm_kernels/cortex_m/kernels_mve.h"
+#elif defined(__ARM_FEATURE_DSP)
+#include "tflm_kernels/cortex_m/kernels_dsp.h"
+#endif
+
+namespace quantmcu {
+
+struct Variant {
+  const char* name;
+  int64_t max_work;  // products of a case; larger ones are cut to fewer output rows
+  Conv2DFn* conv2d;
+  DepthwiseConv2DFn* depthwise_conv2d;
+  FullyConnectedFn* fully_connected;
+  AddFn* add;
+  Pool2DFn* average_pool2d;
+  Pool2DFn* max_pool2d;
+  RequantizeFn* requantize;
+};
+
+#define QUANTMCU_VARIANT(isa, max_work)                                                        \
+  {#isa,               max_work,           isa::Conv2D,    isa::DepthwiseConv2D, isa::FullyConnected, \
+   isa::Add,           isa::AveragePool2D, isa::MaxPool2D, isa::Requantize}
+
+constexpr Variant kVariants[] = {
+    QUANTMCU_VARIANT(reference, 400'000),
+#ifdef __ARM_FEATURE_MVE
+    QUANTMCU_VARIANT(mve, INT64_MAX),
+#elif defined(__ARM_FEATURE_DSP)
+    QUANTMCU_VARIANT(dsp, INT64_MAX),
+#endif
+};
+
+#undef QUANTMCU_VARIANT
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_BENCHMARKS_VARIANTS_H_

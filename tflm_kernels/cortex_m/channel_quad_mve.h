@@ -1,0 +1,85 @@
+// cortex_m/channel_quad_mve.h - four output channels at once, one a lane: their table entries, their
+// requantisation and their place in a packed pixel (four values fill whole bytes at any width).
+#ifndef TFLM_KERNELS_CORTEX_M_CHANNEL_QUAD_MVE_H_
+#define TFLM_KERNELS_CORTEX_M_CHANNEL_QUAD_MVE_H_
+
+#include <arm_mve.h>
+#include <stdint.h>
+
+#include "tflm_kernels/cortex_m/fixed_point_mve.h"
+#include "tflm_kernels/portable/feature_map.h"
+
+namespace quantmcu {
+namespace mve {
+
+constexpr int32_t kQuad = 4;
+
+// The tables of a convolution, each int32 [num_channels].
+struct ChannelTables {
+  const int32_t* bias;
+  const int32_t* multiplier;
+  const int32_t* shift;
+  int32_t num_channels;
+};
+
+// Lanes behind the last channel are 0.
+struct ChannelQuad {
+  int32x4_t bias;
+  FixedPointLanes factor;
+  int32_t count;  // of channels, 1 to 4
+};
+
+inline ChannelQuad LoadQuad(const ChannelTables& tables, int32_t first) {
+  const int32_t remaining = tables.num_channels - first;
+  const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(remaining));
+  const int32x4_t multiplier = vldrwq_z_s32(tables.multiplier + first, inside);
+  const int32x4_t shift = vldrwq_z_s32(tables.shift + first, inside);
+  return {vldrwq_z_s32(tables.bias + first, inside), Lanes(multiplier, shift),
+          remaining < kQuad ? remaining : kQuad};
+}
+
+struct OutputLanes {
+  int32_t bits;
+  int32_t zero_point;
+  int32x4_t min;
+  int32x4_t max;
+};
+
+inline OutputLanes Lanes(const FeatureMap& output, const Clamp& clamp) {
+  return {output.bits, output.zero_point, vdupq_n_s32(clamp.min), vdupq_n_s32(clamp.max)};
+}
+
+inline int32x4_t Requantized(int32x4_t accumulators, const FixedPointLanes& factor,
+                             const OutputLanes& output) {
+  const int32x4_t y = vaddq_n_s32(Multiply(accumulators, factor), output.zero_point);
+  return vminq_s32(vmaxq_s32(y, output.min), output.max);
+}
+
+// Four fields become one number as a sum of products with powers of two.
+inline uint32_t Packed(int32x4_t values, uint32_t bits, mve_pred16_t inside) {
+  const uint32x4_t fields =
+      vandq_u32(vreinterpretq_u32_s32(values), vdupq_n_u32((1u << bits) - 1));
+  const uint32x4_t exponents = vidupq_n_u32(0, 2);
+  const uint32x4_t places = vshlq_u32(
+      vdupq_n_u32(1), vreinterpretq_s32_u32(bits == 4 ? vshlq_n_u32(exponents, 1) : exponents));
+  return vmladavq_p_u32(fields, places, inside);
+}
+
+// values: lanes of the first `count` channels, to the quad's bytes of a packed pixel.
+inline void StoreQuad(uint8_t* bytes, int32_t bits, int32x4_t values, int32_t count) {
+  const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(count));
+  if (bits == 8) {
+    vstrbq_p_s32(reinterpret_cast<int8_t*>(bytes), values, inside);
+  } else if (bits == 4) {
+    const uint32_t packed = Packed(values, 4, inside);
+    bytes[0] = static_cast<uint8_t>(packed);
+    if (count > 2) bytes[1] = static_cast<uint8_t>(packed >> 8);
+  } else {
+    bytes[0] = static_cast<uint8_t>(Packed(values, 2, inside));
+  }
+}
+
+}  // namespace mve
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_CHANNEL_QUAD_MVE_H_
