@@ -166,8 +166,8 @@ int64_t RowWork(const Op& op, const Shape& s) {
 
 void LimitRows(const Op& op, int64_t max_work, Shape* shape) {
   const int64_t max_rows = max_work / RowWork(op, *shape);
+  if (max_rows >= shape->output[0]) return;
   const int32_t rows = max_rows < 1 ? 1 : static_cast<int32_t>(max_rows);
-  if (rows >= shape->output[0]) return;
   shape->output[0] = rows;
   const int32_t needed = (rows - 1) * shape->stride[0] - shape->pad[0] + shape->kernel[0];
   if (needed < shape->input[0]) shape->input[0] = needed;
