@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops demo test test-cortex-m check clean
+.PHONY: help setup ops demo test test-cortex-m check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -14,7 +14,7 @@ PYTEST_JOBS ?= $(shell nproc)
 OPS := //tflm_kernels/micro:libquantmcu_ops.so //tflm_kernels/portable:libquantmcu_kernels.so
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/setup.stamp ## Debian packages, .venv, pinned Python packages (PYTHON=... picks the interpreter)
 
@@ -35,6 +35,9 @@ test: setup ops ## every test, C++ and Python
 
 test-cortex-m: setup ## the images of tests/cortex_m on every Cortex-M core, in QEMU
 	@for core in $(CORES); do bazel test --config=cortex_$$core //tests/cortex_m/... || exit 1; done
+
+test-tflm: setup ops ## TFLM from TFLM_DIR with our ops, on the host and a Cortex-M4 in QEMU
+	@tools/test_tflm.sh
 
 check: setup ## formats, lint, types, layers
 	@tools/check.sh

@@ -62,7 +62,7 @@ setup(
     python_requires=">=3.10,<3.12",
     packages=packages,
     package_dir={CONVERTER: "converter"},
-    package_data={PACKAGE: ["templates/*"]},
+    package_data={PACKAGE: ["data/*", "templates/*"], f"{CONVERTER}.emit.templates": ["*/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": [f"{PACKAGE} = {PACKAGE}.cli:main"]},

@@ -1,4 +1,4 @@
-"""The command line: `tflm_quantmcu calibrate | plan | convert | inspect | run | evaluate | emit`.
+"""The command line: `tflm_quantmcu calibrate | plan | convert | inspect | run | evaluate | emit | bench`.
 
 Every flag of plan and convert is a field of `options.Options`. A refusal is one sentence on stderr and its
 documented exit code.
@@ -198,9 +198,21 @@ def _evaluate(values: flags.FlagValues) -> None:
 def _emit(values: flags.FlagValues) -> None:
     from tflm_quantmcu.converter.emit.project import emit
 
-    given = ("target", "core", "inputs", "name")
-    chosen = {flag: values[flag].value for flag in given if values[flag].value is not None}
-    print(emit(values.model, output_dir=values.output_dir, **chosen).summary)
+    project = emit(
+        values.model,
+        output_dir=values.output_dir,
+        target=values.target or "aot",
+        core=values.core or "host",
+        inputs=values.inputs,
+        name=values.name,
+    )
+    print(project.summary)
+
+
+def _bench(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.bench import bench
+
+    print(bench(values.core, output=values.output))
 
 
 _ALL_OPTIONS = tuple(f.name for f in dataclasses.fields(Options))
@@ -272,6 +284,18 @@ COMMANDS: dict[str, Command] = {
             ("name", "C++ name of the model; else made of the file's name."),
         ),
         ("model", "output_dir"),
+    ),
+    "bench": Command(
+        "measures the kernels of a core in QEMU",
+        _bench,
+        (
+            ("core", "m0plus, m3, m4, m7, m33 or m55."),
+            (
+                "output",
+                "Where to write the counts (.csv); tflm_quantmcu/data/instructions_<core>.csv feeds the estimates.",
+            ),
+        ),
+        ("core", "output"),
     ),
 }
 

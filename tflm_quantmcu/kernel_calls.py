@@ -205,7 +205,7 @@ class PatchStageParams:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class KernelCall:
-    """One call: kernel(params, inputs..., constants..., scratch if there is any, output).
+    """One call: kernel(params, inputs..., constants..., output, scratch if it takes any).
 
     Attributes:
       kernel: name of the C++ function.

@@ -74,7 +74,8 @@ def _flat(graph: ModelGraph, known: Mapping[int, np.ndarray], index: int) -> np.
 
 def _offsets(extents: Dims, steps: Dims) -> np.ndarray:
     """The offset of every index, in order."""
-    return sum(np.ix_(*(np.arange(n) * step for n, step in zip(extents, steps, strict=True)))).ravel()
+    index = np.indices(extents).reshape(len(extents), -1)
+    return np.array(steps) @ index
 
 
 def _saturate(x: np.ndarray, limits: Pair) -> np.ndarray:

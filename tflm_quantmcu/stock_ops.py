@@ -181,13 +181,15 @@ def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
     multiplier, shift = _multiplier(graph, op, source.scales[0] / output.scales[0])
     spare = min(count.bit_length() - 1, 32, 31 + shift)
     steps = dense_steps(source.shape)
-    kept, reduced = (
+    (kept, kept_steps), (reduced, reduced_steps) = (
         _views(graph, op, [source.shape[d] for d in dims], [steps[d] for d in dims])
         for dims in ([d for d in range(rank) if d not in axes], sorted(axes))
     )
     params = MeanParams(
-        *kept,
-        *reduced,
+        kept=kept,
+        kept_steps=kept_steps,
+        reduced=reduced,
+        reduced_steps=reduced_steps,
         input_zero_point=source.zero_points[0],
         output_zero_point=output.zero_points[0],
         multiplier=((multiplier << spare) // count, shift - spare),
@@ -197,8 +199,11 @@ def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 def _mul(graph: ModelGraph, op: Op) -> list[KernelCall]:
     x0, x1, output = _tensors(graph, op, 2)
+    extents, steps0, steps1 = _broadcast(graph, op, (x0, x1), output)
     params = MulParams(
-        *_broadcast(graph, op, (x0, x1), output),
+        extents=extents,
+        input0_steps=steps0,
+        input1_steps=steps1,
         input0_zero_point=x0.zero_points[0],
         input1_zero_point=x1.zero_points[0],
         output_zero_point=output.zero_points[0],
@@ -212,8 +217,11 @@ def _add(graph: ModelGraph, op: Op) -> list[KernelCall]:
     x0, x1, output = _tensors(graph, op, 2)
     lowered = _lowered(op, output, "ADD")
     words = requantization_table(lowered, (x0.format, x1.format), output.format).tolist()
+    extents, steps0, steps1 = _broadcast(graph, op, (x0, x1), output)
     params = BroadcastAddParams(
-        *_broadcast(graph, op, (x0, x1), output),
+        extents=extents,
+        input0_steps=steps0,
+        input1_steps=steps1,
         input0_zero_point=x0.zero_points[0],
         input1_zero_point=x1.zero_points[0],
         output_zero_point=output.zero_points[0],

@@ -57,15 +57,17 @@ PYTHON_PARTS = (
 
 _LIBC = ("stdint.h", "stddef.h", "string.h")
 _PORTABLE = "tflm_kernels/portable/*"
+_KERNELS = "tflm_kernels/cortex_m/kernels.h"
 CPP_PARTS = (
     Part("portable", ("tflm_kernels/portable",), (_PORTABLE, *_LIBC)),
     Part("cortex_m", ("tflm_kernels/cortex_m",), (_PORTABLE, *_LIBC, "arm_*.h")),
-    Part("aot", ("tflm_kernels/aot",), (_PORTABLE, *_LIBC)),
+    Part("aot", ("tflm_kernels/aot",), (_PORTABLE, _KERNELS, *_LIBC)),
     Part(
         "micro",
         ("tflm_kernels/micro",),
         (
             _PORTABLE,
+            _KERNELS,
             *_LIBC,
             "third_party/tflm_abi/*",
             "tensorflow/lite/*",

@@ -13,17 +13,22 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.converter.emit.calls import calls_of
-from tflm_quantmcu.converter.emit.cpp_text import Definitions, array_initializer, float_literal, statement
+from tflm_quantmcu.converter.emit.cpp_text import Definitions, array_initializer, comment_text, float_literal, statement
 from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.kernel_calls import KernelCall
+from tflm_quantmcu.kernel_scratch import DSP, MVE, REFERENCE, VARIANTS
 from tflm_quantmcu.types import ModelGraph, Op, Tensor
 
-# What Invoke and the deepest kernel take at most on any core; main.cc measures it and fails beyond.
-STACK_BYTES = 2048
+# What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
+STACK_BYTES = {REFERENCE: 2048, DSP: 3072, MVE: 3072}
 
+# Those of which a core may have a variant of its own (tflm_kernels/cortex_m/kernels.h).
+_CORE_KERNELS = frozenset(
+    ("Add", "AveragePool2D", "Conv2D", "DepthwiseConv2D", "FullyConnected", "MaxPool2D", "Requantize")
+)
 _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
 
 
@@ -48,10 +53,11 @@ class _Step:
     comment: str
     definitions: Sequence[str]
     statements: Sequence[str]
+    checks: Sequence[str]
 
 
-def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -> dict[str, str]:
-    """The project's files: name -> text.
+def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -> tuple[dict[str, str], int]:
+    """The project's files, name -> text, and the arena's bytes.
 
     Args:
       graph: the model.
@@ -62,7 +68,8 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
     Raises:
       UnsupportedModelError: an op without a kernel, or a tensor of a type that no kernel takes.
     """
-    calls = [calls_of(graph, op) for op in graph.ops]
+    variant = VARIANTS[core]
+    calls = [calls_of(graph, op, variant=variant) for op in graph.ops]
     plan = plan_memory(graph, calls)
     definitions = Definitions()
     steps = [_step(graph, plan, definitions, op, group) for op, group in zip(graph.ops, calls, strict=True)]
@@ -70,9 +77,10 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
         "name": name,
         "macro": name.upper(),
         "core": core,
+        "variant": variant,
         "sha256": graph.sha256,
         "arena_bytes": plan.arena_bytes,
-        "stack_bytes": STACK_BYTES,
+        "stack_bytes": STACK_BYTES[variant],
         "constant_bytes": definitions.num_bytes,
         "tflm_arena_bytes": recording.non_persistent_bytes,
         "inputs": _ports(graph, plan, graph.inputs, "Input"),
@@ -81,35 +89,48 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
         "crc32": recording.crc32,
         "samples": [array_initializer(np.frombuffer(v.tobytes(), np.uint8)) for v in recording.input_values],
     }
-    return {
-        f"{name}.h": render("aot/model.h", context),
-        f"{name}.cc": render("aot/model.cc", context),
-        "main.cc": render("aot/main.cc", context),
-        "Makefile": render("aot/Makefile", context),
-        "BUILD": render("aot/BUILD", context),
-    }
+    files = {f"{name}.h": "model.h", f"{name}.cc": "model.cc", "main.cc": "main.cc"}
+    files |= {file: file for file in ("Makefile", "BUILD")}
+    return {file: render(f"aot/{template}", context) for file, template in files.items()}, plan.arena_bytes
 
 
 def _step(graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, calls: Sequence[KernelCall]) -> _Step:
     first = len(definitions.text)
-    statements = [_statement(graph, plan, definitions, op, number, call) for number, call in enumerate(calls)]
-    label = graph.tensors[op.outputs[0]].label
-    return _Step(f"{op.index} {op.kind} '{label}'", definitions.text[first:], statements)
+    statements, checks = [], []
+    for number, call in enumerate(calls):
+        params = definitions.params(f"kOp{op.index}{call.kernel}{number or ''}", call.params)
+        statements.append(_statement(graph, plan, definitions, op, call, params))
+        if call.scratch_bytes is not None:
+            checks.append(_scratch_check(call, params))
+    comment = comment_text(f"{op.index} {op.kind} '{graph.tensors[op.outputs[0]].label}'")
+    return _Step(comment, definitions.text[first:], statements, checks)
 
 
 def _statement(
-    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, number: int, call: KernelCall
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, call: KernelCall, params: str
 ) -> str:
-    prefix = f"kOp{op.index}"
-    arguments = [definitions.params(f"{prefix}{call.kernel}{number or ''}", call.params)]
+    arguments = [params]
     offsets = call.input_offsets or (0,) * len(call.inputs)
     for t, offset in zip(call.inputs, offsets, strict=True):
         arguments.append(_address(graph, plan, definitions, t, offset, is_input=True))
-    arguments += [definitions.array(prefix + label, values) for label, values in call.constants.items()]
-    if call.scratch_bytes is not None:
-        arguments.append(f"arena + {plan.scratch[op.index]}")
-    arguments.append(_address(graph, plan, definitions, call.output, call.output_offset, is_input=False))
-    return statement(f"quantmcu::aot::{call.kernel}", arguments)
+    arguments += [definitions.array(f"kOp{op.index}{label}", values) for label, values in call.constants.items()]
+    output = _address(graph, plan, definitions, call.output, call.output_offset, is_input=False)
+    scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
+    if call.kernel == "PatchStage":
+        return statement("quantmcu::PatchStage", [params, "kernels::kKernels", *arguments[1:], scratch, output])
+    namespace = "kernels" if call.kernel in _CORE_KERNELS else "quantmcu::reference"
+    return statement(
+        f"{namespace}::{call.kernel}", [*arguments, output, *([] if call.scratch_bytes is None else [scratch])]
+    )
+
+
+def _scratch_check(call: KernelCall, params: str) -> str:
+    """Whether a call's kernel takes the scratch that the plan has for it."""
+    if call.kernel == "PatchStage":
+        needed = f"quantmcu::PatchStageScratchBytes({params}, kernels::kKernels)"
+    else:
+        needed = f"kernels::{call.kernel}ScratchBytes({params})"
+    return f"quantmcu::aot::IsPlanned({needed}, {call.scratch_bytes})"
 
 
 def _address(
@@ -140,7 +161,7 @@ def _port(tensor: Tensor, plan: MemoryPlan, name: str) -> Port:
     assert offset is not None
     return Port(
         name=name,
-        label=tensor.label,
+        label=comment_text(tensor.label),
         cpp_type=_CPP_TYPES[tensor.dtype],
         shape=tensor.shape,
         num_bytes=tensor.num_bytes,

@@ -7,7 +7,7 @@ Refuses, naming the op, what no kernel computes.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from tflm_quantmcu.kernel_calls import (
     RequantizeParams,
     StructArray,
 )
+from tflm_quantmcu.kernel_scratch import REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.lowering import CONVOLUTIONS, POOLS, lower_op, why_unsupported
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.stage_program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
@@ -38,24 +39,24 @@ _TABLE_NAMES = ("Filter", "Bias", "Multiplier", "Shift")
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
 
 
-def calls_of(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
-    """The calls that compute `op`, in order.
+def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[KernelCall, ...]:
+    """The calls that compute `op`, in order, with the scratch that this variant of the kernels takes.
 
     Raises:
       UnsupportedModelError: no kernel computes it exactly.
     """
     if op.kind == PATCH_STAGE:
-        return (_stage_call(graph, op),)
+        return (_stage_call(graph, op, variant),)
     if op.kind.startswith(PREFIX):
-        return (_qmcu_call(graph, op, _read_qmcu_op(graph, op)),)
+        return (_qmcu_call(graph, op, _read_qmcu_op(graph, op), variant),)
     reason = why_unsupported(graph, op)
     if op.kind in (*CONVOLUTIONS, *POOLS):
         if reason:
             place = f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
             raise UnsupportedModelError(f"{place} cannot run on a portable kernel: {reason}")
-        return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op)),)
+        return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     if op.kind == "ADD" and reason is None:
-        return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op)),)
+        return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     return stock_calls(graph, op)
 
 
@@ -109,7 +110,7 @@ def _view(tensor: Tensor, map: QmcuMap) -> FeatureMap:
     return FeatureMap(height, width, map.channels, width * run_bytes(map.channels, map.bits), map.bits, map.zero_point)
 
 
-def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp) -> KernelCall:
+def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelCall:
     sources = graph.feature_maps(op)
     kernel, build = _KERNELS[qmcu.kind]
     if qmcu.kind == "FULLY_CONNECTED":
@@ -121,9 +122,10 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp) -> KernelCall:
     if qmcu.filter is not None:
         filter = np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel()
         constants = dict(zip(_TABLE_NAMES, (filter, *qmcu.table.reshape(3, -1)), strict=True))
+    params = build(qmcu, views)
     return KernelCall(
         kernel,
-        build(qmcu, views),
+        params,
         inputs=sources,
         output=op.outputs[0],
         constants=constants,
@@ -131,6 +133,7 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp) -> KernelCall:
             top * view.row_bytes + left * run_bytes(view.channels, view.bits)
             for view, (top, left) in zip(views[:-1], qmcu.origins, strict=False)
         ),
+        scratch_bytes=kernel_scratch_bytes(variant, kernel, params) if constants else None,
     )
 
 
@@ -139,39 +142,38 @@ def _maps(qmcu: QmcuOp) -> tuple[QmcuMap, ...]:
 
 
 def _conv2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> Conv2DParams:
-    return Conv2DParams(*maps, window=op.window, clamp=op.clamps, weight_bits=op.weight_bits)
+    source, output = maps
+    return Conv2DParams(source, output, op.window, op.clamps, op.weight_bits)
 
 
 def _depthwise_conv2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> DepthwiseConv2DParams:
-    return DepthwiseConv2DParams(
-        *maps, window=op.window, clamp=op.clamps, weight_bits=op.weight_bits, depth_multiplier=op.depth_multiplier
-    )
+    source, output = maps
+    return DepthwiseConv2DParams(source, output, op.window, op.clamps, op.weight_bits, op.depth_multiplier)
 
 
 def _fully_connected(op: QmcuOp, maps: Sequence[FeatureMap]) -> FullyConnectedParams:
-    return FullyConnectedParams(*maps, clamp=op.clamps, weight_bits=op.weight_bits)
+    source, output = maps
+    return FullyConnectedParams(source, output, op.clamps, op.weight_bits)
 
 
 def _add(op: QmcuOp, maps: Sequence[FeatureMap]) -> AddParams:
-    words = op.table.tolist()
-    return AddParams(*maps, clamp=op.clamps, multipliers=tuple(zip(words[::2], words[1::2], strict=True)))
+    x0, x1, output = maps
+    factor0, factor1, factor_out = op.table.reshape(3, 2).tolist()
+    return AddParams(x0, x1, output, op.clamps, (tuple(factor0), tuple(factor1), tuple(factor_out)))
 
 
 def _pool2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> Pool2DParams:
-    return Pool2DParams(*maps, window=op.window, clamp=op.clamps, multiplier=tuple(op.table.tolist()))
+    source, output = maps
+    return Pool2DParams(source, output, op.window, op.clamps, tuple(op.table.tolist()))
 
 
 def _requantize(op: QmcuOp, maps: Sequence[FeatureMap]) -> RequantizeParams:
-    return RequantizeParams(
-        *maps,
-        pad_top=op.window.pad_top,
-        pad_left=op.window.pad_left,
-        clamp=op.clamps,
-        multiplier=tuple(op.table.tolist()),
-    )
+    source, output = maps
+    pads = op.window.pad_top, op.window.pad_left
+    return RequantizeParams(source, output, *pads, op.clamps, tuple(op.table.tolist()))
 
 
-_KERNELS = {
+_KERNELS: Mapping[str, tuple[str, Callable[[QmcuOp, Sequence[FeatureMap]], Any]]] = {
     "CONV_2D": ("Conv2D", _conv2d),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2D", _depthwise_conv2d),
     "FULLY_CONNECTED": ("FullyConnected", _fully_connected),
@@ -182,14 +184,14 @@ _KERNELS = {
 }
 
 
-def _stage_call(graph: ModelGraph, op: Op) -> KernelCall:
+def _stage_call(graph: ModelGraph, op: Op, variant: str) -> KernelCall:
     program = program_of(graph, op)
     return KernelCall(
         "PatchStage",
         _stage_params(program),
         inputs=op.inputs[:1],
         output=op.outputs[0],
-        scratch_bytes=program.scratch_bytes,
+        scratch_bytes=stage_scratch_bytes(variant, program),
     )
 
 
@@ -198,8 +200,8 @@ def _stage_params(program: StageProgram) -> PatchStageParams:
     options, filters, words = program.encode()
     num_ops, num_maps, num_classes = len(program.ops), len(program.shapes), len(program.formats)
     grid = np.shape(program.patch_classes)
-    counts = (num_ops * OP_WORDS, num_maps * MAP_WORDS, num_classes * num_maps * FORMAT_WORDS)
-    counts += (num_classes * num_ops, grid[0] * grid[1])
+    counts = [num_ops * OP_WORDS, num_maps * MAP_WORDS, num_classes * num_maps * FORMAT_WORDS]
+    counts += [num_classes * num_ops, grid[0] * grid[1]]
     ops, maps, formats, offsets, classes, tables = np.split(words, np.cumsum(counts))
     return PatchStageParams(
         header=tuple(options[key] for key in _STAGE_KEYS),

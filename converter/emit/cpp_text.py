@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -93,6 +94,11 @@ def _fill(numbers: str, length: int) -> list[str]:
         lines.append(numbers[start:end])
         start = end
     return [*lines, numbers[start:]]
+
+
+def comment_text(text: str) -> str:
+    """Text of a model in a comment: one printable line that does not run on into the next."""
+    return re.sub(r"[^ -~]|\\", "_", text)
 
 
 def statement(function: str, arguments: Sequence[str]) -> str:

@@ -51,17 +51,17 @@ class EmittedProject:
     @property
     def summary(self) -> str:
         """What there is and how to run it, for the command line."""
-        needed = "QUANTMCU_DIR=<checkout of tflm_quantmcu>" + (
-            " TFLM_DIR=<checkout of tflite-micro>" if self.target == "tflm" else ""
-        )
+        checkout = Path(__file__).resolve().parents[2]
+        needed = [f"QUANTMCU_DIR={checkout if (checkout / 'tflm_kernels').is_dir() else '<checkout of tflm_quantmcu>'}"]
+        needed += ["TFLM_DIR=<checkout of tflite-micro>"] if self.target == "tflm" else []
         return (
             f"{self.name}: arena {self.arena_bytes:,} bytes; wrote {', '.join(self.files)}\n"
-            f"run its test with: make -C {self.directory} test {needed}"
+            f"to run its test: make -C {self.directory} test {' '.join(needed)}"
         )
 
 
 def emit(
-    model: PathLike,
+    model: bytes | PathLike,
     *,
     output_dir: PathLike,
     target: str = "aot",
@@ -72,7 +72,7 @@ def emit(
     """Writes a C++ project that runs the model and tests itself against TFLM on this host.
 
     Args:
-      model: path of a full-integer int8 `.tflite`, stock or converted.
+      model: a full-integer int8 `.tflite`, stock or converted, or its path.
       output_dir: is made where it is missing; files of the same names are replaced.
       target: `aot`: no TFLM, a static plan; `tflm`: an interpreter project in the shape of TFLM's hello_world.
       core: what it is built for by default: `host`, or `cortex-m0plus`, `-m3`, `-m4`, `-m7`, `-m33`, `-m55`.
@@ -88,16 +88,16 @@ def emit(
     short_core = core.removeprefix("cortex-").replace("m0+", "m0plus")
     if short_core not in CORES:
         raise UsageError(f"--core is {core}; supported are host, {', '.join(f'cortex-{c}' for c in CORES[1:])}")
-    data = read_bytes(model, "--model")
+    chosen = _identifier(name, "model" if isinstance(model, bytes) else Path(model).stem)
+    data = model if isinstance(model, bytes) else read_bytes(model, "--model")
     graph = read_model(data)
     require_full_integer(graph)
-    chosen = _identifier(name, Path(model).stem)
     recording = record(data, inputs)
     if target == "aot":
-        files = emit_aot(graph, recording, name=chosen, core=short_core)
+        files, arena_bytes = emit_aot(graph, recording, name=chosen, core=short_core)
     else:
-        files = emit_tflm(data, graph, recording, name=chosen, core=short_core)
-    return EmittedProject(_write(Path(output_dir), files), tuple(files), chosen)
+        files, arena_bytes = emit_tflm(data, graph, recording, name=chosen, core=short_core)
+    return EmittedProject(_write(Path(output_dir), files), tuple(files), chosen, target, arena_bytes)
 
 
 def _identifier(name: str | None, stem: str) -> str:

@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu import memory
+from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.cpp_text import array_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.custom_ops import PREFIX
+from tflm_quantmcu.kernel_scratch import VARIANTS
 from tflm_quantmcu.types import ModelGraph
 
 # Where MicroMutableOpResolver's name is not the operator's in CamelCase.
@@ -24,8 +28,10 @@ _RESOLVER_NAMES = {
 }
 
 
-def emit_tflm(model: bytes, graph: ModelGraph, recording: Recording, *, name: str, core: str) -> dict[str, str]:
-    """The project's files: name -> text.
+def emit_tflm(
+    model: bytes, graph: ModelGraph, recording: Recording, *, name: str, core: str
+) -> tuple[dict[str, str], int]:
+    """The project's files, name -> text, and the bytes of the tensor arena that it sets aside.
 
     Args:
       model: the `.tflite`.
@@ -34,6 +40,7 @@ def emit_tflm(model: bytes, graph: ModelGraph, recording: Recording, *, name: st
       name: C++ identifier that the files and the namespace are called by.
       core: key of third_party/arm_none_eabi/cores.bzl, or `host`: what the Makefile builds for unless told otherwise.
     """
+    arena_bytes = recording.arena_bytes + _extra_bytes(graph, recording, VARIANTS[core])
     kinds = sorted({op.kind for op in graph.ops})
     context: dict[str, Any] = {
         "name": name,
@@ -42,7 +49,7 @@ def emit_tflm(model: bytes, graph: ModelGraph, recording: Recording, *, name: st
         "sha256": graph.sha256,
         "model_bytes": len(model),
         "model": array_initializer(np.frombuffer(model, np.uint8)),
-        "arena_bytes": recording.arena_bytes,
+        "arena_bytes": arena_bytes,
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
         "adders": [_adder(kind) for kind in kinds],
         "inputs": [_sample(values) for values in recording.input_values],
@@ -58,7 +65,19 @@ def emit_tflm(model: bytes, graph: ModelGraph, recording: Recording, *, name: st
         "Makefile": "Makefile",
         "BUILD": "BUILD",
     }
-    return {file: render(f"tflm/{template}", context) for file, template in files.items()}
+    return {file: render(f"tflm/{template}", context) for file, template in files.items()}, arena_bytes
+
+
+def _extra_bytes(graph: ModelGraph, recording: Recording, variant: str) -> int:
+    """What the scratch of this variant of our kernels adds to the arena that TFLM recorded with the reference."""
+    steps = []
+    for op in graph.ops:
+        scratch = op_scratch_bytes(graph, op)
+        if op.kind.startswith(PREFIX):
+            scratch = tuple(call.scratch_bytes or 0 for call in calls_of(graph, op, variant=variant))
+        steps.append(memory.Step(op.inputs, op.outputs, tuple(n for n in scratch if n)))
+    needed = memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=graph.offline_offsets)
+    return max(0, needed - recording.non_persistent_bytes)
 
 
 def _adder(kind: str) -> str:

@@ -9,17 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
+from tests.support.edit_model import edited
 from tests.support.emitted import ROOT, EmittedModel, emit_and_compile, portable_objects, undefined_symbols
 from tests.support.plans import mixed, split
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import cli
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.kernel_scratch import VARIANTS
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
 
@@ -96,6 +100,29 @@ def test_several_outputs_have_an_accessor_each(tmp_path: Path) -> None:
     assert emitted.macro("OUTPUT2_BYTES") == 4 * 12
 
 
+@pytest.mark.parametrize("core", ["m4", "m55"])
+def test_a_plan_for_a_core_holds_its_scratch_and_runs_on_the_host(core: str, tmp_path: Path) -> None:
+    model = VERSIONS["mixed widths 0"]()
+    emitted = emit_and_compile(model, tmp_path, core=core)
+    check_outputs(model, emitted, num_samples=1)
+    graph = read_model(model)
+    planned, reference = (
+        plan_memory(graph, [calls_of(graph, op, variant=variant) for op in graph.ops])
+        for variant in (VARIANTS[core], "reference")
+    )
+    assert emitted.macro("ARENA_BYTES") == planned.arena_bytes > reference.arena_bytes
+    assert emitted.library.test_is_plan_right()
+
+
+def test_tensor_names_stay_inside_their_comments(tmp_path: Path) -> None:
+    def rename(tree: schema.ModelT) -> None:
+        for i, tensor in enumerate(tree.subgraphs[0].tensors):
+            tensor.name = f"map{i}\n#error */ é \\"
+
+    model = edited(MODEL, rename)
+    check_outputs(model, emit_and_compile(model, tmp_path), num_samples=1)
+
+
 def test_the_same_model_gives_the_same_files(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(MODEL)
     first, again = (emit(tmp_path / "m.tflite", output_dir=tmp_path / d) for d in ("a", "b"))
@@ -153,6 +180,18 @@ def test_tflm_projects_name_exactly_the_ops(tmp_path: Path) -> None:
     assert set(project.files) == {
         *("small_model_data.h", "small_model_data.cc", "small_ops.h", "small_test.cc", "main.cc", "Makefile", "BUILD")
     }
+
+
+def test_the_command_writes_a_project_and_says_how_to_run_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "m.tflite").write_bytes(MODEL)
+    flags = {"model": tmp_path / "m.tflite", "output_dir": tmp_path / "p", "core": "cortex-m4", "name": "small"}
+    cli.run(["emit", *(f"--{name}={value}" for name, value in flags.items())])
+    printed = capsys.readouterr().out
+    assert re.search(r"small: arena [\d,]+ bytes; wrote small.h, small.cc, main.cc, Makefile, BUILD", printed)
+    assert f"make -C {tmp_path / 'p'} test QUANTMCU_DIR={ROOT}" in printed
+    assert "CORE ?= m4" in (tmp_path / "p/Makefile").read_text()
 
 
 def refusal(tmp_path: Path, model: bytes = MODEL, **flags: object) -> str:

@@ -1,4 +1,4 @@
-// Runs the portable kernels on seeded values at every width and prints a CRC-32 of all that they
+// Runs the core's own kernels on seeded values at every width and prints a CRC-32 of all that they
 // wrote: the same lines on every core and on the host.
 #include <stdint.h>
 #include <string.h>
@@ -7,13 +7,7 @@
 #include "tests/cortex_m/random_values.h"
 #include "tflm_kernels/boards/crc32.h"
 #include "tflm_kernels/boards/report.h"
-#include "tflm_kernels/portable/add.h"
-#include "tflm_kernels/portable/average_pool2d.h"
-#include "tflm_kernels/portable/conv2d.h"
-#include "tflm_kernels/portable/depthwise_conv2d.h"
-#include "tflm_kernels/portable/fully_connected.h"
-#include "tflm_kernels/portable/max_pool2d.h"
-#include "tflm_kernels/portable/requantize.h"
+#include "tflm_kernels/cortex_m/kernels.h"
 
 namespace quantmcu {
 namespace {
@@ -46,6 +40,7 @@ uint8_t input1[8192];
 uint8_t filter[8192];
 uint8_t output[8192];
 int32_t table[3 * 256];
+alignas(4) uint8_t scratch[8192];  // more than any kernel of these shapes needs
 
 class Case {
  public:
@@ -64,24 +59,26 @@ class Case {
     const int32_t taps = shape_.window.kernel_height * shape_.window.kernel_width;
     random_.FillRuns(output_.channels * taps, input_.channels, weight_bits_, filter);
     FillTable(taps * input_.channels);
-    reference::Conv2D({input_, output_, shape_.window, clamp_, weight_bits_}, input0, filter, table,
-                      table + output_.channels, table + 2 * output_.channels, output);
+    kernels::Conv2D({input_, output_, shape_.window, clamp_, weight_bits_}, input0, filter, table,
+                    table + output_.channels, table + 2 * output_.channels, output, scratch);
   }
 
   void DepthwiseConv2D() {
     const int32_t taps = shape_.window.kernel_height * shape_.window.kernel_width;
     random_.FillRuns(taps, output_.channels, weight_bits_, filter);
     FillTable(taps);
-    reference::DepthwiseConv2D(
+    kernels::DepthwiseConv2D(
         {input_, output_, shape_.window, clamp_, weight_bits_, output_.channels / input_.channels},
-        input0, filter, table, table + output_.channels, table + 2 * output_.channels, output);
+        input0, filter, table, table + output_.channels, table + 2 * output_.channels, output,
+        scratch);
   }
 
   void FullyConnected() {
     random_.FillRuns(output_.channels, input_.channels, weight_bits_, filter);
     FillTable(input_.channels);
-    reference::FullyConnected({input_, output_, clamp_, weight_bits_}, input0, filter, table,
-                              table + output_.channels, table + 2 * output_.channels, output);
+    kernels::FullyConnected({input_, output_, clamp_, weight_bits_}, input0, filter, table,
+                            table + output_.channels, table + 2 * output_.channels, output,
+                            scratch);
   }
 
   void Add() {
@@ -90,19 +87,19 @@ class Case {
     const AddMultipliers multipliers = {random_.Factor(input_.bits, 8),
                                         random_.Factor(other.bits, 8),
                                         random_.Factor(28, output_.bits)};
-    reference::Add({input_, other, output_, clamp_, multipliers}, input0, input1, output);
+    kernels::Add({input_, other, output_, clamp_, multipliers}, input0, input1, output);
   }
 
   void AveragePool2D() {
-    reference::AveragePool2D({input_, output_, shape_.window, clamp_, Factor()}, input0, output);
+    kernels::AveragePool2D({input_, output_, shape_.window, clamp_, Factor()}, input0, output);
   }
 
   void MaxPool2D() {
-    reference::MaxPool2D({input_, output_, shape_.window, clamp_, Factor()}, input0, output);
+    kernels::MaxPool2D({input_, output_, shape_.window, clamp_, Factor()}, input0, output);
   }
 
   void Requantize() {
-    reference::Requantize(
+    kernels::Requantize(
         {input_, output_, shape_.window.pad_top, shape_.window.pad_left, clamp_, Factor()}, input0,
         output);
   }

@@ -231,7 +231,7 @@ TEST(PatchStageProgramTest, MapsMayShareScratchWhenNotLiveTogether) {
 
 // Too much work or memory for a test, though valid.
 bool IsTooLarge(const PatchStageParams& params) {
-  if (PatchStageScratchBytes(params) > 1 << 20) return true;
+  if (PatchStageScratchBytes(params, reference::kKernels) > 1 << 20) return true;
   for (int32_t i = 0; i < params.header.num_ops; ++i) {
     const Window& window = params.ops[i].window;
     if (SaturatingProduct(window.kernel_height, window.kernel_width) > 1 << 10) return true;
@@ -262,8 +262,8 @@ void RunIfAccepted(const StageProgram& program, int* num_accepted) {
   if (IsTooLarge(params)) return;
   const std::vector<uint8_t> x = BytesOfMap(params, 0);
   std::vector<uint8_t> y = BytesOfMap(params, params.header.num_maps - 1);
-  std::vector<uint8_t> scratch(PatchStageScratchBytes(params));
-  PatchStage(params, x.data(), scratch.data(), y.data());
+  std::vector<uint8_t> scratch(PatchStageScratchBytes(params, reference::kKernels));
+  PatchStage(params, reference::kKernels, x.data(), scratch.data(), y.data());
 }
 
 int32_t Corrupted(int32_t value, naive::Random* random) {

@@ -25,9 +25,9 @@ std::vector<uint8_t> RunStage(const Stage& stage, const naive::Map& x, size_t y_
                   << error.found << ")";
     return {};
   }
-  std::vector<uint8_t> scratch(PatchStageScratchBytes(params), 0xA5);
+  std::vector<uint8_t> scratch(PatchStageScratchBytes(params, reference::kKernels), 0xA5);
   std::vector<uint8_t> y(y_bytes, 0xFF);
-  PatchStage(params, x.Packed().data(), scratch.data(), y.data());
+  PatchStage(params, reference::kKernels, x.Packed().data(), scratch.data(), y.data());
   return y;
 }
 
@@ -107,7 +107,7 @@ TEST(PatchStageByHandTest, ScratchIsTheLargestEnd) {
   ASSERT_TRUE(ReadPatchStageProgram(
       program.header, program.words.data(), static_cast<int32_t>(program.words.size()),
       program.filters.data(), static_cast<int32_t>(program.filters.size()), &params, &error));
-  EXPECT_EQ(PatchStageScratchBytes(params), 12u);
+  EXPECT_EQ(PatchStageScratchBytes(params, reference::kKernels), 12u);
 }
 
 }  // namespace

@@ -80,11 +80,9 @@ class EmittedModel:
         return outputs
 
 
-def emit_and_compile(model: bytes, folder: Path, *, name: str = "model") -> EmittedModel:
+def emit_and_compile(model: bytes, folder: Path, *, name: str = "model", core: str = "host") -> EmittedModel:
     """Emits the AOT project of a model into `folder` and compiles it as a library."""
-    path = folder / "source.tflite"
-    path.write_bytes(model)
-    emit(path, output_dir=folder, target="aot", name=name)
+    emit(model, output_dir=folder, target="aot", name=name, core=core)
     graph = read_model(model)
     ports = [[graph.tensors[t] for t in side] for side in (graph.inputs, graph.outputs)]
     wrapper = folder / "wrapper.cc"
@@ -93,6 +91,7 @@ def emit_and_compile(model: bytes, folder: Path, *, name: str = "model") -> Emit
     objects = [compiled, compile_object(wrapper, folder / "wrapper.o"), *portable_objects()]
     _run("g++", "-shared", "-Wl,-z,defs", *map(str, objects), "-o", str(folder / "model.so"))
     library = ctypes.CDLL(str(folder / "model.so"))
+    library.test_is_plan_right.restype = ctypes.c_bool
     library.test_input.restype = library.test_output.restype = ctypes.c_void_p
     types = [tuple((t.dtype, t.shape) for t in side) for side in ports]
     return EmittedModel(folder, name, compiled, library, *types)
@@ -105,6 +104,7 @@ def _wrapper(name: str, num_inputs: int, num_outputs: int) -> str:
 
     return f"""
 #include "{name}.h"
+extern "C" bool test_is_plan_right() {{ return {name}::IsPlanRight(); }}
 extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena); }}
 extern "C" void* test_input(uint8_t* arena, int i) {{
   switch (i) {{ {cases("Input", num_inputs)} default: return nullptr; }}

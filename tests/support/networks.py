@@ -29,7 +29,7 @@ def inverted_residual(seed: int = 0, *, size: int = 24, channels: int = 4) -> by
     y = depthwise(conv(x, 6 * channels, 1, **relu), **relu)
     x = net.add(x, conv(y, channels, 1, zero_point=3), scale=0.06, zero_point=-5)
     x = conv(depthwise(conv(x, 6 * channels, 1, **relu), stride=(2, 2), **relu), 2 * channels, 1, zero_point=1)
-    x = net.average_pool2d(x, x.shape[1:3], padding="VALID")
+    x = net.average_pool2d(x, (x.shape[1], x.shape[2]), padding="VALID")
     x = net.reshape(x, (1, x.shape[3]))
     weights = rng.integers(-127, 128, (5, x.shape[1]), dtype=np.int8)
     return net.build(net.softmax(net.fully_connected(x, weights, scale=0.1)))

@@ -7,6 +7,6 @@ endif
 
 PROGRAMS := main
 TEST_PROGRAM := main
-SOURCES := $(NAME).cc $(KERNELS)/aot/stack_usage.cc $(filter-out %/c_api.cc,$(wildcard $(KERNELS)/portable/*.cc))
+SOURCES := $(NAME).cc $(KERNELS)/aot/stack_usage.cc
 
 include $(KERNELS)/boards/project.mk

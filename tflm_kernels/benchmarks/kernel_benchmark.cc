@@ -27,7 +27,7 @@ struct Shape {
 };
 
 constexpr Shape kShapes[] = {
-#include "tflm_kernels/benchmarks/shapes.inc"
+#include QUANTMCU_SHAPES
 };
 
 constexpr int32_t kMapBytes = 3 << 19;
@@ -111,7 +111,7 @@ void RunAdd(const Case& c) {
   const FixedPoint half = {1 << 30, 0};
   const FixedPoint output = {c.factor.multiplier, c.output.bits - 8 - 18};
   c.variant->add({c.input, c.input, c.output, FullClamp(c), {half, c.factor, output}}, g_input0,
-                 g_input1, g_output, g_scratch);
+                 g_input1, g_output);
 }
 
 Pool2DParams PoolParams(const Case& c) {
@@ -119,16 +119,14 @@ Pool2DParams PoolParams(const Case& c) {
 }
 
 void RunAveragePool2D(const Case& c) {
-  c.variant->average_pool2d(PoolParams(c), g_input0, g_output, g_scratch);
+  c.variant->average_pool2d(PoolParams(c), g_input0, g_output);
 }
 
-void RunMaxPool2D(const Case& c) {
-  c.variant->max_pool2d(PoolParams(c), g_input0, g_output, g_scratch);
-}
+void RunMaxPool2D(const Case& c) { c.variant->max_pool2d(PoolParams(c), g_input0, g_output); }
 
 void RunRequantize(const Case& c) {
   c.variant->requantize({c.input, c.output, c.shape.pad[0], c.shape.pad[1], FullClamp(c), c.factor},
-                        g_input0, g_output, g_scratch);
+                        g_input0, g_output);
 }
 
 struct Op {
@@ -217,7 +215,7 @@ void RunCase(const void* argument) {
 
 void Measure(const Op& op, Shape shape, const Variant& variant, int32_t bits, int32_t weight_bits) {
   LimitRows(op, variant.max_work, &shape);
-  const Case c = {&variant, shape, MapOf(shape.input, bits), MapOf(shape.output, bits),
+  const Case c = {&variant,    shape,           MapOf(shape.input, bits), MapOf(shape.output, bits),
                   weight_bits, {1518500250, -1}};
   Fill(op, c);
   const int32_t output_bytes = c.output.height * c.output.row_bytes;

@@ -4,19 +4,7 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/portable/add.h"
-#include "tflm_kernels/portable/average_pool2d.h"
-#include "tflm_kernels/portable/conv2d.h"
-#include "tflm_kernels/portable/depthwise_conv2d.h"
-#include "tflm_kernels/portable/fully_connected.h"
-#include "tflm_kernels/portable/max_pool2d.h"
-#include "tflm_kernels/portable/requantize.h"
-
-#ifdef __ARM_FEATURE_MVE
-#include "tflm_kernels/cortex_m/kernels_mve.h"
-#elif defined(__ARM_FEATURE_DSP)
-#include "tflm_kernels/cortex_m/kernels_dsp.h"
-#endif
+#include "tflm_kernels/cortex_m/kernels.h"
 
 namespace quantmcu {
 
@@ -32,13 +20,15 @@ struct Variant {
   RequantizeFn* requantize;
 };
 
-#define QUANTMCU_VARIANT(isa, max_work)                                                        \
-  {#isa,               max_work,           isa::Conv2D,    isa::DepthwiseConv2D, isa::FullyConnected, \
-   isa::Add,           isa::AveragePool2D, isa::MaxPool2D, isa::Requantize}
+#define QUANTMCU_VARIANT(isa, max_work)                                               \
+  {                                                                                   \
+#isa, max_work, isa::Conv2D, isa::DepthwiseConv2D, isa::FullyConnected, isa::Add, \
+        isa::AveragePool2D, isa::MaxPool2D, isa::Requantize                           \
+  }
 
 constexpr Variant kVariants[] = {
     QUANTMCU_VARIANT(reference, 400'000),
-#ifdef __ARM_FEATURE_MVE
+#if defined(__ARM_FEATURE_MVE)
     QUANTMCU_VARIANT(mve, INT64_MAX),
 #elif defined(__ARM_FEATURE_DSP)
     QUANTMCU_VARIANT(dsp, INT64_MAX),

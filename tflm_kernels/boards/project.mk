@@ -4,7 +4,7 @@
 #   QUANTMCU_DIR     the folder that holds tflm_kernels/
 #   PROGRAMS         each is <program>.cc with a main
 #   TEST_PROGRAM     the one that `make test` runs
-#   SOURCES          what they share; FLAGS to compile it
+#   SOURCES          what they share beside the kernels; FLAGS to compile it
 .DEFAULT_GOAL := all
 .PHONY: all test size clean
 
@@ -15,6 +15,15 @@ CXXFLAGS ?= -O2
 FLAGS += -std=c++17 -Wall -Wextra -fno-exceptions -fno-rtti -ffunction-sections -fdata-sections -I$(QUANTMCU_DIR) -I.
 LINK_FLAGS += -Wl,--gc-sections
 SOURCES += $(addprefix $(BOARDS)/,crc32.cc measure.cc report.cc)
+
+# The kernels, with the fast variants of the core (tflm_kernels/cortex_m/BUILD).
+VARIANT_m4 := dsp
+VARIANT_m7 := dsp
+VARIANT_m33 := dsp
+VARIANT_m55 := mve
+KERNEL_SOURCES := $(filter-out %/c_api.cc,$(wildcard $(QUANTMCU_DIR)/tflm_kernels/portable/*.cc)) \
+  $(if $(VARIANT_$(CORE)),$(wildcard $(QUANTMCU_DIR)/tflm_kernels/cortex_m/*_$(VARIANT_$(CORE)).cc))
+SOURCES += $(KERNEL_SOURCES)
 
 ifeq ($(CORE),host)
 PREFIX :=
@@ -37,9 +46,12 @@ LINK_FLAGS += $(CORE_FLAGS) -nostartfiles -T $(BOARDS)/$(call board,memory) -T $
 endif
 CXX := $(PREFIX)g++
 
-# Objects stand below OUT as their sources below /: many share a name.
-object = $(patsubst /%.cc,$(OUT)/%.o,$(abspath $(1)))
+# Objects stand below OBJECT_DIR as their sources below /, for many share a name; projects may share the folder.
+OBJECT_DIR ?= $(OUT)
+object = $(patsubst /%.cc,$(OBJECT_DIR)/%.o,$(abspath $(1)))
 OBJECTS := $(call object,$(SOURCES))
+
+$(call object,$(KERNEL_SOURCES)): CXXFLAGS := -O3
 
 all: $(addprefix $(OUT)/,$(PROGRAMS))
 
@@ -49,10 +61,11 @@ test: $(OUT)/$(TEST_PROGRAM)
 size: $(OUT)/$(TEST_PROGRAM)
 	$(PREFIX)size $<
 
-$(addprefix $(OUT)/,$(PROGRAMS)): $(OUT)/%: $(OUT)$(CURDIR)/%.o $(OBJECTS)
+$(addprefix $(OUT)/,$(PROGRAMS)): $(OUT)/%: $(OBJECT_DIR)$(CURDIR)/%.o $(OBJECTS)
+	@mkdir -p $(@D)
 	$(CXX) $^ $(LINK_FLAGS) -o $@
 
-$(OUT)/%.o: /%.cc
+$(OBJECT_DIR)/%.o: /%.cc
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(CXXFLAGS) -MMD -c $< -o $@
 

@@ -15,37 +15,43 @@ constexpr int32_t kTapsInHalves = 255;
 struct HalfSums {
   uint32_t even = 0;
   uint32_t odd = 0;
-  int32_t num_taps = 0;
 };
 
 void Flush(HalfSums* halves, FourSums* sums) {
-  sums->values[0] += static_cast<int16_t>(halves->even);
-  sums->values[1] += static_cast<int16_t>(halves->odd);
-  sums->values[2] += static_cast<int16_t>(halves->even >> 16);
-  sums->values[3] += static_cast<int16_t>(halves->odd >> 16);
+  sums->s0 += static_cast<int16_t>(halves->even);
+  sums->s1 += static_cast<int16_t>(halves->odd);
+  sums->s2 += static_cast<int16_t>(halves->even >> 16);
+  sums->s3 += static_cast<int16_t>(halves->odd >> 16);
   *halves = {};
+}
+
+int32_t Average(int32_t sum, int32_t num_taps) {
+  return (sum > 0 ? sum + num_taps / 2 : sum - num_taps / 2) / num_taps;
 }
 
 FourSums AverageOfTaps(const uint8_t* first, const PoolTaps& taps) {
   FourSums sums = {};
   HalfSums halves;
-  ForEachTap(first, taps, [&](uint32_t values) {
-    if (halves.num_taps == kTapsInHalves) Flush(&halves, &sums);
-    halves.even = __sxtab16(halves.even, values);
-    halves.odd = Sxtab16Ror8(halves.odd, values);
-    ++halves.num_taps;
-  });
-  Flush(&halves, &sums);
   const int32_t num_taps = taps.height * taps.width;
-  for (int32_t& sum : sums.values) {
-    sum = (sum > 0 ? sum + num_taps / 2 : sum - num_taps / 2) / num_taps;
+  for (int32_t y = 0; y < taps.height; ++y, first += taps.row_bytes) {
+    for (int32_t x = 0; x < taps.width; x += kTapsInHalves) {
+      const int32_t left = taps.width - x;
+      const int32_t count = left < kTapsInHalves ? left : kTapsInHalves;
+      ForEachTap(first + x * taps.pixel_bytes, count, taps, [&](uint32_t values) {
+        halves.even = __sxtab16(halves.even, values);
+        halves.odd = Sxtab16Ror8(halves.odd, values);
+      });
+      if (num_taps > kTapsInHalves) Flush(&halves, &sums);
+    }
   }
-  return sums;
+  Flush(&halves, &sums);
+  return {Average(sums.s0, num_taps), Average(sums.s1, num_taps), Average(sums.s2, num_taps),
+          Average(sums.s3, num_taps)};
 }
 
 }  // namespace
 
-void AveragePool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output, uint8_t*) {
+void AveragePool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
   Pool2D(params, input, output, AverageOfTaps);
 }
 

@@ -1,10 +1,11 @@
-// cortex_m/channel_quad_mve.h - four output channels at once, one a lane: their table entries, their
-// requantisation and their place in a packed pixel (four values fill whole bytes at any width).
+// cortex_m/channel_quad_mve.h - four output channels at once, one a lane: their table entries,
+// their requantisation and their place in a packed pixel (four values fill whole bytes).
 #ifndef TFLM_KERNELS_CORTEX_M_CHANNEL_QUAD_MVE_H_
 #define TFLM_KERNELS_CORTEX_M_CHANNEL_QUAD_MVE_H_
 
 #include <arm_mve.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "tflm_kernels/cortex_m/fixed_point_mve.h"
 #include "tflm_kernels/portable/feature_map.h"
@@ -38,15 +39,20 @@ inline ChannelQuad LoadQuad(const ChannelTables& tables, int32_t first) {
           remaining < kQuad ? remaining : kQuad};
 }
 
+// What requantisation and packing need of the output, the same for all quads.
 struct OutputLanes {
   int32_t bits;
   int32_t zero_point;
   int32x4_t min;
   int32x4_t max;
+  uint32x4_t places;  // 2^(lane * bits)
 };
 
 inline OutputLanes Lanes(const FeatureMap& output, const Clamp& clamp) {
-  return {output.bits, output.zero_point, vdupq_n_s32(clamp.min), vdupq_n_s32(clamp.max)};
+  const uint32_t bits = static_cast<uint32_t>(output.bits);
+  const uint32x4_t exponents = vmulq_n_u32(vidupq_n_u32(0, 1), bits);
+  const uint32x4_t places = vshlq_u32(vdupq_n_u32(1), vreinterpretq_s32_u32(exponents));
+  return {output.bits, output.zero_point, vdupq_n_s32(clamp.min), vdupq_n_s32(clamp.max), places};
 }
 
 inline int32x4_t Requantized(int32x4_t accumulators, const FixedPointLanes& factor,
@@ -55,28 +61,35 @@ inline int32x4_t Requantized(int32x4_t accumulators, const FixedPointLanes& fact
   return vminq_s32(vmaxq_s32(y, output.min), output.max);
 }
 
-// Four fields become one number as a sum of products with powers of two.
-inline uint32_t Packed(int32x4_t values, uint32_t bits, mve_pred16_t inside) {
-  const uint32x4_t fields =
-      vandq_u32(vreinterpretq_u32_s32(values), vdupq_n_u32((1u << bits) - 1));
-  const uint32x4_t exponents = vidupq_n_u32(0, 2);
-  const uint32x4_t places = vshlq_u32(
-      vdupq_n_u32(1), vreinterpretq_s32_u32(bits == 4 ? vshlq_n_u32(exponents, 1) : exponents));
-  return vmladavq_p_u32(fields, places, inside);
+// The fields of all lanes in one number. The sum of signed values at their places borrows from the
+// places above; with an offset that makes values positive it does not, and taking the offset
+// out again flips the top bits of the fields, whichever they are.
+inline uint32_t Packed(const OutputLanes& output, int32x4_t values) {
+  const uint32_t sum = vmladavq_u32(vreinterpretq_u32_s32(values), output.places);
+  const uint32_t offsets = output.bits == 4 ? 0x8888 : 0xAA;
+  return (sum + offsets) ^ offsets;
 }
 
-// values: lanes of the first `count` channels, to the quad's bytes of a packed pixel.
-inline void StoreQuad(uint8_t* bytes, int32_t bits, int32x4_t values, int32_t count) {
-  const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(count));
-  if (bits == 8) {
-    vstrbq_p_s32(reinterpret_cast<int8_t*>(bytes), values, inside);
-  } else if (bits == 4) {
-    const uint32_t packed = Packed(values, 4, inside);
-    bytes[0] = static_cast<uint8_t>(packed);
-    if (count > 2) bytes[1] = static_cast<uint8_t>(packed >> 8);
+// Four channels of 4 or 2 bits to the quad's bytes of a packed pixel.
+inline void StoreQuad(uint8_t* bytes, const OutputLanes& output, int32x4_t values) {
+  const uint16_t packed = static_cast<uint16_t>(Packed(output, values));
+  if (output.bits == 4) {
+    memcpy(bytes, &packed, sizeof(packed));
   } else {
-    bytes[0] = static_cast<uint8_t>(Packed(values, 2, inside));
+    bytes[0] = static_cast<uint8_t>(packed);
   }
+}
+
+// The first `count` channels of any width: unused bits become 0.
+inline void StoreQuad(uint8_t* bytes, const OutputLanes& output, int32x4_t values, int32_t count) {
+  const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(count));
+  if (output.bits == 8) {
+    vstrbq_p_s32(reinterpret_cast<int8_t*>(bytes), values, inside);
+    return;
+  }
+  const uint32_t packed = Packed(output, vpselq_s32(values, vdupq_n_s32(0), inside));
+  bytes[0] = static_cast<uint8_t>(packed);
+  if (output.bits == 4 && count > 2) bytes[1] = static_cast<uint8_t>(packed >> 8);
 }
 
 }  // namespace mve

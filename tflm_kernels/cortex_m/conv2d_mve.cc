@@ -1,48 +1,32 @@
 // Conv2D for MVE, at all widths: four output channels share the loads of an input, 16 products an
 // instruction (dot_mve.h).
 //
-// Input zero points are folded into the biases: sum((x - z) * w) = sum(x * w) - z * sum(w), where a
-// tap outside reads z. A 1x1 kernel that stays inside reads input pixels where they stand and
-// takes channels in the outer loop; other kernels gather the window of a pixel first and use it for
-// kGatheredQuads quads. 8-bit weights over 8-bit inputs stay in flash; others are expanded, four
-// channels at a time, to scratch.
+// The weights of a quad of channels are expanded to scratch, interleaved, so that one address walks
+// through them, and serve all pixels. Input zero points are folded into the biases:
+// sum((x - z) * w) = sum(x * w) - z * sum(w), where a tap outside reads z. A 1x1 kernel that stays
+// inside reads input pixels where they stand; so do larger ones for windows inside, if their rows
+// are whole blocks. Other windows are gathered, kGatheredPixels at a time, and used for as many
+// quads as kWeightBytes of expanded weights allow.
 // Rows of more than kMaxRow values go to the reference.
-#include <string.h>
+// GCC 12 schedules before it allocates registers, and loads vectors so early that they are spilled.
+#pragma GCC optimize("no-schedule-insns")
 
 #include "tflm_kernels/cortex_m/channel_quad_mve.h"
 #include "tflm_kernels/cortex_m/dot_mve.h"
 #include "tflm_kernels/cortex_m/kernels_mve.h"
+#include "tflm_kernels/cortex_m/window_mve.h"
 
 namespace quantmcu {
 namespace mve {
 namespace {
 
-constexpr int32_t kGatheredQuads = 4;
-
-// Whole pixels of a row or a window are copied by whole vectors: no call for a few bytes.
-inline void CopyBytes(uint8_t* to, const uint8_t* from, int32_t num_bytes) {
-  for (int32_t i = 0; i < num_bytes; i += kLanes) {
-    const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(num_bytes - i));
-    vstrbq_p_u8(to + i, vldrbq_z_u8(from + i, inside), inside);
-  }
-}
-
-inline void FillBytes(uint8_t* to, uint8_t value, int32_t num_bytes) {
-  for (int32_t i = 0; i < num_bytes; i += kLanes) {
-    vstrbq_p_u8(to + i, vdupq_n_u8(value), vctp8q(static_cast<uint32_t>(num_bytes - i)));
-  }
-}
-
-// A byte full of zero points.
-uint8_t PaddingByte(const FeatureMap& map) {
-  uint8_t byte = 0;
-  for (int32_t i = 0; i < 8 / map.bits; ++i) StoreValue(&byte, i, map.bits, map.zero_point);
-  return byte;
-}
+constexpr int32_t kGatheredPixels = 4;
+constexpr int32_t kMaxQuads = 8;  // on the stack, about 70 bytes each
+constexpr int32_t kWeightBytes = 2048;
 
 struct ConvQuad {
   ChannelQuad channels;
-  const int8_t* rows[kQuad];
+  const int8_t* weights;
 };
 
 struct Convolution {
@@ -52,19 +36,17 @@ struct Convolution {
   ChannelTables tables;
   OutputLanes output_lanes;
   uint8_t* output;
-  int8_t* expanded;  // rows of kQuad channels, or null: the filter's own rows serve
-  uint8_t* window;   // the gathered window of a pixel, or null: pixels are read where they stand
+  int8_t* weights;   // of num_quads quads, expanded
+  uint8_t* windows;  // gathered, or null: pixels are read where they stand
   RowShape filter_row;
-  int32_t packed_bytes;  // of a window
+  int32_t window_bytes;
+  int32_t quad_bytes;
+  int32_t num_quads;
 };
 
 RowShape FilterRow(const Conv2DParams& params) {
   return {params.window.kernel_height * params.window.kernel_width, params.input.channels,
           params.weight_bits};
-}
-
-bool NeedsExpansion(const Conv2DParams& params) {
-  return params.input.bits != 8 || params.weight_bits != 8;
 }
 
 bool LastPixelInside(int32_t input, int32_t output, int32_t stride) {
@@ -78,98 +60,147 @@ bool NeedsGather(const Conv2DParams& params) {
          !LastPixelInside(params.input.width, params.output.width, w.stride_width);
 }
 
-int32_t ExpandedRowBytes(const Conv2DParams& params) {
-  return NeedsExpansion(params) ? ExpandedBytes(FilterRow(params), params.input.bits) : 0;
+int32_t WindowBytes(const Conv2DParams& params) {
+  const RowShape row = FilterRow(params);
+  return RowBytes({row.num_runs, row.run_length, params.input.bits});
 }
 
-int32_t SumOfBytes(const int8_t* values, int32_t count) {
-  int32_t sum = 0;
-  for (int32_t i = 0; i < count; i += kLanes) {
-    const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(count - i));
-    sum = vaddvaq_s8(sum, vldrbq_z_s8(values + i, inside));
-  }
-  return sum;
+int32_t QuadBytes(const Conv2DParams& params) {
+  return kQuad * ExpandedBytes(FilterRow(params), params.input.bits);
 }
 
-ConvQuad PrepareQuad(const Convolution& conv, int32_t first) {
-  ConvQuad quad = {LoadQuad(conv.tables, first), {}};
+int32_t NumQuads(const Conv2DParams& params) {
+  const int32_t fitting = kWeightBytes / QuadBytes(params);
+  if (!NeedsGather(params) || fitting < 1) return 1;
+  const int32_t most = fitting < kMaxQuads ? fitting : kMaxQuads;
+  const int32_t all = (params.output.channels + kQuad - 1) / kQuad;
+  return most < all ? most : all;
+}
+
+ConvQuad PrepareQuad(const Convolution& conv, int32_t first, int8_t* weights) {
+  ConvQuad quad = {LoadQuad(conv.tables, first), weights};
   const int32_t row_bytes = RowBytes(conv.filter_row);
-  const int32_t expanded_bytes = ExpandedRowBytes(conv.params);
   int32_t sums[kQuad] = {};
   for (int32_t c = 0; c < kQuad; ++c) {
-    if (c >= quad.channels.count) {
-      quad.rows[c] = quad.rows[0];  // read, but its result is dropped
-      continue;
-    }
-    const uint8_t* row = conv.filter + (first + c) * row_bytes;
-    if (conv.expanded == nullptr) {
-      quad.rows[c] = reinterpret_cast<const int8_t*>(row);
-      sums[c] = SumOfBytes(quad.rows[c], row_bytes);
-    } else {
-      int8_t* expanded = conv.expanded + c * expanded_bytes;
-      quad.rows[c] = expanded;
-      sums[c] = ExpandRow(row, conv.filter_row, conv.params.input.bits, expanded);
-    }
+    // Behind the last channel a row is expanded again: its results are dropped.
+    const int32_t channel = first + (c < quad.channels.count ? c : 0);
+    sums[c] = ExpandRow(conv.filter + channel * row_bytes, conv.filter_row, conv.params.input.bits,
+                        kQuad * kLanes, weights + c * kLanes);
   }
   const int32x4_t folded = vmulq_n_s32(vldrwq_s32(sums), conv.params.input.zero_point);
   quad.channels.bias = vsubq_s32(quad.channels.bias, folded);
   return quad;
 }
 
-// The quad's sums over a packed window; rows are in field order.
-template <int kBits>
-inline int32x4_t DotQuad(const uint8_t* window, int32_t packed_bytes, const int8_t* const* rows) {
-  const int8_t* row0 = rows[0];
-  const int8_t* row1 = rows[1];
-  const int8_t* row2 = rows[2];
-  const int8_t* row3 = rows[3];
-  int32_t sum0 = 0;
-  int32_t sum1 = 0;
-  int32_t sum2 = 0;
-  int32_t sum3 = 0;
-  const int8_t* x = reinterpret_cast<const int8_t*>(window);
-  for (int32_t blocks = packed_bytes / kLanes; blocks > 0; --blocks) {
-    const int8x16_t bytes = vldrbq_s8(x);
-    x += kLanes;
-#pragma GCC unroll 4
-    for (int f = 0; f < kFields<kBits>; ++f) {
-      const int8x16_t values = Field<kBits>(bytes, f);
-      sum0 = vmladavaq_s8(sum0, values, vldrbq_s8(row0));
-      sum1 = vmladavaq_s8(sum1, values, vldrbq_s8(row1));
-      sum2 = vmladavaq_s8(sum2, values, vldrbq_s8(row2));
-      sum3 = vmladavaq_s8(sum3, values, vldrbq_s8(row3));
-      row0 += kLanes;
-      row1 += kLanes;
-      row2 += kLanes;
-      row3 += kLanes;
-    }
-  }
-  if (packed_bytes % kLanes != 0) {
-    const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(packed_bytes % kLanes));
-    const int8x16_t bytes = vldrbq_z_s8(x, inside);
-#pragma GCC unroll 4
-    for (int f = 0; f < kFields<kBits>; ++f) {
-      const int8x16_t values = Field<kBits>(bytes, f);
-      sum0 = vmladavaq_s8(sum0, values, vldrbq_z_s8(row0 + kLanes * f, inside));
-      sum1 = vmladavaq_s8(sum1, values, vldrbq_z_s8(row1 + kLanes * f, inside));
-      sum2 = vmladavaq_s8(sum2, values, vldrbq_z_s8(row2 + kLanes * f, inside));
-      sum3 = vmladavaq_s8(sum3, values, vldrbq_z_s8(row3 + kLanes * f, inside));
-    }
-  }
-  int32x4_t sums = vdupq_n_s32(sum0);
-  sums = vsetq_lane_s32(sum1, sums, 1);
-  sums = vsetq_lane_s32(sum2, sums, 2);
-  sums = vsetq_lane_s32(sum3, sums, 3);
-  return Reduced<kBits>(sums);
+struct Sums {
+  int32_t sum0;
+  int32_t sum1;
+  int32_t sum2;
+  int32_t sum3;
+};
+
+inline int8x16_t LoadNext(const int8_t** at) {
+  const int8x16_t values = vldrbq_s8(*at);
+  *at += kLanes;
+  // No instruction: it makes GCC use loads that advance the address instead of sums of its own.
+  asm("" : "+r"(*at));
+  return values;
 }
 
+inline void AddStep(int8x16_t x, const int8_t** weights, Sums* sums) {
+  sums->sum0 = vmladavaq_s8(sums->sum0, x, LoadNext(weights));
+  sums->sum1 = vmladavaq_s8(sums->sum1, x, LoadNext(weights));
+  sums->sum2 = vmladavaq_s8(sums->sum2, x, LoadNext(weights));
+  sums->sum3 = vmladavaq_s8(sums->sum3, x, LoadNext(weights));
+}
+
+// What of a window must be looked for.
+enum class Steps { kRowsOfBlocks, kBlocks, kBlocksAndGroups, kAll };
+
+// How a window is walked through: kernel rows of whole blocks in the input, or one row.
+struct WindowSteps {
+  RowSteps row;
+  int32_t num_rows;
+  int32_t skipped_bytes;  // between rows
+};
+
+// The quad's sums over a packed window.
+template <int kBits, Steps kSteps>
+inline int32x4_t DotQuad(const uint8_t* window, const int8_t* weights,
+                         const WindowSteps& window_steps) {
+  const RowSteps& steps = window_steps.row;
+  const int8_t* x = reinterpret_cast<const int8_t*>(window);
+  Sums sums = {};
+  int32_t num_rows = kSteps == Steps::kRowsOfBlocks ? window_steps.num_rows : 1;
+  do {
+    for (int32_t i = steps.blocks; i > 0; --i, x += kLanes) {
+      const int8x16_t bytes = vldrbq_s8(x);
+#pragma GCC unroll 4
+      for (int f = 0; f < kFields<kBits>; ++f) AddStep(Field<kBits>(bytes, f), &weights, &sums);
+    }
+    if constexpr (kSteps == Steps::kRowsOfBlocks) x += window_steps.skipped_bytes;
+  } while (--num_rows > 0);
+  if constexpr (kSteps == Steps::kBlocksAndGroups || kSteps == Steps::kAll) {
+    for (int32_t i = steps.groups; i > 0; --i, x += 2 * kBits) {
+      AddStep(LoadTops<kBits>(x), &weights, &sums);
+    }
+  }
+  if constexpr (kSteps == Steps::kAll) {
+    if (steps.has_rest) AddStep(LoadTops<kBits>(x, steps.inside), &weights, &sums);
+  }
+  int32x4_t lanes = vdupq_n_s32(sums.sum0);
+  lanes = vsetq_lane_s32(sums.sum1, lanes, 1);
+  lanes = vsetq_lane_s32(sums.sum2, lanes, 2);
+  lanes = vsetq_lane_s32(sums.sum3, lanes, 3);
+  return Reduced<kBits>(lanes);
+}
+
+// A row of windows and of output pixels.
+struct PixelRow {
+  const uint8_t* window;
+  int32_t window_step;
+  uint8_t* bytes;
+  int32_t byte_step;
+  int32_t count;
+};
+
+// A function of its own, so that its innermost loops have all registers.
+template <int kBits, Steps kSteps>
+[[gnu::noinline]] void RunRow(const ConvQuad& quad, const OutputLanes& output,
+                              const WindowSteps& window_steps, const PixelRow& row) {
+  const ChannelQuad channels = quad.channels;
+  const OutputLanes lanes = output;
+  const WindowSteps steps = window_steps;
+  const bool is_whole = channels.count == kQuad;
+  const bool is_bytes = is_whole && output.bits == 8;
+  const uint8_t* window = row.window;
+  uint8_t* bytes = row.bytes;
+  for (int32_t i = row.count; i > 0; --i) {
+    const int32x4_t sums = DotQuad<kBits, kSteps>(window, quad.weights, steps);
+    const int32x4_t y = Requantized(vaddq_s32(sums, channels.bias), channels.factor, lanes);
+    if (is_bytes) {
+      vstrbq_s32(reinterpret_cast<int8_t*>(bytes), y);
+    } else if (is_whole) {
+      StoreQuad(bytes, lanes, y);
+    } else {
+      StoreQuad(bytes, lanes, y, channels.count);
+    }
+    window += row.window_step;
+    bytes += row.byte_step;
+  }
+}
+
+// Windows without gaps.
 template <int kBits>
-inline void ComputeQuad(const Convolution& conv, const ConvQuad& quad, const uint8_t* window,
-                        uint8_t* bytes) {
-  const int32x4_t sums = DotQuad<kBits>(window, conv.packed_bytes, quad.rows);
-  const int32x4_t y = Requantized(vaddq_s32(sums, quad.channels.bias), quad.channels.factor,
-                                  conv.output_lanes);
-  StoreQuad(bytes, conv.output_lanes.bits, y, quad.channels.count);
+void RunRow(const Convolution& conv, const ConvQuad& quad, const PixelRow& row) {
+  const WindowSteps steps = {StepsOf<kBits>(conv.window_bytes), 1, 0};
+  if (steps.row.has_rest) {
+    RunRow<kBits, Steps::kAll>(quad, conv.output_lanes, steps, row);
+  } else if (kBits == 8 || steps.row.groups == 0) {
+    RunRow<kBits, Steps::kBlocks>(quad, conv.output_lanes, steps, row);
+  } else {
+    RunRow<kBits, Steps::kBlocksAndGroups>(quad, conv.output_lanes, steps, row);
+  }
 }
 
 // Channels outside, pixels inside: what belongs to the channels stays in registers.
@@ -177,80 +208,92 @@ template <int kBits>
 void RunInPlace(const Convolution& conv) {
   const FeatureMap& in = conv.params.input;
   const FeatureMap& out = conv.params.output;
-  const int32_t row_step = conv.params.window.stride_height * in.row_bytes;
-  const int32_t pixel_step = conv.params.window.stride_width * PixelBytes(in);
-  const int32_t out_pixel_bytes = PixelBytes(out);
+  const Window& window = conv.params.window;
+  const int32_t window_step = window.stride_width * PixelBytes(in);
+  const int32_t row_step = window.stride_height * in.row_bytes;
+  // Rows that follow each other without a gap, in input and output, are one row.
+  const bool is_dense =
+      row_step == out.width * window_step && out.row_bytes == out.width * PixelBytes(out);
+  const int32_t num_rows = is_dense ? 1 : out.height;
+  const int32_t count = is_dense ? out.height * out.width : out.width;
   for (int32_t o = 0; o < out.channels; o += kQuad) {
-    const ConvQuad quad = PrepareQuad(conv, o);
-    uint8_t* out_row = conv.output + o * out.bits / 8;
-    const uint8_t* in_row = conv.input;
-    for (int32_t y = 0; y < out.height; ++y) {
-      const uint8_t* pixel = in_row;
-      uint8_t* bytes = out_row;
-      for (int32_t x = 0; x < out.width; ++x) {
-        ComputeQuad<kBits>(conv, quad, pixel, bytes);
-        pixel += pixel_step;
-        bytes += out_pixel_bytes;
-      }
-      in_row += row_step;
-      out_row += out.row_bytes;
+    const ConvQuad quad = PrepareQuad(conv, o, conv.weights);
+    uint8_t* bytes = conv.output + o * out.bits / 8;
+    for (int32_t y = 0; y < num_rows; ++y) {
+      RunRow<kBits>(conv, quad,
+                    {conv.input + y * row_step, window_step, bytes + y * out.row_bytes,
+                     PixelBytes(out), count});
     }
   }
 }
 
-// One row of the window's taps, `x` the input column of its first tap.
-void GatherTaps(const Convolution& conv, int32_t iy, int32_t x, uint8_t padding, uint8_t* taps) {
+// Quads of the same pixels.
+struct QuadBlock {
+  int32_t first;  // channel
+  int32_t count;
+  ConvQuad quads[kMaxQuads];
+};
+
+// Output pixels [begin, end) of a row, windows gathered.
+template <int kBits>
+void RunGathered(const Convolution& conv, const QuadBlock& block, int32_t y, const Range& pixels) {
+  const FeatureMap& out = conv.params.output;
+  for (int32_t x = pixels.begin; x < pixels.end; x += kGatheredPixels) {
+    const int32_t count = pixels.end - x < kGatheredPixels ? pixels.end - x : kGatheredPixels;
+    GatherWindows(conv.params.input, conv.params.window, conv.input, y, x, count, conv.windows);
+    uint8_t* bytes = conv.output + PixelOffset(out, y, x) + block.first * out.bits / 8;
+    for (int32_t q = 0; q < block.count; ++q, bytes += kQuad * out.bits / 8) {
+      RunRow<kBits>(conv, block.quads[q],
+                    {conv.windows, conv.window_bytes, bytes, PixelBytes(out), count});
+    }
+  }
+}
+
+// Output pixels [begin, end) of a row, whose windows are inside and have rows of whole blocks.
+template <int kBits>
+void RunRowsInPlace(const Convolution& conv, const QuadBlock& block, int32_t y,
+                    const Range& pixels) {
   const FeatureMap& in = conv.params.input;
+  const FeatureMap& out = conv.params.output;
   const Window& window = conv.params.window;
-  const int32_t pixel_bytes = PixelBytes(in);
-  const int32_t last = x + (window.kernel_width - 1) * window.dilation_width;
-  const bool is_row_inside = iy >= 0 && iy < in.height;
-  if (is_row_inside && x >= 0 && last < in.width && window.dilation_width == 1) {
-    CopyBytes(taps, conv.input + PixelOffset(in, iy, x), window.kernel_width * pixel_bytes);
-    return;
-  }
-  for (int32_t kx = 0; kx < window.kernel_width; ++kx, taps += pixel_bytes) {
-    const int32_t ix = x + kx * window.dilation_width;
-    if (is_row_inside && ix >= 0 && ix < in.width) {
-      CopyBytes(taps, conv.input + PixelOffset(in, iy, ix), pixel_bytes);
-    } else {
-      FillBytes(taps, padding, pixel_bytes);
-    }
-  }
-}
-
-void Gather(const Convolution& conv, int32_t oy, int32_t ox, uint8_t padding) {
-  const Window& window = conv.params.window;
-  const int32_t x = ox * window.stride_width - window.pad_left;
-  int32_t y = oy * window.stride_height - window.pad_top;
-  uint8_t* taps = conv.window;
-  const int32_t tap_row_bytes = window.kernel_width * PixelBytes(conv.params.input);
-  for (int32_t ky = 0; ky < window.kernel_height; ++ky) {
-    GatherTaps(conv, y, x, padding, taps);
-    taps += tap_row_bytes;
-    y += window.dilation_height;
+  const int32_t tap_row_bytes = window.kernel_width * PixelBytes(in);
+  const WindowSteps steps = {StepsOf<kBits>(tap_row_bytes), window.kernel_height,
+                             window.dilation_height * in.row_bytes - tap_row_bytes};
+  const uint8_t* first =
+      conv.input + PixelOffset(in, y * window.stride_height - window.pad_top,
+                               pixels.begin * window.stride_width - window.pad_left);
+  uint8_t* bytes = conv.output + PixelOffset(out, y, pixels.begin) + block.first * out.bits / 8;
+  for (int32_t q = 0; q < block.count; ++q, bytes += kQuad * out.bits / 8) {
+    RunRow<kBits, Steps::kRowsOfBlocks>(block.quads[q], conv.output_lanes, steps,
+                                        {first, window.stride_width * PixelBytes(in), bytes,
+                                         PixelBytes(out), pixels.end - pixels.begin});
   }
 }
 
 template <int kBits>
-void RunGathered(const Convolution& conv) {
+void RunWindows(const Convolution& conv) {
   const FeatureMap& out = conv.params.output;
-  const uint8_t padding = PaddingByte(conv.params.input);
-  const int32_t block = kQuad * (conv.expanded == nullptr ? kGatheredQuads : 1);
-  for (int32_t first = 0; first < out.channels; first += block) {
-    const int32_t end = out.channels - first < block ? out.channels : first + block;
-    ConvQuad quads[kGatheredQuads];
-    for (int32_t o = first; o < end; o += kQuad) {
-      quads[(o - first) / kQuad] = PrepareQuad(conv, o);
+  const Window& window = conv.params.window;
+  const InsideRanges inside = WindowsInside(conv.params.input, out, window);
+  const bool has_whole_blocks = window.dilation_width == 1 &&
+                                window.kernel_width * PixelBytes(conv.params.input) % kLanes == 0;
+  QuadBlock block;
+  for (block.first = 0; block.first < out.channels; block.first += kQuad * block.count) {
+    const int32_t quads_left = (out.channels - block.first + kQuad - 1) / kQuad;
+    block.count = quads_left < conv.num_quads ? quads_left : conv.num_quads;
+    for (int32_t q = 0; q < block.count; ++q) {
+      block.quads[q] =
+          PrepareQuad(conv, block.first + q * kQuad, conv.weights + q * conv.quad_bytes);
     }
     for (int32_t y = 0; y < out.height; ++y) {
-      for (int32_t x = 0; x < out.width; ++x) {
-        Gather(conv, y, x, padding);
-        uint8_t* pixel = conv.output + PixelOffset(out, y, x);
-        const ConvQuad* quad = quads;
-        for (int32_t o = first; o < end; o += kQuad, ++quad) {
-          ComputeQuad<kBits>(conv, *quad, conv.window, pixel + o * out.bits / 8);
-        }
+      const Range& columns = inside.columns;
+      if (has_whole_blocks && columns.begin < columns.end && y >= inside.rows.begin &&
+          y < inside.rows.end) {
+        RunGathered<kBits>(conv, block, y, {0, columns.begin});
+        RunRowsInPlace<kBits>(conv, block, y, columns);
+        RunGathered<kBits>(conv, block, y, {columns.end, out.width});
+      } else {
+        RunGathered<kBits>(conv, block, y, {0, out.width});
       }
     }
   }
@@ -258,10 +301,10 @@ void RunGathered(const Convolution& conv) {
 
 template <int kBits>
 void Run(const Convolution& conv) {
-  if (conv.window == nullptr) {
+  if (conv.windows == nullptr) {
     RunInPlace<kBits>(conv);
   } else {
-    RunGathered<kBits>(conv);
+    RunWindows<kBits>(conv);
   }
 }
 
@@ -272,34 +315,33 @@ bool IsCovered(const Conv2DParams& params) {
 
 }  // namespace
 
-int32_t Conv2DScratchBytes(const Conv2DParams& params) {
+size_t Conv2DScratchBytes(const Conv2DParams& params) {
   if (!IsCovered(params)) return 0;
-  const RowShape row = FilterRow(params);
-  const int32_t window_bytes =
-      NeedsGather(params) ? RowBytes({row.num_runs, row.run_length, params.input.bits}) : 0;
-  return kQuad * ExpandedRowBytes(params) + window_bytes;
+  const int32_t windows = NeedsGather(params) ? kGatheredPixels * WindowBytes(params) : 0;
+  return static_cast<size_t>(NumQuads(params) * QuadBytes(params) + windows);
 }
 
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
             const int32_t* bias, const int32_t* multiplier, const int32_t* shift, uint8_t* output,
             uint8_t* scratch) {
   if (!IsCovered(params)) {
-    reference::Conv2D(params, input, filter, bias, multiplier, shift, output);
+    reference::Conv2D(params, input, filter, bias, multiplier, shift, output, scratch);
     return;
   }
-  const RowShape row = FilterRow(params);
-  int8_t* expanded = NeedsExpansion(params) ? reinterpret_cast<int8_t*>(scratch) : nullptr;
-  uint8_t* window = NeedsGather(params) ? scratch + kQuad * ExpandedRowBytes(params) : nullptr;
+  const int32_t quad_bytes = QuadBytes(params);
+  const int32_t num_quads = NumQuads(params);
   const Convolution conv = {params,
                             input,
                             filter,
                             {bias, multiplier, shift, params.output.channels},
                             Lanes(params.output, params.clamp),
                             output,
-                            expanded,
-                            window,
-                            row,
-                            RowBytes({row.num_runs, row.run_length, params.input.bits})};
+                            reinterpret_cast<int8_t*>(scratch),
+                            NeedsGather(params) ? scratch + num_quads * quad_bytes : nullptr,
+                            FilterRow(params),
+                            WindowBytes(params),
+                            quad_bytes,
+                            num_quads};
   if (params.input.bits == 8) {
     Run<8>(conv);
   } else if (params.input.bits == 4) {

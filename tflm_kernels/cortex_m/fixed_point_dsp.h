@@ -1,12 +1,12 @@
 // cortex_m/fixed_point_dsp.h - multiply and clamp of docs/arithmetic.md with the DSP extension.
 //
-// What is gained: law A1 in 3 instructions (with the zero point) for factors below 1/4, in 9 for any
+// What is gained: law A1 in 3 instructions (with the zero point) for factors below 1/2, in 9 for any
 // other, where portable/fixed_point.h takes about 25.
 //
 // Step 2 of A1 is floor((x1 * multiplier + 2^30) / 2^31) for either sign (the law's nudge of negative
 // products turns its truncation into this floor). That is SMMLAR with 2 * multiplier: it does not fit
 // int32 from 2^30 on, so then 2 * multiplier - 2^32 is multiplied and x1 * 2^32 added.
-// Step 3 is floor((t + 2^(e-1)) / 2^e) with t = x2 - (x2 < 0): SMMLAR with 2^(32-e), for e >= 2.
+// Step 3 is floor((t + 2^(e-1)) / 2^e) with t = x2 - (x2 < 0): SMMLSR with -2^(32-e), for e >= 1.
 // |x2| < 2^31 - 1, because multiplier < 2^31: t and the additions below do not overflow.
 #ifndef TFLM_KERNELS_CORTEX_M_FIXED_POINT_DSP_H_
 #define TFLM_KERNELS_CORTEX_M_FIXED_POINT_DSP_H_
@@ -23,24 +23,24 @@ inline int32_t Doubled(int32_t multiplier) {
   return static_cast<int32_t>(2u * static_cast<uint32_t>(multiplier));
 }
 
-// A factor of [2^-33, 1/4): multiplier >= 2^30 and shift <= -2.
+// A factor of [2^-32, 1/2): multiplier >= 2^30 and shift <= -1.
 struct SmallFactor {
   int32_t doubled_multiplier;
-  int32_t power;  // 2^(32 + shift)
+  int32_t minus_power;  // -2^(32 + shift)
 };
 
 inline bool IsSmallFactor(const FixedPoint& factor) {
-  return factor.multiplier >= 1 << 30 && factor.shift <= -2;
+  return factor.multiplier >= 1 << 30 && factor.shift <= -1;
 }
 
 inline SmallFactor MakeSmallFactor(const FixedPoint& factor) {
-  return {Doubled(factor.multiplier), static_cast<int32_t>(1u << ((32 + factor.shift) & 31))};
+  return {Doubled(factor.multiplier), static_cast<int32_t>(~0u << ((32 + factor.shift) & 31))};
 }
 
 // zero_point + multiply(x, factor)
 inline int32_t MultiplyAdd(int32_t x, const SmallFactor& factor, int32_t zero_point) {
   const int32_t x2 = Smmlar(x, factor.doubled_multiplier, x);
-  return Smmlar(x2 + (x2 >> 31), factor.power, zero_point);
+  return Smmlsr(x2 + (x2 >> 31), factor.minus_power, zero_point);
 }
 
 // Any factor.

@@ -1,10 +1,10 @@
 // cortex_m/fixed_point_mve.h - docs/arithmetic.md A1 on four int32 lanes, equal to
 // portable/fixed_point.h in every bit.
 //
-// Why it is equal: VQRDMULH rounds halves upwards, and so does A1's first rounding: for ab = -m < 0
-// it truncates -(m - 1 + 2^30) / 2^31, which for m = 2^30 is 0. VRSHL rounds halves upwards too, but
-// A1's second rounding rounds them away from zero: a negative value is lowered by one before a
-// true right shift (saturating: -2^31 has no half to lose).
+// Why it is equal: VQRDMULH rounds halves upwards, and so does A1's first rounding: for
+// ab = -m < 0 it truncates -(m - 1 + 2^30) / 2^31, which for m = 2^30 is 0. VRSHL rounds halves
+// upwards too, but A1's second rounding rounds them away from zero: a negative value is lowered by
+// one before a true right shift (saturating: -2^31 has no half to lose).
 // Range    as portable/fixed_point.h.
 #ifndef TFLM_KERNELS_CORTEX_M_FIXED_POINT_MVE_H_
 #define TFLM_KERNELS_CORTEX_M_FIXED_POINT_MVE_H_
@@ -42,6 +42,29 @@ inline int32x4_t MultiplyRight(int32x4_t x, const FixedPointLanes& factor) {
 
 inline int32x4_t Multiply(int32x4_t x, const FixedPointLanes& factor) {
   return MultiplyRight(vshlq_s32(x, factor.left), factor);
+}
+
+// One factor for all lanes, most of it in general registers.
+struct UniformFixedPoint {
+  int32_t multiplier;
+  int32_t left;
+  int32_t right;
+  int32x4_t lowering;  // VSHL by it gives -1 for negative values if the factor shifts right, else 0
+};
+
+inline UniformFixedPoint Uniform(const FixedPoint& factor) {
+  const int32_t left = factor.shift > 0 ? factor.shift : 0;
+  const int32_t right = factor.shift < 0 ? factor.shift : 0;
+  return {factor.multiplier, left, right, vdupq_n_s32(right < 0 ? -31 : 32)};
+}
+
+inline int32x4_t MultiplyRight(int32x4_t x, const UniformFixedPoint& factor) {
+  const int32x4_t high = vqrdmulhq_n_s32(x, factor.multiplier);
+  return vrshlq_n_s32(vqaddq_s32(high, vshlq_s32(high, factor.lowering)), factor.right);
+}
+
+inline int32x4_t Multiply(int32x4_t x, const UniformFixedPoint& factor) {
+  return MultiplyRight(vshlq_r_s32(x, factor.left), factor);
 }
 
 }  // namespace mve

@@ -10,14 +10,17 @@ namespace {
 
 FourSums LargestOfTaps(const uint8_t* first, const PoolTaps& taps) {
   uint32_t largest = Repeated(INT8_MIN);
-  ForEachTap(first, taps, [&](uint32_t values) { largest = LargerBytes(largest, values); });
-  return {{static_cast<int8_t>(largest), static_cast<int8_t>(largest >> 8),
-           static_cast<int8_t>(largest >> 16), static_cast<int8_t>(largest >> 24)}};
+  for (int32_t y = 0; y < taps.height; ++y, first += taps.row_bytes) {
+    ForEachTap(first, taps.width, taps,
+               [&](uint32_t values) { largest = LargerBytes(largest, values); });
+  }
+  return {static_cast<int8_t>(largest), static_cast<int8_t>(largest >> 8),
+          static_cast<int8_t>(largest >> 16), static_cast<int8_t>(largest >> 24)};
 }
 
 }  // namespace
 
-void MaxPool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output, uint8_t*) {
+void MaxPool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
   Pool2D(params, input, output, LargestOfTaps);
 }
 

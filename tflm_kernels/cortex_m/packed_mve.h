@@ -1,4 +1,4 @@
-// cortex_m/packed_mve.h - sixteen values of a packed run (portable/packed.h) to and from int8 lanes.
+// cortex_m/packed_mve.h - sixteen values of a packed run (portable/packed.h) and int8 lanes.
 //
 // Lane i is value i of the run. Loads and stores of `count` < 16 values touch no byte behind the
 // run; lanes behind it are 0, and a store leaves unused bits 0 (docs/format.md F2).
@@ -16,19 +16,22 @@ namespace mve {
 
 constexpr int32_t kLanes = 16;
 
-// Each uint16 lane holds a byte of two values: they move to the tops of its two bytes.
-inline int8x16_t Spread4(uint16x8_t bytes) {
-  return vshrq_n_s8(vreinterpretq_s8_u16(vsliq_n_u16(vshlq_n_u16(bytes, 4), bytes, 8)), 4);
+// Each uint16 lane holds a byte of two values: they move to the tops of its two bytes. What lies
+// below them is arbitrary.
+inline int8x16_t SpreadTops4(uint16x8_t bytes) {
+  return vreinterpretq_s8_u16(vsliq_n_u16(vshlq_n_u16(bytes, 4), bytes, 8));
 }
 
 // Each uint32 lane holds a byte of four values: they move to the tops of its four bytes.
-inline int8x16_t Spread2(uint32x4_t bytes) {
+inline int8x16_t SpreadTops2(uint32x4_t bytes) {
   uint32x4_t tops = vshlq_n_u32(bytes, 6);
   tops = vsliq_n_u32(tops, bytes, 12);
   tops = vsliq_n_u32(tops, bytes, 18);
-  tops = vsliq_n_u32(tops, bytes, 24);
-  return vshrq_n_s8(vreinterpretq_s8_u32(tops), 6);
+  return vreinterpretq_s8_u32(vsliq_n_u32(tops, bytes, 24));
 }
+
+inline int8x16_t Spread4(uint16x8_t bytes) { return vshrq_n_s8(SpreadTops4(bytes), 4); }
+inline int8x16_t Spread2(uint32x4_t bytes) { return vshrq_n_s8(SpreadTops2(bytes), 6); }
 
 template <int kBits>
 int8x16_t LoadLanes(const uint8_t* run) {
@@ -82,8 +85,6 @@ inline void StoreLanes(uint8_t* run, int32_t bits, int8x16_t lanes, int32_t coun
     vstrbq_p_u32(run, Gather2(lanes), vctp32q(bytes));
   }
 }
-
-inline uint8x16_t LaneIndices() { return vidupq_n_u8(0, 1); }
 
 }  // namespace mve
 }  // namespace quantmcu

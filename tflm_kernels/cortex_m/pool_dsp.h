@@ -22,23 +22,19 @@ struct PoolTaps {
   int32_t num_values;  // 4, or fewer at the end of a run
 };
 
-inline uint32_t LoadTap(const uint8_t* tap, const PoolTaps& taps) {
-  return taps.num_values == 4 ? LoadFour(tap, taps.bits)
-                              : LoadLast(tap, taps.bits, taps.num_values);
-}
-
-// Calls visit(values) with four neighbouring channels of each tap.
+// Calls visit(values) with four neighbouring channels of `count` taps of a row.
 template <typename Visit>
-inline void ForEachTap(const uint8_t* first, const PoolTaps& taps, Visit visit) {
-  for (int32_t y = 0; y < taps.height; ++y, first += taps.row_bytes) {
-    const uint8_t* tap = first;
-    for (int32_t x = 0; x < taps.width; ++x, tap += taps.pixel_bytes) visit(LoadTap(tap, taps));
+inline void ForEachTap(const uint8_t* tap, int32_t count, const PoolTaps& taps, Visit visit) {
+  const int32_t step = taps.pixel_bytes;
+  if (taps.num_values == 4 && taps.bits == 8) {
+    for (; count > 0; --count, tap += step) visit(LoadWord(tap));
+  } else if (taps.num_values == 4) {
+    const int32_t bits = taps.bits;
+    for (; count > 0; --count, tap += step) visit(LoadFour(tap, bits));
+  } else {
+    for (; count > 0; --count, tap += step) visit(LoadLast(tap, taps.bits, taps.num_values));
   }
 }
-
-struct FourSums {
-  int32_t values[4];
-};
 
 // reduce(first, taps): what remains of the four channels of the taps, before A7.
 template <typename Reduce>
@@ -63,12 +59,12 @@ void Pool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output, R
       uint8_t* run = output + PixelOffset(out, oy, ox);
       for (int32_t c = 0; c < out.channels; c += 4) {
         taps.num_values = out.channels - c < 4 ? out.channels - c : 4;
-        FourSums y = reduce(first, taps);
-        for (int32_t& value : y.values) {
-          value = MultiplyAdd(value - in.zero_point, factor, out.zero_point);
-        }
+        const FourSums y = reduce(first, taps);
         const uint32_t values =
-            ClampedBytes(y.values[0], y.values[1], y.values[2], y.values[3], clamp);
+            ClampedBytes(MultiplyAdd(y.s0 - in.zero_point, factor, out.zero_point),
+                         MultiplyAdd(y.s1 - in.zero_point, factor, out.zero_point),
+                         MultiplyAdd(y.s2 - in.zero_point, factor, out.zero_point),
+                         MultiplyAdd(y.s3 - in.zero_point, factor, out.zero_point), clamp);
         if (taps.num_values == 4) {
           StoreFour(run, out.bits, values);
         } else {

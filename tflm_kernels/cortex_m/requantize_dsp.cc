@@ -28,8 +28,9 @@ inline uint32_t RescaledFour(uint32_t values, const Operands& op) {
                       Rescaled(values >> 24, op), op.clamp);
 }
 
-void RescaleRun(const Operands& op, int32_t in_bits, int32_t out_bits, int32_t count,
+void RescaleRun(const Operands& operands, int32_t in_bits, int32_t out_bits, int32_t count,
                 const uint8_t* in_run, uint8_t* out_run) {
+  const Operands op = operands;  // a copy, which no store can change
   for (; count >= 4; count -= 4) {
     StoreFour(out_run, out_bits, RescaledFour(LoadFour(in_run, in_bits), op));
     in_run += FourValuesBytes(in_bits);
@@ -87,7 +88,7 @@ int32_t Clipped(int32_t value, int32_t max) {
 
 }  // namespace
 
-void Requantize(const RequantizeParams& params, const uint8_t* input, uint8_t* output, uint8_t*) {
+void Requantize(const RequantizeParams& params, const uint8_t* input, uint8_t* output) {
   const FeatureMap& in = params.input;
   const FeatureMap& out = params.output;
   const Operands op = {MakeAnyFactor(params.multiplier), in.zero_point, out.zero_point,

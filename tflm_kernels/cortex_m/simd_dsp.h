@@ -19,6 +19,13 @@ inline int32_t Smmlar(int32_t a, int32_t b, int32_t addend) {
   return result;
 }
 
+// minuend - round(a * b / 2^32), halves downwards.
+inline int32_t Smmlsr(int32_t a, int32_t b, int32_t minuend) {
+  int32_t result;
+  asm("smmlsr %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(minuend));
+  return result;
+}
+
 // Bytes 1 and 3 as two int16; __sxtb16 takes bytes 0 and 2.
 inline uint32_t Sxtb16Ror8(uint32_t bytes) {
   uint32_t result;
@@ -52,6 +59,37 @@ template <int kByte>
 inline uint32_t WithByte(uint32_t word, int32_t value) {
   asm("bfi %0, %1, %2, #8" : "+r"(word) : "r"(value), "n"(8 * kByte));
   return word;
+}
+
+struct FourSums {
+  int32_t s0;
+  int32_t s1;
+  int32_t s2;
+  int32_t s3;
+};
+
+// The next two words. In assembly, as AddFourProducts, because the compiler keeps several copies of a
+// pointer that moves and loads too early, and then lacks registers.
+inline void LoadTwo(const uint32_t*& words, uint32_t* first, uint32_t* second) {
+  const auto& memory = *reinterpret_cast<const uint32_t(*)[2]>(words);
+  asm("ldrd %0, %1, [%2], #8" : "=r"(*first), "=r"(*second), "+r"(words) : "m"(memory));
+}
+
+// sums.s<i> += low half of lanes[i] * low half of word i + the same of the high halves, for the next
+// four words.
+inline void AddFourProducts(const uint32_t* lanes, const uint32_t*& words, FourSums& sums) {
+  const auto& memory = *reinterpret_cast<const uint32_t(*)[4]>(words);
+  uint32_t w0;
+  uint32_t w1;
+  asm("ldrd %4, %5, [%6], #8   \n"
+      "smlad %0, %7, %4, %0    \n"
+      "smlad %1, %8, %5, %1    \n"
+      "ldrd %4, %5, [%6], #8   \n"
+      "smlad %2, %9, %4, %2    \n"
+      "smlad %3, %10, %5, %3   \n"
+      : "+&r"(sums.s0), "+&r"(sums.s1), "+&r"(sums.s2), "+&r"(sums.s3), "=&r"(w0), "=&r"(w1),
+        "+r"(words)
+      : "r"(lanes[0]), "r"(lanes[1]), "r"(lanes[2]), "r"(lanes[3]), "m"(memory));
 }
 
 // From any address: these cores load and store words and halfwords unaligned.

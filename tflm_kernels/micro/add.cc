@@ -1,6 +1,5 @@
 // QMCU_ADD: input0, input1 -> output (docs/format.md F3).
-#include "tflm_kernels/portable/add.h"
-
+#include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
@@ -72,10 +71,10 @@ const uint8_t* PixelAt(const uint8_t* map_bytes, const FeatureMap& map, const Co
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  reference::Add(data.params,
-                 PixelAt(InputBytes(context, node, 0), data.params.input0, data.corners[0]),
-                 PixelAt(InputBytes(context, node, 1), data.params.input1, data.corners[1]),
-                 OutputBytes(context, node));
+  kernels::Add(data.params,
+               PixelAt(InputBytes(context, node, 0), data.params.input0, data.corners[0]),
+               PixelAt(InputBytes(context, node, 1), data.params.input1, data.corners[1]),
+               OutputBytes(context, node));
   return kTfLiteOk;
 }
 

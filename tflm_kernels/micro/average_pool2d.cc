@@ -1,6 +1,5 @@
 // QMCU_AVERAGE_POOL_2D: input -> output (docs/format.md F3).
-#include "tflm_kernels/portable/average_pool2d.h"
-
+#include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/pool2d.h"
 #include "tflm_kernels/micro/register.h"
@@ -20,7 +19,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
   const auto& params = *static_cast<const Pool2DParams*>(node->user_data);
-  reference::AveragePool2D(params, InputBytes(context, node, 0), OutputBytes(context, node));
+  kernels::AveragePool2D(params, InputBytes(context, node, 0), OutputBytes(context, node));
   return kTfLiteOk;
 }
 

@@ -1,6 +1,5 @@
 // QMCU_DEPTHWISE_CONV_2D: input, filter, table -> output (docs/format.md F3).
-#include "tflm_kernels/portable/depthwise_conv2d.h"
-
+#include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
@@ -14,21 +13,28 @@ constexpr int kInput = 0;
 constexpr int kFilter = 1;
 constexpr int kTable = 2;
 
+struct OpData {
+  DepthwiseConv2DParams params;
+  int scratch_index;
+};
+
 void* Init(TfLiteContext* context, const char* buffer, size_t length) {
-  auto* params = AllocateOpData<DepthwiseConv2DParams>(context, kOp);
-  if (params == nullptr) return nullptr;
+  auto* data = AllocateOpData<OpData>(context, kOp);
+  if (data == nullptr) return nullptr;
+  DepthwiseConv2DParams* params = &data->params;
   OptionReader options(context, kOp, buffer, length);
   ReadInput(&options, &params->input);
   ReadOutput(&options, &params->output, &params->clamp);
   ReadWindow(&options, &params->window);
   params->weight_bits = options.Bits("weight_bits");
   params->depth_multiplier = ReadChannels(&options, "depth_multiplier");
-  return options.Finish() ? params : nullptr;
+  return options.Finish() ? data : nullptr;
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
-  auto* params = static_cast<DepthwiseConv2DParams*>(node->user_data);
-  if (params == nullptr) return kTfLiteError;  // Init has said why
+  auto* data = static_cast<OpData*>(node->user_data);
+  if (data == nullptr) return kTfLiteError;  // Init has said why
+  DepthwiseConv2DParams* params = &data->params;
   FeatureMap& input = params->input;
   FeatureMap& output = params->output;
   const int64_t taps = SaturatingProduct(params->window.kernel_height, params->window.kernel_width);
@@ -39,16 +45,19 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   checker.OutputMap(&output);
   checker.Filter(kFilter, taps, RunBytes(output.channels, params->weight_bits));
   checker.Table(kTable, output.channels, taps, input.bits, params->weight_bits);
-  return checker.status();
+  if (checker.status() != kTfLiteOk) return checker.status();
+  return RequestScratch(context, kernels::DepthwiseConv2DScratchBytes(*params),
+                        &data->scratch_index);
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
-  const auto& params = *static_cast<const DepthwiseConv2DParams*>(node->user_data);
+  const auto& data = *static_cast<const OpData*>(node->user_data);
   const int32_t* table = InputWords(context, node, kTable);
-  const int32_t channels = params.output.channels;
-  reference::DepthwiseConv2D(params, InputBytes(context, node, kInput),
-                             InputBytes(context, node, kFilter), table, table + channels,
-                             table + 2 * channels, OutputBytes(context, node));
+  const int32_t channels = data.params.output.channels;
+  kernels::DepthwiseConv2D(data.params, InputBytes(context, node, kInput),
+                           InputBytes(context, node, kFilter), table, table + channels,
+                           table + 2 * channels, OutputBytes(context, node),
+                           Scratch(context, data.scratch_index));
   return kTfLiteOk;
 }
 

@@ -1,6 +1,5 @@
 // QMCU_FULLY_CONNECTED: input, filter, table -> output (docs/format.md F3).
-#include "tflm_kernels/portable/fully_connected.h"
-
+#include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
@@ -13,19 +12,26 @@ constexpr int kInput = 0;
 constexpr int kFilter = 1;
 constexpr int kTable = 2;
 
+struct OpData {
+  FullyConnectedParams params;
+  int scratch_index;
+};
+
 void* Init(TfLiteContext* context, const char* buffer, size_t length) {
-  auto* params = AllocateOpData<FullyConnectedParams>(context, kOp);
-  if (params == nullptr) return nullptr;
+  auto* data = AllocateOpData<OpData>(context, kOp);
+  if (data == nullptr) return nullptr;
+  FullyConnectedParams* params = &data->params;
   OptionReader options(context, kOp, buffer, length);
   ReadInput(&options, &params->input);
   ReadOutput(&options, &params->output, &params->clamp);
   params->weight_bits = options.Bits("weight_bits");
-  return options.Finish() ? params : nullptr;
+  return options.Finish() ? data : nullptr;
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
-  auto* params = static_cast<FullyConnectedParams*>(node->user_data);
-  if (params == nullptr) return kTfLiteError;  // Init has said why
+  auto* data = static_cast<OpData*>(node->user_data);
+  if (data == nullptr) return kTfLiteError;  // Init has said why
+  FullyConnectedParams* params = &data->params;
   FeatureMap& input = params->input;
   FeatureMap& output = params->output;
   NodeChecker checker(context, node, kOp, 3);
@@ -33,16 +39,19 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   checker.OutputVector(&output);
   checker.Filter(kFilter, output.channels, RunBytes(input.channels, params->weight_bits));
   checker.Table(kTable, output.channels, input.channels, input.bits, params->weight_bits);
-  return checker.status();
+  if (checker.status() != kTfLiteOk) return checker.status();
+  return RequestScratch(context, kernels::FullyConnectedScratchBytes(*params),
+                        &data->scratch_index);
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
-  const auto& params = *static_cast<const FullyConnectedParams*>(node->user_data);
+  const auto& data = *static_cast<const OpData*>(node->user_data);
   const int32_t* table = InputWords(context, node, kTable);
-  const int32_t channels = params.output.channels;
-  reference::FullyConnected(params, InputBytes(context, node, kInput),
-                            InputBytes(context, node, kFilter), table, table + channels,
-                            table + 2 * channels, OutputBytes(context, node));
+  const int32_t channels = data.params.output.channels;
+  kernels::FullyConnected(data.params, InputBytes(context, node, kInput),
+                          InputBytes(context, node, kFilter), table, table + channels,
+                          table + 2 * channels, OutputBytes(context, node),
+                          Scratch(context, data.scratch_index));
   return kTfLiteOk;
 }
 

@@ -7,6 +7,7 @@ namespace {
 
 constexpr char kInput[] = "input";
 constexpr char kOutput[] = "output";
+constexpr int kNoScratch = -1;
 
 const TfLiteEvalTensor* OutputTensor(const TfLiteContext* context, const TfLiteNode* node) {
   return context->GetEvalTensor(context, node->outputs->data[0]);
@@ -29,6 +30,17 @@ int64_t NumElements(const TfLiteEvalTensor& tensor) {
 int Shown(int64_t number) { return number > INT32_MAX ? INT32_MAX : static_cast<int>(number); }
 
 }  // namespace
+
+TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int* index) {
+  *index = kNoScratch;
+  if (bytes == 0) return kTfLiteOk;
+  return context->RequestScratchBufferInArena(context, bytes, index);
+}
+
+uint8_t* Scratch(TfLiteContext* context, int index) {
+  if (index == kNoScratch) return nullptr;
+  return static_cast<uint8_t*>(context->GetScratchBuffer(context, index));
+}
 
 const TfLiteEvalTensor* InputTensor(const TfLiteContext* context, const TfLiteNode* node,
                                     int index) {

@@ -24,6 +24,12 @@ OpData* AllocateOpData(TfLiteContext* context, const char* op) {
   return static_cast<OpData*>(bytes);
 }
 
+// In Prepare: asks for `bytes` of scratch during Eval and says in `index` which; none if 0.
+TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int* index);
+
+// In Eval: the scratch that RequestScratch promised, null if none.
+uint8_t* Scratch(TfLiteContext* context, int index);
+
 const TfLiteEvalTensor* InputTensor(const TfLiteContext* context, const TfLiteNode* node,
                                     int index);
 const uint8_t* InputBytes(const TfLiteContext* context, const TfLiteNode* node, int index);

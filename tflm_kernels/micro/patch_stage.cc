@@ -1,6 +1,7 @@
 // QMCU_PATCH_STAGE: input, filters, program -> output (docs/format.md F3, F4).
 #include "tflm_kernels/portable/patch_stage.h"
 
+#include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
@@ -13,7 +14,6 @@ constexpr char kOp[] = "QMCU_PATCH_STAGE";
 constexpr int kInput = 0;
 constexpr int kFilters = 1;
 constexpr int kProgram = 2;
-constexpr int kNoScratch = -1;
 
 struct OpData {
   PatchStageParams params;
@@ -76,19 +76,14 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   checker.Require(HasShape(y, params.maps[last_map]),
                   "output 0 must have the shape of the program's Y");
   if (checker.status() != kTfLiteOk) return checker.status();
-  data->scratch_index = kNoScratch;
-  const size_t scratch_bytes = PatchStageScratchBytes(params);
-  if (scratch_bytes == 0) return kTfLiteOk;
-  return context->RequestScratchBufferInArena(context, scratch_bytes, &data->scratch_index);
+  return RequestScratch(context, PatchStageScratchBytes(params, kernels::kKernels),
+                        &data->scratch_index);
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  void* scratch = data.scratch_index == kNoScratch
-                      ? nullptr
-                      : context->GetScratchBuffer(context, data.scratch_index);
-  PatchStage(data.params, InputBytes(context, node, kInput), static_cast<uint8_t*>(scratch),
-             OutputBytes(context, node));
+  PatchStage(data.params, kernels::kKernels, InputBytes(context, node, kInput),
+             Scratch(context, data.scratch_index), OutputBytes(context, node));
   return kTfLiteOk;
 }
 

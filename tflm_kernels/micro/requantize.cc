@@ -1,6 +1,5 @@
 // QMCU_REQUANTIZE: input -> output (docs/format.md F3).
-#include "tflm_kernels/portable/requantize.h"
-
+#include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
@@ -34,7 +33,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
   const auto& params = *static_cast<const RequantizeParams*>(node->user_data);
-  reference::Requantize(params, InputBytes(context, node, 0), OutputBytes(context, node));
+  kernels::Requantize(params, InputBytes(context, node, 0), OutputBytes(context, node));
   return kTfLiteOk;
 }
 

@@ -22,7 +22,7 @@ template <typename Kernel, typename Params>
 void RunWithTable(Kernel* kernel, const Params& params, const uint8_t* input, const uint8_t* filter,
                   const int32_t* table, uint8_t* output) {
   const int32_t channels = params.output.channels;
-  kernel(params, input, filter, table, table + channels, table + 2 * channels, output);
+  kernel(params, input, filter, table, table + channels, table + 2 * channels, output, nullptr);
 }
 
 bool Read(const int32_t* header, const int32_t* program, int32_t num_words, const uint8_t* filters,
@@ -90,7 +90,8 @@ int32_t QuantMcuPatchStageRead(const int32_t* header, const int32_t* program, in
                                int32_t* scratch_bytes, QuantMcuStageError* error) {
   quantmcu::PatchStageParams params = {};
   if (!Read(header, program, num_words, filters, num_filter_bytes, &params, error)) return 0;
-  *scratch_bytes = static_cast<int32_t>(quantmcu::PatchStageScratchBytes(params));
+  *scratch_bytes =
+      static_cast<int32_t>(quantmcu::PatchStageScratchBytes(params, quantmcu::reference::kKernels));
   return 1;
 }
 
@@ -99,6 +100,6 @@ int32_t QuantMcuPatchStageRun(const int32_t* header, const int32_t* program, int
                               uint8_t* scratch, uint8_t* y, QuantMcuStageError* error) {
   quantmcu::PatchStageParams params = {};
   if (!Read(header, program, num_words, filters, num_filter_bytes, &params, error)) return 0;
-  quantmcu::PatchStage(params, x, scratch, y);
+  quantmcu::PatchStage(params, quantmcu::reference::kKernels, x, scratch, y);
   return 1;
 }

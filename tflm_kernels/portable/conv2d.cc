@@ -21,8 +21,11 @@ int32_t SumOfTaps(const Conv2DParams& params, const uint8_t* input, const uint8_
 
 }  // namespace
 
+size_t Conv2DScratchBytes(const Conv2DParams&) { return 0; }
+
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
-            const int32_t* bias, const int32_t* multiplier, const int32_t* shift, uint8_t* output) {
+            const int32_t* bias, const int32_t* multiplier, const int32_t* shift, uint8_t* output,
+            uint8_t* /*scratch*/) {
   const FeatureMap& out = params.output;
   const int32_t filter_bytes = params.window.kernel_height * params.window.kernel_width *
                                RunBytes(params.input.channels, params.weight_bits);

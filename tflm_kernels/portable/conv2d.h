@@ -5,11 +5,13 @@
 // Layout   input [H,W,I]  filter [O,Kh,Kw,I]  bias, multiplier, shift int32 [O]  output [Ho,Wo,O];
 //          runs: format.md F2.
 // Range    limits.h; FindBadChannel checks that the accumulator fits int32.
-// Memory   no allocation, no scratch; input and output do not overlap.
+// Memory   no allocation; scratch >= Conv2DScratchBytes(params) bytes on a multiple of 4;
+//          input, output and scratch do not overlap. The reference needs no scratch.
 // Source   written from docs/arithmetic.md.
 #ifndef TFLM_KERNELS_PORTABLE_CONV2D_H_
 #define TFLM_KERNELS_PORTABLE_CONV2D_H_
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_kernels/portable/feature_map.h"
@@ -27,11 +29,13 @@ struct Conv2DParams {
 
 using Conv2DFn = void(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
                       const int32_t* bias, const int32_t* multiplier, const int32_t* shift,
-                      uint8_t* output);
+                      uint8_t* output, uint8_t* scratch);
+using Conv2DScratchBytesFn = size_t(const Conv2DParams& params);
 
 namespace reference {
 Conv2DFn Conv2D;
-}
+Conv2DScratchBytesFn Conv2DScratchBytes;
+}  // namespace reference
 
 }  // namespace quantmcu
 

@@ -39,9 +39,11 @@ void AddTap(const DepthwiseConv2DParams& params, const uint8_t* pixel, const uin
 
 }  // namespace
 
+size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams&) { return 0; }
+
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
                      const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
-                     const int32_t* shift, uint8_t* output) {
+                     const int32_t* shift, uint8_t* output, uint8_t* /*scratch*/) {
   const FeatureMap& out = params.output;
   const int32_t tap_bytes = RunBytes(out.channels, params.weight_bits);
   for (int32_t oy = 0; oy < out.height; ++oy) {

@@ -5,9 +5,11 @@
 namespace quantmcu {
 namespace reference {
 
+size_t FullyConnectedScratchBytes(const FullyConnectedParams&) { return 0; }
+
 void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, const uint8_t* filter,
                     const int32_t* bias, const int32_t* multiplier, const int32_t* shift,
-                    uint8_t* output) {
+                    uint8_t* output, uint8_t* /*scratch*/) {
   const FeatureMap& in = params.input;
   const FeatureMap& out = params.output;
   const int32_t run_bytes = RunBytes(in.channels, params.weight_bits);

@@ -5,11 +5,13 @@
 // Layout   input [I]  filter [O,I]  bias, multiplier, shift int32 [O]  output [O]; a vector is a
 //          map of one pixel, each output's weights are a run: format.md F2.
 // Range    limits.h; FindBadChannel checks that the accumulator fits int32.
-// Memory   no allocation, no scratch; input and output do not overlap.
+// Memory   no allocation; scratch >= FullyConnectedScratchBytes(params) bytes on a multiple of 4;
+//          input, output and scratch do not overlap. The reference needs no scratch.
 // Source   written from docs/arithmetic.md.
 #ifndef TFLM_KERNELS_PORTABLE_FULLY_CONNECTED_H_
 #define TFLM_KERNELS_PORTABLE_FULLY_CONNECTED_H_
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_kernels/portable/feature_map.h"
@@ -26,11 +28,13 @@ struct FullyConnectedParams {
 
 using FullyConnectedFn = void(const FullyConnectedParams& params, const uint8_t* input,
                               const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
-                              const int32_t* shift, uint8_t* output);
+                              const int32_t* shift, uint8_t* output, uint8_t* scratch);
+using FullyConnectedScratchBytesFn = size_t(const FullyConnectedParams& params);
 
 namespace reference {
 FullyConnectedFn FullyConnected;
-}
+FullyConnectedScratchBytesFn FullyConnectedScratchBytes;
+}  // namespace reference
 
 }  // namespace quantmcu
 

@@ -1,20 +1,16 @@
 #include "tflm_kernels/portable/patch_stage.h"
 
-#include "tflm_kernels/portable/add.h"
-#include "tflm_kernels/portable/average_pool2d.h"
-#include "tflm_kernels/portable/conv2d.h"
-#include "tflm_kernels/portable/depthwise_conv2d.h"
-#include "tflm_kernels/portable/max_pool2d.h"
 #include "tflm_kernels/portable/patch_stage_regions.h"
-#include "tflm_kernels/portable/requantize.h"
 
 namespace quantmcu {
 namespace {
 
 struct Tile {
   const PatchStageParams& params;
+  const Kernels& kernels;
   const uint8_t* x;
   uint8_t* scratch;
+  uint8_t* kernel_scratch;
   uint8_t* y;
   int32_t patch_class;
   Region regions[kMaxStageMaps];
@@ -62,22 +58,22 @@ Window LocalWindow(const Tile& tile, const StageOp& op) {
   return window;
 }
 
-void RunConv2D(const Tile& tile, const StageOp& op, const int32_t* table) {
-  const Conv2DParams params = {View(tile, op.input0), View(tile, op.output), LocalWindow(tile, op),
-                               FormatOf(tile, op.output).clamp, op.weight_bits};
-  const int32_t channels = params.output.channels;
-  reference::Conv2D(params, InputData(tile, op.input0), tile.params.filters + op.filter_offset,
-                    table, table + channels, table + 2 * channels, OutputData(tile, op.output));
+Conv2DParams ParamsOfConv2D(const Tile& tile, const StageOp& op) {
+  return {View(tile, op.input0), View(tile, op.output), LocalWindow(tile, op),
+          FormatOf(tile, op.output).clamp, op.weight_bits};
 }
 
-void RunDepthwiseConv2D(const Tile& tile, const StageOp& op, const int32_t* table) {
-  const DepthwiseConv2DParams params = {View(tile, op.input0), View(tile, op.output),
-                                        LocalWindow(tile, op), FormatOf(tile, op.output).clamp,
-                                        op.weight_bits,        op.depth_multiplier};
+DepthwiseConv2DParams ParamsOfDepthwiseConv2D(const Tile& tile, const StageOp& op) {
+  return {View(tile, op.input0),           View(tile, op.output), LocalWindow(tile, op),
+          FormatOf(tile, op.output).clamp, op.weight_bits,        op.depth_multiplier};
+}
+
+template <typename Kernel, typename Params>
+void RunConvolution(const Tile& tile, const StageOp& op, const int32_t* table, Kernel* kernel,
+                    const Params& params) {
   const int32_t channels = params.output.channels;
-  reference::DepthwiseConv2D(params, InputData(tile, op.input0),
-                             tile.params.filters + op.filter_offset, table, table + channels,
-                             table + 2 * channels, OutputData(tile, op.output));
+  kernel(params, InputData(tile, op.input0), tile.params.filters + op.filter_offset, table,
+         table + channels, table + 2 * channels, OutputData(tile, op.output), tile.kernel_scratch);
 }
 
 // An input's region may be larger than the sum's, when another op needs more of it.
@@ -94,8 +90,8 @@ void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table) {
                             View(tile, op.output),
                             FormatOf(tile, op.output).clamp,
                             {{table[0], table[1]}, {table[2], table[3]}, {table[4], table[5]}}};
-  reference::Add(params, AddInputData(tile, op, op.input0), AddInputData(tile, op, op.input1),
-                 OutputData(tile, op.output));
+  tile.kernels.add(params, AddInputData(tile, op, op.input0), AddInputData(tile, op, op.input1),
+                   OutputData(tile, op.output));
 }
 
 void RunPool2D(const Tile& tile, const StageOp& op, const int32_t* table) {
@@ -104,7 +100,8 @@ void RunPool2D(const Tile& tile, const StageOp& op, const int32_t* table) {
                                LocalWindow(tile, op),
                                FormatOf(tile, op.output).clamp,
                                {table[0], table[1]}};
-  auto* pool = op.kind == kStageMaxPool2D ? reference::MaxPool2D : reference::AveragePool2D;
+  Pool2DFn* pool =
+      op.kind == kStageMaxPool2D ? tile.kernels.max_pool2d : tile.kernels.average_pool2d;
   pool(params, InputData(tile, op.input0), OutputData(tile, op.output));
 }
 
@@ -113,7 +110,7 @@ void RunRequantize(const Tile& tile, const StageOp& op, const int32_t* table) {
   const RequantizeParams params = {
       View(tile, op.input0), View(tile, op.output),           window.pad_top,
       window.pad_left,       FormatOf(tile, op.output).clamp, {table[0], table[1]}};
-  reference::Requantize(params, InputData(tile, op.input0), OutputData(tile, op.output));
+  tile.kernels.requantize(params, InputData(tile, op.input0), OutputData(tile, op.output));
 }
 
 void RunOp(const Tile& tile, int32_t index) {
@@ -121,9 +118,10 @@ void RunOp(const Tile& tile, int32_t index) {
   const int32_t* table = TableOf(tile.params, tile.patch_class, index);
   switch (op.kind) {
     case kStageConv2D:
-      return RunConv2D(tile, op, table);
+      return RunConvolution(tile, op, table, tile.kernels.conv2d, ParamsOfConv2D(tile, op));
     case kStageDepthwiseConv2D:
-      return RunDepthwiseConv2D(tile, op, table);
+      return RunConvolution(tile, op, table, tile.kernels.depthwise_conv2d,
+                            ParamsOfDepthwiseConv2D(tile, op));
     case kStageAdd:
       return RunAdd(tile, op, table);
     case kStageAveragePool2D:
@@ -134,28 +132,60 @@ void RunOp(const Tile& tile, int32_t index) {
   }
 }
 
-}  // namespace
+size_t KernelScratchBytes(const Tile& tile, const StageOp& op) {
+  switch (op.kind) {
+    case kStageConv2D:
+      return tile.kernels.conv2d_scratch_bytes(ParamsOfConv2D(tile, op));
+    case kStageDepthwiseConv2D:
+      return tile.kernels.depthwise_conv2d_scratch_bytes(ParamsOfDepthwiseConv2D(tile, op));
+    default:
+      return 0;
+  }
+}
 
-size_t PatchStageScratchBytes(const PatchStageParams& params) {
+// Calls visit(tile, op index) for all that runs, in order.
+template <typename Visit>
+void ForEachOpOfTiles(Tile* tile, Visit visit) {
+  const PatchStageParams& params = tile->params;
+  const int32_t num_tiles = NumTileRows(params) * NumTileColumns(params);
+  for (int32_t t = 0; t < num_tiles; ++t) {
+    tile->patch_class = params.patch_classes[t];
+    ComputeRegions(params, t, tile->regions);
+    for (int32_t i = 0; i < params.header.num_ops; ++i) {
+      if (!IsEmpty(tile->regions[params.ops[i].output])) visit(*tile, i);
+    }
+  }
+}
+
+size_t MapScratchBytes(const PatchStageParams& params) {
   int32_t bytes = 0;
   const int32_t num_formats = params.header.num_classes * params.header.num_maps;
   for (int32_t i = 0; i < num_formats; ++i) {
-    const int32_t end = params.formats[i].scratch_offset + params.formats[i].scratch_bytes;
-    if (end > bytes) bytes = end;
+    bytes = Max(bytes, params.formats[i].scratch_offset + params.formats[i].scratch_bytes);
   }
   return static_cast<size_t>(bytes);
 }
 
-void PatchStage(const PatchStageParams& params, const uint8_t* x, uint8_t* scratch, uint8_t* y) {
-  Tile tile = {params, x, scratch, y, 0, {}};
-  const int32_t num_tiles = NumTileRows(params) * NumTileColumns(params);
-  for (int32_t t = 0; t < num_tiles; ++t) {
-    tile.patch_class = params.patch_classes[t];
-    ComputeRegions(params, t, tile.regions);
-    for (int32_t i = 0; i < params.header.num_ops; ++i) {
-      if (!IsEmpty(tile.regions[params.ops[i].output])) RunOp(tile, i);
-    }
-  }
+size_t KernelScratchOffset(const PatchStageParams& params) {
+  return (MapScratchBytes(params) + 3) / 4 * 4;
+}
+
+}  // namespace
+
+size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels) {
+  Tile tile = {params, kernels, nullptr, nullptr, nullptr, nullptr, 0, {}};
+  size_t kernel_bytes = 0;
+  ForEachOpOfTiles(&tile, [&](const Tile& at, int32_t i) {
+    const size_t bytes = KernelScratchBytes(at, params.ops[i]);
+    if (bytes > kernel_bytes) kernel_bytes = bytes;
+  });
+  return kernel_bytes == 0 ? MapScratchBytes(params) : KernelScratchOffset(params) + kernel_bytes;
+}
+
+void PatchStage(const PatchStageParams& params, const Kernels& kernels, const uint8_t* x,
+                uint8_t* scratch, uint8_t* y) {
+  Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y, 0, {}};
+  ForEachOpOfTiles(&tile, [](const Tile& at, int32_t i) { RunOp(at, i); });
 }
 
 }  // namespace quantmcu

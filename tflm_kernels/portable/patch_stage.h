@@ -7,8 +7,9 @@
 // Layout   `program` and `filters` as docs/format.md F4 has them, used where they stand, in
 //          flash; the structs below are laid over the program's words.
 // Range    all of it is checked once, by ReadPatchStageProgram; PatchStage cannot fail after it.
-// Memory   no allocation; scratch >= PatchStageScratchBytes(params); about 1 KB of stack; X, Y,
-//          scratch, program and filters do not overlap; program and filters outlive the params.
+// Memory   no allocation; scratch >= PatchStageScratchBytes(params, kernels), on a multiple of 4;
+//          about 1 KB of stack; X, Y, scratch, program and filters do not overlap; program and
+//          filters outlive the params.
 // Source   written from docs/format.md.
 #ifndef TFLM_KERNELS_PORTABLE_PATCH_STAGE_H_
 #define TFLM_KERNELS_PORTABLE_PATCH_STAGE_H_
@@ -18,6 +19,7 @@
 
 #include "tflm_kernels/portable/feature_map.h"
 #include "tflm_kernels/portable/fixed_point.h"
+#include "tflm_kernels/portable/kernels.h"
 
 namespace quantmcu {
 
@@ -93,10 +95,13 @@ bool ReadPatchStageProgram(const PatchStageHeader& header, const int32_t* progra
                            int32_t num_words, const uint8_t* filters, int32_t num_filter_bytes,
                            PatchStageParams* params, StageError* error);
 
-// The largest scratch_offset + scratch_bytes; 0 when the stage has no inner maps.
-size_t PatchStageScratchBytes(const PatchStageParams& params);
+// The largest scratch_offset + scratch_bytes, 0 when the stage has no inner maps; behind it, on a
+// multiple of 4, the most that one kernel needs for one tile, which is nothing with
+// reference::kKernels. Work: one pass over the ops for each tile.
+size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels);
 
-void PatchStage(const PatchStageParams& params, const uint8_t* x, uint8_t* scratch, uint8_t* y);
+void PatchStage(const PatchStageParams& params, const Kernels& kernels, const uint8_t* x,
+                uint8_t* scratch, uint8_t* y);
 
 inline const StageFormat& FormatOf(const PatchStageParams& params, int32_t patch_class,
                                    int32_t map) {

@@ -42,8 +42,8 @@ void SoftmaxRow(const SoftmaxParams& params, const int8_t* input, int8_t* output
   const int32_t right_shift = kSumBits - headroom + 31 - 8;
   for (int32_t i = 0; i < params.depth; ++i) {
     const int32_t e = Exp(params, input[i] - largest);
-    const int32_t share =
-        RoundingDivideByPowerOfTwo(RoundingDoublingHighMultiply(reciprocal, e), right_shift);
+    const int32_t product = RoundingDoublingHighMultiply(reciprocal, e);
+    const int32_t share = right_shift < 32 ? RoundingDivideByPowerOfTwo(product, right_shift) : 0;
     const int32_t y = share + QMin(8);
     output[i] = static_cast<int8_t>(y > QMax(8) ? QMax(8) : y);
   }

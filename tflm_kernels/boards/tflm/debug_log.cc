@@ -1,6 +1,8 @@
 // boards/tflm/debug_log.cc - TFLM's text output on a board, in place of TFLM's own debug_log.cc.
-#include "tensorflow/lite/micro/debug_log.h"
-
+//
+// The functions that tensorflow/lite/micro/debug_log.h declares, on which TFLM's library depends.
+#include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 
 #include "tflm_kernels/boards/board.h"

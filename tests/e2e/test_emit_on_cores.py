@@ -1,0 +1,56 @@
+"""Emitted code in QEMU, a core for each variant of the kernels: the bytes of TFLM, in the arena and stack as declared."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import networks, shared_data
+from tests.support.cortex_m import skip_without_tools
+from tests.support.plans import mixed, split
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.converter.emit.project import emit
+from tflm_quantmcu.converter.reader import read_model
+from tools.qemu_run import parse_results
+
+ROOT = Path(__file__).parents[2]
+CORES = ("m0plus", "m4", "m55")
+SMALL = networks.inverted_residual()
+
+
+def run_project(model: bytes, core: str, folder: Path, objects: Path) -> dict[str, str]:
+    """Emits a project for a core, builds it and runs its test in QEMU; what it printed as KEY=VALUE."""
+    emit(model, output_dir=folder, core=f"cortex-{core}")
+    settings = {"QUANTMCU_DIR": ROOT, "OBJECT_DIR": objects / core, "CXXFLAGS": "-O1 -Werror", "PYTHON": sys.executable}
+    command = ["make", "-j2", "-s", "-C", str(folder), "test", *(f"{k}={v}" for k, v in settings.items())]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "~~~ALL TESTS PASSED~~~" in done.stdout
+    return parse_results(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the kernels' objects stay from one project to the next."""
+    return tmp_path_factory.mktemp("objects")
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_versions_of_a_network_run_on_the_core(core: str, objects: Path, tmp_path: Path) -> None:
+    skip_without_tools()
+    graph = read_model(SMALL)
+    whole, halved, narrowed = (
+        run_project(model, core, tmp_path / str(i), objects)
+        for i, model in enumerate((SMALL, convert_model(SMALL, split(graph)), convert_model(SMALL, mixed(graph, 0))))
+    )
+    assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"] != narrowed["OUTPUT_CRC32"]
+    assert int(halved["ARENA_BYTES"]) < int(whole["ARENA_BYTES"]) / 4
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_real_model_runs_on_the_core(core: str, objects: Path, tmp_path: Path) -> None:
+    skip_without_tools()
+    run_project(shared_data.model("kws_dscnn_int8"), core, tmp_path, objects)

@@ -1,0 +1,173 @@
+// Kernels of stock ops: the worked examples of docs/arithmetic.md A10 to A17, and extremes, which the
+// sanitizers watch. That they equal TFLM is tests/parity/test_stock_op_parity.py's to show.
+#include <gtest/gtest.h>
+#include <stdint.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "tflm_kernels/portable/broadcast_add.h"
+#include "tflm_kernels/portable/exponential.h"
+#include "tflm_kernels/portable/hard_swish.h"
+#include "tflm_kernels/portable/logistic.h"
+#include "tflm_kernels/portable/mean.h"
+#include "tflm_kernels/portable/mul.h"
+#include "tflm_kernels/portable/quantize.h"
+#include "tflm_kernels/portable/softmax.h"
+#include "tflm_kernels/portable/strided_copy.h"
+
+namespace quantmcu {
+namespace {
+
+using Values = std::vector<int8_t>;
+
+constexpr FixedPoint kScaleInQ5 = {1717986944, 23};  // 0.1
+constexpr FixedPoint kScaleInQ4 = {1717986944, 23};  // 0.05
+
+const uint8_t* In(const Values& values) { return reinterpret_cast<const uint8_t*>(values.data()); }
+uint8_t* Out(Values* values) { return reinterpret_cast<uint8_t*>(values->data()); }
+
+Values AllValues() {
+  Values values;
+  for (int q = -128; q < 128; ++q) values.push_back(static_cast<int8_t>(q));
+  return values;
+}
+
+TEST(Exponential, WorkedExamples) {
+  EXPECT_EQ(ExpOfNegative(0, 5), 2147483647);
+  EXPECT_EQ(ExpOfNegative(-1, 5), 2147483124);
+  EXPECT_EQ(ExpOfNegative(-67108864, 5), 790015308);
+  EXPECT_EQ(ExpOfNegative(-1073741824, 5), 242);
+  EXPECT_EQ(ExpOfNegative(-134217728, 4), 790015308);
+  EXPECT_EQ(ReciprocalOfOnePlus(0), 2147483647);
+  EXPECT_EQ(ReciprocalOfOnePlus(715827883), 1610612732);
+  EXPECT_EQ(ReciprocalOfOnePlus(1073741824), 1431655762);
+  EXPECT_EQ(ReciprocalOfOnePlus(2147483647), 1073741820);
+}
+
+TEST(Exponential, ExtremesStayInRange) {
+  for (const int32_t bits : {4, 5}) {
+    for (const int32_t a : {INT32_MIN, INT32_MIN + 1, -(1 << 30), -(1 << 29), -2}) {
+      EXPECT_GE(ExpOfNegative(a, bits), 0) << a;
+    }
+  }
+}
+
+TEST(Softmax, WorkedExamples) {
+  Values row = {10, 20, 30, -128};
+  reference::Softmax({1, 4, -248, kScaleInQ5}, In(row), Out(&row));  // in place
+  EXPECT_EQ(row, Values({-105, -65, 42, -128}));
+  const Values equal = {7, 7, 7, 9, 9, 9};
+  Values output(6);
+  reference::Softmax({2, 3, -248, kScaleInQ5}, In(equal), Out(&output));
+  EXPECT_EQ(output, Values({-43, -43, -43, -43, -43, -43}));
+}
+
+TEST(Softmax, LongestRow) {
+  const Values input(4095, 127);
+  Values output(4095, 1);
+  reference::Softmax({1, 4095, -248, kScaleInQ5}, In(input), Out(&output));
+  EXPECT_EQ(output, Values(4095, -128));
+}
+
+TEST(Logistic, WorkedExamples) {
+  const Values input = {-128, -100, -3, 0, 3, 4, 40, 127};
+  Values output(input.size());
+  reference::Logistic({8, 3, 240, kScaleInQ4}, In(input), Out(&output));
+  EXPECT_EQ(output, Values({-128, -127, -19, -10, 0, 3, 93, 127}));
+}
+
+TEST(HardSwish, WorkedExamples) {
+  const Values input = {-128, -57, -30, 3, 4, 63, 127};
+  Values output(input.size());
+  reference::HardSwish({7, 3, -100, 17476, 3, 20480, -6}, In(input), Out(&output));
+  EXPECT_EQ(output, Values({-100, -100, -109, -100, -99, -25, 55}));
+}
+
+TEST(HardSwish, ExtremeShiftsStayDefined) {
+  const Values input = AllValues();
+  Values output(input.size());
+  for (const int32_t gate_shift : {-15, -1, 0, 1, 15, 31}) {
+    for (const int32_t output_shift : {-15, 0}) {
+      for (const int32_t zero_point : {-128, 127}) {
+        reference::HardSwish({256, zero_point, zero_point, 32767, gate_shift, 32767, output_shift},
+                             In(input), Out(&output));
+        EXPECT_EQ(output[static_cast<size_t>(zero_point + 128)], zero_point);  // 0 stays 0
+      }
+    }
+  }
+}
+
+TEST(Mean, WorkedExample) {
+  const Values input = {1, 2, 4, 9, -3, 7, 7};
+  Values output(1);
+  const MeanParams params = {{{1, 1, 1, 1}}, {}, {{1, 1, 1, 7}}, {{0, 0, 0, 1}}, 2, -5,
+                             {613566756, 0}};
+  reference::Mean(params, In(input), Out(&output));
+  EXPECT_EQ(output, Values({-1}));
+}
+
+TEST(Mul, WorkedExamples) {
+  const Values input = {-128, -5, 0, 17, 127};
+  Values output(input.size());
+  const Dims extents = {{1, 1, 1, 5}};
+  const Dims steps = {{0, 0, 0, 1}};
+  reference::Mul({extents, steps, steps, -2, -2, 4, {-128, 127}, {1145324601, -4}}, In(input),
+                 In(input), Out(&output));
+  EXPECT_EQ(output, Values({127, 4, 4, 16, 127}));
+}
+
+TEST(BroadcastAdd, RepeatsTheSmallerInput) {
+  const Values rows = {1, 2, 3, 4, 5, 6};
+  const Values row = {10, 20, 30};
+  Values output(6);
+  const FixedPoint half = {1 << 30, 0};
+  const AddMultipliers multipliers = {half, half, {1 << 30, -18}};  // 2 / 2^20
+  reference::BroadcastAdd(
+      {{{1, 1, 2, 3}}, {{0, 0, 3, 1}}, {{0, 0, 0, 1}}, 0, 0, 0, {-128, 127}, multipliers}, In(rows),
+      In(row), Out(&output));
+  EXPECT_EQ(output, Values({11, 22, 33, 14, 25, 36}));
+}
+
+TEST(StridedCopy, TransposesAndPlacesRuns) {
+  const Values input = {1, 2, 3, 4, 5, 6};
+  Values transposed(6);
+  reference::StridedCopy({{{1, 1, 3, 2}}, {{0, 0, 1, 3}}, {{0, 0, 2, 1}}}, In(input),
+                         Out(&transposed));
+  EXPECT_EQ(transposed, Values({1, 4, 2, 5, 3, 6}));
+  Values padded(10);
+  reference::Fill({10, -7}, Out(&padded));
+  reference::StridedCopy({{{1, 1, 2, 3}}, {{0, 0, 3, 1}}, {{0, 0, 5, 1}}}, In(input),
+                         Out(&padded) + 1);
+  EXPECT_EQ(padded, Values({-7, 1, 2, 3, -7, -7, 4, 5, 6, -7}));
+}
+
+TEST(Quantize, WorkedExamplesAndWhatIsNoNumberOfSteps) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> reals = {0.25f, -0.25f,    0.15f,      100.0f, -100.0f,
+                                    NAN,   kInfinity, -kInfinity, 1e30f,  -1e30f};
+  Values output(reals.size());
+  reference::Quantize({10, 0.1f, -2}, reals.data(), Out(&output));
+  EXPECT_EQ(output, Values({1, -5, 0, 127, -128, -128, 127, -128, 127, -128}));
+}
+
+TEST(Dequantize, IsExactInFloat) {
+  const Values input = {-128, 0, 127};
+  std::vector<float> output(3);
+  reference::Dequantize({3, 0.1f, -2}, In(input), output.data());
+  EXPECT_EQ(output, (std::vector<float>{-126 * 0.1f, 2 * 0.1f, 129 * 0.1f}));
+}
+
+TEST(RequantizeBytes, MovesBetweenSignedAndUnsigned) {
+  const std::vector<uint8_t> input = {0, 1, 128, 255};
+  std::vector<uint8_t> output(4);
+  const FixedPoint one = {1 << 30, 1};
+  reference::RequantizeBytes({4, 1, 128, 0, {-128, 127}, one}, input.data(), output.data());
+  EXPECT_EQ(output, (std::vector<uint8_t>{0x80, 0x81, 0, 0x7F}));
+  reference::RequantizeBytes({4, 0, 0, 128, {0, 255}, one}, output.data(), output.data());
+  EXPECT_EQ(output, input);
+}
+
+}  // namespace
+}  // namespace quantmcu

@@ -1,0 +1,37 @@
+// portable/kernels.h - which variant of each op a patch stage runs.
+//
+// reference::kKernels is the definition; tables of fast variants stand beside those (cortex_m). Each
+// kernel equals the reference in every byte, so the choice changes instructions and scratch only.
+#ifndef TFLM_KERNELS_PORTABLE_KERNELS_H_
+#define TFLM_KERNELS_PORTABLE_KERNELS_H_
+
+#include "tflm_kernels/portable/add.h"
+#include "tflm_kernels/portable/average_pool2d.h"
+#include "tflm_kernels/portable/conv2d.h"
+#include "tflm_kernels/portable/depthwise_conv2d.h"
+#include "tflm_kernels/portable/max_pool2d.h"
+#include "tflm_kernels/portable/requantize.h"
+
+namespace quantmcu {
+
+// The ops that need scratch stand with the function that says how much.
+struct Kernels {
+  Conv2DFn* conv2d;
+  Conv2DScratchBytesFn* conv2d_scratch_bytes;
+  DepthwiseConv2DFn* depthwise_conv2d;
+  DepthwiseConv2DScratchBytesFn* depthwise_conv2d_scratch_bytes;
+  AddFn* add;
+  Pool2DFn* average_pool2d;
+  Pool2DFn* max_pool2d;
+  RequantizeFn* requantize;
+};
+
+namespace reference {
+inline constexpr Kernels kKernels = {
+    Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,    AveragePool2D,      MaxPool2D,       Requantize};
+}
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_PORTABLE_KERNELS_H_

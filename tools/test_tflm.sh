@@ -1,0 +1,33 @@
+#!/bin/bash
+# Real TFLM with our ops: builds the worked example (tools/hello_world.py) against the sources in TFLM_DIR and runs it on the
+# host and on a Cortex-M4 in QEMU. TFLM_DIR: a checkout of tensorflow/tflite-micro at the commit that third_party/README.md names,
+# in which TFLM's `make third_party_downloads` has run (or TFLM_DOWNLOADS: a folder with flatbuffers, gemmlowp and ruy).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+if [[ -z ${TFLM_DIR:-} ]]; then
+  echo "make test-tflm: SKIPPED, NOTHING TESTED: set TFLM_DIR to a checkout of tensorflow/tflite-micro"
+  exit 0
+fi
+readonly DOWNLOADS=${TFLM_DOWNLOADS:-$TFLM_DIR/tensorflow/lite/micro/tools/make/downloads}
+readonly OUT=$PWD/build/hello_world
+
+cores=(host m4)
+if ! command -v arm-none-eabi-g++ >/dev/null || ! command -v qemu-system-arm >/dev/null; then
+  echo "make test-tflm: NOTHING RUN ON CORTEX-M: gcc-arm-none-eabi or qemu-system-arm is missing"
+  cores=(host)
+fi
+
+echo "make test-tflm: tflm_abi.h against TFLM's headers"
+g++ -std=c++17 -fsyntax-only -fno-access-control -Wno-invalid-offsetof -DTF_LITE_STATIC_MEMORY -I. -I"$TFLM_DIR" \
+  -I"$DOWNLOADS/flatbuffers/include" -I"$DOWNLOADS/gemmlowp" -I"$DOWNLOADS/ruy" third_party/tflm_abi/layout_check.cc
+
+.venv/bin/python -m tools.hello_world --output_dir "$OUT" --target tflm
+for version in "$OUT"/*/; do
+  for core in "${cores[@]}"; do
+    echo "make test-tflm: $(basename "$version") on $core"
+    make -s -j"$(nproc)" -C "$version" all test CORE="$core" QUANTMCU_DIR="$PWD" TFLM_DIR="$TFLM_DIR" \
+      TFLM_DOWNLOADS="$DOWNLOADS" OBJECT_DIR="$OUT/.objects/$core" PYTHON="$PWD/.venv/bin/python"
+  done
+done
+echo "make test-tflm: real TFLM and our ops agree with the recorded outputs on ${cores[*]}"
