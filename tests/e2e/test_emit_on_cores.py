@@ -1,4 +1,4 @@
-"""Emitted code in QEMU, a core for each variant of the kernels: the bytes of TFLM, in the arena and stack as declared."""
+"""Emitted code in QEMU, a core for each variant of the kernels: TFLM's bytes, in the arena and stack declared."""
 
 from __future__ import annotations
 
