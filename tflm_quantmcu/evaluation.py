@@ -13,6 +13,7 @@ from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import load_samples, to_model_input
+from tflm_quantmcu.types import Tensor
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -20,7 +21,7 @@ Path = Union[str, "os.PathLike[str]"]
 def run_file(model: Path, inputs: Path, outputs: Path) -> str:
     """Writes the raw outputs of `model` for the samples in `inputs` as `y` of the .npz `outputs`; says what it did."""
     data = read_bytes(model, "--model")
-    tensor = read_model(data).tensors[read_model(data).inputs[0]]
+    tensor = _input_of(data)
     x, _ = load_samples(inputs, tensor)
     y = Interpreter(data).run(to_model_input(x, tensor))
     buffer = io.BytesIO()
@@ -32,12 +33,17 @@ def run_file(model: Path, inputs: Path, outputs: Path) -> str:
 def evaluate_file(model: Path, data: Path) -> str:
     """Top-1 accuracy of `model` on TFLM for the labelled samples in `data`, in words."""
     model_bytes = read_bytes(model, "--model")
-    tensor = read_model(model_bytes).tensors[read_model(model_bytes).inputs[0]]
+    tensor = _input_of(model_bytes)
     x, y = load_samples(data, tensor)
     if y is None:
         raise UsageError(f"{data} has no labels: evaluate needs the key 'y' [N]")
     right = accuracy(model_bytes, to_model_input(x, tensor), y)
     return f"accuracy {right:.4f} ({round(right * len(y))} of {len(y)})"
+
+
+def _input_of(model: bytes) -> Tensor:
+    graph = read_model(model)
+    return graph.tensors[graph.inputs[0]]
 
 
 def accuracy(model: bytes, x: np.ndarray, y: np.ndarray) -> float:

@@ -8,6 +8,7 @@ and the iterative choice under a memory bound; the normalisations, the entropy's
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -195,15 +196,19 @@ class Branch:
         """Bytes left for the maps inside the stage."""
         return None if sram_bytes is None else sram_bytes - self.fixed_bytes
 
+    @functools.cached_property
+    def _most_entropy_lost(self) -> float:
+        return max(self.entropy_loss[m][b] for m in self.inner for b in self.widths) or 1
+
+    @functools.cached_property
+    def _most_bit_ops_saved(self) -> int:
+        return max(self.bit_ops_saved[m][b] for m in self.inner for b in self.widths) or 1
+
     def score(self, m: int, bits: int, weight: float) -> float:
         """S = -lambda * Omega + (1 - lambda) * Phi of map `m` at `bits`; both terms normalised by their largest
         value."""
-        omega = self.entropy_loss[m][bits] / (
-            max(self.entropy_loss[i][b] for i in self.inner for b in self.widths) or 1
-        )
-        phi = self.bit_ops_saved[m][bits] / (
-            max(self.bit_ops_saved[i][b] for i in self.inner for b in self.widths) or 1
-        )
+        omega = self.entropy_loss[m][bits] / self._most_entropy_lost
+        phi = self.bit_ops_saved[m][bits] / self._most_bit_ops_saved
         return -weight * omega + (1 - weight) * phi
 
     def scores(self, weight: float) -> dict[str, dict[str, float]]:
