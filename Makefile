@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops demo test test-cortex-m check clean test-tflm
+.PHONY: help setup ops demo test test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -11,10 +11,12 @@ export CUDA_VISIBLE_DEVICES ?= -1
 PY := .venv/bin/python
 CORES := m0plus m3 m4 m7 m33 m55
 PYTEST_JOBS ?= $(shell nproc)
+MODELS ?= build/demo $(wildcard ../shared/data/models)
+SAMPLES ?= $(wildcard ../shared/data/samples)
 OPS := //tflm_kernels/micro:libquantmcu_ops.so //tflm_kernels/portable:libquantmcu_kernels.so
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/setup.stamp ## Debian packages, .venv, pinned Python packages (PYTHON=... picks the interpreter)
 
@@ -33,8 +35,13 @@ test: setup ops ## every test, C++ and Python
 	@$(PY) -m pytest -n $(PYTEST_JOBS)
 	@echo "make test: all C++ and Python tests passed"
 
-test-cortex-m: setup ## the images of tests/cortex_m on every Cortex-M core, in QEMU
+test-cortex-m: setup ops ## the images of tests/cortex_m and a small model on every Cortex-M core, in QEMU
 	@for core in $(CORES); do bazel test --config=cortex_$$core //tests/cortex_m/... || exit 1; done
+	@$(PY) -m pytest tests/tools/test_crc_matrix.py
+
+crc-matrix: setup ops ## CRC32s of whole models: TFLM, host, every core (MODELS=folders SAMPLES=folders)
+	@test -e build/demo/int8.tflite || $(MAKE) demo
+	@$(PY) -m tools.crc_matrix --models $(MODELS) $(if $(SAMPLES),--samples $(SAMPLES))
 
 test-tflm: setup ops ## TFLM from TFLM_DIR with our ops, on the host and a Cortex-M4 in QEMU
 	@tools/test_tflm.sh

@@ -18,6 +18,7 @@ CORE = [
     "joblib",  # parallel searches and evaluation, on one machine or a cluster
     "numpy>=2.1,<2.2",  # feature maps; the bounds are TensorFlow 2.19's
     "protobuf==3.20.3",  # tflite-support takes no newer one, TensorFlow 2.19 takes this one
+    "pyyaml",  # widths set by hand, --precision_overrides
     "rich",  # progress bars and tables
     "tflite-micro==0.dev20260930204519",  # TFLM itself: its C structs are what our op library is built for
     "tflite-support==0.4.4",  # standard TFLite Metadata

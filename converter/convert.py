@@ -14,6 +14,7 @@ from collections.abc import Callable
 from tflm_quantmcu.converter.passes.attach_plan import attach_plan
 from tflm_quantmcu.converter.passes.fuse_stages import fuse_stages
 from tflm_quantmcu.converter.passes.insert_requantize import insert_requantize
+from tflm_quantmcu.converter.passes.pin_offsets import pin_offsets
 from tflm_quantmcu.converter.passes.prune_unused import prune_unused
 from tflm_quantmcu.converter.passes.quantize_ops import quantize_ops
 from tflm_quantmcu.converter.reader import graph_of, load_model_t, require_full_integer
@@ -28,8 +29,9 @@ PASSES: tuple[Callable[[Rewrite], None], ...] = (
     fuse_stages,  # first: it decides which ops are left for the others
     quantize_ops,  # next: lowers what is left, still on the model's tensors
     insert_requantize,  # after both: only now is it known which side of a map is ours and which stock
-    attach_plan,  # before the last: it drops metadata whose buffers are then unused
-    prune_unused,  # last: renumbers everything
+    attach_plan,  # before the pruning: it drops metadata whose buffers are then unused
+    prune_unused,  # before the last: renumbers everything
+    pin_offsets,  # last: an offset a tensor, in the order in which they now stand
 )
 
 
@@ -39,7 +41,8 @@ def convert_model(data: bytes, plan: PrecisionPlan, *, strip_metadata: bool = Fa
     Args:
       data: a full-integer int8 `.tflite`.
       plan: made for exactly these bytes.
-      strip_metadata: leave out the plan and every other metadata; the device does not read them.
+      strip_metadata: leave out the plan and every other metadata that the device does not read; offsets of an
+        offline memory plan stay.
 
     Returns:
       The converted `.tflite`, constants aligned to 16 bytes.

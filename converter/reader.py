@@ -17,11 +17,11 @@ from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 from tflm_quantmcu.converter.full_integer import require_full_integer as require_full_integer
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.flatbuffer_check import check_flatbuffer
+from tflm_quantmcu.memory import OFFLINE_METADATA
 from tflm_quantmcu.packing import run_bytes, unpack
 from tflm_quantmcu.types import ModelGraph, Op, PrecisionPlan, Tensor, Window
 
 PLAN_METADATA = "QUANTMCU_PLAN"
-OFFLINE_METADATA = "OfflineMemoryAllocation"
 COMPRESSION_METADATA = "COMPRESSION_METADATA"
 
 

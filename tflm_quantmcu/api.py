@@ -20,9 +20,10 @@ from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
-from tflm_quantmcu.search import run_search
-from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.types import CalibrationResult, ModelGraph, PrecisionPlan
+from tflm_quantmcu.search import finish_plan, run_search
+from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
+from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
+from tflm_quantmcu.types import Budget, CalibrationResult, ModelGraph, PrecisionPlan
 
 Path = Union[str, "os.PathLike[str]"]
 KERAS_SUFFIXES = (".keras", ".h5")
@@ -55,6 +56,16 @@ class _Source:
     data: bytes
     graph: ModelGraph
     calibration: CalibrationResult | None
+    _converted: list[tuple[PrecisionPlan, bool, bytes]] = dataclasses.field(default_factory=list)
+
+    def convert(self, plan: PrecisionPlan, *, strip_metadata: bool) -> bytes:
+        """The converted model; of the latest plan it is kept."""
+        for known, is_stripped, converted in self._converted:
+            if known == plan and is_stripped == strip_metadata:
+                return converted
+        converted = convert_model(self.data, plan, strip_metadata=strip_metadata)
+        self._converted[:] = [(plan, strip_metadata, converted)]
+        return converted
 
     def samples_of(self, tensor: int) -> np.ndarray:
         """Values of a feature map for the calibration samples, int8 [N, H, W, C]."""
@@ -97,8 +108,11 @@ def plan(
       UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.errors`.
     """
     chosen = Options.of(options)
-    source = _source(model, calibration, calibration_data, chosen)
-    return _search(source, chosen)
+    problem = _problem(_source(model, calibration, calibration_data, chosen), chosen)
+    found = run_search(chosen.search, problem)
+    if chosen.budget != Budget():
+        _check_budget(problem.bytes_of(found), chosen.budget)
+    return found
 
 
 def convert(
@@ -121,37 +135,52 @@ def convert(
     """
     chosen = Options.of(options)
     source = _source(model, calibration, calibration_data, chosen)
+    problem = _problem(source, chosen)
     if plan is None:
-        plan = _search(source, chosen)
-    elif not isinstance(plan, PrecisionPlan):
-        plan = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
-    converted = convert_model(source.data, plan, strip_metadata=chosen.strip_metadata)
-    _check_budget(converted, chosen)
+        plan = run_search(chosen.search, problem)
+    else:
+        if not isinstance(plan, PrecisionPlan):
+            plan = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
+        plan = finish_plan(problem, plan)
+    _check_budget(problem.bytes_of(plan), chosen.budget)
+    converted = source.convert(plan, strip_metadata=chosen.strip_metadata)
     verification = verify_conversion(source.data, converted, plan, source.samples(VERIFY_SAMPLES))
     report = reports.build_report(source.data, converted, plan, verification)
     return ConversionResult(converted, plan, report)
 
 
-def _search(source: _Source, options: Options) -> PrecisionPlan:
-    problem = SearchProblem(
+def _problem(source: _Source, options: Options) -> SearchProblem:
+    def bytes_of(plan: PrecisionPlan) -> PlanBytes:
+        converted = source.convert(plan, strip_metadata=options.strip_metadata)
+        return PlanBytes(predict_arena(read_model(converted)), len(converted))
+
+    rules = options.precision_overrides
+    return SearchProblem(
         graph=source.graph,
         budget=options.budget,
         calibration=source.calibration,
         samples_of=source.samples_of,
         parameters=options.parameters,
+        bytes_of=bytes_of,
+        fixed=fixed_widths(source.graph, read_overrides(rules)) if rules else FixedWidths(),
+        progress=options.progress,
     )
-    return run_search(options.search, problem)
 
 
-def _check_budget(converted: bytes, options: Options) -> None:
-    arena_bytes = predict_arena(read_model(converted))
-    for flag, bound, found in (
-        ("sram_bytes", options.sram_bytes, arena_bytes),
-        ("flash_bytes", options.flash_bytes, len(converted)),
+def _check_budget(found: PlanBytes, budget: Budget) -> None:
+    for flag, bound, num_bytes, remedy in (
+        ("sram_bytes", budget.sram_bytes, found.arena_bytes, "lower the widths"),
+        (
+            "flash_bytes",
+            budget.flash_bytes,
+            found.flash_bytes,
+            "lower the weights: --search memory_driven does it as far as needed, --weight_bits of --search uniform to "
+            "one width",
+        ),
     ):
-        if bound is not None and found > bound:
+        if bound is not None and num_bytes > bound:
             raise BudgetError(
-                f"--{flag} is {bound:,} and the smallest reached is {found:,} bytes; raise --{flag} or lower the widths"
+                f"--{flag} is {bound:,} and the smallest reached is {num_bytes:,} bytes; raise --{flag} or {remedy}"
             )
 
 
@@ -160,7 +189,7 @@ def calibrate_model(model: Any, calibration_data: np.ndarray | Path, **options: 
 
     Args:
       model, calibration_data: as of `plan`.
-      **options: `max_samples` and `seed`.
+      **options: `max_samples`, `seed` and `progress`.
 
     Returns:
       The calibration; its `model` holds the int8 `.tflite` that was made from a Keras model.
@@ -219,11 +248,18 @@ def _read_samples(calibration_data: np.ndarray | Path, graph: ModelGraph) -> np.
 def _calibrate(model: bytes, samples: np.ndarray, options: Options) -> CalibrationResult:
     graph = read_model(model)
     require_full_integer(graph)
-    return calibrate(model, samples, graph=graph, max_samples=options.max_samples, seed=options.seed)
+    return calibrate(
+        model,
+        samples,
+        graph=graph,
+        max_samples=options.max_samples,
+        seed=options.seed,
+        progress=options.progress,
+    )
 
 
 def _calibrate_keras(model: Any, calibration_data: np.ndarray | Path, options: Options) -> CalibrationResult:
     from tflm_quantmcu.activation_calibrator import calibrate_keras  # TensorFlow takes seconds to import
 
     x = calibration_data if isinstance(calibration_data, np.ndarray) else load_samples(calibration_data, None)[0]
-    return calibrate_keras(model, x, max_samples=options.max_samples, seed=options.seed)
+    return calibrate_keras(model, x, max_samples=options.max_samples, seed=options.seed, progress=options.progress)

@@ -15,12 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.progress import track
 
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.outliers import PHIS, outlier_values
+from tflm_quantmcu.progress import track
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import choose_samples, to_model_input
 from tflm_quantmcu.types import CalibrationResult, Format, ModelGraph, Tensor, TensorStats
@@ -142,8 +141,7 @@ def _int8_maps(graph: ModelGraph) -> list[Tensor]:
 
 
 def _runs(interpreter: Interpreter, inputs: np.ndarray, maps: Sequence[Tensor], progress: bool) -> Iterator[_Run]:
-    console = Console(stderr=True)
-    for sample in track(inputs, "calibrating", console=console, disable=not progress):
+    for sample in track(inputs, "calibrating", progress=progress):
         interpreter.invoke(sample)
         yield {t.index: interpreter.tensor(t.index).view(np.uint8) ^ 0x80 for t in maps}
 

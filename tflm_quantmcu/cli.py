@@ -216,7 +216,6 @@ def _bench(values: flags.FlagValues) -> None:
 
 
 _ALL_OPTIONS = tuple(f.name for f in dataclasses.fields(Options))
-_PLAN_OPTIONS = tuple(n for n in _ALL_OPTIONS if n not in ("strip_metadata", "flash_bytes"))
 
 COMMANDS: dict[str, Command] = {
     "calibrate": Command(
@@ -224,14 +223,14 @@ COMMANDS: dict[str, Command] = {
         _calibrate,
         (_MODEL, _DATA, ("output", "Where to write the calibration (.npz).")),
         ("model", "calibration_data", "output"),
-        ("max_samples", "seed"),
+        ("max_samples", "seed", "progress"),
     ),
     "plan": Command(
         "decides patch stages and bit widths",
         _plan,
         (_MODEL, _DATA, _CALIBRATION, ("output", "Where to write plan.json.")),
         ("model", "output"),
-        _PLAN_OPTIONS,
+        _ALL_OPTIONS,
     ),
     "convert": Command(
         "writes the converted .tflite, verified on TFLM",

@@ -136,7 +136,7 @@ def stage_instructions(program: StageProgram, table: InstructionTable) -> float:
         table.estimate(*_stage_call(program, op, row, col, patch_class))
         for row, col, patch_class in program.patches()
         for op in program.ops
-        if not _is_empty(program.region(row, col, op.output))
+        if not _is_empty(program.computed(row, col, op.output))
     )
 
 
@@ -149,7 +149,7 @@ def _stage_call(program: StageProgram, op: StageOp, row: int, col: int, patch_cl
     """Shape and tag of one op in one patch; the pad is what the patch's own input region lacks."""
     source, window = op.inputs[0], op.window
     iy0, iy1, ix0, ix1 = program.region(row, col, source)
-    oy0, oy1, ox0, ox1 = program.region(row, col, op.output)
+    oy0, oy1, ox0, ox1 = program.computed(row, col, op.output)
     shape = KernelShape(
         _KERNELS[op.kind],
         (iy1 - iy0, ix1 - ix0, program.shapes[source][2]),

@@ -203,6 +203,22 @@ class PatchStageParams:
     filters: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Kernels:
+    """Names of the C++ functions that patch stages run (tflm_kernels/portable/kernels.h)."""
+
+    conv2d: str = "nullptr"
+    conv2d_scratch_bytes: str = "nullptr"
+    depthwise_conv2d: str = "nullptr"
+    depthwise_conv2d_scratch_bytes: str = "nullptr"
+    add: str = "nullptr"
+    average_pool2d: str = "nullptr"
+    max_pool2d: str = "nullptr"
+    requantize: str = "nullptr"
+    sum_pixels: str = "nullptr"
+    dot_pixels: str = "nullptr"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class KernelCall:
     """One call: kernel(params, inputs..., constants..., output, scratch if it takes any).

@@ -12,7 +12,7 @@ from typing import Any
 
 from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
 from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.stage_program import StageProgram
+from tflm_quantmcu.stage_program import Region, StageProgram
 
 REFERENCE, DSP, MVE = "reference", "dsp", "mve"
 # Which kernels run on each core of third_party/arm_none_eabi/cores.bzl.
@@ -44,11 +44,12 @@ def _largest_call(variant: str, program: StageProgram, row: int, col: int, patch
     largest = 0
     for op in program.ops:
         kernel = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}.get(op.kind)
-        output = _view(program, row, col, patch_class, op.output)
-        if kernel is None or output.height == 0:
+        regions = (program.region(row, col, op.inputs[0]), program.computed(row, col, op.output))
+        source, output = (
+            _view(program, patch_class, m, region) for m, region in zip((op.inputs[0], op.output), regions, strict=True)
+        )
+        if kernel is None or output.height == 0 or output.width == 0:
             continue
-        source = _view(program, row, col, patch_class, op.inputs[0])
-        regions = [program.region(row, col, m) for m in (op.inputs[0], op.output)]
         window = dataclasses.replace(
             op.window,
             pad_top=op.window.pad_top + regions[0][0] - regions[1][0] * op.window.stride_height,
@@ -61,8 +62,8 @@ def _largest_call(variant: str, program: StageProgram, row: int, col: int, patch
     return largest
 
 
-def _view(program: StageProgram, row: int, col: int, patch_class: int, index: int) -> FeatureMap:
-    y0, y1, x0, x1 = program.region(row, col, index)
+def _view(program: StageProgram, patch_class: int, index: int, region: Region) -> FeatureMap:
+    y0, y1, x0, x1 = region
     stored, channels = program.formats[patch_class][index], program.shapes[index][2]
     row_bytes = (x1 - x0) * run_bytes(channels, stored.bits)
     return FeatureMap(y1 - y0, x1 - x0, channels, row_bytes, stored.bits, stored.zero_point)

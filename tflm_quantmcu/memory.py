@@ -9,9 +9,12 @@ the pinned version.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 ARENA_ALIGNMENT = 16
+# Metadata with an arena offset a tensor, which TFLM keeps to.
+OFFLINE_METADATA = "OfflineMemoryAllocation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,13 +30,25 @@ def align(num_bytes: int, alignment: int) -> int:
     return -(-num_bytes // alignment) * alignment
 
 
-def first_fit(buffers: Sequence[Buffer], order: Sequence[int], pinned: Mapping[int, int] | None = None) -> list[int]:
-    """Places buffers one by one at the lowest offset that no placed buffer live at the same time covers.
+# (lower, upper) -> bytes: two buffers that may share bytes where offset[upper] - offset[lower] is at least so much,
+# which is less than the lower one has. All others that are live together share none.
+Distances = Mapping[tuple[int, int], int]
+
+
+def first_fit(
+    buffers: Sequence[Buffer],
+    order: Sequence[int],
+    *,
+    pinned: Mapping[int, int] | None = None,
+    distances: Distances | None = None,
+) -> list[int]:
+    """Places buffers one by one at the lowest offset that no placed buffer live at the same time forbids.
 
     Args:
       buffers: what to place.
       order: their indices.
       pinned: index -> offset of those whose place is given.
+      distances: pairs that may share bytes.
 
     Returns:
       An offset a buffer, in the order of `buffers`.
@@ -41,23 +56,27 @@ def first_fit(buffers: Sequence[Buffer], order: Sequence[int], pinned: Mapping[i
     offsets = [-1] * len(buffers)
     placed: list[int] = []
     for i in order:
-        offset = pinned[i] if pinned and i in pinned else _lowest_gap(buffers, offsets, placed, buffers[i])
-        offsets[i] = offset
-        # Equal offsets keep the order of placing, as in TFLM's list.
-        at = next((k for k, j in enumerate(placed) if offsets[j] > offset), len(placed))
-        placed.insert(at, i)
+        offsets[i] = pinned[i] if pinned and i in pinned else lowest_gap(buffers, offsets, placed, i, distances or {})
+        placed.append(i)
     return offsets
 
 
-def _lowest_gap(buffers: Sequence[Buffer], offsets: Sequence[int], placed: Sequence[int], wanted: Buffer) -> int:
-    offset = 0
+def lowest_gap(
+    buffers: Sequence[Buffer], offsets: Sequence[int], placed: Iterable[int], wanted: int, distances: Distances
+) -> int:
+    """The lowest offset at which buffer `wanted` can lie beside those that are `placed`."""
+    one = buffers[wanted]
+    forbidden = []
     for j in placed:
         other = buffers[j]
-        if other.first > wanted.last or wanted.first > other.last:
-            continue
-        if offsets[j] - offset >= wanted.num_bytes:
+        if other.first <= one.last and one.first <= other.last:
+            below = offsets[j] - distances.get((wanted, j), one.num_bytes)
+            forbidden.append((below, offsets[j] + distances.get((j, wanted), other.num_bytes)))
+    offset = 0
+    for low, high in sorted(forbidden):
+        if low >= offset:
             break
-        offset = max(offset, offsets[j] + other.num_bytes)
+        offset = max(offset, high)
     return offset
 
 
@@ -65,17 +84,54 @@ def peak(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
     return max((o + b.num_bytes for b, o in zip(buffers, offsets, strict=True)), default=0)
 
 
-def place(buffers: Sequence[Buffer], *, alignment: int) -> list[int]:
-    """Offsets for `buffers` with a small peak: first fit in several orders, the best kept."""
+def live_bytes(buffers: Sequence[Buffer], distances: Distances | None = None) -> int:
+    """The most bytes that are live in one step: no placing has a smaller peak."""
+    change: dict[int, int] = {}
+
+    def add(num_bytes: int, first: int, last: int) -> None:
+        change[first] = change.get(first, 0) + num_bytes
+        change[last + 1] = change.get(last + 1, 0) - num_bytes
+
+    for b in buffers:
+        add(b.num_bytes, b.first, b.last)
+    for (lower, upper), distance in (distances or {}).items():
+        a, b = buffers[lower], buffers[upper]
+        first, last = max(a.first, b.first), min(a.last, b.last)
+        if first <= last:
+            add(-shared_bytes(a, b, distance), first, last)
+    return max(itertools.accumulate(change[t] for t in sorted(change)), default=0)
+
+
+def shared_bytes(lower: Buffer, upper: Buffer, distance: int) -> int:
+    """The most bytes that two buffers share at this least distance."""
+    return max(0, min(upper.num_bytes, lower.num_bytes - distance))
+
+
+def place(buffers: Sequence[Buffer], *, alignment: int, distances: Distances | None = None) -> list[int]:
+    """Offsets for `buffers` with a small peak: first fit in several orders, the best kept.
+
+    Quick, for searches; `placement.place_best` takes its time.
+    """
     aligned = [dataclasses.replace(b, num_bytes=align(b.num_bytes, alignment)) for b in buffers]
-    keys: tuple[Callable[[int], tuple[int, ...]], ...] = (
-        lambda i: (-aligned[i].num_bytes, i),
-        lambda i: (-(aligned[i].last - aligned[i].first), -aligned[i].num_bytes, i),
-        lambda i: (aligned[i].first, -aligned[i].num_bytes, i),
-        lambda i: (-aligned[i].last, -aligned[i].num_bytes, i),
-    )
-    plans = [first_fit(aligned, sorted(range(len(aligned)), key=key)) for key in keys]
-    return min(plans, key=lambda offsets: peak(aligned, offsets))
+    least = live_bytes(aligned, distances)
+    best: list[int] = []
+    for key in _ORDERS:
+        order = sorted(range(len(aligned)), key=lambda i, key=key: (*key(aligned[i]), i))  # type: ignore[misc]
+        offsets = first_fit(aligned, order, distances=distances)
+        if not best or peak(aligned, offsets) < peak(aligned, best):
+            best = offsets
+        if peak(aligned, best) == least:
+            break
+    return best
+
+
+_ORDERS: tuple[Callable[[Buffer], tuple[int, ...]], ...] = (
+    lambda b: (-b.num_bytes,),
+    lambda b: (b.first - b.last, -b.num_bytes),
+    lambda b: (b.first, -b.num_bytes),
+    lambda b: (-b.last, -b.num_bytes),
+    lambda b: ((b.first - b.last - 1) * b.num_bytes,),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,16 +159,17 @@ def greedy_arena(
       inputs, outputs: of the graph.
       pinned: arena offset by tensor index, -1 where the planner chooses (OfflineMemoryAllocation).
     """
-    return peak(*_greedy_plan(tensor_bytes, steps, inputs, outputs, pinned))
+    tensors, buffers = graph_buffers(tensor_bytes, steps, inputs, outputs)
+    return peak(buffers, greedy_offsets(tensors, buffers, pinned))
 
 
-def _greedy_plan(
-    tensor_bytes: Sequence[int],
-    steps: Sequence[Step],
-    inputs: Sequence[int],
-    outputs: Sequence[int],
-    pinned: Sequence[int] | None,
-) -> tuple[list[Buffer], list[int]]:
+def graph_buffers(
+    tensor_bytes: Sequence[int], steps: Sequence[Step], inputs: Sequence[int], outputs: Sequence[int]
+) -> tuple[list[int], list[Buffer]]:
+    """What TFLM's planner is given for a graph: (the tensors that get bytes, their buffers and then all scratch).
+
+    Step 0 is before the first op, which runs in step 1. The rest is as in `greedy_arena`.
+    """
     first = [-1] * len(tensor_bytes)
     last = [-1] * len(tensor_bytes)
 
@@ -137,7 +194,12 @@ def _greedy_plan(
         for time, step in enumerate(steps, start=1)
         for n in step.scratch_bytes
     ]
-    pins = {i: pinned[t] for i, t in enumerate(placed) if pinned[t] != -1} if pinned else {}
+    return placed, buffers
+
+
+def greedy_offsets(tensors: Sequence[int], buffers: Sequence[Buffer], pinned: Sequence[int] | None = None) -> list[int]:
+    """Where TFLM's planner puts the `buffers` of `graph_buffers`; `pinned` as in `greedy_arena`."""
+    pins = {i: pinned[t] for i, t in enumerate(tensors) if pinned[t] != -1} if pinned else {}
     # TFLM fills its list from the end and sorts stably by size: of equal sizes the later buffer goes first.
     free = sorted(set(range(len(buffers))) - set(pins), key=lambda i: (-buffers[i].num_bytes, -i))
-    return buffers, first_fit(buffers, [*pins, *free], pins)
+    return first_fit(buffers, [*pins, *free], pinned=pins)

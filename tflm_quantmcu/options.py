@@ -8,7 +8,7 @@ from typing import Any
 
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.outliers import PHIS
-from tflm_quantmcu.types import BIT_WIDTHS, Budget
+from tflm_quantmcu.types import BIT_WIDTHS, PINNED_LAYERS, Budget
 
 
 def _option(default: Any, help: str, *, kind: type, choices: tuple[Any, ...] = ()) -> Any:
@@ -25,7 +25,20 @@ class Options:
         kind=int,
     )
     flash_bytes: int | None = _option(None, "Bound on the .tflite, in bytes.", kind=int)
-    search: str = _option("vdqs", "How bit widths are chosen.", kind=str, choices=("vdqs", "uniform"))
+    search: str = _option("vdqs", "How bit widths are chosen.", kind=str, choices=("vdqs", "uniform", "memory_driven"))
+    precision_overrides: Any = _option(
+        None,
+        "Widths set by hand: YAML, a list of {match: REGEX for the whole name of a tensor or layer, "
+        "activation_bits: B, weight_bits: B}; the last rule that matches counts.",
+        kind=str,
+    )
+    pinned_layers: str = _option(
+        "none",
+        "Layers whose weights keep 8 bits, of searches uniform and memory_driven; the network's input and output "
+        "maps always do.",
+        kind=str,
+        choices=PINNED_LAYERS,
+    )
     vdpc: str = _option("static", "When patches are classified.", kind=str, choices=("static",))
     vdpc_phi: float = _option(
         0.999,
@@ -42,11 +55,26 @@ class Options:
     vdqs_min_bits: int = _option(
         4, "Smallest width that VDQS gives a map; below 4 expect to fine-tune.", kind=int, choices=BIT_WIDTHS
     )
+    memory_driven_min_bits: int = _option(
+        2, "Smallest width of maps and weights, of search memory_driven.", kind=int, choices=BIT_WIDTHS
+    )
+    memory_driven_margin: float = _option(
+        0.05,
+        "Search memory_driven cuts, of the weights whose share of all is less than this below the largest, the "
+        "earliest layer's.",
+        kind=float,
+    )
     activation_bits: int = _option(8, "Width of feature maps, of search uniform.", kind=int, choices=BIT_WIDTHS)
     weight_bits: int = _option(8, "Width of weights, of search uniform.", kind=int, choices=BIT_WIDTHS)
     max_samples: int = _option(256, "Calibration samples used at most.", kind=int)
     seed: int = _option(0, "Seed of the choice of calibration samples.", kind=int)
-    strip_metadata: bool = _option(False, "Leave the plan and the TFLite Metadata out of the model.", kind=bool)
+    progress: bool = _option(True, "Progress bars on standard error.", kind=bool)
+    strip_metadata: bool = _option(
+        False,
+        "Leave the plan, the TFLite Metadata and all else that the device does not read out of the model; the offsets "
+        "of feature maps in the arena (OfflineMemoryAllocation) stay.",
+        kind=bool,
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -59,6 +87,8 @@ class Options:
         fraction = self.vdpc_outlier_fraction
         if fraction is not None and not 0 <= fraction <= 1:
             raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be from 0 to 1")
+        if not 0 <= self.memory_driven_margin <= 1:
+            raise UsageError(f"--memory_driven_margin is {self.memory_driven_margin}; it must be from 0 to 1")
         if self.max_samples < 1:
             raise UsageError(f"--max_samples is {self.max_samples}; it must be at least 1")
         self.budget  # noqa: B018  (validates the byte bounds)
@@ -71,7 +101,8 @@ class Options:
     def parameters(self) -> Mapping[str, Any]:
         """What decides a plan, for its provenance."""
         decided = dataclasses.asdict(self)
-        del decided["strip_metadata"], decided["flash_bytes"], decided["search"]
+        for name in ("strip_metadata", "search", "progress", "precision_overrides", "flash_bytes"):
+            del decided[name]
         return decided
 
     @staticmethod

@@ -22,12 +22,14 @@ from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer
+from tflm_quantmcu.memory import OFFLINE_METADATA
 from tflm_quantmcu.native_stderr import capture_native_stderr
 from tflm_quantmcu.op_library import REGISTERER, find_op_library, load_op_library
 from tflm_quantmcu.samples import to_model_input, to_real
 from tflm_quantmcu.types import Tensor
 
 CUSTOM_PREFIX = b"QMCU_"
+_OFFLINE = OFFLINE_METADATA.encode()
 
 # What the wheel reads element for element; of int4, for one, it would read beyond the end.
 _READABLE_TYPES = frozenset(
@@ -202,11 +204,13 @@ class Interpreter:
 
     def _prepare(self, registerers: list[str], arena_bytes: int) -> tflm.Interpreter:
         planner = tflm.InterpreterConfig(int(self._preserves))
+        # The planner that preserves all tensors refuses a model with offsets; as metadata of no meaning they may stay.
+        model = self._model.replace(_OFFLINE, _OFFLINE[::-1]) if self._preserves else self._model
         failure = None
         with capture_native_stderr() as captured:
             try:
                 interpreter = tflm.Interpreter.from_bytes(
-                    self._model,
+                    model,
                     custom_op_registerers=registerers,
                     arena_size=arena_bytes,
                     intrepreter_config=planner,

@@ -8,7 +8,7 @@ that follows from it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,27 +41,32 @@ def run_stage(program: StageProgram, x: np.ndarray) -> np.ndarray:
     Returns:
       int8 [N, H, W, C], values of the last map.
     """
-    filters = _unpack_filters(program)
     last = len(program.shapes) - 1
     y = np.empty((len(x), *program.shapes[last]), np.int8)
-    for row, col, _ in program.patches():
-        y0, y1, x0, x1 = program.region(row, col, last)
-        y[:, y0:y1, x0:x1] = _run_patch(program, filters, row, col, x)[last]
+    for row, col, values in run_patches(program, x):
+        y0, y1, x0, x1 = program.computed(row, col, last)
+        y[:, y0:y1, x0:x1] = values[last]
     return y
 
 
-def run_patch(program: StageProgram, row: int, col: int, x: np.ndarray) -> list[np.ndarray]:
-    """The regions of all maps that one patch reads or computes.
+def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+    """Runs a patch stage tile by tile.
 
     Args:
       program: the stage.
-      row, col: of the patch.
-      x: int8 [N, H, W, C], values of the whole map 0.
+      x: int8 [N, H, W, C], values of map 0.
 
-    Returns:
-      int8 [N, height, width, C] a map: the values of `program.region(row, col, map)`.
+    Yields:
+      (row, column, values): of each tile in order; values are int8 [N, height, width, C] a map, of the region that the
+      tile computes (`StageProgram.computed`), or reads of the input.
     """
-    return _run_patch(program, _unpack_filters(program), row, col, x)
+    filters = [_unpack_filter(op, program.shapes) if op.filter else _NO_FILTER for op in program.ops]
+    maps = [x, *(np.zeros((len(x), *shape), np.int8) for shape in program.shapes[1:])]
+    for row, col, _ in program.patches():
+        for index in range(len(program.ops)):
+            _run_stage_op(program, filters[index], row, col, index, maps)
+        regions = (program.computed(row, col, m) for m in range(len(maps)))
+        yield row, col, [m[:, y0:y1, x0:x1] for m, (y0, y1, x0, x1) in zip(maps, regions, strict=True)]
 
 
 def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> dict[str, np.ndarray]:
@@ -174,10 +179,6 @@ def _plan_stages(graph: ModelGraph, plan: PrecisionPlan) -> tuple[dict[int, tupl
     return stages, inside
 
 
-def _unpack_filters(program: StageProgram) -> list[np.ndarray]:
-    return [_unpack_filter(op, program.shapes) if op.filter else _NO_FILTER for op in program.ops]
-
-
 def _unpack_filter(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> np.ndarray:
     taps = (op.window.kernel_height, op.window.kernel_width)
     is_depthwise = op.kind == "DEPTHWISE_CONV_2D"
@@ -187,44 +188,41 @@ def _unpack_filter(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> np.nd
     return values.reshape(*taps, channels) if is_depthwise else values.reshape(-1, *taps, channels)
 
 
-def _run_patch(
-    program: StageProgram, filters: Sequence[np.ndarray], row: int, col: int, x: np.ndarray
-) -> list[np.ndarray]:
+def _run_stage_op(
+    program: StageProgram, filter: np.ndarray, row: int, col: int, index: int, maps: Sequence[np.ndarray]
+) -> None:
+    """Computes one tile's region of the op's map, from the regions that the tile may read."""
+    op = program.ops[index]
     patch_class = program.patch_classes[row][col]
-    formats, tables = program.formats[patch_class], program.tables[patch_class]
-    regions = [program.region(row, col, m) for m in range(len(program.shapes))]
-    y0, y1, x0, x1 = regions[0]
-    maps = {0: x[:, y0:y1, x0:x1]}
-    for op, filter, table in zip(program.ops, filters, tables, strict=True):
-        y0, y1, x0, x1 = regions[op.output]
-        inputs = [maps[m] for m in op.inputs]
-        window = op.window
-        if op.kind == "ADD":
-            inputs = [
-                maps[m][:, y0 - top : y1 - top, x0 - left : x1 - left]
-                for m in op.inputs
-                for top, _, left, _ in [regions[m]]
-            ]
-        else:
-            # The input's region takes the place of the map, so the window moves with both regions.
-            top, _, left, _ = regions[op.inputs[0]]
-            window = dataclasses.replace(
-                window,
-                pad_top=window.pad_top - y0 * window.stride_height + top,
-                pad_left=window.pad_left - x0 * window.stride_width + left,
-            )
-        maps[op.output] = _run_kernel(
-            op.kind,
-            inputs,
-            filter,
-            table,
-            window=window,
-            size=(y1 - y0, x1 - x0),
-            zeros=[formats[m].zero_point for m in op.inputs],
-            depth_multiplier=op.depth_multiplier,
-            output=formats[op.output],
+    formats = program.formats[patch_class]
+    y0, y1, x0, x1 = program.computed(row, col, op.output)
+    regions = [program.region(row, col, m) for m in op.inputs]
+    inputs = [maps[m][:, a:b, c:d] for m, (a, b, c, d) in zip(op.inputs, regions, strict=True)]
+    window = op.window
+    if op.kind == "ADD":
+        inputs = [
+            values[:, y0 - top : y1 - top, x0 - left : x1 - left]
+            for values, (top, _, left, _) in zip(inputs, regions, strict=True)
+        ]
+    else:
+        # The input's region takes the place of the map, so the window moves with both regions.
+        top, _, left, _ = regions[0]
+        window = dataclasses.replace(
+            window,
+            pad_top=window.pad_top - y0 * window.stride_height + top,
+            pad_left=window.pad_left - x0 * window.stride_width + left,
         )
-    return [maps[m] for m in range(len(regions))]
+    maps[op.output][:, y0:y1, x0:x1] = _run_kernel(
+        op.kind,
+        inputs,
+        filter,
+        program.tables[patch_class][index],
+        window=window,
+        size=(y1 - y0, x1 - x0),
+        zeros=[formats[m].zero_point for m in op.inputs],
+        depth_multiplier=op.depth_multiplier,
+        output=formats[op.output],
+    )
 
 
 def _run_kernel(

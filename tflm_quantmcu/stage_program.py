@@ -24,10 +24,12 @@ from tflm_quantmcu.lowering import (
 from tflm_quantmcu.packing import pack, run_bytes
 from tflm_quantmcu.types import Format, ModelGraph, Op, StagePlan, Window
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE")
-OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 3, 6
+OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 10, 6
 MAX_MAPS = 64
+CACHE_MODES = ("recompute", "rows", "full")
+SCRATCH_ALIGNMENT = 4
 _WINDOW_FIELDS = [f.name for f in dataclasses.fields(Window)]
 
 Region = tuple[int, int, int, int]  # y0, y1, x0, x1
@@ -59,6 +61,32 @@ class StageFormat:
 
 
 @dataclasses.dataclass(frozen=True)
+class MapCache:
+    """What a map keeps from one tile to the next, in the same bytes for all classes.
+
+    Attributes:
+      mode: index into CACHE_MODES: 0 nothing, 1 the columns that the next tile of the row reads again, 2 also the rows
+        that the next row of tiles reads again.
+      left_columns: the most columns that are read again, 0 if none are.
+      left_offset, left_bytes: in scratch, of the rows of one tile x left_columns pixels.
+      top_rows: the most rows that are read again, 0 if none are.
+      top_offset, top_bytes: in scratch, of top_rows x the map's width.
+    """
+
+    mode: int = 0
+    left_columns: int = 0
+    left_offset: int = 0
+    left_bytes: int = 0
+    top_rows: int = 0
+    top_offset: int = 0
+    top_bytes: int = 0
+
+    @property
+    def keeps_halo(self) -> bool:
+        return self.left_columns > 0 or self.top_rows > 0
+
+
+@dataclasses.dataclass(frozen=True)
 class PatchCost:
     """Work of one patch: MACs, and BitOPs = MACs x input bits x weight bits."""
 
@@ -77,7 +105,7 @@ class StageProgram:
       formats: [class][map].
       tables: [class][op] int32 requantisation tables.
       patch_classes: rows x cols class indices.
-      cache_mode: `recompute`.
+      caches: [map] what is kept between tiles.
     """
 
     tile_height: int
@@ -87,18 +115,25 @@ class StageProgram:
     formats: tuple[tuple[StageFormat, ...], ...]
     tables: tuple[tuple[np.ndarray, ...], ...]
     patch_classes: tuple[tuple[int, ...], ...]
-    cache_mode: str = "recompute"
+    caches: tuple[MapCache, ...]
 
     @functools.cached_property
-    def intervals(self) -> tuple[list[list[tiles.Interval]], list[list[tiles.Interval]]]:
-        """([row][map], [col][map]) intervals that each row and column of tiles needs."""
-        geometry = StageGeometry.of(self.shapes, self.ops)
-        return geometry.intervals(self.tile_height, self.tile_width)
+    def spans(self) -> tuple[np.ndarray, np.ndarray]:
+        """([tile rows, maps, 3], [tile columns, maps, 3]): see `tiles.axis_spans`."""
+        modes = [cache.mode for cache in self.caches]
+        return StageGeometry.of(self.shapes, self.ops).spans(self.tile_height, self.tile_width, modes)
 
     def region(self, row: int, col: int, map_index: int) -> Region:
-        """The region of a map that one patch computes, or reads of the input."""
-        rows, cols = self.intervals
-        return (*rows[row][map_index], *cols[col][map_index])
+        """The region of a map that one patch's ops read: what it computes and the halo that was kept."""
+        return self._region(row, col, map_index, tiles.BEGIN)
+
+    def computed(self, row: int, col: int, map_index: int) -> Region:
+        """The region of a map that one patch computes; of the input the region that it reads."""
+        return self._region(row, col, map_index, tiles.FRESH)
+
+    def _region(self, row: int, col: int, map_index: int, first: int) -> Region:
+        rows, cols = (axis[i, map_index].tolist() for axis, i in zip(self.spans, (row, col), strict=True))
+        return rows[first], rows[tiles.END], cols[first], cols[tiles.END]
 
     def patches(self) -> Iterator[tuple[int, int, int]]:
         """(row, col, class) in execution order."""
@@ -110,6 +145,11 @@ class StageProgram:
     def scratch_bytes(self) -> int:
         inner = (f for c in self.formats for f in c if f.scratch_offset >= 0)
         return max((f.scratch_offset + f.scratch_bytes for f in inner), default=0)
+
+    @property
+    def cache_mode(self) -> str:
+        """The most that any map keeps."""
+        return CACHE_MODES[max(cache.mode for cache in self.caches)]
 
     def patch_cost(self, row: int, col: int) -> PatchCost:
         """MACs and BitOPs of one patch; a MAC is counted for every kernel tap of a computed output pixel."""
@@ -123,7 +163,7 @@ class StageProgram:
 
     def op_macs(self, op: StageOp, row: int, col: int) -> int:
         """MACs of one op in one patch."""
-        y0, y1, x0, x1 = self.region(row, col, op.output)
+        y0, y1, x0, x1 = self.computed(row, col, op.output)
         channels = (self.shapes[op.inputs[0]][2], self.shapes[op.output][2])
         return (y1 - y0) * (x1 - x0) * macs_per_pixel(op.kind, op.window, *channels)
 
@@ -164,7 +204,7 @@ class StageProgram:
         tables, offsets = _share_tables(self.tables)
         sections = [
             np.array(op_words),
-            np.array(self.shapes),
+            np.array([(*shape, *dataclasses.astuple(cache)) for shape, cache in zip(self.shapes, self.caches)]),
             np.array([dataclasses.astuple(f) for c in self.formats for f in c]),
             np.array(offsets),
             np.array(self.patch_classes),
@@ -208,7 +248,8 @@ class _Decoder:
         ops = tuple(self._op(words.tolist()) for words in self._take(num_ops, OP_WORDS))
         if [op.output for op in ops] != list(range(1, num_maps)):
             raise ValueError(f"its {num_ops} ops do not write {num_maps} maps one after the other")
-        shapes = tuple(tuple(s) for s in self._take(num_maps, MAP_WORDS).tolist())
+        maps = self._take(num_maps, MAP_WORDS).tolist()
+        shapes = tuple((height, width, channels) for height, width, channels, *_ in maps)
         formats = self._take(num_classes, num_maps, FORMAT_WORDS).tolist()
         offsets = self._take(num_classes, num_ops).tolist()
         tile_height, tile_width = (
@@ -230,7 +271,7 @@ class _Decoder:
                 for row in offsets
             ),
             patch_classes=tuple(tuple(row) for row in grid),
-            cache_mode=str(self._options["cache_mode"]),
+            caches=tuple(MapCache(*words[3:]) for words in maps),
         )
 
     def _op(self, words: list[int]) -> StageOp:
@@ -295,17 +336,17 @@ class StageGeometry:
 
     @staticmethod
     def of(shapes: Sequence[tuple[int, int, int]], ops: Sequence[StageOp]) -> StageGeometry:
-        return StageGeometry._of_steps(shapes, [(op.window, op.inputs, op.output) for op in ops])
+        return StageGeometry.of_steps(shapes, [(op.window, op.inputs, op.output) for op in ops])
 
     @staticmethod
     def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], source: int) -> StageGeometry:
         tensors = map_tensors(ops, source)
         index = {t: m for m, t in enumerate(tensors)}
         steps = [(op.window, tuple(index[t] for t in op.inputs), index[op.output]) for op in ops]
-        return StageGeometry._of_steps([map_shape(graph, t) for t in tensors], steps)
+        return StageGeometry.of_steps([map_shape(graph, t) for t in tensors], steps)
 
     @staticmethod
-    def _of_steps(
+    def of_steps(
         shapes: Sequence[tuple[int, int, int]], steps: Sequence[tuple[Window, tuple[int, ...], int]]
     ) -> StageGeometry:
         return StageGeometry(
@@ -314,17 +355,16 @@ class StageGeometry:
             tuple(_axis_op(*step, "width", "left") for step in steps),
         )
 
-    def axis_intervals(self, axis: int, tile: int) -> list[list[tiles.Interval]]:
-        """[tile][map] intervals along height (axis 0) or width (axis 1)."""
+    def axis_spans(self, axis: int, tile: int, modes: Sequence[int]) -> np.ndarray:
+        """[tiles, maps, 3] spans along height (axis 0) or width (axis 1); `modes` as in `MapCache`."""
         extents = [shape[axis] for shape in self.shapes]
         ops = (self.ops_y, self.ops_x)[axis]
-        return [tiles.backward_intervals(ops, extents, cut) for cut in tiles.split_axis(extents[-1], tile)]
+        is_cached = [mode >= (2, 1)[axis] for mode in modes]
+        return tiles.axis_spans(ops, extents, tiles.split_axis(extents[-1], tile), is_cached)
 
-    def intervals(
-        self, tile_height: int, tile_width: int
-    ) -> tuple[list[list[tiles.Interval]], list[list[tiles.Interval]]]:
-        """([row][map], [col][map]) intervals."""
-        return self.axis_intervals(0, tile_height), self.axis_intervals(1, tile_width)
+    def spans(self, tile_height: int, tile_width: int, modes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """Spans along both axes."""
+        return self.axis_spans(0, tile_height, modes), self.axis_spans(1, tile_width, modes)
 
     def lifetimes(self) -> list[tuple[int, int]]:
         """(first, last) op that touches each map; a map is born with the op that writes it."""
@@ -348,12 +388,45 @@ def _axis_op(window: Window, inputs: tuple[int, ...], output: int, extent: str, 
     )
 
 
-def place_scratch(geometry: StageGeometry, map_bytes: Sequence[int]) -> list[int]:
-    """Offsets in scratch of the maps between input and output, which get -1."""
+def place_scratch(geometry: StageGeometry, map_bytes: Sequence[int], base: int = 0) -> list[int]:
+    """Offsets in scratch, from `base` on, of one tile's maps between input and output, which get -1."""
     inner = range(1, len(geometry.shapes) - 1)
     spans = geometry.lifetimes()
     buffers = [memory.Buffer(map_bytes[m], *spans[m]) for m in inner]
-    return [-1, *memory.place(buffers, alignment=4), -1]
+    return [-1, *(base + offset for offset in memory.place(buffers, alignment=SCRATCH_ALIGNMENT)), -1]
+
+
+def place_caches(
+    shapes: Sequence[tuple[int, int, int]],
+    spans: tuple[np.ndarray, np.ndarray],
+    modes: Sequence[int],
+    bits: Sequence[int],
+) -> tuple[tuple[MapCache, ...], int]:
+    """What each map keeps, one store behind the other from the start of scratch, and the bytes of all.
+
+    Args:
+      shapes: of the maps.
+      spans: along both axes.
+      modes: [map] index into CACHE_MODES.
+      bits: [map] width of those that keep a halo.
+    """
+    rows, cols = (halos(axis) for axis in spans)
+    heights = (spans[0][..., tiles.END] - spans[0][..., tiles.BEGIN]).max(axis=0).tolist()
+    caches = []
+    end = 0
+    for m, (_, width, channels) in enumerate(shapes):
+        pixel_bytes = run_bytes(channels, bits[m])
+        places = []
+        for num_bytes in (heights[m] * cols[m] * pixel_bytes, rows[m] * width * pixel_bytes):
+            places.append((end if num_bytes else 0, num_bytes))
+            end += memory.align(num_bytes, SCRATCH_ALIGNMENT)
+        caches.append(MapCache(modes[m], cols[m], *places[0], rows[m], *places[1]))
+    return tuple(caches), end
+
+
+def halos(spans: np.ndarray) -> list[int]:
+    """[map] the most pixels that a tile reads of what earlier tiles computed, of spans [tiles, maps, 3]."""
+    return (spans[..., tiles.FRESH] - spans[..., tiles.BEGIN]).max(axis=0).tolist()
 
 
 def stage_ops(graph: ModelGraph, source: int, target: int) -> tuple[Op, ...]:
@@ -440,37 +513,67 @@ def program_of(
     index = {t: m for m, t in enumerate(tensors)}
     ops = tuple(_stage_op(op, index) for op in lowered)
     geometry = StageGeometry.of(shapes, ops)
-    class_formats, tables = [], []
-    for number, patch_class in enumerate(plan.classes):
-        chosen = [
+    modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors])
+    spans = geometry.spans(plan.tile_height, plan.tile_width, modes)
+    chosen = [
+        [
             formats.get(name, graph.tensors[t].format)
             if t in (source, tensors[-1])
             else patch_class.formats.get(name, graph.tensors[t].format)
             for t in tensors
             for name in [graph.tensors[t].name]
         ]
-        class_formats.append(_class_formats(geometry, lowered, chosen, plan, number))
-        tables.append(
-            tuple(
-                requantization_table(op, [chosen[index[t]] for t in op.inputs], chosen[index[op.output]])
-                for op in lowered
-            )
-        )
+        for patch_class in plan.classes
+    ]
+    caches, cache_bytes = place_caches(shapes, spans, modes, [f.bits for f in chosen[0]])
+    _check_shared_formats(chosen, caches, lowered)
     return StageProgram(
         tile_height=plan.tile_height,
         tile_width=plan.tile_width,
         shapes=shapes,
         ops=ops,
-        formats=tuple(class_formats),
-        tables=tuple(tables),
+        formats=tuple(
+            _class_formats(geometry, spans, lowered, formats_of, _tiles_of(plan, number), cache_bytes)
+            for number, formats_of in enumerate(chosen)
+        ),
+        tables=tuple(
+            tuple(
+                requantization_table(op, [formats_of[index[t]] for t in op.inputs], formats_of[index[op.output]])
+                for op in lowered
+            )
+            for formats_of in chosen
+        ),
         patch_classes=plan.patch_classes,
-        cache_mode=plan.cache_mode,
+        caches=caches,
     )
 
 
+def _cache_modes(plan: StagePlan, names: Sequence[str]) -> list[int]:
+    """[map] index into CACHE_MODES; the input, which stands whole in memory, and the output keep nothing."""
+    modes = [CACHE_MODES.index(plan.map_caches.get(name, plan.cache_mode)) for name in names]
+    return [0, *modes[1:-1], 0]
+
+
+def _check_shared_formats(
+    chosen: Sequence[Sequence[Format]], caches: Sequence[MapCache], lowered: Sequence[LoweredOp]
+) -> None:
+    for m, cache in enumerate(caches):
+        if cache.keeps_halo and len({formats_of[m] for formats_of in chosen}) > 1:
+            raise UsageError(
+                f"the plan gives '{lowered[m - 1].name}' a format a patch class, and tiles of all classes share its "
+                "halo; give it one format, or cache mode 'recompute'"
+            )
+
+
+def _tiles_of(plan: StagePlan, number: int) -> np.ndarray:
+    """(row, column) of each tile of a class, int64 [n, 2]."""
+    return np.argwhere(np.array(plan.patch_classes) == number)
+
+
 def _check_plan(plan: StagePlan, shape: tuple[int, int, int]) -> None:
-    if plan.cache_mode != "recompute":
-        raise UsageError(f"the plan's cache mode is '{plan.cache_mode}'; supported is 'recompute'")
+    for mode in (plan.cache_mode, *plan.map_caches.values()):
+        if mode not in CACHE_MODES:
+            raise UsageError(f"the plan's cache mode is '{mode}'; supported are {', '.join(CACHE_MODES)}")
     for axis, tile, extent in (
         ("height", plan.tile_height, shape[0]),
         ("width", plan.tile_width, shape[1]),
@@ -499,21 +602,21 @@ def _stage_op(op: LoweredOp, index: Mapping[int, int]) -> StageOp:
 
 def _class_formats(
     geometry: StageGeometry,
+    spans: tuple[np.ndarray, np.ndarray],
     lowered: Sequence[LoweredOp],
     chosen: Sequence[Format],
-    plan: StagePlan,
-    number: int,
+    patches: np.ndarray,
+    base: int,
 ) -> tuple[StageFormat, ...]:
-    """The class's formats with clamps and places in scratch."""
-    rows, cols = geometry.intervals(plan.tile_height, plan.tile_width)
-    patches = [(r, c) for r, row in enumerate(plan.patch_classes) for c, k in enumerate(row) if k == number]
-
-    def largest(m: int) -> int:
-        areas = ((rows[r][m][1] - rows[r][m][0]) * (cols[c][m][1] - cols[c][m][0]) for r, c in patches)
-        return max(areas, default=0) * run_bytes(geometry.shapes[m][2], chosen[m].bits)
-
-    map_bytes = [largest(m) for m in range(len(chosen))]
-    offsets = place_scratch(geometry, map_bytes)
+    """The class's formats with clamps and places in scratch, behind the `base` bytes of the caches."""
+    heights, widths = (axis[..., tiles.END] - axis[..., tiles.BEGIN] for axis in spans)
+    areas = heights[patches[:, 0]] * widths[patches[:, 1]]
+    largest = areas.max(axis=0, initial=0).tolist()
+    map_bytes = [
+        pixels * run_bytes(shape[2], format.bits)
+        for pixels, shape, format in zip(largest, geometry.shapes, chosen, strict=True)
+    ]
+    offsets = place_scratch(geometry, map_bytes, base)
     writers: list[LoweredOp | None] = [None, *lowered]
     result = []
     for m, (format, writer) in enumerate(zip(chosen, writers, strict=True)):

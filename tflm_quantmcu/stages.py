@@ -214,8 +214,8 @@ class _Front:
         for axis, sizes in enumerate((self._heights, self._widths)):
             largest, summed = [], []
             for size in sizes:
-                intervals = np.array(geometry.axis_intervals(axis, size))
-                lengths = intervals[..., 1] - intervals[..., 0]
+                spans = geometry.axis_spans(axis, size, [0] * len(geometry.shapes))
+                lengths = spans[..., tiles.END] - spans[..., tiles.BEGIN]
                 largest.append(lengths.max(axis=0))
                 summed.append(lengths.sum(axis=0))
             result.append((np.array(largest, np.int64), np.array(summed, np.int64)))

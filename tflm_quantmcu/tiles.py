@@ -1,6 +1,6 @@
-"""Region arithmetic of a patch stage (docs/format.md F4): which part of every map one tile of the output needs.
+"""Region arithmetic of a patch stage (docs/format.md F4): which part of every map one tile needs, and computes.
 
-The two axes are independent, so everything here is about one axis: intervals [start, end), empty is (0, 0).
+The two axes are independent, so everything here is about one axis and all of its tiles at once.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import numpy as np
+
 Interval = tuple[int, int]
-EMPTY: Interval = (0, 0)
+BEGIN, FRESH, END = range(3)  # of a span: readers see [begin, end), the tile computes [fresh, end)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,39 +25,57 @@ class AxisOp:
     dilation: int = 1
     pad: int = 0
 
-    def needs(self, interval: Interval, extent: int) -> Interval:
-        """The part of an input of `extent` pixels that computing `interval` of the output reads."""
-        start, end = interval
-        if end <= start:
-            return EMPTY
-        first = start * self.stride - self.pad
-        last = (end - 1) * self.stride - self.pad + (self.kernel - 1) * self.dilation
-        clipped = (min(max(first, 0), extent), min(max(last + 1, 0), extent))
-        return clipped if clipped[1] > clipped[0] else EMPTY
-
 
 def split_axis(extent: int, tile: int) -> list[Interval]:
     """Cuts `extent` pixels into tiles of `tile`; the last may be smaller."""
     return [(start, min(start + tile, extent)) for start in range(0, extent, tile)]
 
 
-def join(a: Interval, b: Interval) -> Interval:
-    """The smallest interval that holds both; an empty one adds nothing."""
-    if a[1] <= a[0]:
-        return b
-    if b[1] <= b[0]:
-        return a
-    return min(a[0], b[0]), max(a[1], b[1])
+def axis_spans(
+    ops: Sequence[AxisOp], extents: Sequence[int], tiles: Sequence[Interval], is_cached: Sequence[bool]
+) -> np.ndarray:
+    """What each tile needs of every map, clipped to the map.
 
+    Args:
+      ops: of the stage, in execution order; op i writes map i + 1.
+      extents: pixels of each map along the axis.
+      tiles: intervals of the last map, in execution order.
+      is_cached: [map] whether the part that an earlier tile computed is kept instead of computed again.
 
-def backward_intervals(ops: Sequence[AxisOp], extents: Sequence[int], tile: Interval) -> list[Interval]:
-    """The interval of every map that one tile of the last op's output needs, clipped to the map."""
-    intervals = [EMPTY] * len(extents)
-    intervals[ops[-1].output] = tile
+    Returns:
+      int64 [tiles, maps, 3]: begin, fresh, end. An empty span has begin = fresh = end.
+    """
+    spans = np.zeros((len(tiles), len(extents), 3), np.int64)
+    spans[:, :, BEGIN] = extents
+    spans[:, -1] = [(start, start, end) for start, end in tiles]
     for op in reversed(ops):
+        if op.output < len(extents) - 1:
+            _settle(spans[:, op.output], is_cached[op.output])
+        _, fresh, end = spans[:, op.output].T
+        # A cached map's pixels may all be there already while later tiles still wait for what they read.
+        is_read = (fresh < end) | (is_cached[op.output] & (end > 0))
         for m in op.inputs:
-            intervals[m] = join(intervals[m], op.needs(intervals[op.output], extents[m]))
-    return intervals
+            first = np.clip(fresh * op.stride - op.pad, 0, extents[m])
+            last = (end - 1) * op.stride - op.pad + (op.kernel - 1) * op.dilation
+            reach = np.where(is_read, np.clip(last + 1, 0, extents[m]), 0)
+            # Where halos are kept, pixels from the first one that any later tile may read must stay.
+            joins = (first < reach) | any(is_cached)
+            spans[:, m, BEGIN] = np.where(joins, np.minimum(spans[:, m, BEGIN], first), spans[:, m, BEGIN])
+            spans[:, m, END] = np.maximum(spans[:, m, END], reach)
+    _settle(spans[:, 0], is_cached[0])
+    return spans
+
+
+def _settle(spans: np.ndarray, is_cached: bool) -> None:
+    """Completes a map's spans [tiles, 3] once all that its readers need is joined."""
+    begin, end = spans[:, BEGIN], spans[:, END]
+    if is_cached:
+        before = np.concatenate([[0], end[:-1]])
+        np.minimum(begin, end, out=begin)
+        spans[:, FRESH] = np.minimum(np.maximum(begin, before), end)
+    else:
+        np.maximum(begin, end, out=end)
+        spans[:, FRESH] = begin
 
 
 def tile_sizes(extent: int) -> list[int]:

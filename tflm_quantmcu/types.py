@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.json_text import readable_json
 
 BIT_WIDTHS = (8, 4, 2)
+PINNED_LAYERS = ("none", "first", "last", "both")
 PLAN_VERSION = 1
 
 
@@ -209,7 +211,9 @@ class StagePlan:
       tile_height, tile_width: of the output, in pixels.
       patch_classes: rows x cols class indices, row-major.
       classes: what the indices mean.
-      cache_mode: `recompute`.
+      cache_mode: what inner maps keep for the tiles that follow: `recompute` nothing, `rows` the columns that the next
+        tile of the row reads again, `full` the rows for the next row of tiles too.
+      map_caches: tensor name -> cache mode, for the maps whose mode is not the stage's.
       vdpc: `static`, or `off` when there is one class and no classification.
     """
 
@@ -220,6 +224,7 @@ class StagePlan:
     patch_classes: tuple[tuple[int, ...], ...]
     classes: tuple[PatchClass, ...]
     cache_mode: str = "recompute"
+    map_caches: Mapping[str, str] = dataclasses.field(default_factory=dict)
     vdpc: str = "off"
 
 
@@ -229,11 +234,12 @@ class PrecisionPlan:
 
     Attributes:
       model_sha256: the model that the plan was made for.
-      search: provenance: `method`, its parameters, seed, scores.
+      search: provenance: `method`, its parameters, seed, the calibration's SHA-256, scores.
       stages: patch stages; none when splitting was refused.
       formats: tensor name -> format, for feature maps outside stages that are not 8-bit.
       weight_bits: weight tensor name -> bits, for those that are not 8-bit.
       notes: sentences for the user: refusals, maps kept at 8 bits and why.
+      layers: tensor name -> Keras layer name, for who reads the file; nothing is decided by them.
     """
 
     model_sha256: str
@@ -242,36 +248,63 @@ class PrecisionPlan:
     formats: Mapping[str, Format] = dataclasses.field(default_factory=dict)
     weight_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    layers: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
-    def to_json(self) -> str:
-        return json.dumps({"version": PLAN_VERSION, **dataclasses.asdict(self)}, indent=1)
+    def to_json(self, *, compact: bool = False) -> str:
+        """The plan's file, for people; `compact` is one line without the layers' names."""
+        fields = {"version": PLAN_VERSION, **dataclasses.asdict(self)}
+        layers = fields.pop("layers")
+        if compact:
+            return json.dumps(fields, separators=(",", ":"))
+        fields["formats"] = _with_layers(fields["formats"], layers)
+        fields["weight_bits"] = _with_layers({n: {"bits": b} for n, b in self.weight_bits.items()}, layers)
+        for stage in fields["stages"]:
+            for patch_class in stage["classes"]:
+                patch_class["formats"] = _with_layers(patch_class["formats"], layers)
+        return readable_json(fields) + "\n"
 
     @staticmethod
     def from_json(text: str) -> PrecisionPlan:
-        """Reads what `to_json` wrote.
+        """Reads what `to_json` wrote, or a person; weights may have their bits alone.
 
         Raises:
           UsageError: not JSON, another version, or a missing, unknown or ill-typed field.
         """
+        layers: dict[str, str] = {}
         try:
             fields = json.loads(text)
             version = fields.pop("version")
             if version != PLAN_VERSION:
                 raise UsageError(f"the plan has version {version}; supported is {PLAN_VERSION}")
-            stages = tuple(_stage_from(s) for s in fields.pop("stages"))
-            formats = _formats_from(fields.pop("formats"))
+            stages = tuple(_stage_from(s, layers) for s in fields.pop("stages"))
+            formats = _formats_from(fields.pop("formats"), layers)
+            weights = {n: b if isinstance(b, dict) else {"bits": b} for n, b in fields.pop("weight_bits").items()}
+            weight_bits = {name: _without_layer(name, w, layers)["bits"] for name, w in weights.items()}
             notes = tuple(fields.pop("notes"))
-            return PrecisionPlan(stages=stages, formats=formats, notes=notes, **fields)
+            return PrecisionPlan(
+                stages=stages, formats=formats, weight_bits=weight_bits, notes=notes, layers=layers, **fields
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"the plan cannot be read: {error!r}; write it anew with `plan`") from None
 
 
-def _formats_from(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, Format]:
-    return {name: Format(**f) for name, f in fields.items()}
+def _with_layers(entries: Mapping[str, dict[str, Any]], layers: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    return {name: {**entry, **({"layer": layers[name]} if name in layers else {})} for name, entry in entries.items()}
 
 
-def _stage_from(fields: dict[str, Any]) -> StagePlan:
-    classes = tuple(PatchClass(c["name"], _formats_from(c["formats"])) for c in fields.pop("classes"))
+def _without_layer(name: str, entry: Mapping[str, Any], layers: dict[str, str]) -> dict[str, Any]:
+    """The entry without its layer's name, which goes to `layers`."""
+    if "layer" in entry:
+        layers[name] = entry["layer"]
+    return {key: value for key, value in entry.items() if key != "layer"}
+
+
+def _formats_from(fields: Mapping[str, Mapping[str, Any]], layers: dict[str, str]) -> dict[str, Format]:
+    return {name: Format(**_without_layer(name, f, layers)) for name, f in fields.items()}
+
+
+def _stage_from(fields: dict[str, Any], layers: dict[str, str]) -> StagePlan:
+    classes = tuple(PatchClass(c["name"], _formats_from(c["formats"], layers)) for c in fields.pop("classes"))
     grid = tuple(tuple(int(k) for k in row) for row in fields.pop("patch_classes"))
     return StagePlan(classes=classes, patch_classes=grid, **fields)
 

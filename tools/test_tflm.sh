@@ -28,6 +28,11 @@ for version in "$OUT"/*/; do
     echo "make test-tflm: $(basename "$version") on $core"
     make -s -j"$(nproc)" -C "$version" all test CORE="$core" QUANTMCU_DIR="$PWD" TFLM_DIR="$TFLM_DIR" \
       TFLM_DOWNLOADS="$DOWNLOADS" OBJECT_DIR="$OUT/.objects/$core" PYTHON="$PWD/.venv/bin/python"
+    symbols=$(nm -C "$version/build/$core/hello_world_test")
+    if grep "quantmcu::.*::MaxPool2D(" <<<"$symbols"; then
+      echo "make test-tflm: $version links a kernel that no stage of the network runs" >&2
+      exit 1
+    fi
   done
 done
 echo "make test-tflm: real TFLM and our ops agree with the recorded outputs on ${cores[*]}"

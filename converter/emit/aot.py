@@ -12,8 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.converter.emit.calls import calls_of
-from tflm_quantmcu.converter.emit.cpp_text import Definitions, array_initializer, comment_text, float_literal, statement
+from tflm_quantmcu.converter.emit.calls import calls_of, stage_kernels
+from tflm_quantmcu.converter.emit.cpp_text import (
+    Definitions,
+    array_initializer,
+    comment_text,
+    float_literal,
+    statement,
+    struct_initializer,
+)
 from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
@@ -73,6 +80,7 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
     plan = plan_memory(graph, calls)
     definitions = Definitions()
     steps = [_step(graph, plan, definitions, op, group) for op, group in zip(graph.ops, calls, strict=True)]
+    kernels = stage_kernels(graph, "kernels")
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
@@ -85,6 +93,7 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
         "tflm_arena_bytes": recording.non_persistent_bytes,
         "inputs": _ports(graph, plan, graph.inputs, "Input"),
         "outputs": _ports(graph, plan, graph.outputs, "Output"),
+        "stage_kernels": struct_initializer(kernels) if kernels else "",
         "steps": steps,
         "crc32": recording.crc32,
         "samples": [array_initializer(np.frombuffer(v.tobytes(), np.uint8)) for v in recording.input_values],
@@ -117,7 +126,7 @@ def _statement(
     output = _address(graph, plan, definitions, call.output, call.output_offset, is_input=False)
     scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
     if call.kernel == "PatchStage":
-        return statement("quantmcu::PatchStage", [params, "kernels::kKernels", *arguments[1:], scratch, output])
+        return statement("quantmcu::PatchStage", [params, "kStageKernels", *arguments[1:], scratch, output])
     namespace = "kernels" if call.kernel in _CORE_KERNELS else "quantmcu::reference"
     return statement(
         f"{namespace}::{call.kernel}", [*arguments, output, *([] if call.scratch_bytes is None else [scratch])]
@@ -127,7 +136,7 @@ def _statement(
 def _scratch_check(call: KernelCall, params: str) -> str:
     """Whether a call's kernel takes the scratch that the plan has for it."""
     if call.kernel == "PatchStage":
-        needed = f"quantmcu::PatchStageScratchBytes({params}, kernels::kKernels)"
+        needed = f"quantmcu::PatchStageScratchBytes({params}, kStageKernels)"
     else:
         needed = f"kernels::{call.kernel}ScratchBytes({params})"
     return f"quantmcu::aot::IsPlanned({needed}, {call.scratch_bytes})"

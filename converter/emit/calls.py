@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu.arena import op_scratch_bytes
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
@@ -22,6 +23,7 @@ from tflm_quantmcu.kernel_calls import (
     FeatureMap,
     FullyConnectedParams,
     KernelCall,
+    Kernels,
     PatchStageParams,
     Pool2DParams,
     RequantizeParams,
@@ -30,7 +32,7 @@ from tflm_quantmcu.kernel_calls import (
 from tflm_quantmcu.kernel_scratch import REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.lowering import CONVOLUTIONS, POOLS, lower_op, why_unsupported
 from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.stage_program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+from tflm_quantmcu.stage_program import CACHE_MODES, FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
 from tflm_quantmcu.stock_ops import stock_calls
 from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
@@ -58,6 +60,23 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
     if op.kind == "ADD" and reason is None:
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     return stock_calls(graph, op)
+
+
+def core_scratch_bytes(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
+    """The scratch buffers that an op requests from TFLM with this variant of our kernels; stock ops with TFLM's own."""
+    if not op.kind.startswith(PREFIX):
+        return op_scratch_bytes(graph, op)
+    requested = (call.scratch_bytes or 0 for call in calls_of(graph, op, variant=variant))
+    return tuple(n for n in requested if n)
+
+
+def stage_kernels(graph: ModelGraph, namespace: str) -> Kernels | None:
+    """The table of just those kernels that the model's patch stages run; None without a stage."""
+    stages = [program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE]
+    fields = sorted({field for stage in stages for op in stage.ops for field in _STAGE_KERNELS[op.kind]})
+    functions = ["".join(map(str.capitalize, field.split("_"))).replace("2d", "2D") for field in fields]
+    table = {field: f"{namespace}::{function}" for field, function in zip(fields, functions, strict=True)}
+    return Kernels(**table) if stages else None
 
 
 def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
@@ -184,6 +203,17 @@ _KERNELS: Mapping[str, tuple[str, Callable[[QmcuOp, Sequence[FeatureMap]], Any]]
 }
 
 
+# What an op of a stage takes of the table: fields of Kernels.
+_STAGE_KERNELS: Mapping[str, tuple[str, ...]] = {
+    "CONV_2D": ("conv2d", "conv2d_scratch_bytes"),
+    "DEPTHWISE_CONV_2D": ("depthwise_conv2d", "depthwise_conv2d_scratch_bytes"),
+    "ADD": ("add",),
+    "AVERAGE_POOL_2D": ("average_pool2d",),
+    "MAX_POOL_2D": ("max_pool2d",),
+    "REQUANTIZE": ("requantize",),
+}
+
+
 def _stage_call(graph: ModelGraph, op: Op, variant: str) -> KernelCall:
     program = program_of(graph, op)
     return KernelCall(
@@ -204,7 +234,7 @@ def _stage_params(program: StageProgram) -> PatchStageParams:
     counts += [num_classes * num_ops, grid[0] * grid[1]]
     ops, maps, formats, offsets, classes, tables = np.split(words, np.cumsum(counts))
     return PatchStageParams(
-        header=tuple(options[key] for key in _STAGE_KEYS),
+        header=(*(options[key] for key in _STAGE_KEYS), CACHE_MODES.index(program.cache_mode)),
         ops=StructArray("StageOp", tuple((*r[:4], tuple(r[4:12]), *r[12:]) for r in _rows(ops, OP_WORDS))),
         maps=StructArray("StageMap", _rows(maps, MAP_WORDS)),
         formats=StructArray("StageFormat", tuple((*r[:2], r[2:4], *r[4:]) for r in _rows(formats, FORMAT_WORDS))),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,8 @@ class Definitions:
     def params(self, name: str, params: Any) -> str:
         """Defines a params struct, field by field; its name."""
         fields = [(f.name, getattr(params, f.name)) for f in dataclasses.fields(params)]
-        items = [(field, self._item(name, field, value)) for field, value in fields]
-        lines = [f"    {text},  // {field.replace('_', ' ')}" for field, text in items]
-        struct = _NAMESPACE + type(params).__name__
-        self.text.append("\n".join([f"constexpr {struct} {name} = {{", *lines, "};"]))
+        items = {field: self._item(name, field, value) for field, value in fields}
+        self.text.append(f"constexpr {_NAMESPACE}{type(params).__name__} {name} = {_lines(items)};")
         return name
 
     def _item(self, name: str, field: str, value: Any) -> str:
@@ -73,6 +71,15 @@ def initializer(value: Any) -> str:
     if isinstance(value, float):
         return float_literal(value)
     return str(value)
+
+
+def struct_initializer(struct: Any) -> str:
+    """A dataclass in braces, a line a field."""
+    return _lines({f.name: initializer(getattr(struct, f.name)) for f in dataclasses.fields(struct)})
+
+
+def _lines(items: Mapping[str, str]) -> str:
+    return "\n".join(["{", *(f"    {text},  // {field.replace('_', ' ')}" for field, text in items.items()), "}"])
 
 
 def float_literal(value: float) -> str:

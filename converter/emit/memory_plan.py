@@ -1,7 +1,8 @@
 """Where feature maps and kernels' scratch stand in the arena of emitted code.
 
-In: a ModelGraph and its calls. Out: MemoryPlan, the smaller one of our planner's and TFLM's greedy one. A reshape's
-output is its input; nothing else shares bytes with what is alive at the same time.
+In: a ModelGraph and its calls. Out: MemoryPlan, by the planner that also pins the offsets of a `.tflite`. A reshape's
+output is its input, and a patch stage may write over its input (`overlap.py`); nothing else shares bytes with what is
+alive at the same time.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from tflm_quantmcu import memory
-from tflm_quantmcu.arena import placed_bytes
+from tflm_quantmcu.arena_plan import plan_arena
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.kernel_calls import KernelCall
 from tflm_quantmcu.stock_ops import RESHAPES
@@ -23,7 +23,7 @@ class MemoryPlan:
 
     Attributes:
       sources: tensor index -> the tensor whose bytes it is: itself, or what its reshapes began with.
-      offsets: of those tensors that are not constant.
+      offsets: of those tensors that are used and not constant.
       scratch: [op], of the op's calls.
       arena_bytes: of all.
     """
@@ -55,21 +55,13 @@ def plan_memory(graph: ModelGraph, calls: Sequence[Sequence[KernelCall]]) -> Mem
     for tensor in graph.tensors:
         if tensor.is_variable:
             raise UnsupportedModelError(f"'{tensor.label}' is a variable tensor; supported are models without a state")
-    maps = _maps(graph, sources)
     scratch_bytes = [max((c.scratch_bytes or 0 for c in group), default=0) for group in calls]
-    scratch = [memory.Buffer(n, op + 1, op + 1) for op, n in enumerate(scratch_bytes)]
-    buffers = [
-        dataclasses.replace(b, num_bytes=memory.align(b.num_bytes, memory.ARENA_ALIGNMENT))
-        for b in (*maps.values(), *scratch)
-    ]
-    tflm_order = sorted(range(len(buffers)), key=lambda i: (-buffers[i].num_bytes, -i))
-    plans = (memory.place(buffers, alignment=memory.ARENA_ALIGNMENT), memory.first_fit(buffers, tflm_order))
-    offsets = min(plans, key=lambda plan: memory.peak(buffers, plan))
+    plan = plan_arena(graph, [(n,) for n in scratch_bytes], sources=sources)
     return MemoryPlan(
         sources=sources,
-        offsets=dict(zip(maps, offsets, strict=False)),
-        scratch=tuple(offsets[len(maps) :]),
-        arena_bytes=memory.peak(buffers, offsets),
+        offsets=plan.offsets,
+        scratch=tuple(b.offset for b in plan.buffers if not b.tensors),
+        arena_bytes=plan.arena_bytes,
     )
 
 
@@ -79,22 +71,3 @@ def _sources(graph: ModelGraph) -> dict[int, int]:
         if op.kind in RESHAPES:
             sources[op.outputs[0]] = sources[op.inputs[0]]
     return sources
-
-
-def _maps(graph: ModelGraph, sources: Mapping[int, int]) -> dict[int, memory.Buffer]:
-    """Buffer of every tensor that has bytes of its own; time 0 is before the first op, which runs at 1."""
-    times: dict[int, list[int]] = {}
-
-    def use(tensor: int, time: int) -> None:
-        if tensor >= 0 and not graph.tensors[sources[tensor]].is_constant:
-            times.setdefault(sources[tensor], []).append(time)
-
-    for t in graph.inputs:
-        use(t, 0)
-    for op in graph.ops:
-        for t in (*op.inputs, *op.outputs):
-            use(t, op.index + 1)
-    for t in graph.outputs:
-        use(t, len(graph.ops))
-    num_bytes = placed_bytes(graph)
-    return {t: memory.Buffer(num_bytes[t], min(used), max(used)) for t, used in times.items()}

@@ -119,5 +119,7 @@ def _write(folder: Path, files: dict[str, str]) -> Path:
     except OSError as error:
         raise UsageError(f"--output_dir {folder} cannot be made: {error.strerror or error}") from None
     for name, text in files.items():
-        write_atomically(folder / name, text.encode())
+        path, data = folder / name, text.encode()
+        if not path.is_file() or path.read_bytes() != data:  # make builds again what is newer
+            write_atomically(path, data)
     return folder

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu import memory
-from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
-from tflm_quantmcu.converter.emit.calls import calls_of
-from tflm_quantmcu.converter.emit.cpp_text import array_initializer
+from tflm_quantmcu.arena import placed_bytes
+from tflm_quantmcu.converter.emit.calls import core_scratch_bytes, stage_kernels
+from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
-from tflm_quantmcu.custom_ops import PREFIX
+from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX
 from tflm_quantmcu.kernel_scratch import VARIANTS
 from tflm_quantmcu.types import ModelGraph
 
@@ -42,6 +42,7 @@ def emit_tflm(
     """
     arena_bytes = recording.arena_bytes + _extra_bytes(graph, recording, VARIANTS[core])
     kinds = sorted({op.kind for op in graph.ops})
+    kernels = stage_kernels(graph, "quantmcu::kernels")
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
@@ -51,6 +52,7 @@ def emit_tflm(
         "model": array_initializer(np.frombuffer(model, np.uint8)),
         "arena_bytes": arena_bytes,
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
+        "stage_kernels": struct_initializer(kernels) if kernels else "",
         "adders": [_adder(kind) for kind in kinds],
         "inputs": [_sample(values) for values in recording.input_values],
         "outputs": [_sample(values) for values in recording.output_values],
@@ -70,18 +72,15 @@ def emit_tflm(
 
 def _extra_bytes(graph: ModelGraph, recording: Recording, variant: str) -> int:
     """What the scratch of this variant of our kernels adds to the arena that TFLM recorded with the reference."""
-    steps = []
-    for op in graph.ops:
-        scratch = op_scratch_bytes(graph, op)
-        if op.kind.startswith(PREFIX):
-            scratch = tuple(call.scratch_bytes or 0 for call in calls_of(graph, op, variant=variant))
-        steps.append(memory.Step(op.inputs, op.outputs, tuple(n for n in scratch if n)))
+    steps = [memory.Step(op.inputs, op.outputs, core_scratch_bytes(graph, op, variant)) for op in graph.ops]
     needed = memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=graph.offline_offsets)
     return max(0, needed - recording.non_persistent_bytes)
 
 
 def _adder(kind: str) -> str:
     """The call that adds an op to a resolver."""
+    if kind == PATCH_STAGE:
+        return f'AddCustom("{kind}", quantmcu::RegisterPatchStage<kStageKernels>())'
     if kind.startswith(PREFIX):
         return f'AddCustom("{kind}", quantmcu::Register_{kind}())'
     words = [word.capitalize() for word in kind.split("_")]

@@ -6,7 +6,6 @@ more, with an older schema that drops what it does not know, and imports TensorF
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import flatbuffers
@@ -14,8 +13,9 @@ import numpy as np
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
-from tflm_quantmcu.converter.reader import OFFLINE_METADATA, PLAN_METADATA
+from tflm_quantmcu.converter.reader import PLAN_METADATA
 from tflm_quantmcu.converter.rewrite import Rewrite
+from tflm_quantmcu.memory import OFFLINE_METADATA
 from tflm_quantmcu.types import PrecisionPlan, Tensor
 
 TFLITE_METADATA = "TFLITE_METADATA"
@@ -35,8 +35,7 @@ def attach_plan(rewrite: Rewrite) -> None:
     if rewrite.strip_metadata:
         model.metadataBuffer = None
         return
-    fields = json.loads(rewrite.plan.to_json())
-    _add(model, PLAN_METADATA, json.dumps(fields, separators=(",", ":")).encode())
+    _add(model, PLAN_METADATA, rewrite.plan.to_json(compact=True).encode())
     if all(m.name != TFLITE_METADATA.encode() for m in kept):
         _add(model, TFLITE_METADATA, _describe(rewrite))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.kernel_calls import Kernels
 from tflm_quantmcu.kernel_scratch import VARIANTS
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
@@ -168,6 +170,12 @@ def test_the_first_sample_of_inputs_is_embedded(tmp_path: Path) -> None:
     assert np.array_equal(np.array([int(v) for v in body.split(",")], np.uint8), x.view(np.uint8).ravel())
 
 
+def test_the_table_of_kernels_has_the_fields_of_the_struct() -> None:
+    header = (ROOT / "tflm_kernels/portable/kernels.h").read_text()
+    (body,) = re.findall(r"struct Kernels \{(.*?)\};", header, re.DOTALL)
+    assert [f.name for f in dataclasses.fields(Kernels)] == re.findall(r"\* (\w+);", body)
+
+
 def test_tflm_projects_name_exactly_the_ops(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(VERSIONS["mixed widths 0"]())
     project = emit(tmp_path / "m.tflite", output_dir=tmp_path / "p", target="tflm", name="small")
@@ -175,7 +183,9 @@ def test_tflm_projects_name_exactly_the_ops(tmp_path: Path) -> None:
     kinds = {op.kind for op in read_model(VERSIONS["mixed widths 0"]()).ops}
     assert len(re.findall(r"resolver\.Add\w+\(", ops)) == len(kinds)
     assert f"MicroMutableOpResolver<{len(kinds)}>" in ops
-    assert 'AddCustom("QMCU_PATCH_STAGE", quantmcu::Register_QMCU_PATCH_STAGE())' in ops
+    assert 'AddCustom("QMCU_PATCH_STAGE", quantmcu::RegisterPatchStage<kStageKernels>())' in ops
+    assert "quantmcu::kernels::DepthwiseConv2D,  // depthwise conv2d" in ops
+    assert "nullptr,  // max pool2d" in ops
     assert "AddSoftmax()" in ops
     assert set(project.files) == {
         *("small_model_data.h", "small_model_data.cc", "small_ops.h", "small_test.cc", "main.cc", "Makefile", "BUILD")

@@ -140,8 +140,8 @@ bool RunPatchStage(int32_t activation_bits, int32_t weight_bits, uint32_t* crc) 
   PatchStageParams params;
   StageError error;
   if (!ReadPatchStageProgram(kHeader, reinterpret_cast<const int32_t*>(&program),
-                             sizeof(program) / sizeof(int32_t), filters, sizeof(filters), &params,
-                             &error)) {
+                             sizeof(program) / sizeof(int32_t), filters, sizeof(filters),
+                             kernels::kKernels, &params, &error)) {
     BoardWrite(error.item);
     ReportCount(" refused", static_cast<uint64_t>(error.index));
     BoardWrite(error.message);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,20 @@ def test_versions_of_a_network_run_on_the_core(core: str, objects: Path, tmp_pat
     )
     assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"] != narrowed["OUTPUT_CRC32"]
     assert int(halved["ARENA_BYTES"]) < int(whole["ARENA_BYTES"]) / 4
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_an_image_holds_the_kernels_of_its_model_and_no_other(core: str, objects: Path, tmp_path: Path) -> None:
+    skip_without_tools()
+    run_project(convert_model(SMALL, split(read_model(SMALL))), core, tmp_path, objects)
+    symbols = subprocess.run(
+        ["arm-none-eabi-nm", "-C", str(tmp_path / f"build/{core}/main")], check=True, capture_output=True, text=True
+    ).stdout
+    kernels = set(re.findall(r" T quantmcu::(?:reference|dsp|mve)::(\w+)\(quantmcu::\w+Params const&", symbols))
+    assert {name.removesuffix("ScratchBytes") for name in kernels} == {
+        *("Conv2D", "DepthwiseConv2D", "Add"),  # of the stage
+        *("AveragePool2D", "FullyConnected", "Softmax"),
+    }
 
 
 @pytest.mark.parametrize("core", CORES)

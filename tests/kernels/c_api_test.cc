@@ -129,7 +129,7 @@ class CApiPatchStageTest : public testing::Test {
     CutIntoTiles(2, 2, &stage_, &random_);
     program_ = Assemble(stage_);
     const PatchStageHeader& h = program_.header;
-    header_ = {h.tile_height, h.tile_width, h.num_ops, h.num_maps, h.num_classes};
+    header_ = {h.tile_height, h.tile_width, h.num_ops, h.num_maps, h.num_classes, h.cache_mode};
   }
 
   int32_t NumWords() const { return static_cast<int32_t>(program_.words.size()); }

@@ -10,6 +10,7 @@
 #include "tests/kernels/fake_tflm.h"
 #include "tests/kernels/naive.h"
 #include "tests/kernels/op_cases.h"
+#include "tflm_kernels/micro/patch_stage.h"
 
 namespace quantmcu {
 namespace {
@@ -214,6 +215,14 @@ TEST(PatchStageOpTest, ReportsThePartOfTheProgramThatIsWrong) {
   OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
   c.inputs[2].bytes[0] = 9;
   ExpectRefusal(c, "op 0: kind must be 0 to 5 (found 9)");
+}
+
+constexpr Kernels kNoKernels = {};
+
+TEST(PatchStageOpTest, RefusesAnOpThatTheBuildHasNoKernelOf) {
+  OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
+  c.registration = RegisterPatchStage<kNoKernels>();
+  ExpectRefusal(c, "op 0: this build has no kernel of the kind (found ");
 }
 
 TEST(PatchStageOpTest, RefusesTensorsThatAreNotXAndY) {

@@ -18,10 +18,11 @@ namespace {
 
 constexpr int32_t kHuge = std::numeric_limits<int32_t>::max();
 
-bool Read(const StageProgram& program, PatchStageParams* params, StageError* error) {
-  return ReadPatchStageProgram(program.header, program.words.data(),
-                               static_cast<int32_t>(program.words.size()), program.filters.data(),
-                               static_cast<int32_t>(program.filters.size()), params, error);
+bool Read(const StageProgram& program, PatchStageParams* params, StageError* error,
+          const Kernels& kernels = reference::kKernels) {
+  return ReadPatchStageProgram(
+      program.header, program.words.data(), static_cast<int32_t>(program.words.size()),
+      program.filters.data(), static_cast<int32_t>(program.filters.size()), kernels, params, error);
 }
 
 // X 6x6x3 -> conv A 6x6x4 -> depthwise B 6x6x4; A + B -> C; max pool C -> D 3x3x4; average pool D
@@ -69,7 +70,7 @@ Stage ValidStage() {
 
 // Positions of words in the valid stage's program.
 size_t OpWord(size_t op, size_t field) { return 16 * op + field; }
-size_t MapWord(size_t map, size_t field) { return 16 * 6 + 3 * map + field; }
+size_t MapWord(size_t map, size_t field) { return 16 * 6 + 10 * map + field; }
 size_t FormatWord(size_t patch_class, size_t map, size_t field) {
   return MapWord(7, 0) + 6 * (7 * patch_class + map) + field;
 }
@@ -88,7 +89,8 @@ struct WordCorruption {
 };
 
 const WordCorruption kWordCorruptions[] = {
-    {"kind_unknown", OpWord(0, 0), 6, "op", "kind"},
+    {"kind_unknown", OpWord(0, 0), 9, "op", "kind"},
+    {"reduction_before_the_end", OpWord(4, 0), 6, "op", "reduction"},
     {"kind_negative", OpWord(0, 0), -1, "op", "kind"},
     {"input_unwritten", OpWord(1, 1), 4, "op", "input0"},
     {"input_itself", OpWord(1, 1), 2, "op", "input0"},
@@ -131,12 +133,17 @@ const WordCorruption kWordCorruptions[] = {
     {"add_of_other_shape", MapWord(2, 1), 5, "op", "shape"},
     {"pool_changes_channels", MapWord(4, 2), 5, "op", "channels"},
     {"y_with_more_tiles", MapWord(6, 0), 32767, "program", "patch classes"},
+    {"cache_mode_beyond_the_stages", MapWord(2, 3), 1, "map", "cache_mode"},
+    {"columns_kept_without_cache", MapWord(2, 4), 1, "map", "left_columns"},
+    {"store_of_nothing", MapWord(2, 6), 4, "map", "store"},
+    {"rows_kept_without_cache", MapWord(2, 7), 1, "map", "top_rows"},
     {"bits_odd", FormatWord(0, 2, 0), 7, "map", "bits"},
     {"zero_point_too_wide", FormatWord(1, 2, 1), 8, "map", "zero_point"},
     {"clamp_min_too_small", FormatWord(1, 2, 2), -9, "map", "clamp"},
     {"clamp_crossed", FormatWord(1, 2, 2), 7 + 1, "map", "clamp"},
     {"clamp_max_too_large", FormatWord(1, 2, 3), 8, "map", "clamp"},
-    {"x_in_scratch", FormatWord(0, 0, 4), 0, "map", "X and Y"},
+    {"x_in_scratch_in_one_class", FormatWord(0, 0, 4), 0, "map", "scratch_offset"},
+    {"y_in_scratch", FormatWord(0, 6, 4), 0, "map", "X and Y"},
     {"y_with_scratch_bytes", FormatWord(1, 6, 5), 4, "map", "X and Y"},
     {"x_differs_between_classes", FormatWord(1, 0, 1), 4, "map", "one format"},
     {"y_differs_between_classes", FormatWord(1, 6, 3), 100, "map", "one format"},
@@ -208,6 +215,54 @@ TEST(PatchStageProgramTest, RefusesBadHeaders) {
     EXPECT_FALSE(Read(program, &params, &error));
     EXPECT_NE(error.message, nullptr);
   }
+}
+
+TEST(PatchStageProgramTest, RefusesAnOpThatTheBuildHasNoKernelOf) {
+  const StageProgram program = Assemble(ValidStage());
+  Kernels without[8];
+  for (Kernels& kernels : without) kernels = reference::kKernels;
+  without[0].conv2d = nullptr;
+  without[1].conv2d_scratch_bytes = nullptr;
+  without[2].depthwise_conv2d = nullptr;
+  without[3].depthwise_conv2d_scratch_bytes = nullptr;
+  without[4].add = nullptr;
+  without[5].max_pool2d = nullptr;
+  without[6].average_pool2d = nullptr;
+  without[7].requantize = nullptr;
+  const int32_t expected_ops[] = {0, 0, 1, 1, 2, 3, 4, 5};
+  for (int i = 0; i < 8; ++i) {
+    SCOPED_TRACE("table " + std::to_string(i));
+    PatchStageParams params;
+    StageError error = {};
+    ASSERT_FALSE(Read(program, &params, &error, without[i]));
+    EXPECT_EQ(std::string(error.item), "op");
+    EXPECT_EQ(error.index, expected_ops[i]);
+    EXPECT_EQ(std::string(error.message), "this build has no kernel of the kind");
+  }
+}
+
+TEST(PatchStageProgramTest, AcceptsATableOfJustItsKernels) {
+  const Window unit = {1, 1, 1, 1, 1, 1, 0, 0};
+  const StageFormat in_place = {8, 0, {-128, 127}, -1, 0};
+  Stage stage;
+  stage.header = {2, 2, 1, 2, 1};
+  stage.ops = {{kStageRequantize, 0, -1, 1, unit, 0, 0, 0, 0}};
+  stage.maps = {{2, 2, 1}, {2, 2, 1}};
+  stage.filters = {{8, 1, {}}};
+  stage.formats = {{in_place, in_place}};
+  stage.tables = {{{1 << 30, 1}}};
+  stage.patch_classes = {0};
+  const StageProgram program = Assemble(stage);
+  Kernels kernels = {};
+  kernels.requantize = reference::Requantize;
+  PatchStageParams params;
+  StageError error = {};
+  ASSERT_TRUE(Read(program, &params, &error, kernels)) << error.message;
+  const uint8_t x[] = {1, 2, 3, 4};
+  uint8_t y[4] = {};
+  ASSERT_EQ(PatchStageScratchBytes(params, kernels), 0u);
+  PatchStage(params, kernels, x, nullptr, y);
+  EXPECT_EQ(std::vector<uint8_t>(y, y + 4), (std::vector<uint8_t>{1, 2, 3, 4}));
 }
 
 TEST(PatchStageProgramTest, RefusesEveryTruncation) {

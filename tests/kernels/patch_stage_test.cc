@@ -20,7 +20,8 @@ std::vector<uint8_t> RunStage(const Stage& stage, const naive::Map& x, size_t y_
   StageError error;
   if (!ReadPatchStageProgram(program.header, program.words.data(),
                              static_cast<int32_t>(program.words.size()), program.filters.data(),
-                             static_cast<int32_t>(program.filters.size()), &params, &error)) {
+                             static_cast<int32_t>(program.filters.size()), reference::kKernels,
+                             &params, &error)) {
     ADD_FAILURE() << error.item << " " << error.index << ": " << error.message << " (found "
                   << error.found << ")";
     return {};
@@ -106,7 +107,8 @@ TEST(PatchStageByHandTest, ScratchIsTheLargestEnd) {
   StageError error;
   ASSERT_TRUE(ReadPatchStageProgram(
       program.header, program.words.data(), static_cast<int32_t>(program.words.size()),
-      program.filters.data(), static_cast<int32_t>(program.filters.size()), &params, &error));
+      program.filters.data(), static_cast<int32_t>(program.filters.size()), reference::kKernels,
+      &params, &error));
   EXPECT_EQ(PatchStageScratchBytes(params, reference::kKernels), 12u);
 }
 

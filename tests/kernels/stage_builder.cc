@@ -365,7 +365,9 @@ StageProgram Assemble(const Stage& stage) {
            &program.words);
   }
   for (const StageMap& map : stage.maps) {
-    Append({map.height, map.width, map.channels}, &program.words);
+    Append({map.height, map.width, map.channels, map.cache_mode}, &program.words);
+    Append({map.left_columns, map.left_offset, map.left_bytes}, &program.words);
+    Append({map.top_rows, map.top_offset, map.top_bytes}, &program.words);
   }
   for (const std::vector<StageFormat>& formats : stage.formats) {
     for (const StageFormat& f : formats) {

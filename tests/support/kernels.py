@@ -14,7 +14,7 @@ import pytest
 
 from tflm_quantmcu.arithmetic import OutputFormat
 from tflm_quantmcu.packing import pack, run_bytes, unpack
-from tflm_quantmcu.stage_program import StageProgram
+from tflm_quantmcu.stage_program import CACHE_MODES, StageProgram
 from tflm_quantmcu.types import Window
 
 PATH_VARIABLE = "TFLM_QUANTMCU_KERNELS"
@@ -120,7 +120,7 @@ def run_stage_on_kernels(program: StageProgram, x: np.ndarray) -> np.ndarray:
     source, target = (PackedMap(*shapes[m], formats[m].bits, formats[m].zero_point) for m in (0, len(shapes) - 1))
     options, filters, words = program.encode()
     keys = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
-    header = np.array([options[k] for k in keys], np.int32)
+    header = np.array([*(options[k] for k in keys), CACHE_MODES.index(options["cache_mode"])], np.int32)
     encoded = [
         address(header),
         address(words),

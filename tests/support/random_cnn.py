@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import lower_region
-from tflm_quantmcu.stage_program import stage_ops
+from tflm_quantmcu.stage_program import CACHE_MODES, stage_ops
 from tflm_quantmcu.types import Format, ModelGraph, PatchClass, StagePlan, Tensor
 
 MAX_EXTENT, MAX_CHANNELS = 14, 9
@@ -74,8 +74,17 @@ def random_stages(draw: st.DrawFn, graph: ModelGraph, *, bits: tuple[int, ...] =
     rows, cols = -(-height // tile_height), -(-width // tile_width)
     num_classes = 1 if bits == (8,) else draw(st.integers(1, 3))
     maps = [t for t in graph.tensors if not t.is_constant and t.dtype == "int8"]
-    classes = [PatchClass(f"class{k}", draw(random_formats(maps, bits=bits))) for k in range(num_classes)]
+    formats = [draw(random_formats(maps, bits=bits)) for _ in range(num_classes)]
+    cache_mode = draw(st.sampled_from([*CACHE_MODES, "mixed"]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    caches = {t.name: cache_mode if cache_mode != "mixed" else str(rng.choice(CACHE_MODES)) for t in maps}
+    # Tiles of all classes share what is kept.
+    shared = {name for name, mode in caches.items() if mode != "recompute"}
+    common = {name: format for name, format in formats[0].items() if name in shared}
+    classes = [
+        PatchClass(f"class{k}", {**{n: f for n, f in own.items() if n not in shared}, **common})
+        for k, own in enumerate(formats)
+    ]
     grid = rng.integers(0, num_classes, (rows, cols))
     return StagePlan(
         input=source,
@@ -84,6 +93,7 @@ def random_stages(draw: st.DrawFn, graph: ModelGraph, *, bits: tuple[int, ...] =
         tile_width=tile_width,
         patch_classes=tuple(tuple(row) for row in grid.tolist()),
         classes=tuple(classes),
+        map_caches=caches,
     )
 
 

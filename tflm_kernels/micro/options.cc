@@ -42,12 +42,14 @@ int32_t OptionReader::Bits(const char* key) {
   return 8;
 }
 
-void OptionReader::ExpectString(const char* key, const char* supported) {
+int32_t OptionReader::Choice(const char* key, const char* const* supported, int32_t count) {
   const FlexValue value = Find(key, FlexValue::kString);
-  if (!is_ok_ || strcmp(value.text, supported) == 0) return;
-  is_ok_ = false;
-  context_->ReportError(context_, "%s: %s is \"%s\"; supported is \"%s\"", op_, key, value.text,
-                        supported);
+  if (!is_ok_) return 0;
+  for (int32_t i = 0; i < count; ++i) {
+    if (strcmp(value.text, supported[i]) == 0) return i;
+  }
+  Fail(key, "is no string that is supported");
+  return 0;
 }
 
 void OptionReader::ExpectEqual(const char* key, int32_t value, const char* other_key,

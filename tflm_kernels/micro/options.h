@@ -27,8 +27,8 @@ class OptionReader {
   // 8, 4 or 2; 8 after a failure.
   int32_t Bits(const char* key);
 
-  // Refuses any string under `key` but `supported`.
-  void ExpectString(const char* key, const char* supported);
+  // The place of the string under `key` among the `count` supported ones; 0 after a failure.
+  int32_t Choice(const char* key, const char* const* supported, int32_t count);
 
   // Refuses two values that must agree.
   void ExpectEqual(const char* key, int32_t value, const char* other_key, int32_t other_value);

@@ -6,6 +6,8 @@
 // To save flash, add just the ops that a model has:
 //
 //   resolver.AddCustom("QMCU_ADD", quantmcu::Register_QMCU_ADD());
+//
+// Register_QMCU_PATCH_STAGE links all kernels that a stage may run; patch_stage.h, those named.
 #ifndef TFLM_KERNELS_MICRO_REGISTER_H_
 #define TFLM_KERNELS_MICRO_REGISTER_H_
 

@@ -28,9 +28,9 @@ void RunWithTable(Kernel* kernel, const Params& params, const uint8_t* input, co
 bool Read(const int32_t* header, const int32_t* program, int32_t num_words, const uint8_t* filters,
           int32_t num_filter_bytes, quantmcu::PatchStageParams* params, QuantMcuStageError* error) {
   quantmcu::StageError reason = {};
-  const bool is_read =
-      quantmcu::ReadPatchStageProgram(Words<quantmcu::PatchStageHeader, 5>(header), program,
-                                      num_words, filters, num_filter_bytes, params, &reason);
+  const bool is_read = quantmcu::ReadPatchStageProgram(
+      Words<quantmcu::PatchStageHeader, 6>(header), program, num_words, filters, num_filter_bytes,
+      quantmcu::reference::kKernels, params, &reason);
   if (!is_read) *error = {reason.item, reason.index, reason.message, reason.found};
   return is_read;
 }

@@ -2,6 +2,7 @@
 //
 // reference::kKernels is the definition; tables of fast variants stand beside those (cortex_m). Each
 // kernel equals the reference in every byte, so the choice changes instructions and scratch only.
+// A table of one's own links just what it names: whatever no stage runs may be null.
 #ifndef TFLM_KERNELS_PORTABLE_KERNELS_H_
 #define TFLM_KERNELS_PORTABLE_KERNELS_H_
 
@@ -10,6 +11,7 @@
 #include "tflm_kernels/portable/conv2d.h"
 #include "tflm_kernels/portable/depthwise_conv2d.h"
 #include "tflm_kernels/portable/max_pool2d.h"
+#include "tflm_kernels/portable/pixel_sums.h"
 #include "tflm_kernels/portable/requantize.h"
 
 namespace quantmcu {
@@ -24,12 +26,14 @@ struct Kernels {
   Pool2DFn* average_pool2d;
   Pool2DFn* max_pool2d;
   RequantizeFn* requantize;
+  SumPixelsFn* sum_pixels;
+  DotPixelsFn* dot_pixels;
 };
 
 namespace reference {
 inline constexpr Kernels kKernels = {
-    Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
-    Add,    AveragePool2D,      MaxPool2D,       Requantize};
+    Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes, Add,
+    AveragePool2D, MaxPool2D,          Requantize,      SumPixels,                   DotPixels};
 }
 
 }  // namespace quantmcu

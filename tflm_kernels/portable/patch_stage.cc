@@ -1,5 +1,7 @@
 #include "tflm_kernels/portable/patch_stage.h"
 
+#include "tflm_kernels/portable/patch_stage_halo.h"
+#include "tflm_kernels/portable/patch_stage_reduction.h"
 #include "tflm_kernels/portable/patch_stage_regions.h"
 
 namespace quantmcu {
@@ -8,7 +10,7 @@ namespace {
 struct Tile {
   const PatchStageParams& params;
   const Kernels& kernels;
-  const uint8_t* x;
+  const StageInput& x;
   uint8_t* scratch;
   uint8_t* kernel_scratch;
   uint8_t* y;
@@ -22,50 +24,80 @@ const StageFormat& FormatOf(const Tile& tile, int32_t map) {
 
 bool IsInScratch(const Tile& tile, int32_t map) { return FormatOf(tile, map).scratch_offset >= 0; }
 
-// The tile's region of a map, as a kernel sees it.
-FeatureMap View(const Tile& tile, int32_t map) {
-  const StageMap& shape = tile.params.maps[map];
-  const StageFormat& format = FormatOf(tile, map);
-  const Region& region = tile.regions[map];
-  const int32_t row_pixels = IsInScratch(tile, map) ? Length(region.columns) : shape.width;
-  return {Length(region.rows), Length(region.columns),
-          shape.channels,      row_pixels * RunBytes(shape.channels, format.bits),
-          format.bits,         format.zero_point};
+int32_t PixelBytes(const Tile& tile, int32_t map) {
+  return RunBytes(tile.params.maps[map].channels, FormatOf(tile, map).bits);
 }
 
-// Where the region's first pixel stands, counted from X or Y for these two, else from scratch.
-int32_t ViewOffset(const Tile& tile, int32_t map) {
-  if (IsInScratch(tile, map)) return FormatOf(tile, map).scratch_offset;
-  return PixelOffset(View(tile, map), tile.regions[map].rows.begin,
-                     tile.regions[map].columns.begin);
+// From row to row where the map's region stands.
+int32_t RowBytes(const Tile& tile, int32_t map) {
+  const int32_t row_pixels =
+      IsInScratch(tile, map) ? Length(tile.regions[map].columns) : tile.params.maps[map].width;
+  return row_pixels * PixelBytes(tile, map);
+}
+
+FeatureMap View(const Tile& tile, int32_t map, int32_t height, int32_t width) {
+  const StageFormat& format = FormatOf(tile, map);
+  return {height,           width, tile.params.maps[map].channels, RowBytes(tile, map), format.bits,
+          format.zero_point};
+}
+
+// The tile's region of a map, as a kernel reads it.
+FeatureMap InputView(const Tile& tile, int32_t map) {
+  const Region& region = tile.regions[map];
+  return View(tile, map, Length(region.rows), Length(region.columns));
+}
+
+// The part of it that the tile computes.
+FeatureMap OutputView(const Tile& tile, int32_t map) {
+  const Region& region = tile.regions[map];
+  return View(tile, map, FreshLength(region.rows), FreshLength(region.columns));
+}
+
+// Where pixel (row, column) stands, counted from X or Y for these two, else from scratch.
+int32_t OffsetOf(const Tile& tile, int32_t map, int32_t row, int32_t column) {
+  int32_t offset = 0;
+  if (IsInScratch(tile, map)) {
+    offset = FormatOf(tile, map).scratch_offset;
+    row -= tile.regions[map].rows.begin;
+    column -= tile.regions[map].columns.begin;
+  }
+  return offset + row * RowBytes(tile, map) + column * PixelBytes(tile, map);
 }
 
 const uint8_t* InputData(const Tile& tile, int32_t map) {
-  return (map == 0 ? tile.x : tile.scratch) + ViewOffset(tile, map);
+  const Region& region = tile.regions[map];
+  return (IsInScratch(tile, map) ? tile.scratch : tile.x.map) +
+         OffsetOf(tile, map, region.rows.begin, region.columns.begin);
 }
 
 uint8_t* OutputData(const Tile& tile, int32_t map) {
-  return (IsInScratch(tile, map) ? tile.scratch : tile.y) + ViewOffset(tile, map);
+  const Region& region = tile.regions[map];
+  return (IsInScratch(tile, map) ? tile.scratch : tile.y) +
+         OffsetOf(tile, map, region.rows.fresh, region.columns.fresh);
 }
 
-// The window as it slides from the output's region to the input's.
+// The window as it slides from what is computed of the output to the input's region.
 Window LocalWindow(const Tile& tile, const StageOp& op) {
   const Region& input = tile.regions[op.input0];
   const Region& output = tile.regions[op.output];
   Window window = op.window;
-  window.pad_top += input.rows.begin - output.rows.begin * window.stride_height;
-  window.pad_left += input.columns.begin - output.columns.begin * window.stride_width;
+  window.pad_top += input.rows.begin - output.rows.fresh * window.stride_height;
+  window.pad_left += input.columns.begin - output.columns.fresh * window.stride_width;
   return window;
 }
 
 Conv2DParams ParamsOfConv2D(const Tile& tile, const StageOp& op) {
-  return {View(tile, op.input0), View(tile, op.output), LocalWindow(tile, op),
+  return {InputView(tile, op.input0), OutputView(tile, op.output), LocalWindow(tile, op),
           FormatOf(tile, op.output).clamp, op.weight_bits};
 }
 
 DepthwiseConv2DParams ParamsOfDepthwiseConv2D(const Tile& tile, const StageOp& op) {
-  return {View(tile, op.input0),           View(tile, op.output), LocalWindow(tile, op),
-          FormatOf(tile, op.output).clamp, op.weight_bits,        op.depth_multiplier};
+  return {InputView(tile, op.input0),
+          OutputView(tile, op.output),
+          LocalWindow(tile, op),
+          FormatOf(tile, op.output).clamp,
+          op.weight_bits,
+          op.depth_multiplier};
 }
 
 template <typename Kernel, typename Params>
@@ -80,14 +112,15 @@ void RunConvolution(const Tile& tile, const StageOp& op, const int32_t* table, K
 const uint8_t* AddInputData(const Tile& tile, const StageOp& op, int32_t map) {
   const Region& input = tile.regions[map];
   const Region& output = tile.regions[op.output];
-  return InputData(tile, map) + PixelOffset(View(tile, map), output.rows.begin - input.rows.begin,
-                                            output.columns.begin - input.columns.begin);
+  return InputData(tile, map) + PixelOffset(InputView(tile, map),
+                                            output.rows.fresh - input.rows.begin,
+                                            output.columns.fresh - input.columns.begin);
 }
 
 void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table) {
-  const AddParams params = {View(tile, op.input0),
-                            View(tile, op.input1),
-                            View(tile, op.output),
+  const AddParams params = {InputView(tile, op.input0),
+                            InputView(tile, op.input1),
+                            OutputView(tile, op.output),
                             FormatOf(tile, op.output).clamp,
                             {{table[0], table[1]}, {table[2], table[3]}, {table[4], table[5]}}};
   tile.kernels.add(params, AddInputData(tile, op, op.input0), AddInputData(tile, op, op.input1),
@@ -95,8 +128,8 @@ void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table) {
 }
 
 void RunPool2D(const Tile& tile, const StageOp& op, const int32_t* table) {
-  const Pool2DParams params = {View(tile, op.input0),
-                               View(tile, op.output),
+  const Pool2DParams params = {InputView(tile, op.input0),
+                               OutputView(tile, op.output),
                                LocalWindow(tile, op),
                                FormatOf(tile, op.output).clamp,
                                {table[0], table[1]}};
@@ -108,12 +141,12 @@ void RunPool2D(const Tile& tile, const StageOp& op, const int32_t* table) {
 void RunRequantize(const Tile& tile, const StageOp& op, const int32_t* table) {
   const Window window = LocalWindow(tile, op);
   const RequantizeParams params = {
-      View(tile, op.input0), View(tile, op.output),           window.pad_top,
-      window.pad_left,       FormatOf(tile, op.output).clamp, {table[0], table[1]}};
+      InputView(tile, op.input0),      OutputView(tile, op.output), window.pad_top, window.pad_left,
+      FormatOf(tile, op.output).clamp, {table[0], table[1]}};
   tile.kernels.requantize(params, InputData(tile, op.input0), OutputData(tile, op.output));
 }
 
-void RunOp(const Tile& tile, int32_t index) {
+void RunKernel(const Tile& tile, int32_t index) {
   const StageOp& op = tile.params.ops[index];
   const int32_t* table = TableOf(tile.params, tile.patch_class, index);
   switch (op.kind) {
@@ -132,6 +165,46 @@ void RunOp(const Tile& tile, int32_t index) {
   }
 }
 
+// Gives a map's region all of its pixels: what was kept, and by `compute` what is fresh.
+template <typename Compute>
+void Fill(const Tile& tile, int32_t map, Compute compute) {
+  const StageMap& shape = tile.params.maps[map];
+  const Region& region = tile.regions[map];
+  if (IsEmpty(region)) return;
+  if (!IsInScratch(tile, map)) return compute();  // Y
+  uint8_t* buffer = tile.scratch + FormatOf(tile, map).scratch_offset;
+  LoadHalo(shape, region, PixelBytes(tile, map), tile.scratch, buffer);
+  if (!IsKept(region)) compute();
+  SaveHalo(shape, region, PixelBytes(tile, map), buffer, tile.scratch);
+}
+
+void ReadInput(const Tile& tile) {
+  const Region& region = tile.regions[0];
+  const FeatureMap view = OutputView(tile, 0);
+  tile.x.reader.read(tile.x.reader.context, {region.rows.fresh, region.columns.fresh, view.height,
+                                             view.width, view.row_bytes, OutputData(tile, 0)});
+}
+
+// The tile's part of the sums that Y is made of.
+void Reduce(const Tile& tile) {
+  const PatchStageParams& params = tile.params;
+  const int32_t map = TiledMap(params);
+  const Region& region = tile.regions[map];
+  const StageFormat& format = FormatOf(tile, map + 1);
+  auto* sums = reinterpret_cast<int32_t*>(tile.scratch + format.scratch_offset);
+  AddToSums(params, tile.kernels, InputView(tile, map), region.rows.begin, region.columns.begin,
+            InputData(tile, map), sums);
+}
+
+void RunTile(const Tile& tile) {
+  if (IsStreamed(tile.params)) Fill(tile, 0, [&] { ReadInput(tile); });
+  const int32_t tiled_map = TiledMap(tile.params);
+  for (int32_t i = 0; i < tiled_map; ++i) {
+    Fill(tile, tile.params.ops[i].output, [&] { RunKernel(tile, i); });
+  }
+  if (EndsInReduction(tile.params)) Reduce(tile);
+}
+
 size_t KernelScratchBytes(const Tile& tile, const StageOp& op) {
   switch (op.kind) {
     case kStageConv2D:
@@ -143,17 +216,15 @@ size_t KernelScratchBytes(const Tile& tile, const StageOp& op) {
   }
 }
 
-// Calls visit(tile, op index) for all that runs, in order.
+// Calls visit(tile) for all tiles, in order.
 template <typename Visit>
-void ForEachOpOfTiles(Tile* tile, Visit visit) {
+void ForEachTile(Tile* tile, Visit visit) {
   const PatchStageParams& params = tile->params;
   const int32_t num_tiles = NumTileRows(params) * NumTileColumns(params);
   for (int32_t t = 0; t < num_tiles; ++t) {
     tile->patch_class = params.patch_classes[t];
     ComputeRegions(params, t, tile->regions);
-    for (int32_t i = 0; i < params.header.num_ops; ++i) {
-      if (!IsEmpty(tile->regions[params.ops[i].output])) visit(*tile, i);
-    }
+    visit(*tile);
   }
 }
 
@@ -162,6 +233,10 @@ size_t MapScratchBytes(const PatchStageParams& params) {
   const int32_t num_formats = params.header.num_classes * params.header.num_maps;
   for (int32_t i = 0; i < num_formats; ++i) {
     bytes = Max(bytes, params.formats[i].scratch_offset + params.formats[i].scratch_bytes);
+  }
+  for (int32_t m = 0; m < params.header.num_maps; ++m) {
+    const StageMap& map = params.maps[m];
+    bytes = Max(bytes, Max(map.left_offset + map.left_bytes, map.top_offset + map.top_bytes));
   }
   return static_cast<size_t>(bytes);
 }
@@ -173,19 +248,25 @@ size_t KernelScratchOffset(const PatchStageParams& params) {
 }  // namespace
 
 size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels) {
-  Tile tile = {params, kernels, nullptr, nullptr, nullptr, nullptr, 0, {}};
+  const StageInput no_input(nullptr);
+  Tile tile = {params, kernels, no_input, nullptr, nullptr, nullptr, 0, {}};
   size_t kernel_bytes = 0;
-  ForEachOpOfTiles(&tile, [&](const Tile& at, int32_t i) {
-    const size_t bytes = KernelScratchBytes(at, params.ops[i]);
-    if (bytes > kernel_bytes) kernel_bytes = bytes;
+  ForEachTile(&tile, [&](const Tile& at) {
+    for (int32_t i = 0; i < TiledMap(params); ++i) {
+      if (IsKept(at.regions[params.ops[i].output])) continue;
+      const size_t bytes = KernelScratchBytes(at, params.ops[i]);
+      if (bytes > kernel_bytes) kernel_bytes = bytes;
+    }
   });
   return kernel_bytes == 0 ? MapScratchBytes(params) : KernelScratchOffset(params) + kernel_bytes;
 }
 
-void PatchStage(const PatchStageParams& params, const Kernels& kernels, const uint8_t* x,
+void PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
                 uint8_t* scratch, uint8_t* y) {
   Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y, 0, {}};
-  ForEachOpOfTiles(&tile, [](const Tile& at, int32_t i) { RunOp(at, i); });
+  if (EndsInReduction(params)) ClearSums(params, scratch);
+  ForEachTile(&tile, [](const Tile& at) { RunTile(at); });
+  if (EndsInReduction(params)) FinishReduction(params, scratch, y);
 }
 
 }  // namespace quantmcu

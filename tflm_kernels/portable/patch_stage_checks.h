@@ -19,8 +19,16 @@ inline bool IsConvolution(const StageOp& op) {
   return op.kind == kStageConv2D || op.kind == kStageDepthwiseConv2D;
 }
 
-// Checks the ops: kinds, order, windows, shapes, filters. Relies on checked counts and maps.
-bool CheckOps(const PatchStageParams& params, int32_t num_filter_bytes, StageError* error);
+inline bool HasFilter(const StageOp& op) {
+  return IsConvolution(op) || op.kind == kStageFullyConnected;
+}
+
+// Checks that what stands in scratch at the same time shares no bytes.
+bool CheckOverlaps(const PatchStageParams& params, StageError* error);
+
+// Checks the ops: kinds, order, kernels, windows, shapes, filters. Relies on checked counts and maps.
+bool CheckOps(const PatchStageParams& params, const Kernels& kernels, int32_t num_filter_bytes,
+              StageError* error);
 
 }  // namespace quantmcu
 

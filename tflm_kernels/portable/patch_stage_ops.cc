@@ -13,13 +13,42 @@ bool IsPool(const StageOp& op) {
 bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
   const bool is_input1_right = op.kind == kStageAdd ? InRange(op.input1, 0, i) : op.input1 == -1;
-  return Require(InRange(op.kind, kStageConv2D, kStageRequantize),
-                 {"op", i, "kind must be 0 to 5", op.kind}, error) &&
+  return Require(InRange(op.kind, kStageConv2D, kStageFullyConnected),
+                 {"op", i, "kind must be 0 to 8", op.kind}, error) &&
+         Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
+                 {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
+         Require(!IsReduction(op) || op.input0 == i,
+                 {"op", i, "a reduction must read the map before Y", op.input0}, error) &&
          Require(InRange(op.input0, 0, i),
                  {"op", i, "input0 must be X or written by an op before", op.input0}, error) &&
          Require(is_input1_right, {"op", i, "input1 must be as input0 for add, else -1", op.input1},
                  error) &&
          Require(op.output == i + 1, {"op", i, "op i must write map i + 1", op.output}, error);
+}
+
+bool HasKernel(const Kernels& kernels, int32_t kind) {
+  switch (kind) {
+    case kStageConv2D:
+      return kernels.conv2d != nullptr && kernels.conv2d_scratch_bytes != nullptr;
+    case kStageDepthwiseConv2D:
+      return kernels.depthwise_conv2d != nullptr &&
+             kernels.depthwise_conv2d_scratch_bytes != nullptr;
+    case kStageAdd:
+      return kernels.add != nullptr;
+    case kStageAveragePool2D:
+      return kernels.average_pool2d != nullptr;
+    case kStageMaxPool2D:
+      return kernels.max_pool2d != nullptr;
+    case kStageRequantize:
+      return kernels.requantize != nullptr;
+    case kStageMean:
+    case kStageGlobalAveragePool2D:
+      return kernels.sum_pixels != nullptr;
+    case kStageFullyConnected:
+      return kernels.dot_pixels != nullptr;
+    default:
+      return false;
+  }
 }
 
 bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
@@ -36,7 +65,7 @@ bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
       return false;
     }
   }
-  const int32_t largest_pad = op.kind == kStageAdd ? 0 : kMaxExtent;
+  const int32_t largest_pad = op.kind == kStageAdd || IsReduction(op) ? 0 : kMaxExtent;
   const StageMap& in = p.maps[op.input0];
   const StageMap& out = p.maps[op.output];
   return Require(InRange(w.pad_top, -largest_pad, largest_pad),
@@ -51,8 +80,20 @@ bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
                  error);
 }
 
+bool CheckWeightBits(const StageOp& op, int32_t i, StageError* error) {
+  return Require(!HasFilter(op) || IsBitWidth(op.weight_bits),
+                 {"op", i, "weight_bits must be 8, 4 or 2", op.weight_bits}, error);
+}
+
 bool SameShape(const StageMap& a, const StageMap& b) {
   return a.height == b.height && a.width == b.width && a.channels == b.channels;
+}
+
+bool CheckReducedShape(const StageMap& in, const StageMap& out, int32_t i, StageError* error) {
+  return Require(out.height == 1 && out.width == 1,
+                 {"op", i, "a reduction must make one pixel", out.height}, error) &&
+         Require(in.height * in.width <= kMaxPoolTaps,
+                 {"op", i, "a reduction must be of at most 2^23 pixels", in.height}, error);
 }
 
 bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
@@ -71,20 +112,32 @@ bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
     case kStageAdd:
       return Require(SameShape(in, out) && SameShape(p.maps[op.input1], out),
                      {"op", i, "add needs inputs of the output's shape", op.output}, error);
+    case kStageMean:
+    case kStageGlobalAveragePool2D:
+      return CheckReducedShape(in, out, i, error) &&
+             Require(in.channels == out.channels,
+                     {"op", i, "mean and pools keep the channels", out.channels}, error);
+    case kStageFullyConnected:
+      return CheckReducedShape(in, out, i, error) &&
+             Require(in.channels % (8 / op.weight_bits) == 0,
+                     {"op", i, "a pixel's weights must fill whole bytes", in.channels}, error);
     default:
       return Require(in.channels == out.channels,
                      {"op", i, "pools and requantize keep the channels", out.channels}, error);
   }
 }
 
-// The bytes of the filter that a convolution's shapes imply.
+// The bytes of the filter that the op's shapes imply.
 int64_t FilterBytes(const PatchStageParams& p, const StageOp& op) {
-  const int64_t taps = SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
+  const StageMap& in = p.maps[op.input0];
+  const int64_t taps = op.kind == kStageFullyConnected
+                           ? in.height * in.width
+                           : SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
   const int32_t output_channels = p.maps[op.output].channels;
   if (op.kind == kStageDepthwiseConv2D) {
     return SaturatingProduct(taps, RunBytes(output_channels, op.weight_bits));
   }
-  const int32_t run_bytes = RunBytes(p.maps[op.input0].channels, op.weight_bits);
+  const int32_t run_bytes = RunBytes(in.channels, op.weight_bits);
   return SaturatingProduct(SaturatingProduct(output_channels, taps), run_bytes);
 }
 
@@ -97,14 +150,12 @@ bool CheckFilter(const PatchStageParams& p, int32_t i, int32_t num_filter_bytes,
                error)) {
     return false;
   }
-  if (!IsConvolution(op)) {
+  if (!HasFilter(op)) {
     return Require(op.weight_bits == 0 && op.filter_offset == 0 && op.filter_bytes == 0,
-                   {"op", i, "weight_bits and filter must be 0 but for convolutions", op.kind},
+                   {"op", i, "weight_bits and filter must be 0 for ops without a filter", op.kind},
                    error);
   }
-  return Require(IsBitWidth(op.weight_bits),
-                 {"op", i, "weight_bits must be 8, 4 or 2", op.weight_bits}, error) &&
-         Require(op.filter_bytes == FilterBytes(p, op),
+  return Require(op.filter_bytes == FilterBytes(p, op),
                  {"op", i, "filter_bytes must be what the shapes imply", op.filter_bytes}, error) &&
          Require(op.filter_offset >= 0 && op.filter_offset % kAlignment == 0,
                  {"op", i, "filter_offset must be a multiple of 4", op.filter_offset}, error) &&
@@ -114,10 +165,14 @@ bool CheckFilter(const PatchStageParams& p, int32_t i, int32_t num_filter_bytes,
 
 }  // namespace
 
-bool CheckOps(const PatchStageParams& p, int32_t num_filter_bytes, StageError* error) {
+bool CheckOps(const PatchStageParams& p, const Kernels& kernels, int32_t num_filter_bytes,
+              StageError* error) {
   for (int32_t i = 0; i < p.header.num_ops; ++i) {
-    if (!CheckOrder(p, i, error) || !CheckWindow(p, i, error) || !CheckShapes(p, i, error) ||
-        !CheckFilter(p, i, num_filter_bytes, error)) {
+    if (!CheckOrder(p, i, error) ||
+        !Require(HasKernel(kernels, p.ops[i].kind),
+                 {"op", i, "this build has no kernel of the kind", p.ops[i].kind}, error) ||
+        !CheckWindow(p, i, error) || !CheckWeightBits(p.ops[i], i, error) ||
+        !CheckShapes(p, i, error) || !CheckFilter(p, i, num_filter_bytes, error)) {
       return false;
     }
   }

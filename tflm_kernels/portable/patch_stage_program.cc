@@ -9,7 +9,7 @@ namespace quantmcu {
 namespace {
 
 static_assert(sizeof(StageOp) == 16 * sizeof(int32_t), "docs/format.md F4, ops");
-static_assert(sizeof(StageMap) == 3 * sizeof(int32_t), "docs/format.md F4, maps");
+static_assert(sizeof(StageMap) == 10 * sizeof(int32_t), "docs/format.md F4, maps");
 static_assert(sizeof(StageFormat) == 6 * sizeof(int32_t), "docs/format.md F4, formats");
 
 bool CheckHeader(const PatchStageHeader& h, StageError* error) {
@@ -23,7 +23,9 @@ bool CheckHeader(const PatchStageHeader& h, StageError* error) {
                  {"option", 3, "num_maps must be num_ops + 1: each op writes one map", h.num_maps},
                  error) &&
          Require(h.num_classes >= 1, {"option", 4, "num_classes must be at least 1", h.num_classes},
-                 error);
+                 error) &&
+         Require(InRange(h.cache_mode, kCacheNone, kCacheFull),
+                 {"option", 5, "cache_mode must be 0 to 2", h.cache_mode}, error);
 }
 
 bool CheckMaps(const PatchStageParams& p, StageError* error) {
@@ -46,7 +48,7 @@ bool CheckMaps(const PatchStageParams& p, StageError* error) {
 // Lays the sections over the words: fixed ones first, which tell how many tiles there are.
 bool LayOut(const int32_t* program, int32_t num_words, PatchStageParams* p, StageError* error) {
   const PatchStageHeader& h = p->header;
-  const int64_t num_fixed_words = int64_t{16} * h.num_ops + int64_t{3} * h.num_maps;
+  const int64_t num_fixed_words = int64_t{16} * h.num_ops + int64_t{10} * h.num_maps;
   const int64_t num_class_words =
       SaturatingProduct(h.num_classes, int64_t{6} * h.num_maps + h.num_ops);
   if (!Require(num_fixed_words + num_class_words <= num_words,
@@ -73,6 +75,53 @@ bool SameFormat(const StageFormat& a, const StageFormat& b) {
          a.clamp.max == b.clamp.max;
 }
 
+// Where `used` is 0, nothing is kept and all of it must be 0.
+bool CheckStore(int32_t m, int32_t used, int32_t offset, int32_t bytes, StageError* error) {
+  if (used == 0) {
+    return Require(offset == 0 && bytes == 0,
+                   {"map", m, "must have no store for a halo that it does not keep", offset},
+                   error);
+  }
+  return Require(offset >= 0 && offset % kAlignment == 0,
+                 {"map", m, "a store's offset must be a multiple of 4", offset}, error) &&
+         Require(bytes >= 0 && bytes <= kMaxBytes - offset,
+                 {"map", m, "a store must end below 2^31", bytes}, error);
+}
+
+// What a map keeps. Relies on nothing of formats but X's place.
+bool CheckKept(const PatchStageParams& p, int32_t m, StageError* error) {
+  const StageMap& map = p.maps[m];
+  const bool may_keep = m < TiledMap(p) && (m > 0 || IsStreamed(p));
+  const int32_t most = may_keep ? p.header.cache_mode : kCacheNone;
+  return Require(
+             InRange(map.cache_mode, kCacheNone, most),
+             {"map", m, "cache_mode must be at most the stage's, 0 for X, Y and what is reduced",
+              map.cache_mode},
+             error) &&
+         Require(InRange(map.left_columns, 0, map.cache_mode >= kCacheRows ? map.width : 0),
+                 {"map", m, "left_columns must fit the map and its cache_mode", map.left_columns},
+                 error) &&
+         Require(InRange(map.top_rows, 0, map.cache_mode >= kCacheFull ? map.height : 0),
+                 {"map", m, "top_rows must fit the map and its cache_mode", map.top_rows}, error) &&
+         CheckStore(m, map.left_columns, map.left_offset, map.left_bytes, error) &&
+         CheckStore(m, map.top_rows, map.top_offset, map.top_bytes, error);
+}
+
+// Of the left store's bytes tiles decide.
+bool CheckTopBytes(const PatchStageParams& p, int32_t m, StageError* error) {
+  const StageMap& map = p.maps[m];
+  const int32_t pixel_bytes = RunBytes(map.channels, FormatOf(p, 0, m).bits);
+  const int64_t top_bytes = SaturatingProduct(map.top_rows, int64_t{map.width} * pixel_bytes);
+  return Require(top_bytes <= map.top_bytes,
+                 {"map", m, "needs more top_bytes than it has", map.top_bytes}, error);
+}
+
+// X and Y, what a reduction reads, and maps whose halo tiles of all classes share.
+bool HasOneFormat(const PatchStageParams& p, int32_t m) {
+  const StageMap& map = p.maps[m];
+  return m == 0 || m >= TiledMap(p) || map.left_columns > 0 || map.top_rows > 0;
+}
+
 bool CheckFormat(const PatchStageParams& p, int32_t patch_class, int32_t m, StageError* error) {
   const StageFormat& f = FormatOf(p, patch_class, m);
   if (!Require(IsBitWidth(f.bits), {"map", m, "bits must be 8, 4 or 2", f.bits}, error) ||
@@ -82,18 +131,38 @@ bool CheckFormat(const PatchStageParams& p, int32_t patch_class, int32_t m, Stag
                {"map", m, "clamp_min <= clamp_max must fit the bits", f.clamp.min}, error)) {
     return false;
   }
-  if (m == 0 || m == p.header.num_maps - 1) {
-    return Require(SameFormat(f, FormatOf(p, 0, m)),
-                   {"map", m, "X and Y must have one format in all classes", patch_class}, error) &&
-           Require(
-               f.scratch_offset == -1 && f.scratch_bytes == 0,
-               {"map", m, "X and Y must have scratch_offset -1, scratch_bytes 0", f.scratch_offset},
-               error);
+  const StageFormat& first = FormatOf(p, 0, m);
+  if (HasOneFormat(p, m) &&
+      !Require(SameFormat(f, first), {"map", m, "must have one format in all classes", patch_class},
+               error)) {
+    return false;
+  }
+  const bool is_y = m == p.header.num_maps - 1;
+  if (is_y && EndsInReduction(p)) {
+    const int64_t sum_bytes = int64_t{4} * p.maps[m].channels;
+    if (!Require(f.scratch_offset == first.scratch_offset && f.scratch_bytes == sum_bytes,
+                 {"map", m, "must have one place for its int32 sums", f.scratch_bytes}, error)) {
+      return false;
+    }
+  } else if (is_y || (m == 0 && !IsStreamed(p))) {
+    return Require(f.scratch_offset == -1 && f.scratch_bytes == 0,
+                   {"map", m, "X and Y in memory must have scratch_offset -1, scratch_bytes 0",
+                    f.scratch_offset},
+                   error);
   }
   return Require(f.scratch_offset >= 0 && f.scratch_offset % kAlignment == 0,
                  {"map", m, "scratch_offset must be a multiple of 4", f.scratch_offset}, error) &&
          Require(f.scratch_bytes >= 0 && f.scratch_bytes <= kMaxBytes - f.scratch_offset,
                  {"map", m, "scratch_bytes must end below 2^31", f.scratch_bytes}, error);
+}
+
+// Of one output of an op with a filter.
+int64_t NumProducts(const PatchStageParams& p, const StageOp& op) {
+  const StageMap& in = p.maps[op.input0];
+  const int64_t taps = op.kind == kStageFullyConnected
+                           ? in.height * in.width
+                           : SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
+  return op.kind == kStageDepthwiseConv2D ? taps : SaturatingProduct(taps, in.channels);
 }
 
 // The words of an op's table; its channels' sums must fit int32.
@@ -102,18 +171,21 @@ bool CheckTable(const PatchStageParams& p, int32_t num_words, int32_t patch_clas
   const StageOp& op = p.ops[i];
   const int32_t channels = p.maps[op.output].channels;
   const int32_t num_factors = op.kind == kStageAdd ? 3 : 1;
-  const int64_t table_words = IsConvolution(op) ? int64_t{3} * channels : 2 * num_factors;
+  const int64_t table_words = HasFilter(op) ? int64_t{3} * channels : 2 * num_factors;
   const int32_t offset = p.table_offsets[patch_class * p.header.num_ops + i];
   if (!Require(offset >= 0 && offset + table_words <= num_words,
                {"op", i, "the table lies outside the tables section", offset}, error)) {
     return false;
   }
   const int32_t* table = p.tables + offset;
-  if (IsConvolution(op)) {
-    const int64_t taps = SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
-    const int32_t depth = op.kind == kStageConv2D ? p.maps[op.input0].channels : 1;
+  if (IsReduction(op) &&
+      !Require(offset == p.table_offsets[i],
+               {"op", i, "a reduction must have one table in all classes", offset}, error)) {
+    return false;
+  }
+  if (HasFilter(op)) {
     const int32_t bad_channel =
-        FindBadChannel(table, channels, SaturatingProduct(taps, depth),
+        FindBadChannel(table, channels, NumProducts(p, op),
                        FormatOf(p, patch_class, op.input0).bits, op.weight_bits);
     return Require(bad_channel < 0,
                    {"op", i,
@@ -132,38 +204,6 @@ bool CheckTable(const PatchStageParams& p, int32_t num_words, int32_t patch_clas
   return true;
 }
 
-// The last op that reads a map, or the op that writes it if nobody does: op m - 1 writes map m.
-int32_t LastOpOf(const PatchStageParams& p, int32_t map) {
-  int32_t last = map - 1;
-  for (int32_t i = map; i < p.header.num_ops; ++i) {
-    if (p.ops[i].input0 == map || p.ops[i].input1 == map) last = i;
-  }
-  return last;
-}
-
-int32_t ScratchEnd(const StageFormat& format) {
-  return format.scratch_offset + format.scratch_bytes;
-}
-
-// Of two maps n < m, n is written first: they are live together if n is still read when m is written.
-bool CheckOverlaps(const PatchStageParams& p, int32_t patch_class, StageError* error) {
-  for (int32_t n = 1; n < p.header.num_maps - 1; ++n) {
-    const StageFormat& a = FormatOf(p, patch_class, n);
-    const int32_t last_op = LastOpOf(p, n);
-    for (int32_t m = n + 1; m < p.header.num_maps - 1 && m - 1 <= last_op; ++m) {
-      const StageFormat& b = FormatOf(p, patch_class, m);
-      const bool share_bytes =
-          Max(a.scratch_offset, b.scratch_offset) < Min(ScratchEnd(a), ScratchEnd(b));
-      if (!Require(!share_bytes,
-                   {"map", m, "shares scratch bytes with a map that is live at the same time", n},
-                   error)) {
-        return false;
-      }
-    }
-  }
-  return true;
-}
-
 bool CheckClasses(const PatchStageParams& p, int32_t num_table_words, StageError* error) {
   for (int32_t k = 0; k < p.header.num_classes; ++k) {
     for (int32_t m = 0; m < p.header.num_maps; ++m) {
@@ -172,9 +212,35 @@ bool CheckClasses(const PatchStageParams& p, int32_t num_table_words, StageError
     for (int32_t i = 0; i < p.header.num_ops; ++i) {
       if (!CheckTable(p, num_table_words, k, i, error)) return false;
     }
-    if (!CheckOverlaps(p, k, error)) return false;
   }
   return true;
+}
+
+using MapCheck = bool(const PatchStageParams& params, int32_t map, StageError* error);
+
+bool CheckEachMap(const PatchStageParams& p, MapCheck* check, StageError* error) {
+  for (int32_t m = 0; m < p.header.num_maps; ++m) {
+    if (!check(p, m, error)) return false;
+  }
+  return true;
+}
+
+// Whether a tile's region of a map, and the halo that it finds and leaves, fit the map's places.
+bool CheckRegion(const PatchStageParams& p, int32_t t, int32_t m, const Region& region,
+                 StageError* error) {
+  const StageMap& map = p.maps[m];
+  const StageFormat& format = FormatOf(p, p.patch_classes[t], m);
+  const int32_t pixel_bytes = RunBytes(map.channels, format.bits);
+  const int64_t row_bytes = int64_t{Length(region.columns)} * pixel_bytes;
+  const int64_t left_bytes = int64_t{Length(region.rows)} * map.left_columns * pixel_bytes;
+  return Require(Length(region.rows) * row_bytes <= format.scratch_bytes,
+                 {"tile", t, "needs more scratch_bytes than this map has", m}, error) &&
+         Require(left_bytes <= map.left_bytes,
+                 {"tile", t, "needs more left_bytes than this map has", m}, error) &&
+         Require(HaloLength(region.columns) <= map.left_columns,
+                 {"tile", t, "needs more left_columns than this map keeps", m}, error) &&
+         Require(HaloLength(region.rows) <= map.top_rows,
+                 {"tile", t, "needs more top_rows than this map keeps", m}, error);
 }
 
 bool CheckTiles(const PatchStageParams& p, StageError* error) {
@@ -187,14 +253,8 @@ bool CheckTiles(const PatchStageParams& p, StageError* error) {
       return false;
     }
     ComputeRegions(p, t, regions);
-    for (int32_t m = 1; m < p.header.num_maps - 1; ++m) {
-      const StageFormat& format = FormatOf(p, patch_class, m);
-      const int64_t bytes = int64_t{Length(regions[m].rows)} * Length(regions[m].columns) *
-                            RunBytes(p.maps[m].channels, format.bits);
-      if (!Require(bytes <= format.scratch_bytes,
-                   {"tile", t, "needs more scratch_bytes than this map has", m}, error)) {
-        return false;
-      }
+    for (int32_t m = IsStreamed(p) ? 0 : 1; m <= TiledMap(p) && m < p.header.num_maps - 1; ++m) {
+      if (!CheckRegion(p, t, m, regions[m], error)) return false;
     }
   }
   return true;
@@ -204,13 +264,15 @@ bool CheckTiles(const PatchStageParams& p, StageError* error) {
 
 bool ReadPatchStageProgram(const PatchStageHeader& header, const int32_t* program,
                            int32_t num_words, const uint8_t* filters, int32_t num_filter_bytes,
-                           PatchStageParams* params, StageError* error) {
+                           const Kernels& kernels, PatchStageParams* params, StageError* error) {
   params->header = header;
   params->filters = filters;
   if (!CheckHeader(header, error) || !LayOut(program, num_words, params, error)) return false;
   const int32_t num_table_words = static_cast<int32_t>(program + num_words - params->tables);
-  return CheckOps(*params, num_filter_bytes, error) &&
-         CheckClasses(*params, num_table_words, error) && CheckTiles(*params, error);
+  return CheckOps(*params, kernels, num_filter_bytes, error) &&
+         CheckEachMap(*params, CheckKept, error) && CheckClasses(*params, num_table_words, error) &&
+         CheckEachMap(*params, CheckTopBytes, error) && CheckOverlaps(*params, error) &&
+         CheckTiles(*params, error);
 }
 
 }  // namespace quantmcu

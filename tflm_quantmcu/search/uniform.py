@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
-from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.widths import free_maps, free_weights
 from tflm_quantmcu.stage_program import stage_ops
 from tflm_quantmcu.stages import plan_stage
 from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
@@ -16,8 +13,8 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
     """Gives every map and weight the widths `activation_bits` and `weight_bits`.
 
     A feature map keeps 8 bits where no QMCU_ kernel writes it or where none reads it (the network's input and
-    output, maps of
-    stock ops). At 8 and 8 bits the model computes what it did, in patches.
+    output, maps of stock ops), and weights that `pinned_layers` names do. At 8 and 8 bits the model computes what it
+    did, in patches.
 
     Raises:
       BudgetError: no split meets the budget at 8 bits (below 8 bits the converted model is judged).
@@ -38,18 +35,16 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
     stages = [chosen.plan(graph)] if chosen else []
     formats: dict[str, Format] = {}
     if activation_bits < 8:
-        formats = {
-            name: mse_format(problem.stats(name).histogram, problem.stats(name).format, activation_bits)
-            for name in _quantizable_maps(graph)
-        }
+        formats = {name: problem.format_of(name, activation_bits) for name in free_maps(graph)}
         stages = [_with_formats(graph, stage, formats) for stage in stages]
     inside = {name for stage in stages for c in stage.classes for name in c.formats}
+    weights = free_weights(graph, problem.parameters["pinned_layers"])
     return PrecisionPlan(
         model_sha256=graph.sha256,
         search=problem.provenance("uniform"),
         stages=tuple(stages),
         formats={name: f for name, f in formats.items() if name not in inside},
-        weight_bits=_weights(graph, weight_bits) if weight_bits < 8 else {},
+        weight_bits=dict.fromkeys(weights, weight_bits) if weight_bits < 8 else {},
         notes=(found.reason,),
     )
 
@@ -60,22 +55,3 @@ def _with_formats(graph: ModelGraph, stage: StagePlan, formats: dict[str, Format
     inner = [graph.tensors[op.outputs[0]].name for op in stage_ops(graph, source, target)]
     chosen = {name: formats[name] for name in inner if name in formats and name != stage.output}
     return StagePlan(**{**vars(stage), "classes": (PatchClass("ordinary", chosen),)})
-
-
-def _quantizable_maps(graph: ModelGraph) -> Sequence[str]:
-    """Maps that a QMCU_ kernel writes and at least one reads."""
-    able = {op.index for op in graph.ops if why_unsupported(graph, op) is None}
-    return [
-        graph.tensors[t].name
-        for op in graph.ops
-        for t in op.outputs
-        if op.index in able and t not in graph.outputs and any(reader.index in able for reader in graph.consumers[t])
-    ]
-
-
-def _weights(graph: ModelGraph, bits: int) -> dict[str, int]:
-    return {
-        graph.tensors[op.inputs[1]].name: bits
-        for op in graph.ops
-        if op.kind in CONVOLUTIONS and why_unsupported(graph, op) is None
-    }

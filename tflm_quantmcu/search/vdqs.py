@@ -19,7 +19,7 @@ from tflm_quantmcu.outliers import OutlierReport, classify_patches
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.simulate import run_patch
+from tflm_quantmcu.simulate import run_patches
 from tflm_quantmcu.stage_program import (
     StageGeometry,
     StageProgram,
@@ -107,8 +107,8 @@ def _plan(problem: SearchProblem, candidate: StageCandidate, reason: str) -> Pre
 
 
 def _classify(problem: SearchProblem, stage: StagePlan, program: StageProgram) -> OutlierReport:
-    rows, cols = program.intervals
-    regions = [[(*y[0], *x[0]) for x in cols] for y in rows]
+    rows, cols = (range(axis.shape[0]) for axis in program.spans)
+    regions = [[program.region(row, col, 0) for col in cols] for row in rows]
     return classify_patches(
         problem.stats(stage.input),
         regions,
@@ -242,9 +242,11 @@ def _branch_histograms(
 ) -> list[np.ndarray]:
     """Counts of each q of every map over the patches' regions."""
     counts = [np.zeros(256, np.int64) for _ in program.shapes]
-    for row, col in patches:
-        for total, values in zip(counts, run_patch(program, row, col, samples), strict=True):
-            total += np.bincount(values.astype(np.int64).ravel() + 128, minlength=256)
+    wanted = set(patches)
+    for row, col, maps in run_patches(program, samples):
+        if (row, col) in wanted:
+            for total, values in zip(counts, maps, strict=True):
+                total += np.bincount(values.astype(np.int64).ravel() + 128, minlength=256)
     return counts
 
 

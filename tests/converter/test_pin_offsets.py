@@ -1,0 +1,128 @@
+"""Offsets are pinned where that makes TFLM's arena smaller, and a stage that writes over its input computes the same."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tests.support import networks, shared_data
+from tests.support.edit_model import with_metadata
+from tests.support.plans import split
+from tests.support.property_settings import examples
+from tests.support.random_cnn import random_cnns, random_stages, stage_regions
+from tests.support.stock_tflm import run_stock
+from tests.support.tiny_models import TinyModel
+from tflm_quantmcu.arena import op_scratch_bytes, predict_arena
+from tflm_quantmcu.arena_plan import plan_arena, tflm_plan
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.converter.emit.calls import calls_of
+from tflm_quantmcu.converter.emit.memory_plan import plan_memory
+from tflm_quantmcu.converter.reader import load_model_t, read_metadata, read_model
+from tflm_quantmcu.converter.verify import verify_conversion
+from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.overlap import overlap_distance
+from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.samples import random_samples
+from tflm_quantmcu.types import ModelGraph, PatchClass, PrecisionPlan, StagePlan
+
+
+def unpinned(graph: ModelGraph) -> ModelGraph:
+    return dataclasses.replace(graph, offline_offsets=None)
+
+
+def halving_stage() -> tuple[bytes, PrecisionPlan]:
+    """A 1x1 convolution from 8 to 4 channels, by rows: its output fits into the input rows that are read no more."""
+    net = TinyModel()
+    x = net.relu(net.input((1, 16, 16, 8)))
+    y = net.conv2d(x, np.ones((4, 1, 1, 8), np.int8))
+    model = net.build(net.relu(y))
+    stage = StagePlan("map1", "map3", 1, 16, ((0,),) * 16, (PatchClass("outlier", {}),))
+    graph = read_model(model)
+    names = [graph.tensors[t].name for op in graph.ops for t in op.outputs]
+    stage = dataclasses.replace(stage, input=names[0], output=names[1])
+    return model, PrecisionPlan(graph.sha256, {}, stages=(stage,))
+
+
+def test_pins_where_a_stage_can_write_over_its_input() -> None:
+    model, plan = halving_stage()
+    converted = convert_model(model, plan)
+    graph = read_model(converted)
+    # The first RELU needs 2048 bytes twice, the stage 2048 and the 64 of one output row less than 1024.
+    assert predict_arena(unpinned(graph)) == predict_arena(graph) == 4096
+    assert graph.offline_offsets is None
+
+
+def test_the_metadata_is_as_tflm_documents_it() -> None:
+    model = networks.inverted_residual()
+    plan = split(read_model(model))
+    converted = convert_model(model, plan)
+    graph = read_model(converted)
+    assert graph.offline_offsets is not None
+    contents = read_metadata(load_model_t(converted), "OfflineMemoryAllocation")
+    words = np.frombuffer(contents, "<i4")
+    assert words[:3].tolist() == [1, 0, len(graph.tensors)]
+    assert tuple(words[3:].tolist()) == graph.offline_offsets
+    for tensor, offset in zip(graph.tensors, graph.offline_offsets, strict=True):
+        assert offset == -1 if tensor.is_constant else offset >= 0 and offset % 16 == 0
+    assert predict_arena(graph) < predict_arena(unpinned(graph))
+    assert verify_conversion(model, converted, plan, random_samples(graph.tensors[0], 2)).is_same_function
+
+
+@pytest.mark.parametrize("name", shared_data.CONVOLUTIONAL)
+def test_pinning_never_loses(name: str) -> None:
+    model = shared_data.model(name)
+    for plan in (PrecisionPlan(read_model(model).sha256, {}), split(read_model(model))):
+        graph = read_model(convert_model(model, plan))
+        pinned, greedy = predict_arena(graph), predict_arena(unpinned(graph))
+        assert pinned < greedy if graph.offline_offsets else pinned == greedy
+
+
+@examples(100)
+@given(st.data())
+def test_random_networks_take_the_predicted_arena_and_aot_takes_no_more(data: st.DataObject) -> None:
+    cnn = data.draw(random_cnns())
+    graph = read_model(cnn.model)
+    stages = (data.draw(random_stages(graph)),) if stage_regions(graph) else ()
+    converted = convert_model(cnn.model, PrecisionPlan(graph.sha256, {}, stages=stages))
+    after = read_model(converted)
+    recorded = Interpreter(converted).allocations().non_persistent_bytes
+    assert recorded == predict_arena(after) == tflm_plan(after).arena_bytes
+    ours = plan_arena(after, [op_scratch_bytes(after, op) for op in after.ops])
+    greedy = predict_arena(unpinned(after))
+    assert recorded <= ours.arena_bytes or recorded == greedy
+    aot = plan_memory(after, [calls_of(after, op) for op in after.ops])
+    assert aot.arena_bytes <= recorded
+
+
+@examples(200)
+@given(st.data())
+def test_a_stage_that_writes_over_its_input_gives_every_byte(data: st.DataObject) -> None:
+    """The stage's input is pinned at just its distance behind the output; TFLM places all else around the two."""
+    cnn = data.draw(random_cnns())
+    graph = read_model(cnn.model)
+    assume(stage_regions(graph))
+    stage = data.draw(random_stages(graph))
+    plan = PrecisionPlan(graph.sha256, {}, stages=(stage,))
+    converted = convert_model(cnn.model, plan, strip_metadata=True)
+    after = read_model(converted)
+    op = next(op for op in after.ops if op.kind == PATCH_STAGE)
+    source, output = op.inputs[0], op.outputs[0]
+    distance = overlap_distance(program_of(after, op))
+    assume(distance is not None and after.consumers[source] == (op,) and source not in after.outputs)
+    offsets = [-1] * len(after.tensors)
+    offsets[source], offsets[output] = distance, 0
+    words = np.array([1, 0, len(offsets), *offsets], "<i4").tobytes()
+    plain = without_pins(converted)
+    overlapping = Interpreter(with_metadata(plain, {"OfflineMemoryAllocation": words}))
+    x = cnn.inputs(graph.tensors[graph.inputs[0]].shape)
+    outputs = zip(*(overlapping.invoke(sample) for sample in x), strict=True)
+    for actual, expected in zip(outputs, run_stock(cnn.model, x), strict=True):
+        np.testing.assert_array_equal(np.concatenate(actual), expected, f"{stage}\n{cnn}")
+
+
+def without_pins(model: bytes) -> bytes:
+    return model.replace(b"OfflineMemoryAllocation", b"OfflineMemoryForgotten!")

@@ -1,0 +1,188 @@
+"""Keras layers that compute with the values our formats can hold, and let gradients through (law A9).
+
+Rounding is straight through: forward it rounds, backward it is the identity. Scales below 8 bits are learned
+as exponents of two from where the plan put them: inside the range their gradient is the rounding error, outside
+the clip, as in TQT (arXiv 1903.08066) and, for the clip alone, PACT (arXiv 1805.06085). Zero points stay.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.keras_to_tflite import keras
+from tflm_quantmcu.ranges import requantize_weights
+from tflm_quantmcu.types import Format
+
+# Optimisers like Adam move every variable about equally far: an exponent goes so many times as far as a weight.
+EXPONENT_RATE = 10.0
+# Stands for "no clip"; a float32 step count beyond it has no fraction left to round.
+_UNBOUNDED = float(1 << 24)
+
+
+def round_straight_through(x: Any) -> Any:
+    """x rounded to the nearest whole number; its gradient is that of x."""
+    return x + keras.ops.stop_gradient(keras.ops.floor(x + 0.5) - x)
+
+
+def fake_quantize(x: Any, scale: Any, low: Any, high: Any) -> Any:
+    """x as it is after rounding to steps of `scale` and clipping to [low, high] steps; all broadcast against x."""
+    steps = round_straight_through(x / scale)
+    return keras.ops.minimum(keras.ops.maximum(steps, low), high) * scale
+
+
+class FakeQuantizedMap(keras.layers.Layer):
+    """A feature map in the plan's formats.
+
+    At 8 bits it rounds and does not clip: the ranges of 8-bit maps are measured anew after training.
+    """
+
+    def __init__(self, formats: Sequence[Format], grid: np.ndarray | None = None, **keywords: Any) -> None:
+        """Makes the layer.
+
+        Args:
+          formats: distinct ones of the map.
+          grid: int [H, W], which of them each position has; None where there is one format.
+        """
+        super().__init__(**keywords)
+        self.formats = tuple(formats)
+        self._grid = grid
+        self.exponents = self.add_weight(
+            shape=(len(formats),), initializer="zeros", name="exponents", trainable=any(f.bits < 8 for f in formats)
+        )
+
+    def call(self, x: Any) -> Any:
+        below = np.array([f.bits < 8 for f in self.formats], np.float32)
+        scales = np.array([f.scale for f in self.formats], np.float32)
+        learned = keras.ops.power(2.0, self.exponents * (EXPONENT_RATE * below)) * scales
+        lows = [f.qmin - f.zero_point if f.bits < 8 else -_UNBOUNDED for f in self.formats]
+        highs = [f.qmax - f.zero_point if f.bits < 8 else _UNBOUNDED for f in self.formats]
+        return fake_quantize(x, *(self._place(v, x) for v in (learned, lows, highs)))
+
+    def _place(self, values: Any, x: Any) -> Any:
+        """The format's value at each position: a scalar, or an array that broadcasts over batch and channels."""
+        if self._grid is None:
+            return values[0]
+        index = self._grid.reshape(*x.shape[1:-1], 1)
+        return keras.ops.take(keras.ops.convert_to_tensor(values, "float32"), index)
+
+    def learned_formats(self) -> list[Format]:
+        """The formats with their learned scales; those of 8 bits are as they were."""
+        factors = np.exp2(EXPONENT_RATE * np.asarray(self.exponents, np.float64))
+        return [
+            dataclasses.replace(f, scale=float(np.float32(f.scale * factor))) if f.bits < 8 else f
+            for f, factor in zip(self.formats, factors, strict=True)
+        ]
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Kernel:
+    """A kernel among a layer's weights.
+
+    Attributes:
+      layer: whose it is.
+      index: in `layer.weights`.
+      channel_axes: how many of its last dimensions make up the output channels: 2 of a depthwise kernel, else 1.
+      signs: 1 or -1 an output channel: that of the factor which batch normalisation brings to the folded weights.
+    """
+
+    layer: keras.layers.Layer
+    index: int
+    channel_axes: int
+    signs: np.ndarray
+
+    @property
+    def variable(self) -> Any:
+        return self.layer.weights[self.index]
+
+
+def kernel_rows(kernel: np.ndarray, channel_axes: int) -> np.ndarray:
+    """A Keras kernel as [output channels, taps x inputs], the order of a `.tflite`'s filters."""
+    channels = int(np.prod(kernel.shape[-channel_axes:]))
+    return kernel.reshape(-1, channels).T
+
+
+class FakeQuantizedKernels(keras.layers.Layer):
+    """A layer that computes with its kernels' values at 8, 4 or 2 bits, one symmetric scale an output channel.
+
+    A factor that batch normalisation brings to a channel later, and the converter folds into the kernel, moves into the
+    channel's scale: the quantised kernel is the folded one, whatever the statistics are at that moment.
+    """
+
+    def __init__(
+        self, layer: keras.layers.Layer, kernels: Sequence[Kernel], bits: Sequence[int], **keywords: Any
+    ) -> None:
+        super().__init__(**keywords)
+        self.layer = layer
+        self._kernels = tuple(zip(kernels, bits, strict=True))
+        self._scales = {k.index: _least_error_scales(k, b) for k, b in self._kernels if b < 8}
+        self.exponents = [
+            self.add_weight(shape=self._scales[k.index].shape, initializer="zeros", name=f"exponents_{k.index}")
+            for k, b in self._kernels
+            if b < 8
+        ]
+
+    def call(self, *args: Any, **keywords: Any) -> Any:
+        values = {id(k.variable): self.quantized(k) for k, _ in self._kernels}
+        trainable, others = (
+            [values.get(id(v), v) for v in variables]
+            for variables in (self.layer.trainable_variables, self.layer.non_trainable_variables)
+        )
+        return self.layer.stateless_call(trainable, others, *args, **keywords)[0]
+
+    def lowered(self) -> list[Kernel]:
+        """The kernels below 8 bits."""
+        return [k for k, bits in self._kernels if bits < 8]
+
+    def quantized(self, kernel: Kernel) -> Any:
+        """The kernel's values as they will be converted."""
+        bits = dict((k.index, b) for k, b in self._kernels)[kernel.index]
+        values = keras.ops.convert_to_tensor(kernel.variable)
+        if bits == 8:
+            axes = tuple(range(len(values.shape) - kernel.channel_axes))
+            largest = keras.ops.max(keras.ops.abs(values), axis=axes, keepdims=True)
+            scale = keras.ops.stop_gradient(keras.ops.maximum(largest, 1e-30)) / 127
+            return fake_quantize(values, scale, -127.0, 127.0)
+        exponents = self.exponents[list(self._scales).index(kernel.index)]
+        scale = keras.ops.power(2.0, exponents * EXPONENT_RATE) * self._scales[kernel.index]
+        signs = kernel.signs.reshape(scale.shape[-kernel.channel_axes :]).astype(np.float32)
+        high = float((1 << (bits - 1)) - 1)
+        return fake_quantize(values * signs, scale, -1.0 - high, high) * signs
+
+    def compute_output_spec(self, *args: Any, **keywords: Any) -> Any:
+        return self.layer.compute_output_spec(*args, **keywords)
+
+
+def _least_error_scales(kernel: Kernel, bits: int) -> np.ndarray:
+    """Float32 scales, broadcasting against the kernel, as the converter would choose them."""
+    values = np.asarray(kernel.variable, np.float64)
+    rows = kernel_rows(values, kernel.channel_axes) * kernel.signs[:, None]
+    scales = requantize_weights(rows, 0, bits)[1]
+    taps = values.ndim - kernel.channel_axes
+    return scales.reshape(*[1] * taps, *values.shape[taps:])
+
+
+class FreezableNormalization(keras.layers.Layer):
+    """Batch normalisation whose statistics can be frozen while training goes on; gamma and beta are learned further."""
+
+    def __init__(self, layer: keras.layers.BatchNormalization, **keywords: Any) -> None:
+        super().__init__(**keywords)
+        self.layer = layer
+        self.is_frozen = self.add_weight(shape=(), initializer="zeros", trainable=False, name="is_frozen")
+
+    def call(self, x: Any, training: bool | None = None, mask: Any = None) -> Any:
+        def normalize(training: bool) -> Any:
+            return self.layer(x, training=training, mask=mask)
+
+        if not training:
+            return normalize(False)
+        return keras.ops.cond(self.is_frozen > 0, lambda: normalize(False), lambda: normalize(True))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape

@@ -1,0 +1,16 @@
+"""Progress bars, on standard error alone: standard output stays for results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+import rich.progress
+from rich.console import Console
+
+_Item = TypeVar("_Item")
+
+
+def track(items: Iterable[_Item], what: str, *, progress: bool) -> Iterable[_Item]:
+    """The items, one by one, with a bar called `what` unless `progress` is off."""
+    return rich.progress.track(items, what, console=Console(stderr=True), disable=not progress)

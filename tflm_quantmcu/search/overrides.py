@@ -1,0 +1,163 @@
+"""Widths that the user sets by hand, by tensor or layer name, whatever the search finds.
+
+In: a YAML file, a list of `{match: REGEX, activation_bits: B, weight_bits: B}`. Out: widths by tensor name, and plans
+changed by them. REGEX is for the whole name of a tensor, or of a Keras layer as plan.json shows it; of several rules
+for one tensor the last one counts. Refuses rules that match nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.files import read_bytes
+from tflm_quantmcu.layer_names import layer_names
+from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
+from tflm_quantmcu.stage_program import stage_ops
+from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+
+_FLAG = "--precision_overrides"
+
+
+@dataclasses.dataclass(frozen=True)
+class FixedWidths:
+    """Widths that a search has to keep.
+
+    Attributes:
+      activation_bits: feature map -> bits.
+      weight_bits: weight tensor -> bits.
+      notes: sentences about tensors that stay at 8 bits although a rule matched.
+      rules: as in the file.
+    """
+
+    activation_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    weight_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    rules: Sequence[Mapping[str, Any]] = ()
+
+
+def read_overrides(source: str | os.PathLike[str] | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rules of a YAML file, or of a list in the same form.
+
+    Raises:
+      UsageError: no such file, no YAML, or something else than a list of rules with known keys and widths.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            source = yaml.safe_load(read_bytes(source, _FLAG).decode("utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UsageError(f"{_FLAG} {source} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(source, list):
+        raise UsageError(
+            f"{_FLAG} holds a {type(source).__name__}; needed is a list of {{match, activation_bits, ...}}"
+        )
+    return [_checked(rule) for rule in source]
+
+
+def _checked(rule: Any) -> dict[str, Any]:
+    if not isinstance(rule, dict) or not {"match"} < set(rule) <= {"match", "activation_bits", "weight_bits"}:
+        raise UsageError(
+            f"{_FLAG}: the rule {rule} is not of the form match and activation_bits or weight_bits or both"
+        )
+    for key, value in rule.items():
+        if key != "match" and (value not in BIT_WIDTHS or isinstance(value, bool)):
+            raise UsageError(f"{_FLAG}: '{rule['match']}' has {key} {value}; supported are 8, 4 and 2")
+    try:
+        re.compile(str(rule["match"]))
+    except re.error as error:
+        raise UsageError(f"{_FLAG}: '{rule['match']}' is not a regular expression: {error}") from None
+    return {**rule, "match": str(rule["match"])}
+
+
+def fixed_widths(graph: ModelGraph, rules: Sequence[Mapping[str, Any]]) -> FixedWidths:
+    """The widths that rules set in a model.
+
+    Raises:
+      UsageError: a rule matches no feature map, or no weights, that it sets a width of.
+    """
+    layers = layer_names(graph)
+    maps = [t.name for t in graph.tensors if not t.is_constant and t.dtype == "int8" and len(t.scales) == 1]
+    weights = [graph.tensors[op.inputs[1]].name for op in weighted_ops(graph)]
+    activation_bits = _matches(rules, "activation_bits", maps, layers, "feature map of int8")
+    weight_bits = _matches(rules, "weight_bits", weights, layers, "weights")
+    able = {*free_maps(graph), *free_weights(graph, "none")}
+    unable = [n for n, bits in {**activation_bits, **weight_bits}.items() if bits < 8 and n not in able]
+    return FixedWidths(
+        {name: bits for name, bits in activation_bits.items() if name not in unable},
+        {name: bits for name, bits in weight_bits.items() if name not in unable},
+        tuple(f"'{name}' stays at 8 bits: no QMCU_ kernel writes or reads it" for name in unable),
+        rules,
+    )
+
+
+def _matches(
+    rules: Sequence[Mapping[str, Any]], key: str, names: Sequence[str], layers: Mapping[str, str], what: str
+) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for rule in rules:
+        if key in rule:
+            pattern = re.compile(rule["match"])
+            matched = [n for n in names if pattern.fullmatch(n) or pattern.fullmatch(layers.get(n, n))]
+            if not matched:
+                raise UsageError(
+                    f"{_FLAG}: '{rule['match']}' is the whole name of no tensor or layer with {what}; plan.json and "
+                    "inspect show the names"
+                )
+            found |= dict.fromkeys(matched, rule[key])
+    return found
+
+
+def override_plan(
+    graph: ModelGraph, plan: PrecisionPlan, fixed: FixedWidths, format_of: Callable[[str, int], Format]
+) -> PrecisionPlan:
+    """The plan with these widths; inside a stage they hold for all patches but those of the class `outlier`.
+
+    Args:
+      graph: the model.
+      plan: of any origin.
+      fixed: of the same model.
+      format_of: tensor name and bits -> format.
+    """
+    if not fixed.rules:
+        return plan
+    stages, inside = [], set()
+    for stage in plan.stages:
+        source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
+        inner = {graph.tensors[op.outputs[0]].name for op in stage_ops(graph, source, target)} - {stage.output}
+        inside |= inner
+        stages.append(_override_stage(stage, {n: b for n, b in fixed.activation_bits.items() if n in inner}, format_of))
+    outside = {n: b for n, b in fixed.activation_bits.items() if n not in inside}
+    weight_bits = {**plan.weight_bits, **fixed.weight_bits}
+    return dataclasses.replace(
+        plan,
+        search={**plan.search, "overrides": [dict(rule) for rule in fixed.rules]},
+        stages=tuple(stages),
+        formats=_override_formats(plan.formats, outside, format_of),
+        weight_bits={name: bits for name, bits in weight_bits.items() if bits < 8},
+        notes=(*plan.notes, *(note for note in fixed.notes if note not in plan.notes)),
+    )
+
+
+def _override_stage(stage: StagePlan, bits: Mapping[str, int], format_of: Callable[[str, int], Format]) -> StagePlan:
+    if not bits:
+        return stage
+    classes = [
+        c
+        if c.name == "outlier" and len(stage.classes) > 1
+        else PatchClass("ordinary", _override_formats(c.formats, bits, format_of))
+        for c in stage.classes
+    ]
+    return dataclasses.replace(stage, classes=tuple(classes))
+
+
+def _override_formats(
+    formats: Mapping[str, Format], bits: Mapping[str, int], format_of: Callable[[str, int], Format]
+) -> dict[str, Format]:
+    kept = {name: f for name, f in formats.items() if bits.get(name, f.bits) == f.bits}
+    return kept | {name: format_of(name, b) for name, b in bits.items() if b < 8 and name not in kept}

@@ -1,0 +1,46 @@
+"""Which maps and weights may have other widths than 8 bits, and the formats they take: shared by all searches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
+from tflm_quantmcu.types import ModelGraph, Op
+
+
+def free_maps(graph: ModelGraph, *, alone: bool = False) -> list[str]:
+    """Maps that a QMCU_ kernel writes and at least one reads, the network's outputs left out, in execution order.
+
+    Args:
+      graph: the int8 model.
+      alone: all readers have QMCU_ kernels, so that the map needs no 8-bit twin for stock ops.
+    """
+    able = {op.index for op in graph.ops if why_unsupported(graph, op) is None}
+    enough: Callable[..., bool] = all if alone else any
+    return [
+        graph.tensors[t].name
+        for op in graph.ops
+        for t in op.outputs
+        if op.index in able
+        and t not in graph.outputs
+        and graph.consumers[t]
+        and enough(reader.index in able for reader in graph.consumers[t])
+    ]
+
+
+def free_weights(graph: ModelGraph, pinned_layers: str) -> list[str]:
+    """Weights of the ops that have QMCU_ kernels, but for those that the flag `pinned_layers` keeps at 8 bits."""
+    ops = weighted_ops(graph)
+    pinned = {"none": [], "first": ops[:1], "last": ops[-1:], "both": [*ops[:1], *ops[-1:]]}[pinned_layers]
+    kept = {op.inputs[1] for op in pinned}
+    names = [
+        graph.tensors[op.inputs[1]].name
+        for op in ops
+        if op.inputs[1] not in kept and why_unsupported(graph, op) is None
+    ]
+    return list(dict.fromkeys(names))
+
+
+def weighted_ops(graph: ModelGraph) -> Sequence[Op]:
+    """Convolutions and fully connected ops with constant weights, in execution order."""
+    return [op for op in graph.ops if op.kind in CONVOLUTIONS and graph.tensors[op.inputs[1]].is_constant]

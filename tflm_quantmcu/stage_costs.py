@@ -1,0 +1,547 @@
+"""What it costs to run consecutive ops of a model: each by itself, or as one patch stage in any of its ways.
+
+In: an int8 ModelGraph and the widths that its maps will have. Out: `PlannedModel` (what is live between ops) and
+`UpstreamCosts` (for one tensor: arena and MACs of every stage that ends in it, for all tile sizes and cache modes at
+once). Bytes are exact but for the places of tile buffers in scratch, where they are what is live at once: a lower bound
+that `UpstreamCosts.stage` makes exact for one way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from tflm_quantmcu import memory, tiles
+from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.cost import PlacedStage, op_macs
+from tflm_quantmcu.lowering import LoweredOp, lower_region, why_unsupported
+from tflm_quantmcu.memory import ARENA_ALIGNMENT, align
+from tflm_quantmcu.packing import run_bytes
+from tflm_quantmcu.stage_program import (
+    CACHE_MODES,
+    MAX_MAPS,
+    SCRATCH_ALIGNMENT,
+    StageGeometry,
+    macs_per_pixel,
+    map_shape,
+    place_caches,
+)
+from tflm_quantmcu.types import ModelGraph, Op, PatchClass, StagePlan, Tensor
+
+RECOMPUTE, ROWS, FULL = range(len(CACHE_MODES))
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedStage:
+    """One stage of a split, at one class of patches.
+
+    Attributes:
+      input, output: tensor indices.
+      tiled: tensor index of the map that is cut into tiles: the output, or what a reduction makes it of.
+      ops: op indices.
+      tile_height, tile_width: of the tiled map.
+      modes: tensor index -> index into CACHE_MODES, of the input and the maps between it and the tiled one.
+      scratch_bytes: halo stores and tile buffers.
+      distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
+      macs: recomputation included.
+      base_macs: of the same ops unsplit.
+    """
+
+    input: int
+    output: int
+    tiled: int
+    ops: tuple[int, ...]
+    tile_height: int
+    tile_width: int
+    modes: Mapping[int, int]
+    scratch_bytes: int
+    distance: int | None
+    macs: int
+    base_macs: int
+
+    @property
+    def extra_macs(self) -> int:
+        return self.macs - self.base_macs
+
+    @property
+    def cache_mode(self) -> str:
+        """The most that any map keeps."""
+        return CACHE_MODES[max(self.modes.values(), default=RECOMPUTE)]
+
+    @property
+    def placed(self) -> PlacedStage:
+        return PlacedStage(self.ops, self.input, self.output, self.scratch_bytes, self.distance)
+
+    def plan(self, graph: ModelGraph) -> StagePlan:
+        """The stage with all patches in one class at the model's own formats."""
+        _, height, width, _ = graph.tensors[self.tiled].shape
+        rows, cols = -(-height // self.tile_height), -(-width // self.tile_width)
+        return StagePlan(
+            input=graph.tensors[self.input].name,
+            output=graph.tensors[self.output].name,
+            tile_height=self.tile_height,
+            tile_width=self.tile_width,
+            patch_classes=((0,) * cols,) * rows,
+            classes=(PatchClass("outlier", {}),),
+            cache_mode=self.cache_mode,
+            map_caches={
+                graph.tensors[t].name: CACHE_MODES[mode]
+                for t, mode in self.modes.items()
+                if CACHE_MODES[mode] != self.cache_mode
+            },
+        )
+
+
+class PlannedModel:
+    """A model with the widths of its maps, and what is live before and after each op.
+
+    Attributes:
+      graph: the int8 model.
+      live: [boundary] tensors live between op boundary - 1 and op boundary; boundary 0 is before the first op.
+      streamed: tensors that a reader gives instead of the arena: the input, and what a QUANTIZE makes of it.
+    """
+
+    def __init__(
+        self, graph: ModelGraph, bits: Mapping[str, int], inner_bits: Mapping[str, int], *, is_streamed: bool = False
+    ):
+        """Args:
+        bits: tensor name -> width of a map outside stages, or at their ends; absent is 8.
+        inner_bits: the same of maps inside stages.
+        is_streamed: the input is no tensor of the arena; a stage reads it, part by part.
+        """
+        self.graph = graph
+        self._bits = bits
+        self._inner_bits = inner_bits
+        self.streamed = _streamed_tensors(graph) if is_streamed else frozenset()
+        self._bytes = [
+            0 if t.index in self.streamed else align(self._map_bytes(t, own), ARENA_ALIGNMENT)
+            for t, own in zip(graph.tensors, placed_bytes(graph), strict=True)
+        ]
+        self.live = _live_tensors(graph)
+
+    def _map_bytes(self, tensor: Tensor, own: int) -> int:
+        bits = self._bits.get(tensor.name, 8)
+        return own if bits == 8 else own // tensor.shape[-1] * run_bytes(tensor.shape[-1], bits)
+
+    def tensor_bytes(self, tensor: int) -> int:
+        """In the arena, as its planner rounds them."""
+        return self._bytes[tensor]
+
+    def row_bytes(self, tensor: int) -> int:
+        """Of a [1, H, W, C] map in the arena."""
+        shape = self.graph.tensors[tensor].shape
+        return shape[2] * run_bytes(shape[3], self._bits.get(self.graph.tensors[tensor].name, 8))
+
+    def inner_bits(self, tensor: int) -> int:
+        """Width of a map inside a stage."""
+        return self._inner_bits.get(self.graph.tensors[tensor].name, 8)
+
+    @functools.cached_property
+    def base_macs(self) -> tuple[int, ...]:
+        """[op] unsplit."""
+        return tuple(op_macs(self.graph, op) for op in self.graph.ops)
+
+    def can_run_unsplit(self, op: Op) -> bool:
+        """Whether all that the op reads is in the arena; a QUANTIZE of a streamed input is the reader's work."""
+        return self.streamed.isdisjoint(op.inputs) or self.streamed.issuperset(op.outputs)
+
+    @functools.cached_property
+    def unsplit_bytes(self) -> tuple[int, ...]:
+        """[op] arena bytes live while the op runs by itself."""
+        result = []
+        for op in self.graph.ops:
+            live = self.live[op.index] | self.live[op.index + 1] | set(op.outputs)
+            scratch = (align(n, ARENA_ALIGNMENT) for n in op_scratch_bytes(self.graph, op))
+            result.append(sum(map(self.tensor_bytes, live)) + sum(scratch))
+        return tuple(result)
+
+
+def _live_tensors(graph: ModelGraph) -> tuple[frozenset[int], ...]:
+    first = {t: 0 for t in graph.inputs} | {t: op.index + 1 for op in graph.ops for t in op.outputs}
+    last = {t: max((op.index for op in graph.consumers[t]), default=-1) for t in first}
+    last |= {t: len(graph.ops) for t in graph.outputs}
+    return tuple(
+        frozenset(t for t in first if first[t] <= boundary <= last[t]) for boundary in range(len(graph.ops) + 1)
+    )
+
+
+def _streamed_tensors(graph: ModelGraph) -> frozenset[int]:
+    (source,) = graph.inputs if len(graph.inputs) == 1 else (-1,)
+    readers = graph.consumers.get(source, ())
+    if len(readers) == 1 and readers[0].kind == "QUANTIZE" and graph.tensors[source].dtype != "int8":
+        return frozenset({source, *readers[0].outputs})
+    return frozenset({source})
+
+
+def why_not_in_stage(graph: ModelGraph, op: Op) -> str | None:
+    """The reason why no stage can hold the op, or None if one can."""
+    return "it has no spatial axes" if op.kind == "FULLY_CONNECTED" else why_unsupported(graph, op)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reduction:
+    """Ops that make one pixel of a map, which a stage consumes tile by tile: the sums of its tiles stand in scratch.
+
+    Attributes:
+      ops: op indices, directly behind the op that writes the map.
+      output: tensor index.
+      sums_bytes: of int32 sums.
+    """
+
+    ops: tuple[int, ...]
+    output: int
+    sums_bytes: int
+
+
+def reduction_of(graph: ModelGraph, last: int) -> Reduction | None:
+    """What the ops behind op `last` reduce its output with, if nothing else reads it."""
+    ops = graph.ops[last + 1 : last + 3]
+    target = graph.ops[last].outputs[0]
+    if len(ops) == 2 and ops[0].kind == "RESHAPE" and ops[1].kind == "FULLY_CONNECTED":
+        chain = ops
+    else:
+        chain = ops[:1]
+    maps = [target, *(op.outputs[0] for op in chain)]
+    for t, op in zip(maps, chain, strict=False):
+        if graph.feature_maps(op) != (t,) or graph.consumers[t] != (op,) or t in graph.outputs:
+            return None
+    if not chain or why_not_reduction(graph, chain[-1], graph.tensors[target].shape):
+        return None
+    return Reduction(tuple(op.index for op in chain), maps[-1], 4 * graph.tensors[maps[-1]].num_elements)
+
+
+def why_not_reduction(graph: ModelGraph, op: Op, shape: tuple[int, ...]) -> str | None:
+    """The reason why a stage cannot end in the op, which reads a map of this shape; None if it can."""
+    output = graph.tensors[op.outputs[0]]
+    if any(graph.tensors[t].dtype != "int8" or len(graph.tensors[t].scales) != 1 for t in (op.inputs[0], output.index)):
+        return "its feature maps are not int8 with one scale each"
+    if op.kind == "FULLY_CONNECTED":
+        return why_unsupported(graph, op)
+    if op.kind == "AVERAGE_POOL_2D":
+        is_global = output.shape[1:3] == (1, 1) and op.window is not None
+        is_whole = is_global and (op.window.kernel_height, op.window.kernel_width) == shape[1:3]
+        return why_unsupported(graph, op) if is_whole else "its window is not the whole map"
+    if op.kind == "MEAN":
+        axes = graph.tensors[op.inputs[1]].data
+        is_spatial = axes is not None and sorted(a % 4 for a in axes.ravel().tolist()) == [1, 2]
+        return None if is_spatial else "it does not average over height and width"
+    return f"{op.kind} is no reduction"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StageWays:
+    """All ways to run the ops [first, end) as one stage, arrays [cache choices, tile heights, tile widths].
+
+    Attributes:
+      first, end: op indices.
+      source: tensor index of the input.
+      num_bytes: arena bytes live while the stage runs, a lower bound.
+      macs: recomputation included.
+      num_calls: of kernels, over all tiles.
+    """
+
+    first: int
+    end: int
+    source: int
+    num_bytes: np.ndarray
+    macs: np.ndarray
+    num_calls: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _AxisCosts:
+    """Extents of every map along one axis, [tile sizes, maps].
+
+    Attributes:
+      largest: of what a tile sees.
+      summed: of what all tiles compute together.
+      halo: the most that a tile sees of what was kept.
+      begins: [tiles, maps] first pixel that the tile reads, behind all others where it reads none.
+    """
+
+    largest: np.ndarray
+    summed: np.ndarray
+    halo: np.ndarray
+    begins: np.ndarray
+
+
+class UpstreamCosts:
+    """The stages that end in one tensor.
+
+    One pass over the longest region serves all: what a tile needs of a map depends only on the ops behind it.
+    """
+
+    def __init__(self, model: PlannedModel, last: int, reduction: Reduction | None = None):
+        """Costs of stages that are cut into tiles at the output of op `last`, and may go on with a reduction."""
+        self._model = model
+        self._graph = model.graph
+        self._last = last
+        self._reduction = reduction
+        self._target = self._graph.ops[last].outputs[0]
+        self._output = reduction.output if reduction else self._target
+        self._end = last + 1 + (len(reduction.ops) if reduction else 0)
+        self._entries = self._find_entries()
+        if not self._entries:
+            return
+        first = min(self._entries)
+        self._lowered: tuple[LoweredOp, ...] = lower_region(self._graph, self._graph.ops[first : last + 1], {})
+        produced = [op.output for op in self._lowered]
+        read = [t for op in self._lowered for t in op.inputs]
+        self._maps = [*dict.fromkeys(t for t in read if t not in produced), *produced]
+        self._index = {t: m for m, t in enumerate(self._maps)}
+        self._geometry = StageGeometry.of_steps(
+            [map_shape(self._graph, t) for t in self._maps],
+            [(op.window, tuple(self._index[t] for t in op.inputs), self._index[op.output]) for op in self._lowered],
+        )
+        self._num_entries = len(self._maps) - len(self._lowered)
+        height, width, _ = self._geometry.shapes[-1]
+        self._sizes = (tiles.tile_sizes(height), tiles.tile_sizes(width))
+        self._tiles = tuple(_tiles_of_sizes(e, s) for e, s in zip((height, width), self._sizes, strict=True))
+
+    def _find_entries(self) -> dict[int, int]:
+        """First op -> input tensor of each region that ends here and has one entry and one exit."""
+        graph, entries = self._graph, {}
+        needed = {self._target}
+        for op in reversed(graph.ops[: self._last + 1]):
+            (output, *others) = op.outputs
+            is_read_behind = any(reader.index >= self._end for reader in graph.consumers[output])
+            is_exit = output != self._target and (is_read_behind or output in graph.outputs)
+            if others or output not in needed or is_exit or why_not_in_stage(graph, op):
+                break
+            needed = (needed - {output}) | set(graph.feature_maps(op))
+            if self._last - op.index + 1 == MAX_MAPS:
+                break
+            if len(needed) == 1:
+                entries[op.index] = next(iter(needed))
+        return entries
+
+    def ways(self) -> list[StageWays]:
+        """Of each region that ends here."""
+        result = []
+        for first, source in self._entries.items():
+            is_torn = source in self._model.streamed and source in self._model.live[self._end]
+            if source in self._index and not is_torn:
+                num_bytes, macs, num_calls = self._costs(first, source)
+                result.append(StageWays(first, self._end, source, num_bytes, macs, num_calls))
+        return result
+
+    @functools.cached_property
+    def _work(self) -> np.ndarray:
+        """[maps] MACs of one pixel."""
+        channels = [shape[2] for shape in self._geometry.shapes]
+        entries = [0] * self._num_entries
+        return np.array(
+            [*entries]
+            + [
+                macs_per_pixel(op.kind, op.window, channels[self._index[op.inputs[0]]], channels[self._index[op.output]])
+                for op in self._lowered
+            ],
+            float,
+        )
+
+    @functools.cached_property
+    def _choices(self) -> list[np.ndarray]:
+        """Cache modes [maps] worth trying: halos are kept in full, or recomputed where a value costs few MACs.
+
+        Of two halos of as many bytes the one whose values cost fewer MACs is cheaper to recompute. Below the threshold
+        a map keeps at most its columns, which take little where tiles are narrow and nothing where they are not.
+        """
+        value_macs = self._work / [shape[2] for shape in self._geometry.shapes]
+        value_macs[: self._num_entries] = [np.inf if t in self._model.streamed else -2 for t in self._maps[: self._num_entries]]
+        thresholds = [-1.0, *np.unique(value_macs[self._num_entries : -1])]
+        choices = {
+            tuple(np.where(value_macs > threshold, FULL, np.where(value_macs >= 0, below, RECOMPUTE)).tolist())
+            for threshold in thresholds
+            for below in (RECOMPUTE, ROWS)
+        }
+        return [np.array(choice) for choice in sorted(choices)]
+
+    @functools.cached_property
+    def _axes(self) -> tuple[list[_AxisCosts], list[_AxisCosts]]:
+        """Along height and width, of each choice."""
+        cached: dict[tuple[int, tuple[bool, ...]], _AxisCosts] = {}
+
+        def costs(axis: int, is_cached: np.ndarray) -> _AxisCosts:
+            key = (axis, tuple(is_cached.tolist()))
+            if key not in cached:
+                cached[key] = self._axis_costs(axis, is_cached)
+            return cached[key]
+
+        rows = [costs(0, modes >= FULL) for modes in self._choices]
+        return rows, [costs(1, modes >= ROWS) for modes in self._choices]
+
+    def _axis_costs(self, axis: int, is_cached: np.ndarray) -> _AxisCosts:
+        intervals, starts = self._tiles[axis]
+        extents = [shape[axis] for shape in self._geometry.shapes]
+        ops = (self._geometry.ops_y, self._geometry.ops_x)[axis]
+        spans = tiles.axis_spans(ops, extents, intervals, is_cached.tolist())
+        begin, fresh, end = np.moveaxis(spans, 2, 0)
+        return _AxisCosts(
+            largest=np.maximum.reduceat(np.maximum(end - begin, 0), starts).astype(float),
+            summed=np.add.reduceat(end - fresh, starts).astype(float),
+            halo=np.maximum.reduceat(fresh - begin, starts).astype(float),
+            begins=np.where(begin < end, begin, max(extents)),
+        )
+
+    @functools.cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """[choices, tile heights, tile widths, maps]: tile buffers, halo stores and MACs behind each map, and (over
+        ops) the tile buffers live at each."""
+        rows, cols = self._axes
+        run = np.array([run_bytes(s[2], self._model.inner_bits(t)) for s, t in zip(self._geometry.shapes, self._maps)])
+        widths = np.array([shape[1] for shape in self._geometry.shapes])
+
+        def stack(axis: list[_AxisCosts], name: str) -> np.ndarray:
+            return np.stack([getattr(costs, name) for costs in axis])
+
+        heights = stack(rows, "largest")[:, :, None]
+        buffers = _align(heights * stack(cols, "largest")[:, None] * run)
+        stores = _align(heights * stack(cols, "halo")[:, None] * run)
+        stores += _align(stack(rows, "halo")[:, :, None] * widths * run)
+        macs = stack(rows, "summed")[:, :, None] * stack(cols, "summed")[:, None] * self._work
+        if not self._reduction:
+            buffers[..., -1] = 0  # tiles are written where they belong
+        return buffers, _sums_from(stores), _sums_from(macs), buffers @ self._is_live
+
+    @functools.cached_property
+    def _is_live(self) -> np.ndarray:
+        """[maps, ops]"""
+        live = np.zeros((len(self._maps), len(self._lowered)))
+        for m, (first, last) in enumerate(self._lifetimes):
+            live[m, first : last + 1] = 1
+        return live
+
+    @functools.cached_property
+    def _lifetimes(self) -> list[tuple[int, int]]:
+        """[map] positions of the ops that write it (0: none) and read it last."""
+        readers = {t: position for position, op in enumerate(self._lowered) for t in op.inputs}
+        births = [0] * self._num_entries + list(range(len(self._lowered)))
+        return [(birth, readers.get(t, birth)) for birth, t in zip(births, self._maps, strict=True)]
+
+    @functools.cached_property
+    def _live_from(self) -> np.ndarray:
+        """The most that is live at an op or behind it, 0 behind the last."""
+        live = self._arrays[3]
+        most = np.maximum.accumulate(live[..., ::-1], axis=-1)[..., ::-1]
+        return np.concatenate([most, np.zeros((*live.shape[:-1], 1))], axis=-1)
+
+    def _position(self, first: int) -> int:
+        """Of the first lowered op of a region."""
+        outputs = {op.outputs[0] for op in self._graph.ops[first : self._last + 1]}
+        return next(p for p, op in enumerate(self._lowered) if op.output in outputs)
+
+    def _costs(self, first: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(bytes, MACs, kernel calls) of a region."""
+        buffers, stores, macs, live = self._arrays
+        position, m = self._position(first), self._index[source]
+        end = self._lifetimes[m][1] + 1
+        if source in self._model.streamed:
+            scratch = self._live_from[..., position] + stores[..., m]
+        else:
+            # Without the input, which the longer region holds in a tile buffer.
+            with_input = (live[..., position:end] - buffers[..., m, None]).max(axis=-1)
+            scratch = np.maximum(with_input, self._live_from[..., end]) + stores[..., self._num_entries + position]
+        scratch += self._sums_bytes
+        ends = self._ends_bytes(source, first)[:, :, None]
+        num_bytes = ends + _align(scratch, ARENA_ALIGNMENT)
+        num_tiles = np.outer(*(-(-extent // np.array(s)) for extent, s in zip(self._geometry.shapes[-1], self._sizes)))
+        calls = np.broadcast_to(num_tiles * (self._end - first), num_bytes.shape)
+        reduced = sum(self._model.base_macs[self._last + 1 : self._end])
+        return num_bytes.astype(np.int64), macs[..., self._num_entries + position].astype(np.int64) + reduced, calls
+
+    @property
+    def _sums_bytes(self) -> int:
+        return align(self._reduction.sums_bytes, SCRATCH_ALIGNMENT) if self._reduction else 0
+
+    def _ends_bytes(self, source: int, first: int) -> np.ndarray:
+        """[choices, tile heights] input, output, which may share bytes, and what else is live around the stage."""
+        model = self._model
+        before, behind = model.live[first], model.live[self._end]
+        held = sum(model.tensor_bytes(t) for t in (before & behind) - {source, self._output})
+        x, y = model.tensor_bytes(source), model.tensor_bytes(self._output)
+        distances = self._distances(source)
+        if not self._can_share(source):
+            return np.full_like(distances, held + x + y)
+        return held + np.minimum(np.maximum(distances + x, y), x + y)
+
+    def _can_share(self, source: int) -> bool:
+        """Whether the output may be written over the input."""
+        return not self._reduction and source not in self._model.live[self._end] and source not in self._model.streamed
+
+    def _distances(self, source: int) -> np.ndarray:
+        """[choices, tile heights] as `overlap.overlap_distance`."""
+        intervals, starts = self._tiles[0]
+        written = np.array([end for _, end in intervals]) * self._model.row_bytes(self._target)
+        m, row_bytes = self._index[source], self._model.row_bytes(source)
+        per_tile = np.stack([written - costs.begins[:, m] * row_bytes for costs in self._axes[0]])
+        distances = np.maximum(np.maximum.reduceat(per_tile, starts, axis=1), 0)
+        return _align(distances.astype(float), ARENA_ALIGNMENT)
+
+    def stage(self, ways: StageWays, way: int) -> PlannedStage:
+        """One way, with its exact scratch; `way` counts through the arrays of `ways`."""
+        choice, h, w = np.unravel_index(way, ways.macs.shape)
+        lowered = lower_region(self._graph, self._graph.ops[ways.first : self._last + 1], {})
+        geometry = StageGeometry.of_lowered(self._graph, lowered, ways.source)
+        maps = [ways.source, *(op.output for op in lowered)]
+        modes = {t: int(self._choices[choice][self._index[t]]) for t in maps[:-1]}
+        height, width = self._sizes[0][h], self._sizes[1][w]
+        distance = int(self._distances(ways.source)[choice, h])
+        is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
+        held = range(ways.source not in self._model.streamed, len(maps) - (self._reduction is None))
+        return PlannedStage(
+            input=ways.source,
+            output=self._output,
+            tiled=self._target,
+            ops=tuple(range(ways.first, ways.end)),
+            tile_height=height,
+            tile_width=width,
+            modes=modes,
+            scratch_bytes=self._sums_bytes
+            + _scratch_bytes(
+                geometry, (height, width), [*modes.values(), RECOMPUTE], list(map(self._model.inner_bits, maps)), held
+            ),
+            distance=distance if is_shared else None,
+            macs=int(ways.macs[choice, h, w]),
+            base_macs=sum(self._model.base_macs[ways.first : ways.end]),
+        )
+
+
+def _scratch_bytes(
+    geometry: StageGeometry, tile: tuple[int, int], modes: list[int], bits: list[int], held: range
+) -> int:
+    """Of a stage with one class of patches whose maps `held` stand in scratch, as `stage_program.program_of` lays it
+    out."""
+    spans = geometry.spans(*tile, modes)
+    _, base = place_caches(geometry.shapes, spans, modes, bits)
+    heights, widths = ((axis[..., tiles.END] - axis[..., tiles.BEGIN]).max(axis=0).tolist() for axis in spans)
+    map_bytes = [
+        y * x * run_bytes(shape[2], b) for y, x, shape, b in zip(heights, widths, geometry.shapes, bits, strict=True)
+    ]
+    lifetimes = geometry.lifetimes()
+    buffers = [memory.Buffer(map_bytes[m], *lifetimes[m]) for m in held]
+    return base + memory.peak(buffers, memory.place(buffers, alignment=SCRATCH_ALIGNMENT))
+
+
+def _tiles_of_sizes(extent: int, sizes: list[int]) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """(tiles of all sizes one after the other, where those of each size begin).
+
+    Before each size stands an empty tile, behind which nothing is kept of the size before.
+    """
+    intervals: list[tuple[int, int]] = []
+    starts = []
+    for size in sizes:
+        starts.append(len(intervals))
+        intervals += [(0, 0), *tiles.split_axis(extent, size)]
+    return intervals, np.array(starts)
+
+
+def _align(num_bytes: np.ndarray, alignment: int = SCRATCH_ALIGNMENT) -> np.ndarray:
+    return np.ceil(num_bytes / alignment) * alignment
+
+
+def _sums_from(values: np.ndarray) -> np.ndarray:
+    """Sums over each map and all behind it."""
+    return np.cumsum(values[..., ::-1], axis=-1)[..., ::-1]

@@ -1,0 +1,101 @@
+"""The cheapest way through a network for every bound on its arena, over paths of single ops and patch stages.
+
+Nodes are the places between ops; an edge runs the ops between two nodes, by themselves or as one stage, in one of
+several ways. What a path takes is the largest of its edges' bytes, and its work their sum.
+
+Source: the graph of fusion blocks of msf-CNN (arXiv 2505.11483); differs: bytes hold all that is live, tiles of any
+size, and one pass finds the least work for all bounds at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+import numpy as np
+
+Way = TypeVar("Way")
+_UNREACHED = 1 << 61
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Edge(Generic[Way]):
+    """The ops [first, end), run in one of several ways.
+
+    Attributes:
+      num_bytes: int64, rising.
+      work: int64, falling: of ways that take more bytes only those that do less work are kept.
+      ways: what was given for each.
+    """
+
+    first: int
+    end: int
+    num_bytes: np.ndarray
+    work: np.ndarray
+    ways: Sequence[Way]
+
+    @staticmethod
+    def of(first: int, end: int, num_bytes: np.ndarray, work: np.ndarray, ways: Sequence[Way]) -> Edge[Way]:
+        """An edge of the ways that no other one beats in bytes and in work."""
+        order = np.lexsort((work, num_bytes))
+        least = np.minimum.accumulate(work[order])
+        kept = order[np.concatenate([[True], least[1:] < least[:-1]])]
+        return Edge(first, end, num_bytes[kept], work[kept], [ways[i] for i in kept.tolist()])
+
+
+class PathSearch(Generic[Way]):
+    """Paths from node 0 to the last node."""
+
+    def __init__(self, edges: Sequence[Edge[Way]]):
+        self._edges = sorted(edges, key=lambda edge: (edge.end, edge.first))
+        self._num_nodes = self._edges[-1].end + 1
+
+    @functools.cached_property
+    def bounds(self) -> np.ndarray:
+        """Bytes of all ways, rising: what a bound can be without changing what it allows."""
+        return np.unique(np.concatenate([edge.num_bytes for edge in self._edges]))
+
+    @functools.cached_property
+    def _least_work(self) -> np.ndarray:
+        """[nodes, bounds] from node 0 to each node with no way above the bound."""
+        least = np.full((self._num_nodes, self.bounds.size), _UNREACHED)
+        least[0] = 0
+        for edge in self._edges:
+            np.minimum(least[edge.end], least[edge.first] + self._work_of(edge), out=least[edge.end])
+        return np.minimum(least, _UNREACHED)
+
+    def _work_of(self, edge: Edge[Way]) -> np.ndarray:
+        """[bounds] of the edge's best way within the bound."""
+        starts = np.searchsorted(self.bounds, edge.num_bytes)
+        return np.repeat([_UNREACHED, *edge.work], np.diff([0, *starts, self.bounds.size]))
+
+    @property
+    def work(self) -> np.ndarray:
+        """[bounds] of the cheapest path within each bound; what cannot be reached is above all others."""
+        return self._least_work[-1]
+
+    def is_reached(self, bound: int) -> bool:
+        return bool(self.work[bound] < _UNREACHED)
+
+    def path(self, bound: int) -> list[tuple[Edge[Way], int]]:
+        """The cheapest path within `bounds[bound]`: (edge, index of its way) in order."""
+        steps = []
+        node = self._num_nodes - 1
+        while node > 0:
+            for edge in self._into[node]:
+                way = int(np.searchsorted(edge.num_bytes, self.bounds[bound], side="right")) - 1
+                before = self._least_work[edge.first, bound]
+                if way >= 0 and before + edge.work[way] == self._least_work[node, bound]:
+                    break
+            steps.append((edge, way))
+            node = edge.first
+        return steps[::-1]
+
+    @functools.cached_property
+    def _into(self) -> dict[int, list[Edge[Way]]]:
+        into: dict[int, list[Edge[Way]]] = {}
+        for edge in self._edges:
+            into.setdefault(edge.end, []).append(edge)
+        return into
