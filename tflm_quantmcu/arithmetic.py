@@ -116,6 +116,12 @@ def fully_connected(
     return _requantize_sums(sums.astype(np.int64), table, output)
 
 
+def mean(x: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat) -> np.ndarray:
+    """Law A11 over height and width: x int8 [N, H, W, C], table int32 [2] with 1 / (H * W) in it; int8 [N, C]."""
+    sums = (x.astype(np.int32) - np.int32(zero_in)).sum(axis=(1, 2), dtype=np.int32)
+    return _to_output(multiply(sums, table[0], table[1]), output)
+
+
 def add(
     x0: np.ndarray,
     x1: np.ndarray,

@@ -44,11 +44,13 @@ def _largest_call(variant: str, program: StageProgram, row: int, col: int, patch
     largest = 0
     for op in program.ops:
         kernel = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}.get(op.kind)
+        if kernel is None:
+            continue
         regions = (program.region(row, col, op.inputs[0]), program.computed(row, col, op.output))
         source, output = (
             _view(program, patch_class, m, region) for m, region in zip((op.inputs[0], op.output), regions, strict=True)
         )
-        if kernel is None or output.height == 0 or output.width == 0:
+        if output.height == 0 or output.width == 0:
             continue
         window = dataclasses.replace(
             op.window,

@@ -35,8 +35,9 @@ def layer_names(graph: ModelGraph) -> dict[str, str]:
 def _layer_of(name: str) -> str | None:
     parts = [part.split("/") for part in name.split(";") if part]
     for components in parts:
-        for i, component in enumerate(components):
-            if i and _WEIGHTED.fullmatch(component):
+        # From the end: a layer may have an operation's name itself.
+        for i in range(len(components) - 1, 0, -1):
+            if _WEIGHTED.fullmatch(components[i]):
                 return _path(components[:i])
     first = parts[0] if parts else [name]
     if len(first) > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from tflm_quantmcu.types import Format, ModelGraph, Op, Tensor, Window
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
 REQUANTIZED = ("PAD", "PADV2", "QUANTIZE", "RELU", "RELU6")
+MAX_POOL_PIXELS = 1 << 23  # whose 8-bit values' sum fits int32
 CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": -1, "FULLY_CONNECTED": 0}
 
 
@@ -49,11 +51,13 @@ class LoweredOp:
     """One QMCU_ op before formats are chosen.
 
     Attributes:
-      kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D or REQUANTIZE.
+      kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D or REQUANTIZE; at the end of
+        a stage also MEAN or GLOBAL_AVERAGE_POOL_2D.
       name: the output tensor's name, for messages.
       inputs: tensor indices of the feature maps read.
       output: tensor index written.
       float32_ratio: the scale ratio is taken in float32 first (law A7, RELU).
+      num_pixels: of the map that a MEAN is taken over (law A11).
     """
 
     kind: str
@@ -65,6 +69,7 @@ class LoweredOp:
     depth_multiplier: int = 1
     filter: Filter | None = None
     float32_ratio: bool = False
+    num_pixels: int = 1
 
 
 def why_unsupported(graph: ModelGraph, op: Op) -> str | None:
@@ -192,7 +197,13 @@ def lower_region(graph: ModelGraph, ops: Sequence[Op], weight_bits: Mapping[str,
     Args:
       ops: in execution order.
       weight_bits: weight tensor name -> bits; absent is 8.
+
+    Raises:
+      UnsupportedModelError: our kernels cannot run an op exactly.
     """
+    reduction = lower_reduction(graph, ops, weight_bits)
+    if reduction:
+        return (*lower_region(graph, ops[: -reduction.num_ops], weight_bits), reduction.op)
     lowered = []
     for op in ops:
         bits = weight_bits.get(graph.tensors[op.inputs[1]].name, 8) if op.kind in CONVOLUTIONS else 8
@@ -223,6 +234,52 @@ def _fold_pad(op: LoweredOp, pads: Mapping[int, LoweredOp]) -> LoweredOp:
     return _fold_pad(dataclasses.replace(op, window=window, inputs=pad.inputs), pads)
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reduction:
+    """The end of a region that makes one pixel of a map: its last op, or a reshape and its last op."""
+
+    op: LoweredOp
+    num_ops: int
+
+
+def lower_reduction(graph: ModelGraph, ops: Sequence[Op], weight_bits: Mapping[str, int]) -> Reduction | None:
+    """Lowers the end of a region, if it is a reduction that can be taken piece by piece (docs/format.md F4)."""
+    last = ops[-1]
+    num_ops = 2 if len(ops) > 2 and last.kind == "FULLY_CONNECTED" and ops[-2].kind == "RESHAPE" else 1
+    if len(ops) <= num_ops:
+        return None
+    source, output = graph.tensors[graph.feature_maps(ops[-num_ops])[0]], graph.tensors[last.outputs[0]]
+    if len(source.shape) != 4 or source.shape[:1] != (1,) or source.shape[1:3] == (1, 1):
+        return None
+    if any(t.dtype != "int8" or len(t.scales) != 1 for t in (source, output)):
+        return None
+    place: dict[str, Any] = {"name": output.label, "inputs": (source.index,), "output": output.index}
+    if last.kind == "FULLY_CONNECTED":
+        bits = weight_bits.get(graph.tensors[last.inputs[1]].name, 8)
+        if why_unsupported(graph, last) or (source.shape[3] * bits) % 8:
+            return None
+        return Reduction(dataclasses.replace(lower_op(graph, last, weight_bits=bits), inputs=(source.index,)), num_ops)
+    pixels = source.shape[1] * source.shape[2]
+    if pixels > MAX_POOL_PIXELS:
+        return None
+    if last.kind == "MEAN" and _mean_axes(graph, last) == {1, 2}:
+        return Reduction(LoweredOp("MEAN", window=Window(), activation="NONE", num_pixels=pixels, **place), 1)
+    if last.kind == "AVERAGE_POOL_2D" and _pools_all(last, source.shape) and why_unsupported(graph, last) is None:
+        return Reduction(LoweredOp("GLOBAL_AVERAGE_POOL_2D", window=Window(), activation=last.activation, **place), 1)
+    return None
+
+
+def _mean_axes(graph: ModelGraph, op: Op) -> set[int]:
+    axes = graph.tensors[op.inputs[1]].data
+    return set() if axes is None else {int(a) % len(graph.tensors[op.inputs[0]].shape) for a in axes.ravel()}
+
+
+def _pools_all(op: Op, shape: tuple[int, ...]) -> bool:
+    """Whether the one window of a pool is the whole map."""
+    window = op.window or Window()
+    return (window.kernel_height, window.kernel_width, window.pad_top, window.pad_left) == (*shape[1:3], 0, 0)
+
+
 def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format) -> np.ndarray:
     """The op's int32 table (docs/format.md F3, F4) for these formats.
 
@@ -238,11 +295,20 @@ def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format
         twice_max = 2 * float(np.float32(max(f.scale for f in inputs)))
         ratios = [f.scale / twice_max for f in inputs] + [twice_max / ((1 << 20) * output.scale)]
         return np.array([w for r in ratios for w in quantize_multiplier(r)], np.int32)
+    if op.kind == "MEAN":
+        return _mean_table(op, inputs[0].scale / output.scale)
     if op.float32_ratio:
         ratio = float(np.float32(inputs[0].scale) / np.float32(output.scale))
     else:
         ratio = inputs[0].scale / output.scale
     return np.array(quantize_multiplier(ratio), np.int32)
+
+
+def _mean_table(op: LoweredOp, ratio: float) -> np.ndarray:
+    """Law A11: the multiplier holds 1 / num_pixels."""
+    multiplier, shift = quantize_multiplier(ratio)
+    spare = min(op.num_pixels.bit_length() - 1, 32, 31 + shift)
+    return np.array(((multiplier << spare) // op.num_pixels, shift - spare), np.int32)
 
 
 def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Format) -> np.ndarray:

@@ -41,12 +41,29 @@ def run_stage(program: StageProgram, x: np.ndarray) -> np.ndarray:
     Returns:
       int8 [N, H, W, C], values of the last map.
     """
-    last = len(program.shapes) - 1
-    y = np.empty((len(x), *program.shapes[last]), np.int8)
+    y = np.empty((len(x), *program.shapes[program.tiled]), np.int8)
     for row, col, values in run_patches(program, x):
-        y0, y1, x0, x1 = program.computed(row, col, last)
-        y[:, y0:y1, x0:x1] = values[last]
-    return y
+        y0, y1, x0, x1 = program.computed(row, col, program.tiled)
+        y[:, y0:y1, x0:x1] = values[-1]
+    return _reduce(program, y) if program.reduces else y
+
+
+def _reduce(program: StageProgram, x: np.ndarray) -> np.ndarray:
+    """What the reduction at the end of a stage makes of the whole map: int8 [N, 1, 1, C]."""
+    op, table = program.ops[-1], program.tables[0][-1]
+    source, output = (program.formats[0][m] for m in (program.tiled, program.tiled + 1))
+    if op.kind == "FULLY_CONNECTED":
+        filter = _unpack_filter(op, program.shapes).reshape(program.shapes[-1][2], -1)
+        flat = x.reshape(len(x), -1)
+        y = arithmetic.fully_connected(flat, filter, table, zero_in=source.zero_point, output=output)
+    elif op.kind == "MEAN":
+        y = arithmetic.mean(x, table, zero_in=source.zero_point, output=output)
+    else:
+        window = Window(kernel_height=x.shape[1], kernel_width=x.shape[2])
+        y = arithmetic.average_pool2d(
+            x, table, window=window, size=(1, 1), zero_in=source.zero_point, output=output
+        )
+    return y.reshape(len(x), 1, 1, -1)
 
 
 def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int, list[np.ndarray]]]:
@@ -57,13 +74,13 @@ def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int
       x: int8 [N, H, W, C], values of map 0.
 
     Yields:
-      (row, column, values): of each tile in order; values are int8 [N, height, width, C] a map, of the region that the
-      tile computes (`StageProgram.computed`), or reads of the input.
+      (row, column, values): of each tile in order; values are int8 [N, height, width, C] a map up to the one that is cut
+      into tiles, of the region that the tile computes (`StageProgram.computed`), or reads of the input.
     """
     filters = [_unpack_filter(op, program.shapes) if op.filter else _NO_FILTER for op in program.ops]
-    maps = [x, *(np.zeros((len(x), *shape), np.int8) for shape in program.shapes[1:])]
+    maps = [x, *(np.zeros((len(x), *shape), np.int8) for shape in program.shapes[1 : program.tiled + 1])]
     for row, col, _ in program.patches():
-        for index in range(len(program.ops)):
+        for index in range(program.tiled):
             _run_stage_op(program, filters[index], row, col, index, maps)
         regions = (program.computed(row, col, m) for m in range(len(maps)))
         yield row, col, [m[:, y0:y1, x0:x1] for m, (y0, y1, x0, x1) in zip(maps, regions, strict=True)]
@@ -95,7 +112,8 @@ def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> di
         if stage is not None:
             source, program = stage
             if source in maps.planned:
-                maps.put(op.outputs[0], run_stage(program, maps.planned[source]), is_planned=True)
+                y = run_stage(program, maps.planned[source])
+            maps.put(op.outputs[0], y.reshape(len(y), *graph.tensors[op.outputs[0]].shape[1:]), is_planned=True)
         elif op.index not in inside:
             _run_op(maps, op)
     return {graph.tensors[t].name: v for t, v in maps.planned.items()}
@@ -180,12 +198,16 @@ def _plan_stages(graph: ModelGraph, plan: PrecisionPlan) -> tuple[dict[int, tupl
 
 
 def _unpack_filter(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    taps = (op.window.kernel_height, op.window.kernel_width)
+    taps = shapes[op.inputs[0]][:2] if op.kind == "FULLY_CONNECTED" else _kernel_size(op.window)
     is_depthwise = op.kind == "DEPTHWISE_CONV_2D"
     channels = shapes[op.output if is_depthwise else op.inputs[0]][2]
     data = np.frombuffer(op.filter, np.uint8).reshape(-1, run_bytes(channels, op.weight_bits))
     values = unpack(data, op.weight_bits, channels)
     return values.reshape(*taps, channels) if is_depthwise else values.reshape(-1, *taps, channels)
+
+
+def _kernel_size(window: Window) -> tuple[int, int]:
+    return window.kernel_height, window.kernel_width
 
 
 def _run_stage_op(

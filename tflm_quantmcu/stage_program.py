@@ -25,11 +25,14 @@ from tflm_quantmcu.packing import pack, run_bytes
 from tflm_quantmcu.types import Format, ModelGraph, Op, StagePlan, Window
 
 FORMAT_VERSION = 2
-KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE")
+REDUCTIONS = ("MEAN", "GLOBAL_AVERAGE_POOL_2D", "FULLY_CONNECTED")
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE", *REDUCTIONS)
 OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 10, 6
 MAX_MAPS = 64
 CACHE_MODES = ("recompute", "rows", "full")
+INPUT_MODES = ("resident", "streamed")
 SCRATCH_ALIGNMENT = 4
+SUM_BYTES = 4  # of one int32 sum of a reduction
 _WINDOW_FIELDS = [f.name for f in dataclasses.fields(Window)]
 
 Region = tuple[int, int, int, int]  # y0, y1, x0, x1
@@ -117,9 +120,24 @@ class StageProgram:
     patch_classes: tuple[tuple[int, ...], ...]
     caches: tuple[MapCache, ...]
 
+    @property
+    def reduces(self) -> bool:
+        """Whether the last op makes one pixel of its input, which is then what is cut into tiles."""
+        return self.ops[-1].kind in REDUCTIONS
+
+    @property
+    def tiled(self) -> int:
+        """The map that is cut into tiles."""
+        return len(self.shapes) - (2 if self.reduces else 1)
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the input is pulled from a reader, region by region."""
+        return self.formats[0][0].scratch_offset >= 0
+
     @functools.cached_property
     def spans(self) -> tuple[np.ndarray, np.ndarray]:
-        """([tile rows, maps, 3], [tile columns, maps, 3]): see `tiles.axis_spans`."""
+        """([tile rows, maps, 3], [tile columns, maps, 3]) up to the tiled map: see `tiles.axis_spans`."""
         modes = [cache.mode for cache in self.caches]
         return StageGeometry.of(self.shapes, self.ops).spans(self.tile_height, self.tile_width, modes)
 
@@ -163,7 +181,7 @@ class StageProgram:
 
     def op_macs(self, op: StageOp, row: int, col: int) -> int:
         """MACs of one op in one patch."""
-        y0, y1, x0, x1 = self.computed(row, col, op.output)
+        y0, y1, x0, x1 = self.computed(row, col, min(op.output, self.tiled))
         channels = (self.shapes[op.inputs[0]][2], self.shapes[op.output][2])
         return (y1 - y0) * (x1 - x0) * macs_per_pixel(op.kind, op.window, *channels)
 
@@ -256,8 +274,8 @@ class _Decoder:
             int(self._options["tile_height"]),
             int(self._options["tile_width"]),
         )
-        rows = len(tiles.split_axis(shapes[-1][0], tile_height))
-        cols = len(tiles.split_axis(shapes[-1][1], tile_width))
+        height, width, _ = shapes[-2 if ops[-1].kind in REDUCTIONS else -1]
+        rows, cols = len(tiles.split_axis(height, tile_height)), len(tiles.split_axis(width, tile_width))
         grid = self._take(rows, cols).tolist()
         words = self._program[self._at :]
         return StageProgram(
@@ -297,15 +315,16 @@ def _section(words: np.ndarray, start: int, count: int) -> np.ndarray:
 
 def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> int:
     """Length of the op's requantisation table in words."""
-    if op.weight_bits:
+    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
         return 3 * shapes[op.output][2]
     return 6 if op.kind == "ADD" else 2
 
 
 def macs_per_pixel(kind: str, window: Window, input_channels: int, output_channels: int) -> int:
-    """Multiply-accumulates of one output pixel, all channels."""
+    """Multiply-accumulates of one output pixel, all channels; of FULLY_CONNECTED of one input pixel."""
     taps = window.kernel_height * window.kernel_width * output_channels
-    return {"CONV_2D": taps * input_channels, "DEPTHWISE_CONV_2D": taps}.get(kind, 0)
+    work = {"CONV_2D": taps * input_channels, "DEPTHWISE_CONV_2D": taps, "FULLY_CONNECTED": taps * input_channels}
+    return work.get(kind, 0)
 
 
 def _share_tables(tables: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, list[list[int]]]:
@@ -333,32 +352,44 @@ class StageGeometry:
     shapes: tuple[tuple[int, int, int], ...]
     ops_y: tuple[tiles.AxisOp, ...]
     ops_x: tuple[tiles.AxisOp, ...]
+    reduces: bool = False
+
+    @property
+    def tiled(self) -> int:
+        """The map that is cut into tiles: the last one, or what the reduction at the end makes it of."""
+        return len(self.shapes) - (2 if self.reduces else 1)
 
     @staticmethod
     def of(shapes: Sequence[tuple[int, int, int]], ops: Sequence[StageOp]) -> StageGeometry:
-        return StageGeometry.of_steps(shapes, [(op.window, op.inputs, op.output) for op in ops])
+        steps = [(op.window, op.inputs, op.output) for op in ops]
+        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].kind in REDUCTIONS)
 
     @staticmethod
     def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], source: int) -> StageGeometry:
         tensors = map_tensors(ops, source)
         index = {t: m for m, t in enumerate(tensors)}
         steps = [(op.window, tuple(index[t] for t in op.inputs), index[op.output]) for op in ops]
-        return StageGeometry.of_steps([map_shape(graph, t) for t in tensors], steps)
+        shapes = [map_shape(graph, t) for t in tensors]
+        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].kind in REDUCTIONS)
 
     @staticmethod
     def of_steps(
-        shapes: Sequence[tuple[int, int, int]], steps: Sequence[tuple[Window, tuple[int, ...], int]]
+        shapes: Sequence[tuple[int, int, int]],
+        steps: Sequence[tuple[Window, tuple[int, ...], int]],
+        *,
+        reduces: bool = False,
     ) -> StageGeometry:
         return StageGeometry(
             tuple(shapes),
             tuple(_axis_op(*step, "height", "top") for step in steps),
             tuple(_axis_op(*step, "width", "left") for step in steps),
+            reduces,
         )
 
     def axis_spans(self, axis: int, tile: int, modes: Sequence[int]) -> np.ndarray:
-        """[tiles, maps, 3] spans along height (axis 0) or width (axis 1); `modes` as in `MapCache`."""
-        extents = [shape[axis] for shape in self.shapes]
-        ops = (self.ops_y, self.ops_x)[axis]
+        """[tiles, maps up to the tiled one, 3] spans along height (axis 0) or width (axis 1); `modes` as in `MapCache`."""
+        extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
+        ops = (self.ops_y, self.ops_x)[axis][: self.tiled]
         is_cached = [mode >= (2, 1)[axis] for mode in modes]
         return tiles.axis_spans(ops, extents, tiles.split_axis(extents[-1], tile), is_cached)
 
@@ -388,12 +419,22 @@ def _axis_op(window: Window, inputs: tuple[int, ...], output: int, extent: str, 
     )
 
 
-def place_scratch(geometry: StageGeometry, map_bytes: Sequence[int], base: int = 0) -> list[int]:
-    """Offsets in scratch, from `base` on, of one tile's maps between input and output, which get -1."""
-    inner = range(1, len(geometry.shapes) - 1)
+def place_scratch(
+    geometry: StageGeometry, map_bytes: Sequence[int], base: int = 0, *, is_streamed: bool = False
+) -> list[int]:
+    """Offsets in scratch, from `base` on, of the buffers of one tile.
+
+    Returns:
+      An offset a map; -1 for the output, and for the input unless it is streamed.
+    """
+    last = len(geometry.shapes) - 1
+    buffered = range(0 if is_streamed else 1, last)
     spans = geometry.lifetimes()
-    buffers = [memory.Buffer(map_bytes[m], *spans[m]) for m in inner]
-    return [-1, *(base + offset for offset in memory.place(buffers, alignment=SCRATCH_ALIGNMENT)), -1]
+    offsets = memory.place([memory.Buffer(map_bytes[m], *spans[m]) for m in buffered], alignment=SCRATCH_ALIGNMENT)
+    result = [-1] * (last + 1)
+    for m, offset in zip(buffered, offsets, strict=True):
+        result[m] = base + offset
+    return result
 
 
 def place_caches(
@@ -414,14 +455,15 @@ def place_caches(
     heights = (spans[0][..., tiles.END] - spans[0][..., tiles.BEGIN]).max(axis=0).tolist()
     caches = []
     end = 0
-    for m, (_, width, channels) in enumerate(shapes):
+    for m, (_, width, channels) in enumerate(shapes[: len(rows)]):
         pixel_bytes = run_bytes(channels, bits[m])
         places = []
         for num_bytes in (heights[m] * cols[m] * pixel_bytes, rows[m] * width * pixel_bytes):
             places.append((end if num_bytes else 0, num_bytes))
             end += memory.align(num_bytes, SCRATCH_ALIGNMENT)
         caches.append(MapCache(modes[m], cols[m], *places[0], rows[m], *places[1]))
-    return tuple(caches), end
+    # What a reduction makes is no map of tiles.
+    return (*caches, *(MapCache() for _ in shapes[len(rows) :])), end
 
 
 def halos(spans: np.ndarray) -> list[int]:
@@ -464,9 +506,9 @@ def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
 
 
 def map_shape(graph: ModelGraph, tensor: int) -> tuple[int, int, int]:
-    """(height, width, channels) of a [1, H, W, C] feature map."""
-    _, height, width, channels = graph.tensors[tensor].shape
-    return height, width, channels
+    """(height, width, channels) of a [1, H, W, C] feature map; a vector is one pixel."""
+    shape = graph.tensors[tensor].shape
+    return (shape[1], shape[2], shape[3]) if len(shape) == 4 else (1, 1, shape[-1])
 
 
 def build_program(
@@ -509,11 +551,11 @@ def program_of(
     if len(tensors) > MAX_MAPS:
         raise UnsupportedModelError(f"the stage has {len(tensors)} feature maps; supported are {MAX_MAPS}")
     shapes = tuple(map_shape(graph, t) for t in tensors)
-    _check_plan(plan, shapes[-1])
     index = {t: m for m, t in enumerate(tensors)}
     ops = tuple(_stage_op(op, index) for op in lowered)
     geometry = StageGeometry.of(shapes, ops)
-    modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors])
+    _check_plan(plan, shapes[geometry.tiled])
+    modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry.tiled)
     spans = geometry.spans(plan.tile_height, plan.tile_width, modes)
     chosen = [
         [
@@ -526,14 +568,15 @@ def program_of(
         for patch_class in plan.classes
     ]
     caches, cache_bytes = place_caches(shapes, spans, modes, [f.bits for f in chosen[0]])
-    _check_shared_formats(chosen, caches, lowered)
+    _check_shared_formats(chosen, caches, lowered, geometry)
+    layout = _Layout(geometry, spans, cache_bytes, plan.input_mode == "streamed")
     return StageProgram(
         tile_height=plan.tile_height,
         tile_width=plan.tile_width,
         shapes=shapes,
         ops=ops,
         formats=tuple(
-            _class_formats(geometry, spans, lowered, formats_of, _tiles_of(plan, number), cache_bytes)
+            _class_formats(layout, lowered, formats_of, _tiles_of(plan, number))
             for number, formats_of in enumerate(chosen)
         ),
         tables=tuple(
@@ -548,20 +591,27 @@ def program_of(
     )
 
 
-def _cache_modes(plan: StagePlan, names: Sequence[str]) -> list[int]:
-    """[map] index into CACHE_MODES; the input, which stands whole in memory, and the output keep nothing."""
-    modes = [CACHE_MODES.index(plan.map_caches.get(name, plan.cache_mode)) for name in names]
-    return [0, *modes[1:-1], 0]
+def _cache_modes(plan: StagePlan, names: Sequence[str], tiled: int) -> list[int]:
+    """[map] index into CACHE_MODES; an input that stands whole in memory and what is cut into tiles keep nothing."""
+    modes = [CACHE_MODES.index(plan.map_caches.get(name, plan.cache_mode)) for name in names[:tiled]]
+    if plan.input_mode == "resident":
+        modes[0] = 0
+    return modes + [0] * (len(names) - tiled)
 
 
 def _check_shared_formats(
-    chosen: Sequence[Sequence[Format]], caches: Sequence[MapCache], lowered: Sequence[LoweredOp]
+    chosen: Sequence[Sequence[Format]],
+    caches: Sequence[MapCache],
+    lowered: Sequence[LoweredOp],
+    geometry: StageGeometry,
 ) -> None:
     for m, cache in enumerate(caches):
-        if cache.keeps_halo and len({formats_of[m] for formats_of in chosen}) > 1:
+        is_reduced = geometry.reduces and m == geometry.tiled
+        if (cache.keeps_halo or is_reduced) and len({formats_of[m] for formats_of in chosen}) > 1:
+            shared = "is reduced over" if is_reduced else "keeps a halo for"
             raise UsageError(
-                f"the plan gives '{lowered[m - 1].name}' a format a patch class, and tiles of all classes share its "
-                "halo; give it one format, or cache mode 'recompute'"
+                f"the plan gives '{lowered[m - 1].name}' a format a patch class, and it {shared} tiles of all classes; "
+                "give it one format, or cache mode 'recompute'"
             )
 
 
@@ -574,6 +624,8 @@ def _check_plan(plan: StagePlan, shape: tuple[int, int, int]) -> None:
     for mode in (plan.cache_mode, *plan.map_caches.values()):
         if mode not in CACHE_MODES:
             raise UsageError(f"the plan's cache mode is '{mode}'; supported are {', '.join(CACHE_MODES)}")
+    if plan.input_mode not in INPUT_MODES:
+        raise UsageError(f"the plan's input mode is '{plan.input_mode}'; supported are {', '.join(INPUT_MODES)}")
     for axis, tile, extent in (
         ("height", plan.tile_height, shape[0]),
         ("width", plan.tile_width, shape[1]),
@@ -600,27 +652,51 @@ def _stage_op(op: LoweredOp, index: Mapping[int, int]) -> StageOp:
     )
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Layout:
+    """What places in scratch follow from, for all classes.
+
+    Attributes:
+      geometry, spans: of the stage.
+      cache_bytes: of what maps keep, from the start of scratch.
+      is_streamed: the input has a buffer too.
+    """
+
+    geometry: StageGeometry
+    spans: tuple[np.ndarray, np.ndarray]
+    cache_bytes: int
+    is_streamed: bool
+
+    @property
+    def sum_bytes(self) -> int:
+        """Of the int32 sums of a reduction, behind the caches."""
+        return SUM_BYTES * self.geometry.shapes[-1][2] if self.geometry.reduces else 0
+
+    def largest_regions(self, patches: np.ndarray) -> list[int]:
+        """[map] pixels, over some tiles."""
+        heights, widths = (axis[..., tiles.END] - axis[..., tiles.BEGIN] for axis in self.spans)
+        areas = heights[patches[:, 0]] * widths[patches[:, 1]]
+        largest = areas.max(axis=0, initial=0).tolist()
+        return largest + [0] * (len(self.geometry.shapes) - len(largest))
+
+
 def _class_formats(
-    geometry: StageGeometry,
-    spans: tuple[np.ndarray, np.ndarray],
-    lowered: Sequence[LoweredOp],
-    chosen: Sequence[Format],
-    patches: np.ndarray,
-    base: int,
+    layout: _Layout, lowered: Sequence[LoweredOp], chosen: Sequence[Format], patches: np.ndarray
 ) -> tuple[StageFormat, ...]:
-    """The class's formats with clamps and places in scratch, behind the `base` bytes of the caches."""
-    heights, widths = (axis[..., tiles.END] - axis[..., tiles.BEGIN] for axis in spans)
-    areas = heights[patches[:, 0]] * widths[patches[:, 1]]
-    largest = areas.max(axis=0, initial=0).tolist()
+    """The formats of the class that has these tiles, with clamps and places in scratch."""
+    shapes = layout.geometry.shapes
     map_bytes = [
         pixels * run_bytes(shape[2], format.bits)
-        for pixels, shape, format in zip(largest, geometry.shapes, chosen, strict=True)
+        for pixels, shape, format in zip(layout.largest_regions(patches), shapes, chosen, strict=True)
     ]
-    offsets = place_scratch(geometry, map_bytes, base)
+    base = layout.cache_bytes + layout.sum_bytes
+    offsets = place_scratch(layout.geometry, map_bytes, base, is_streamed=layout.is_streamed)
+    places = [(offset, n) if offset >= 0 else (-1, 0) for offset, n in zip(offsets, map_bytes, strict=True)]
+    if layout.geometry.reduces:
+        places[-1] = (layout.cache_bytes, layout.sum_bytes)
     writers: list[LoweredOp | None] = [None, *lowered]
     result = []
-    for m, (format, writer) in enumerate(zip(chosen, writers, strict=True)):
+    for format, writer, place in zip(chosen, writers, places, strict=True):
         clamps = clamp_range(writer, format) if writer else (format.qmin, format.qmax)
-        place = (offsets[m], map_bytes[m]) if offsets[m] >= 0 else (-1, 0)
         result.append(StageFormat(format.bits, format.zero_point, *clamps, *place))
     return tuple(result)

@@ -15,7 +15,7 @@ import numpy as np
 
 from tflm_quantmcu import cost, tiles
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.lowering import LoweredOp, lower_region, why_unsupported
+from tflm_quantmcu.lowering import LoweredOp, lower_reduction, lower_region, why_unsupported
 from tflm_quantmcu.stage_program import (
     MAX_MAPS,
     StageGeometry,
@@ -170,7 +170,7 @@ def _fronts(graph: ModelGraph) -> tuple[list[_Front], str]:
         blocked = next(((o, why) for o in region if (why := _why_not_in_stage(graph, o))), None)
         if blocked:
             obstacle = obstacle or f"{blocked[0].kind} (op {blocked[0].index}) cannot be in a stage: {blocked[1]}"
-        elif len(region) < MAX_MAPS:
+        elif len(region) < MAX_MAPS and not lower_reduction(graph, region, {}):
             fronts.append(_Front(graph, source, op.outputs[0], region))
     return fronts, obstacle or "no region has one entry and one exit"
 

@@ -214,6 +214,7 @@ class StagePlan:
       cache_mode: what inner maps keep for the tiles that follow: `recompute` nothing, `rows` the columns that the next
         tile of the row reads again, `full` the rows for the next row of tiles too.
       map_caches: tensor name -> cache mode, for the maps whose mode is not the stage's.
+      input_mode: `resident`, the input stands whole in memory, or `streamed`, tiles pull their regions from a reader.
       vdpc: `static`, or `off` when there is one class and no classification.
     """
 
@@ -225,6 +226,7 @@ class StagePlan:
     classes: tuple[PatchClass, ...]
     cache_mode: str = "recompute"
     map_caches: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    input_mode: str = "resident"
     vdpc: str = "off"
 
 
@@ -279,7 +281,7 @@ class PrecisionPlan:
             stages = tuple(_stage_from(s, layers) for s in fields.pop("stages"))
             formats = _formats_from(fields.pop("formats"), layers)
             weights = {n: b if isinstance(b, dict) else {"bits": b} for n, b in fields.pop("weight_bits").items()}
-            weight_bits = {name: _without_layer(name, w, layers)["bits"] for name, w in weights.items()}
+            weight_bits = {name: _bits(**_without_layer(name, w, layers)) for name, w in weights.items()}
             notes = tuple(fields.pop("notes"))
             return PrecisionPlan(
                 stages=stages, formats=formats, weight_bits=weight_bits, notes=notes, layers=layers, **fields
@@ -297,6 +299,10 @@ def _without_layer(name: str, entry: Mapping[str, Any], layers: dict[str, str]) 
     if "layer" in entry:
         layers[name] = entry["layer"]
     return {key: value for key, value in entry.items() if key != "layer"}
+
+
+def _bits(*, bits: int) -> int:
+    return bits
 
 
 def _formats_from(fields: Mapping[str, Mapping[str, Any]], layers: dict[str, str]) -> dict[str, Format]:

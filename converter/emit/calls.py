@@ -211,6 +211,9 @@ _STAGE_KERNELS: Mapping[str, tuple[str, ...]] = {
     "AVERAGE_POOL_2D": ("average_pool2d",),
     "MAX_POOL_2D": ("max_pool2d",),
     "REQUANTIZE": ("requantize",),
+    "MEAN": ("sum_pixels",),
+    "GLOBAL_AVERAGE_POOL_2D": ("sum_pixels",),
+    "FULLY_CONNECTED": ("dot_pixels",),
 }
 
 

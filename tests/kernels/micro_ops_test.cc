@@ -77,7 +77,7 @@ TEST_P(MicroOpTest, RefusesUnknownKeysVersionsAndBytes) {
   c.options.integers["novelty"] = 1;
   ExpectRefusal(c, "keys");
   c = GetParam();
-  c.options.integers["version"] = 2;
+  c.options.integers["version"] = 1;
   ExpectRefusal(c, "version is 2");
   FakeInterpreter no_map(*c.registration, {1, 2, 3, 4}, c.inputs, c.output);
   ExpectRefusal(&no_map, c, "custom_options");

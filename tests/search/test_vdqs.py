@@ -36,7 +36,7 @@ def _problem(graph: ModelGraph, x: np.ndarray, **options) -> SearchProblem:
     stats = TensorStats(tensor.name, counts, tensor.format, beyond.mean(axis=(1, 4)).astype(np.float32))
     calibration = CalibrationResult(graph.sha256, None, x, {tensor.name: stats})
     chosen = Options.of(options)
-    return SearchProblem(graph, chosen.budget, calibration, lambda t: x, chosen.parameters)
+    return SearchProblem(graph, chosen.budget, calibration, lambda t: x, chosen.parameters, pytest.fail)
 
 
 def _bits(plan: PrecisionPlan) -> list[int]:
@@ -88,14 +88,14 @@ def _smallest_at_eight_bits(graph: ModelGraph) -> int:
 
 def test_uniform_needs_calibration_below_eight_bits(graph) -> None:
     chosen = Options(search="uniform", activation_bits=4)
-    problem = SearchProblem(graph, chosen.budget, None, lambda t: np.empty(0), chosen.parameters)
+    problem = SearchProblem(graph, chosen.budget, None, lambda t: np.empty(0), chosen.parameters, pytest.fail)
     with pytest.raises(UsageError, match="calibration"):
         run_search("uniform", problem)
 
 
 def test_uniform_at_eight_bits_computes_the_model(graph) -> None:
     chosen = Options(search="uniform")
-    problem = SearchProblem(graph, chosen.budget, None, lambda t: np.empty(0), chosen.parameters)
+    problem = SearchProblem(graph, chosen.budget, None, lambda t: np.empty(0), chosen.parameters, pytest.fail)
     plan = run_search("uniform", problem)
     x = _samples(True)
     whole, split = simulate.simulate(graph, None, x), simulate.simulate(graph, plan, x)

@@ -19,7 +19,9 @@ def buffers_and_distances(
     buffers = [Buffer(n, start, start + steps) for n, start, steps in drawn]
     index = st.integers(0, len(buffers) - 1)
     distances: dict[tuple[int, int], int] = {}
-    for lower, upper, distance in draw(st.lists(st.tuples(index, index, st.integers(0, max_bytes)), max_size=max_pairs)):
+    for lower, upper, distance in draw(
+        st.lists(st.tuples(index, index, st.integers(0, max_bytes)), max_size=max_pairs)
+    ):
         is_new = lower != upper and (upper, lower) not in distances
         if is_new and distance < buffers[lower].num_bytes:
             distances[lower, upper] = distance

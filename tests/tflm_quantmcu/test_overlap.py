@@ -29,7 +29,7 @@ def overwrites(program: StageProgram, distance: int) -> bool:
     return False
 
 
-@examples(200)
+@examples(100)
 @given(st.data())
 def test_no_tile_reads_what_was_written_and_a_smaller_distance_would(data: st.DataObject) -> None:
     graph = read_model(data.draw(random_cnns()).model)

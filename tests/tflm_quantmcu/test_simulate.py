@@ -18,7 +18,7 @@ from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.simulate import run_patch, run_stage, simulate
+from tflm_quantmcu.simulate import run_patches, run_stage, simulate
 from tflm_quantmcu.stage_program import build_program
 from tflm_quantmcu.types import (
     BIT_WIDTHS,
@@ -138,7 +138,7 @@ def test_widths_outside_stages_compute_as_a_stage_of_one_tile():
     program = build_program(graph, stage, weight_bits=weights, formats=formats)
     values = simulate(graph, plan, x)
     np.testing.assert_array_equal(run_stage(program, x), values[target.name])
-    np.testing.assert_array_equal(run_patch(program, 0, 0, x)[1], values[inner.name])
+    np.testing.assert_array_equal(next(run_patches(program, x))[2][1], values[inner.name])
     assert len(np.unique(values[inner.name])) == 16
     assert set(np.unique(values[target.name])) <= {-2, -1, 0, 1}
 
@@ -155,8 +155,8 @@ def test_patch_maps_are_the_regions_of_the_whole_maps():
     x = noise(2, 6, 5, 2)
     whole = simulate(graph, None, x)
     names = ["map0", *(graph.tensors[op.outputs[0]].name for op in graph.ops[1:])]
-    for row, col, _ in program.patches():
-        for m, values in enumerate(run_patch(program, row, col, x)):
+    for row, col, maps in run_patches(program, x):
+        for m, values in enumerate(maps):
             y0, y1, x0, x1 = program.region(row, col, m)
             np.testing.assert_array_equal(values, whole[names[m]][:, y0:y1, x0:x1])
 

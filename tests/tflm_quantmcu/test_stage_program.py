@@ -62,7 +62,7 @@ def test_narrow_maps_cost_fewer_bit_ops_and_less_scratch(graph, mixed) -> None:
     assert narrow_end < wide_end == mixed.scratch_bytes
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"num_ops": 99}, {"num_maps": 40}])
+@pytest.mark.parametrize("change", [{"version": 1}, {"num_ops": 99}, {"num_maps": 40}])
 def test_decode_refuses_what_does_not_fit(mixed, change) -> None:
     options, filters, words = mixed.encode()
     with pytest.raises(UsageError):
@@ -75,7 +75,7 @@ def test_decode_refuses_what_does_not_fit(mixed, change) -> None:
         ({"tile_height": 0}, "tile height is 0"),
         ({"tile_width": 99}, "tile width is 99"),
         ({"patch_classes": ((0,),)}, "patch classes are not"),
-        ({"cache_mode": "full"}, "cache mode is 'full'"),
+        ({"cache_mode": "most"}, "cache mode is 'most'"),
         ({"input": "nobody"}, "tensor 'nobody'"),
     ],
 )

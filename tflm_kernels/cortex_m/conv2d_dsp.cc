@@ -73,16 +73,24 @@ void PairedChannels(const Conv2DParams& params, const Buffers& all_buffers,
     starts[p] = P::Start(correction, p);
   }
   const uint8_t* filter = buffers.filter;
-  for (int32_t o = 0; o < num_channels; ++o) {
-    int32_t sums[kPairedPixels];
-    P::Sum(filter, filter_bytes, columns, offset, starts, sums);
-    filter += filter_bytes;
+  const auto put = [&](const int32_t(&sums)[kPairedPixels], int32_t o) {
     const int32_t bias = buffers.bias[o];
-    sums[0] = WrappingAdd(bias, sums[0]);
-    sums[1] = WrappingAdd(bias, sums[1]);
-    sums[2] = WrappingAdd(bias, sums[2]);
-    sums[3] = WrappingAdd(bias, sums[3]);
-    store.Put(sums, {buffers.multiplier[o], buffers.shift[o]});
+    store.Put({WrappingAdd(bias, sums[0]), WrappingAdd(bias, sums[1]), WrappingAdd(bias, sums[2]),
+               WrappingAdd(bias, sums[3])},
+              {buffers.multiplier[o], buffers.shift[o]});
+  };
+  int32_t o = 0;
+  for (; o + P::kChannels <= num_channels; o += P::kChannels) {
+    int32_t sums[P::kChannels][kPairedPixels];
+    P::Sum(filter, filter_bytes, columns, offset, starts, sums);
+    filter += P::kChannels * filter_bytes;
+    put(sums[0], o);
+    if constexpr (P::kChannels == 2) put(sums[1], o + 1);
+  }
+  if (P::kChannels == 2 && o < num_channels) {
+    int32_t sums[1][kPairedPixels];
+    P::Sum(filter, filter_bytes, columns, offset, starts, sums);
+    put(sums[0], o);
   }
   store.Finish();
 }

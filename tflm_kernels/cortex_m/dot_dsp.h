@@ -15,28 +15,13 @@
 namespace quantmcu {
 namespace dsp {
 
-// A constant that the compiler keeps in a register, where an AND takes it with a shifted operand.
-inline uint32_t InRegister(uint32_t constant) {
-  asm("" : "+r"(constant));
-  return constant;
-}
-
-// The last 1 to 3 bytes of a filter, without those behind them.
-inline uint32_t LoadPartOfWord(const uint8_t* bytes, int32_t num_bytes) {
+// The last 1 to 3 bytes, at `rest`, of a filter of num_bytes; what is behind them is not read.
+inline uint32_t LoadPartOfWord(const uint8_t* rest, int32_t num_bytes) {
+  const int32_t missing = -num_bytes & 3;
+  if (num_bytes > 4) return LoadWord(rest - missing) >> (8 * missing);
   uint32_t word = 0;
-  while (num_bytes > 0) word = word << 8 | bytes[--num_bytes];
+  for (int32_t n = 4 - missing; n > 0;) word = word << 8 | rest[--n];
   return word;
-}
-
-// The words of one or two pixels, one LDR or LDRD; steps the column.
-template <int kPixels>
-[[gnu::always_inline]] inline void LoadPixels(const uint32_t*& column, uint32_t (&x)[kPixels]) {
-  const auto& words = *reinterpret_cast<const uint32_t(*)[kPixels]>(column);
-  if constexpr (kPixels == 1) {
-    asm("ldr %0, [%1], #4" : "=r"(x[0]), "+r"(column) : "m"(words));
-  } else {
-    asm("ldrd %0, %1, [%2], #8" : "=r"(x[0]), "=r"(x[1]), "+r"(column) : "m"(words));
-  }
 }
 
 // The next word of weights; steps the filter.
@@ -69,11 +54,10 @@ class Dots {
       AddWord(filter, next_filter, mask, column, sums);
     }
     if ((num_words & 1) != 0) AddWord(filter, next_filter, mask, column, sums);
-    const int32_t rest = filter_bytes & 3;
-    if (rest == 0) return;
+    if ((filter_bytes & 3) == 0) return;
     uint32_t weights[kChannels];
-    weights[0] = LoadPartOfWord(filter, rest);
-    if constexpr (kChannels == 2) weights[1] = LoadPartOfWord(next_filter, rest);
+    weights[0] = LoadPartOfWord(filter, filter_bytes);
+    if constexpr (kChannels == 2) weights[1] = LoadPartOfWord(next_filter, filter_bytes);
     AddGroup(weights, mask, column, sums);
   }
 
@@ -97,15 +81,16 @@ class Dots {
     if constexpr (kWBits < 8) *weights ^= kWBits == 4 ? 0x88888888u : 0xAAAAAAAAu;
   }
 
-  // From word kWord of a group on.
+  // From word kWord of a group on. Always two words a load: of two pixels, or neighbours of one.
   template <int kWord>
   [[gnu::always_inline]] static void AddWords(const uint32_t (&weights)[kChannels], uint32_t mask,
                                               const uint32_t*& column, Sums& sums) {
-    uint32_t x[kPixels];
-    LoadPixels<kPixels>(column, x);
-    AddProducts(Unpacked<kWord>(weights[0], mask), x, sums[0]);
-    if constexpr (kChannels == 2) AddProducts(Unpacked<kWord>(weights[1], mask), x, sums[1]);
-    if constexpr (kWord + 1 < W::kHalfGroup) AddWords<kWord + 1>(weights, mask, column, sums);
+    uint32_t x[2];
+    LoadTwo(column, &x[0], &x[1]);
+    AddProducts<kWord>(weights[0], mask, x, sums[0]);
+    if constexpr (kChannels == 2) AddProducts<kWord>(weights[1], mask, x, sums[1]);
+    constexpr int kNext = kWord + 2 / kPixels;
+    if constexpr (kNext < W::kHalfGroup) AddWords<kNext>(weights, mask, column, sums);
   }
 
   // The weights that meet word kWord of a group; `weights` as MakeUnsigned leaves them.
@@ -115,10 +100,17 @@ class Dots {
     return (weights >> (kWord * kWBits)) & mask;
   }
 
-  [[gnu::always_inline]] static void AddProducts(uint32_t w, const uint32_t (&x)[kPixels],
+  template <int kWord>
+  [[gnu::always_inline]] static void AddProducts(uint32_t weights, uint32_t mask,
+                                                 const uint32_t (&x)[2],
                                                  int32_t (&sums)[kPixels]) {
+    const uint32_t w = Unpacked<kWord>(weights, mask);
     sums[0] = __smlad(w, x[0], sums[0]);
-    if constexpr (kPixels == 2) sums[1] = __smlad(w, x[1], sums[1]);
+    if constexpr (kPixels == 2) {
+      sums[1] = __smlad(w, x[1], sums[1]);
+    } else {
+      sums[0] = __smlad(Unpacked<kWord + 1>(weights, mask), x[1], sums[0]);
+    }
   }
 };
 

@@ -62,76 +62,128 @@ class PairedDots {
     return pixel % 2 == 0 ? correction * 32 : correction;
   }
 
-  // Gives sums[pixel] from `starts` on, plus `offset` for each chunk.
+  // Channels that share a load of activations: their sums need the registers of a chunk's loop, which
+  // pays where chunks are long.
+  static constexpr int kChannels = kChunk >= 4 ? 2 : 1;
+
+  // Gives sums[channel][pixel] of neighbouring channels from `starts` on, plus `offset` for each chunk.
+  template <int kCount>
   [[gnu::always_inline]] static void Sum(const uint8_t* filter, int32_t filter_bytes,
                                          const uint32_t* column, int32_t offset,
                                          const int32_t (&starts)[kPairedPixels],
-                                         int32_t (&sums)[kPairedPixels]) {
+                                         int32_t (&sums)[kCount][kPairedPixels]) {
+    const uint8_t* next_filter = filter + filter_bytes;
     const uint32_t* const end = column + (filter_bytes >> 2) * W::kGroup;
     const uint32_t mask = InRegister(kMask);
     const int32_t start = offset << 16 | offset << 5;
-    Halves halves = {starts[0], starts[1], starts[2], starts[3]};
+    CopySums(starts, sums[0]);
+    if constexpr (kCount == 2) CopySums(starts, sums[1]);
     while (column != end) {
-      int32_t pair0 = start;
-      int32_t pair1 = start;
+      Pairs<kCount> pairs = StartPairs<kCount>(start);
       if constexpr (kChunk == 1) {
-        AddGroup(NextWord(filter), mask, column, pair0, pair1);
+        AddNextGroup(filter, next_filter, mask, column, pairs);
       } else {
         const uint32_t* const limit = column + kChunk * W::kGroup;
         const uint32_t* const chunk_end = limit < end ? limit : end;
         do {
-          AddGroup(NextWord(filter), mask, column, pair0, pair1);
+          AddNextGroup(filter, next_filter, mask, column, pairs);
         } while (column != chunk_end);
       }
-      AddHalves(pair0, pair1, halves);
+      AddHalves(pairs, sums);
     }
     if ((filter_bytes & 3) != 0) {
-      int32_t pair0 = start;
-      int32_t pair1 = start;
-      AddGroup(LoadPartOfWord(filter, filter_bytes & 3), mask, column, pair0, pair1);
-      AddHalves(pair0, pair1, halves);
+      Pairs<kCount> pairs = StartPairs<kCount>(start);
+      uint32_t weights[kCount];
+      weights[0] = LoadPartOfWord(filter, filter_bytes);
+      if constexpr (kCount == 2) weights[1] = LoadPartOfWord(next_filter, filter_bytes);
+      AddGroup(weights, mask, column, pairs);
+      AddHalves(pairs, sums);
     }
-    sums[0] = halves.low0 >> 5;
-    sums[1] = halves.high0;
-    sums[2] = halves.low1 >> 5;
-    sums[3] = halves.high1;
+    MoveDown(sums[0]);
+    if constexpr (kCount == 2) MoveDown(sums[1]);
   }
 
  private:
-  struct Halves {
-    int32_t low0;
-    int32_t high0;
-    int32_t low1;
-    int32_t high1;
+  // Of two pixels each.
+  template <int kCount>
+  struct Pairs {
+    int32_t sums[kCount][kPairedPixels / 2];
   };
 
-  [[gnu::always_inline]] static void AddHalves(int32_t pair0, int32_t pair1, Halves& halves) {
-    halves.low0 = AddLowHalf(halves.low0, pair0);
-    halves.high0 = AddHighHalf(halves.high0, pair0);
-    halves.low1 = AddLowHalf(halves.low1, pair1);
-    halves.high1 = AddHighHalf(halves.high1, pair1);
+  template <int kCount>
+  static Pairs<kCount> StartPairs(int32_t start) {
+    if constexpr (kCount == 1) return {{{start, start}}};
+    if constexpr (kCount == 2) return {{{start, start}, {start, start}}};
   }
 
-  [[gnu::always_inline]] static void AddGroup(uint32_t weights, uint32_t mask,
-                                              const uint32_t*& column, int32_t& pair0,
-                                              int32_t& pair1) {
-    weights ^= kWBits == 4 ? 0x88888888u : 0xAAAAAAAAu;
-    AddWords<0>(weights, mask, column, pair0, pair1);
+  [[gnu::always_inline]] static void CopySums(const int32_t (&starts)[kPairedPixels],
+                                              int32_t (&sums)[kPairedPixels]) {
+    sums[0] = starts[0];
+    sums[1] = starts[1];
+    sums[2] = starts[2];
+    sums[3] = starts[3];
+  }
+
+  [[gnu::always_inline]] static void MoveDown(int32_t (&sums)[kPairedPixels]) {
+    sums[0] >>= 5;
+    sums[2] >>= 5;
+  }
+
+  template <int kCount>
+  [[gnu::always_inline]] static void AddHalves(const Pairs<kCount>& pairs,
+                                               int32_t (&sums)[kCount][kPairedPixels]) {
+    AddHalves(pairs.sums[0], sums[0]);
+    if constexpr (kCount == 2) AddHalves(pairs.sums[1], sums[1]);
+  }
+
+  [[gnu::always_inline]] static void AddHalves(const int32_t (&pairs)[2],
+                                               int32_t (&sums)[kPairedPixels]) {
+    sums[0] = AddLowHalf(sums[0], pairs[0]);
+    sums[1] = AddHighHalf(sums[1], pairs[0]);
+    sums[2] = AddLowHalf(sums[2], pairs[1]);
+    sums[3] = AddHighHalf(sums[3], pairs[1]);
+  }
+
+  template <int kCount>
+  [[gnu::always_inline]] static void AddNextGroup(const uint8_t*& filter,
+                                                  const uint8_t*& next_filter, uint32_t mask,
+                                                  const uint32_t*& column, Pairs<kCount>& pairs) {
+    uint32_t weights[kCount];
+    weights[0] = NextWord(filter);
+    if constexpr (kCount == 2) weights[1] = NextWord(next_filter);
+    AddGroup(weights, mask, column, pairs);
+  }
+
+  template <int kCount>
+  [[gnu::always_inline]] static void AddGroup(uint32_t (&weights)[kCount], uint32_t mask,
+                                              const uint32_t*& column, Pairs<kCount>& pairs) {
+    constexpr uint32_t kSigns = kWBits == 4 ? 0x88888888u : 0xAAAAAAAAu;
+    weights[0] ^= kSigns;
+    if constexpr (kCount == 2) weights[1] ^= kSigns;
+    AddWords<0>(weights, mask, column, pairs);
   }
 
   // From word kWord of a group on.
-  template <int kWord>
-  [[gnu::always_inline]] static void AddWords(uint32_t weights, uint32_t mask,
-                                              const uint32_t*& column, int32_t& pair0,
-                                              int32_t& pair1) {
+  template <int kWord, int kCount>
+  [[gnu::always_inline]] static void AddWords(const uint32_t (&weights)[kCount], uint32_t mask,
+                                              const uint32_t*& column, Pairs<kCount>& pairs) {
     uint32_t x[2];
-    LoadPixels<2>(column, x);
+    LoadTwo(column, &x[0], &x[1]);
+    AddProducts(Unpacked<kWord>(weights[0], mask), x, pairs.sums[0]);
+    if constexpr (kCount == 2) AddProducts(Unpacked<kWord>(weights[1], mask), x, pairs.sums[1]);
+    if constexpr (kWord + 1 < W::kHalfGroup) AddWords<kWord + 1>(weights, mask, column, pairs);
+  }
+
+  template <int kWord>
+  [[gnu::always_inline]] static uint32_t Unpacked(uint32_t weights, uint32_t mask) {
     constexpr int kRight = kWord * kWBits - 5;
-    const uint32_t w = (kRight < 0 ? weights << (-kRight & 31) : weights >> (kRight & 31)) & mask;
-    pair0 = __smlad(w, x[0], pair0);
-    pair1 = __smlad(w, x[1], pair1);
-    if constexpr (kWord + 1 < W::kHalfGroup)
-      AddWords<kWord + 1>(weights, mask, column, pair0, pair1);
+    return (kRight < 0 ? weights << (-kRight & 31) : weights >> (kRight & 31)) & mask;
+  }
+
+  [[gnu::always_inline]] static void AddProducts(uint32_t w, const uint32_t (&x)[2],
+                                                 int32_t (&pairs)[2]) {
+    pairs[0] = __smlad(w, x[0], pairs[0]);
+    pairs[1] = __smlad(w, x[1], pairs[1]);
   }
 };
 

@@ -40,6 +40,12 @@ inline uint32_t Sxtab16Ror8(uint32_t halves, uint32_t bytes) {
   return result;
 }
 
+// A constant that the compiler keeps in a register, where an AND takes it with a shifted operand.
+inline uint32_t InRegister(uint32_t constant) {
+  asm("" : "+r"(constant));
+  return constant;
+}
+
 // The low halves: of a below, of b above.
 inline uint32_t PackLowHalves(uint32_t a, uint32_t b) {
   uint32_t result;
@@ -70,9 +76,18 @@ struct FourSums {
 
 // The next two words. In assembly, as AddFourProducts, because the compiler keeps several copies of a
 // pointer that moves and loads too early, and then lacks registers.
-inline void LoadTwo(const uint32_t*& words, uint32_t* first, uint32_t* second) {
+[[gnu::always_inline]] inline void LoadTwo(const uint32_t*& words, uint32_t* first, uint32_t* second) {
   const auto& memory = *reinterpret_cast<const uint32_t(*)[2]>(words);
   asm("ldrd %0, %1, [%2], #8" : "=r"(*first), "=r"(*second), "+r"(words) : "m"(memory));
+}
+
+// The next four words.
+inline FourSums LoadSums(const uint32_t*& words) {
+  uint32_t s0, s1, s2, s3;
+  LoadTwo(words, &s0, &s1);
+  LoadTwo(words, &s2, &s3);
+  return {static_cast<int32_t>(s0), static_cast<int32_t>(s1), static_cast<int32_t>(s2),
+          static_cast<int32_t>(s3)};
 }
 
 // sums.s<i> += low half of lanes[i] * low half of word i + the same of the high halves, for the next

@@ -60,11 +60,11 @@ uint8_t* OutputBytes(const TfLiteContext* context, const TfLiteNode* node) {
 }
 
 NodeChecker::NodeChecker(TfLiteContext* context, const TfLiteNode* node, const char* op,
-                         int num_inputs)
+                         int num_inputs, int num_optional)
     : context_(context), node_(node), op_(op) {
   Require(node->inputs->size == num_inputs, "the number of inputs is wrong");
   Require(node->outputs->size == 1, "the number of outputs must be 1");
-  for (int i = 0; is_ok_ && i < num_inputs; ++i) {
+  for (int i = num_optional; is_ok_ && i < num_inputs; ++i) {
     Expect(node->inputs->data[i] >= 0, kInput, i, "must not be left out", node->inputs->data[i]);
   }
 }

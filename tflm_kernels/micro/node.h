@@ -38,8 +38,10 @@ uint8_t* OutputBytes(const TfLiteContext* context, const TfLiteNode* node);
 
 class NodeChecker {
  public:
-  // Checks the number of inputs; every op has one output. `op` is the custom code.
-  NodeChecker(TfLiteContext* context, const TfLiteNode* node, const char* op, int num_inputs);
+  // Checks the number of inputs, of which the first `num_optional` may be left out; every op has one
+  // output. `op` is the custom code.
+  NodeChecker(TfLiteContext* context, const TfLiteNode* node, const char* op, int num_inputs,
+              int num_optional = 0);
 
   // An int8 map [1, height, width, run bytes] or [1, run bytes]; takes height, width and row_bytes
   // from it. The map's channels and bits are known.

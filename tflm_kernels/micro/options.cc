@@ -7,7 +7,7 @@
 namespace quantmcu {
 namespace {
 
-constexpr int32_t kVersion = 1;
+constexpr int32_t kVersion = 2;
 
 int Shown(int64_t number) {
   if (number < INT32_MIN) return INT32_MIN;

@@ -2,6 +2,7 @@
 #include "tflm_kernels/micro/patch_stage.h"
 
 #include "tflm_kernels/cortex_m/kernels.h"
+#include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
@@ -69,14 +70,20 @@ TfLiteStatus PreparePatchStage(TfLiteContext* context, TfLiteNode* node, const K
   auto* data = static_cast<OpData*>(node->user_data);
   if (data == nullptr) return kTfLiteError;  // Init has said why
   PatchStageParams& params = data->params;
-  NodeChecker checker(context, node, kOp, 3);
+  NodeChecker checker(context, node, kOp, 3, /*num_optional=*/1);
   if (!ReadProgram(context, node, kernels, &checker, &params)) return kTfLiteError;
+  checker.Require((node->inputs->data[kInput] < 0) == IsStreamed(params),
+                  "input 0 must be left out if the program streams X, and only then");
+  checker.Require(!IsStreamed(params) || GetInputReader().read != nullptr,
+                  "the input is streamed: call quantmcu::SetInputReader before AllocateTensors");
   const int32_t last_map = params.header.num_maps - 1;
   FeatureMap x = MapOfProgram(params, 0);
   FeatureMap y = MapOfProgram(params, last_map);
-  checker.InputMap(kInput, &x);
+  if (!IsStreamed(params)) {
+    checker.InputMap(kInput, &x);
+    checker.Require(HasShape(x, params.maps[0]), "input 0 must have the shape of the program's X");
+  }
   checker.OutputMap(&y);
-  checker.Require(HasShape(x, params.maps[0]), "input 0 must have the shape of the program's X");
   checker.Require(HasShape(y, params.maps[last_map]),
                   "output 0 must have the shape of the program's Y");
   if (checker.status() != kTfLiteOk) return checker.status();
@@ -85,8 +92,10 @@ TfLiteStatus PreparePatchStage(TfLiteContext* context, TfLiteNode* node, const K
 
 TfLiteStatus EvalPatchStage(TfLiteContext* context, TfLiteNode* node, const Kernels& kernels) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  PatchStage(data.params, kernels, InputBytes(context, node, kInput),
-             Scratch(context, data.scratch_index), OutputBytes(context, node));
+  const StageInput x = IsStreamed(data.params) ? StageInput(GetInputReader())
+                                               : StageInput(InputBytes(context, node, kInput));
+  PatchStage(data.params, kernels, x, Scratch(context, data.scratch_index),
+             OutputBytes(context, node));
   return kTfLiteOk;
 }
 

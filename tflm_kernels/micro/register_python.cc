@@ -3,7 +3,13 @@
 //   runtime.Interpreter.from_bytes(model, custom_op_registerers=["QuantMcuRegisterOps"])
 #include <string.h>
 
+#include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/register.h"
+
+// For models whose input is streamed: sets the one reader (micro/input_reader.h).
+extern "C" void QuantMcuSetInputReader(quantmcu::ReadInputFn* read, void* context) {
+  quantmcu::SetInputReader({read, context});
+}
 
 #ifdef QUANTMCU_USE_TFLM_HEADERS
 

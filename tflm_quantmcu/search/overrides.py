@@ -128,6 +128,9 @@ def override_plan(
         return plan
     stages, inside = [], set()
     for stage in plan.stages:
+        if not {stage.input, stage.output} <= graph.by_name.keys():
+            stages.append(stage)  # the converter refuses it
+            continue
         source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
         inner = {graph.tensors[op.outputs[0]].name for op in stage_ops(graph, source, target)} - {stage.output}
         inside |= inner

@@ -1,0 +1,189 @@
+// The kernels of a core with fast variants equal the reference in every byte, on seeded random cases
+// (random_case.h).
+#include "tflm_kernels/cortex_m/kernels.h"
+
+#include <stdint.h>
+
+#include "tests/cortex_m/random_case.h"
+#include "tflm_kernels/boards/board.h"
+#include "tflm_kernels/boards/report.h"
+#include "tflm_kernels/portable/add.h"
+#include "tflm_kernels/portable/average_pool2d.h"
+#include "tflm_kernels/portable/max_pool2d.h"
+#include "tflm_kernels/portable/requantize.h"
+
+namespace quantmcu {
+namespace {
+
+constexpr uint32_t kCases = 3000;  // of each op
+
+// For kernels with a filter and a table.
+template <typename Kernel, typename Params>
+bool AreEqualWithTable(Kernel* expected, Kernel* actual, size_t scratch_bytes, const Params& params,
+                       const uint8_t* input, const uint8_t* filter) {
+  const int32_t* multiplier = g_table + params.output.channels;
+  const int32_t* shift = multiplier + params.output.channels;
+  return AreEqual(
+      scratch_bytes,
+      [&](uint8_t* output) {
+        expected(params, input, filter, g_table, multiplier, shift, output, nullptr);
+      },
+      [&](uint8_t* output) {
+        actual(params, input, filter, g_table, multiplier, shift, output, g_scratch);
+      });
+}
+
+template <typename Params>
+bool AreEqualWithoutTable(void (*expected)(const Params&, const uint8_t*, uint8_t*),
+                          void (*actual)(const Params&, const uint8_t*, uint8_t*),
+                          const Params& params, const uint8_t* input) {
+  return AreEqual(
+      0, [&](uint8_t* output) { expected(params, input, output); },
+      [&](uint8_t* output) { actual(params, input, output); });
+}
+
+bool TestConv2D(RandomCase& random) {
+  Conv2DParams p;
+  p.input = random.Map(random.Uniform(0, 6), random.Uniform(0, 6), random.Channels());
+  p.output = random.Map(random.Uniform(1, 5), random.Uniform(1, 5), random.Channels());
+  p.window = random.AnyWindow();
+  p.clamp = random.AnyClamp(p.output.bits);
+  p.weight_bits = random.Bits();
+  const int32_t taps = p.window.kernel_height * p.window.kernel_width;
+  random.FillAnyTable(p.input, p.output, taps * p.input.channels, p.weight_bits);
+  const uint8_t* input = random.Input(p.input);
+  const uint8_t* filter = random.Filter(p.output.channels * taps, p.input.channels, p.weight_bits);
+  return AreEqualWithTable(reference::Conv2D, kernels::Conv2D, kernels::Conv2DScratchBytes(p), p,
+                           input, filter);
+}
+
+bool TestDepthwiseConv2D(RandomCase& random) {
+  DepthwiseConv2DParams p;
+  p.depth_multiplier = random.OneIn(4) ? random.Uniform(2, 9) : 1;
+  const int32_t channels = p.depth_multiplier == 1 ? random.Channels() : random.Uniform(1, 11);
+  // Half of the cases are of the kind that networks have.
+  const bool is_usual = random.OneIn(2);
+  const int32_t height = is_usual ? random.Uniform(3, 12) : random.Uniform(0, 9);
+  const int32_t width = is_usual ? random.Uniform(3, 12) : random.Uniform(0, 9);
+  p.input = random.Map(height, width, channels);
+  p.output = random.Map(is_usual ? height : random.Uniform(1, 8),
+                        is_usual ? width : random.Uniform(1, 8), channels * p.depth_multiplier);
+  p.window = is_usual ? Window{3, 3, 1, 1, 1, 1, 1, 1} : random.AnyWindow();
+  if (random.OneIn(16)) p.window.kernel_height = p.window.kernel_width = random.Uniform(5, 9);
+  p.clamp = random.AnyClamp(p.output.bits);
+  p.weight_bits = random.Bits();
+  const int32_t taps = p.window.kernel_height * p.window.kernel_width;
+  random.FillAnyTable(p.input, p.output, taps, p.weight_bits);
+  const uint8_t* input = random.Input(p.input);
+  const uint8_t* filter = random.Filter(taps, p.output.channels, p.weight_bits);
+  return AreEqualWithTable(reference::DepthwiseConv2D, kernels::DepthwiseConv2D,
+                           kernels::DepthwiseConv2DScratchBytes(p), p, input, filter);
+}
+
+bool TestFullyConnected(RandomCase& random) {
+  FullyConnectedParams p;
+  p.input = random.Map(1, 1, random.OneIn(2) ? random.Channels() : random.Uniform(1, 600));
+  p.output = random.Map(1, 1, random.Channels());
+  p.clamp = random.AnyClamp(p.output.bits);
+  p.weight_bits = random.Bits();
+  random.FillAnyTable(p.input, p.output, p.input.channels, p.weight_bits);
+  const uint8_t* input = random.Input(p.input);
+  const uint8_t* filter = random.Filter(p.output.channels, p.input.channels, p.weight_bits);
+  return AreEqualWithTable(reference::FullyConnected, kernels::FullyConnected,
+                           kernels::FullyConnectedScratchBytes(p), p, input, filter);
+}
+
+bool TestAdd(RandomCase& random) {
+  AddParams p;
+  const int32_t height = random.Uniform(1, 5);
+  const int32_t width = random.Uniform(1, 6);
+  p.output = random.Map(height, width, random.Channels());
+  p.input0 = random.Map(height, width, p.output.channels);
+  p.input1 = random.Map(height, width, p.output.channels);
+  p.clamp = random.AnyClamp(p.output.bits);
+  p.multipliers.input0 = random.AnyFactor(8, 8);
+  p.multipliers.input1 = random.AnyFactor(8, random.Uniform(0, 8));
+  // By A4 the input with the larger scale has the factor 1/2.
+  if (!random.OneIn(4)) {
+    (random.OneIn(2) ? p.multipliers.input0 : p.multipliers.input1) = {1 << 30, 0};
+  }
+  p.multipliers.output = random.AnyFactor(20 + p.input0.bits, p.output.bits);
+  const uint8_t* input0 = random.Input(p.input0);
+  const uint8_t* input1 = random.SecondInput(p.input1);
+  return AreEqual(
+      0, [&](uint8_t* output) { reference::Add(p, input0, input1, output); },
+      [&](uint8_t* output) { kernels::Add(p, input0, input1, output); });
+}
+
+bool TestPool(RandomCase& random, Pool2DFn* expected, Pool2DFn* actual) {
+  Pool2DParams p;
+  // Sometimes one window of more taps than their sums have room for in 16 bits.
+  const bool is_large = random.OneIn(10);
+  const int32_t smallest = is_large ? 14 : 1;
+  const int32_t largest = is_large ? 20 : 9;
+  p.input = random.Map(random.Uniform(smallest, largest), random.Uniform(smallest, largest),
+                       random.Channels());
+  p.output = random.Map(random.Uniform(1, 5), random.Uniform(1, 5), p.input.channels);
+  if (random.OneIn(3)) p.output = random.MapLike(p.input, p.output.height, p.output.width);
+  p.window = random.AnyWindow();
+  p.window.dilation_height = p.window.dilation_width = 1;
+  if (is_large || random.OneIn(3)) {
+    p.window.kernel_height = random.Uniform(smallest, largest);
+    p.window.kernel_width = random.Uniform(smallest, largest);
+  }
+  if (!PoolWindowFits(p.window, p.input.height, p.input.width, p.output.height, p.output.width)) {
+    return true;
+  }
+  p.clamp = random.AnyClamp(p.output.bits);
+  p.multiplier =
+      random.OneIn(3) ? FixedPoint{1 << 30, 1} : random.AnyFactor(p.input.bits, p.output.bits);
+  return AreEqualWithoutTable(expected, actual, p, random.Input(p.input));
+}
+
+bool TestAveragePool2D(RandomCase& random) {
+  return TestPool(random, reference::AveragePool2D, kernels::AveragePool2D);
+}
+
+bool TestMaxPool2D(RandomCase& random) {
+  return TestPool(random, reference::MaxPool2D, kernels::MaxPool2D);
+}
+
+bool TestRequantize(RandomCase& random) {
+  RequantizeParams p;
+  p.input = random.Map(random.Uniform(0, 6), random.Uniform(0, 6), random.Channels());
+  p.output = random.Map(random.Uniform(1, 6), random.Uniform(1, 6), p.input.channels);
+  if (random.OneIn(3)) p.output = random.MapLike(p.input, p.output.height, p.output.width);
+  p.pad_top = random.OneIn(2) ? 0 : random.Uniform(-3, 8);
+  p.pad_left = random.OneIn(2) ? 0 : random.Uniform(-3, 8);
+  p.clamp = random.AnyClamp(p.output.bits);
+  p.multiplier =
+      random.OneIn(3) ? FixedPoint{1 << 30, 1} : random.AnyFactor(p.input.bits, p.output.bits);
+  return AreEqualWithoutTable(reference::Requantize, kernels::Requantize, p, random.Input(p.input));
+}
+
+uint64_t CountFailures(const char* op, bool (*test)(RandomCase&)) {
+  uint64_t failures = 0;
+  for (uint32_t seed = 1; seed <= kCases; ++seed) {
+    RandomCase random(seed);
+    if (test(random) || failures++ >= 3) continue;
+    BoardWrite(op);
+    ReportCount(" FAILED_SEED", seed);
+  }
+  return failures;
+}
+
+}  // namespace
+}  // namespace quantmcu
+
+int main() {
+  using namespace quantmcu;
+  uint64_t failures = CountFailures("conv_2d", TestConv2D);
+  failures += CountFailures("depthwise_conv_2d", TestDepthwiseConv2D);
+  failures += CountFailures("fully_connected", TestFullyConnected);
+  failures += CountFailures("add", TestAdd);
+  failures += CountFailures("average_pool_2d", TestAveragePool2D);
+  failures += CountFailures("max_pool_2d", TestMaxPool2D);
+  failures += CountFailures("requantize", TestRequantize);
+  ReportCount("FAILURES", failures);
+  return failures == 0 ? 0 : 1;
+}

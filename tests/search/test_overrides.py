@@ -1,0 +1,113 @@
+"""Widths set by hand: what rules match, that they win over every search, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.networks import inverted_residual
+from tests.support.search_problems import calibration_of
+from tflm_quantmcu import api
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.search import overrides as module
+from tflm_quantmcu.search.overrides import fixed_widths, read_overrides
+from tflm_quantmcu.types import PrecisionPlan
+
+MODEL = inverted_residual()
+GRAPH = read_model(MODEL)
+CALIBRATION = calibration_of(MODEL, shape=(24, 24, 3))
+STEM, WIDE = (GRAPH.tensors[GRAPH.ops[i].outputs[0]].name for i in (0, 1))
+WEIGHTS = GRAPH.tensors[GRAPH.ops[0].inputs[1]].name
+
+
+def _plan(**options) -> PrecisionPlan:
+    return api.plan(MODEL, calibration=CALIBRATION, progress=False, **options)
+
+
+def _formats(plan: PrecisionPlan) -> dict[str, int]:
+    inside = {n: f.bits for stage in plan.stages for c in stage.classes for n, f in c.formats.items()}
+    return inside | {n: f.bits for n, f in plan.formats.items()}
+
+
+@pytest.mark.parametrize("search", ("uniform", "vdqs", "memory_driven"))
+def test_rules_win_over_every_search_and_convert(search, tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_text(f"- match: {STEM}|{WIDE}\n  activation_bits: 2\n- {{match: {WEIGHTS}, weight_bits: 4}}\n")
+    options = {"search": search, "precision_overrides": str(path)}
+    result = api.convert(MODEL, calibration=CALIBRATION, progress=False, **options)
+    assert {_formats(result.plan)[n] for n in (STEM, WIDE)} == {2}
+    assert result.plan.weight_bits[WEIGHTS] == 4
+    assert [rule["match"] for rule in result.plan.search["overrides"]] == [f"{STEM}|{WIDE}", WEIGHTS]
+
+
+def test_eight_bits_undo_what_the_search_lowered():
+    lowered = {"search": "uniform", "activation_bits": 4, "weight_bits": 4}
+    assert STEM in _formats(_plan(**lowered)) and WEIGHTS in _plan(**lowered).weight_bits
+    rules = [{"match": ".*", "activation_bits": 8, "weight_bits": 8}]
+    plan = _plan(**lowered, precision_overrides=rules)
+    assert not _formats(plan) and not plan.weight_bits
+
+
+def test_of_several_rules_the_last_one_counts():
+    rules = [{"match": ".*", "weight_bits": 2}, {"match": WEIGHTS, "weight_bits": 4}]
+    plan = _plan(search="uniform", precision_overrides=rules)
+    assert plan.weight_bits[WEIGHTS] == 4
+    assert {bits for name, bits in plan.weight_bits.items() if name != WEIGHTS} == {2}
+
+
+def test_layer_names_match_too(monkeypatch):
+    monkeypatch.setattr(module, "layer_names", lambda graph: {STEM: "stem", WEIGHTS: "stem"})
+    fixed = fixed_widths(GRAPH, [{"match": "ste.", "activation_bits": 4, "weight_bits": 2}])
+    assert fixed.activation_bits == {STEM: 4} and fixed.weight_bits == {WEIGHTS: 2}
+
+
+def test_patches_with_outliers_keep_eight_bits():
+    x = np.random.default_rng(1).normal(0, 12, (8, 24, 24, 3))
+    x[:, :6, :6] *= 8
+    samples = np.clip(np.round(x), -128, 127).astype(np.int8)
+    rules = [{"match": WIDE, "activation_bits": 2}]
+    options = {"vdpc_phi": 0.98, "progress": False, "precision_overrides": rules}
+    outlier, ordinary = api.plan(MODEL, calibration_data=samples, **options).stages[0].classes
+    assert not outlier.formats and ordinary.formats[WIDE].bits == 2
+
+
+def test_rules_apply_to_a_plan_from_a_file_once_more_without_calibration(tmp_path):
+    rules = [{"match": f"{STEM}|{WIDE}", "activation_bits": 4}]
+    plan = _plan(search="uniform", precision_overrides=rules)
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    again = api.convert(MODEL, plan=str(tmp_path / "plan.json"), precision_overrides=rules, progress=False)
+    assert again.plan == plan
+
+
+def test_what_no_kernel_of_ours_holds_stays_at_eight_bits_with_a_note():
+    softmax = GRAPH.tensors[GRAPH.outputs[0]].name
+    plan = _plan(search="uniform", precision_overrides=[{"match": f"{softmax}|{STEM}", "activation_bits": 4}])
+    assert STEM in _formats(plan) and softmax not in _formats(plan)
+    assert f"'{softmax}' stays at 8 bits: no QMCU_ kernel writes or reads it" in plan.notes
+
+
+@pytest.mark.parametrize(
+    "text, sentence",
+    (
+        ("a: 1", "holds a dict; needed is a list"),
+        ("- 5", "the rule 5 is not of the form"),
+        ("- {match: x}", "is not of the form"),
+        ("- {match: x, bits: 4}", "is not of the form"),
+        ("- {match: x, activation_bits: 3}", "'x' has activation_bits 3; supported are 8, 4 and 2"),
+        ("- {match: x, weight_bits: [4]}", "'x' has weight_bits"),
+        ("- {match: '(', weight_bits: 4}", r"'\(' is not a regular expression"),
+        ("- {match: '", "is not YAML"),
+        ("", "holds a NoneType"),
+    ),
+)
+def test_bad_files_are_refused_in_a_sentence(text, sentence, tmp_path):
+    (tmp_path / "f.yaml").write_text(text)
+    with pytest.raises(UsageError, match=sentence):
+        read_overrides(str(tmp_path / "f.yaml"))
+
+
+@pytest.mark.parametrize("rule, what", (({"activation_bits": 4}, "feature map"), ({"weight_bits": 4}, "weights")))
+def test_rules_that_match_nothing_are_refused(rule, what):
+    with pytest.raises(UsageError, match=f"'no such' is the whole name of no tensor or layer with {what}"):
+        _plan(search="uniform", precision_overrides=[{"match": "no such", **rule}])

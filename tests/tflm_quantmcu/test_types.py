@@ -1,0 +1,66 @@
+"""plan.json: written for people, read back whole, forgiving where a person edits it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.types import Format, PatchClass, PrecisionPlan, StagePlan
+
+FORMAT = Format(4, 0.5, -8)
+PLAN = PrecisionPlan(
+    "0" * 64,
+    {"method": "by hand", "seed": 0, "calibration_sha256": "1" * 64, "scores": {"b": {"4": 0.25}}},
+    stages=(
+        StagePlan("x", "y", 2, 2, ((0, 1), (1, 1)), (PatchClass("outlier", {}), PatchClass("ordinary", {"b": FORMAT}))),
+    ),
+    formats={"a": FORMAT},
+    weight_bits={"w": 2},
+    notes=("a note",),
+    layers={"a": "conv", "b": "depthwise", "w": "conv"},
+)
+
+
+def test_a_plan_comes_back_whole_with_its_layers():
+    again = PrecisionPlan.from_json(PLAN.to_json())
+    assert again == PLAN
+    assert again.layers == PLAN.layers
+    assert again.to_json() == PLAN.to_json()
+
+
+def test_layers_stand_beside_tensor_names_and_a_row_of_patches_on_a_line():
+    fields = json.loads(PLAN.to_json())
+    assert fields["formats"]["a"]["layer"] == fields["weight_bits"]["w"]["layer"] == "conv"
+    assert fields["stages"][0]["classes"][1]["formats"]["b"]["layer"] == "depthwise"
+    lines = [line.strip() for line in PLAN.to_json().splitlines()]
+    assert '"w": {"bits": 2, "layer": "conv"}' in lines
+    assert "[0, 1]," in lines
+
+
+def test_layers_decide_nothing():
+    fields = json.loads(PLAN.to_json())
+    del fields["formats"]["a"]["layer"]
+    fields["weight_bits"]["w"]["layer"] = "another"
+    assert PrecisionPlan.from_json(json.dumps(fields)) == PLAN
+
+
+def test_weights_may_be_edited_to_a_number():
+    fields = json.loads(PLAN.to_json())
+    fields["weight_bits"] = {"w": 2}
+    assert PrecisionPlan.from_json(json.dumps(fields)) == PLAN
+
+
+def test_compact_is_one_line_without_layers():
+    text = PLAN.to_json(compact=True)
+    assert "\n" not in text and "layer" not in text
+    assert PrecisionPlan.from_json(text) == PLAN
+
+
+@pytest.mark.parametrize("weights", ('{"w": {"layer": "conv"}}', "[2]", '{"w": {"bits": 2, "scale": 1}}'))
+def test_ill_typed_weights_are_refused(weights):
+    text = PLAN.to_json().replace('{\n  "w": {"bits": 2, "layer": "conv"}\n }', weights)
+    assert weights in text
+    with pytest.raises(UsageError, match="the plan cannot be read"):
+        PrecisionPlan.from_json(text)
