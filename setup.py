@@ -16,6 +16,7 @@ CORE = [
     "jinja2",  # the report page
     "jinja2",  # the HTML report
     "joblib",  # parallel searches and evaluation, on one machine or a cluster
+    "matplotlib",  # pictures of the arena and of Pareto fronts
     "numpy>=2.1,<2.2",  # feature maps; the bounds are TensorFlow 2.19's
     "protobuf==3.20.3",  # tflite-support takes no newer one, TensorFlow 2.19 takes this one
     "pyyaml",  # widths set by hand, --precision_overrides

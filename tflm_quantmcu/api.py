@@ -18,6 +18,7 @@ from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.options import Options
+from tflm_quantmcu.progress import track
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
 from tflm_quantmcu.search import finish_plan, run_search
@@ -56,6 +57,7 @@ class _Source:
     data: bytes
     graph: ModelGraph
     calibration: CalibrationResult | None
+    progress: bool
     _converted: list[tuple[PrecisionPlan, bool, bytes]] = dataclasses.field(default_factory=list)
 
     def convert(self, plan: PrecisionPlan, *, strip_metadata: bool) -> bytes:
@@ -76,7 +78,7 @@ class _Source:
             return samples
         interpreter = Interpreter(self.data, preserve_all_tensors=True)
         values = []
-        for sample in samples:
+        for sample in track(samples, "running the samples", progress=self.progress):
             interpreter.invoke(sample)
             values.append(interpreter.tensor(tensor)[0])
         return np.stack(values)
@@ -224,7 +226,7 @@ def _source(
         calibration = _calibrate(model, _read_samples(calibration_data, graph), options)
     if calibration is not None and calibration.model_sha256 != graph.sha256:
         raise UsageError("the calibration was made for another model; calibrate this one anew")
-    return _Source(model, graph, calibration)
+    return _Source(model, graph, calibration, options.progress)
 
 
 def _read(model: Any) -> Any:

@@ -35,14 +35,15 @@ _CALIBRATION = (
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """One sub-command: what it does, its file flags as (name, help), and whether it takes the options of plan and
-    convert."""
+    """One sub-command: what it does, its file flags and switches as (name, help), and which options of plan and convert
+    it takes."""
 
     summary: str
     run: Callable[[flags.FlagValues], None]
     files: Sequence[tuple[str, str]]
     required: Sequence[str]
     options: Sequence[str] = ()
+    switches: Sequence[tuple[str, str]] = ()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -93,6 +94,8 @@ def _define(command: Command) -> flags.FlagValues:
     values = flags.FlagValues()
     for name, help_text in command.files:
         flags.DEFINE_string(name, None, help_text, flag_values=values)
+    for name, help_text in command.switches:
+        flags.DEFINE_bool(name, False, help_text, flag_values=values)
     for field in dataclasses.fields(Options):
         if field.name in command.options:
             help_text = field.metadata["help"]
@@ -174,10 +177,12 @@ def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
 def _inspect(values: flags.FlagValues) -> None:
     from tflm_quantmcu.converter.branches import write_branches
     from tflm_quantmcu.files import read_bytes
-    from tflm_quantmcu.inspection import describe_model
+    from tflm_quantmcu.inspection import describe_memory, describe_model
 
     data = read_bytes(values.model, "--model")
     print(describe_model(data))
+    if values.memory or values.memory_png:
+        print("\n" + describe_memory(data, values.memory_png))
     if values.branches_dir:
         written = write_branches(data, values.branches_dir)
         print(f"wrote {len(written)} branches to {values.branches_dir}")
@@ -252,8 +257,10 @@ COMMANDS: dict[str, Command] = {
         (
             _CONVERTED,
             ("branches_dir", "Folder for each patch's dataflow branch as a small .tflite."),
+            ("memory_png", "Where to draw the arena, lifetime x offset (.png); implies --memory."),
         ),
         ("model",),
+        switches=(("memory", "Draws the arena, lifetime x offset, as text."),),
     ),
     "run": Command(
         "runs a model on TFLM",

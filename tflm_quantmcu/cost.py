@@ -6,24 +6,40 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
-from tflm_quantmcu.memory import Step, greedy_arena
+from tflm_quantmcu.memory import ARENA_ALIGNMENT, Step, graph_buffers, greedy_offsets, peak
+from tflm_quantmcu.placement import place_best
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import ModelGraph, Op
 
 
 @dataclasses.dataclass(frozen=True)
 class PlacedStage:
-    """A region as one op of the arena: op indices, input and output tensor, scratch bytes."""
+    """A region as one op of the arena.
+
+    Attributes:
+      ops: op indices.
+      input, output: tensor indices.
+      distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
+    """
 
     ops: Collection[int]
     input: int
     output: int
     scratch_bytes: int
+    distance: int | None = None
 
 
-def arena_of(graph: ModelGraph, stages: Sequence[PlacedStage] = ()) -> int:
-    """Non-persistent arena bytes of the graph with these regions fused, as TFLM will record them."""
-    tensor_bytes = list(placed_bytes(graph))
+def arena_of(
+    graph: ModelGraph, stages: Sequence[PlacedStage] = (), *, tensor_bytes: Sequence[int] | None = None
+) -> int:
+    """Non-persistent arena bytes of the graph with these regions fused, as TFLM will record them.
+
+    Args:
+      graph: the model.
+      stages: the regions.
+      tensor_bytes: [tensor] bytes in the arena where they are not the graph's own.
+    """
+    tensor_bytes = list(tensor_bytes or placed_bytes(graph))
     owner = {index: stage for stage in stages for index in stage.ops}
     steps = []
     for op in graph.ops:
@@ -35,7 +51,12 @@ def arena_of(graph: ModelGraph, stages: Sequence[PlacedStage] = ()) -> int:
         else:
             for t in op.outputs:
                 tensor_bytes[t] = 0
-    return greedy_arena(tensor_bytes, steps, graph.inputs, graph.outputs)
+    tensors, buffers = graph_buffers(tensor_bytes, steps, graph.inputs, graph.outputs)
+    index = {t: i for i, t in enumerate(tensors)}
+    distances = {(index[s.output], index[s.input]): s.distance for s in stages if s.distance is not None}
+    placed = dict(zip(tensors, place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances).offsets, strict=False))
+    pinned = [placed.get(t, -1) for t in range(len(tensor_bytes))]
+    return min(peak(buffers, greedy_offsets(tensors, buffers, pins)) for pins in (None, pinned))
 
 
 def op_macs(graph: ModelGraph, op: Op) -> int:

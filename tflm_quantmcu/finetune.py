@@ -22,6 +22,7 @@ from tflm_quantmcu.fake_quant import FakeQuantizedKernels, FakeQuantizedMap, Fre
 from tflm_quantmcu.keras_mapping import KerasMapping, map_model, rebuild
 from tflm_quantmcu.keras_to_tflite import keras, tf
 from tflm_quantmcu.samples import choose_samples
+from tflm_quantmcu.stage_program import stage_ops
 from tflm_quantmcu.types import CalibrationResult, Format, ModelGraph, PrecisionPlan, StagePlan, Tensor
 
 LEARNING_RATE = 1e-4
@@ -106,7 +107,10 @@ def finetune(
     mapping = map_model(copy, graph, data, samples[:MAPPING_SAMPLES])
     training = TrainingModel.of(copy, graph, plan, mapping, samples.shape[1:])
     loss, metrics = _loss(model, samples, loss, metrics)
-    training.compile(optimizer=optimizer or keras.optimizers.Adam(LEARNING_RATE), loss=loss, metrics=metrics)
+    is_own_rate = optimizer is None
+    optimizer = keras.optimizers.get(optimizer or keras.optimizers.Adam(LEARNING_RATE))
+    optimizer.build(training.trainable_variables)
+    training.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)  # XLA is slower on a CPU
     if initial_weights is not None:
         training.load_weights(initial_weights)
     history = {}
@@ -115,7 +119,7 @@ def finetune(
             **_fit_data(train_data, batch_size),
             epochs=epochs,
             validation_data=validation_data,
-            callbacks=[_Recipe(epochs, frozen_norm_epoch, changes_rate=optimizer is None), *callbacks],
+            callbacks=[_Recipe(epochs, frozen_norm_epoch, changes_rate=is_own_rate), *callbacks],
             verbose=verbose,
         ).history
     tuned = training.ordinary_model()
@@ -222,8 +226,9 @@ class _Recipe(keras.callbacks.Callback):
 def planned_formats(graph: ModelGraph, plan: PrecisionPlan, tensor: Tensor) -> tuple[list[Format], np.ndarray | None]:
     """The distinct formats that the plan gives a map, and which of them each position [H, W] has; None where all agree."""
     for stage in plan.stages:
-        is_inside = any(tensor.name in c.formats for c in stage.classes)
-        if is_inside and tensor.name not in (stage.input, stage.output):
+        source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
+        inner = {op.outputs[0] for op in stage_ops(graph, source, target)} - {target}
+        if tensor.index in inner:
             by_class = [c.formats.get(tensor.name, tensor.format) for c in stage.classes]
             distinct = list(dict.fromkeys(by_class))
             if len(distinct) == 1:
@@ -265,7 +270,7 @@ def renew_plan(
 
     def formats(planned: Mapping[str, Format]) -> dict[str, Format]:
         return {
-            name(n): learned[n, f] if f.bits < 8 else new.tensors[old.by_name[n].index].format
+            name(n): learned.get((n, f), f) if f.bits < 8 else new.tensors[old.by_name[n].index].format
             for n, f in planned.items()
         }
 
@@ -274,10 +279,8 @@ def renew_plan(
             stage,
             input=name(stage.input),
             output=name(stage.output),
-            classes=tuple(
-                dataclasses.replace(c, formats=formats({n: f for n, f in c.formats.items() if n not in _ends(stage)}))
-                for c in stage.classes
-            ),
+            classes=tuple(dataclasses.replace(c, formats=formats(c.formats)) for c in stage.classes),
+            map_caches={name(n): mode for n, mode in stage.map_caches.items()},
         )
         for stage in plan.stages
     )
@@ -288,10 +291,6 @@ def renew_plan(
         formats=formats(plan.formats),
         weight_bits={name(n): bits for n, bits in plan.weight_bits.items()},
     )
-
-
-def _ends(stage: StagePlan) -> tuple[str, str]:
-    return stage.input, stage.output
 
 
 def _structure(graph: ModelGraph) -> Any:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.arena_plan import tflm_plan
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.memory_map import draw_png, draw_text
 from tflm_quantmcu.report import describe_stage
 from tflm_quantmcu.stage_program import StageProgram
 
@@ -24,6 +28,19 @@ def describe_model(data: bytes) -> str:
     arena = predict_arena(graph)
     parts.append(f"non-persistent arena: {arena:,} bytes; flash: {len(data):,} bytes")
     return "\n\n".join(parts)
+
+
+def describe_memory(data: bytes, png: str | os.PathLike[str] | None = None) -> str:
+    """The arena as TFLM lays it out, lifetime x offset, as text and, if `png` names a file, as a picture there.
+
+    Raises:
+      UnsupportedModelError: `data` is not a model that can be read, or its arena is not known.
+    """
+    graph = read_model(data)
+    plan = tflm_plan(graph)
+    if png is not None:
+        draw_png(graph, plan, png)
+    return draw_text(graph, plan)
 
 
 def _describe_program(number: int, program: StageProgram) -> str:

@@ -116,8 +116,6 @@ def _mve_needs_gather(params: Conv2DParams) -> bool:
 
 
 def _mve_depthwise_conv2d(params: DepthwiseConv2DParams) -> int:
-    if params.depth_multiplier != 1:
-        return 0
     return params.window.kernel_height * params.window.kernel_width * _MVE_LANES + _MVE_DEPTHWISE_TABLE_BYTES
 
 

@@ -11,6 +11,6 @@ from rich.console import Console
 _Item = TypeVar("_Item")
 
 
-def track(items: Iterable[_Item], what: str, *, progress: bool) -> Iterable[_Item]:
-    """The items, one by one, with a bar called `what` unless `progress` is off."""
-    return rich.progress.track(items, what, console=Console(stderr=True), disable=not progress)
+def track(items: Iterable[_Item], what: str, *, progress: bool, total: int | None = None) -> Iterable[_Item]:
+    """The items with a bar called `what`, unless `progress` is off; `total` is for items that have no length."""
+    return rich.progress.track(items, what, total=total, console=Console(stderr=True), disable=not progress)

@@ -10,24 +10,28 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tflm_quantmcu import memory, tiles
+from tflm_quantmcu import tiles
 from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost import PlacedStage, op_macs
-from tflm_quantmcu.lowering import LoweredOp, lower_region, why_unsupported
+from tflm_quantmcu.lowering import LoweredOp, lower_reduction, lower_region, why_unsupported
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.stage_program import (
     CACHE_MODES,
+    INPUT_MODES,
     MAX_MAPS,
     SCRATCH_ALIGNMENT,
+    SUM_BYTES,
     StageGeometry,
     macs_per_pixel,
     map_shape,
+    map_tensors,
     place_caches,
+    place_scratch,
 )
 from tflm_quantmcu.types import ModelGraph, Op, PatchClass, StagePlan, Tensor
 
@@ -44,8 +48,10 @@ class PlannedStage:
       ops: op indices.
       tile_height, tile_width: of the tiled map.
       modes: tensor index -> index into CACHE_MODES, of the input and the maps between it and the tiled one.
-      scratch_bytes: halo stores and tile buffers.
+      is_streamed: the input is not in the arena but given by a reader.
+      scratch_bytes: halo stores, sums and tile buffers.
       distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
+      live_bytes: of the arena while the stage runs.
       macs: recomputation included.
       base_macs: of the same ops unsplit.
     """
@@ -57,8 +63,10 @@ class PlannedStage:
     tile_height: int
     tile_width: int
     modes: Mapping[int, int]
+    is_streamed: bool
     scratch_bytes: int
     distance: int | None
+    live_bytes: int
     macs: int
     base_macs: int
 
@@ -92,6 +100,7 @@ class PlannedStage:
                 for t, mode in self.modes.items()
                 if CACHE_MODES[mode] != self.cache_mode
             },
+            input_mode=INPUT_MODES[self.is_streamed],
         )
 
 
@@ -125,6 +134,11 @@ class PlannedModel:
     def _map_bytes(self, tensor: Tensor, own: int) -> int:
         bits = self._bits.get(tensor.name, 8)
         return own if bits == 8 else own // tensor.shape[-1] * run_bytes(tensor.shape[-1], bits)
+
+    @property
+    def all_bytes(self) -> tuple[int, ...]:
+        """[tensor] in the arena, as its planner rounds them."""
+        return tuple(self._bytes)
 
     def tensor_bytes(self, tensor: int) -> int:
         """In the arena, as its planner rounds them."""
@@ -181,56 +195,6 @@ def why_not_in_stage(graph: ModelGraph, op: Op) -> str | None:
     return "it has no spatial axes" if op.kind == "FULLY_CONNECTED" else why_unsupported(graph, op)
 
 
-@dataclasses.dataclass(frozen=True)
-class Reduction:
-    """Ops that make one pixel of a map, which a stage consumes tile by tile: the sums of its tiles stand in scratch.
-
-    Attributes:
-      ops: op indices, directly behind the op that writes the map.
-      output: tensor index.
-      sums_bytes: of int32 sums.
-    """
-
-    ops: tuple[int, ...]
-    output: int
-    sums_bytes: int
-
-
-def reduction_of(graph: ModelGraph, last: int) -> Reduction | None:
-    """What the ops behind op `last` reduce its output with, if nothing else reads it."""
-    ops = graph.ops[last + 1 : last + 3]
-    target = graph.ops[last].outputs[0]
-    if len(ops) == 2 and ops[0].kind == "RESHAPE" and ops[1].kind == "FULLY_CONNECTED":
-        chain = ops
-    else:
-        chain = ops[:1]
-    maps = [target, *(op.outputs[0] for op in chain)]
-    for t, op in zip(maps, chain, strict=False):
-        if graph.feature_maps(op) != (t,) or graph.consumers[t] != (op,) or t in graph.outputs:
-            return None
-    if not chain or why_not_reduction(graph, chain[-1], graph.tensors[target].shape):
-        return None
-    return Reduction(tuple(op.index for op in chain), maps[-1], 4 * graph.tensors[maps[-1]].num_elements)
-
-
-def why_not_reduction(graph: ModelGraph, op: Op, shape: tuple[int, ...]) -> str | None:
-    """The reason why a stage cannot end in the op, which reads a map of this shape; None if it can."""
-    output = graph.tensors[op.outputs[0]]
-    if any(graph.tensors[t].dtype != "int8" or len(graph.tensors[t].scales) != 1 for t in (op.inputs[0], output.index)):
-        return "its feature maps are not int8 with one scale each"
-    if op.kind == "FULLY_CONNECTED":
-        return why_unsupported(graph, op)
-    if op.kind == "AVERAGE_POOL_2D":
-        is_global = output.shape[1:3] == (1, 1) and op.window is not None
-        is_whole = is_global and (op.window.kernel_height, op.window.kernel_width) == shape[1:3]
-        return why_unsupported(graph, op) if is_whole else "its window is not the whole map"
-    if op.kind == "MEAN":
-        axes = graph.tensors[op.inputs[1]].data
-        is_spatial = axes is not None and sorted(a % 4 for a in axes.ravel().tolist()) == [1, 2]
-        return None if is_spatial else "it does not average over height and width"
-    return f"{op.kind} is no reduction"
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class StageWays:
     """All ways to run the ops [first, end) as one stage, arrays [cache choices, tile heights, tile widths].
@@ -274,20 +238,20 @@ class UpstreamCosts:
     One pass over the longest region serves all: what a tile needs of a map depends only on the ops behind it.
     """
 
-    def __init__(self, model: PlannedModel, last: int, reduction: Reduction | None = None):
-        """Costs of stages that are cut into tiles at the output of op `last`, and may go on with a reduction."""
+    def __init__(self, model: PlannedModel, last: int):
+        """Costs of stages that end in op `last`; where it makes one pixel of a map, that map is cut into tiles."""
         self._model = model
         self._graph = model.graph
-        self._last = last
-        self._reduction = reduction
-        self._target = self._graph.ops[last].outputs[0]
-        self._output = reduction.output if reduction else self._target
-        self._end = last + 1 + (len(reduction.ops) if reduction else 0)
-        self._entries = self._find_entries()
+        self._end = last + 1
+        self._output = self._graph.ops[last].outputs[0]
+        self._reduction = lower_reduction(self._graph, self._graph.ops[: self._end], {})
+        self._last = last - (self._reduction.num_ops if self._reduction else 0)
+        self._target = self._reduction.op.inputs[0] if self._reduction else self._output
+        self._entries = self._find_entries() if self._is_closed() else {}
         if not self._entries:
             return
         first = min(self._entries)
-        self._lowered: tuple[LoweredOp, ...] = lower_region(self._graph, self._graph.ops[first : last + 1], {})
+        self._lowered: tuple[LoweredOp, ...] = lower_region(self._graph, self._graph.ops[first : self._last + 1], {})
         produced = [op.output for op in self._lowered]
         read = [t for op in self._lowered for t in op.inputs]
         self._maps = [*dict.fromkeys(t for t in read if t not in produced), *produced]
@@ -300,6 +264,15 @@ class UpstreamCosts:
         height, width, _ = self._geometry.shapes[-1]
         self._sizes = (tiles.tile_sizes(height), tiles.tile_sizes(width))
         self._tiles = tuple(_tiles_of_sizes(e, s) for e, s in zip((height, width), self._sizes, strict=True))
+
+    def _is_closed(self) -> bool:
+        """Whether nothing else reads what the reduction does."""
+        chain = self._graph.ops[self._last : self._end]
+        inner = [op.outputs[0] for op in chain[:-1]]
+        return all(
+            t not in self._graph.outputs and self._graph.consumers[t] == (reader,)
+            for t, reader in zip(inner, chain[1:], strict=True)
+        )
 
     def _find_entries(self) -> dict[int, int]:
         """First op -> input tensor of each region that ends here and has one entry and one exit."""
@@ -454,7 +427,7 @@ class UpstreamCosts:
 
     @property
     def _sums_bytes(self) -> int:
-        return align(self._reduction.sums_bytes, SCRATCH_ALIGNMENT) if self._reduction else 0
+        return SUM_BYTES * self._graph.tensors[self._output].shape[-1] if self._reduction else 0
 
     def _ends_bytes(self, source: int, first: int) -> np.ndarray:
         """[choices, tile heights] input, output, which may share bytes, and what else is live around the stage."""
@@ -483,14 +456,19 @@ class UpstreamCosts:
     def stage(self, ways: StageWays, way: int) -> PlannedStage:
         """One way, with its exact scratch; `way` counts through the arrays of `ways`."""
         choice, h, w = np.unravel_index(way, ways.macs.shape)
-        lowered = lower_region(self._graph, self._graph.ops[ways.first : self._last + 1], {})
+        lowered = lower_region(self._graph, self._graph.ops[ways.first : ways.end], {})
         geometry = StageGeometry.of_lowered(self._graph, lowered, ways.source)
-        maps = [ways.source, *(op.output for op in lowered)]
-        modes = {t: int(self._choices[choice][self._index[t]]) for t in maps[:-1]}
+        maps = map_tensors(lowered, ways.source)
+        modes = {t: int(self._choices[choice][self._index[t]]) for t in maps[: geometry.tiled]}
         height, width = self._sizes[0][h], self._sizes[1][w]
         distance = int(self._distances(ways.source)[choice, h])
+        is_streamed = ways.source in self._model.streamed
         is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
-        held = range(ways.source not in self._model.streamed, len(maps) - (self._reduction is None))
+        bits = [self._model.inner_bits(t) for t in maps]
+        scratch = self._sums_bytes + _scratch_bytes(
+            geometry, (height, width), [*modes.values(), RECOMPUTE], bits, is_streamed=is_streamed
+        )
+        ends = int(self._ends_bytes(ways.source, ways.first)[choice, h])
         return PlannedStage(
             input=ways.source,
             output=self._output,
@@ -499,30 +477,27 @@ class UpstreamCosts:
             tile_height=height,
             tile_width=width,
             modes=modes,
-            scratch_bytes=self._sums_bytes
-            + _scratch_bytes(
-                geometry, (height, width), [*modes.values(), RECOMPUTE], list(map(self._model.inner_bits, maps)), held
-            ),
+            is_streamed=is_streamed,
+            scratch_bytes=scratch,
             distance=distance if is_shared else None,
+            live_bytes=ends + align(scratch, ARENA_ALIGNMENT),
             macs=int(ways.macs[choice, h, w]),
             base_macs=sum(self._model.base_macs[ways.first : ways.end]),
         )
 
 
 def _scratch_bytes(
-    geometry: StageGeometry, tile: tuple[int, int], modes: list[int], bits: list[int], held: range
+    geometry: StageGeometry, tile: tuple[int, int], modes: Sequence[int], bits: Sequence[int], *, is_streamed: bool
 ) -> int:
-    """Of a stage with one class of patches whose maps `held` stand in scratch, as `stage_program.program_of` lays it
-    out."""
+    """Of a stage with one class of patches, as `stage_program.program_of` lays it out; without the sums."""
     spans = geometry.spans(*tile, modes)
     _, base = place_caches(geometry.shapes, spans, modes, bits)
-    heights, widths = ((axis[..., tiles.END] - axis[..., tiles.BEGIN]).max(axis=0).tolist() for axis in spans)
+    largest = [(axis[..., tiles.END] - axis[..., tiles.BEGIN]).max(axis=0).tolist() + [0] for axis in spans]
     map_bytes = [
-        y * x * run_bytes(shape[2], b) for y, x, shape, b in zip(heights, widths, geometry.shapes, bits, strict=True)
+        y * x * run_bytes(shape[2], b) for shape, b, y, x in zip(geometry.shapes, bits, *largest, strict=False)
     ]
-    lifetimes = geometry.lifetimes()
-    buffers = [memory.Buffer(map_bytes[m], *lifetimes[m]) for m in held]
-    return base + memory.peak(buffers, memory.place(buffers, alignment=SCRATCH_ALIGNMENT))
+    offsets = place_scratch(geometry, map_bytes, base, is_streamed=is_streamed)
+    return max((o + n for o, n in zip(offsets, map_bytes, strict=True) if o >= 0), default=0)
 
 
 def _tiles_of_sizes(extent: int, sizes: list[int]) -> tuple[list[tuple[int, int]], np.ndarray]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -75,6 +75,23 @@ class PathSearch(Generic[Way]):
     def work(self) -> np.ndarray:
         """[bounds] of the cheapest path within each bound; what cannot be reached is above all others."""
         return self._least_work[-1]
+
+    @property
+    def unreached(self) -> int:
+        """More than any work."""
+        return _UNREACHED
+
+    def with_bytes(self, num_bytes: Mapping[tuple[Edge[Way], int], int]) -> PathSearch[Way]:
+        """The same edges, where some ways, given as (edge, index), turned out to take more bytes."""
+        changed: dict[Edge[Way], np.ndarray] = {}
+        for (edge, way), n in num_bytes.items():
+            changed.setdefault(edge, edge.num_bytes.copy())[way] = n
+        return PathSearch(
+            [
+                Edge.of(e.first, e.end, changed[e], e.work, e.ways) if e in changed else e
+                for e in self._edges
+            ]
+        )
 
     def is_reached(self, bound: int) -> bool:
         return bool(self.work[bound] < _UNREACHED)

@@ -505,6 +505,11 @@ def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
     return (source, *(op.output for op in ops))
 
 
+def tiled_tensor(ops: Sequence[LoweredOp]) -> int:
+    """The tensor that a lowered stage cuts into tiles: its output, or what the reduction at its end takes."""
+    return ops[-1].inputs[0] if ops[-1].kind in REDUCTIONS else ops[-1].output
+
+
 def map_shape(graph: ModelGraph, tensor: int) -> tuple[int, int, int]:
     """(height, width, channels) of a [1, H, W, C] feature map; a vector is one pixel."""
     shape = graph.tensors[tensor].shape

@@ -1,7 +1,8 @@
-"""Plans the patch stage: one at the front of the network, every (last op, tile size) considered.
+"""Plans patch stages: which parts of the network run tile by tile, with which tiles, and what they keep between tiles.
 
-In: an int8 ModelGraph and a bound on the arena. Out: the candidate to use, or the reasons, with numbers, why
-splitting does not help.
+In: an int8 ModelGraph and bounds on the arena or on the work. Out: the split to use, or the reasons, with numbers, why
+splitting does not help. Every path from input to output of single ops and stages is considered (stage_path.py), each
+stage in all its ways (stage_costs.py).
 Work is judged by MACs with recomputed halos and borders clipped, memory by the arena that TFLM will record.
 """
 
@@ -9,60 +10,50 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tflm_quantmcu import cost, tiles
+from tflm_quantmcu import cost
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.lowering import LoweredOp, lower_reduction, lower_region, why_unsupported
-from tflm_quantmcu.stage_program import (
-    MAX_MAPS,
-    StageGeometry,
-    macs_per_pixel,
-    map_tensors,
-    place_scratch,
-    stage_ops,
-)
-from tflm_quantmcu.types import ModelGraph, Op, PatchClass, StagePlan
+from tflm_quantmcu.stage_costs import PlannedModel, PlannedStage, StageWays, UpstreamCosts, why_not_in_stage
+from tflm_quantmcu.stage_path import Edge, PathSearch
+from tflm_quantmcu.types import ModelGraph, StagePlan
+
+# Of as many MACs the way with the fewest kernel calls is taken: work = MACs, then calls.
+_CALLS = 1 << 20
+_MAX_TRIES = 32  # bounds tried where the arena does not get as small as what is live
 
 
 @dataclasses.dataclass(frozen=True)
-class StageCandidate:
-    """One way to split, at 8 bits.
+class Split:
+    """One way to run the network.
 
     Attributes:
-      input, output: tensor indices.
-      tile_height, tile_width: of the output.
+      stages: in execution order.
       arena_bytes: non-persistent arena of the whole network.
-      macs: of the stage, recomputation included.
-      base_macs: of the same ops unsplit.
+      macs: of the whole network, recomputation included.
+      base_macs: of the network unsplit.
+      binding: the op or stage that holds the most, for messages.
     """
 
-    input: int
-    output: int
-    tile_height: int
-    tile_width: int
+    stages: tuple[PlannedStage, ...]
     arena_bytes: int
     macs: int
     base_macs: int
+    binding: str
 
     @property
     def extra_macs(self) -> int:
         return self.macs - self.base_macs
 
-    def plan(self, graph: ModelGraph) -> StagePlan:
-        """The stage with all patches in one class at the model's own formats."""
-        shape = graph.tensors[self.output].shape
-        rows, cols = -(-shape[1] // self.tile_height), -(-shape[2] // self.tile_width)
-        return StagePlan(
-            input=graph.tensors[self.input].name,
-            output=graph.tensors[self.output].name,
-            tile_height=self.tile_height,
-            tile_width=self.tile_width,
-            patch_classes=((0,) * cols,) * rows,
-            classes=(PatchClass("outlier", {}),),
-        )
+    @property
+    def macs_ratio(self) -> float:
+        return self.macs / max(self.base_macs, 1)
+
+    def plans(self, graph: ModelGraph) -> tuple[StagePlan, ...]:
+        """The stages with all patches in one class at the model's own formats."""
+        return tuple(stage.plan(graph) for stage in self.stages)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +62,14 @@ class StageSearch:
 
     Attributes:
       baseline_arena_bytes: of the unsplit network.
-      best: the candidate to use, or None: leave the graph alone.
-      smallest: the candidate with the smallest arena, or None when nothing can be split.
+      best: the split to use, or None: leave the graph alone.
+      smallest: the split with the smallest arena that the bound on work allows, or None when nothing can be split.
       reason: one sentence with the numbers behind `best`.
     """
 
     baseline_arena_bytes: int
-    best: StageCandidate | None
-    smallest: StageCandidate | None
+    best: Split | None
+    smallest: Split | None
     reason: str
 
     @property
@@ -87,218 +78,219 @@ class StageSearch:
         return min(smallest, self.baseline_arena_bytes)
 
 
-def plan_stage(graph: ModelGraph, *, sram_bytes: int | None = None) -> StageSearch:
-    """Chooses the front stage.
+def plan_stages(
+    graph: ModelGraph,
+    *,
+    sram_bytes: int | None = None,
+    max_macs_ratio: float | None = None,
+    bits: Mapping[str, int] | None = None,
+    inner_bits: Mapping[str, int] | None = None,
+    input_mode: str = "resident",
+) -> StageSearch:
+    """Chooses the stages.
 
     Args:
       graph: the int8 model.
-      sram_bytes: bound on the non-persistent arena. With it: the fewest extra MACs that meet it, unsplit if that does.
-        Without it: the smallest arena, and of equal ones the fewest extra MACs.
+      sram_bytes: bound on the non-persistent arena. With it: the fewest MACs that meet it, unsplit if that does.
+        Without it: the smallest arena, and of equal ones the fewest MACs.
+      max_macs_ratio: bound on MACs over those of the unsplit network. None is 1, nothing is computed twice, or with
+        `sram_bytes` whatever it takes.
+      bits: tensor name -> width of maps outside stages and at their ends; absent is 8.
+      inner_bits: the same inside stages; None is `bits`.
+      input_mode: `resident`, or `streamed`: the first stage pulls the input from a reader.
 
     Returns:
-      The search's result; `best` is None where the unsplit network is the answer or the bound cannot be met.
+      The search's result; `best` is None where the unsplit network is the answer or a bound cannot be met.
     """
-    baseline = cost.arena_of(graph)
-    fronts, obstacle = _fronts(graph)
-    smallest = _smallest(graph, fronts)
+    planner = StagePlanner(graph, bits=bits, inner_bits=inner_bits, input_mode=input_mode)
+    if max_macs_ratio is None and sram_bytes is None:
+        max_macs_ratio = 1.0
+    smallest = planner.smallest(max_macs_ratio)
+    baseline = planner.baseline_arena_bytes
     if smallest is None or smallest.arena_bytes >= baseline:
-        return StageSearch(baseline, None, smallest, _refusal(graph, baseline, smallest, obstacle))
+        return StageSearch(baseline, None, smallest, planner.refusal(smallest))
     if sram_bytes is None:
-        return StageSearch(baseline, smallest, smallest, _gain(graph, baseline, smallest))
-    if baseline <= sram_bytes:
+        return StageSearch(baseline, smallest, smallest, planner.gain(smallest))
+    if baseline <= sram_bytes and not planner.is_streamed:
         reason = f"the unsplit arena of {baseline:,} bytes meets {sram_bytes:,}; splitting would only add work"
         return StageSearch(baseline, None, smallest, reason)
-    best = _cheapest(fronts, sram_bytes)
+    best = planner.cheapest(sram_bytes, max_macs_ratio)
     if best is None:
         reason = (
-            f"the arena is {baseline:,} bytes unsplit and at 8 bits {smallest.arena_bytes:,} at the "
-            f"smallest, with the stage up to '{graph.tensors[smallest.output].label}'"
+            f"the arena is {baseline:,} bytes unsplit and {smallest.arena_bytes:,} at the smallest, for "
+            f"{smallest.macs_ratio:.2f} times the MACs, where {smallest.binding} holds the most"
         )
         return StageSearch(baseline, None, smallest, reason)
-    return StageSearch(baseline, best, smallest, _gain(graph, baseline, best))
+    return StageSearch(baseline, best, smallest, planner.gain(best))
 
 
-def candidates(graph: ModelGraph, *, sram_bytes: int) -> Iterator[StageCandidate]:
-    """Candidates that lower widths may still bring within the bound, smallest floor at 8 bits first."""
-    options = [
-        (int(floor), number, i, front)
-        for number, front in enumerate(_fronts(graph)[0])
-        if front.arena(0) <= sram_bytes
-        for i, floor in enumerate(front.floors.flat)
-    ]
-    for _, _, i, front in sorted(options, key=lambda o: o[:3]):
-        yield front.candidate(i)
+_Way = tuple[UpstreamCosts, StageWays, int]
 
 
-def stage_arena(graph: ModelGraph, source: int, target: int, scratch_bytes: int) -> int:
-    """The network's arena with the region between two tensors fused into a stage of this much scratch."""
-    region = {op.index for op in stage_ops(graph, source, target)}
-    return cost.arena_of(graph, [cost.PlacedStage(region, source, target, scratch_bytes)])
+class StagePlanner:
+    """All splits of one model; the arguments are those of `plan_stages`."""
 
-
-def _gain(graph: ModelGraph, baseline: int, best: StageCandidate) -> str:
-    return (
-        f"splitting up to '{graph.tensors[best.output].label}' into tiles of {best.tile_height}x{best.tile_width} "
-        f"takes the arena from {baseline:,} to {best.arena_bytes:,} bytes for "
-        f"{best.extra_macs / max(best.base_macs, 1):.1%} more MACs in the stage"
-    )
-
-
-def _refusal(graph: ModelGraph, baseline: int, smallest: StageCandidate | None, obstacle: str) -> str:
-    if smallest is None:
-        return f"the network is not split and keeps its arena of {baseline:,} bytes: {obstacle}"
-    return (
-        f"splitting does not lower the arena: {baseline:,} bytes unsplit, {smallest.arena_bytes:,} bytes at best "
-        f"(stage up to '{graph.tensors[smallest.output].label}'), so the graph is left alone"
-    )
-
-
-def _fronts(graph: ModelGraph) -> tuple[list[_Front], str]:
-    """The regions that can be a front stage, and what stops the region from growing further."""
-    first = next((op for op in graph.ops if _is_spatial(graph, op)), None)
-    if first is None:
-        return [], "it has no convolution or pool that our kernels can run tile by tile"
-    source = graph.feature_maps(first)[0]
-    fronts = []
-    obstacle = ""
-    for op in graph.ops[first.index :]:
-        try:
-            region = stage_ops(graph, source, op.outputs[0])
-        except UnsupportedModelError as error:
-            obstacle = obstacle or str(error)
-            continue
-        blocked = next(((o, why) for o in region if (why := _why_not_in_stage(graph, o))), None)
-        if blocked:
-            obstacle = obstacle or f"{blocked[0].kind} (op {blocked[0].index}) cannot be in a stage: {blocked[1]}"
-        elif len(region) < MAX_MAPS and not lower_reduction(graph, region, {}):
-            fronts.append(_Front(graph, source, op.outputs[0], region))
-    return fronts, obstacle or "no region has one entry and one exit"
-
-
-def _is_spatial(graph: ModelGraph, op: Op) -> bool:
-    return op.window is not None and _why_not_in_stage(graph, op) is None
-
-
-def _why_not_in_stage(graph: ModelGraph, op: Op) -> str | None:
-    return "it has no spatial axes" if op.kind == "FULLY_CONNECTED" else why_unsupported(graph, op)
-
-
-class _Front:
-    """One region and the cost of all its tile sizes, as arrays [tile heights, tile widths]."""
-
-    def __init__(self, graph: ModelGraph, source: int, target: int, region: Sequence[Op]):
+    def __init__(
+        self,
+        graph: ModelGraph,
+        *,
+        bits: Mapping[str, int] | None = None,
+        inner_bits: Mapping[str, int] | None = None,
+        input_mode: str = "resident",
+    ):
+        bits = bits or {}
+        self.is_streamed = input_mode == "streamed"
         self._graph = graph
-        self._source = source
-        self._target = target
-        self._region = region
-        lowered: tuple[LoweredOp, ...] = lower_region(graph, region, {})
-        self._tensors = map_tensors(lowered, source)
-        self._geometry: StageGeometry = StageGeometry.of_lowered(graph, lowered, source)
-        channels = [graph.tensors[t].shape[3] for t in self._tensors]
-        index = {t: m for m, t in enumerate(self._tensors)}
-        self._work = np.array(
-            [
-                macs_per_pixel(op.kind, op.window, channels[index[op.inputs[0]]], channels[m])
-                for m, op in enumerate(lowered, start=1)
-            ],
-            np.int64,
+        self._model = PlannedModel(
+            graph, bits, bits if inner_bits is None else inner_bits, is_streamed=self.is_streamed
         )
-        _, height, width, _ = graph.tensors[target].shape
-        self._heights, self._widths = tiles.tile_sizes(height), tiles.tile_sizes(width)
+        self._base_macs = sum(self._model.base_macs)
+        self._exact: dict[tuple[int, int, int], PlannedStage] = {}
+        self._search = PathSearch(self._edges())
 
     @functools.cached_property
-    def _extents(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """For each axis (largest, summed) extents [tile sizes, maps] over the tiles."""
-        result = []
-        geometry = self._geometry
-        for axis, sizes in enumerate((self._heights, self._widths)):
-            largest, summed = [], []
-            for size in sizes:
-                spans = geometry.axis_spans(axis, size, [0] * len(geometry.shapes))
-                lengths = spans[..., tiles.END] - spans[..., tiles.BEGIN]
-                largest.append(lengths.max(axis=0))
-                summed.append(lengths.sum(axis=0))
-            result.append((np.array(largest, np.int64), np.array(summed, np.int64)))
-        return result
+    def baseline_arena_bytes(self) -> int:
+        """Of the unsplit network, its input resident."""
+        return cost.arena_of(self._graph)
 
-    @functools.cached_property
-    def macs(self) -> np.ndarray:
-        (_, rows), (_, cols) = self._extents
-        return np.einsum("hm,wm,m->hw", rows[:, 1:], cols[:, 1:], self._work)
+    def smallest(self, max_macs_ratio: float | None = None) -> Split | None:
+        """The smallest arena within the bound on MACs, and of equal ones the fewest MACs."""
+        best: Split | None = None
+        bound = self._first_within(max_macs_ratio)
+        for _ in range(_MAX_TRIES):
+            if bound is None or (best and self._search.bounds[bound] >= best.arena_bytes):
+                break
+            split, is_exact = self._split(bound)
+            if not is_exact:
+                bound = self._first_within(max_macs_ratio)
+                continue
+            if split.stages and (best is None or (split.arena_bytes, split.macs) < (best.arena_bytes, best.macs)):
+                best = split
+            bound = bound + 1 if bound + 1 < self._search.bounds.size else None
+        return best
 
-    @functools.cached_property
-    def floors(self) -> np.ndarray:
-        """A lower bound of the arena: input, output and what is live in scratch at once."""
-        (heights, _), (widths, _) = self._extents
-        channels = np.array([s[2] for s in self._geometry.shapes], np.int64)
-        spans = self._geometry.lifetimes()
-        live = np.zeros((len(self._heights), len(self._widths)), np.int64)
-        for time in range(len(self._geometry.ops_y)):
-            inner = [m for m in range(1, len(spans) - 1) if spans[m][0] <= time <= spans[m][1]]
-            step = np.einsum("hm,wm,m->hw", heights[:, inner], widths[:, inner], channels[inner])
-            live = np.maximum(live, step)
-        ends = sum(self._graph.tensors[t].num_bytes for t in (self._source, self._target))
-        return np.maximum(live + ends, self.arena(0))
+    def cheapest(self, sram_bytes: int, max_macs_ratio: float | None = None) -> Split | None:
+        """The fewest MACs within the bound on the arena."""
+        return next((s for s in self.within(sram_bytes, max_macs_ratio) if s.arena_bytes <= sram_bytes), None)
 
-    def arena(self, scratch_bytes: int) -> int:
-        return stage_arena(self._graph, self._source, self._target, scratch_bytes)
+    def within(self, sram_bytes: int, max_macs_ratio: float | None = None) -> Iterator[Split]:
+        """Splits that may meet the bound, with ever more MACs and less live at once."""
+        limit = sram_bytes
+        while True:
+            bound = int(np.searchsorted(self._search.bounds, limit, side="right")) - 1
+            if bound < 0 or not self._is_within(bound, max_macs_ratio):
+                return
+            split, is_exact = self._split(bound)
+            if is_exact:
+                yield split
+                limit = self._live_bytes(split) - 1
 
-    def candidate(self, option: int) -> StageCandidate:
-        """The exact cost of one tile size, `option` counting through [tile heights, tile widths]."""
-        h, w = np.unravel_index(option, self.macs.shape)
-        (heights, _), (widths, _) = self._extents
-        channels = [shape[2] for shape in self._geometry.shapes]
-        map_bytes = [int(y * x) * c for y, x, c in zip(heights[h], widths[w], channels, strict=True)]
-        offsets = place_scratch(self._geometry, map_bytes)
-        scratch = max((o + n for o, n in zip(offsets, map_bytes, strict=True) if o >= 0), default=0)
-        return StageCandidate(
-            input=self._source,
-            output=self._target,
-            tile_height=self._heights[h],
-            tile_width=self._widths[w],
-            arena_bytes=self.arena(scratch),
-            macs=int(self.macs[h, w]),
-            base_macs=int(self.macs[0, 0]),
+    def front(self) -> list[Split]:
+        """For each arena that no other split beats in bytes and in MACs, the split; the fewest MACs come first."""
+        found: list[Split] = []
+        bound = self._search.bounds.size - 1
+        while bound >= 0 and self._search.is_reached(bound):
+            work = self._search.work // _CALLS
+            bound = int(np.flatnonzero(work == work[bound])[0])
+            split, is_exact = self._split(bound)
+            if is_exact:
+                if not found or split.arena_bytes < found[-1].arena_bytes:
+                    found.append(split)
+                bound -= 1
+        return found
+
+    def gain(self, best: Split) -> str:
+        count = len(best.stages)
+        extra = f"{best.macs_ratio - 1:.1%} more MACs" if best.extra_macs else "no more MACs"
+        return (
+            f"splitting into {count} patch stage{'s' * (count > 1)} takes the arena from "
+            f"{self.baseline_arena_bytes:,} to {best.arena_bytes:,} bytes for {extra}; {best.binding} holds the most"
         )
 
+    def refusal(self, smallest: Split | None) -> str:
+        baseline = self.baseline_arena_bytes
+        if smallest is None:
+            return f"the network is not split and keeps its arena of {baseline:,} bytes: {self._obstacle()}"
+        return (
+            f"splitting does not lower the arena: {baseline:,} bytes unsplit, {smallest.arena_bytes:,} bytes at best "
+            f"({smallest.binding} holds the most), so the graph is left alone"
+        )
 
-def _smallest(graph: ModelGraph, fronts: Sequence[_Front]) -> StageCandidate | None:
-    """The smallest arena, then the fewest MACs; floors spare most exact evaluations."""
-    best: StageCandidate | None = None
-    options = [
-        (int(floor), int(macs), front, i)
-        for front in fronts
-        for i, (floor, macs) in enumerate(zip(front.floors.flat, front.macs.flat, strict=True))
-    ]
-    for floor, macs, front, i in sorted(options, key=lambda o: o[:2]):
-        if best and (floor > best.arena_bytes or (floor == best.arena_bytes and _no_better(front, macs, best))):
-            continue
-        found = front.candidate(i)
-        if best is None or (found.arena_bytes, found.extra_macs) < (
-            best.arena_bytes,
-            best.extra_macs,
-        ):
-            best = found
-    return best
+    def _obstacle(self) -> str:
+        spatial = [op for op in self._graph.ops if op.window is not None]
+        if all(why_not_in_stage(self._graph, op) for op in spatial):
+            reasons = [f"; {op.kind} (op {op.index}): {why_not_in_stage(self._graph, op)}" for op in spatial[:1]]
+            return "it has no convolution or pool that our kernels can run tile by tile" + "".join(reasons)
+        return "no stage takes less than its ops do one by one"
+
+    def _edges(self) -> list[Edge[_Way | None]]:
+        model, edges = self._model, []
+        for op in self._graph.ops:
+            if model.can_run_unsplit(op):
+                num_bytes = np.array([model.unsplit_bytes[op.index]])
+                work = np.array([model.base_macs[op.index] * _CALLS + 1])
+                edges.append(Edge.of(op.index, op.index + 1, num_bytes, work, [None]))
+            upstream = UpstreamCosts(model, op.index)
+            edges += [edge for ways in upstream.ways() if (edge := self._stage_edge(upstream, ways))]
+        return edges
+
+    def _stage_edge(self, upstream: UpstreamCosts, ways: StageWays) -> Edge[_Way | None] | None:
+        """The ways that take less than the ops one by one; of a streamed input all."""
+        model = self._model
+        is_needed = ways.source in model.streamed
+        unsplit = max(model.unsplit_bytes[ways.first : ways.end])
+        useful = np.flatnonzero((ways.num_bytes < unsplit) | is_needed)
+        if not useful.size:
+            return None
+        calls = np.minimum(ways.num_calls.ravel()[useful], _CALLS // (2 * len(self._graph.ops)))
+        work = ways.macs.ravel()[useful] * _CALLS + calls
+        payload = [(upstream, ways, way) for way in useful.tolist()]
+        return Edge.of(ways.first, ways.end, ways.num_bytes.ravel()[useful], work, payload)
+
+    def _is_within(self, bound: int, max_macs_ratio: float | None) -> bool:
+        return bool(self._search.work[bound] < self._work_limit(max_macs_ratio))
+
+    def _work_limit(self, max_macs_ratio: float | None) -> int:
+        return self._search.unreached if max_macs_ratio is None else (int(self._base_macs * max_macs_ratio) + 1) * _CALLS
+
+    def _first_within(self, max_macs_ratio: float | None) -> int | None:
+        """The least bound that a path within the ratio keeps."""
+        within = np.flatnonzero(self._search.work < self._work_limit(max_macs_ratio))
+        return int(within[0]) if within.size else None
+
+    def _split(self, bound: int) -> tuple[Split, bool]:
+        """The cheapest split within a bound; False where a way of it takes more than was thought, which is now known."""
+        stages, dearer = [], {}
+        macs, fullest = 0, (0, "")
+        for edge, number in self._search.path(bound):
+            way, live = edge.ways[number], int(edge.num_bytes[number])
+            macs += int(edge.work[number]) // _CALLS
+            if way is None:
+                op = self._graph.ops[edge.first]
+                name = f"{op.kind} '{self._graph.tensors[op.outputs[0]].label}'"
+            else:
+                upstream, ways, index = way
+                stage = self._exact.setdefault((ways.first, ways.end, index), upstream.stage(ways, index))
+                stages.append(stage)
+                name = f"the stage up to '{self._graph.tensors[stage.output].label}'"
+                if stage.live_bytes > live:
+                    dearer[edge, number] = stage.live_bytes
+            fullest = max(fullest, (live, name), key=lambda held: held[0])
+        if dearer:
+            self._search = self._search.with_bytes(dearer)
+        arena = cost.arena_of(self._graph, [s.placed for s in stages], tensor_bytes=self._model.all_bytes)
+        return Split(tuple(stages), arena, macs, self._base_macs, fullest[1]), not dearer
+
+    def _live_bytes(self, split: Split) -> int:
+        """The most that is live at once."""
+        inside = {index for stage in split.stages for index in stage.ops}
+        unsplit = [n for i, n in enumerate(self._model.unsplit_bytes) if i not in inside]
+        return max([*unsplit, *(stage.live_bytes for stage in split.stages)])
 
 
-def _no_better(front: _Front, macs: int, best: StageCandidate) -> bool:
-    return macs - int(front.macs[0, 0]) >= best.extra_macs
-
-
-def _cheapest(fronts: Sequence[_Front], sram_bytes: int) -> StageCandidate | None:
-    """The fewest extra MACs within the bound, then the smallest arena."""
-    options = [
-        (int(macs - front.macs[0, 0]), int(floor), front, i)
-        for front in fronts
-        for i, (floor, macs) in enumerate(zip(front.floors.flat, front.macs.flat, strict=True))
-        if floor <= sram_bytes
-    ]
-    best: StageCandidate | None = None
-    for extra, floor, front, i in sorted(options, key=lambda o: o[:2]):
-        if best and (extra > best.extra_macs or floor >= best.arena_bytes):
-            break
-        found = front.candidate(i)
-        if found.arena_bytes <= sram_bytes and (best is None or found.arena_bytes < best.arena_bytes):
-            best = found
-    return best
+def arena_of_plans(
+    graph: ModelGraph, split: Split, scratch_bytes: Sequence[int], *, tensor_bytes: Sequence[int] | None = None
+) -> int:
+    """The arena of a split whose stages take this much scratch."""
+    stages = [dataclasses.replace(s.placed, scratch_bytes=n) for s, n in zip(split.stages, scratch_bytes, strict=True)]
+    return cost.arena_of(graph, stages, tensor_bytes=tensor_bytes)

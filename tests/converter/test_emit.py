@@ -151,6 +151,16 @@ def test_the_test_program_fails_on_another_output(tmp_path: Path) -> None:
         make(tmp_path / "project", "test")
 
 
+def test_a_new_plan_in_the_same_folder_is_built_again(tmp_path: Path) -> None:
+    whole, split_model = MODEL, VERSIONS["split at 8 bits"]()
+    outputs = []
+    for model in (whole, split_model):  # main.cc is the same text, the arena another
+        emit(model, output_dir=tmp_path, name="m")
+        outputs.append(make(tmp_path, "test"))
+    arenas = [re.findall(r"^ARENA_BYTES=(\d+)$", output, re.MULTILINE) for output in outputs]
+    assert arenas[0] != arenas[1]
+
+
 def make(project: Path, target: str, **variables: str | Path) -> str:
     """Runs make in a project; its output."""
     settings = {"QUANTMCU_DIR": ROOT, "CXXFLAGS": "-O1 -Werror", **variables}

@@ -1,4 +1,4 @@
-"""Offsets are pinned where that makes TFLM's arena smaller, and a stage that writes over its input computes the same."""
+"""Offsets are pinned where that makes TFLM's arena smaller; a stage that writes over its input computes the same."""
 
 from __future__ import annotations
 

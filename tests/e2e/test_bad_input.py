@@ -71,6 +71,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     np.savez(tmp_path / "unlabelled.npz", x=x)
     (tmp_path / "nozip.npz").write_bytes(b"PK but not really")
     (tmp_path / "plan.json").write_text("{]")
+    (tmp_path / "rules.yaml").write_text("- {match: no such, weight_bits: 4}")
     (tmp_path / "plan_other.json").write_text(PrecisionPlan("0" * 64, {"method": "uniform"}).to_json())
     graph = read_model(MODEL)
     (tmp_path / "plan_softmax.json").write_text(_softmax_plan(graph))
@@ -87,6 +88,7 @@ def _softmax_plan(graph) -> str:
 
 
 CONVERT = "convert --output out.tflite --model "
+MEMORY_DRIVEN = CONVERT + "good.tflite --calibration_data good.npz --search memory_driven "
 TABLE = [
     # arguments, exit code, part of the sentence
     ("", 0, "usage"),
@@ -117,6 +119,19 @@ TABLE = [
     (CONVERT + "good.tflite --search uniform --sram_bytes 100", 4, "the smallest arena reached is"),
     (CONVERT + "good.tflite --calibration_data good.npz --sram_bytes 100", 4, "the smallest arena reached is"),
     (CONVERT + "good.tflite --search uniform --flash_bytes 100", 4, "--flash_bytes is 100"),
+    ("plan --model good.tflite --search uniform --output p.json --flash_bytes 100", 4, "the smallest reached is"),
+    (
+        "plan --model good.tflite --calibration_data good.npz --output p.json --flash_bytes 100",
+        4,
+        "--flash_bytes is 100",
+    ),
+    (MEMORY_DRIVEN + "--sram_bytes 100", 4, "the smallest arena reached is"),
+    (MEMORY_DRIVEN + "--flash_bytes 100", 4, "the smallest model reached is"),
+    (CONVERT + "good.tflite --search memory_driven --sram_bytes 100", 2, "pass --calibration_data or --calibration"),
+    (CONVERT + "good.tflite --memory_driven_margin 2", 2, "--memory_driven_margin is 2.0; it must be from 0 to 1"),
+    (CONVERT + "good.tflite --pinned_layers middle", 2, "--pinned_layers is middle; supported are none, first, last"),
+    (CONVERT + "good.tflite --precision_overrides absent.yaml", 2, "--precision_overrides absent.yaml cannot be read"),
+    (CONVERT + "good.tflite --search uniform --precision_overrides rules.yaml", 2, "'no such' is the whole name of no"),
     (CONVERT + "good.tflite --plan plan.json", 2, "the plan cannot be read"),
     (CONVERT + "good.tflite --plan plan_other.json", 2, "the plan was made for the model with SHA-256"),
     (CONVERT + "good.tflite --plan plan_other.json --search vdqs", 2, "was made with --search uniform, not vdqs"),

@@ -49,6 +49,13 @@ def test_eight_bit_split_equals_stock_tflm_in_less_arena(name: str) -> None:
         ("kws_dscnn_int8", "kws_calibration_125", {"vdpc_phi": 0.9}),
         ("kws_dscnn_int8", "kws_calibration_125", {"search": "uniform", "activation_bits": 4, "weight_bits": 4}),
         ("ic_resnet8_int8", "cifar10_train_500", {"search": "uniform", "activation_bits": 2, "weight_bits": 4}),
+        (
+            "ic_resnet8_int8",
+            "cifar10_train_500",
+            {"search": "memory_driven", "sram_bytes": 30_000, "flash_bytes": 60_000},
+        ),
+        ("kws_dscnn_int8", "kws_calibration_125", {"search": "memory_driven", "sram_bytes": 10_000}),
+        ("person_detect", "person_detect_2", {"search": "memory_driven", "sram_bytes": 40_000, "flash_bytes": 200_000}),
     ],
 )
 def test_mixed_widths_equal_the_oracle_and_the_predicted_arena(name: str, data: str, bits: dict) -> None:

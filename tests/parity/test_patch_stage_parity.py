@@ -13,17 +13,17 @@ from tests.support.random_cnn import random_cnns, random_formats, random_stages,
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.simulate import run_stage
-from tflm_quantmcu.stage_program import StageProgram, build_program
+from tflm_quantmcu.stage_program import INPUT_MODES, StageProgram, build_program
 from tflm_quantmcu.types import BIT_WIDTHS, StagePlan
 
 
 @st.composite
 def programs(draw: st.DrawFn) -> tuple[StageProgram, StagePlan]:
     """Programs of random networks, their input and output of any width too."""
-    cnn = draw(random_cnns(has_tail=False))
+    cnn = draw(random_cnns())
     graph = read_model(cnn.model)
     assume(stage_regions(graph))
-    plan = draw(random_stages(graph, bits=BIT_WIDTHS))
+    plan = draw(random_stages(graph, bits=BIT_WIDTHS, input_modes=INPUT_MODES))
     weights = [t.name for t in graph.tensors if t.is_constant and t.dtype == "int8"]
     weight_bits = {name: draw(st.sampled_from(BIT_WIDTHS)) for name in weights}
     ends = [graph.by_name[name] for name in (plan.input, plan.output)]
@@ -31,8 +31,8 @@ def programs(draw: st.DrawFn) -> tuple[StageProgram, StagePlan]:
     try:
         return build_program(graph, plan, weight_bits=weight_bits, formats=formats), plan
     except UnsupportedModelError as error:
-        # Far narrower maps can push a bias out of int32, which the lowering refuses.
-        assert "leaves int32" in str(error)
+        # Far narrower maps can push a bias out of int32; a pixel's narrow weights may not fill bytes.
+        assert "leaves int32" in str(error) or "FULLY_CONNECTED" in str(error) or "RESHAPE" in str(error)
         assume(False)
         raise
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import lower_region
-from tflm_quantmcu.stage_program import CACHE_MODES, stage_ops
+from tflm_quantmcu.stage_program import CACHE_MODES, map_shape, stage_ops, tiled_tensor
 from tflm_quantmcu.types import Format, ModelGraph, PatchClass, StagePlan, Tensor
 
 MAX_EXTENT, MAX_CHANNELS = 14, 9
@@ -58,18 +58,27 @@ def random_cnns(draw: st.DrawFn, *, max_ops: int = 7, has_tail: bool = True) -> 
 
 
 @st.composite
-def random_stages(draw: st.DrawFn, graph: ModelGraph, *, bits: tuple[int, ...] = (8,)) -> StagePlan:
-    """A region of the graph that can become a stage, with any tile size, classes and widths.
+def random_stages(
+    draw: st.DrawFn,
+    graph: ModelGraph,
+    *,
+    bits: tuple[int, ...] = (8,),
+    input_modes: Sequence[str] = ("resident",),
+) -> StagePlan:
+    """A region of the graph that can become a stage, with any tile size, caches, classes and widths.
 
     Args:
       graph: a model of `random_cnns`.
       bits: widths that maps may have; with 8 alone every map keeps the model's format.
+      input_modes: what the stage's input may be.
     """
     # The larger of two, for a region of one op shows little.
     regions = stage_regions(graph)
     number = max(draw(st.integers(0, len(regions) - 1)) for _ in range(2))
     source, target = regions[number]
-    height, width = graph.by_name[target].shape[1:3]
+    ops = stage_ops(graph, *(graph.by_name[name].index for name in (source, target)))
+    lowered = lower_region(graph, ops, {})
+    height, width, _ = map_shape(graph, tiled_tensor(lowered))
     tile_height, tile_width = draw(st.integers(1, height)), draw(st.integers(1, width))
     rows, cols = -(-height // tile_height), -(-width // tile_width)
     num_classes = 1 if bits == (8,) else draw(st.integers(1, 3))
@@ -78,8 +87,9 @@ def random_stages(draw: st.DrawFn, graph: ModelGraph, *, bits: tuple[int, ...] =
     cache_mode = draw(st.sampled_from([*CACHE_MODES, "mixed"]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     caches = {t.name: cache_mode if cache_mode != "mixed" else str(rng.choice(CACHE_MODES)) for t in maps}
-    # Tiles of all classes share what is kept.
-    shared = {name for name, mode in caches.items() if mode != "recompute"}
+    # Tiles of all classes share what is kept, and what a reduction is taken over.
+    tiled = graph.tensors[tiled_tensor(lowered)].name
+    shared = {tiled, *(name for name, mode in caches.items() if mode != "recompute")}
     common = {name: format for name, format in formats[0].items() if name in shared}
     classes = [
         PatchClass(f"class{k}", {**{n: f for n, f in own.items() if n not in shared}, **common})
@@ -94,13 +104,14 @@ def random_stages(draw: st.DrawFn, graph: ModelGraph, *, bits: tuple[int, ...] =
         patch_classes=tuple(tuple(row) for row in grid.tolist()),
         classes=tuple(classes),
         map_caches=caches,
+        input_mode=draw(st.sampled_from(input_modes)),
     )
 
 
 def stage_regions(graph: ModelGraph) -> list[tuple[str, str]]:
     """(input, output) names of every region that can be a stage, those of fewest ops first."""
-    maps = [t for t in graph.tensors if not t.is_constant and t.dtype == "int8" and len(t.shape) == 4]
-    pairs = [(a, b, _num_stage_ops(graph, a, b)) for a in maps for b in maps]
+    maps = [t for t in graph.tensors if not t.is_constant and t.dtype == "int8"]
+    pairs = [(a, b, _num_stage_ops(graph, a, b)) for a in maps if len(a.shape) == 4 for b in maps]
     return [(a.name, b.name) for a, b, num in sorted(pairs, key=lambda p: p[2]) if num]
 
 

@@ -72,4 +72,4 @@ $(OBJECT_DIR)/%.o: /%.cc
 clean:
 	rm -rf build
 
--include $(OBJECTS:.o=.d)
+-include $(OBJECTS:.o=.d) $(PROGRAMS:%=$(OBJECT_DIR)$(CURDIR)/%.d)

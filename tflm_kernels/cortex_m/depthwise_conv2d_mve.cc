@@ -4,7 +4,7 @@
 // A tap outside reads the zero point, which makes sum((x - z) * w) = sum(x * w) - z * sum(w) over
 // all taps: the second part is folded into the bias. Sums stay in int16 where no input can overflow
 // them.
-// A depth multiplier other than 1 goes to the reference.
+// With a depth multiplier above 1, and in blocks of fewer channels, each lane gathers its input.
 // GCC 12 schedules before it allocates registers, and loads vectors so early that they are spilled.
 #pragma GCC optimize("no-schedule-insns")
 
@@ -36,7 +36,16 @@ struct Block {
   int32_t first;
   int32_t count;  // of channels, 1 to kLanes
   const int8_t* weights;
+  // If lanes are gathered, where their input channels stand, in bytes from the first one's and in bits
+  // from the top of a byte.
+  uint8x16_t offsets;
+  int8x16_t left_shifts;
 };
+
+// Where the first input channel of a block stands in a pixel.
+int32_t FirstInputByte(const DepthwiseConv2DParams& params, const Block& block) {
+  return block.first / params.depth_multiplier * params.input.bits / 8;
+}
 
 struct Depthwise {
   const DepthwiseConv2DParams& params;
@@ -56,6 +65,31 @@ void ExpandWeights(const Depthwise& conv, const Block& block) {
   for (int32_t t = 0; t < NumTaps(conv.params.window); ++t, tap += tap_bytes) {
     vstrbq_s8(conv.scratch + t * kLanes, LoadBlock<kBits>(tap, block.count));
   }
+}
+
+// Lanes behind the last channel read its input.
+void SetInputChannels(const DepthwiseConv2DParams& params, Block* block) {
+  const int32_t bits = params.input.bits;
+  uint8_t offsets[kLanes];
+  int8_t left_shifts[kLanes];
+  for (int32_t lane = 0; lane < kLanes; ++lane) {
+    const int32_t channel = lane < block->count ? lane : block->count - 1;
+    const int32_t bit = (block->first + channel) / params.depth_multiplier * bits;
+    offsets[lane] = static_cast<uint8_t>(bit / 8 - FirstInputByte(params, *block));
+    left_shifts[lane] = static_cast<int8_t>(8 - bits - bit % 8);
+  }
+  block->offsets = vldrbq_u8(offsets);
+  block->left_shifts = vldrbq_s8(left_shifts);
+}
+
+// The lanes of an input pixel; gathered they need not be neighbours, nor sixteen.
+template <int kBits, bool kIsGathered>
+inline int8x16_t ReadLanes(const uint8_t* bytes, const Block& block) {
+  if constexpr (!kIsGathered) return LoadLanes<kBits>(bytes);
+  const int8x16_t lanes =
+      vldrbq_gather_offset_s8(reinterpret_cast<const int8_t*>(bytes), block.offsets);
+  if constexpr (kBits == 8) return lanes;
+  return vshrq_n_s8(vshlq_s8(lanes, block.left_shifts), 8 - kBits);
 }
 
 // Biases become bias - z * sum(w).
@@ -87,7 +121,10 @@ void FillTable(const Depthwise& conv, const Block& block) {
 template <typename Sums>
 Block PrepareBlock(const Depthwise& conv, int32_t first) {
   const int32_t remaining = conv.params.output.channels - first;
-  const Block block = {first, remaining < kLanes ? remaining : kLanes, conv.scratch};
+  Block block = {first, remaining < kLanes ? remaining : kLanes, conv.scratch, {}, {}};
+  if (conv.params.depth_multiplier > 1 || remaining < kLanes) {
+    SetInputChannels(conv.params, &block);
+  }
   if (conv.params.weight_bits == 8) {
     ExpandWeights<8>(conv, block);
   } else if (conv.params.weight_bits == 4) {
@@ -113,9 +150,9 @@ inline int8x16_t Finished(const DepthwiseConv2DParams& params, const int8_t* beh
   return Clamped(Narrowed(sums), params.clamp);
 }
 
-// Sixteen channels of `num_pixels` neighbours whose windows lie inside; `first` is the first tap of
-// the first window. A function of its own, so that its innermost loop has all registers.
-template <int kBits, typename Sums>
+// A block of `num_pixels` neighbours whose windows lie inside; `first` is the first tap of the first
+// window. A function of its own, so that its innermost loop has all registers.
+template <int kBits, typename Sums, bool kIsGathered>
 [[gnu::noinline]] void RunInside(const Depthwise& conv, const Block& block, const uint8_t* first,
                                  int32_t num_pixels, uint8_t* bytes) {
   const FeatureMap& in = conv.params.input;
@@ -132,20 +169,26 @@ template <int kBits, typename Sums>
     for (int32_t ky = window.kernel_height; ky > 0; --ky, row += row_step) {
       const uint8_t* tap = row;
       for (int32_t kx = window.kernel_width; kx > 0; --kx, tap += tap_step, w += kLanes) {
-        AddProducts(LoadLanes<kBits>(tap), vldrbq_s8(w), &sums);
+        AddProducts(ReadLanes<kBits, kIsGathered>(tap, block), vldrbq_s8(w), &sums);
       }
     }
-    StoreLanes(bytes, out.bits, Finished(conv.params, w, Widened(sums)));
+    const int8x16_t values = Finished(conv.params, w, Widened(sums));
+    if constexpr (kIsGathered) {
+      StoreBlock(bytes, out.bits, values, block.count);
+    } else {
+      StoreLanes(bytes, out.bits, values);
+    }
   }
 }
 
 // One pixel of any block; (y, x) is the input position of its first tap.
-template <int kBits, typename Sums>
-void RunClipped(const Depthwise& conv, const Block& block, int32_t y, int32_t x, uint8_t* bytes) {
+template <int kBits, typename Sums, bool kIsGathered>
+[[gnu::noinline]] void RunClipped(const Depthwise& conv, const Block& block, int32_t y, int32_t x,
+                                  uint8_t* bytes) {
   const FeatureMap& in = conv.params.input;
   const Window& window = conv.params.window;
   const int8x16_t zero = vdupq_n_s8(static_cast<int8_t>(in.zero_point));
-  const uint8_t* input = conv.input + block.first * kBits / 8;
+  const uint8_t* input = conv.input + FirstInputByte(conv.params, block);
   const int8_t* w = block.weights;
   Sums sums = ZeroSums<Sums>();
   for (int32_t ky = 0; ky < window.kernel_height; ++ky) {
@@ -154,14 +197,14 @@ void RunClipped(const Depthwise& conv, const Block& block, int32_t y, int32_t x,
       const int32_t ix = x + kx * window.dilation_width;
       const bool is_inside = iy >= 0 && iy < in.height && ix >= 0 && ix < in.width;
       const int8x16_t values =
-          is_inside ? LoadBlock<kBits>(input + PixelOffset(in, iy, ix), block.count) : zero;
+          is_inside ? ReadLanes<kBits, kIsGathered>(input + PixelOffset(in, iy, ix), block) : zero;
       AddProducts(values, vldrbq_s8(w), &sums);
     }
   }
   StoreBlock(bytes, conv.params.output.bits, Finished(conv.params, w, Widened(sums)), block.count);
 }
 
-template <int kBits, typename Sums>
+template <int kBits, typename Sums, bool kIsGathered>
 void RunRow(const Depthwise& conv, const Block& block, const Range& inside, int32_t y,
             uint8_t* bytes) {
   const FeatureMap& in = conv.params.input;
@@ -171,28 +214,39 @@ void RunRow(const Depthwise& conv, const Block& block, const Range& inside, int3
     const int32_t x = ox * window.stride_width - window.pad_left;
     uint8_t* pixel = bytes + ox * PixelBytes(out);
     if (ox == inside.begin && inside.end > ox) {
-      const uint8_t* first = conv.input + PixelOffset(in, y, x) + block.first * kBits / 8;
-      RunInside<kBits, Sums>(conv, block, first, inside.end - ox, pixel);
+      const uint8_t* first =
+          conv.input + PixelOffset(in, y, x) + FirstInputByte(conv.params, block);
+      RunInside<kBits, Sums, kIsGathered>(conv, block, first, inside.end - ox, pixel);
       ox = inside.end - 1;
     } else {
-      RunClipped<kBits, Sums>(conv, block, y, x, pixel);
+      RunClipped<kBits, Sums, kIsGathered>(conv, block, y, x, pixel);
     }
+  }
+}
+
+template <int kBits, typename Sums, bool kIsGathered>
+void RunBlock(const Depthwise& conv, const Block& block, const InsideRanges& inside) {
+  const FeatureMap& out = conv.params.output;
+  const Window& window = conv.params.window;
+  for (int32_t oy = 0; oy < out.height; ++oy) {
+    const bool is_inside = oy >= inside.rows.begin && oy < inside.rows.end;
+    RunRow<kBits, Sums, kIsGathered>(
+        conv, block, is_inside ? inside.columns : Range{0, 0},
+        oy * window.stride_height - window.pad_top,
+        conv.output + PixelOffset(out, oy, 0) + block.first * out.bits / 8);
   }
 }
 
 template <int kBits, typename Sums>
 void RunBlocks(const Depthwise& conv) {
-  const FeatureMap& out = conv.params.output;
-  const Window& window = conv.params.window;
-  const InsideRanges inside = WindowsInside(conv.params.input, out, window);
-  for (int32_t first = 0; first < out.channels; first += kLanes) {
+  const DepthwiseConv2DParams& params = conv.params;
+  const InsideRanges inside = WindowsInside(params.input, params.output, params.window);
+  for (int32_t first = 0; first < params.output.channels; first += kLanes) {
     const Block block = PrepareBlock<Sums>(conv, first);
-    for (int32_t oy = 0; oy < out.height; ++oy) {
-      const bool is_inside =
-          oy >= inside.rows.begin && oy < inside.rows.end && block.count == kLanes;
-      RunRow<kBits, Sums>(conv, block, is_inside ? inside.columns : Range{0, 0},
-                          oy * window.stride_height - window.pad_top,
-                          conv.output + PixelOffset(out, oy, 0) + first * out.bits / 8);
+    if (params.depth_multiplier == 1 && block.count == kLanes) {
+      RunBlock<kBits, Sums, false>(conv, block, inside);
+    } else {
+      RunBlock<kBits, WideSums, true>(conv, block, inside);
     }
   }
 }
@@ -215,17 +269,12 @@ void Run(const Depthwise& conv) {
 }  // namespace
 
 size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {
-  if (params.depth_multiplier != 1) return 0;
   return NumTaps(params.window) * kLanes + kWideVectors * sizeof(TableEntries);
 }
 
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
                      const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
                      const int32_t* shift, uint8_t* output, uint8_t* scratch) {
-  if (params.depth_multiplier != 1) {
-    reference::DepthwiseConv2D(params, input, filter, bias, multiplier, shift, output, scratch);
-    return;
-  }
   const Depthwise conv = {params,     input, filter, bias,
                           multiplier, shift, output, reinterpret_cast<int8_t*>(scratch)};
   if (params.input.bits == 8) {

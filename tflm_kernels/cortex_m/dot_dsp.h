@@ -102,8 +102,7 @@ class Dots {
 
   template <int kWord>
   [[gnu::always_inline]] static void AddProducts(uint32_t weights, uint32_t mask,
-                                                 const uint32_t (&x)[2],
-                                                 int32_t (&sums)[kPixels]) {
+                                                 const uint32_t (&x)[2], int32_t (&sums)[kPixels]) {
     const uint32_t w = Unpacked<kWord>(weights, mask);
     sums[0] = __smlad(w, x[0], sums[0]);
     if constexpr (kPixels == 2) {

@@ -26,8 +26,9 @@ using reference::DotPixels;
 using reference::SumPixels;
 
 inline constexpr Kernels kKernels = {
-    Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes, Add,
-    AveragePool2D, MaxPool2D,          Requantize,      SumPixels,                   DotPixels};
+    Conv2D,    Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,       AveragePool2D,      MaxPool2D,       Requantize,
+    SumPixels, DotPixels};
 
 }  // namespace mve
 }  // namespace quantmcu

@@ -76,7 +76,8 @@ struct FourSums {
 
 // The next two words. In assembly, as AddFourProducts, because the compiler keeps several copies of a
 // pointer that moves and loads too early, and then lacks registers.
-[[gnu::always_inline]] inline void LoadTwo(const uint32_t*& words, uint32_t* first, uint32_t* second) {
+[[gnu::always_inline]] inline void LoadTwo(const uint32_t*& words, uint32_t* first,
+                                           uint32_t* second) {
   const auto& memory = *reinterpret_cast<const uint32_t(*)[2]>(words);
   asm("ldrd %0, %1, [%2], #8" : "=r"(*first), "=r"(*second), "+r"(words) : "m"(memory));
 }

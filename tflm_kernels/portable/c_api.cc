@@ -5,6 +5,7 @@
 #include "tflm_kernels/portable/conv2d.h"
 #include "tflm_kernels/portable/depthwise_conv2d.h"
 #include "tflm_kernels/portable/fully_connected.h"
+#include "tflm_kernels/portable/map_reader.h"
 #include "tflm_kernels/portable/max_pool2d.h"
 #include "tflm_kernels/portable/patch_stage.h"
 #include "tflm_kernels/portable/requantize.h"
@@ -100,6 +101,13 @@ int32_t QuantMcuPatchStageRun(const int32_t* header, const int32_t* program, int
                               uint8_t* scratch, uint8_t* y, QuantMcuStageError* error) {
   quantmcu::PatchStageParams params = {};
   if (!Read(header, program, num_words, filters, num_filter_bytes, &params, error)) return 0;
-  quantmcu::PatchStage(params, quantmcu::reference::kKernels, x, scratch, y);
+  const quantmcu::StageFormat& format = quantmcu::FormatOf(params, 0, 0);
+  quantmcu::MapInMemory map = {x, params.maps[0].width,
+                               quantmcu::RunBytes(params.maps[0].channels, format.bits)};
+  const quantmcu::StageInput input =
+      quantmcu::IsStreamed(params)
+          ? quantmcu::StageInput(quantmcu::InputReader{quantmcu::ReadMapInMemory, &map})
+          : quantmcu::StageInput(x);
+  quantmcu::PatchStage(params, quantmcu::reference::kKernels, input, scratch, y);
   return 1;
 }

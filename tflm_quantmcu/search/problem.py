@@ -74,9 +74,9 @@ class SearchProblem:
         stats = self.stats(name)
         return mse_format(stats.histogram, stats.format, bits)
 
-    def track(self, items: Iterable[_Item], what: str) -> Iterable[_Item]:
+    def track(self, items: Iterable[_Item], what: str, *, total: int | None = None) -> Iterable[_Item]:
         """The items with a progress bar."""
-        return track(items, what, progress=self.progress)
+        return track(items, what, progress=self.progress, total=total)
 
     def provenance(self, method: str, **found: Any) -> dict[str, Any]:
         """The plan's `search` entry: the method and all that it depends on beside the model."""

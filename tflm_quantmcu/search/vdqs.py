@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -175,7 +175,9 @@ class Branch:
         source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
         tensors = map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)
         names = [graph.tensors[t].name for t in tensors]
-        histograms = _branch_histograms(program, patches, problem.samples_of(source)[:BRANCH_SAMPLES])
+        runs = run_patches(program, problem.samples_of(source)[:BRANCH_SAMPLES])
+        num_patches = sum(map(len, stage.patch_classes))
+        histograms = _branch_histograms(program, patches, problem.track(runs, "vdqs", total=num_patches))
         stats = [
             TensorStats(name, histogram, graph.tensors[t].format)
             for name, histogram, t in zip(names, histograms, tensors, strict=True)
@@ -238,12 +240,14 @@ def _reading_work(program: StageProgram, patches: Sequence[tuple[int, int]]) -> 
 
 
 def _branch_histograms(
-    program: StageProgram, patches: Sequence[tuple[int, int]], samples: np.ndarray
+    program: StageProgram,
+    patches: Sequence[tuple[int, int]],
+    runs: Iterable[tuple[int, int, Sequence[np.ndarray]]],
 ) -> list[np.ndarray]:
-    """Counts of each q of every map over the patches' regions."""
+    """Counts of each q of every map over the patches' regions; `runs` as of `run_patches`."""
     counts = [np.zeros(256, np.int64) for _ in program.shapes]
     wanted = set(patches)
-    for row, col, maps in run_patches(program, samples):
+    for row, col, maps in runs:
         if (row, col) in wanted:
             for total, values in zip(counts, maps, strict=True):
                 total += np.bincount(values.astype(np.int64).ravel() + 128, minlength=256)
