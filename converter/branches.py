@@ -49,7 +49,9 @@ def write_branches(converted: bytes, directory: str | os.PathLike[str]) -> list[
     stages = [op for op in graph.ops if op.kind == PATCH_STAGE]
     for number, op in enumerate(stages):
         program = program_of(graph, op)
-        ends = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+        source = graph.streamed_input if program.is_streamed else graph.tensors[op.inputs[0]]
+        assert source is not None
+        ends = source, graph.tensors[op.outputs[0]]
         names = _class_names(plan, ends[1], len(program.formats))
         for row, col, patch_class in program.patches():
             path = folder / f"stage{number}_r{row}_c{col}_{names[patch_class]}.tflite"

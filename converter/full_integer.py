@@ -27,7 +27,7 @@ def require_full_integer(graph: ModelGraph) -> None:
     Raises:
       UnsupportedModelError: naming the op, the tensor, what kind of model it looks like and how to convert it instead.
     """
-    if len(graph.inputs) != 1:
+    if len(graph.input_tensors) != 1:
         raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
     for op in graph.ops:
         for t in (*graph.feature_maps(op), *op.outputs):

@@ -18,10 +18,11 @@ from tflm_quantmcu.converter.full_integer import require_full_integer as require
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.flatbuffer_check import check_flatbuffer
 from tflm_quantmcu.memory import OFFLINE_METADATA
+from tflm_quantmcu.metadata import plan_of, read_metadata
 from tflm_quantmcu.packing import run_bytes, unpack
+from tflm_quantmcu.streaming import find_streamed_input
 from tflm_quantmcu.types import ModelGraph, Op, PrecisionPlan, Tensor, Window
 
-PLAN_METADATA = "QUANTMCU_PLAN"
 COMPRESSION_METADATA = "COMPRESSION_METADATA"
 
 
@@ -67,14 +68,6 @@ def read_model(data: bytes) -> ModelGraph:
     return graph_of(load_model_t(data), hashlib.sha256(data).hexdigest())
 
 
-def read_metadata(model: schema.ModelT, name: str) -> bytes | None:
-    """The contents of a metadata buffer, or None if the model has no such metadata."""
-    for metadata in model.metadata or ():
-        if _text(metadata.name) == name:
-            return _contents(model.buffers[metadata.buffer])
-    return None
-
-
 def read_plan(data: bytes) -> PrecisionPlan | None:
     """The plan that a converted model carries, or None if it was stripped.
 
@@ -82,8 +75,7 @@ def read_plan(data: bytes) -> PrecisionPlan | None:
       UnsupportedModelError: the file is damaged.
       UsageError: the plan cannot be read.
     """
-    plan = read_metadata(load_model_t(data), PLAN_METADATA)
-    return None if plan is None else PrecisionPlan.from_json(plan.decode("utf-8", "replace"))
+    return plan_of(load_model_t(data))
 
 
 def graph_of(model: schema.ModelT, sha256: str) -> ModelGraph:
@@ -108,6 +100,7 @@ def graph_of(model: schema.ModelT, sha256: str) -> ModelGraph:
         outputs=_indices(subgraph.outputs),
         sha256=sha256,
         offline_offsets=None if offline is None else _offsets(offline, len(tensors)),
+        streamed_input=find_streamed_input(model),
     )
     _check_feature_maps(graph, subgraph)
     return graph

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tflm_quantmcu import stock_kernels
 from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.passes.insert_requantize import PACKED_SUFFIX
 from tflm_quantmcu.converter.reader import read_model
@@ -58,6 +59,21 @@ class VerificationResult:
         )
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Runs:
+    """Samples and what the converted model made of them.
+
+    Attributes:
+      x: [N, ...], as the original takes them.
+      given: [N, ...], as the converted model does.
+      outputs: [N][output].
+    """
+
+    x: np.ndarray
+    given: np.ndarray
+    outputs: Sequence[Sequence[np.ndarray]]
+
+
 def verify_conversion(
     original: bytes, converted: bytes, plan: PrecisionPlan, samples: np.ndarray
 ) -> VerificationResult:
@@ -79,22 +95,35 @@ def verify_conversion(
     x = np.concatenate([x, random_samples(source, NUM_RANDOM_SAMPLES)])
     interpreter = Interpreter(converted)
     arena_bytes = _check_arena(graph_after, interpreter)
-    outputs = [interpreter.invoke(sample) for sample in x]
-    is_same_function = _is_eight_bit(plan)
+    given = _given(graph, plan, x)
+    runs = _Runs(x, given, [interpreter.invoke(sample) for sample in given])
+    is_same_function = _is_eight_bit(graph, plan)
     if is_same_function:
         num_maps = 0
-        _check_outputs(original, converted, x, outputs)
+        _check_outputs(original, converted, runs)
     else:
-        num_maps = _check_maps(graph, graph_after, converted, plan, x, outputs)
+        num_maps = _check_maps(graph, graph_after, converted, plan, runs)
     crc32 = 0
-    for values in (values for sample in outputs for values in sample):
+    for values in (values for sample in runs.outputs for values in sample):
         crc32 = zlib.crc32(values.tobytes(), crc32)
     return VerificationResult(len(x), is_same_function, num_maps, arena_bytes, crc32)
 
 
-def _is_eight_bit(plan: PrecisionPlan) -> bool:
-    maps = [*plan.formats, *(name for s in plan.stages for c in s.classes for name in c.formats)]
-    return not maps and all(bits == 8 for bits in plan.weight_bits.values())
+def _given(graph: ModelGraph, plan: PrecisionPlan, x: np.ndarray) -> np.ndarray:
+    """What the converted model is given for samples of the original: they, or what a QUANTIZE made of them."""
+    streamed = plan.streamed_input
+    writer = graph.producer.get(graph.by_name[streamed].index) if streamed else None
+    if streamed is None or writer is None:
+        return x
+    values = stock_kernels.run(graph, writer, {graph.inputs[0]: x})
+    assert values is not None
+    return values.reshape(len(x), *graph.by_name[streamed].shape[1:])
+
+
+def _is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
+    formats = [plan.formats, *(c.formats for s in plan.stages for c in s.classes)]
+    has_own = all(format == graph.by_name[name].format for chosen in formats for name, format in chosen.items())
+    return has_own and all(bits == 8 for bits in plan.weight_bits.values())
 
 
 def _check_arena(graph: ModelGraph, interpreter: Interpreter) -> int:
@@ -107,21 +136,21 @@ def _check_arena(graph: ModelGraph, interpreter: Interpreter) -> int:
     return recorded
 
 
-def _check_outputs(original: bytes, converted: bytes, x: np.ndarray, outputs: Sequence[Sequence[np.ndarray]]) -> None:
+def _check_outputs(original: bytes, converted: bytes, runs: _Runs) -> None:
     stock = Interpreter(original)
-    for index, sample in enumerate(x):
-        for tensor, wanted, found in zip(stock.outputs, stock.invoke(sample), outputs[index], strict=True):
+    for index, sample in enumerate(runs.x):
+        for tensor, wanted, found in zip(stock.outputs, stock.invoke(sample), runs.outputs[index], strict=True):
             if not _are_equal(wanted, found):
-                _find_difference(original, converted, sample, index)
+                _find_difference(original, converted, runs, index)
                 raise _mismatch(f"output '{tensor.label}'", index, "stock TFLM", wanted, found)
 
 
-def _find_difference(original: bytes, converted: bytes, sample: np.ndarray, index: int) -> None:
+def _find_difference(original: bytes, converted: bytes, runs: _Runs, index: int) -> None:
     """Blames the first op, of those that both models have, whose result differs."""
     before, after = (read_model(data) for data in (original, converted))
     stock, ours = (Interpreter(data, preserve_all_tensors=True) for data in (original, converted))
-    for interpreter in (stock, ours):
-        interpreter.invoke(sample)
+    stock.invoke(runs.x[index])
+    ours.invoke(runs.given[index])
     for op in after.ops:
         tensor = after.tensors[op.outputs[0]]
         wanted, found = stock.tensor(before.by_name[tensor.name].index), ours.tensor(tensor.index)
@@ -130,20 +159,15 @@ def _find_difference(original: bytes, converted: bytes, sample: np.ndarray, inde
 
 
 def _check_maps(
-    graph: ModelGraph,
-    graph_after: ModelGraph,
-    converted: bytes,
-    plan: PrecisionPlan,
-    x: np.ndarray,
-    outputs: Sequence[Sequence[np.ndarray]],
+    graph: ModelGraph, graph_after: ModelGraph, converted: bytes, plan: PrecisionPlan, runs: _Runs
 ) -> int:
     """Compares what TFLM computes for every map that the oracle knows; returns how many there are."""
-    known = simulate(graph, plan, x)
+    known = simulate(graph, plan, runs.x)
     stored = {name: _stored(graph_after, name, plan) for name in known}
     compared = {name: tensor for name, tensor in stored.items() if tensor is not None}
     preserved = Interpreter(converted, preserve_all_tensors=True)
-    for index, sample in enumerate(x):
-        for output, wanted, found in zip(preserved.outputs, preserved.invoke(sample), outputs[index], strict=True):
+    for index, sample in enumerate(runs.given):
+        for output, wanted, found in zip(preserved.outputs, preserved.invoke(sample), runs.outputs[index], strict=True):
             if not _are_equal(wanted, found):
                 raise _mismatch(f"output '{output.label}'", index, "TFLM without shared memory", wanted, found)
         for name, tensor in compared.items():

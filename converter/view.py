@@ -13,6 +13,9 @@ def view_graph(graph: ModelGraph) -> str:
       UnsupportedModelError: the options of one of our ops cannot be read.
     """
     lines = [f"input  {_tensor(graph.tensors[t])}" for t in graph.inputs]
+    if graph.streamed_input is not None:
+        streamed = graph.streamed_input
+        lines.append(f"input  '{streamed.label}' {streamed.dtype}{_shape(streamed)}, streamed")
     lines += [_op(graph, op) for op in graph.ops]
     lines += [f"output T{t}" for t in graph.outputs]
     return "\n".join(lines)

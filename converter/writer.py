@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from pathlib import Path
 
 import flatbuffers
+import numpy as np
 from tflite_micro.tensorflow.lite.micro.tools import tflite_flatbuffer_align_wrapper
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tflm_quantmcu.flatbuffer_check import FILE_IDENTIFIER
+
+_INPUTS_FIELD = 6  # of SubGraph, in its vtable
+_LENGTH_BYTES = 4
 
 
 def write_model(model: schema.ModelT) -> bytes:
@@ -17,6 +22,17 @@ def write_model(model: schema.ModelT) -> bytes:
 
     The Python flatbuffers packer ignores the schema's alignment, so TFLM's own tool packs the file once more.
     """
+    subgraph = model.subgraphs[0]
+    if subgraph.inputs is None or len(subgraph.inputs):
+        return _aligned(model)
+    # The tool drops empty vectors, and TFLM reads this one: a stand-in goes through, and is taken out behind it.
+    model, subgraph = copy.copy(model), copy.copy(subgraph)
+    subgraph.inputs = np.zeros(1, np.int32)
+    model.subgraphs = [subgraph, *model.subgraphs[1:]]
+    return _without_inputs(_aligned(model))
+
+
+def _aligned(model: schema.ModelT) -> bytes:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), FILE_IDENTIFIER)
     with tempfile.TemporaryDirectory() as folder:
@@ -24,3 +40,10 @@ def write_model(model: schema.ModelT) -> bytes:
         packed.write_bytes(builder.Output())
         tflite_flatbuffer_align_wrapper.align_tflite_model(str(packed), str(aligned))
         return aligned.read_bytes()
+
+
+def _without_inputs(data: bytes) -> bytes:
+    """The file with the length of its vector of inputs, which stands before the first, set to 0."""
+    table = schema.Model.GetRootAs(data).Subgraphs(0)._tab
+    first = table.Vector(table.Offset(_INPUTS_FIELD))
+    return data[: first - _LENGTH_BYTES] + bytes(_LENGTH_BYTES) + data[first:]

@@ -64,7 +64,11 @@ def tflm_plan(graph: ModelGraph) -> ArenaPlan:
 
 
 def plan_arena(
-    graph: ModelGraph, scratch_bytes: Sequence[tuple[int, ...]], *, sources: Mapping[int, int] | None = None
+    graph: ModelGraph,
+    scratch_bytes: Sequence[tuple[int, ...]],
+    *,
+    sources: Mapping[int, int] | None = None,
+    without_inputs: bool = False,
 ) -> ArenaPlan:
     """The smallest arena that our planner finds.
 
@@ -73,6 +77,7 @@ def plan_arena(
       scratch_bytes: [op] sizes of its scratch buffers.
       sources: tensor index -> the tensor whose bytes it is, for those that an op leaves in place; what is a constant's
         gets no place, as no tensor does that nothing uses.
+      without_inputs: leave out the model's inputs, as if they were elsewhere.
 
     Raises:
       UnsupportedModelError: a tensor whose bytes are not known.
@@ -81,7 +86,8 @@ def plan_arena(
     groups: dict[int, list[int]] = {}
     for i, t in enumerate(tensors):
         source = (sources or {}).get(t, t)
-        if buffers[i].last >= 0 and not graph.tensors[source].is_constant:
+        is_elsewhere = without_inputs and source in graph.inputs
+        if buffers[i].last >= 0 and not graph.tensors[source].is_constant and not is_elsewhere:
             groups.setdefault(source, []).append(i)
     members = [*groups.values(), *([i] for i in range(len(tensors), len(buffers)))]
     joined = [

@@ -9,7 +9,7 @@ from typing import Union
 import numpy as np
 
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import load_samples, to_model_input
@@ -42,8 +42,10 @@ def evaluate_file(model: Path, data: Path) -> str:
 
 
 def _input_of(model: bytes) -> Tensor:
-    graph = read_model(model)
-    return graph.tensors[graph.inputs[0]]
+    inputs = read_model(model).input_tensors
+    if len(inputs) != 1:
+        raise UnsupportedModelError(f"the model has {len(inputs)} inputs; supported is 1")
+    return inputs[0]
 
 
 def accuracy(model: bytes, x: np.ndarray, y: np.ndarray) -> float:

@@ -19,7 +19,7 @@ from tflm_quantmcu.calibrate import load_calibration
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.fake_quant import FakeQuantizedKernels, FakeQuantizedMap, FreezableNormalization, Kernel
-from tflm_quantmcu.keras_mapping import KerasMapping, map_model, rebuild
+from tflm_quantmcu.keras_mapping import KerasMapping, map_model, rebuild, require_graph
 from tflm_quantmcu.keras_to_tflite import keras, tf
 from tflm_quantmcu.samples import choose_samples
 from tflm_quantmcu.stage_program import stage_ops
@@ -96,6 +96,7 @@ def finetune(
     Source: the recipe is that of Rusci et al. (arXiv 1905.13082); learned scales see `fake_quant.py`. Ours: the format
     of a position that patches of several classes compute is that of the patch it lies in, see `position_classes`.
     """
+    require_graph(model)
     keras.utils.set_random_seed(seed)
     if calibration_data is None:
         calibration_data = _inputs_of(train_data, max_samples)

@@ -42,6 +42,19 @@ class KerasMapping:
     kernels: Mapping[int, Kernel]
 
 
+def require_graph(model: keras.Model) -> None:
+    """Refuses models whose operations Keras cannot list.
+
+    Raises:
+      UnsupportedModelError: a subclass with a `call` of its own, or a model that is not built.
+    """
+    if not getattr(model, "outputs", None):
+        raise UnsupportedModelError(
+            f"the Keras model '{model.name}' is a subclass whose layers cannot be seen, or not built; supported are "
+            "functional and Sequential models that are built"
+        )
+
+
 def rebuild(
     model: keras.Model,
     *,
@@ -58,7 +71,7 @@ def rebuild(
       input_shape: of one sample; None keeps the model's own.
 
     Raises:
-      UnsupportedModelError: the model, or one inside it, is a subclass with a `call` of its own.
+      UnsupportedModelError: see `require_graph`, of models inside it too.
     """
     return _Rebuild(wrap, observe).run(model, input_shape)
 
@@ -71,16 +84,13 @@ class _Rebuild:
         self._done: dict[int, Any] = {}
 
     def run(self, model: keras.Model, input_shape: Sequence[int] | None = None) -> keras.Model:
-        if not getattr(model, "outputs", None):
-            raise UnsupportedModelError(
-                f"the Keras model '{model.name}' is a subclass whose layers cannot be seen; supported are functional "
-                "and Sequential models that are built"
-            )
-        inputs = keras.tree.map_structure(
-            lambda t: keras.Input(input_shape or t.shape[1:], dtype=t.dtype), model.input
-        )
+        require_graph(model)
+        # A Sequential model's `input` and `output` are those of where it is called.
+        is_sequential = isinstance(model, keras.Sequential)
+        ends = (model.inputs[0], model.outputs[0]) if is_sequential else (model.input, model.output)
+        inputs = keras.tree.map_structure(lambda t: keras.Input(input_shape or t.shape[1:], dtype=t.dtype), ends[0])
         return keras.models.clone_model(
-            keras.Model(model.input, model.output, name=model.name),
+            keras.Model(*ends, name=model.name),
             input_tensors=inputs,
             clone_function=self._replace,
             call_function=self._call,

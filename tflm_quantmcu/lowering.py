@@ -8,6 +8,7 @@ reason in words, every op that our kernels cannot carry over exactly.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
 REQUANTIZED = ("PAD", "PADV2", "QUANTIZE", "RELU", "RELU6")
 MAX_POOL_PIXELS = 1 << 23  # whose 8-bit values' sum fits int32
+_KEPT_FILTERS = 256
 CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": -1, "FULLY_CONNECTED": 0}
 
 
@@ -173,9 +175,7 @@ def _filter(graph: ModelGraph, op: Op, bits: int) -> Filter:
     if bits == 8:
         scales = model_scales
     else:
-        shape = [-1 if a == axis else 1 for a in range(values.ndim)]
-        real = values * model_scales.astype(np.float64).reshape(shape if model_scales.size > 1 else [1] * values.ndim)
-        values, scales = requantize_weights(real, axis, bits)
+        values, scales = _requantized(values.tobytes(), values.shape, weights.scales, axis, bits)
     return Filter(
         values=values,
         bits=bits,
@@ -184,6 +184,21 @@ def _filter(graph: ModelGraph, op: Op, bits: int) -> Filter:
         model_scales=model_scales,
         model_input_scale=graph.tensors[op.inputs[0]].scales[0],
     )
+
+
+@functools.lru_cache(maxsize=_KEPT_FILTERS)
+def _requantized(
+    values: bytes, shape: tuple[int, ...], scales: tuple[float, ...], axis: int, bits: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Read-only; kept, since searches convert the same weights again and again."""
+    steps = np.asarray(scales, np.float32).astype(np.float64)
+    real = np.frombuffer(values, np.int8).reshape(shape) * np.expand_dims(
+        steps, [a for a in range(len(shape)) if a != axis]
+    )
+    requantized = requantize_weights(real, axis, bits)
+    for array in requantized:
+        array.setflags(write=False)
+    return requantized
 
 
 def _constant(tensor: Tensor) -> np.ndarray:

@@ -90,10 +90,10 @@ def draw_png(graph: ModelGraph, plan: ArenaPlan, path: str | os.PathLike[str]) -
 
     num_steps = len(graph.ops) + 1
     figure, axes = pyplot.subplots(figsize=(max(8.0, 0.28 * num_steps), 6.0), layout="constrained")
-    colors = matplotlib.colormaps["tab20"].colors
+    colors = matplotlib.colormaps["tab20"]
     for number, buffer in enumerate(sorted(plan.buffers, key=lambda b: (b.first, b.offset))):
         corner, span = (buffer.first - 0.5, buffer.offset), buffer.last - buffer.first + 1
-        style = {"hatch": "///", "facecolor": "white"} if not buffer.tensors else {"facecolor": colors[number % 20]}
+        style = {"hatch": "///", "facecolor": "white"} if not buffer.tensors else {"facecolor": colors(number % 20)}
         axes.add_patch(Rectangle(corner, span, buffer.num_bytes, edgecolor="black", linewidth=0.6, alpha=0.8, **style))
         if buffer.num_bytes * 25 > plan.arena_bytes:
             middle = (buffer.first + (span - 1) / 2, buffer.offset + buffer.num_bytes / 2)

@@ -12,14 +12,16 @@ import rich.box
 import rich.console
 import rich.table
 
-from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.arena import op_scratch_bytes, predict_arena
+from tflm_quantmcu.arena_plan import plan_arena
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost import Cost, cost_of
 from tflm_quantmcu.files import write_atomically
+from tflm_quantmcu.persistent import CORTEX_M, PersistentBytes, persistent_bytes
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.stage_program import StageProgram, build_program, stage_ops
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import PrecisionPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +31,10 @@ class Figures:
     Attributes:
       predicted_non_persistent_bytes: arena for feature maps and scratch, by our planner.
       recorded_non_persistent_bytes: the same, as TFLM records it.
-      recorded_persistent_bytes: nodes, eval tensors and op data as TFLM records them on the 64-bit host; a 32-bit
-        core needs less.
-      input_bytes: of the network input, part of the arena (convention a; subtract where the input is live for
-        convention b).
+      recorded_persistent_bytes: nodes, eval tensors and op data as TFLM records them on the 64-bit host.
+      persistent: the same on a Cortex-M, predicted; None where an op's data is not known.
+      input_excluded_bytes: of an arena that the network input is not part of (convention b); the arena itself is
+        convention a.
       flash_bytes: of the `.tflite`.
       cost: MACs and BitOPs; the stage's are those of the same ops in both models.
     """
@@ -40,7 +42,8 @@ class Figures:
     predicted_non_persistent_bytes: int
     recorded_non_persistent_bytes: int
     recorded_persistent_bytes: int
-    input_bytes: int
+    persistent: PersistentBytes | None
+    input_excluded_bytes: int
     flash_bytes: int
     cost: Cost
 
@@ -48,13 +51,18 @@ class Figures:
 ROWS: Sequence[tuple[str, str]] = (
     ("non-persistent arena, recorded by TFLM (bytes)", "recorded_non_persistent_bytes"),
     ("non-persistent arena, predicted (bytes)", "predicted_non_persistent_bytes"),
+    ("  of our planner, without the network input (bytes)", "input_excluded_bytes"),
     ("persistent arena, recorded on the 64-bit host (bytes)", "recorded_persistent_bytes"),
-    ("network input within the arena (bytes)", "input_bytes"),
+    ("persistent arena on a Cortex-M, predicted (bytes)", "persistent.total"),
+    ("  nodes", "persistent.nodes"),
+    ("  eval tensors", "persistent.eval_tensors"),
+    ("  op data", "persistent.op_data"),
+    ("  interpreter", "persistent.interpreter"),
     ("flash: .tflite (bytes)", "flash_bytes"),
-    ("MACs", "macs"),
-    ("BitOPs", "bit_ops"),
-    ("MACs of the patch stage's ops", "stage_macs"),
-    ("BitOPs of the patch stage's ops", "stage_bit_ops"),
+    ("MACs", "cost.macs"),
+    ("BitOPs", "cost.bit_ops"),
+    ("MACs of the patch stage's ops", "cost.stage_macs"),
+    ("BitOPs of the patch stage's ops", "cost.stage_bit_ops"),
 )
 
 
@@ -79,8 +87,13 @@ class ConversionReport:
     search: Mapping[str, object]
 
     def rows(self) -> list[tuple[str, int, int]]:
-        """(label, before, after)."""
-        return [(label, _figure(self.baseline, name), _figure(self.converted, name)) for label, name in ROWS]
+        """(label, before, after) of what is known of both models."""
+        found = []
+        for label, name in ROWS:
+            before, after = (_figure(figures, name) for figures in (self.baseline, self.converted))
+            if before is not None and after is not None:
+                found.append((label, before, after))
+        return found
 
     def __str__(self) -> str:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
@@ -107,8 +120,12 @@ def ratio(before: int, after: int) -> str:
     return f"x{after / before:.2f}" if before else "-"
 
 
-def _figure(figures: Figures, name: str) -> int:
-    return getattr(figures if hasattr(figures, name) else figures.cost, name)
+def _figure(figures: Figures, path: str) -> int | None:
+    *parts, name = path.split(".")
+    holder: object = figures
+    for part in parts:
+        holder = getattr(holder, part)
+    return None if holder is None else getattr(holder, name)
 
 
 def build_report(
@@ -127,8 +144,8 @@ def build_report(
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
     return ConversionReport(
-        baseline=_measure(original, graph, before),
-        converted=_measure(converted, graph, after),
+        baseline=_measure(original, before),
+        converted=_measure(converted, after),
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
         notes=plan.notes,
         verification=verification,
@@ -136,13 +153,16 @@ def build_report(
     )
 
 
-def _measure(data: bytes, graph: ModelGraph, cost: Cost) -> Figures:
+def _measure(data: bytes, cost: Cost) -> Figures:
     recorded = Interpreter(data).allocations()
+    graph = read_model(data)
+    scratch_bytes = [op_scratch_bytes(graph, op) for op in graph.ops]
     return Figures(
-        predicted_non_persistent_bytes=predict_arena(read_model(data)),
+        predicted_non_persistent_bytes=predict_arena(graph),
         recorded_non_persistent_bytes=recorded.non_persistent_bytes,
         recorded_persistent_bytes=recorded.persistent_bytes,
-        input_bytes=sum(graph.tensors[t].num_bytes for t in graph.inputs),
+        persistent=persistent_bytes(graph, CORTEX_M),
+        input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
         flash_bytes=len(data),
         cost=cost,
     )

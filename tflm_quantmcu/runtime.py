@@ -7,6 +7,7 @@ that are not whole and models that TFLM cannot prepare.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -22,10 +23,12 @@ from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer
-from tflm_quantmcu.memory import OFFLINE_METADATA
+from tflm_quantmcu.input_reader import InputFeed, InputReader
+from tflm_quantmcu.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
 from tflm_quantmcu.native_stderr import capture_native_stderr
 from tflm_quantmcu.op_library import REGISTERER, find_op_library, load_op_library
 from tflm_quantmcu.samples import to_model_input, to_real
+from tflm_quantmcu.streaming import find_streamed_input
 from tflm_quantmcu.types import Tensor
 
 CUSTOM_PREFIX = b"QMCU_"
@@ -72,7 +75,7 @@ class Interpreter:
     """One model on TFLM, ready to run.
 
     Attributes:
-      inputs, outputs: the model's input and output tensors.
+      inputs, outputs: the model's input and output tensors; where the input is streamed, what its reader gives.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Interpreter:
         *,
         arena_bytes: int | None = None,
         preserve_all_tensors: bool = False,
+        input_reader: InputReader | None = None,
     ) -> None:
         """Prepares the model.
 
@@ -89,9 +93,13 @@ class Interpreter:
           arena_bytes: of the tensor arena; None takes what the model needs at most.
           preserve_all_tensors: no feature map shares memory with another, so that `tensor` can read
             each; the arena is then neither bounded nor counted.
+          input_reader: gives a streamed input region by region: called as (y, x, height, width), all of rows
+            [y, y + height) x columns [x, x + width), it returns them as int8 [height, width, C]. `invoke` then takes no
+            inputs. None: `invoke`, `run` and `predict` take samples as ever.
 
         Raises:
-          UsageError: no such file, too small an arena, or our op library is needed and missing.
+          UsageError: no such file, too small an arena, a reader for a model with an input tensor, or our op library is
+            needed and missing.
           UnsupportedModelError: not a whole `.tflite`, or TFLM cannot prepare it; the sentence has
             TFLM's own words.
         """
@@ -100,35 +108,47 @@ class Interpreter:
         root = schema.Model.GetRootAs(self._model)
         self._preserves = preserve_all_tensors
         registerers = [REGISTERER] if _has_own_ops(root) else []
-        if registerers:
-            load_op_library(find_op_library())
-        self._interpreter = self._prepare(registerers, _generous_arena_bytes(root, self._model))
-        graph, wheel = root.Subgraphs(0), self._interpreter
-        self.inputs = _tensors(graph, graph.InputsAsNumpy(), wheel.get_input_details)
+        library = load_op_library(find_op_library()) if registerers else None
+        graph = root.Subgraphs(0)
+        has_inputs = graph.InputsLength() > 0
+        streamed = None if has_inputs else find_streamed_input(schema.ModelT.InitFromPackedBuf(self._model))
+        self._feed = InputFeed(library, streamed, input_reader) if library and streamed else None
+        if input_reader is not None and self._feed is None:
+            raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")
+        self._interpreter = self._prepare(registerers, _generous_arena_bytes(root, self._model, streamed))
+        wheel = self._interpreter
+        self.inputs = (streamed,) if streamed else _tensors(graph, graph.InputsAsNumpy(), wheel.get_input_details)
         self.outputs = _tensors(graph, graph.OutputsAsNumpy(), wheel.get_output_details)
         if arena_bytes is not None:
             self._bound_arena(registerers, arena_bytes)
 
-    def invoke(self, inputs: np.ndarray | Sequence[np.ndarray]) -> list[np.ndarray]:
+    def invoke(self, inputs: np.ndarray | Sequence[np.ndarray] = ()) -> list[np.ndarray]:
         """Runs one sample as it is.
 
         Args:
           inputs: one array an input, of the input's type and shape; a batch dimension of 1 may be
-            left out.
+            left out. None where an `input_reader` gives the input.
 
         Returns:
           The outputs with the model's own types and shapes.
 
         Raises:
-          UsageError: wrong number, type or shape of inputs.
+          UsageError: wrong number, type or shape of inputs, or of what the `input_reader` gave.
           UnsupportedModelError: a kernel failed; the sentence has TFLM's own words.
         """
         arrays = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
-        if len(arrays) != len(self.inputs):
-            raise UsageError(f"{len(arrays)} inputs are given; the model has {len(self.inputs)}")
-        for i, (array, tensor) in enumerate(zip(arrays, self.inputs, strict=True)):
-            self._interpreter.set_input(_fit(array, tensor), i)
-        with capture_native_stderr() as captured:
+        is_read = self._feed is not None and self._feed.has_reader
+        taken = () if is_read else self.inputs
+        if len(arrays) != len(taken):
+            besides = " besides what input_reader gives" if is_read else ""
+            raise UsageError(f"{len(arrays)} inputs are given; the model has {len(taken)}{besides}")
+        for i, (array, tensor) in enumerate(zip(arrays, taken, strict=True)):
+            values = _fit(array, tensor)
+            if self._feed is None:
+                self._interpreter.set_input(values, i)
+            else:
+                self._feed.put(values)
+        with self._fed(), capture_native_stderr() as captured:
             failed = False
             try:
                 self._interpreter.invoke()
@@ -207,7 +227,7 @@ class Interpreter:
         # The planner that preserves all tensors refuses a model with offsets; as metadata of no meaning they may stay.
         model = self._model.replace(_OFFLINE, _OFFLINE[::-1]) if self._preserves else self._model
         failure = None
-        with capture_native_stderr() as captured:
+        with self._fed(), capture_native_stderr() as captured:
             try:
                 interpreter = tflm.Interpreter.from_bytes(
                     model,
@@ -222,6 +242,10 @@ class Interpreter:
             raise UnsupportedModelError(f"TFLM cannot prepare the model: {reason}")
         captured.pass_on()
         return interpreter
+
+    def _fed(self) -> contextlib.AbstractContextManager[None]:
+        """While it lasts, a streamed input is there to be read."""
+        return self._feed.registered() if self._feed else contextlib.nullcontext()
 
     def _bound_arena(self, registerers: list[str], arena_bytes: int) -> None:
         """Prepares the model anew; TFLM reads outside an arena that is far too small, so it never gets one."""
@@ -243,18 +267,20 @@ def _has_own_ops(root: schema.Model) -> bool:
     return any(code is not None and code.startswith(CUSTOM_PREFIX) for code in codes)
 
 
-def _generous_arena_bytes(root: schema.Model, model: bytes) -> int:
-    """More than any plan takes: all tensors, seven times that for scratch, and persistent data.
+def _generous_arena_bytes(root: schema.Model, model: bytes, streamed: Tensor | None) -> int:
+    """More than any plan takes: all tensors and what is streamed, seven times that for scratch, and persistent data.
 
     The system gives memory only to the pages that TFLM touches, so the excess costs nothing.
     """
-    num_elements = 0
+    num_elements = streamed.num_elements if streamed else 0
     for s in range(root.SubgraphsLength()):
         graph = root.Subgraphs(s)
         for t in range(graph.TensorsLength()):
             tensor = graph.Tensors(t)
             num_elements += math.prod(tensor.Shape(d) for d in range(tensor.ShapeLength())) + 64
-    return min(8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(model) + (1 << 20), MAX_TENSOR_BYTES)
+    num_bytes = 8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(model) + (1 << 20)
+    # Persistent memory begins at the end, which is aligned lest the count depends on the model's length.
+    return min(num_bytes, MAX_TENSOR_BYTES) // ARENA_ALIGNMENT * ARENA_ALIGNMENT
 
 
 def _tensors(

@@ -70,6 +70,7 @@ def _settle(spans: np.ndarray, is_cached: bool) -> None:
     """Completes a map's spans [tiles, 3] once all that its readers need is joined."""
     begin, end = spans[:, BEGIN], spans[:, END]
     if is_cached:
+        np.maximum.accumulate(end, out=end)
         before = np.concatenate([[0], end[:-1]])
         np.minimum(begin, end, out=begin)
         spans[:, FRESH] = np.minimum(np.maximum(begin, before), end)

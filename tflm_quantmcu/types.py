@@ -156,6 +156,7 @@ class ModelGraph:
       offline_offsets: arena offset a tensor, -1 where TFLM's planner chooses, of the file's
         OfflineMemoryAllocation; None if
         the file has none.
+      streamed_input: what a reader gives to a model without inputs, a tensor that is not among `tensors`; else None.
     """
 
     tensors: tuple[Tensor, ...]
@@ -164,6 +165,14 @@ class ModelGraph:
     outputs: tuple[int, ...]
     sha256: str
     offline_offsets: tuple[int, ...] | None = None
+    streamed_input: Tensor | None = None
+
+    @property
+    def input_tensors(self) -> tuple[Tensor, ...]:
+        """What the model is given: its inputs, or the one that is streamed."""
+        if self.streamed_input is not None:
+            return (self.streamed_input,)
+        return tuple(self.tensors[t] for t in self.inputs)
 
     @functools.cached_property
     def producer(self) -> Mapping[int, Op]:
@@ -251,6 +260,11 @@ class PrecisionPlan:
     weight_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     layers: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
+
+    @property
+    def streamed_input(self) -> str | None:
+        """Name of the tensor that a reader gives to the first stage, if it is streamed."""
+        return next((stage.input for stage in self.stages if stage.input_mode == "streamed"), None)
 
     def to_json(self, *, compact: bool = False) -> str:
         """The plan's file, for people; `compact` is one line without the layers' names."""

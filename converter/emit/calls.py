@@ -222,7 +222,7 @@ def _stage_call(graph: ModelGraph, op: Op, variant: str) -> KernelCall:
     return KernelCall(
         "PatchStage",
         _stage_params(program),
-        inputs=op.inputs[:1],
+        inputs=() if program.is_streamed else op.inputs[:1],
         output=op.outputs[0],
         scratch_bytes=stage_scratch_bytes(variant, program),
     )

@@ -6,6 +6,7 @@ more, with an older schema that drops what it does not know, and imports TensorF
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import flatbuffers
@@ -13,9 +14,9 @@ import numpy as np
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
-from tflm_quantmcu.converter.reader import PLAN_METADATA
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.memory import OFFLINE_METADATA
+from tflm_quantmcu.metadata import PLAN_METADATA
 from tflm_quantmcu.types import PrecisionPlan, Tensor
 
 TFLITE_METADATA = "TFLITE_METADATA"
@@ -35,9 +36,17 @@ def attach_plan(rewrite: Rewrite) -> None:
     if rewrite.strip_metadata:
         model.metadataBuffer = None
         return
-    _add(model, PLAN_METADATA, rewrite.plan.to_json(compact=True).encode())
+    _add(model, PLAN_METADATA, _with_streamed_format(rewrite).to_json(compact=True).encode())
     if all(m.name != TFLITE_METADATA.encode() for m in kept):
         _add(model, TFLITE_METADATA, _describe(rewrite))
+
+
+def _with_streamed_format(rewrite: Rewrite) -> PrecisionPlan:
+    """The plan, which also says the format of a streamed input: no tensor is left to say it."""
+    plan, name = rewrite.plan, rewrite.plan.streamed_input
+    if name is None:
+        return plan
+    return dataclasses.replace(plan, formats={**plan.formats, name: rewrite.graph.by_name[name].format})
 
 
 def _add(model: schema.ModelT, name: str, contents: bytes) -> None:
@@ -52,7 +61,8 @@ def _describe(rewrite: Rewrite) -> bytes:
     described.description = _summary(rewrite.plan)
     described.minParserVersion = _MIN_PARSER_VERSION
     subgraph = metadata_schema.SubGraphMetadataT()
-    subgraph.inputTensorMetadata = _describe_tensors([graph.tensors[t] for t in graph.inputs])
+    inputs = () if rewrite.plan.streamed_input else graph.inputs
+    subgraph.inputTensorMetadata = _describe_tensors([graph.tensors[t] for t in inputs])
     subgraph.outputTensorMetadata = _describe_tensors([graph.tensors[t] for t in graph.outputs])
     described.subgraphMetadata = [subgraph]
     builder = flatbuffers.Builder(0)

@@ -15,7 +15,8 @@ from tensorflow_lite_support.metadata import metadata_schema_py_generated as met
 from tests.support import networks
 from tests.support.edit_model import with_metadata
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import load_model_t, read_metadata, read_model, read_plan
+from tflm_quantmcu.converter.reader import load_model_t, read_model, read_plan
+from tflm_quantmcu.metadata import read_metadata
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.stages import plan_stage
 from tflm_quantmcu.types import PrecisionPlan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support import networks, shared_data
 from tests.support.edit_model import with_metadata
+from tests.support.emitted import emit_and_compile
 from tests.support.plans import split
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_stages, stage_regions
@@ -21,9 +23,10 @@ from tflm_quantmcu.arena_plan import plan_arena, tflm_plan
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
-from tflm_quantmcu.converter.reader import load_model_t, read_metadata, read_model
+from tflm_quantmcu.converter.reader import load_model_t, read_model
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.metadata import read_metadata
 from tflm_quantmcu.overlap import overlap_distance
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
@@ -58,6 +61,14 @@ def test_a_stage_may_write_over_the_input_of_the_model() -> None:
     result = verify_conversion(model, converted, plan, random_samples(graph.tensors[graph.inputs[0]], 2))
     assert result.is_same_function
     assert result.arena_bytes == 2048 + 64
+
+
+def test_emitted_code_writes_over_its_input(tmp_path: Path) -> None:
+    model, plan = halving_stage(has_wide_start=False)
+    emitted = emit_and_compile(convert_model(model, plan), tmp_path)
+    assert emitted.macro("ARENA_BYTES") == 2048 + 64
+    for x in random_samples(read_model(model).tensors[0], 3):
+        np.testing.assert_array_equal(emitted.invoke(x[None])[0], run_stock(model, x[None])[0])
 
 
 def test_pins_nothing_where_that_gains_nothing() -> None:

@@ -7,9 +7,10 @@ from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
 from tests.support.edit_model import with_metadata
-from tflm_quantmcu.converter.reader import load_model_t, read_metadata, read_model
+from tflm_quantmcu.converter.reader import load_model_t, read_model
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.converter.writer import write_model
+from tflm_quantmcu.metadata import read_metadata
 
 
 def buffer_offsets(model: bytes) -> list[int]:

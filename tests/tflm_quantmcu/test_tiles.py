@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.property_settings import examples
 from tflm_quantmcu import tiles
 
 
@@ -13,38 +17,74 @@ def _reads(op: tiles.AxisOp, pixels: set[int], extent: int) -> set[int]:
     return {t for t in taps if 0 <= t < extent}
 
 
+def _pixels(span: np.ndarray, first: int) -> set[int]:
+    return set(range(span[first], span[tiles.END]))
+
+
+@examples(500)
 @given(
-    kernel=st.integers(1, 5),
-    stride=st.integers(1, 3),
-    dilation=st.integers(1, 3),
-    pad=st.integers(-2, 6),
-    extent=st.integers(1, 20),
-    start=st.integers(0, 10),
-    length=st.integers(1, 6),
+    windows=st.lists(
+        st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3), st.integers(-2, 6)), min_size=1, max_size=4
+    ),
+    extents=st.lists(st.integers(1, 20), min_size=5, max_size=5),
+    tile=st.integers(1, 6),
+    skips=st.booleans(),
+    cached=st.lists(st.booleans(), min_size=5, max_size=5),
 )
-def test_needs_spans_exactly_the_pixels_that_taps_reach(
-    kernel: int, stride: int, dilation: int, pad: int, extent: int, start: int, length: int
+def test_every_pixel_that_is_read_was_computed_and_kept(
+    windows: list[tuple[int, int, int, int]], extents: list[int], tile: int, skips: bool, cached: list[bool]
 ) -> None:
-    op = tiles.AxisOp((0,), 1, kernel, stride, dilation, pad)
-    read = _reads(op, set(range(start, start + length)), extent)
-    first, end = op.needs((start, start + length), extent)
-    assert read <= set(range(first, end))
-    if read and stride <= kernel and dilation == 1:
-        assert (min(read), max(read) + 1) == (first, end)
+    """Follows the tiles pixel by pixel: what is there to be read is what is fresh, and of cached maps what was read."""
+    ops = [tiles.AxisOp((m,), m + 1, *window) for m, window in enumerate(windows)]
+    if skips and len(ops) > 1:
+        ops[-1] = dataclasses.replace(ops[-1], inputs=(0, len(ops) - 1))
+    extents = extents[: len(ops) + 1]
+    is_cached = [*cached[: len(ops)], False]
+    spans = tiles.axis_spans(ops, extents, tiles.split_axis(extents[-1], tile), is_cached)
+    held: list[set[int]] = [set() for _ in extents]
+    for number, row in enumerate(spans):
+        for m, span in enumerate(row):
+            kept = held[m] if is_cached[m] and number else set()
+            assert _pixels(span, tiles.BEGIN) - _pixels(span, tiles.FRESH) <= kept
+            held[m] = _pixels(span, tiles.BEGIN)
+        for op in ops:
+            for m in op.inputs:
+                assert _reads(op, _pixels(row[op.output], tiles.FRESH), extents[m]) <= held[m]
+    computed = [p for row in spans for p in sorted(_pixels(row[-1], tiles.FRESH))]
+    assert computed == list(range(extents[-1]))
 
 
-def test_needs_nothing_where_the_window_lies_in_padding() -> None:
-    assert tiles.AxisOp((0,), 1, kernel=2, pad=4).needs((0, 1), 10) == tiles.EMPTY
-    assert tiles.AxisOp((0,), 1, kernel=3).needs(tiles.EMPTY, 10) == tiles.EMPTY
+def test_a_cached_map_computes_no_pixel_twice() -> None:
+    ops = [tiles.AxisOp((m,), m + 1, kernel=3, stride=1 + m % 2, pad=1) for m in range(4)]
+    spans = tiles.axis_spans(ops, [17, 17, 9, 9, 5], tiles.split_axis(5, 1), [True] * 4 + [False])
+    for m, extent in enumerate([17, 17, 9, 9, 5]):
+        assert [p for row in spans for p in sorted(_pixels(row[m], tiles.FRESH))] == list(range(extent))
 
 
-def test_backward_intervals_join_both_readers_of_a_skip() -> None:
+def test_spans_of_the_worked_example() -> None:
+    """docs/format.md F4, "Regions"."""
+    ops = (tiles.AxisOp((0,), 1, kernel=3, pad=1), tiles.AxisOp((1,), 2, kernel=3, pad=1))
+    cuts = tiles.split_axis(6, 2)
+    full = tiles.axis_spans(ops, [6, 6, 6], cuts, [False, True, False])
+    assert full[:, 1].tolist() == [[0, 0, 3], [1, 3, 5], [3, 5, 6]]
+    assert full[:, 0].tolist() == [[0, 0, 4], [2, 2, 6], [4, 4, 6]]
+    again = tiles.axis_spans(ops, [6, 6, 6], cuts, [False] * 3)
+    assert again[1, :2].tolist() == [[0, 0, 6], [1, 1, 5]]
+
+
+def test_nothing_is_needed_where_the_window_lies_in_padding() -> None:
+    spans = tiles.axis_spans((tiles.AxisOp((0,), 1, kernel=2, pad=4),), [10, 13], [(0, 1)], [False, False])
+    assert spans[0, 0, tiles.BEGIN] == spans[0, 0, tiles.END]
+
+
+def test_spans_join_both_readers_of_a_skip() -> None:
     ops = (
         tiles.AxisOp((0,), 1, kernel=3, pad=1),
         tiles.AxisOp((1,), 2, kernel=3, pad=1),
         tiles.AxisOp((1, 2), 3),
     )
-    assert tiles.backward_intervals(ops, [8, 8, 8, 8], (2, 4)) == [(0, 6), (1, 5), (2, 4), (2, 4)]
+    spans = tiles.axis_spans(ops, [8, 8, 8, 8], [(2, 4)], [False] * 4)
+    assert spans[0, :, ::2].tolist() == [[0, 6], [1, 5], [2, 4], [2, 4]]
 
 
 def test_mobilenet_v2_front_has_the_tile_sides_of_mcunet_v2() -> None:
@@ -64,7 +104,8 @@ def test_mobilenet_v2_front_has_the_tile_sides_of_mcunet_v2() -> None:
         (1, 1),
     ]
     ops = [tiles.AxisOp((m,), m + 1, kernel=k, stride=s) for m, (k, s) in enumerate(windows)]
-    intervals = tiles.backward_intervals(ops, [10_000] * (len(ops) + 1), (700, 707))
+    spans = tiles.axis_spans(ops, [10_000] * (len(ops) + 1), [(700, 707)], [False] * (len(ops) + 1))
+    intervals = spans[0, :, ::2].tolist()
     assert [end - start for start, end in intervals] == [
         75,
         37,

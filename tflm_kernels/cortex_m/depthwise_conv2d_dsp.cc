@@ -6,7 +6,7 @@
 // window three columns (depthwise_columns_dsp.h).
 // The map is cut into rectangles of output pixels whose windows have the same taps inside (nine of
 // them for a 3x3 window with padding): within one, nothing asks where the border is.
-// Memory   about 1 KB of stack.
+// Memory   about 1.4 KB of stack.
 // Calls the reference for more than 49 taps.
 
 // Scheduling before register allocation makes GCC 12 spill what the loops need.

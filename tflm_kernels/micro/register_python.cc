@@ -5,10 +5,16 @@
 
 #include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/portable/stored_map.h"
 
 // For models whose input is streamed: sets the one reader (micro/input_reader.h).
 extern "C" void QuantMcuSetInputReader(quantmcu::ReadInputFn* read, void* context) {
   quantmcu::SetInputReader({read, context});
+}
+
+// The reader of a sample that is whole in memory; `context` is a quantmcu::StoredMap.
+extern "C" void QuantMcuReadStoredMap(void* context, const quantmcu::InputRegion& region) {
+  quantmcu::ReadStoredMap(context, region);
 }
 
 #ifdef QUANTMCU_USE_TFLM_HEADERS

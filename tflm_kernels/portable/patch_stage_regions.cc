@@ -56,6 +56,7 @@ void Join(const Axis& axis, bool is_kept, const StageOp& op, const StageMap& out
 // the tile before computed.
 void Settle(bool is_cached, int16_t before, Span* span) {
   if (is_cached) {
+    span->end = static_cast<int16_t>(Max(span->end, before));
     span->begin = static_cast<int16_t>(Min(span->begin, span->end));
     span->fresh = static_cast<int16_t>(Min(Max(span->begin, before), span->end));
   } else {

@@ -5,7 +5,8 @@ since a `.tflite` on TFLM holds more than the paper counts:
 
 - Every op of the model is a layer, with its scratch and all maps that are live. Maps that stock ops read or write keep
   8 bits, as do the network's input and output.
-- The rules' bounds are lowered by what the converted model exceeds the budgets, until it meets them.
+- The RAM bound of the rules is lowered by what the converted model exceeds the budget, until it meets it. Weights are
+  cut in the rules' order until the converted model meets the flash budget.
 - Formats have the least squared error on the calibration data; weights are symmetric, with a scale an output channel.
 """
 
@@ -22,8 +23,8 @@ from tflm_quantmcu.search.memory_rules import (
     Scheme,
     UnreachableError,
     cut_activations,
-    cut_weights,
     read_only_bytes,
+    weight_cuts,
 )
 from tflm_quantmcu.search.overrides import override_plan
 from tflm_quantmcu.search.problem import SearchProblem
@@ -52,19 +53,26 @@ def _attempts(network: _Network) -> Iterator[PrecisionPlan]:
     """Plans of ever more cuts; the last one meets the budgets."""
     sram_bytes, flash_bytes = network.problem.budget.sram_bytes, network.problem.budget.flash_bytes
     measure = network.problem.bytes_of
-    maps, weights = network.uncut_maps, network.uncut_weights
-    plan = network.plan(maps, weights)
+    maps, cuts = network.uncut_maps, network.weight_cuts()
+    plan = network.plan(maps, cuts[0])
     if sram_bytes is not None:
         bound = sram_bytes
         while measure(plan).arena_bytes > sram_bytes:
             yield plan
             maps = network.cut_maps(bound, sram_bytes)
-            plan = network.plan(maps, weights)
+            plan = network.plan(maps, cuts[0])
             bound = min(bound, network.ram_bytes(maps)) - (measure(plan).arena_bytes - sram_bytes)
-    while flash_bytes is not None and (excess := measure(plan).flash_bytes - flash_bytes) > 0:
-        yield plan
-        weights = network.cut_weights(maps, network.flash_bytes(maps, weights) - excess, flash_bytes)
-        plan = network.plan(maps, weights)
+    if flash_bytes is not None and measure(plan).flash_bytes > flash_bytes:
+        fewest, most = 1, len(cuts) - 1
+        while fewest < most:
+            yield plan
+            middle = (fewest + most) // 2
+            if measure(network.plan(maps, cuts[middle])).flash_bytes <= flash_bytes:
+                most = middle
+            else:
+                fewest = middle + 1
+        plan = network.plan(maps, cuts[most])
+        network.check_flash(plan, flash_bytes)
     yield plan
 
 
@@ -104,15 +112,8 @@ class _Network:
     def uncut_maps(self) -> _Bits:
         return {m: self.fixed_maps.get(m, 8) for layer in self.layers for m in (*layer.held, layer.output)}
 
-    @property
-    def uncut_weights(self) -> _Bits:
-        return {i: self.fixed_weights.get(i, 8) for i in self.weights}
-
     def ram_bytes(self, maps: _Bits) -> int:
         return max(layer.working_bytes(maps) for layer in self.layers)
-
-    def flash_bytes(self, maps: _Bits, weights: _Bits, scheme: Scheme = Scheme.MIX_PC) -> int:
-        return read_only_bytes(self.layers, weights, maps, scheme)
 
     def cut_maps(self, bound: int, sram_bytes: int) -> _Bits:
         """Algorithm 1, or all that may be cut at the smallest width where that alone meets the budget."""
@@ -121,7 +122,7 @@ class _Network:
         except UnreachableError as error:
             assert error.layer
             maps = {m: self.fixed_maps.get(m, self._min_bits) for m in self.uncut_maps}
-            smallest = self.problem.bytes_of(self.plan(maps, self.uncut_weights)).arena_bytes
+            smallest = self.problem.bytes_of(self.plan(maps, {})).arena_bytes
             if smallest <= sram_bytes:
                 return maps
             raise BudgetError(
@@ -130,29 +131,21 @@ class _Network:
                 f"be cut at {self._min_bits} bits; raise --sram_bytes or split the network with --search vdqs"
             ) from None
 
-    def cut_weights(self, maps: _Bits, bound: int, flash_bytes: int) -> _Bits:
-        """Algorithm 2, or all that may be cut at the smallest width where that alone meets the budget."""
-        try:
-            return cut_weights(
-                self.layers,
-                bound,
-                activation_bits=maps,
-                scheme=Scheme.MIX_PC,
-                fixed=self.fixed_weights,
-                min_bits=self._min_bits,
-                margin=self.problem.parameters["memory_driven_margin"],
-            )
-        except UnreachableError:
-            weights = {i: self.fixed_weights.get(i, self._min_bits) for i in self.weights}
-            smallest = self.problem.bytes_of(self.plan(maps, weights)).flash_bytes
-            if smallest <= flash_bytes:
-                return weights
-            stored = sum(self.layers[i].weight_bytes(b) for i, b in weights.items())
+    def weight_cuts(self) -> list[_Bits]:
+        """Algorithm 2: no cut, one cut, and so on to the last."""
+        margin = self.problem.parameters["memory_driven_margin"]
+        return list(weight_cuts(self.layers, fixed=self.fixed_weights, min_bits=self._min_bits, margin=margin))
+
+    def check_flash(self, plan: PrecisionPlan, flash_bytes: int) -> None:
+        """Refuses the plan of the most cuts where it is too large."""
+        smallest = self.problem.bytes_of(plan).flash_bytes
+        if smallest > flash_bytes:
+            stored = sum(self.layers[i].weight_bytes(plan.weight_bits.get(t.name, 8)) for i, t in self.weights.items())
             raise BudgetError(
-                f"--flash_bytes is {flash_bytes:,} and the smallest model reached is {smallest:,} "
-                f"bytes: {stored:,} of weights with all that may be cut at {self._min_bits} bits, the rest is what "
-                "stands beside them; raise --flash_bytes or shrink the network"
-            ) from None
+                f"--flash_bytes is {flash_bytes:,} and the smallest model reached is {smallest:,} bytes: {stored:,} of "
+                f"weights with all that may be cut at {self._min_bits} bits, the rest is what stands beside them; "
+                "raise --flash_bytes, leave out metadata with --strip_metadata or shrink the network"
+            )
 
     @property
     def _min_bits(self) -> int:
@@ -164,7 +157,7 @@ class _Network:
         weight_bits = {self.weights[i].name: b for i, b in weights.items() if b < 8}
         counted = {
             "ram_bytes": self.ram_bytes(maps),
-            "flash_bytes": {scheme.value: self.flash_bytes(maps, weights, scheme) for scheme in Scheme},
+            "flash_bytes": {s.value: read_only_bytes(self.layers, weights, maps, s) for s in Scheme},
         }
         fullest = max(self.layers, key=lambda layer: layer.working_bytes(maps))
         note = (

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tflm_quantmcu.packing import run_bytes
 
@@ -141,16 +141,14 @@ def cut_weights(
     min_bits: int = 2,
     margin: float = 0.05,
 ) -> dict[int, int]:
-    """Algorithm 2: halves the weights of the first layer whose share is near the largest, until all fit.
+    """Algorithm 2: the fewest of `weight_cuts` that fit.
 
     Args:
       layers: in execution order.
       flash_bytes: bound on `read_only_bytes`.
       activation_bits: map -> bits, as `cut_activations` gave them.
       scheme: which constants are counted beside the weights.
-      fixed: layer index -> bits, of weights that must not be cut.
-      min_bits: smallest width.
-      margin: layers whose share of all weight bytes is less than this below the largest count as near.
+      fixed, min_bits, margin: as of `weight_cuts`.
 
     Returns:
       Layer index -> bits, of the layers with weights.
@@ -158,17 +156,37 @@ def cut_weights(
     Raises:
       UnreachableError: all weights are fixed or at the smallest width and do not fit.
     """
+    for bits in weight_cuts(layers, fixed=fixed, min_bits=min_bits, margin=margin):
+        if read_only_bytes(layers, bits, activation_bits, scheme) <= flash_bytes:
+            return bits
+    raise UnreachableError(None)
+
+
+def weight_cuts(
+    layers: Sequence[Layer], *, fixed: Mapping[int, int] | None = None, min_bits: int = 2, margin: float = 0.05
+) -> Iterator[dict[int, int]]:
+    """The order of algorithm 2: each time the first layer whose share is near the largest is halved.
+
+    Args:
+      layers: in execution order.
+      fixed: layer index -> bits, of weights that must not be cut.
+      min_bits: smallest width.
+      margin: layers whose share of all weight bytes is less than this below the largest count as near.
+
+    Yields:
+      Layer index -> bits, of the layers with weights: uncut, then with one cut more each time, to the last.
+    """
     fixed = fixed or {}
     bits = {i: fixed.get(i, 8) for i, layer in enumerate(layers) if layer.num_weights}
-    while read_only_bytes(layers, bits, activation_bits, scheme) > flash_bytes:
+    while True:
+        yield dict(bits)
         stored = {i: layers[i].weight_bytes(b) for i, b in bits.items()}
         total = sum(stored.values())
         shares = {i: stored[i] / total for i, b in bits.items() if b > min_bits and i not in fixed}
         if not shares:
-            raise UnreachableError(None)
+            return
         near = max(shares.values()) - margin
         bits[next(i for i, share in shares.items() if share > near)] //= 2
-    return bits
 
 
 def read_only_bytes(

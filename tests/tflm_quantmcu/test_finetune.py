@@ -1,0 +1,289 @@
+"""Fine-tuning wins back accuracy at few bits, and what was trained is what is converted."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import tflm_quantmcu as qm
+from tests.support.tiny_keras import SubclassedCnn, samples
+from tflm_quantmcu.activation_calibrator import calibrate_keras
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.finetune import TrainingModel, finetune, position_classes, renew_plan
+from tflm_quantmcu.keras_mapping import map_model
+from tflm_quantmcu.keras_to_tflite import keras, tf
+from tflm_quantmcu.lowering import CONVOLUTIONS
+from tflm_quantmcu.ranges import mse_format
+from tflm_quantmcu.samples import to_model_input, to_real
+from tflm_quantmcu.simulate import simulate
+from tflm_quantmcu.types import CalibrationResult, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+
+layers = keras.layers
+SIZE = 12
+
+
+def _task(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise in which a stroke lies across, upright or along one of two diagonals."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(0, 0.3, (count, SIZE, SIZE, 1)).astype(np.float32)
+    y = rng.integers(0, 4, count)
+    for image, label in zip(x[..., 0], y, strict=True):
+        top, left = rng.integers(0, SIZE - 5, 2)
+        stroke = (np.eye(5), np.eye(5)[::-1], np.eye(5)[[2] * 5], np.eye(5)[[2] * 5].T)[label]
+        image[top : top + 5, left : left + 5] += stroke
+    return x, y
+
+
+X, Y = _task(512, 0)
+HELD_OUT = _task(256, 1)
+
+
+def _network() -> keras.Model:
+    image = keras.Input((SIZE, SIZE, 1), name="image")
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False, name="stem")(image)
+    x = layers.ReLU(name="stem_relu")(layers.BatchNormalization(name="stem_norm")(x))
+    y = layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")(x)
+    y = layers.ReLU(6.0, name="depthwise_relu")(layers.BatchNormalization(name="depthwise_norm")(y))
+    y = layers.Conv2D(8, 1, name="project")(y)
+    x = layers.Add(name="add")([x, y])
+    x = layers.Conv2D(16, 3, 2, "same", activation="relu", name="reduce")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(image, layers.Dense(4, name="logits")(x), name="tiny")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A trained model, its calibration and the graph of its int8 file."""
+
+    model: keras.Model
+    calibration: CalibrationResult
+    graph: ModelGraph
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    keras.utils.set_random_seed(1)
+    model = _network()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(0.01), loss, metrics=["accuracy"], jit_compile=False)
+    model.fit(X, Y, batch_size=32, epochs=10, verbose=0)
+    calibration = calibrate_keras(model, X[:64], progress=False)
+    assert calibration.model is not None
+    return Trained(model, calibration, read_model(calibration.model))
+
+
+def _plan(trained: Trained, bits: int, weight_bits: int, *, classes: int = 2) -> PrecisionPlan:
+    """A stage up to the strided convolution's output, in 2 x 2 patches, one of them an outlier patch."""
+    graph = trained.graph
+    maps = [graph.tensors[op.outputs[0]] for op in graph.ops if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD")]
+    stats = trained.calibration.stats
+    lowered = {t.name: mse_format(stats[t.name].histogram, t.format, bits) for t in maps}
+    output = maps[-1].name
+    ordinary = PatchClass("ordinary", {n: f for n, f in lowered.items() if n != output})
+    stage = StagePlan(
+        input=graph.tensors[graph.inputs[0]].name,
+        output=output,
+        tile_height=3,
+        tile_width=3,
+        patch_classes=((0, 1), (1, 1)) if classes == 2 else ((0, 0), (0, 0)),
+        classes=(PatchClass("outlier", {}), ordinary) if classes == 2 else (ordinary,),
+        vdpc="static",
+    )
+    weights = [graph.tensors[op.inputs[1]].name for op in graph.ops if op.kind in CONVOLUTIONS]
+    return PrecisionPlan(
+        graph.sha256,
+        {"method": "by hand"},
+        stages=(stage,),
+        formats={output: lowered[output]},
+        weight_bits=dict.fromkeys(weights, weight_bits) if weight_bits < 8 else {},
+    )
+
+
+def _simulated(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> np.ndarray:
+    output = graph.tensors[graph.outputs[0]]
+    return to_real(simulate(graph, plan, to_model_input(x, graph.tensors[graph.inputs[0]]))[output.name], output)
+
+
+def _accuracy(graph: ModelGraph, plan: PrecisionPlan | None) -> float:
+    x, y = HELD_OUT
+    return float((_simulated(graph, plan, x).argmax(axis=1) == y).mean())
+
+
+def _training_model(trained: Trained, plan: PrecisionPlan) -> TrainingModel:
+    assert trained.calibration.model is not None
+    mapping = map_model(trained.model, trained.graph, trained.calibration.model, X[:4])
+    return TrainingModel.of(trained.model, trained.graph, plan, mapping, X.shape[1:])
+
+
+@pytest.fixture(scope="module")
+def tuned(trained, tmp_path_factory) -> tuple[PrecisionPlan, qm.FinetuneResult, str]:
+    """At 2-bit maps and 4-bit weights, with a checkpoint of the last epoch's weights."""
+    plan = _plan(trained, 2, 4)
+    weights = str(tmp_path_factory.mktemp("checkpoint") / "last.weights.h5")
+    result = finetune(
+        trained.model,
+        plan,
+        (X, Y),
+        epochs=4,
+        batch_size=32,
+        calibration=trained.calibration,
+        calibration_data=X[:64],
+        callbacks=[keras.callbacks.ModelCheckpoint(weights, save_weights_only=True)],
+        optimizer=keras.optimizers.Adam(3e-3),
+        verbose=0,
+    )
+    return plan, result, weights
+
+
+@pytest.mark.parametrize("bits, weight_bits, correlation", [(8, 8, 0.9999), (4, 8, 0.999), (2, 2, 0.99)])
+def test_training_sees_what_the_simulation_computes(trained, bits, weight_bits, correlation):
+    plan = _plan(trained, bits, weight_bits, classes=1)
+    y = np.asarray(_training_model(trained, plan)(X[:64]))
+    expected = _simulated(trained.graph, plan, X[:64])
+    assert np.corrcoef(y.ravel(), expected.ravel())[0, 1] >= correlation
+    assert np.abs(y - expected).mean() < 0.04 * np.abs(expected).mean() if bits > 2 else True
+
+
+def test_training_sees_the_classes_of_the_patches(trained):
+    """Nearer to the simulation than either class everywhere."""
+    plan = _plan(trained, 2, 8)
+    expected = _simulated(trained.graph, plan, X[:64])
+    grids = (((0, 1), (1, 1)), ((0, 0), (0, 0)), ((1, 1), (1, 1)))
+    errors = []
+    for grid in grids:
+        stage = dataclasses.replace(plan.stages[0], patch_classes=grid)
+        y = np.asarray(_training_model(trained, dataclasses.replace(plan, stages=(stage,)))(X[:64]))
+        errors.append(float(np.abs(y - expected).mean()))
+    assert errors[0] < 0.6 * min(errors[1:])
+
+
+def test_a_position_has_the_class_of_the_patch_it_lies_in(trained):
+    plan = _plan(trained, 4, 8)
+    inner = trained.graph.by_name[next(iter(plan.stages[0].classes[1].formats))]
+    assert inner.shape[1:3] == (12, 12)
+    classes = position_classes(trained.graph, plan.stages[0], inner)
+    assert np.array_equal(classes, np.kron([[0, 1], [1, 1]], np.ones((6, 6), int)))
+
+
+def test_accuracy_comes_back_at_two_bits(trained, tuned):
+    plan, result, _ = tuned
+    whole = _accuracy(trained.graph, None)
+    before = _accuracy(trained.graph, plan)
+    after = _accuracy(read_model(result.calibration.model), result.plan)
+    assert whole > 0.9 and before < whole - 0.2, (whole, before)
+    assert after > whole - 0.06, (whole, before, after)
+    assert list(result.history) == ["loss"] and len(result.history["loss"]) == 4
+
+
+def test_the_plan_is_the_same_but_for_formats_and_model(trained, tuned):
+    plan, result, _ = tuned
+    graph = read_model(result.calibration.model)
+    assert result.plan.model_sha256 == graph.sha256 != trained.graph.sha256
+    (old,), (new,) = plan.stages, result.plan.stages
+    assert (new.tile_height, new.tile_width, new.patch_classes) == (3, 3, old.patch_classes)
+    assert len(result.plan.weight_bits) == len(plan.weight_bits)
+    planned = {**plan.formats, **old.classes[1].formats}
+    learned = {**result.plan.formats, **new.classes[1].formats}
+    assert len(planned) == len(learned) == 5
+    for a, b in zip(planned.values(), learned.values(), strict=True):
+        assert (a.bits, a.zero_point) == (b.bits, b.zero_point)
+        assert a.scale != b.scale and 0.3 < b.scale / a.scale < 3
+    assert result.plan.search["finetuned"] == {"epochs": 4, "seed": 0, "from": plan.model_sha256}
+
+
+def test_the_result_converts_under_its_plan(tuned):
+    _, result, _ = tuned
+    converted = qm.convert(result.model, plan=result.plan, calibration=result.calibration)
+    graph = read_model(result.calibration.model)
+    assert np.array_equal(qm.Interpreter(converted.model).predict(X[:4]), _simulated(graph, result.plan, X[:4]))
+
+
+def test_the_result_is_an_ordinary_model(trained, tuned, tmp_path):
+    _, result, _ = tuned
+    assert [type(layer) for layer in result.model.layers] == [type(layer) for layer in trained.model.layers]
+    assert [layer.name for layer in result.model.layers] == [layer.name for layer in trained.model.layers]
+    result.model.save(tmp_path / "m.keras")
+    assert np.array_equal(keras.models.load_model(tmp_path / "m.keras")(X[:4]), result.model(X[:4]))
+    result.model.export(str(tmp_path / "saved"), verbose=False)
+    kernel = result.model.get_layer("reduce").kernel
+    assert all(len(np.unique(np.round(np.asarray(kernel)[..., o], 6))) <= 16 for o in range(16)), "4-bit weights"
+    assert len(np.unique(trained.model.get_layer("reduce").kernel)) > 500, "the given model stays as it was"
+
+
+def test_a_checkpoint_of_weights_gives_the_same_result_again(trained, tuned):
+    plan, result, weights = tuned
+    again = finetune(
+        trained.model, plan, (X, Y), epochs=0, calibration=trained.calibration, calibration_data=X[:64],
+        initial_weights=weights,
+    )  # fmt: skip
+    assert again.calibration.model == result.calibration.model
+    assert again.plan.stages == result.plan.stages and again.plan.formats == result.plan.formats
+
+
+def test_datasets_callbacks_and_checkpoints_of_models(trained, tmp_path):
+    """The checkpoint is one that Keras alone loads; the best epoch's weights are kept on request."""
+    plan = _plan(trained, 4, 4)
+    data = tf.data.Dataset.from_tensor_slices((X[:64], Y[:64])).batch(32)
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_loss", save_best_only=True),
+        keras.callbacks.EarlyStopping("val_loss", patience=9, restore_best_weights=True),
+    ]
+    result = finetune(
+        trained.model, plan, data, epochs=2, max_samples=48, validation_data=data, callbacks=callbacks,
+        calibration=trained.calibration, verbose=0,
+    )  # fmt: skip
+    saved = keras.models.load_model(tmp_path / "best.keras")
+    assert np.array_equal(saved(X[:4]), result.model(X[:4]))
+    assert len(result.calibration.samples) == 48
+    assert set(result.history) == {"loss", "val_loss"}
+
+
+def test_formats_follow_the_model_to_other_names_and_ranges(trained):
+    graph, plan = trained.graph, _plan(trained, 4, 4)
+    tensors = tuple(
+        dataclasses.replace(t, name=f"x{t.index}", scales=tuple(2 * s for s in t.scales)) for t in graph.tensors
+    )
+    new = dataclasses.replace(graph, tensors=tensors, sha256="new")
+    name, format = next(iter(plan.formats.items()))
+    other = dataclasses.replace(format, scale=7.0)
+    eight = graph.tensors[graph.inputs[0]]
+    plan = dataclasses.replace(plan, formats={**plan.formats, eight.name: eight.format})
+    renewed = renew_plan(plan, graph, new, {(name, format): other})
+    assert renewed.formats == {
+        f"x{graph.by_name[name].index}": other,
+        f"x{eight.index}": dataclasses.replace(eight.format, scale=2 * eight.format.scale),
+    }
+    assert renewed.stages[0].output == f"x{graph.by_name[name].index}" and renewed.model_sha256 == "new"
+    assert list(renewed.weight_bits) == [f"x{graph.by_name[n].index}" for n in plan.weight_bits]
+    with pytest.raises(UnsupportedModelError, match="converts to another graph"):
+        renew_plan(plan, graph, dataclasses.replace(new, ops=new.ops[:-1]), {})
+
+
+def test_what_does_not_fit_is_refused(trained):
+    plan = _plan(trained, 4, 8)
+    arguments = {"calibration": trained.calibration, "epochs": 0}
+    with pytest.raises(UsageError, match="the calibration is of another model than the plan"):
+        finetune(trained.model, dataclasses.replace(plan, model_sha256="0"), (X, Y), **arguments)
+    with pytest.raises(UsageError, match="the plan names tensor 'nowhere'"):
+        finetune(trained.model, dataclasses.replace(plan, weight_bits={"nowhere": 4}), (X, Y), **arguments)
+    with pytest.raises(UsageError, match="pass calibration_data too"):
+        finetune(trained.model, plan, iter([(X, Y)]), **arguments)
+    with pytest.raises(UnsupportedModelError, match="is a subclass"):
+        finetune(SubclassedCnn(), plan, samples(), **arguments)
+
+
+def test_lowered_maps_inside_one_layer_are_refused():
+    x = keras.Input((6, 6, 2))
+    y = layers.SeparableConv2D(4, 3, activation="relu")(x)
+    model = keras.Model(x, layers.Dense(3)(layers.Flatten()(y)))
+    data = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype(np.float32)
+    calibration = calibrate_keras(model, data, progress=False)
+    graph = read_model(calibration.model)
+    inner = graph.tensors[graph.ops[0].outputs[0]]
+    format = mse_format(calibration.stats[inner.name].histogram, inner.format, 4)
+    plan = PrecisionPlan(graph.sha256, {}, formats={inner.name: format})
+    with pytest.raises(UnsupportedModelError, match="which is no Keras operation's output"):
+        finetune(model, plan, (data, np.zeros(16, int)), calibration=calibration, calibration_data=data)

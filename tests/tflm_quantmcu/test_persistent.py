@@ -1,0 +1,71 @@
+"""The predicted persistent arena is the one that TFLM records on this host; on a core ours is no larger than TFLM's."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
+
+from tests.support import networks, shared_data
+from tests.support.edit_model import StockModel
+from tests.support.plans import mixed, split
+from tests.support.property_settings import examples
+from tests.support.random_cnn import random_cnns
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.persistent import CORTEX_M, HOST, PersistentBytes, persistent_bytes
+from tflm_quantmcu.runtime import Interpreter
+
+
+def predicted(model: bytes) -> PersistentBytes:
+    found = persistent_bytes(read_model(model), HOST)
+    assert found is not None
+    return found
+
+
+def assert_predicted(model: bytes) -> None:
+    recorded = Interpreter(model).allocations()
+    found = predicted(model)
+    assert found.total == recorded.persistent_bytes
+    assert found.eval_tensors == recorded.details["TfLiteEvalTensor data"]
+    assert found.nodes == recorded.details["NodeAndRegistration struct"]
+
+
+@pytest.mark.parametrize("name", [*shared_data.CONVOLUTIONAL, "ad01_int8", "hello_world_int8"])
+def test_real_models(name: str) -> None:
+    assert_predicted(shared_data.model(name))
+
+
+@pytest.mark.parametrize("name", shared_data.CONVOLUTIONAL)
+def test_real_models_in_patches_take_no_more_on_a_core(name: str) -> None:
+    model = shared_data.model(name)
+    converted = convert_model(model, split(read_model(model)))
+    assert_predicted(converted)
+    ours, stock = (persistent_bytes(read_model(m), CORTEX_M) for m in (converted, model))
+    assert ours is not None and stock is not None
+    assert ours.total < stock.total
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_all_of_our_ops(seed: int) -> None:
+    model = networks.inverted_residual(seed)
+    assert_predicted(convert_model(model, mixed(read_model(model), seed)))
+
+
+@examples(60)
+@given(random_cnns())
+def test_random_networks(cnn) -> None:
+    assert_predicted(cnn.model)
+
+
+def test_each_op_of_ours_takes_no_more_on_a_core_than_the_stock_one() -> None:
+    """With the tables of 8 channels that TFLM keeps in RAM and our ops in flash."""
+    for kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        stock = CORTEX_M.op_data[kind] + CORTEX_M.options[kind][0] + 2 * 4 * 8
+        assert CORTEX_M.op_data[f"QMCU_{kind}"] <= stock
+
+
+def test_says_nothing_of_ops_whose_data_is_not_known() -> None:
+    net = StockModel()
+    x = net.input((1, 4, 4, 2))
+    assert persistent_bytes(read_model(net.build(net.stock("ABS", [x], schema.AbsOptionsT(), x.shape))), HOST) is None
