@@ -91,7 +91,9 @@ def test_pinned_layers_keep_their_weights_at_eight_bits(pinned, kept):
     with pytest.raises(BudgetError) as caught:
         _plan(flash_bytes=1000, pinned_layers=pinned)
     plan = _plan(flash_bytes=_smallest(caught.value), pinned_layers=pinned)
-    assert set(weights) - set(plan.weight_bits) == {weights[i] for i in kept}
+    assert not {weights[i] for i in kept} & set(plan.weight_bits)
+    uniform = api.plan(MODEL, search="uniform", weight_bits=2, pinned_layers=pinned, progress=False)
+    assert set(weights) - set(uniform.weight_bits) == {weights[i] for i in kept}
 
 
 def test_maps_that_stock_ops_touch_and_the_networks_ends_keep_eight_bits():

@@ -6,8 +6,9 @@ import ctypes
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,16 +119,7 @@ def run_stage_on_kernels(program: StageProgram, x: np.ndarray) -> np.ndarray:
     """Runs the C++ patch stage on a batch int8 [N, H, W, C], with guards around scratch too."""
     formats, shapes = program.formats[0], program.shapes
     source, target = (PackedMap(*shapes[m], formats[m].bits, formats[m].zero_point) for m in (0, len(shapes) - 1))
-    options, filters, words = program.encode()
-    keys = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
-    header = np.array([*(options[k] for k in keys), CACHE_MODES.index(options["cache_mode"])], np.int32)
-    encoded = [
-        address(header),
-        address(words),
-        words.size,
-        address(filters),
-        filters.size,
-    ]
+    encoded, _keep_alive = _stage_arguments(*program.encode())
     error = StageError()
     num_bytes = ctypes.c_int32()
     _check(kernels().QuantMcuPatchStageRead(*encoded, ctypes.byref(num_bytes), ctypes.byref(error)), error)
@@ -174,6 +166,24 @@ def window_words(window: Window) -> list[int]:
 def clamp_words(output: OutputFormat) -> list[int]:
     """As c_api.h's CLAMP."""
     return [output.clamp_min, output.clamp_max]
+
+
+def why_refused(options: Mapping[str, Any], filters: np.ndarray, words: np.ndarray) -> str | None:
+    """What the C++ reader says against a program; None if it accepts it."""
+    encoded, _keep_alive = _stage_arguments(options, filters, words)
+    error = StageError()
+    num_bytes = ctypes.c_int32()
+    if kernels().QuantMcuPatchStageRead(*encoded, ctypes.byref(num_bytes), ctypes.byref(error)):
+        return None
+    return f"{error.item.decode()} {error.index}: {error.message.decode()} (found {error.found})"
+
+
+def _stage_arguments(options: Mapping[str, Any], filters: np.ndarray, words: np.ndarray) -> tuple[list[Any], Any]:
+    """The first arguments of the stage functions, and what they point into."""
+    keys = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
+    header = np.array([*(options[k] for k in keys), CACHE_MODES.index(options["cache_mode"])], np.int32)
+    arguments = [address(header), address(words), words.size, address(filters), filters.size]
+    return arguments, (header, words, filters)
 
 
 def _check(is_accepted: int, error: StageError) -> None:

@@ -12,6 +12,7 @@ since a `.tflite` on TFLM holds more than the paper counts:
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -62,15 +63,18 @@ def _attempts(network: _Network) -> Iterator[PrecisionPlan]:
             maps = network.cut_maps(bound, sram_bytes)
             plan = network.plan(maps, cuts[0])
             bound = min(bound, network.ram_bytes(maps)) - (measure(plan).arena_bytes - sram_bytes)
-    if flash_bytes is not None and measure(plan).flash_bytes > flash_bytes:
+    if flash_bytes is not None and (excess := measure(plan).flash_bytes - flash_bytes) > 0:
         fewest, most = 1, len(cuts) - 1
+        # By the weights alone; what stands beside them changes too, mostly for the smaller.
+        tried = bisect.bisect_left(cuts, excess, key=lambda cut: network.weight_bytes({}) - network.weight_bytes(cut))
         while fewest < most:
             yield plan
-            middle = (fewest + most) // 2
-            if measure(network.plan(maps, cuts[middle])).flash_bytes <= flash_bytes:
-                most = middle
+            tried = min(tried, most - 1)
+            if measure(network.plan(maps, cuts[tried])).flash_bytes <= flash_bytes:
+                most = tried
             else:
-                fewest = middle + 1
+                fewest = tried + 1
+            tried = (fewest + most) // 2
         plan = network.plan(maps, cuts[most])
         network.check_flash(plan, flash_bytes)
     yield plan
@@ -131,6 +135,9 @@ class _Network:
                 f"be cut at {self._min_bits} bits; raise --sram_bytes or split the network with --search vdqs"
             ) from None
 
+    def weight_bytes(self, bits: _Bits) -> int:
+        return sum(self.layers[i].weight_bytes(bits.get(i, 8)) for i in self.weights)
+
     def weight_cuts(self) -> list[_Bits]:
         """Algorithm 2: no cut, one cut, and so on to the last."""
         margin = self.problem.parameters["memory_driven_margin"]
@@ -140,7 +147,7 @@ class _Network:
         """Refuses the plan of the most cuts where it is too large."""
         smallest = self.problem.bytes_of(plan).flash_bytes
         if smallest > flash_bytes:
-            stored = sum(self.layers[i].weight_bytes(plan.weight_bits.get(t.name, 8)) for i, t in self.weights.items())
+            stored = self.weight_bytes({i: plan.weight_bits.get(t.name, 8) for i, t in self.weights.items()})
             raise BudgetError(
                 f"--flash_bytes is {flash_bytes:,} and the smallest model reached is {smallest:,} bytes: {stored:,} of "
                 f"weights with all that may be cut at {self._min_bits} bits, the rest is what stands beside them; "
