@@ -53,7 +53,7 @@ def write_branches(converted: bytes, directory: str | os.PathLike[str]) -> list[
         assert source is not None
         ends = source, graph.tensors[op.outputs[0]]
         names = _class_names(plan, ends[1], len(program.formats))
-        for row, col, patch_class in program.patches():
+        for row, col, patch_class in ((r, c, k) for r, c, _ in program.patches() for k in program.classes_of(r, c)):
             path = folder / f"stage{number}_r{row}_c{col}_{names[patch_class]}.tflite"
             write_atomically(path, build_branch(program, row, col, ends=ends))
             paths.append(path)

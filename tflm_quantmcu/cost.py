@@ -11,6 +11,8 @@ from tflm_quantmcu.placement import place_best
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import ModelGraph, Op
 
+_NODE_LIMIT = 300  # of the search for places: planning tries many networks, the converter searches longer
+
 
 @dataclasses.dataclass(frozen=True)
 class PlacedStage:
@@ -54,7 +56,8 @@ def arena_of(
     tensors, buffers = graph_buffers(tensor_bytes, steps, graph.inputs, graph.outputs)
     index = {t: i for i, t in enumerate(tensors)}
     distances = {(index[s.output], index[s.input]): s.distance for s in stages if s.distance is not None}
-    placed = dict(zip(tensors, place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances).offsets, strict=False))
+    best = place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances, node_limit=_NODE_LIMIT)
+    placed = dict(zip(tensors, best.offsets, strict=False))
     pinned = [placed.get(t, -1) for t in range(len(tensor_bytes))]
     return min(peak(buffers, greedy_offsets(tensors, buffers, pins)) for pins in (None, pinned))
 

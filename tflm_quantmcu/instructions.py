@@ -133,8 +133,8 @@ def graph_instructions(
 def stage_instructions(program: StageProgram, table: InstructionTable) -> float:
     """Instructions of a patch stage, recomputed halos included; choosing tiles and regions counts 0."""
     return sum(
-        table.estimate(*_stage_call(program, op, row, col, patch_class))
-        for row, col, patch_class in program.patches()
+        table.estimate(*_stage_call(program, op, row, col, program.classes_of(row, col)[0]))
+        for row, col, _ in program.patches()
         for op in program.ops
         if not _is_empty(program.computed(row, col, op.output))
     )

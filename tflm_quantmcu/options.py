@@ -8,6 +8,7 @@ from typing import Any
 
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.outliers import PHIS
+from tflm_quantmcu.stage_program import INPUT_MODES
 from tflm_quantmcu.types import BIT_WIDTHS, PINNED_LAYERS, Budget
 
 
@@ -25,6 +26,13 @@ class Options:
         kind=int,
     )
     flash_bytes: int | None = _option(None, "Bound on the .tflite, in bytes.", kind=int)
+    input: str = _option(
+        "resident",
+        "Where the network's input is: whole in the arena, or given to the first patch stage region by region by a "
+        "reader of yours (a camera, external flash), so that the arena has no input.",
+        kind=str,
+        choices=INPUT_MODES,
+    )
     search: str = _option("vdqs", "How bit widths are chosen.", kind=str, choices=("vdqs", "uniform", "memory_driven"))
     precision_overrides: Any = _option(
         None,

@@ -1,7 +1,8 @@
 """How far a patch stage may write its output over its own input.
 
 The stage runs tiles in row-major order, so the input's rows above the first one that the tiles of a row read are not
-read any more, and the output's rows of those tiles and of the ones before are all that is written by then.
+read any more, and the output's rows of those tiles and of the ones before are all that is written by then. A reduction
+writes its output when all is read (docs/format.md F4).
 """
 
 from __future__ import annotations
@@ -16,8 +17,12 @@ def overlap_distance(program: StageProgram) -> int | None:
 
     Returns:
       A multiple of 16 such that, for every row of tiles, the output written through that row ends at or before the
-      first input row that the row of tiles reads; None where that is behind the whole output.
+      first input row that the row of tiles reads; None where that is behind the whole output, or the input is streamed.
     """
+    if program.is_streamed:
+        return None
+    if program.reduces:
+        return 0
     input_row, output_row = _row_bytes(program, 0), _row_bytes(program, len(program.shapes) - 1)
     height = program.shapes[-1][0]
     distance = 0

@@ -21,6 +21,7 @@ from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.persistent import CORTEX_M, PersistentBytes, persistent_bytes
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.stage_program import StageProgram, build_program, stage_ops
+from tflm_quantmcu.streaming import describe_requests
 from tflm_quantmcu.types import PrecisionPlan
 
 
@@ -180,5 +181,5 @@ def describe_stage(number: int, program: StageProgram) -> str:
         f"stage {number}: {len(program.ops)} ops in {rows}x{cols} patches of "
         f"{program.tile_height}x{program.tile_width}, {program.scratch_bytes:,} bytes of scratch, "
         f"{64 * program.cost.macs / max(program.cost.bit_ops, 1):.2f}x fewer BitOPs than with all maps and weights at "
-        f"8 bits; {'; '.join(widths)}"
+        f"8 bits; {'; '.join(widths)}" + (f"; {describe_requests(program)}" if program.is_streamed else "")
     )

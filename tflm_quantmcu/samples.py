@@ -79,6 +79,8 @@ def check_samples(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> None:
     is_real = np.issubdtype(x.dtype, np.floating) or x.dtype == np.uint8
     takes_reals = tensor.dtype == "float32" or bool(tensor.scales)
     if x.dtype != tensor.dtype and not (is_real and takes_reals):
+        if not takes_reals:
+            raise UsageError(f"{name} is {x.dtype}; supported is {tensor.dtype}, for the model does not say its scale")
         taken = " or ".join(sorted({tensor.dtype, "float32"}))
         raise UsageError(f"{name} is {x.dtype}; supported is {taken}")
     if np.issubdtype(x.dtype, np.floating):

@@ -80,8 +80,13 @@ def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int
     filters = [_unpack_filter(op, program.shapes) if op.filter else _NO_FILTER for op in program.ops]
     maps = [x, *(np.zeros((len(x), *shape), np.int8) for shape in program.shapes[1 : program.tiled + 1])]
     for row, col, _ in program.patches():
-        for index in range(program.tiled):
-            _run_stage_op(program, filters[index], row, col, index, maps)
+        for patch_class, samples in _samples_by_class(program, row, col, x):
+            some = maps if samples is None else [values[samples] for values in maps]
+            for index in range(program.tiled):
+                _run_stage_op(program, filters[index], row, col, patch_class, index, some)
+            if samples is not None:
+                for values, computed in zip(maps[1:], some[1:], strict=True):
+                    values[samples] = computed
         regions = (program.computed(row, col, m) for m in range(len(maps)))
         yield row, col, [m[:, y0:y1, x0:x1] for m, (y0, y1, x0, x1) in zip(maps, regions, strict=True)]
 
@@ -206,16 +211,44 @@ def _unpack_filter(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> np.nd
     return values.reshape(*taps, channels) if is_depthwise else values.reshape(-1, *taps, channels)
 
 
+def _samples_by_class(
+    program: StageProgram, row: int, col: int, x: np.ndarray
+) -> Iterator[tuple[int, np.ndarray | None]]:
+    """The classes that a patch has in a batch, and which samples have them; None is all."""
+    classes = program.classes_of(row, col)
+    if len(classes) == 1:
+        yield classes[0], None
+        return
+    has_outliers = holds_outliers(program, row, col, x)
+    for patch_class, chosen in ((0, has_outliers), (1, ~has_outliers)):
+        if chosen.any():
+            yield patch_class, np.flatnonzero(chosen)
+
+
+def holds_outliers(program: StageProgram, row: int, col: int, x: np.ndarray) -> np.ndarray:
+    """bool [N]: whether a patch of each sample of the stage's input holds outliers by the program's rule."""
+    y0, y1, x0, x1 = program.region(row, col, 0)
+    values = x[:, y0:y1, x0:x1].reshape(len(x), -1)
+    rule = program.outliers
+    count = ((values < rule.low) | (values > rule.high)).sum(axis=1)
+    return count * (1 << 16) > values.shape[1] * rule.share
+
+
 def _kernel_size(window: Window) -> tuple[int, int]:
     return window.kernel_height, window.kernel_width
 
 
 def _run_stage_op(
-    program: StageProgram, filter: np.ndarray, row: int, col: int, index: int, maps: Sequence[np.ndarray]
+    program: StageProgram,
+    filter: np.ndarray,
+    row: int,
+    col: int,
+    patch_class: int,
+    index: int,
+    maps: Sequence[np.ndarray],
 ) -> None:
     """Computes one tile's region of the op's map, from the regions that the tile may read."""
     op = program.ops[index]
-    patch_class = program.patch_classes[row][col]
     formats = program.formats[patch_class]
     y0, y1, x0, x1 = program.computed(row, col, op.output)
     regions = [program.region(row, col, m) for m in op.inputs]

@@ -36,6 +36,8 @@ from tflm_quantmcu.stage_program import (
 from tflm_quantmcu.types import ModelGraph, Op, PatchClass, StagePlan, Tensor
 
 RECOMPUTE, ROWS, FULL = range(len(CACHE_MODES))
+_NEVER = -2.0  # MACs of a value whose halo is never kept
+_NOWHERE = 1 << 40  # a row behind all others
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +225,7 @@ class _AxisCosts:
       largest: of what a tile sees.
       summed: of what all tiles compute together.
       halo: the most that a tile sees of what was kept.
-      begins: [tiles, maps] first pixel that the tile reads, behind all others where it reads none.
+      begins: [tile sizes, tiles, maps] first pixel that a tile reads, `_NOWHERE` if none.
     """
 
     largest: np.ndarray
@@ -323,7 +325,9 @@ class UpstreamCosts:
         a map keeps at most its columns, which take little where tiles are narrow and nothing where they are not.
         """
         value_macs = self._work / [shape[2] for shape in self._geometry.shapes]
-        value_macs[: self._num_entries] = [np.inf if t in self._model.streamed else -2 for t in self._maps[: self._num_entries]]
+        entries = self._maps[: self._num_entries]
+        value_macs[: self._num_entries] = [np.inf if t in self._model.streamed else _NEVER for t in entries]
+        value_macs[-1] = _NEVER
         thresholds = [-1.0, *np.unique(value_macs[self._num_entries : -1])]
         choices = {
             tuple(np.where(value_macs > threshold, FULL, np.where(value_macs >= 0, below, RECOMPUTE)).tolist())
@@ -347,16 +351,17 @@ class UpstreamCosts:
         return rows, [costs(1, modes >= ROWS) for modes in self._choices]
 
     def _axis_costs(self, axis: int, is_cached: np.ndarray) -> _AxisCosts:
-        intervals, starts = self._tiles[axis]
+        intervals, is_tile = self._tiles[axis]
         extents = [shape[axis] for shape in self._geometry.shapes]
         ops = (self._geometry.ops_y, self._geometry.ops_x)[axis]
         spans = tiles.axis_spans(ops, extents, intervals, is_cached.tolist())
-        begin, fresh, end = np.moveaxis(spans, 2, 0)
+        begin, fresh, end = np.moveaxis(spans, -1, 0)
+        present = is_tile[..., None]
         return _AxisCosts(
-            largest=np.maximum.reduceat(np.maximum(end - begin, 0), starts).astype(float),
-            summed=np.add.reduceat(end - fresh, starts).astype(float),
-            halo=np.maximum.reduceat(fresh - begin, starts).astype(float),
-            begins=np.where(begin < end, begin, max(extents)),
+            largest=((end - begin) * present).max(axis=1).astype(float),
+            summed=((end - fresh) * present).sum(axis=1).astype(float),
+            halo=((fresh - begin) * present).max(axis=1).astype(float),
+            begins=np.where((begin < end) & present, begin, _NOWHERE),
         )
 
     @functools.cached_property
@@ -446,12 +451,10 @@ class UpstreamCosts:
 
     def _distances(self, source: int) -> np.ndarray:
         """[choices, tile heights] as `overlap.overlap_distance`."""
-        intervals, starts = self._tiles[0]
-        written = np.array([end for _, end in intervals]) * self._model.row_bytes(self._target)
+        written = self._tiles[0][0][..., 1] * self._model.row_bytes(self._target)
         m, row_bytes = self._index[source], self._model.row_bytes(source)
-        per_tile = np.stack([written - costs.begins[:, m] * row_bytes for costs in self._axes[0]])
-        distances = np.maximum(np.maximum.reduceat(per_tile, starts, axis=1), 0)
-        return _align(distances.astype(float), ARENA_ALIGNMENT)
+        per_tile = np.stack([written - costs.begins[..., m] * row_bytes for costs in self._axes[0]])
+        return _align(np.maximum(per_tile.max(axis=-1), 0).astype(float), ARENA_ALIGNMENT)
 
     def stage(self, ways: StageWays, way: int) -> PlannedStage:
         """One way, with its exact scratch; `way` counts through the arrays of `ways`."""
@@ -500,17 +503,12 @@ def _scratch_bytes(
     return max((o + n for o, n in zip(offsets, map_bytes, strict=True) if o >= 0), default=0)
 
 
-def _tiles_of_sizes(extent: int, sizes: list[int]) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """(tiles of all sizes one after the other, where those of each size begin).
-
-    Before each size stands an empty tile, behind which nothing is kept of the size before.
-    """
-    intervals: list[tuple[int, int]] = []
-    starts = []
-    for size in sizes:
-        starts.append(len(intervals))
-        intervals += [(0, 0), *tiles.split_axis(extent, size)]
-    return intervals, np.array(starts)
+def _tiles_of_sizes(extent: int, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(tiles of each size [sizes, tiles, 2], which of them there are); the rest is empty and behind the last."""
+    cuts = [tiles.split_axis(extent, size) for size in sizes]
+    most = max(map(len, cuts))
+    padded = [cut + [(extent, extent)] * (most - len(cut)) for cut in cuts]
+    return np.array(padded), np.array([[i < len(cut) for i in range(most)] for cut in cuts])
 
 
 def _align(num_bytes: np.ndarray, alignment: int = SCRATCH_ALIGNMENT) -> np.ndarray:

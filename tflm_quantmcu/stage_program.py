@@ -22,7 +22,7 @@ from tflm_quantmcu.lowering import (
     requantization_table,
 )
 from tflm_quantmcu.packing import pack, run_bytes
-from tflm_quantmcu.types import Format, ModelGraph, Op, StagePlan, Window
+from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, Format, ModelGraph, Op, OutlierRule, StagePlan, Window
 
 FORMAT_VERSION = 2
 REDUCTIONS = ("MEAN", "GLOBAL_AVERAGE_POOL_2D", "FULLY_CONNECTED")
@@ -32,6 +32,7 @@ MAX_MAPS = 64
 CACHE_MODES = ("recompute", "rows", "full")
 INPUT_MODES = ("resident", "streamed")
 SCRATCH_ALIGNMENT = 4
+NO_OUTLIERS = OutlierRule(-128, 127, 1 << 16)
 SUM_BYTES = 4  # of one int32 sum of a reduction
 _WINDOW_FIELDS = [f.name for f in dataclasses.fields(Window)]
 
@@ -107,8 +108,9 @@ class StageProgram:
       ops: in execution order.
       formats: [class][map].
       tables: [class][op] int32 requantisation tables.
-      patch_classes: rows x cols class indices.
+      patch_classes: rows x cols class indices; CHOSEN_AT_RUN_TIME where `outliers` says 0 or 1.
       caches: [map] what is kept between tiles.
+      outliers: the rule by which classes are chosen at run time.
     """
 
     tile_height: int
@@ -119,6 +121,7 @@ class StageProgram:
     tables: tuple[tuple[np.ndarray, ...], ...]
     patch_classes: tuple[tuple[int, ...], ...]
     caches: tuple[MapCache, ...]
+    outliers: OutlierRule = NO_OUTLIERS
 
     @property
     def reduces(self) -> bool:
@@ -153,6 +156,11 @@ class StageProgram:
         rows, cols = (axis[i, map_index].tolist() for axis, i in zip(self.spans, (row, col), strict=True))
         return rows[first], rows[tiles.END], cols[first], cols[tiles.END]
 
+    def classes_of(self, row: int, col: int) -> tuple[int, ...]:
+        """The classes that a patch may have."""
+        patch_class = self.patch_classes[row][col]
+        return (0, 1) if patch_class == CHOSEN_AT_RUN_TIME else (patch_class,)
+
     def patches(self) -> Iterator[tuple[int, int, int]]:
         """(row, col, class) in execution order."""
         for row, classes in enumerate(self.patch_classes):
@@ -170,8 +178,9 @@ class StageProgram:
         return CACHE_MODES[max(cache.mode for cache in self.caches)]
 
     def patch_cost(self, row: int, col: int) -> PatchCost:
-        """MACs and BitOPs of one patch; a MAC is counted for every kernel tap of a computed output pixel."""
-        formats = self.formats[self.patch_classes[row][col]]
+        """MACs and BitOPs of one patch, as an outlier patch if that is chosen at run time; a MAC is counted for every
+        kernel tap of a computed output pixel."""
+        formats = self.formats[self.classes_of(row, col)[0]]
         macs = bit_ops = 0
         for op in self.ops:
             op_macs = self.op_macs(op, row, col)
@@ -198,6 +207,7 @@ class StageProgram:
             "tile_height": self.tile_height,
             "tile_width": self.tile_width,
             "cache_mode": self.cache_mode,
+            **{f"outlier_{name}": value for name, value in dataclasses.asdict(self.outliers).items()},
             "num_ops": len(self.ops),
             "num_maps": len(self.shapes),
             "num_classes": len(self.formats),
@@ -290,6 +300,7 @@ class _Decoder:
             ),
             patch_classes=tuple(tuple(row) for row in grid),
             caches=tuple(MapCache(*words[3:]) for words in maps),
+            outliers=OutlierRule(*(int(self._options[f"outlier_{name}"]) for name in ("low", "high", "share"))),
         )
 
     def _op(self, words: list[int]) -> StageOp:
@@ -593,6 +604,7 @@ def program_of(
         ),
         patch_classes=plan.patch_classes,
         caches=caches,
+        outliers=plan.outliers or NO_OUTLIERS,
     )
 
 
@@ -621,8 +633,9 @@ def _check_shared_formats(
 
 
 def _tiles_of(plan: StagePlan, number: int) -> np.ndarray:
-    """(row, column) of each tile of a class, int64 [n, 2]."""
-    return np.argwhere(np.array(plan.patch_classes) == number)
+    """(row, column) of each tile that may be of a class, int64 [n, 2]."""
+    classes = np.array(plan.patch_classes)
+    return np.argwhere((classes == number) | ((classes == CHOSEN_AT_RUN_TIME) & (number < 2)))
 
 
 def _check_plan(plan: StagePlan, shape: tuple[int, int, int]) -> None:
@@ -640,7 +653,8 @@ def _check_plan(plan: StagePlan, shape: tuple[int, int, int]) -> None:
     rows, cols = -(-shape[0] // plan.tile_height), -(-shape[1] // plan.tile_width)
     if len(plan.patch_classes) != rows or any(len(row) != cols for row in plan.patch_classes):
         raise UsageError(f"the plan's patch classes are not {rows} rows of {cols}")
-    if any(not 0 <= k < len(plan.classes) for row in plan.patch_classes for k in row):
+    least = 0 if plan.outliers is None or len(plan.classes) < 2 else CHOSEN_AT_RUN_TIME
+    if any(not least <= k < len(plan.classes) for row in plan.patch_classes for k in row):
         raise UsageError(f"the plan names a patch class outside its {len(plan.classes)} classes")
 
 

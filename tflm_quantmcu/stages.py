@@ -15,14 +15,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tflm_quantmcu import cost
-from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.memory import ARENA_ALIGNMENT
 from tflm_quantmcu.stage_costs import PlannedModel, PlannedStage, StageWays, UpstreamCosts, why_not_in_stage
 from tflm_quantmcu.stage_path import Edge, PathSearch
 from tflm_quantmcu.types import ModelGraph, StagePlan
 
-# Of as many MACs the way with the fewest kernel calls is taken: work = MACs, then calls.
-_CALLS = 1 << 20
-_MAX_TRIES = 32  # bounds tried where the arena does not get as small as what is live
+# Of as many MACs the path is taken that holds the least, summed over its edges: it is the easiest one to place.
+_MACS = 1 << 24
+_MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +125,7 @@ def plan_stages(
 
 
 _Way = tuple[UpstreamCosts, StageWays, int]
+_Path = list[tuple[Edge["_Way | None"], int]]
 
 
 class StagePlanner:
@@ -145,7 +146,7 @@ class StagePlanner:
             graph, bits, bits if inner_bits is None else inner_bits, is_streamed=self.is_streamed
         )
         self._base_macs = sum(self._model.base_macs)
-        self._exact: dict[tuple[int, int, int], PlannedStage] = {}
+        self._stages: dict[tuple[int, int, int], PlannedStage] = {}
         self._search = PathSearch(self._edges())
 
     @functools.cached_property
@@ -157,16 +158,19 @@ class StagePlanner:
         """The smallest arena within the bound on MACs, and of equal ones the fewest MACs."""
         best: Split | None = None
         bound = self._first_within(max_macs_ratio)
-        for _ in range(_MAX_TRIES):
-            if bound is None or (best and self._search.bounds[bound] >= best.arena_bytes):
+        tries = 0
+        while bound is not None and tries < _MAX_TRIES:
+            if best and self._search.bounds[bound] >= best.arena_bytes:
                 break
-            split, is_exact = self._split(bound)
-            if not is_exact:
+            path = self._exact_path(bound)
+            if path is None:
                 bound = self._first_within(max_macs_ratio)
                 continue
+            tries += 1
+            split = self._split(path)
             if split.stages and (best is None or (split.arena_bytes, split.macs) < (best.arena_bytes, best.macs)):
                 best = split
-            bound = bound + 1 if bound + 1 < self._search.bounds.size else None
+            bound = self._next_other(bound)
         return best
 
     def cheapest(self, sram_bytes: int, max_macs_ratio: float | None = None) -> Split | None:
@@ -180,24 +184,32 @@ class StagePlanner:
             bound = int(np.searchsorted(self._search.bounds, limit, side="right")) - 1
             if bound < 0 or not self._is_within(bound, max_macs_ratio):
                 return
-            split, is_exact = self._split(bound)
-            if is_exact:
-                yield split
-                limit = self._live_bytes(split) - 1
+            path = self._exact_path(bound)
+            if path is not None:
+                yield self._split(path)
+                limit = max(int(edge.num_bytes[number]) for edge, number in path) - 1
 
     def front(self) -> list[Split]:
         """For each arena that no other split beats in bytes and in MACs, the split; the fewest MACs come first."""
         found: list[Split] = []
         bound = self._search.bounds.size - 1
         while bound >= 0 and self._search.is_reached(bound):
-            work = self._search.work // _CALLS
+            work = self._search.work // _MACS
             bound = int(np.flatnonzero(work == work[bound])[0])
-            split, is_exact = self._split(bound)
-            if is_exact:
+            path = self._exact_path(bound)
+            if path is not None:
+                split = self._split(path)
                 if not found or split.arena_bytes < found[-1].arena_bytes:
                     found.append(split)
                 bound -= 1
         return found
+
+    def arena_of(self, split: Split, scratch_bytes: Sequence[int]) -> int:
+        """The arena of a split whose stages take this much scratch."""
+        stages = [
+            dataclasses.replace(s.placed, scratch_bytes=n) for s, n in zip(split.stages, scratch_bytes, strict=True)
+        ]
+        return cost.arena_of(self._graph, stages, tensor_bytes=self._model.all_bytes)
 
     def gain(self, best: Split) -> str:
         count = len(best.stages)
@@ -228,7 +240,7 @@ class StagePlanner:
         for op in self._graph.ops:
             if model.can_run_unsplit(op):
                 num_bytes = np.array([model.unsplit_bytes[op.index]])
-                work = np.array([model.base_macs[op.index] * _CALLS + 1])
+                work = np.array([model.base_macs[op.index] * _MACS]) + num_bytes // ARENA_ALIGNMENT
                 edges.append(Edge.of(op.index, op.index + 1, num_bytes, work, [None]))
             upstream = UpstreamCosts(model, op.index)
             edges += [edge for ways in upstream.ways() if (edge := self._stage_edge(upstream, ways))]
@@ -242,55 +254,54 @@ class StagePlanner:
         useful = np.flatnonzero((ways.num_bytes < unsplit) | is_needed)
         if not useful.size:
             return None
-        calls = np.minimum(ways.num_calls.ravel()[useful], _CALLS // (2 * len(self._graph.ops)))
-        work = ways.macs.ravel()[useful] * _CALLS + calls
+        num_bytes = ways.num_bytes.ravel()[useful]
+        held = (ways.end - ways.first) * num_bytes // ARENA_ALIGNMENT
         payload = [(upstream, ways, way) for way in useful.tolist()]
-        return Edge.of(ways.first, ways.end, ways.num_bytes.ravel()[useful], work, payload)
+        return Edge.of(ways.first, ways.end, num_bytes, ways.macs.ravel()[useful] * _MACS + held, payload)
 
     def _is_within(self, bound: int, max_macs_ratio: float | None) -> bool:
         return bool(self._search.work[bound] < self._work_limit(max_macs_ratio))
 
     def _work_limit(self, max_macs_ratio: float | None) -> int:
-        return self._search.unreached if max_macs_ratio is None else (int(self._base_macs * max_macs_ratio) + 1) * _CALLS
+        return self._search.unreached if max_macs_ratio is None else (int(self._base_macs * max_macs_ratio) + 1) * _MACS
 
     def _first_within(self, max_macs_ratio: float | None) -> int | None:
         """The least bound that a path within the ratio keeps."""
         within = np.flatnonzero(self._search.work < self._work_limit(max_macs_ratio))
         return int(within[0]) if within.size else None
 
-    def _split(self, bound: int) -> tuple[Split, bool]:
-        """The cheapest split within a bound; False where a way of it takes more than was thought, which is now known."""
-        stages, dearer = [], {}
-        macs, fullest = 0, (0, "")
-        for edge, number in self._search.path(bound):
-            way, live = edge.ways[number], int(edge.num_bytes[number])
-            macs += int(edge.work[number]) // _CALLS
-            if way is None:
-                op = self._graph.ops[edge.first]
-                name = f"{op.kind} '{self._graph.tensors[op.outputs[0]].label}'"
-            else:
-                upstream, ways, index = way
-                stage = self._exact.setdefault((ways.first, ways.end, index), upstream.stage(ways, index))
-                stages.append(stage)
-                name = f"the stage up to '{self._graph.tensors[stage.output].label}'"
-                if stage.live_bytes > live:
-                    dearer[edge, number] = stage.live_bytes
-            fullest = max(fullest, (live, name), key=lambda held: held[0])
+    def _next_other(self, bound: int) -> int | None:
+        """The next bound that allows a path of other work."""
+        other = np.flatnonzero(self._search.work[bound:] != self._search.work[bound])
+        return bound + int(other[0]) if other.size else None
+
+    def _exact_path(self, bound: int) -> _Path | None:
+        """The cheapest path within a bound; None where a way of it takes more than was thought, which is now known."""
+        path = self._search.path(bound)
+        live = {
+            (edge, number): self._stage(way).live_bytes
+            for edge, number in path
+            if (way := edge.ways[number]) is not None
+        }
+        dearer = {key: n for key, n in live.items() if n > key[0].num_bytes[key[1]]}
         if dearer:
             self._search = self._search.with_bytes(dearer)
-        arena = cost.arena_of(self._graph, [s.placed for s in stages], tensor_bytes=self._model.all_bytes)
-        return Split(tuple(stages), arena, macs, self._base_macs, fullest[1]), not dearer
+        return None if dearer else path
 
-    def _live_bytes(self, split: Split) -> int:
-        """The most that is live at once."""
-        inside = {index for stage in split.stages for index in stage.ops}
-        unsplit = [n for i, n in enumerate(self._model.unsplit_bytes) if i not in inside]
-        return max([*unsplit, *(stage.live_bytes for stage in split.stages)])
+    def _stage(self, way: _Way) -> PlannedStage:
+        upstream, ways, index = way
+        key = (ways.first, ways.end, index)
+        if key not in self._stages:
+            self._stages[key] = upstream.stage(ways, index)
+        return self._stages[key]
 
-
-def arena_of_plans(
-    graph: ModelGraph, split: Split, scratch_bytes: Sequence[int], *, tensor_bytes: Sequence[int] | None = None
-) -> int:
-    """The arena of a split whose stages take this much scratch."""
-    stages = [dataclasses.replace(s.placed, scratch_bytes=n) for s, n in zip(split.stages, scratch_bytes, strict=True)]
-    return cost.arena_of(graph, stages, tensor_bytes=tensor_bytes)
+    def _split(self, path: _Path) -> Split:
+        stages = [self._stage(way) for edge, number in path if (way := edge.ways[number]) is not None]
+        macs = sum(int(edge.work[number]) // _MACS for edge, number in path)
+        fullest, _ = max(path, key=lambda step: int(step[0].num_bytes[step[1]]))
+        last = self._graph.ops[fullest.end - 1]
+        name = f"'{self._graph.tensors[last.outputs[0]].label}'"
+        is_stage = any(last.index in stage.ops for stage in stages)
+        binding = f"the stage up to {name}" if is_stage else f"{last.kind} {name}"
+        split = Split(tuple(stages), 0, macs, self._base_macs, binding)
+        return dataclasses.replace(split, arena_bytes=self.arena_of(split, [s.scratch_bytes for s in stages]))

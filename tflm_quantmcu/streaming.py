@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
-from tflm_quantmcu.custom_ops import PATCH_STAGE, decode_options
+from tflm_quantmcu.custom_ops import PATCH_STAGE, decode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.metadata import plan_of
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.stage_program import Region, StageProgram
-from tflm_quantmcu.types import PrecisionPlan, Tensor
+from tflm_quantmcu.types import ModelGraph, PrecisionPlan, Tensor
 
 _NO_TENSOR = -1
 
@@ -67,8 +67,14 @@ def input_requests(program: StageProgram) -> list[Region]:
     return [(y0, y1, x0, x1) for y0, y1, x0, x1 in regions if y0 < y1 and x0 < x1]
 
 
+def describe_model_requests(graph: ModelGraph) -> str:
+    """`describe_requests` of the stage that streams the model's input; empty if none does."""
+    stages = (op for op in graph.ops if op.kind == PATCH_STAGE and op.inputs[0] < 0)
+    return next((describe_requests(program_of(graph, op)) for op in stages), "")
+
+
 def describe_requests(program: StageProgram) -> str:
-    """One sentence: whether a camera that gives each line once, in order, can feed the stage."""
+    """What a stage does, in words: they tell whether a camera that gives each line once, in order, can feed it."""
     requests = input_requests(program)
     height, width, _ = program.shapes[0]
     counts = np.zeros((height, width), np.int64)
@@ -78,4 +84,5 @@ def describe_requests(program: StageProgram) -> str:
         most = max(y1 - y0 for y0, y1, _, _ in requests)
         return f"reads each input row once, in order, {most} rows at a time at most"
     again = int(counts.sum()) - int(np.count_nonzero(counts))
-    return f"reads the input in {len(requests)} regions, {again / counts.size:.1%} of its pixels again"
+    share = f"{again / counts.size:.1%} of its pixels again" if again else "each pixel once"
+    return f"reads the input in {len(requests)} regions, {share}"

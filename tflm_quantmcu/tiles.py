@@ -32,26 +32,30 @@ def split_axis(extent: int, tile: int) -> list[Interval]:
 
 
 def axis_spans(
-    ops: Sequence[AxisOp], extents: Sequence[int], tiles: Sequence[Interval], is_cached: Sequence[bool]
+    ops: Sequence[AxisOp],
+    extents: Sequence[int],
+    tiles: Sequence[Interval] | np.ndarray,
+    is_cached: Sequence[bool],
 ) -> np.ndarray:
     """What each tile needs of every map, clipped to the map.
 
     Args:
       ops: of the stage, in execution order; op i writes map i + 1.
       extents: pixels of each map along the axis.
-      tiles: intervals of the last map, in execution order.
+      tiles: [..., tiles, 2] intervals of the last map, in execution order; of several ways to cut it at once, too.
       is_cached: [map] whether the part that an earlier tile computed is kept instead of computed again.
 
     Returns:
-      int64 [tiles, maps, 3]: begin, fresh, end. An empty span has begin = fresh = end.
+      int64 [..., tiles, maps, 3]: begin, fresh, end. An empty span has begin = fresh = end.
     """
-    spans = np.zeros((len(tiles), len(extents), 3), np.int64)
-    spans[:, :, BEGIN] = extents
-    spans[:, -1] = [(start, start, end) for start, end in tiles]
+    cuts = np.asarray(tiles)
+    spans = np.zeros((*cuts.shape[:-1], len(extents), 3), np.int64)
+    spans[..., BEGIN] = extents
+    spans[..., -1, :] = cuts[..., [0, 0, 1]]
     for op in reversed(ops):
         if op.output < len(extents) - 1:
-            _settle(spans[:, op.output], is_cached[op.output])
-        _, fresh, end = spans[:, op.output].T
+            _settle(spans[..., op.output, :], is_cached[op.output])
+        fresh, end = spans[..., op.output, FRESH], spans[..., op.output, END]
         # A cached map's pixels may all be there already while later tiles still wait for what they read.
         is_read = (fresh < end) | (is_cached[op.output] & (end > 0))
         for m in op.inputs:
@@ -60,23 +64,23 @@ def axis_spans(
             reach = np.where(is_read, np.clip(last + 1, 0, extents[m]), 0)
             # Where halos are kept, pixels from the first one that any later tile may read must stay.
             joins = (first < reach) | any(is_cached)
-            spans[:, m, BEGIN] = np.where(joins, np.minimum(spans[:, m, BEGIN], first), spans[:, m, BEGIN])
-            spans[:, m, END] = np.maximum(spans[:, m, END], reach)
-    _settle(spans[:, 0], is_cached[0])
+            np.minimum(spans[..., m, BEGIN], first, out=spans[..., m, BEGIN], where=joins)
+            np.maximum(spans[..., m, END], reach, out=spans[..., m, END])
+    _settle(spans[..., 0, :], is_cached[0])
     return spans
 
 
 def _settle(spans: np.ndarray, is_cached: bool) -> None:
-    """Completes a map's spans [tiles, 3] once all that its readers need is joined."""
-    begin, end = spans[:, BEGIN], spans[:, END]
+    """Completes a map's spans [..., tiles, 3] once all that its readers need is joined."""
+    begin, end = spans[..., BEGIN], spans[..., END]
     if is_cached:
-        np.maximum.accumulate(end, out=end)
-        before = np.concatenate([[0], end[:-1]])
+        np.maximum.accumulate(end, axis=-1, out=end)
+        before = np.concatenate([np.zeros_like(end[..., :1]), end[..., :-1]], axis=-1)
         np.minimum(begin, end, out=begin)
-        spans[:, FRESH] = np.minimum(np.maximum(begin, before), end)
+        spans[..., FRESH] = np.minimum(np.maximum(begin, before), end)
     else:
         np.maximum(begin, end, out=end)
-        spans[:, FRESH] = begin
+        spans[..., FRESH] = begin
 
 
 def tile_sizes(extent: int) -> list[int]:

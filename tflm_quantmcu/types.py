@@ -211,6 +211,27 @@ class PatchClass:
     formats: Mapping[str, Format]
 
 
+CHOSEN_AT_RUN_TIME = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class OutlierRule:
+    """How a patch's class is chosen at run time (VDPC): 0 if it holds outliers, else 1.
+
+    Attributes:
+      low, high: values of the stage's input outside of [low, high] are outliers; steps of its format.
+      share: a patch holds outliers if more than share / 2^16 of its values are some.
+    """
+
+    low: int
+    high: int
+    share: int
+
+    def __post_init__(self) -> None:
+        if not (-128 <= self.low <= 127 and -128 <= self.high <= 127 and 0 <= self.share <= 1 << 16):
+            raise UsageError(f"the outlier rule {self} has values outside int8 or a share outside 0 to {1 << 16}")
+
+
 @dataclasses.dataclass(frozen=True)
 class StagePlan:
     """A patch stage: the ops between two tensors, run tile by tile.
@@ -218,13 +239,14 @@ class StagePlan:
     Attributes:
       input, output: tensor names; the stage is every op on a path between them.
       tile_height, tile_width: of the output, in pixels.
-      patch_classes: rows x cols class indices, row-major.
+      patch_classes: rows x cols class indices, row-major; CHOSEN_AT_RUN_TIME where `outliers` decides.
       classes: what the indices mean.
       cache_mode: what inner maps keep for the tiles that follow: `recompute` nothing, `rows` the columns that the next
         tile of the row reads again, `full` the rows for the next row of tiles too.
       map_caches: tensor name -> cache mode, for the maps whose mode is not the stage's.
       input_mode: `resident`, the input stands whole in memory, or `streamed`, tiles pull their regions from a reader.
-      vdpc: `static`, or `off` when there is one class and no classification.
+      vdpc: `static`, `dynamic`, or `off` when there is one class and no classification.
+      outliers: the rule of dynamic VDPC, else None.
     """
 
     input: str
@@ -237,6 +259,7 @@ class StagePlan:
     map_caches: Mapping[str, str] = dataclasses.field(default_factory=dict)
     input_mode: str = "resident"
     vdpc: str = "off"
+    outliers: OutlierRule | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -326,7 +349,8 @@ def _formats_from(fields: Mapping[str, Mapping[str, Any]], layers: dict[str, str
 def _stage_from(fields: dict[str, Any], layers: dict[str, str]) -> StagePlan:
     classes = tuple(PatchClass(c["name"], _formats_from(c["formats"], layers)) for c in fields.pop("classes"))
     grid = tuple(tuple(int(k) for k in row) for row in fields.pop("patch_classes"))
-    return StagePlan(classes=classes, patch_classes=grid, **fields)
+    rule = fields.pop("outliers", None)
+    return StagePlan(classes=classes, patch_classes=grid, outliers=rule and OutlierRule(**rule), **fields)
 
 
 @dataclasses.dataclass(frozen=True)

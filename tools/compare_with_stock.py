@@ -1,6 +1,6 @@
 """Runs every sample of a file through a model unsplit and split at 8 bits, on TFLM, and compares all output bytes.
 
-python -m tools.compare_with_stock --model m.tflite [--data x.npz] [--random 64]
+python -m tools.compare_with_stock --model m.tflite [--data x.npz] [--random 64] [--input streamed]
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ import tflm_quantmcu as qm
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
+from tflm_quantmcu.stage_program import INPUT_MODES
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)
 _DATA = flags.DEFINE_string("data", None, ".npz with x.")
 _RANDOM = flags.DEFINE_integer("random", 64, "Random samples to add.")
 _SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on the arena; default the smallest.")
+_INPUT = flags.DEFINE_enum("input", "resident", INPUT_MODES, "As of convert.")
 
 
 def main(argv: list[str]) -> None:
@@ -27,7 +29,8 @@ def main(argv: list[str]) -> None:
     x = random_samples(tensor, _RANDOM.value)
     if _DATA.value:
         x = np.concatenate([to_model_input(load_samples(_DATA.value, tensor)[0], tensor), x])
-    result = qm.convert(model, search="uniform", activation_bits=8, weight_bits=8, sram_bytes=_SRAM_BYTES.value)
+    options = {"activation_bits": 8, "weight_bits": 8, "sram_bytes": _SRAM_BYTES.value, "input": _INPUT.value}
+    result = qm.convert(model, search="uniform", **options)
     stock, split = qm.Interpreter(model).run(x), qm.Interpreter(result.model).run(x)
     different = int((stock != split).reshape(len(x), -1).any(axis=1).sum())
     print(result.report)

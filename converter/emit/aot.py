@@ -27,6 +27,7 @@ from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.kernel_calls import KernelCall
 from tflm_quantmcu.kernel_scratch import DSP, MVE, REFERENCE, VARIANTS
+from tflm_quantmcu.streaming import describe_model_requests
 from tflm_quantmcu.types import ModelGraph, Op, Tensor
 
 # What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
@@ -41,14 +42,14 @@ _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32":
 
 @dataclasses.dataclass(frozen=True)
 class Port:
-    """An input or output of the model, in the words of the templates."""
+    """An input or output of the model, in the words of the templates; `offset` is None where a reader gives it."""
 
     name: str
     label: str
     cpp_type: str
     shape: tuple[int, ...]
     num_bytes: int
-    offset: int
+    offset: int | None
     scale: str | None
     zero_point: int
 
@@ -91,8 +92,10 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
         "stack_bytes": STACK_BYTES[variant],
         "constant_bytes": definitions.num_bytes,
         "tflm_arena_bytes": recording.non_persistent_bytes,
-        "inputs": _ports(graph, plan, graph.inputs, "Input"),
-        "outputs": _ports(graph, plan, graph.outputs, "Output"),
+        "inputs": _ports(graph.input_tensors, plan, "Input"),
+        "outputs": _ports([graph.tensors[t] for t in graph.outputs], plan, "Output"),
+        "streamed": graph.streamed_input,
+        "requests": describe_model_requests(graph),
         "stage_kernels": struct_initializer(kernels) if kernels else "",
         "steps": steps,
         "crc32": recording.crc32,
@@ -126,7 +129,8 @@ def _statement(
     output = _address(graph, plan, definitions, call.output, call.output_offset, is_input=False)
     scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
     if call.kernel == "PatchStage":
-        return statement("quantmcu::PatchStage", [params, "kStageKernels", *arguments[1:], scratch, output])
+        source = arguments[1:] or ["reader"]
+        return statement("quantmcu::PatchStage", [params, "kStageKernels", *source, scratch, output])
     namespace = "kernels" if call.kernel in _CORE_KERNELS else "quantmcu::reference"
     return statement(
         f"{namespace}::{call.kernel}", [*arguments, output, *([] if call.scratch_bytes is None else [scratch])]
@@ -157,8 +161,8 @@ def _address(
     return f"reinterpret_cast<{'const ' if is_input else ''}float*>({address})"
 
 
-def _ports(graph: ModelGraph, plan: MemoryPlan, tensors: Sequence[int], name: str) -> list[Port]:
-    return [_port(graph.tensors[t], plan, name if len(tensors) == 1 else f"{name}{i}") for i, t in enumerate(tensors)]
+def _ports(tensors: Sequence[Tensor], plan: MemoryPlan, name: str) -> list[Port]:
+    return [_port(t, plan, name if len(tensors) == 1 else f"{name}{i}") for i, t in enumerate(tensors)]
 
 
 def _port(tensor: Tensor, plan: MemoryPlan, name: str) -> Port:
@@ -166,15 +170,13 @@ def _port(tensor: Tensor, plan: MemoryPlan, name: str) -> Port:
         raise UnsupportedModelError(
             f"'{tensor.label}' is {tensor.dtype}; inputs and outputs may be {', '.join(_CPP_TYPES)}"
         )
-    offset = plan.offset(tensor.index)
-    assert offset is not None
     return Port(
         name=name,
         label=comment_text(tensor.label),
         cpp_type=_CPP_TYPES[tensor.dtype],
         shape=tensor.shape,
         num_bytes=tensor.num_bytes,
-        offset=offset,
+        offset=None if tensor.index < 0 else plan.offset(tensor.index),
         scale=float_literal(tensor.scales[0]) if len(tensor.scales) == 1 else None,
         zero_point=tensor.zero_points[0] if len(tensor.scales) == 1 else 0,
     )

@@ -237,7 +237,11 @@ def _stage_params(program: StageProgram) -> PatchStageParams:
     counts += [num_classes * num_ops, grid[0] * grid[1]]
     ops, maps, formats, offsets, classes, tables = np.split(words, np.cumsum(counts))
     return PatchStageParams(
-        header=(*(options[key] for key in _STAGE_KEYS), CACHE_MODES.index(program.cache_mode)),
+        header=(
+            *(options[key] for key in _STAGE_KEYS),
+            CACHE_MODES.index(program.cache_mode),
+            *dataclasses.astuple(program.outliers),
+        ),
         ops=StructArray("StageOp", tuple((*r[:4], tuple(r[4:12]), *r[12:]) for r in _rows(ops, OP_WORDS))),
         maps=StructArray("StageMap", _rows(maps, MAP_WORDS)),
         formats=StructArray("StageFormat", tuple((*r[:2], r[2:4], *r[4:]) for r in _rows(formats, FORMAT_WORDS))),

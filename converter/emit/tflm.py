@@ -18,6 +18,7 @@ from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX
 from tflm_quantmcu.kernel_scratch import VARIANTS
+from tflm_quantmcu.streaming import describe_model_requests
 from tflm_quantmcu.types import ModelGraph
 
 # Where MicroMutableOpResolver's name is not the operator's in CamelCase.
@@ -54,6 +55,8 @@ def emit_tflm(
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
         "stage_kernels": struct_initializer(kernels) if kernels else "",
         "adders": [_adder(kind) for kind in kinds],
+        "streamed": graph.streamed_input,
+        "requests": describe_model_requests(graph),
         "inputs": [_sample(values) for values in recording.input_values],
         "outputs": [_sample(values) for values in recording.output_values],
         "crc32": recording.crc32,

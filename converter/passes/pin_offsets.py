@@ -14,8 +14,8 @@ from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.kernel_scratch import DSP, MVE
 from tflm_quantmcu.types import ModelGraph
 
-# Words before the offsets: version, subgraph, number of tensors.
-_HEADER = (1, 0)
+# Words before the number of tensors and their offsets: version, number of subgraphs.
+_HEADER = (1, 1)
 _UNPINNED = -1
 # TFLM's kernel does nothing where its input is its output; those of the other reshapes copy in any case.
 _IN_PLACE = "RESHAPE"

@@ -14,11 +14,11 @@ from tensorflow_lite_support.metadata import metadata_schema_py_generated as met
 
 from tests.support import networks
 from tests.support.edit_model import with_metadata
+from tests.support.plans import front_stage
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import load_model_t, read_model, read_plan
 from tflm_quantmcu.metadata import read_metadata
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.stages import plan_stage
 from tflm_quantmcu.types import PrecisionPlan
 
 MODEL = networks.inverted_residual()
@@ -26,8 +26,7 @@ MODEL = networks.inverted_residual()
 
 def plan_of(model: bytes) -> PrecisionPlan:
     graph = read_model(model)
-    best = plan_stage(graph).best
-    return PrecisionPlan(graph.sha256, {"method": "uniform"}, stages=(best.plan(graph),), notes=("a note",))
+    return PrecisionPlan(graph.sha256, {"method": "uniform"}, stages=(front_stage(graph),), notes=("a note",))
 
 
 def names(model: bytes) -> set[str]:

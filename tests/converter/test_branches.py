@@ -12,6 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.support import networks, shared_data
+from tests.support.plans import front_stage
 from tests.support.random_cnn import random_cnns, random_stages, stage_regions
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.branches import build_branch, write_branches
@@ -23,7 +24,6 @@ from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.stages import plan_stage
 from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, Op, PatchClass, PrecisionPlan, StagePlan
 
 MODEL = networks.inverted_residual()
@@ -53,7 +53,7 @@ def assert_branches_equal(converted: bytes, x: np.ndarray, *, every: int = 1) ->
 
 def planned(graph: ModelGraph, bits: int) -> PrecisionPlan:
     """Patches in a checkerboard of the model's own formats and of narrow ones."""
-    stage = plan_stage(graph).best.plan(graph)
+    stage = front_stage(graph)
     narrow = {
         t.name: Format(bits, float(np.float32(t.scales[0] * 2 ** (8 - bits))), t.zero_points[0] >> (8 - bits))
         for t in graph.tensors

@@ -87,7 +87,7 @@ def test_the_metadata_is_as_tflm_documents_it() -> None:
     assert graph.offline_offsets is not None
     contents = read_metadata(load_model_t(converted), "OfflineMemoryAllocation")
     words = np.frombuffer(contents, "<i4")
-    assert words[:3].tolist() == [1, 0, len(graph.tensors)]
+    assert words[:3].tolist() == [1, 1, len(graph.tensors)]
     assert tuple(words[3:].tolist()) == graph.offline_offsets
     for tensor, offset in zip(graph.tensors, graph.offline_offsets, strict=True):
         assert offset == -1 if tensor.is_constant else offset >= 0 and offset % 16 == 0

@@ -11,17 +11,17 @@ from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks
 from tests.support.edit_model import edited
+from tests.support.plans import front_stage
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import NUM_RANDOM_SAMPLES, verify_conversion
 from tflm_quantmcu.errors import UsageError, VerificationError
 from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.stages import plan_stage
 from tflm_quantmcu.types import Format, PrecisionPlan
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)
-SPLIT = PrecisionPlan(GRAPH.sha256, {}, stages=(plan_stage(GRAPH).best.plan(GRAPH),))
+SPLIT = PrecisionPlan(GRAPH.sha256, {}, stages=(front_stage(GRAPH),))
 MIXED = dataclasses.replace(SPLIT, formats={SPLIT.stages[0].output: Format(4, 0.4, 0)})
 SAMPLES = random_samples(GRAPH.tensors[0], 3, seed=7)
 

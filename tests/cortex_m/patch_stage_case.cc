@@ -12,8 +12,14 @@
 namespace quantmcu {
 namespace {
 
-constexpr StageMap kMaps[] = {{11, 13, 6}, {11, 13, 10}, {11, 13, 10}, {11, 13, 10}, {5, 6, 10},
-                              {7, 8, 10},  {7, 8, 7},    {7, 8, 7},    {4, 4, 14}};
+// One that keeps nothing between tiles.
+constexpr StageMap Map(int32_t height, int32_t width, int32_t channels) {
+  return {height, width, channels, kCacheNone, 0, 0, 0, 0, 0, 0};
+}
+
+constexpr StageMap kMaps[] = {Map(11, 13, 6),  Map(11, 13, 10), Map(11, 13, 10),
+                              Map(11, 13, 10), Map(5, 6, 10),   Map(7, 8, 10),
+                              Map(7, 8, 7),    Map(7, 8, 7),    Map(4, 4, 14)};
 
 // weight_bits and the filter's place are filled in later.
 constexpr StageOp kOps[] = {
@@ -31,7 +37,7 @@ constexpr int32_t kNumMaps = sizeof(kMaps) / sizeof(kMaps[0]);
 constexpr int32_t kNumOps = sizeof(kOps) / sizeof(kOps[0]);
 constexpr int32_t kNumClasses = 2;
 constexpr int32_t kNumTiles = 4;
-constexpr PatchStageHeader kHeader = {2, 3, kNumOps, kNumMaps, kNumClasses};
+constexpr PatchStageHeader kHeader = {2, 3, kNumOps, kNumMaps, kNumClasses, kCacheNone, 0, 0, 0};
 
 // docs/format.md F4, section by section.
 struct Program {

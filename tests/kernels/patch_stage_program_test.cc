@@ -158,7 +158,7 @@ const WordCorruption kWordCorruptions[] = {
     {"table_offset_beyond", TableOffsetWord(1, 1), 40, "op", "table"},
     {"table_offset_huge", TableOffsetWord(0, 5), kHuge, "op", "table"},
     {"patch_class_beyond", TileWord(3), 2, "tile", "patch class"},
-    {"patch_class_negative", TileWord(0), -1, "tile", "patch class"},
+    {"patch_class_negative", TileWord(0), -2, "tile", "patch class"},
     {"bias_too_large", TableWord(0), kHuge, "op", "int32"},
     {"bias_too_small", TableWord(3), -kHuge, "op", "int32"},
     {"multiplier_negative", TableWord(4), -1, "op", "multiplier"},

@@ -12,7 +12,7 @@ from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.search import run_search
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.stage_program import build_program
+from tflm_quantmcu.stage_program import StageProgram, build_program
 from tflm_quantmcu.types import CalibrationResult, ModelGraph, PrecisionPlan, TensorStats
 
 
@@ -30,17 +30,33 @@ def _samples(spiky: bool) -> np.ndarray:
 
 
 def _problem(graph: ModelGraph, x: np.ndarray, **options) -> SearchProblem:
-    tensor = graph.tensors[graph.inputs[0]]
-    counts = np.bincount(x.astype(int).ravel() + 128, minlength=256)
-    beyond = np.stack([outliers.outlier_values(counts, phi)[x.astype(int) + 128] for phi in outliers.PHIS])
-    stats = TensorStats(tensor.name, counts, tensor.format, beyond.mean(axis=(1, 4)).astype(np.float32))
-    calibration = CalibrationResult(graph.sha256, None, x, {tensor.name: stats})
+    values = simulate.simulate(graph, None, x)
+    stats = {name: _stats(graph, name, v) for name, v in values.items() if v.ndim == 4}
+    calibration = CalibrationResult(graph.sha256, None, x, stats)
     chosen = Options.of(options)
-    return SearchProblem(graph, chosen.budget, calibration, lambda t: x, chosen.parameters, pytest.fail)
+    return SearchProblem(
+        graph,
+        chosen.budget,
+        calibration,
+        lambda t: values[graph.tensors[t].name],
+        chosen.parameters,
+        pytest.fail,
+    )
+
+
+def _stats(graph: ModelGraph, name: str, values: np.ndarray) -> TensorStats:
+    codes = values.astype(int) + 128
+    counts = np.bincount(codes.ravel(), minlength=256)
+    beyond = np.stack([outliers.outlier_values(counts, phi)[codes] for phi in outliers.PHIS])
+    return TensorStats(name, counts, graph.by_name[name].format, beyond.mean(axis=(1, 4)).astype(np.float32))
 
 
 def _bits(plan: PrecisionPlan) -> list[int]:
-    return [f.bits for c in plan.stages[0].classes for f in c.formats.values()]
+    return [f.bits for stage in plan.stages for c in stage.classes for f in c.formats.values()]
+
+
+def _programs(graph: ModelGraph, plan: PrecisionPlan) -> list[StageProgram]:
+    return [build_program(graph, stage, weight_bits={}, formats={}) for stage in plan.stages]
 
 
 def test_patches_with_outliers_keep_eight_bits(graph) -> None:
@@ -48,15 +64,18 @@ def test_patches_with_outliers_keep_eight_bits(graph) -> None:
     stage = plan.stages[0]
     names = [[stage.classes[k].name for k in row] for row in stage.patch_classes]
     assert names[0][0] == "outlier" and names[-1][-1] == "ordinary"
-    program = build_program(graph, stage, weight_bits={}, formats={})
-    assert all(f.bits == 8 for f in program.formats[0]) and any(f.bits == 4 for f in program.formats[1])
+    torn = [p for p, s in zip(_programs(graph, plan), plan.stages, strict=True) if len(s.classes) == 2]
+    assert all(f.bits == 8 for program in torn for f in program.formats[0])
+    assert any(f.bits == 4 for program in torn for f in program.formats[1])
+    kept = [f for p in torn for f, cache in zip(p.formats[1], p.caches, strict=True) if cache.keeps_halo]
+    assert kept and all(f.bits == 8 for f in kept), "what outliers share keeps their format"
 
 
 def test_lambda_trades_bit_ops_against_entropy(graph) -> None:
     spent = []
     for weight in (0.0, 0.5, 1.0):
         plan = run_search("vdqs", _problem(graph, _samples(False), vdqs_lambda=weight))
-        spent.append(build_program(graph, plan.stages[0], weight_bits={}, formats={}).cost.bit_ops)
+        spent.append(sum(program.cost.bit_ops for program in _programs(graph, plan)))
     assert spent == sorted(spent)
     assert spent[0] < spent[-1]
 
@@ -72,7 +91,7 @@ def test_a_bound_below_eight_bits_lowers_maps_until_it_is_met(graph) -> None:
     options = {"vdqs_lambda": 1.0, "vdpc_outlier_fraction": 0.99, "sram_bytes": smallest - 64}
     plan = run_search("vdqs", _problem(graph, _samples(False), **options))
     assert 4 in _bits(plan)
-    assert not any(c.name == "outlier" for c in plan.stages[0].classes)
+    assert not any(c.name == "outlier" for stage in plan.stages for c in stage.classes)
 
 
 def test_an_impossible_bound_names_the_smallest_bytes(graph) -> None:
@@ -81,9 +100,9 @@ def test_an_impossible_bound_names_the_smallest_bytes(graph) -> None:
 
 
 def _smallest_at_eight_bits(graph: ModelGraph) -> int:
-    from tflm_quantmcu.stages import plan_stage
+    from tflm_quantmcu.stages import plan_stages
 
-    return plan_stage(graph).smallest_arena_bytes
+    return plan_stages(graph, sram_bytes=1).smallest_arena_bytes
 
 
 def test_uniform_needs_calibration_below_eight_bits(graph) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.types import Tensor
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fno-exceptions", "-fno-rtti", f"-I{ROOT}")
@@ -66,9 +67,10 @@ class EmittedModel:
         first = len(GUARD) + (-(memory.ctypes.data + len(GUARD))) % 16
         memory[first + arena_bytes :] = memory[:first] = GUARD[0]
         arena = ctypes.c_void_p(memory.ctypes.data + first)
+        samples = [values.tobytes() for values in inputs]  # a streamed one is read where it is
         for i, (values, (dtype, shape)) in enumerate(zip(inputs, self.input_types, strict=True)):
             assert (values.dtype.name, values.shape) == (dtype, shape)
-            ctypes.memmove(self.library.test_input(arena, i), values.tobytes(), values.nbytes)
+            self.library.test_set_input(arena, i, samples[i], values.nbytes)
         self.library.test_invoke(arena)
         outside = np.concatenate([memory[:first], memory[first + arena_bytes :]])
         assert (outside == GUARD[0]).all(), "the model wrote outside its arena"
@@ -84,33 +86,53 @@ def emit_and_compile(model: bytes, folder: Path, *, name: str = "model", core: s
     """Emits the AOT project of a model into `folder` and compiles it as a library."""
     emit(model, output_dir=folder, target="aot", name=name, core=core)
     graph = read_model(model)
-    ports = [[graph.tensors[t] for t in side] for side in (graph.inputs, graph.outputs)]
+    ports = [graph.input_tensors, [graph.tensors[t] for t in graph.outputs]]
     wrapper = folder / "wrapper.cc"
-    wrapper.write_text(_wrapper(name, len(ports[0]), len(ports[1])))
+    wrapper.write_text(_wrapper(name, len(ports[0]), len(ports[1]), graph.streamed_input))
     compiled = compile_object(folder / f"{name}.cc", folder / f"{name}.o")
     objects = [compiled, compile_object(wrapper, folder / "wrapper.o"), *portable_objects()]
     _run("g++", "-shared", "-Wl,-z,defs", *map(str, objects), "-o", str(folder / "model.so"))
     library = ctypes.CDLL(str(folder / "model.so"))
     library.test_is_plan_right.restype = ctypes.c_bool
-    library.test_input.restype = library.test_output.restype = ctypes.c_void_p
+    library.test_output.restype = ctypes.c_void_p
     types = [tuple((t.dtype, t.shape) for t in side) for side in ports]
     return EmittedModel(folder, name, compiled, library, *types)
 
 
-def _wrapper(name: str, num_inputs: int, num_outputs: int) -> str:
+def _wrapper(name: str, num_inputs: int, num_outputs: int, streamed: Tensor | None) -> str:
     def cases(word: str, count: int) -> str:
         names = [word] if count == 1 else [f"{word}{i}" for i in range(count)]
         return " ".join(f"case {i}: return {name}::{n}(arena);" for i, n in enumerate(names))
 
     return f"""
+#include <string.h>
 #include "{name}.h"
+#include "tflm_kernels/portable/stored_map.h"
 extern "C" bool test_is_plan_right() {{ return {name}::IsPlanRight(); }}
-extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena); }}
-extern "C" void* test_input(uint8_t* arena, int i) {{
-  switch (i) {{ {cases("Input", num_inputs)} default: return nullptr; }}
-}}
 extern "C" void* test_output(uint8_t* arena, int i) {{
   switch (i) {{ {cases("Output", num_outputs)} default: return nullptr; }}
+}}
+""" + (_resident(name, cases("Input", num_inputs)) if streamed is None else _streamed(name, streamed))
+
+
+def _resident(name: str, cases: str) -> str:
+    return f"""
+extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena); }}
+static void* Input(uint8_t* arena, int i) {{
+  switch (i) {{ {cases} default: return nullptr; }}
+}}
+extern "C" void test_set_input(uint8_t* arena, int i, const uint8_t* values, int num_bytes) {{
+  memcpy(Input(arena, i), values, num_bytes);
+}}
+"""
+
+
+def _streamed(name: str, tensor: Tensor) -> str:
+    return f"""
+static quantmcu::StoredMap source;
+extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena, quantmcu::ReaderOf(source)); }}
+extern "C" void test_set_input(uint8_t*, int, const uint8_t* values, int) {{
+  source = {{values, {tensor.shape[2]}, {tensor.shape[3]}}};
 }}
 """
 

@@ -181,7 +181,8 @@ def why_refused(options: Mapping[str, Any], filters: np.ndarray, words: np.ndarr
 def _stage_arguments(options: Mapping[str, Any], filters: np.ndarray, words: np.ndarray) -> tuple[list[Any], Any]:
     """The first arguments of the stage functions, and what they point into."""
     keys = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
-    header = np.array([*(options[k] for k in keys), CACHE_MODES.index(options["cache_mode"])], np.int32)
+    rule = [options[f"outlier_{name}"] for name in ("low", "high", "share")]
+    header = np.array([*(options[k] for k in keys), CACHE_MODES.index(options["cache_mode"]), *rule], np.int32)
     arguments = [address(header), address(words), words.size, address(filters), filters.size]
     return arguments, (header, words, filters)
 

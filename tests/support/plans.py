@@ -6,14 +6,34 @@ import dataclasses
 
 import numpy as np
 
-from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
-from tflm_quantmcu.stages import plan_stage
-from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan
+from tflm_quantmcu.lowering import CONVOLUTIONS, lower_reduction, why_unsupported
+from tflm_quantmcu.stage_costs import PlannedModel, PlannedStage, UpstreamCosts
+from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+
+
+def front_stage(graph: ModelGraph) -> StagePlan:
+    """Of the stages that begin with the first convolution or pool and recompute halos, the one that takes the least."""
+    model = PlannedModel(graph, {}, {})
+    first = next(op for op in graph.ops if op.window is not None)
+    found = []
+    for op in graph.ops[first.index :]:
+        if lower_reduction(graph, graph.ops[: op.index + 1], {}):
+            break
+        upstream = UpstreamCosts(model, op.index)
+        for ways in upstream.ways():
+            if ways.first == first.index:
+                found.append(upstream.stage(ways, int(ways.num_bytes[0].argmin())))  # choice 0 keeps nothing
+
+    def apart_bytes(stage: PlannedStage) -> int:
+        """With input and output side by side."""
+        return stage.scratch_bytes + sum(model.tensor_bytes(t) for t in (stage.input, stage.output))
+
+    return min(found, key=apart_bytes).plan(graph)
 
 
 def split(graph: ModelGraph) -> PrecisionPlan:
-    """At 8 bits, with the smallest arena."""
-    return PrecisionPlan(graph.sha256, {}, stages=(plan_stage(graph).best.plan(graph),))
+    """At 8 bits, with the front split."""
+    return PrecisionPlan(graph.sha256, {}, stages=(front_stage(graph),))
 
 
 def narrowed(format: Format, bits: int) -> Format:
@@ -32,7 +52,7 @@ def mixed(graph: ModelGraph, seed: int) -> PrecisionPlan:
         bits = {t.name: int(rng.choice([8, 4, 2])) for t in maps}
         return {t.name: narrowed(t.format, bits[t.name]) for t in maps if bits[t.name] != 8}
 
-    stage = plan_stage(graph).best.plan(graph)
+    stage = front_stage(graph)
     grid = rng.integers(0, 2, (len(stage.patch_classes), len(stage.patch_classes[0])))
     stage = dataclasses.replace(
         stage,

@@ -15,7 +15,7 @@ from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import lower_region
 from tflm_quantmcu.stage_program import CACHE_MODES, map_shape, stage_ops, tiled_tensor
-from tflm_quantmcu.types import Format, ModelGraph, PatchClass, StagePlan, Tensor
+from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, Format, ModelGraph, OutlierRule, PatchClass, StagePlan, Tensor
 
 MAX_EXTENT, MAX_CHANNELS = 14, 9
 ACTIVATIONS = ("NONE", "RELU", "RELU", "RELU6", "NONE", "RELU_N1_TO_1")
@@ -95,7 +95,10 @@ def random_stages(
         PatchClass(f"class{k}", {**{n: f for n, f in own.items() if n not in shared}, **common})
         for k, own in enumerate(formats)
     ]
-    grid = rng.integers(0, num_classes, (rows, cols))
+    is_dynamic = num_classes > 1 and draw(st.booleans())
+    grid = rng.integers(CHOSEN_AT_RUN_TIME if is_dynamic else 0, num_classes, (rows, cols))
+    low, high = sorted(rng.integers(-128, 128, 2).tolist())
+    rule = OutlierRule(low, high, int(rng.integers(0, 1 << 16))) if is_dynamic else None
     return StagePlan(
         input=source,
         output=target,
@@ -105,6 +108,7 @@ def random_stages(
         classes=tuple(classes),
         map_caches=caches,
         input_mode=draw(st.sampled_from(input_modes)),
+        outliers=rule,
     )
 
 
@@ -113,6 +117,18 @@ def stage_regions(graph: ModelGraph) -> list[tuple[str, str]]:
     maps = [t for t in graph.tensors if not t.is_constant and t.dtype == "int8"]
     pairs = [(a, b, _num_stage_ops(graph, a, b)) for a in maps if len(a.shape) == 4 for b in maps]
     return [(a.name, b.name) for a, b, num in sorted(pairs, key=lambda p: p[2]) if num]
+
+
+def streamable_regions(graph: ModelGraph) -> list[tuple[str, str]]:
+    """Those of `stage_regions` that are all that reads the model's input."""
+    source = graph.tensors[graph.inputs[0]]
+    readers = {op.index for op in graph.consumers[source.index]}
+    found = []
+    for first, last in stage_regions(graph):
+        inside = {op.index for op in stage_ops(graph, *(graph.by_name[name].index for name in (first, last)))}
+        if first == source.name and readers <= inside and source.index not in graph.outputs:
+            found.append((first, last))
+    return found
 
 
 def _num_stage_ops(graph: ModelGraph, source: Tensor, target: Tensor) -> int:

@@ -138,13 +138,12 @@ def tuned(trained, tmp_path_factory) -> tuple[PrecisionPlan, qm.FinetuneResult, 
     return plan, result, weights
 
 
-@pytest.mark.parametrize("bits, weight_bits, correlation", [(8, 8, 0.9999), (4, 8, 0.999), (2, 2, 0.99)])
-def test_training_sees_what_the_simulation_computes(trained, bits, weight_bits, correlation):
+@pytest.mark.parametrize("bits, weight_bits, tolerance", [(8, 8, 0.02), (4, 8, 0.05), (2, 8, 0.08), (8, 4, 0.08)])
+def test_training_sees_what_the_simulation_computes(trained, bits, weight_bits, tolerance):
     plan = _plan(trained, bits, weight_bits, classes=1)
     y = np.asarray(_training_model(trained, plan)(X[:64]))
     expected = _simulated(trained.graph, plan, X[:64])
-    assert np.corrcoef(y.ravel(), expected.ravel())[0, 1] >= correlation
-    assert np.abs(y - expected).mean() < 0.04 * np.abs(expected).mean() if bits > 2 else True
+    assert np.abs(y - expected).mean() < tolerance * np.abs(expected).mean()
 
 
 def test_training_sees_the_classes_of_the_patches(trained):
@@ -157,7 +156,7 @@ def test_training_sees_the_classes_of_the_patches(trained):
         stage = dataclasses.replace(plan.stages[0], patch_classes=grid)
         y = np.asarray(_training_model(trained, dataclasses.replace(plan, stages=(stage,)))(X[:64]))
         errors.append(float(np.abs(y - expected).mean()))
-    assert errors[0] < 0.6 * min(errors[1:])
+    assert errors[0] < 0.8 * min(errors[1:])
 
 
 def test_a_position_has_the_class_of_the_patch_it_lies_in(trained):

@@ -8,18 +8,16 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
+from tests.support.plans import front_stage
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.stage_program import StageProgram, build_program, stage_ops
-from tflm_quantmcu.stages import plan_stage
 from tflm_quantmcu.types import Format, PatchClass
 
 
 def _plan(graph, **changes):
-    best = plan_stage(graph).best
-    assert best is not None
-    return dataclasses.replace(best.plan(graph), **changes)
+    return dataclasses.replace(front_stage(graph), **changes)
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,9 @@ void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) 
   header.num_ops = options.Int("num_ops", 1, kMaxStageMaps - 1);
   header.num_maps = options.Int("num_maps", 2, kMaxStageMaps);
   header.num_classes = options.Int("num_classes", 1, INT32_MAX);
+  header.outlier_low = options.Int("outlier_low", -128, 127);
+  header.outlier_high = options.Int("outlier_high", -128, 127);
+  header.outlier_share = options.Int("outlier_share", 0, 65536);
   return options.Finish() ? data : nullptr;
 }
 

@@ -32,8 +32,9 @@ struct Kernels {
 
 namespace reference {
 inline constexpr Kernels kKernels = {
-    Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes, Add,
-    AveragePool2D, MaxPool2D,          Requantize,      SumPixels,                   DotPixels};
+    Conv2D,    Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,       AveragePool2D,      MaxPool2D,       Requantize,
+    SumPixels, DotPixels};
 }
 
 }  // namespace quantmcu

@@ -1,6 +1,7 @@
 #include "tflm_kernels/portable/patch_stage.h"
 
 #include "tflm_kernels/portable/patch_stage_halo.h"
+#include "tflm_kernels/portable/patch_stage_outliers.h"
 #include "tflm_kernels/portable/patch_stage_reduction.h"
 #include "tflm_kernels/portable/patch_stage_regions.h"
 
@@ -18,8 +19,9 @@ struct Tile {
   Region regions[kMaxStageMaps];
 };
 
+// Before a tile's class is chosen only X is asked for, which has one format in all classes.
 const StageFormat& FormatOf(const Tile& tile, int32_t map) {
-  return FormatOf(tile.params, tile.patch_class, map);
+  return FormatOf(tile.params, Max(tile.patch_class, 0), map);
 }
 
 bool IsInScratch(const Tile& tile, int32_t map) { return FormatOf(tile, map).scratch_offset >= 0; }
@@ -196,8 +198,13 @@ void Reduce(const Tile& tile) {
             InputData(tile, map), sums);
 }
 
-void RunTile(const Tile& tile) {
+void RunTile(Tile* running) {
+  const Tile& tile = *running;
   if (IsStreamed(tile.params)) Fill(tile, 0, [&] { ReadInput(tile); });
+  if (tile.patch_class == kChosenAtRunTime) {
+    running->patch_class =
+        HasOutliers(tile.params.header, InputView(tile, 0), InputData(tile, 0)) ? 0 : 1;
+  }
   const int32_t tiled_map = TiledMap(tile.params);
   for (int32_t i = 0; i < tiled_map; ++i) {
     Fill(tile, tile.params.ops[i].output, [&] { RunKernel(tile, i); });
@@ -216,7 +223,18 @@ size_t KernelScratchBytes(const Tile& tile, const StageOp& op) {
   }
 }
 
-// Calls visit(tile) for all tiles, in order.
+// The most that one kernel needs for a tile.
+int32_t LargestKernelScratch(const Tile& tile) {
+  int32_t bytes = 0;
+  for (int32_t i = 0; i < TiledMap(tile.params); ++i) {
+    const StageOp& op = tile.params.ops[i];
+    if (IsKept(tile.regions[op.output])) continue;
+    bytes = Max(bytes, static_cast<int32_t>(KernelScratchBytes(tile, op)));
+  }
+  return bytes;
+}
+
+// Calls visit(&tile) for all tiles, in order.
 template <typename Visit>
 void ForEachTile(Tile* tile, Visit visit) {
   const PatchStageParams& params = tile->params;
@@ -224,7 +242,7 @@ void ForEachTile(Tile* tile, Visit visit) {
   for (int32_t t = 0; t < num_tiles; ++t) {
     tile->patch_class = params.patch_classes[t];
     ComputeRegions(params, t, tile->regions);
-    visit(*tile);
+    visit(tile);
   }
 }
 
@@ -250,22 +268,23 @@ size_t KernelScratchOffset(const PatchStageParams& params) {
 size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels) {
   const StageInput no_input(nullptr);
   Tile tile = {params, kernels, no_input, nullptr, nullptr, nullptr, 0, {}};
-  size_t kernel_bytes = 0;
-  ForEachTile(&tile, [&](const Tile& at) {
-    for (int32_t i = 0; i < TiledMap(params); ++i) {
-      if (IsKept(at.regions[params.ops[i].output])) continue;
-      const size_t bytes = KernelScratchBytes(at, params.ops[i]);
-      if (bytes > kernel_bytes) kernel_bytes = bytes;
+  int32_t kernel_bytes = 0;
+  ForEachTile(&tile, [&](Tile* at) {
+    const int32_t last_class = at->patch_class == kChosenAtRunTime ? 1 : at->patch_class;
+    for (int32_t k = Max(at->patch_class, 0); k <= last_class; ++k) {
+      at->patch_class = k;
+      kernel_bytes = Max(kernel_bytes, LargestKernelScratch(*at));
     }
   });
-  return kernel_bytes == 0 ? MapScratchBytes(params) : KernelScratchOffset(params) + kernel_bytes;
+  if (kernel_bytes == 0) return MapScratchBytes(params);
+  return KernelScratchOffset(params) + static_cast<size_t>(kernel_bytes);
 }
 
 void PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
                 uint8_t* scratch, uint8_t* y) {
   Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y, 0, {}};
   if (EndsInReduction(params)) ClearSums(params, scratch);
-  ForEachTile(&tile, [](const Tile& at) { RunTile(at); });
+  ForEachTile(&tile, [](Tile* at) { RunTile(at); });
   if (EndsInReduction(params)) FinishReduction(params, scratch, y);
 }
 

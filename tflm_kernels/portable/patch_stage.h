@@ -91,7 +91,14 @@ struct PatchStageHeader {
   int32_t num_maps;
   int32_t num_classes;
   int32_t cache_mode;  // StageCacheMode, the most that any map keeps
+  // Of tiles of class kChosenAtRunTime: values of X outside [outlier_low, outlier_high] are outliers,
+  // and a tile with more than outlier_share / 2^16 of them has class 0, any other class 1.
+  int32_t outlier_low;
+  int32_t outlier_high;
+  int32_t outlier_share;
 };
+
+constexpr int32_t kChosenAtRunTime = -1;
 
 struct PatchStageParams {
   PatchStageHeader header;
@@ -99,7 +106,7 @@ struct PatchStageParams {
   const StageMap* maps;          // [num_maps]
   const StageFormat* formats;    // [num_classes, num_maps]
   const int32_t* table_offsets;  // [num_classes, num_ops]
-  const int32_t* patch_classes;  // [tile rows, tile columns]
+  const int32_t* patch_classes;  // [tile rows, tile columns]; kChosenAtRunTime: its values decide
   const int32_t* tables;
   const uint8_t* filters;
 };

@@ -25,7 +25,13 @@ bool CheckHeader(const PatchStageHeader& h, StageError* error) {
          Require(h.num_classes >= 1, {"option", 4, "num_classes must be at least 1", h.num_classes},
                  error) &&
          Require(InRange(h.cache_mode, kCacheNone, kCacheFull),
-                 {"option", 5, "cache_mode must be 0 to 2", h.cache_mode}, error);
+                 {"option", 5, "cache_mode must be 0 to 2", h.cache_mode}, error) &&
+         Require(InRange(h.outlier_low, -128, 127),
+                 {"option", 6, "outlier_low must be -128 to 127", h.outlier_low}, error) &&
+         Require(InRange(h.outlier_high, -128, 127),
+                 {"option", 7, "outlier_high must be -128 to 127", h.outlier_high}, error) &&
+         Require(InRange(h.outlier_share, 0, 65536),
+                 {"option", 8, "outlier_share must be 0 to 65536", h.outlier_share}, error);
 }
 
 bool CheckMaps(const PatchStageParams& p, StageError* error) {
@@ -226,10 +232,10 @@ bool CheckEachMap(const PatchStageParams& p, MapCheck* check, StageError* error)
 }
 
 // Whether a tile's region of a map, and the halo that it finds and leaves, fit the map's places.
-bool CheckRegion(const PatchStageParams& p, int32_t t, int32_t m, const Region& region,
-                 StageError* error) {
+bool CheckRegion(const PatchStageParams& p, int32_t t, int32_t patch_class, int32_t m,
+                 const Region& region, StageError* error) {
   const StageMap& map = p.maps[m];
-  const StageFormat& format = FormatOf(p, p.patch_classes[t], m);
+  const StageFormat& format = FormatOf(p, patch_class, m);
   const int32_t pixel_bytes = RunBytes(map.channels, format.bits);
   const int64_t row_bytes = int64_t{Length(region.columns)} * pixel_bytes;
   const int64_t left_bytes = int64_t{Length(region.rows)} * map.left_columns * pixel_bytes;
@@ -248,13 +254,19 @@ bool CheckTiles(const PatchStageParams& p, StageError* error) {
   const int32_t num_tiles = NumTileRows(p) * NumTileColumns(p);
   for (int32_t t = 0; t < num_tiles; ++t) {
     const int32_t patch_class = p.patch_classes[t];
-    if (!Require(InRange(patch_class, 0, p.header.num_classes - 1),
-                 {"tile", t, "patch class must be below num_classes", patch_class}, error)) {
+    if (!Require(InRange(patch_class, kChosenAtRunTime, p.header.num_classes - 1),
+                 {"tile", t, "patch class must be below num_classes", patch_class}, error) ||
+        !Require(patch_class != kChosenAtRunTime || p.header.num_classes >= 2,
+                 {"tile", t, "a class chosen at run time needs two classes", p.header.num_classes},
+                 error)) {
       return false;
     }
     ComputeRegions(p, t, regions);
-    for (int32_t m = IsStreamed(p) ? 0 : 1; m <= TiledMap(p) && m < p.header.num_maps - 1; ++m) {
-      if (!CheckRegion(p, t, m, regions[m], error)) return false;
+    const int32_t last_class = patch_class == kChosenAtRunTime ? 1 : patch_class;
+    for (int32_t k = Max(patch_class, 0); k <= last_class; ++k) {
+      for (int32_t m = IsStreamed(p) ? 0 : 1; m <= TiledMap(p) && m < p.header.num_maps - 1; ++m) {
+        if (!CheckRegion(p, t, k, m, regions[m], error)) return false;
+      }
     }
   }
   return true;

@@ -45,8 +45,7 @@ void Join(const Axis& axis, bool is_kept, const StageOp& op, const StageMap& out
   const int32_t last = origin + (output.end - 1) * (op.window.*axis.stride) +
                        (op.window.*axis.kernel - 1) * (op.window.*axis.dilation);
   // A cached map may have all of its pixels while later tiles still wait for what they read.
-  const bool is_read =
-      FreshLength(output) > 0 || (IsCached(axis, output_map) && output.end > 0);
+  const bool is_read = FreshLength(output) > 0 || (IsCached(axis, output_map) && output.end > 0);
   const int32_t end = is_read ? Clip(last + 1, extent) : 0;
   if (is_kept || begin < end) input->begin = static_cast<int16_t>(Min(input->begin, begin));
   input->end = static_cast<int16_t>(Max(input->end, end));

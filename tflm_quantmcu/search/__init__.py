@@ -24,11 +24,17 @@ def run_search(name: str, problem: SearchProblem) -> PrecisionPlan:
     """Runs the search called `name`, then sets the widths that the user fixed.
 
     Raises:
-      UsageError: there is no such search.
+      UsageError: there is no such search, or it has no patch stage to stream the input to.
     """
     if name not in SEARCHES:
         raise UsageError(f"--search is '{name}'; supported are {', '.join(sorted(SEARCHES))}")
-    return finish_plan(problem, SEARCHES[name](problem))
+    plan = SEARCHES[name](problem)
+    if problem.parameters["input"] == "streamed" and plan.streamed_input is None:
+        raise UsageError(
+            f"--input is streamed, and --search {name} made no patch stage that reads the input "
+            f"({'; '.join(plan.notes)}); use another search, or leave the input resident"
+        )
+    return finish_plan(problem, plan)
 
 
 def finish_plan(problem: SearchProblem, plan: PrecisionPlan) -> PrecisionPlan:

@@ -89,6 +89,12 @@ class SearchProblem:
         samples = np.ascontiguousarray(self.calibration.samples)
         return hashlib.sha256(f"{samples.dtype} {samples.shape}".encode() + samples.tobytes()).hexdigest()
 
+    @property
+    def stage_bounds(self) -> dict[str, Any]:
+        """What `plan_stages` must keep to."""
+        names = ("max_macs_ratio", "input_mode")
+        return {"sram_bytes": self.budget.sram_bytes, **{n: self.parameters[n] for n in names if n in self.parameters}}
+
     def over_budget(self, found: StageSearch, smallest_bytes: int | None = None) -> BudgetError:
         """The refusal of a budget that no split reaches."""
         smallest = min(found.smallest_arena_bytes, smallest_bytes or found.smallest_arena_bytes)

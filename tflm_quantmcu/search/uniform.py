@@ -5,7 +5,7 @@ from __future__ import annotations
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.widths import free_maps, free_weights
 from tflm_quantmcu.stage_program import stage_ops
-from tflm_quantmcu.stages import plan_stage
+from tflm_quantmcu.stages import plan_stages
 from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 
@@ -21,22 +21,17 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
     """
     graph = problem.graph
     activation_bits, weight_bits = (problem.parameters[k] for k in ("activation_bits", "weight_bits"))
-    found = plan_stage(graph, sram_bytes=problem.budget.sram_bytes)
-    chosen = found.best
-    over = (
-        problem.budget.sram_bytes
-        and min(found.baseline_arena_bytes, chosen.arena_bytes if chosen else found.baseline_arena_bytes)
-        > problem.budget.sram_bytes
-    )
-    if over and activation_bits == 8:
-        raise problem.over_budget(found)
-    if over:
-        chosen = found.smallest
-    stages = [chosen.plan(graph)] if chosen else []
     formats: dict[str, Format] = {}
     if activation_bits < 8:
         formats = {name: problem.format_of(name, activation_bits) for name in free_maps(graph)}
-        stages = [_with_formats(graph, stage, formats) for stage in stages]
+    sram_bytes = problem.budget.sram_bytes
+    found = plan_stages(graph, bits=dict.fromkeys(formats, activation_bits), **problem.stage_bounds)
+    chosen = found.best
+    if sram_bytes and not chosen and found.baseline_arena_bytes > sram_bytes:
+        if activation_bits == 8:
+            raise problem.over_budget(found)
+        chosen = found.smallest
+    stages = [_with_formats(graph, stage, formats) for stage in (chosen.plans(graph) if chosen else ())]
     inside = {name for stage in stages for c in stage.classes for name in c.formats}
     weights = free_weights(graph, problem.parameters["pinned_layers"])
     return PrecisionPlan(
@@ -51,6 +46,8 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
 
 def _with_formats(graph: ModelGraph, stage: StagePlan, formats: dict[str, Format]) -> StagePlan:
     """The stage with its one class at these formats; input and output stay with the maps outside."""
+    if not formats:
+        return stage
     source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
     inner = [graph.tensors[op.outputs[0]].name for op in stage_ops(graph, source, target)]
     chosen = {name: formats[name] for name in inner if name in formats and name != stage.output}

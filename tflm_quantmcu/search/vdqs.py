@@ -1,15 +1,18 @@
-"""QuantMCU: patch classification (VDPC) and value-driven quantisation search (VDQS) of the front stage.
+"""QuantMCU: patch classification (VDPC) and value-driven quantisation search (VDQS) of patch stages.
 
 Our reading of QuantMCU (arXiv 2401.13714): the paper's abstract fixes the two classes, the score S = -lambda *
 Omega + (1 - lambda) * Phi
 and the iterative choice under a memory bound; the normalisations, the entropy's bins and the outlier rule are ours.
+Also ours: several stages, and halos that are kept. What tiles of both classes share has one format, so such a map is
+chosen a width only in stages without outliers.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +23,7 @@ from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.simulate import run_patches
+from tflm_quantmcu.stage_costs import PlannedStage
 from tflm_quantmcu.stage_program import (
     StageGeometry,
     StageProgram,
@@ -27,7 +31,7 @@ from tflm_quantmcu.stage_program import (
     map_tensors,
     stage_ops,
 )
-from tflm_quantmcu.stages import StageCandidate, candidates, plan_stage, stage_arena
+from tflm_quantmcu.stages import Split, StagePlanner, plan_stages
 from tflm_quantmcu.types import (
     BIT_WIDTHS,
     Format,
@@ -40,11 +44,11 @@ from tflm_quantmcu.types import (
 
 MAX_SWEEPS = 10
 BRANCH_SAMPLES = 64  # samples whose values choose the ranges and entropies of a branch
-MIXED_CANDIDATES = 64  # splits tried below 8 bits when none meets the budget at 8 bits
+MIXED_CANDIDATES = 16  # splits tried at each width when none meets the budget at 8 bits
 
 
 def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
-    """Splits the front and lowers the feature maps of ordinary patches.
+    """Splits the network and lowers the feature maps of ordinary patches.
 
     Parameters:
       vdqs_min_bits: candidate widths are those of 8, 4 and 2 from it up.
@@ -57,53 +61,74 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
     """
     graph = problem.graph
     budget = problem.budget.sram_bytes
-    found = plan_stage(graph, sram_bytes=budget)
+    found = plan_stages(graph, **problem.stage_bounds)
     if found.best:
         return _plan(problem, found.best, found.reason)
     if not budget or found.baseline_arena_bytes <= budget:
         return PrecisionPlan(graph.sha256, problem.provenance("vdqs"), notes=(found.reason,))
     smallest: int | None = None
-    for _, candidate in zip(range(MIXED_CANDIDATES), candidates(graph, sram_bytes=budget), strict=False):
-        plan = _plan(problem, candidate, found.reason)
-        scratch_bytes = _program(graph, plan.stages[0]).scratch_bytes
-        arena_bytes = stage_arena(graph, candidate.input, candidate.output, scratch_bytes)
+    for planner, split in _mixed_splits(problem, budget):
+        plan = _plan(problem, split, found.reason)
+        arena_bytes = planner.arena_of(split, [_program(graph, stage).scratch_bytes for stage in plan.stages])
         if arena_bytes <= budget:
             return plan
         smallest = min(arena_bytes, smallest or arena_bytes)
     raise problem.over_budget(found, smallest)
 
 
+def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePlanner, Split]]:
+    """Splits that meet the budget if all maps inside stages have 4 bits, then 2."""
+    bounds = problem.stage_bounds
+    del bounds["sram_bytes"]
+    ratio = bounds.pop("max_macs_ratio", None)
+    names = [t.name for t in problem.graph.tensors if not t.is_constant]
+    for bits in _widths(problem)[1:]:
+        planner = StagePlanner(problem.graph, inner_bits=dict.fromkeys(names, bits), **bounds)
+        for split in itertools.islice(planner.within(budget, ratio), MIXED_CANDIDATES):
+            yield planner, split
+
+
+def _widths(problem: SearchProblem) -> list[int]:
+    return [b for b in BIT_WIDTHS if b >= problem.parameters["vdqs_min_bits"]]
+
+
 def _program(graph: ModelGraph, stage: StagePlan) -> StageProgram:
     return build_program(graph, stage, weight_bits={}, formats={})
 
 
-def _plan(problem: SearchProblem, candidate: StageCandidate, reason: str) -> PrecisionPlan:
-    """Classifies the candidate's patches and chooses the widths of the ordinary ones."""
+def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
+    """Classifies the patches of the split's stages and chooses the widths of the ordinary ones."""
     graph = problem.graph
-    whole = candidate.plan(graph)
-    program = _program(graph, whole)
-    report = _classify(problem, whole, program)
-    ordinary = [(r, c) for r, c, _ in program.patches() if not report.is_outlier[r, c]]
-    notes = (reason, _summary(report))
-    if not ordinary:
-        stage = dataclasses.replace(whole, vdpc="static")
-        return PrecisionPlan(graph.sha256, problem.provenance("vdqs"), stages=(stage,), notes=notes)
-    branch = Branch.of(problem, whole, program, ordinary)
+    stages, notes, scores = [], [reason], {}
+    for planned in split.stages:
+        whole = planned.plan(graph)
+        program = _program(graph, whole)
+        report = _classify(problem, whole, program)
+        notes.append(_summary(whole, report))
+        branch = Branch.of(problem, whole, program, planned, report.is_outlier)
+        chosen, stage_scores = _choose(problem, branch)
+        scores.update(stage_scores)
+        stage = dataclasses.replace(
+            whole,
+            vdpc="static",
+            patch_classes=tuple(tuple(int(not x) for x in row) for row in report.is_outlier.tolist()),
+            classes=(PatchClass("outlier", {}), PatchClass("ordinary", chosen)),
+        )
+        stages.append(_drop_unused_classes(stage))
+    found = {"scores": scores} if scores else {}
+    return PrecisionPlan(
+        graph.sha256, problem.provenance("vdqs", **found), stages=tuple(stages), notes=tuple(notes)
+    )
+
+
+def _choose(problem: SearchProblem, branch: Branch) -> tuple[dict[str, Format], dict[str, dict[str, float]]]:
+    """(formats, scores) of the maps of ordinary patches by name."""
+    if not branch.free:
+        return {}, {}
     weight = problem.parameters["vdqs_lambda"]
     bits = search_bits(branch, weight, branch.memory_bound(problem.budget.sram_bytes))
     chosen = {branch.names[m]: branch.formats[m][b] for m, b in bits.items() if b < 8}
-    stage = dataclasses.replace(
-        whole,
-        vdpc="static",
-        patch_classes=tuple(tuple(int(not x) for x in row) for row in report.is_outlier.tolist()),
-        classes=(PatchClass("outlier", {}), PatchClass("ordinary", chosen)),
-    )
-    return PrecisionPlan(
-        graph.sha256,
-        problem.provenance("vdqs", scores=branch.scores(weight)),
-        stages=(_drop_unused_classes(stage),),
-        notes=notes,
-    )
+    return chosen, branch.scores(weight)
 
 
 def _classify(problem: SearchProblem, stage: StagePlan, program: StageProgram) -> OutlierReport:
@@ -117,10 +142,10 @@ def _classify(problem: SearchProblem, stage: StagePlan, program: StageProgram) -
     )
 
 
-def _summary(report: OutlierReport) -> str:
+def _summary(stage: StagePlan, report: OutlierReport) -> str:
     count = int(report.is_outlier.sum())
     return (
-        f"VDPC: {count} of {report.is_outlier.size} patches are outliers (more than {report.threshold:.2%} of their "
+        f"VDPC, stage of {stage.input.split(';')[0]}: {count} of {report.is_outlier.size} patches are outliers (more than {report.threshold:.2%} of their "
         f"values beyond phi = {report.phi} of a Gaussian fitted to the stage's input)"
     )
 
@@ -139,58 +164,64 @@ class Branch:
     """The dataflow branch of the ordinary patches: what VDQS chooses widths for.
 
     Attributes:
-      names: tensor name a map.
-      formats: [map][bits] the format with the least squared error on the branch's own values.
-      entropy_loss: [map][bits] H(8) - H(bits), in bits a value.
-      bit_ops_saved: [map][bits] over all ordinary patches and consumers of the map.
-      map_pixels: largest region of a map over the ordinary patches, pixels.
+      names: tensor name a map, up to the one that is cut into tiles.
+      free: the maps whose width is free: not what has one format for all classes.
+      formats: [free map][bits] the format with the least squared error on the branch's own values.
+      entropy_loss: [free map][bits] H(8) - H(bits), in bits a value.
+      bit_ops_saved: [free map][bits] over all ordinary patches and consumers of the map.
+      map_pixels: [map] largest region over the ordinary patches, pixels.
       program: the stage at 8 bits.
-      fixed_bytes: the stage's input and output.
+      fixed_bytes: what is live while the stage runs, without its maps.
       widths: the candidates, 8 first.
     """
 
     names: Sequence[str]
-    formats: Sequence[Mapping[int, Format]]
-    entropy_loss: Sequence[Mapping[int, float]]
-    bit_ops_saved: Sequence[Mapping[int, int]]
+    free: Sequence[int]
+    formats: Mapping[int, Mapping[int, Format]]
+    entropy_loss: Mapping[int, Mapping[int, float]]
+    bit_ops_saved: Mapping[int, Mapping[int, int]]
     map_pixels: Sequence[int]
     program: StageProgram
     fixed_bytes: int
     widths: Sequence[int]
-
-    @property
-    def inner(self) -> range:
-        """The maps whose width is free: input and output keep one format for all classes."""
-        return range(1, len(self.names) - 1)
 
     @staticmethod
     def of(
         problem: SearchProblem,
         stage: StagePlan,
         program: StageProgram,
-        patches: Sequence[tuple[int, int]],
+        planned: PlannedStage,
+        is_outlier: np.ndarray,
     ) -> Branch:
         graph = problem.graph
-        widths = [b for b in BIT_WIDTHS if b >= problem.parameters["vdqs_min_bits"]]
+        widths = _widths(problem)
         source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
-        tensors = map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)
-        names = [graph.tensors[t].name for t in tensors]
-        runs = run_patches(program, problem.samples_of(source)[:BRANCH_SAMPLES])
-        num_patches = sum(map(len, stage.patch_classes))
-        histograms = _branch_histograms(program, patches, problem.track(runs, "vdqs", total=num_patches))
-        stats = [
-            TensorStats(name, histogram, graph.tensors[t].format)
-            for name, histogram, t in zip(names, histograms, tensors, strict=True)
-        ]
-        entropies = [entropy_by_bits(s, bits=widths) for s in stats]
+        tensors = map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)[: program.tiled + 1]
+        patches = [(row, col) for row, col, _ in program.patches() if not is_outlier[row, col]]
+        histograms: dict[int, np.ndarray] = {}
+        if patches:
+            runs = run_patches(program, problem.samples_of(source)[:BRANCH_SAMPLES])
+            counts = _branch_histograms(program, patches, problem.track(runs, "vdqs", total=is_outlier.size))
+            able = _own_maps(program, has_outliers=bool(is_outlier.any()))
+            histograms = {m: counts[m] for m in able if counts[m].any()}
+        stats = {
+            m: TensorStats(graph.tensors[tensors[m]].name, histogram, graph.tensors[tensors[m]].format)
+            for m, histogram in histograms.items()
+        }
+        entropies = {m: entropy_by_bits(s, bits=widths) for m, s in stats.items()}
+        work = _reading_work(program, patches)
         return Branch(
-            names=names,
-            formats=[{b: mse_format(s.histogram, s.format, b) if b < 8 else s.format for b in widths} for s in stats],
-            entropy_loss=[{b: e[8] - e[b] for b in widths} for e in entropies],
-            bit_ops_saved=[{b: (8 - b) * work for b in widths} for work in _reading_work(program, patches)],
-            map_pixels=[max(_area(program, r, c, m) for r, c in patches) for m in range(len(names))],
+            names=[graph.tensors[t].name for t in tensors],
+            free=list(stats),
+            formats={
+                m: {b: mse_format(s.histogram, s.format, b) if b < 8 else s.format for b in widths}
+                for m, s in stats.items()
+            },
+            entropy_loss={m: {b: e[8] - e[b] for b in widths} for m, e in entropies.items()},
+            bit_ops_saved={m: {b: (8 - b) * work[m] for b in widths} for m in stats},
+            map_pixels=[max((_area(program, r, c, m) for r, c in patches), default=0) for m in range(len(tensors))],
             program=program,
-            fixed_bytes=graph.tensors[source].num_bytes + graph.tensors[target].num_bytes,
+            fixed_bytes=planned.live_bytes - planned.scratch_bytes,
             widths=widths,
         )
 
@@ -200,11 +231,11 @@ class Branch:
 
     @functools.cached_property
     def _most_entropy_lost(self) -> float:
-        return max(self.entropy_loss[m][b] for m in self.inner for b in self.widths) or 1
+        return max(self.entropy_loss[m][b] for m in self.free for b in self.widths) or 1
 
     @functools.cached_property
     def _most_bit_ops_saved(self) -> int:
-        return max(self.bit_ops_saved[m][b] for m in self.inner for b in self.widths) or 1
+        return max(self.bit_ops_saved[m][b] for m in self.free for b in self.widths) or 1
 
     def score(self, m: int, bits: int, weight: float) -> float:
         """S = -lambda * Omega + (1 - lambda) * Phi of map `m` at `bits`; both terms normalised by their largest
@@ -214,15 +245,36 @@ class Branch:
         return -weight * omega + (1 - weight) * phi
 
     def scores(self, weight: float) -> dict[str, dict[str, float]]:
-        return {self.names[m]: {str(b): round(self.score(m, b, weight), 6) for b in self.widths} for m in self.inner}
+        return {self.names[m]: {str(b): round(self.score(m, b, weight), 6) for b in self.widths} for m in self.free}
 
     def map_bytes(self, m: int, bits: int) -> int:
         return self.map_pixels[m] * run_bytes(self.program.shapes[m][2], bits)
 
+    def kept_bytes(self, m: int, bits: int) -> int:
+        """What the map keeps between tiles."""
+        cache, channels = self.program.caches[m], self.program.shapes[m][2]
+        return (cache.left_bytes + cache.top_bytes) // channels * run_bytes(channels, bits)
+
+    def step_bytes(self, step: Sequence[int], bits: Mapping[int, int]) -> int:
+        """Of the tile's maps that are live, and of all that is kept between tiles."""
+        kept = sum(self.kept_bytes(m, bits.get(m, 8)) for m in range(len(self.names)))
+        return kept + sum(self.map_bytes(m, bits.get(m, 8)) for m in step)
+
     def live_maps(self) -> list[list[int]]:
-        """The inner maps that are live at each op."""
+        """The maps with a buffer in scratch that are live at each op."""
         spans = StageGeometry.of(self.program.shapes, self.program.ops).lifetimes()
-        return [[m for m in self.inner if spans[m][0] <= t <= spans[m][1]] for t in range(len(self.program.ops))]
+        held = [m for m in range(len(self.names)) if self.program.formats[0][m].scratch_offset >= 0]
+        return [[m for m in held if spans[m][0] <= t <= spans[m][1]] for t in range(len(self.program.ops))]
+
+
+def _own_maps(program: StageProgram, *, has_outliers: bool) -> list[int]:
+    """The inner maps that may have another format in ordinary patches than in outliers."""
+    inner = range(1, program.tiled + program.reduces)
+    return [
+        m
+        for m in inner
+        if not has_outliers or not (program.caches[m].keeps_halo or (program.reduces and m == program.tiled))
+    ]
 
 
 def _area(program: StageProgram, row: int, col: int, m: int) -> int:
@@ -265,19 +317,22 @@ def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict
     Returns:
       Map index -> bits. Where even the smallest widths exceed the bound, the bits that come closest.
     """
-    bits = dict.fromkeys(branch.inner, 8)
+    bits = dict.fromkeys(branch.free, 8)
     live = branch.live_maps()
 
     def fits(step: Sequence[int]) -> bool:
-        return memory_bound is None or sum(branch.map_bytes(m, bits[m]) for m in step) <= memory_bound
+        return memory_bound is None or branch.step_bytes(step, bits) <= memory_bound
+
+    def lowers(m: int, step: Sequence[int]) -> bool:
+        return m in step or branch.kept_bytes(m, 8) > 0
 
     for _ in range(MAX_SWEEPS):
         before = dict(bits)
-        for m in branch.inner:
+        for m in branch.free:
             feasible = []
             for b in branch.widths:
                 bits[m] = b
-                if all(fits(step) for step in live if m in step):
+                if all(fits(step) for step in live if lowers(m, step)):
                     feasible.append(b)
             bits[m] = max(feasible or [min(branch.widths)], key=lambda b: branch.score(m, b, weight))
         if bits == before:
@@ -289,6 +344,8 @@ def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict
         return halved - branch.score(m, bits[m], weight), branch.map_bytes(m, bits[m])
 
     for step in live:
-        while not fits(step) and (lowerable := [m for m in step if bits[m] > min(branch.widths)]):
+        while not fits(step) and (
+            lowerable := [m for m in bits if lowers(m, step) and bits[m] > min(branch.widths)]
+        ):
             bits[max(lowerable, key=gain)] //= 2
     return bits
