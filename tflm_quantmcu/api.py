@@ -24,6 +24,8 @@ from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
 from tflm_quantmcu.search import finish_plan, run_search
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
 from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
+from tflm_quantmcu.search.widths import free_maps
+from tflm_quantmcu.stages import Split, StagePlanner
 from tflm_quantmcu.types import Budget, CalibrationResult, ModelGraph, PrecisionPlan
 
 Path = Union[str, "os.PathLike[str]"]
@@ -115,6 +117,30 @@ def plan(
     if chosen.budget != Budget():
         _check_budget(problem.bytes_of(found), chosen.budget)
     return found
+
+
+def pareto_front(
+    model: Any,
+    *,
+    calibration: CalibrationResult | Path | None = None,
+    calibration_data: np.ndarray | Path | None = None,
+    **options: Any,
+) -> list[Split]:
+    """What fewer bytes of arena cost in MACs, over all ways to split the model; see `pareto.write_front`.
+
+    Feature maps have 8 bits, of search uniform `activation_bits`; bounds do not count.
+
+    Args:
+      model, calibration, calibration_data, **options: as of `plan`.
+
+    Raises:
+      UsageError, UnsupportedModelError: see `tflm_quantmcu.errors`.
+    """
+    chosen = Options.of(options)
+    graph = _source(model, calibration, calibration_data, chosen).graph
+    bits = chosen.activation_bits if chosen.search == "uniform" else 8
+    widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
+    return StagePlanner(graph, bits=widths, input_mode=chosen.input).front()
 
 
 def convert(

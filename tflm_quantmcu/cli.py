@@ -125,12 +125,13 @@ def _plan(values: flags.FlagValues) -> None:
     from tflm_quantmcu import api
     from tflm_quantmcu.files import write_atomically
 
-    plan = api.plan(
-        values.model,
-        calibration=values.calibration,
-        calibration_data=values.calibration_data,
-        **_options(values),
-    )
+    inputs = {"calibration": values.calibration, "calibration_data": values.calibration_data, **_options(values)}
+    if values.pareto:
+        from tflm_quantmcu.pareto import write_front
+
+        picture = write_front(api.pareto_front(values.model, **inputs), values.pareto)
+        print(f"wrote {values.pareto} and {picture}")
+    plan = api.plan(values.model, **inputs)
     write_atomically(values.output, plan.to_json().encode())
     print("\n".join(plan.notes))
 
@@ -233,7 +234,13 @@ COMMANDS: dict[str, Command] = {
     "plan": Command(
         "decides patch stages and bit widths",
         _plan,
-        (_MODEL, _DATA, _CALIBRATION, ("output", "Where to write plan.json.")),
+        (
+            _MODEL,
+            _DATA,
+            _CALIBRATION,
+            ("output", "Where to write plan.json."),
+            ("pareto", "Where to write what fewer bytes of arena cost in MACs (.csv, and a plot as .png beside it)."),
+        ),
         ("model", "output"),
         _ALL_OPTIONS,
     ),

@@ -8,7 +8,7 @@ the clip, as in TQT (arXiv 1903.08066) and, for the clip alone, PACT (arXiv 1805
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,12 +55,15 @@ class FakeQuantizedMap(keras.layers.Layer):
         )
 
     def call(self, x: Any) -> Any:
-        below = np.array([f.bits < 8 for f in self.formats], np.float32)
-        scales = np.array([f.scale for f in self.formats], np.float32)
-        learned = keras.ops.power(2.0, self.exponents * (EXPONENT_RATE * below)) * scales
         lows = [f.qmin - f.zero_point if f.bits < 8 else -_UNBOUNDED for f in self.formats]
         highs = [f.qmax - f.zero_point if f.bits < 8 else _UNBOUNDED for f in self.formats]
-        return fake_quantize(x, *(self._place(v, x) for v in (learned, lows, highs)))
+        return fake_quantize(x, *(self._place(v, x) for v in (self.scales(), lows, highs)))
+
+    def scales(self) -> Any:
+        """The learned scale of each format."""
+        below = np.array([f.bits < 8 for f in self.formats], np.float32)
+        scales = np.array([f.scale for f in self.formats], np.float32)
+        return keras.ops.power(2.0, self.exponents * (EXPONENT_RATE * below)) * scales
 
     def _place(self, values: Any, x: Any) -> Any:
         """The format's value at each position: a scalar, or an array that broadcasts over batch and channels."""
@@ -113,6 +116,8 @@ class FakeQuantizedKernels(keras.layers.Layer):
 
     A factor that batch normalisation brings to a channel later, and the converter folds into the kernel, moves into the
     channel's scale: the quantised kernel is the folded one, whatever the statistics are at that moment.
+
+    Beside a kernel below 8 bits the bias has steps of input scale x weight scale too (law A3), which are no longer fine.
     """
 
     def __init__(
@@ -127,14 +132,47 @@ class FakeQuantizedKernels(keras.layers.Layer):
             for k, b in self._kernels
             if b < 8
         ]
+        self._input_scale: Callable[[], Any] | None = None
+        self._folded_offset: Callable[[Any], Any] = lambda bias: bias
+
+    def round_bias(self, source: FakeQuantizedMap, norm: keras.layers.BatchNormalization | None) -> None:
+        """Rounds the bias as the converter will, at the largest of the input's scales.
+
+        Args:
+          source: the map that the layer reads.
+          norm: the batch normalisation that will be folded into the layer.
+        """
+        # Functions, since Keras would count layers held here as parts of this one.
+        self._input_scale = lambda: keras.ops.max(source.scales())
+        if norm is not None:
+            self._folded_offset = lambda bias: _offset_before(norm, bias)
 
     def call(self, *args: Any, **keywords: Any) -> Any:
         values = {id(k.variable): self.quantized(k) for k, _ in self._kernels}
+        bias, error = getattr(self.layer, "bias", None), self._bias_error()
+        if error is not None and bias is not None:
+            values[id(bias)] = bias + error
+            error = None
         trainable, others = (
             [values.get(id(v), v) for v in variables]
             for variables in (self.layer.trainable_variables, self.layer.non_trainable_variables)
         )
-        return self.layer.stateless_call(trainable, others, *args, **keywords)[0]
+        y = self.layer.stateless_call(trainable, others, *args, **keywords)[0]
+        return y if error is None else y + error
+
+    def _bias_error(self) -> Any:
+        """What rounding changes an output channel's offset by; None where it changes nothing to speak of."""
+        lowered = self.lowered()
+        if self._input_scale is None or len(self._kernels) != 1 or not lowered:
+            return None
+        step = keras.ops.reshape(self._lowered_scale(lowered[0]), (-1,)) * self._input_scale()
+        bias = getattr(self.layer, "bias", None)
+        offset = self._folded_offset(keras.ops.zeros_like(step) if bias is None else bias)
+        return keras.ops.stop_gradient(round_straight_through(offset / step) * step - offset)
+
+    def _lowered_scale(self, kernel: Kernel) -> Any:
+        exponents = self.exponents[list(self._scales).index(kernel.index)]
+        return keras.ops.power(2.0, exponents * EXPONENT_RATE) * self._scales[kernel.index]
 
     def lowered(self) -> list[Kernel]:
         """The kernels below 8 bits."""
@@ -149,14 +187,23 @@ class FakeQuantizedKernels(keras.layers.Layer):
             largest = keras.ops.max(keras.ops.abs(values), axis=axes, keepdims=True)
             scale = keras.ops.stop_gradient(keras.ops.maximum(largest, 1e-30)) / 127
             return fake_quantize(values, scale, -127.0, 127.0)
-        exponents = self.exponents[list(self._scales).index(kernel.index)]
-        scale = keras.ops.power(2.0, exponents * EXPONENT_RATE) * self._scales[kernel.index]
+        scale = self._lowered_scale(kernel)
         signs = kernel.signs.reshape(scale.shape[-kernel.channel_axes :]).astype(np.float32)
         high = float((1 << (bits - 1)) - 1)
         return fake_quantize(values * signs, scale, -1.0 - high, high) * signs
 
     def compute_output_spec(self, *args: Any, **keywords: Any) -> Any:
         return self.layer.compute_output_spec(*args, **keywords)
+
+
+def _offset_before(norm: keras.layers.BatchNormalization, bias: Any) -> Any:
+    """The whole offset of a layer and its normalisation, as an offset of the layer's output: zero is what it gives."""
+    factor = keras.ops.rsqrt(norm.moving_variance + norm.epsilon)
+    if norm.gamma is not None:
+        factor = factor * norm.gamma
+    factor = keras.ops.where(keras.ops.abs(factor) < 1e-12, 1e-12, factor)
+    after = 0.0 if norm.beta is None else norm.beta / factor
+    return bias - norm.moving_mean + after
 
 
 def _least_error_scales(kernel: Kernel, bits: int) -> np.ndarray:

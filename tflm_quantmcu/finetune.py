@@ -169,6 +169,7 @@ class TrainingModel(keras.Model):
             quantized[source.name] = FakeQuantizedMap(*planned_formats(graph, plan, source))
             x = quantized[source.name](x)
         body = rebuild(ordinary, wrap=wrap, observe=observe, input_shape=input_shape)
+        _round_biases(graph, plan, mapping, body, quantized)
         model = TrainingModel(outer, body(x), name=f"{ordinary.name}_training")
         model._parts = (ordinary, tuple(wrapped), quantized)
         return model
@@ -340,6 +341,33 @@ def _kernels_by_layer(
         if kernel.index not in found or bits < found[kernel.index][1]:
             found[kernel.index] = (kernel, bits)
     return {layer: list(found.values()) for layer, found in kernels.items()}
+
+
+def _round_biases(
+    graph: ModelGraph,
+    plan: PrecisionPlan,
+    mapping: KerasMapping,
+    body: keras.Model,
+    quantized: Mapping[str, FakeQuantizedMap],
+) -> None:
+    """Tells each layer with a kernel which map it reads and what normalisation follows it."""
+    parts = body._flatten_layers(include_self=False)
+    wrapped = {layer.layer: layer for layer in parts if isinstance(layer, FakeQuantizedKernels)}
+    norms = {}
+    for layer in body._flatten_layers(include_self=False):
+        if isinstance(layer, FreezableNormalization):
+            norms[layer.input._keras_history.operation] = layer.layer
+    for op in graph.ops:
+        kernel = mapping.kernels.get(op.inputs[1]) if len(op.inputs) > 1 else None
+        if kernel is None or kernel.layer not in wrapped:
+            continue
+        source = graph.tensors[op.inputs[0]]
+        pad = graph.producer.get(source.index)
+        if pad is not None and pad.pads and not _is_lowered(graph, plan, source):
+            source = graph.tensors[pad.inputs[0]]  # inside a stage it is folded into the window
+        if source.name in quantized:
+            layer = wrapped[kernel.layer]
+            layer.round_bias(quantized[source.name], norms.get(layer))
 
 
 def _int8_model(

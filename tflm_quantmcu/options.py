@@ -33,6 +33,12 @@ class Options:
         kind=str,
         choices=INPUT_MODES,
     )
+    max_macs_ratio: float | None = _option(
+        None,
+        "Bound on MACs over those of the unsplit network, halos that are computed again included. Default 1: nothing is "
+        "computed twice; with --sram_bytes whatever the bound takes.",
+        kind=float,
+    )
     search: str = _option("vdqs", "How bit widths are chosen.", kind=str, choices=("vdqs", "uniform", "memory_driven"))
     precision_overrides: Any = _option(
         None,
@@ -97,6 +103,8 @@ class Options:
             raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be from 0 to 1")
         if not 0 <= self.memory_driven_margin <= 1:
             raise UsageError(f"--memory_driven_margin is {self.memory_driven_margin}; it must be from 0 to 1")
+        if self.max_macs_ratio is not None and not self.max_macs_ratio >= 1:
+            raise UsageError(f"--max_macs_ratio is {self.max_macs_ratio}; it must be at least 1")
         if self.max_samples < 1:
             raise UsageError(f"--max_samples is {self.max_samples}; it must be at least 1")
         self.budget  # noqa: B018  (validates the byte bounds)

@@ -311,7 +311,9 @@ class UpstreamCosts:
         return np.array(
             [*entries]
             + [
-                macs_per_pixel(op.kind, op.window, channels[self._index[op.inputs[0]]], channels[self._index[op.output]])
+                macs_per_pixel(
+                    op.kind, op.window, channels[self._index[op.inputs[0]]], channels[self._index[op.output]]
+                )
                 for op in self._lowered
             ],
             float,
@@ -459,13 +461,15 @@ class UpstreamCosts:
     def stage(self, ways: StageWays, way: int) -> PlannedStage:
         """One way, with its exact scratch; `way` counts through the arrays of `ways`."""
         choice, h, w = np.unravel_index(way, ways.macs.shape)
+        is_streamed = ways.source in self._model.streamed
         lowered = lower_region(self._graph, self._graph.ops[ways.first : ways.end], {})
         geometry = StageGeometry.of_lowered(self._graph, lowered, ways.source)
         maps = map_tensors(lowered, ways.source)
         modes = {t: int(self._choices[choice][self._index[t]]) for t in maps[: geometry.tiled]}
+        if not is_streamed:
+            modes[ways.source] = RECOMPUTE
         height, width = self._sizes[0][h], self._sizes[1][w]
         distance = int(self._distances(ways.source)[choice, h])
-        is_streamed = ways.source in self._model.streamed
         is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
         bits = [self._model.inner_bits(t) for t in maps]
         scratch = self._sums_bytes + _scratch_bytes(

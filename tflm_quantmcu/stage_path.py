@@ -87,10 +87,7 @@ class PathSearch(Generic[Way]):
         for (edge, way), n in num_bytes.items():
             changed.setdefault(edge, edge.num_bytes.copy())[way] = n
         return PathSearch(
-            [
-                Edge.of(e.first, e.end, changed[e], e.work, e.ways) if e in changed else e
-                for e in self._edges
-            ]
+            [Edge.of(e.first, e.end, changed[e], e.work, e.ways) if e in changed else e for e in self._edges]
         )
 
     def is_reached(self, bound: int) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from tflm_quantmcu import cost
+from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.memory import ARENA_ALIGNMENT
 from tflm_quantmcu.stage_costs import PlannedModel, PlannedStage, StageWays, UpstreamCosts, why_not_in_stage
 from tflm_quantmcu.stage_path import Edge, PathSearch
@@ -101,12 +102,19 @@ def plan_stages(
 
     Returns:
       The search's result; `best` is None where the unsplit network is the answer or a bound cannot be met.
+
+    Raises:
+      UnsupportedModelError: the input is to be streamed and no stage can read it.
     """
     planner = StagePlanner(graph, bits=bits, inner_bits=inner_bits, input_mode=input_mode)
     if max_macs_ratio is None and sram_bytes is None:
         max_macs_ratio = 1.0
     smallest = planner.smallest(max_macs_ratio)
     baseline = planner.baseline_arena_bytes
+    if planner.is_streamed and not planner.smallest():
+        raise UnsupportedModelError(
+            "the input cannot be streamed: no patch stage begins with it that leaves nothing else to read it"
+        )
     if smallest is None or smallest.arena_bytes >= baseline:
         return StageSearch(baseline, None, smallest, planner.refusal(smallest))
     if sram_bytes is None:

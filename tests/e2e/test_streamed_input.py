@@ -65,8 +65,9 @@ def test_real_models_at_mixed_widths_equal_the_resident_ones(name: str) -> None:
 def test_random_models_give_stock_tflms_bytes(data: st.DataObject) -> None:
     cnn = data.draw(random_cnns())
     graph = read_model(cnn.model)
-    assume(streamable_regions(graph))
-    stage = data.draw(random_stages(graph, input_mode="streamed"))
+    regions = streamable_regions(graph)
+    assume(regions)
+    stage = data.draw(random_stages(graph, input_modes=("streamed",), regions=regions))
     converted = convert_model(cnn.model, PrecisionPlan(graph.sha256, {}, stages=(stage,)))
     interpreter = Interpreter(converted)
     x = inputs_of(cnn, graph)
@@ -81,8 +82,9 @@ def test_random_models_give_stock_tflms_bytes(data: st.DataObject) -> None:
 def test_random_models_at_random_widths_equal_the_oracle(data: st.DataObject) -> None:
     cnn = data.draw(random_cnns())
     graph = read_model(cnn.model)
-    assume(streamable_regions(graph))
-    stage = data.draw(random_stages(graph, bits=BIT_WIDTHS, input_mode="streamed"))
+    regions = streamable_regions(graph)
+    assume(regions)
+    stage = data.draw(random_stages(graph, bits=BIT_WIDTHS, input_modes=("streamed",), regions=regions))
     maps = [t for t in graph.tensors if not t.is_constant and t.name == stage.output]
     formats = data.draw(random_formats(maps, bits=BIT_WIDTHS))
     plan = PrecisionPlan(graph.sha256, {}, stages=(stage,), formats=formats)

@@ -169,7 +169,7 @@ TEST_F(CApiPatchStageTest, SaysWhatIsWrong) {
       0);
   EXPECT_STREQ(error_.item, "op");
   EXPECT_EQ(error_.index, 1);
-  EXPECT_STREQ(error_.message, "kind must be 0 to 5");
+  EXPECT_STREQ(error_.message, "kind must be 0 to 8");
   EXPECT_EQ(error_.found, 9);
   EXPECT_EQ(QuantMcuPatchStageRun(header_.data(), program_.words.data(), NumWords(),
                                   program_.filters.data(), NumFilterBytes(), nullptr, nullptr,

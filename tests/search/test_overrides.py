@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
@@ -11,8 +10,8 @@ from tflm_quantmcu import api
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.search import overrides as module
-from tflm_quantmcu.search.overrides import fixed_widths, read_overrides
-from tflm_quantmcu.types import PrecisionPlan
+from tflm_quantmcu.search.overrides import fixed_widths, override_plan, read_overrides
+from tflm_quantmcu.types import Format, PatchClass, PrecisionPlan, StagePlan
 
 MODEL = inverted_residual()
 GRAPH = read_model(MODEL)
@@ -62,14 +61,18 @@ def test_layer_names_match_too(monkeypatch):
     assert fixed.activation_bits == {STEM: 4} and fixed.weight_bits == {WEIGHTS: 2}
 
 
-def test_patches_with_outliers_keep_eight_bits():
-    x = np.random.default_rng(1).normal(0, 12, (8, 24, 24, 3))
-    x[:, :6, :6] *= 8
-    samples = np.clip(np.round(x), -128, 127).astype(np.int8)
-    rules = [{"match": WIDE, "activation_bits": 2}]
-    options = {"vdpc_phi": 0.98, "progress": False, "precision_overrides": rules}
-    outlier, ordinary = api.plan(MODEL, calibration_data=samples, **options).stages[0].classes
-    assert not outlier.formats and ordinary.formats[WIDE].bits == 2
+@pytest.mark.parametrize("cache_mode, outlier_bits", (("recompute", {}), ("full", {WIDE: 2})))
+def test_patches_with_outliers_keep_eight_bits_where_tiles_share_nothing(cache_mode, outlier_bits):
+    ends = (GRAPH.tensors[t].name for t in (GRAPH.inputs[0], GRAPH.ops[4].outputs[0]))
+    classes = (PatchClass("outlier", {}), PatchClass("ordinary", {STEM: Format(4, 0.1, 0)}))
+    stage = StagePlan(*ends, 12, 12, ((0, 1), (1, 1)), classes, cache_mode=cache_mode)
+    fixed = fixed_widths(GRAPH, [{"match": WIDE, "activation_bits": 2}])
+    plan = PrecisionPlan(GRAPH.sha256, {}, stages=(stage,))
+    outlier, ordinary = (
+        {name: f.bits for name, f in c.formats.items()}
+        for c in override_plan(GRAPH, plan, fixed, lambda name, bits: Format(bits, 0.5, 0)).stages[0].classes
+    )
+    assert outlier == outlier_bits and ordinary == {STEM: 4, WIDE: 2}
 
 
 def test_rules_apply_to_a_plan_from_a_file_once_more_without_calibration(tmp_path):

@@ -17,7 +17,7 @@ def front_stage(graph: ModelGraph) -> StagePlan:
     first = next(op for op in graph.ops if op.window is not None)
     found = []
     for op in graph.ops[first.index :]:
-        if lower_reduction(graph, graph.ops[: op.index + 1], {}):
+        if lower_reduction(graph, graph.ops[first.index : op.index + 1], {}):
             break
         upstream = UpstreamCosts(model, op.index)
         for ways in upstream.ways():

@@ -64,6 +64,7 @@ def random_stages(
     *,
     bits: tuple[int, ...] = (8,),
     input_modes: Sequence[str] = ("resident",),
+    regions: Sequence[tuple[str, str]] = (),
 ) -> StagePlan:
     """A region of the graph that can become a stage, with any tile size, caches, classes and widths.
 
@@ -71,9 +72,10 @@ def random_stages(
       graph: a model of `random_cnns`.
       bits: widths that maps may have; with 8 alone every map keeps the model's format.
       input_modes: what the stage's input may be.
+      regions: of which it is one; empty stands for `stage_regions`.
     """
     # The larger of two, for a region of one op shows little.
-    regions = stage_regions(graph)
+    regions = regions or stage_regions(graph)
     number = max(draw(st.integers(0, len(regions) - 1)) for _ in range(2))
     source, target = regions[number]
     ops = stage_ops(graph, *(graph.by_name[name].index for name in (source, target)))

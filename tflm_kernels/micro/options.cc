@@ -48,7 +48,8 @@ int32_t OptionReader::Choice(const char* key, const char* const* supported, int3
   for (int32_t i = 0; i < count; ++i) {
     if (strcmp(value.text, supported[i]) == 0) return i;
   }
-  Fail(key, "is no string that is supported");
+  is_ok_ = false;
+  context_->ReportError(context_, "%s: %s is \"%s\", which is not supported", op_, key, value.text);
   return 0;
 }
 

@@ -66,13 +66,13 @@ struct StageMap {
   int32_t height;
   int32_t width;
   int32_t channels;
-  int32_t cache_mode;
-  int32_t left_columns;
-  int32_t left_offset;
-  int32_t left_bytes;
-  int32_t top_rows;
-  int32_t top_offset;
-  int32_t top_bytes;
+  int32_t cache_mode = 0;
+  int32_t left_columns = 0;
+  int32_t left_offset = 0;
+  int32_t left_bytes = 0;
+  int32_t top_rows = 0;
+  int32_t top_offset = 0;
+  int32_t top_bytes = 0;
 };
 
 struct StageFormat {
@@ -90,12 +90,12 @@ struct PatchStageHeader {
   int32_t num_ops;
   int32_t num_maps;
   int32_t num_classes;
-  int32_t cache_mode;  // StageCacheMode, the most that any map keeps
+  int32_t cache_mode = kCacheNone;  // StageCacheMode, the most that any map keeps
   // Of tiles of class kChosenAtRunTime: values of X outside [outlier_low, outlier_high] are outliers,
   // and a tile with more than outlier_share / 2^16 of them has class 0, any other class 1.
-  int32_t outlier_low;
-  int32_t outlier_high;
-  int32_t outlier_share;
+  int32_t outlier_low = 0;
+  int32_t outlier_high = 0;
+  int32_t outlier_share = 0;
 };
 
 constexpr int32_t kChosenAtRunTime = -1;

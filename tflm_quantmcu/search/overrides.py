@@ -116,7 +116,8 @@ def _matches(
 def override_plan(
     graph: ModelGraph, plan: PrecisionPlan, fixed: FixedWidths, format_of: Callable[[str, int], Format]
 ) -> PrecisionPlan:
-    """The plan with these widths; inside a stage they hold for all patches but those of the class `outlier`.
+    """The plan with these widths; inside a stage they hold for all patches but those of the class `outlier`,
+    and for those too where tiles of both classes may share what is kept.
 
     Args:
       graph: the model.
@@ -148,10 +149,12 @@ def override_plan(
 
 
 def _override_stage(stage: StagePlan, bits: Mapping[str, int], format_of: Callable[[str, int], Format]) -> StagePlan:
+    """What may be kept between tiles has one format for all classes, so there outliers follow too."""
     if not bits:
         return stage
+    shared = {n: b for n, b in bits.items() if stage.map_caches.get(n, stage.cache_mode) != "recompute"}
     classes = [
-        c
+        PatchClass("outlier", _override_formats(c.formats, shared, format_of))
         if c.name == "outlier" and len(stage.classes) > 1
         else PatchClass("ordinary", _override_formats(c.formats, bits, format_of))
         for c in stage.classes

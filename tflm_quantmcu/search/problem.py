@@ -92,8 +92,11 @@ class SearchProblem:
     @property
     def stage_bounds(self) -> dict[str, Any]:
         """What `plan_stages` must keep to."""
-        names = ("max_macs_ratio", "input_mode")
-        return {"sram_bytes": self.budget.sram_bytes, **{n: self.parameters[n] for n in names if n in self.parameters}}
+        return {
+            "sram_bytes": self.budget.sram_bytes,
+            "max_macs_ratio": self.parameters["max_macs_ratio"],
+            "input_mode": self.parameters["input"],
+        }
 
     def over_budget(self, found: StageSearch, smallest_bytes: int | None = None) -> BudgetError:
         """The refusal of a budget that no split reaches."""

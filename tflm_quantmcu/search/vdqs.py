@@ -79,12 +79,11 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
 def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePlanner, Split]]:
     """Splits that meet the budget if all maps inside stages have 4 bits, then 2."""
     bounds = problem.stage_bounds
-    del bounds["sram_bytes"]
-    ratio = bounds.pop("max_macs_ratio", None)
     names = [t.name for t in problem.graph.tensors if not t.is_constant]
     for bits in _widths(problem)[1:]:
-        planner = StagePlanner(problem.graph, inner_bits=dict.fromkeys(names, bits), **bounds)
-        for split in itertools.islice(planner.within(budget, ratio), MIXED_CANDIDATES):
+        inner_bits = dict.fromkeys(names, bits)
+        planner = StagePlanner(problem.graph, inner_bits=inner_bits, input_mode=bounds["input_mode"])
+        for split in itertools.islice(planner.within(budget, bounds["max_macs_ratio"]), MIXED_CANDIDATES):
             yield planner, split
 
 
@@ -116,9 +115,7 @@ def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
         )
         stages.append(_drop_unused_classes(stage))
     found = {"scores": scores} if scores else {}
-    return PrecisionPlan(
-        graph.sha256, problem.provenance("vdqs", **found), stages=tuple(stages), notes=tuple(notes)
-    )
+    return PrecisionPlan(graph.sha256, problem.provenance("vdqs", **found), stages=tuple(stages), notes=tuple(notes))
 
 
 def _choose(problem: SearchProblem, branch: Branch) -> tuple[dict[str, Format], dict[str, dict[str, float]]]:
@@ -344,8 +341,6 @@ def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict
         return halved - branch.score(m, bits[m], weight), branch.map_bytes(m, bits[m])
 
     for step in live:
-        while not fits(step) and (
-            lowerable := [m for m in bits if lowers(m, step) and bits[m] > min(branch.widths)]
-        ):
+        while not fits(step) and (lowerable := [m for m in bits if lowers(m, step) and bits[m] > min(branch.widths)]):
             bits[max(lowerable, key=gain)] //= 2
     return bits
