@@ -173,7 +173,7 @@ def convert(
     _check_budget(problem.bytes_of(plan), chosen.budget)
     converted = source.convert(plan, strip_metadata=chosen.strip_metadata)
     verification = verify_conversion(source.data, converted, plan, source.samples(VERIFY_SAMPLES))
-    report = reports.build_report(source.data, converted, plan, verification)
+    report = reports.build_report(source.data, converted, plan, verification, core=chosen.core)
     return ConversionResult(converted, plan, report)
 
 

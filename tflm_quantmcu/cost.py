@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.instructions import InstructionTable, graph_instructions, stage_instructions
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, Step, graph_buffers, greedy_offsets, peak
 from tflm_quantmcu.placement import place_best
 from tflm_quantmcu.stage_program import StageProgram
@@ -79,12 +80,14 @@ class Cost:
     Attributes:
       macs, bit_ops: of the whole network; BitOPs = MACs x input bits x weight bits.
       stage_macs, stage_bit_ops: of its patch stages, recomputed halos included.
+      instructions: of our kernels on a core, estimated from its measured table; 0 without one.
     """
 
     macs: int
     bit_ops: int
     stage_macs: int
     stage_bit_ops: int
+    instructions: int = 0
 
 
 def cost_of(
@@ -94,6 +97,7 @@ def cost_of(
     map_bits: Mapping[str, int] | None = None,
     weight_bits: Mapping[str, int] | None = None,
     only: Collection[int] | None = None,
+    table: InstructionTable | None = None,
 ) -> Cost:
     """Counts the work of a network.
 
@@ -102,6 +106,7 @@ def cost_of(
       programs: (op indices, program) of each stage.
       map_bits, weight_bits: tensor name -> bits outside the stages; absent is 8.
       only: op indices to count; default all.
+      table: of the core whose instructions are estimated.
     """
     inside = {index for ops, _ in programs for index in ops}
     macs = bit_ops = 0
@@ -116,4 +121,9 @@ def cost_of(
         bit_ops += count * a_bits * w_bits
     stage_macs = sum(p.cost.macs for _, p in programs)
     stage_bit_ops = sum(p.cost.bit_ops for _, p in programs)
-    return Cost(macs + stage_macs, bit_ops + stage_bit_ops, stage_macs, stage_bit_ops)
+    instructions = 0.0
+    if table:
+        counted = set(range(len(graph.ops)) if only is None else only) - inside
+        instructions = graph_instructions(graph, table, map_bits=map_bits, weight_bits=weight_bits, only=counted)
+        instructions += sum(stage_instructions(p, table) for _, p in programs)
+    return Cost(macs + stage_macs, bit_ops + stage_bit_ops, stage_macs, stage_bit_ops, round(instructions))

@@ -24,8 +24,9 @@ _UNBOUNDED = float(1 << 24)
 
 
 def round_straight_through(x: Any) -> Any:
-    """x rounded to the nearest whole number; its gradient is that of x."""
-    return x + keras.ops.stop_gradient(keras.ops.floor(x + 0.5) - x)
+    """x rounded to the nearest whole number, halves away from zero; its gradient is that of x."""
+    rounded = keras.ops.sign(x) * keras.ops.floor(keras.ops.abs(x) + 0.5)
+    return x + keras.ops.stop_gradient(rounded - x)
 
 
 def fake_quantize(x: Any, scale: Any, low: Any, high: Any) -> Any:
@@ -117,7 +118,8 @@ class FakeQuantizedKernels(keras.layers.Layer):
     A factor that batch normalisation brings to a channel later, and the converter folds into the kernel, moves into the
     channel's scale: the quantised kernel is the folded one, whatever the statistics are at that moment.
 
-    Beside a kernel below 8 bits the bias has steps of input scale x weight scale too (law A3), which are no longer fine.
+    Sums with a kernel below 8 bits have coarse steps, input scale x weight scale: the bias is rounded to them (law A3),
+    and the first of the two roundings of law A1 shows.
     """
 
     def __init__(
@@ -132,43 +134,34 @@ class FakeQuantizedKernels(keras.layers.Layer):
             for k, b in self._kernels
             if b < 8
         ]
-        self._input_scale: Callable[[], Any] | None = None
-        self._folded_offset: Callable[[Any], Any] = lambda bias: bias
+        self._sums: Callable[[], _Sums] | None = None
 
-    def round_bias(self, source: FakeQuantizedMap, norm: keras.layers.BatchNormalization | None) -> None:
-        """Rounds the bias as the converter will, at the largest of the input's scales.
+    def round_sums(
+        self, source: FakeQuantizedMap, output: FakeQuantizedMap, norm: keras.layers.BatchNormalization | None
+    ) -> None:
+        """Rounds bias and sums as the kernels will; of maps with several formats at the largest scale.
 
         Args:
-          source: the map that the layer reads.
+          source, output: the maps that the layer reads, and that it gives with what is fused into it.
           norm: the batch normalisation that will be folded into the layer.
         """
-        # Functions, since Keras would count layers held here as parts of this one.
-        self._input_scale = lambda: keras.ops.max(source.scales())
-        if norm is not None:
-            self._folded_offset = lambda bias: _offset_before(norm, bias)
+        if len(self._kernels) == 1 and self.lowered():
+            (kernel,) = self.lowered()
+            # A function, since Keras would count layers held here as parts of this one.
+            self._sums = lambda: _sums(self.layer, self._lowered_scale(kernel), source, output, norm)
 
     def call(self, *args: Any, **keywords: Any) -> Any:
         values = {id(k.variable): self.quantized(k) for k, _ in self._kernels}
-        bias, error = getattr(self.layer, "bias", None), self._bias_error()
-        if error is not None and bias is not None:
-            values[id(bias)] = bias + error
-            error = None
         trainable, others = (
             [values.get(id(v), v) for v in variables]
             for variables in (self.layer.trainable_variables, self.layer.non_trainable_variables)
         )
         y = self.layer.stateless_call(trainable, others, *args, **keywords)[0]
-        return y if error is None else y + error
-
-    def _bias_error(self) -> Any:
-        """What rounding changes an output channel's offset by; None where it changes nothing to speak of."""
-        lowered = self.lowered()
-        if self._input_scale is None or len(self._kernels) != 1 or not lowered:
-            return None
-        step = keras.ops.reshape(self._lowered_scale(lowered[0]), (-1,)) * self._input_scale()
-        bias = getattr(self.layer, "bias", None)
-        offset = self._folded_offset(keras.ops.zeros_like(step) if bias is None else bias)
-        return keras.ops.stop_gradient(round_straight_through(offset / step) * step - offset)
+        if self._sums is None:
+            return y
+        sums = self._sums()
+        whole = y + sums.bias_error + sums.offset
+        return round_straight_through(whole / sums.grid) * sums.grid - sums.offset
 
     def _lowered_scale(self, kernel: Kernel) -> Any:
         exponents = self.exponents[list(self._scales).index(kernel.index)]
@@ -196,14 +189,46 @@ class FakeQuantizedKernels(keras.layers.Layer):
         return self.layer.compute_output_spec(*args, **keywords)
 
 
-def _offset_before(norm: keras.layers.BatchNormalization, bias: Any) -> Any:
-    """The whole offset of a layer and its normalisation, as an offset of the layer's output: zero is what it gives."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Sums:
+    """How a layer's sums are rounded, in units of its output before normalisation; [O] each.
+
+    Attributes:
+      bias_error: what rounding adds to the whole bias.
+      offset: what normalisation adds to the layer's own bias.
+      grid: of the first rounding of law A1.
+    """
+
+    bias_error: Any
+    offset: Any
+    grid: Any
+
+
+def _sums(
+    layer: keras.layers.Layer,
+    weight_scale: Any,
+    source: FakeQuantizedMap,
+    output: FakeQuantizedMap,
+    norm: keras.layers.BatchNormalization | None,
+) -> _Sums:
+    step = keras.ops.reshape(weight_scale, (-1,)) * keras.ops.max(source.scales())
+    factor, offset = (keras.ops.ones_like(step), keras.ops.zeros_like(step)) if norm is None else _folded(norm)
+    bias = getattr(layer, "bias", None)
+    whole = offset if bias is None else offset + bias
+    error = round_straight_through(whole / step) * step - whole
+    scale = keras.ops.max(output.scales())
+    shift = keras.ops.floor(keras.ops.log2(step * keras.ops.abs(factor) / scale)) + 1
+    grid = scale * keras.ops.power(2.0, keras.ops.minimum(shift, 0.0)) / keras.ops.abs(factor)
+    return _Sums(*(keras.ops.stop_gradient(v) for v in (error, offset, grid)))
+
+
+def _folded(norm: keras.layers.BatchNormalization) -> tuple[Any, Any]:
+    """Factor of a normalisation, and its offset as one before the factor."""
     factor = keras.ops.rsqrt(norm.moving_variance + norm.epsilon)
     if norm.gamma is not None:
         factor = factor * norm.gamma
     factor = keras.ops.where(keras.ops.abs(factor) < 1e-12, 1e-12, factor)
-    after = 0.0 if norm.beta is None else norm.beta / factor
-    return bias - norm.moving_mean + after
+    return factor, (0.0 if norm.beta is None else norm.beta / factor) - norm.moving_mean
 
 
 def _least_error_scales(kernel: Kernel, bits: int) -> np.ndarray:

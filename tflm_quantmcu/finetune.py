@@ -169,7 +169,7 @@ class TrainingModel(keras.Model):
             quantized[source.name] = FakeQuantizedMap(*planned_formats(graph, plan, source))
             x = quantized[source.name](x)
         body = rebuild(ordinary, wrap=wrap, observe=observe, input_shape=input_shape)
-        _round_biases(graph, plan, mapping, body, quantized)
+        _round_sums(graph, plan, mapping, body, quantized)
         model = TrainingModel(outer, body(x), name=f"{ordinary.name}_training")
         model._parts = (ordinary, tuple(wrapped), quantized)
         return model
@@ -343,14 +343,14 @@ def _kernels_by_layer(
     return {layer: list(found.values()) for layer, found in kernels.items()}
 
 
-def _round_biases(
+def _round_sums(
     graph: ModelGraph,
     plan: PrecisionPlan,
     mapping: KerasMapping,
     body: keras.Model,
     quantized: Mapping[str, FakeQuantizedMap],
 ) -> None:
-    """Tells each layer with a kernel which map it reads and what normalisation follows it."""
+    """Tells each layer with a kernel which maps it reads and gives, and what normalisation follows it."""
     parts = body._flatten_layers(include_self=False)
     wrapped = {layer.layer: layer for layer in parts if isinstance(layer, FakeQuantizedKernels)}
     norms = {}
@@ -365,9 +365,10 @@ def _round_biases(
         pad = graph.producer.get(source.index)
         if pad is not None and pad.pads and not _is_lowered(graph, plan, source):
             source = graph.tensors[pad.inputs[0]]  # inside a stage it is folded into the window
-        if source.name in quantized:
+        output = quantized.get(graph.tensors[op.outputs[0]].name)
+        if source.name in quantized and output is not None:
             layer = wrapped[kernel.layer]
-            layer.round_bias(quantized[source.name], norms.get(layer))
+            layer.round_sums(quantized[source.name], output, norms.get(layer))
 
 
 def _int8_model(

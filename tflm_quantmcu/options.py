@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tflm_quantmcu.bench import CORES
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.outliers import PHIS
 from tflm_quantmcu.stage_program import INPUT_MODES
@@ -35,9 +36,15 @@ class Options:
     )
     max_macs_ratio: float | None = _option(
         None,
-        "Bound on MACs over those of the unsplit network, halos that are computed again included. Default 1: nothing is "
-        "computed twice; with --sram_bytes whatever the bound takes.",
+        "Bound on MACs over those of the unsplit network, halos that are computed again included. Default 1: nothing "
+        "is computed twice; with --sram_bytes whatever the bound takes.",
         kind=float,
+    )
+    core: str = _option(
+        "cortex-m4",
+        "Core whose instructions the report estimates, from the measured table that `bench` writes.",
+        kind=str,
+        choices=tuple(f"cortex-{core}" for core in CORES),
     )
     search: str = _option("vdqs", "How bit widths are chosen.", kind=str, choices=("vdqs", "uniform", "memory_driven"))
     precision_overrides: Any = _option(
@@ -117,7 +124,7 @@ class Options:
     def parameters(self) -> Mapping[str, Any]:
         """What decides a plan, for its provenance."""
         decided = dataclasses.asdict(self)
-        for name in ("strip_metadata", "search", "progress", "precision_overrides", "flash_bytes"):
+        for name in ("strip_metadata", "search", "progress", "precision_overrides", "flash_bytes", "core"):
             del decided[name]
         return decided
 

@@ -18,6 +18,7 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost import Cost, cost_of
 from tflm_quantmcu.files import write_atomically
+from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.persistent import CORTEX_M, PersistentBytes, persistent_bytes
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.stage_program import StageProgram, build_program, stage_ops
@@ -62,6 +63,7 @@ ROWS: Sequence[tuple[str, str]] = (
     ("flash: .tflite (bytes)", "flash_bytes"),
     ("MACs", "cost.macs"),
     ("BitOPs", "cost.bit_ops"),
+    ("instructions of our kernels on {core}, estimated", "cost.instructions"),
     ("MACs of the patch stage's ops", "cost.stage_macs"),
     ("BitOPs of the patch stage's ops", "cost.stage_bit_ops"),
 )
@@ -78,6 +80,7 @@ class ConversionReport:
       notes: of the search.
       verification: the checks that were passed.
       search: the plan's provenance.
+      core: whose instructions are estimated.
     """
 
     baseline: Figures
@@ -86,6 +89,7 @@ class ConversionReport:
     notes: Sequence[str]
     verification: VerificationResult
     search: Mapping[str, object]
+    core: str
 
     def rows(self) -> list[tuple[str, int, int]]:
         """(label, before, after) of what is known of both models."""
@@ -93,7 +97,7 @@ class ConversionReport:
         for label, name in ROWS:
             before, after = (_figure(figures, name) for figures in (self.baseline, self.converted))
             if before is not None and after is not None:
-                found.append((label, before, after))
+                found.append((label.format(core=self.core), before, after))
         return found
 
     def __str__(self) -> str:
@@ -130,18 +134,19 @@ def _figure(figures: Figures, path: str) -> int | None:
 
 
 def build_report(
-    original: bytes, converted: bytes, plan: PrecisionPlan, verification: VerificationResult
+    original: bytes, converted: bytes, plan: PrecisionPlan, verification: VerificationResult, *, core: str
 ) -> ConversionReport:
-    """Measures both models on TFLM and counts their work."""
+    """Measures both models on TFLM and counts their work, instructions for `core` (cortex-m4, ...)."""
     graph = read_model(original)
+    table = load_table(core.removeprefix("cortex-"))
     regions = []
     for stage in plan.stages:
         ends = (graph.by_name[stage.input].index, graph.by_name[stage.output].index)
         program = build_program(graph, stage, weight_bits=plan.weight_bits, formats=plan.formats)
         regions.append(({op.index for op in stage_ops(graph, *ends)}, program))
     map_bits = {name: f.bits for name, f in plan.formats.items()}
-    after = cost_of(graph, regions, map_bits=map_bits, weight_bits=plan.weight_bits)
-    before = cost_of(graph)
+    after = cost_of(graph, regions, map_bits=map_bits, weight_bits=plan.weight_bits, table=table)
+    before = cost_of(graph, table=table)
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
     return ConversionReport(
@@ -151,6 +156,7 @@ def build_report(
         notes=plan.notes,
         verification=verification,
         search=plan.search,
+        core=core,
     )
 
 

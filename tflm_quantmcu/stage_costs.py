@@ -176,7 +176,7 @@ class PlannedModel:
 
 
 def _live_tensors(graph: ModelGraph) -> tuple[frozenset[int], ...]:
-    first = {t: 0 for t in graph.inputs} | {t: op.index + 1 for op in graph.ops for t in op.outputs}
+    first = dict.fromkeys(graph.inputs, 0) | {t: op.index + 1 for op in graph.ops for t in op.outputs}
     last = {t: max((op.index for op in graph.consumers[t]), default=-1) for t in first}
     last |= {t: len(graph.ops) for t in graph.outputs}
     return tuple(
@@ -306,18 +306,11 @@ class UpstreamCosts:
     @functools.cached_property
     def _work(self) -> np.ndarray:
         """[maps] MACs of one pixel."""
-        channels = [shape[2] for shape in self._geometry.shapes]
-        entries = [0] * self._num_entries
-        return np.array(
-            [*entries]
-            + [
-                macs_per_pixel(
-                    op.kind, op.window, channels[self._index[op.inputs[0]]], channels[self._index[op.output]]
-                )
-                for op in self._lowered
-            ],
-            float,
-        )
+        channels = {t: shape[2] for t, shape in zip(self._maps, self._geometry.shapes, strict=True)}
+        work = [0.0] * self._num_entries
+        for op in self._lowered:
+            work.append(macs_per_pixel(op.kind, op.window, channels[op.inputs[0]], channels[op.output]))
+        return np.array(work)
 
     @functools.cached_property
     def _choices(self) -> list[np.ndarray]:
@@ -371,8 +364,10 @@ class UpstreamCosts:
         """[choices, tile heights, tile widths, maps]: tile buffers, halo stores and MACs behind each map, and (over
         ops) the tile buffers live at each."""
         rows, cols = self._axes
-        run = np.array([run_bytes(s[2], self._model.inner_bits(t)) for s, t in zip(self._geometry.shapes, self._maps)])
-        widths = np.array([shape[1] for shape in self._geometry.shapes])
+        _, widths, channels = np.array(self._geometry.shapes).T
+        run = np.array(
+            [run_bytes(int(c), self._model.inner_bits(t)) for c, t in zip(channels, self._maps, strict=True)]
+        )
 
         def stack(axis: list[_AxisCosts], name: str) -> np.ndarray:
             return np.stack([getattr(costs, name) for costs in axis])
@@ -427,7 +422,7 @@ class UpstreamCosts:
         scratch += self._sums_bytes
         ends = self._ends_bytes(source, first)[:, :, None]
         num_bytes = ends + _align(scratch, ARENA_ALIGNMENT)
-        num_tiles = np.outer(*(-(-extent // np.array(s)) for extent, s in zip(self._geometry.shapes[-1], self._sizes)))
+        num_tiles = np.outer(*(is_tile.sum(axis=1) for _, is_tile in self._tiles))
         calls = np.broadcast_to(num_tiles * (self._end - first), num_bytes.shape)
         reduced = sum(self._model.base_macs[self._last + 1 : self._end])
         return num_bytes.astype(np.int64), macs[..., self._num_entries + position].astype(np.int64) + reduced, calls

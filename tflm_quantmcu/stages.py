@@ -118,17 +118,19 @@ def plan_stages(
     if smallest is None or smallest.arena_bytes >= baseline:
         return StageSearch(baseline, None, smallest, planner.refusal(smallest))
     if sram_bytes is None:
-        return StageSearch(baseline, smallest, smallest, planner.gain(smallest))
+        best = planner.relaxed(smallest, smallest.arena_bytes)
+        return StageSearch(baseline, best, smallest, planner.gain(best))
     if baseline <= sram_bytes and not planner.is_streamed:
         reason = f"the unsplit arena of {baseline:,} bytes meets {sram_bytes:,}; splitting would only add work"
         return StageSearch(baseline, None, smallest, reason)
-    best = planner.cheapest(sram_bytes, max_macs_ratio)
-    if best is None:
+    cheapest = planner.cheapest(sram_bytes, max_macs_ratio)
+    if cheapest is None:
         reason = (
             f"the arena is {baseline:,} bytes unsplit and {smallest.arena_bytes:,} at the smallest, for "
             f"{smallest.macs_ratio:.2f} times the MACs, where {smallest.binding} holds the most"
         )
         return StageSearch(baseline, None, smallest, reason)
+    best = planner.relaxed(cheapest, sram_bytes)
     return StageSearch(baseline, best, smallest, planner.gain(best))
 
 
@@ -155,6 +157,7 @@ class StagePlanner:
         )
         self._base_macs = sum(self._model.base_macs)
         self._stages: dict[tuple[int, int, int], PlannedStage] = {}
+        self._regions: dict[tuple[int, int], tuple[UpstreamCosts, StageWays]] = {}
         self._search = PathSearch(self._edges())
 
     @functools.cached_property
@@ -244,7 +247,8 @@ class StagePlanner:
         return "no stage takes less than its ops do one by one"
 
     def _edges(self) -> list[Edge[_Way | None]]:
-        model, edges = self._model, []
+        model = self._model
+        edges: list[Edge[_Way | None]] = []
         for op in self._graph.ops:
             if model.can_run_unsplit(op):
                 num_bytes = np.array([model.unsplit_bytes[op.index]])
@@ -298,18 +302,52 @@ class StagePlanner:
 
     def _stage(self, way: _Way) -> PlannedStage:
         upstream, ways, index = way
+        self._regions[ways.first, ways.end] = upstream, ways
         key = (ways.first, ways.end, index)
         if key not in self._stages:
             self._stages[key] = upstream.stage(ways, index)
         return self._stages[key]
 
     def _split(self, path: _Path) -> Split:
-        stages = [self._stage(way) for edge, number in path if (way := edge.ways[number]) is not None]
-        macs = sum(int(edge.work[number]) // _MACS for edge, number in path)
-        fullest, _ = max(path, key=lambda step: int(step[0].num_bytes[step[1]]))
-        last = self._graph.ops[fullest.end - 1]
-        name = f"'{self._graph.tensors[last.outputs[0]].label}'"
-        is_stage = any(last.index in stage.ops for stage in stages)
-        binding = f"the stage up to {name}" if is_stage else f"{last.kind} {name}"
+        return self._assemble([self._stage(way) for edge, number in path if (way := edge.ways[number]) is not None])
+
+    def _assemble(self, stages: Sequence[PlannedStage]) -> Split:
+        inside = {index for stage in stages for index in stage.ops}
+        held = [(stage.live_bytes, f"the stage up to {self._label(stage.ops[-1])}") for stage in stages]
+        held += [
+            (self._model.unsplit_bytes[op.index], f"{op.kind} {self._label(op.index)}")
+            for op in self._graph.ops
+            if op.index not in inside
+        ]
+        _, binding = max(held, key=lambda entry: entry[0])
+        macs = self._base_macs + sum(stage.extra_macs for stage in stages)
         split = Split(tuple(stages), 0, macs, self._base_macs, binding)
         return dataclasses.replace(split, arena_bytes=self.arena_of(split, [s.scratch_bytes for s in stages]))
+
+    def _label(self, op: int) -> str:
+        return f"'{self._graph.tensors[self._graph.ops[op].outputs[0]].label}'"
+
+    def relaxed(self, split: Split, num_bytes: int) -> Split:
+        """The same with ops by themselves and larger tiles where they fit into the arena with no more MACs."""
+        best = split
+        for stage in split.stages:
+            for other in self._calmer(stage, num_bytes):
+                stages = [o for s in best.stages for o in (other if s is stage else [s])]
+                found = self._assemble(stages)
+                if found.arena_bytes <= num_bytes:
+                    best = found
+                    break
+        return best
+
+    def _calmer(self, stage: PlannedStage, num_bytes: int) -> Iterator[list[PlannedStage]]:
+        """What to try in place of a stage, the fewest kernel calls first."""
+        first, end = stage.ops[0], stage.ops[-1] + 1
+        ops = self._graph.ops[first:end]
+        if all(map(self._model.can_run_unsplit, ops)) and max(self._model.unsplit_bytes[first:end]) <= num_bytes:
+            yield []
+        upstream, ways = self._regions[first, end]
+        for bound in (num_bytes, (num_bytes + stage.live_bytes) // 2):
+            fits = (ways.num_bytes <= bound) & (ways.macs <= stage.macs)
+            way = int(np.where(fits, ways.num_calls, np.iinfo(np.int64).max).argmin())
+            if fits.ravel()[way]:
+                yield [self._stage((upstream, ways, way))]

@@ -15,6 +15,7 @@ from tests.support.plans import front_stage, mixed
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, streamable_regions
 from tests.support.stock_tflm import run_stock
+from tests.support.streamed import streamed
 from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
@@ -23,13 +24,7 @@ from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
 from tflm_quantmcu.stage_program import CACHE_MODES
-from tflm_quantmcu.types import BIT_WIDTHS, PrecisionPlan, StagePlan
-
-
-def streamed(plan: PrecisionPlan, **fields: object) -> PrecisionPlan:
-    """The plan with its first stage's input streamed."""
-    stage: StagePlan = dataclasses.replace(plan.stages[0], input_mode="streamed", **fields)  # type: ignore[arg-type]
-    return dataclasses.replace(plan, stages=(stage, *plan.stages[1:]))
+from tflm_quantmcu.types import BIT_WIDTHS, PrecisionPlan
 
 
 @pytest.mark.parametrize("name", shared_data.CONVOLUTIONAL)

@@ -141,9 +141,10 @@ def _classify(problem: SearchProblem, stage: StagePlan, program: StageProgram) -
 
 def _summary(stage: StagePlan, report: OutlierReport) -> str:
     count = int(report.is_outlier.sum())
+    name = stage.input.split(";")[0]
     return (
-        f"VDPC, stage of {stage.input.split(';')[0]}: {count} of {report.is_outlier.size} patches are outliers (more than {report.threshold:.2%} of their "
-        f"values beyond phi = {report.phi} of a Gaussian fitted to the stage's input)"
+        f"VDPC, the stage that reads '{name}': {count} of {report.is_outlier.size} patches are outliers (more than "
+        f"{report.threshold:.2%} of their values beyond phi = {report.phi} of a Gaussian fitted to that map)"
     )
 
 
