@@ -158,9 +158,7 @@ def _find_difference(original: bytes, converted: bytes, runs: _Runs, index: int)
             raise _mismatch(_place(after, tensor), index, "stock TFLM", wanted, found)
 
 
-def _check_maps(
-    graph: ModelGraph, graph_after: ModelGraph, converted: bytes, plan: PrecisionPlan, runs: _Runs
-) -> int:
+def _check_maps(graph: ModelGraph, graph_after: ModelGraph, converted: bytes, plan: PrecisionPlan, runs: _Runs) -> int:
     """Compares what TFLM computes for every map that the oracle knows; returns how many there are."""
     known = simulate(graph, plan, runs.x)
     stored = {name: _stored(graph_after, name, plan) for name in known}

@@ -152,15 +152,17 @@ class FakeQuantizedKernels(keras.layers.Layer):
 
     def call(self, *args: Any, **keywords: Any) -> Any:
         values = {id(k.variable): self.quantized(k) for k, _ in self._kernels}
+        sums, bias = self._sums() if self._sums else None, getattr(self.layer, "bias", None)
+        if sums is not None and bias is not None:
+            values[id(bias)] = bias + sums.bias_error
         trainable, others = (
             [values.get(id(v), v) for v in variables]
             for variables in (self.layer.trainable_variables, self.layer.non_trainable_variables)
         )
         y = self.layer.stateless_call(trainable, others, *args, **keywords)[0]
-        if self._sums is None:
+        if sums is None:
             return y
-        sums = self._sums()
-        whole = y + sums.bias_error + sums.offset
+        whole = y + sums.offset + (sums.bias_error if bias is None else 0.0)
         return round_straight_through(whole / sums.grid) * sums.grid - sums.offset
 
     def _lowered_scale(self, kernel: Kernel) -> Any:
@@ -173,7 +175,7 @@ class FakeQuantizedKernels(keras.layers.Layer):
 
     def quantized(self, kernel: Kernel) -> Any:
         """The kernel's values as they will be converted."""
-        bits = dict((k.index, b) for k, b in self._kernels)[kernel.index]
+        bits = next(b for k, b in self._kernels if k.index == kernel.index)
         values = keras.ops.convert_to_tensor(kernel.variable)
         if bits == 8:
             axes = tuple(range(len(values.shape) - kernel.channel_axes))

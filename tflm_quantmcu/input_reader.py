@@ -1,4 +1,4 @@
-"""Feeds models whose input is streamed, through the one reader that the op library has (tflm_kernels/micro/input_reader.h).
+"""Feeds models whose input is streamed, through the op library's one reader (tflm_kernels/micro/input_reader.h).
 
 In: a whole sample, or a Python function that is asked for each region. What such a function does wrong is said after
 the inference: TFLM cannot be stopped in its midst.

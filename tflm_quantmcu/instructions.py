@@ -5,9 +5,9 @@ else of the reference. The tables are what `tflm_quantmcu bench` writes; without
 
 Between measured shapes: for each op, kind of window and tag,
 
-    instructions = a * products + b * outputs + c * reads + d * weights
+    instructions = a * products + b * outputs + c * reads + d * weights + e
 
-with a, b, c, d >= 0 by least squares of relative errors over the measured rows; products = MACs at taps inside the
+with a, b, c, d, e >= 0 by least squares of relative errors over the measured rows; products = MACs at taps inside the
 input (of ops without weights: values read there), outputs = output values, reads = input values gathered over the
 windows of all output pixels, once for all output channels, weights = products of one output pixel. These are what a
 kernel's loops do: multiply, requantise, unpack inputs, prepare weights. A shape that was measured gets its own count.
@@ -47,7 +47,7 @@ class InstructionTable:
 
     Attributes:
       measured: instructions by (tag, shape).
-      coefficients: (a, b, c, d) by group.
+      coefficients: (a, b, c, d, e) by group.
     """
 
     measured: Mapping[tuple[str, KernelShape], int]
@@ -197,7 +197,7 @@ def _features(shape: KernelShape) -> np.ndarray:
     products = shape.num_outputs * shape.products_per_output * inside
     reads = shape.output[0] * shape.output[1] * math.prod(shape.kernel) * shape.input[2] * inside
     taps = shape.products_per_output * shape.output[2]
-    return np.array([products, shape.num_outputs, reads, taps], float)
+    return np.array([products, shape.num_outputs, reads, taps, 1], float)
 
 
 def _share_inside(shape: KernelShape, axis: int) -> float:
@@ -214,7 +214,7 @@ def _fit(rows: Iterable[BenchRow]) -> np.ndarray:
     features = np.array([_features(row.shape) / row.instructions for row in rows])
     best, least = np.zeros(features.shape[1]), math.inf
     columns = range(features.shape[1])
-    for used in itertools.chain.from_iterable(itertools.combinations(columns, n) for n in (1, 2, 3, 4)):
+    for used in itertools.chain.from_iterable(itertools.combinations(columns, n) for n in (1, 2, 3, 4, 5)):
         part = features[:, used]
         solution = np.linalg.lstsq(part, np.ones(len(rows)), rcond=None)[0]
         error = float(np.sum((part @ solution - 1) ** 2))

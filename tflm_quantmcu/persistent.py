@@ -56,13 +56,14 @@ _OP_DATA = {
     "QUANTIZE": 32,
     "RELU": 28,
     "RELU6": 8,
-    "QMCU_ADD": 120,
-    "QMCU_AVERAGE_POOL_2D": 96,
-    "QMCU_CONV_2D": 96,
-    "QMCU_DEPTHWISE_CONV_2D": 100,
-    "QMCU_FULLY_CONNECTED": 64,
-    "QMCU_MAX_POOL_2D": 96,
-    "QMCU_REQUANTIZE": 72,
+    "QMCU_ADD": 36,
+    "QMCU_AVERAGE_POOL_2D": 32,
+    "QMCU_CONV_2D": 36,
+    "QMCU_DEPTHWISE_CONV_2D": 40,
+    "QMCU_FULLY_CONNECTED": 20,
+    "QMCU_MAX_POOL_2D": 32,
+    "QMCU_PATCH_STAGE": 24,
+    "QMCU_REQUANTIZE": 20,
 }
 _OPTIONS = {
     "AVERAGE_POOL_2D": (40, 4),
@@ -94,7 +95,6 @@ HOST = Machine(
         "DEPTHWISE_CONV_2D": 80,
         "FULLY_CONNECTED": 72,
         "SOFTMAX": 80,
-        "QMCU_PATCH_STAGE": 88,
     },
     options={**_OPTIONS, "ADD": (8, 4), "FULLY_CONNECTED": (16, 4), "MUL": (4, 4)},
 )
@@ -115,7 +115,6 @@ CORTEX_M = Machine(
         "DEPTHWISE_CONV_2D": 56,
         "FULLY_CONNECTED": 48,
         "SOFTMAX": 56,
-        "QMCU_PATCH_STAGE": 56,
     },
     options={**_OPTIONS, "ADD": (2, 1), "FULLY_CONNECTED": (5, 1), "MUL": (1, 1)},
 )

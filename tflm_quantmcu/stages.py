@@ -17,7 +17,8 @@ import numpy as np
 from tflm_quantmcu import cost
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.memory import ARENA_ALIGNMENT
-from tflm_quantmcu.stage_costs import PlannedModel, PlannedStage, StageWays, UpstreamCosts, why_not_in_stage
+from tflm_quantmcu.planned_model import PlannedModel, why_not_in_stage
+from tflm_quantmcu.stage_costs import PlannedStage, StageWays, UpstreamCosts
 from tflm_quantmcu.stage_path import Edge, PathSearch
 from tflm_quantmcu.types import ModelGraph, StagePlan
 

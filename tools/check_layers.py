@@ -45,6 +45,7 @@ PYTHON_PARTS = (
             "activation_calibrator",
             "api",
             "evaluation",
+            "finetuning",
             "inspection",
             "keras_export",
             "options",

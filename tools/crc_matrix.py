@@ -157,9 +157,7 @@ def versions_of(path: Path, samples: Sequence[Path], num_inputs: int) -> list[Ve
     data = path.read_bytes()
     graph = read_model(data)
     require_full_integer(graph)
-    if len(graph.inputs) != 1:
-        raise UnsupportedModelError(f"has {len(graph.inputs)} inputs; supported is one")
-    tensor = graph.tensors[graph.inputs[0]]
+    (tensor,) = graph.input_tensors
     x = _samples_for(tensor, (path.parent, *samples))
     random = random_samples(tensor, num_inputs)
     inputs = np.concatenate([x[: num_inputs - 1], random])[:num_inputs, np.newaxis]

@@ -12,7 +12,6 @@ from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.stage_program import build_program, stage_ops
 from tflm_quantmcu.types import Op
 
-
 _LEFT_OUT = -1  # an input that an op does without
 
 
@@ -60,7 +59,9 @@ def _drop_input(rewrite: Rewrite, source: int, region: Sequence[Op]) -> None:
     if graph.inputs != (origin,):
         raise UsageError(f"{where}, which is neither the model's one input nor what a QUANTIZE makes of it")
     if rewrite.is_reformatted(source):
-        raise UsageError(f"{where} at {rewrite.format_of(source).bits} bits; a reader gives the model's own 8-bit format")
+        raise UsageError(
+            f"{where} at {rewrite.format_of(source).bits} bits; a reader gives the model's own 8-bit format"
+        )
     known = {writer.index if writer else _LEFT_OUT, *(op.index for op in region)}
     others = [op for t in (origin, source) for op in graph.consumers[t] if op.index not in known]
     if others:

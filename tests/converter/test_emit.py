@@ -16,6 +16,7 @@ from tests.support import networks, shared_data
 from tests.support.edit_model import edited
 from tests.support.emitted import ROOT, EmittedModel, emit_and_compile, portable_objects, undefined_symbols
 from tests.support.plans import mixed, split
+from tests.support.streamed import streamed
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import cli
 from tflm_quantmcu.converter.convert import convert_model
@@ -36,6 +37,9 @@ FREESTANDING = {"memcpy", "memset", "_GLOBAL_OFFSET_TABLE_"}
 VERSIONS: dict[str, Callable[[], bytes]] = {
     "8-bit": lambda: MODEL,
     "split at 8 bits": lambda: convert_model(MODEL, split(GRAPH)),
+    "streamed": lambda: convert_model(MODEL, streamed(split(GRAPH))),
+    "streamed, halos kept": lambda: convert_model(MODEL, streamed(split(GRAPH), cache_mode="full")),
+    "streamed at mixed widths": lambda: convert_model(MODEL, streamed(mixed(GRAPH, 0))),
     "mixed widths 0": lambda: convert_model(MODEL, mixed(GRAPH, 0)),
     "mixed widths 1": lambda: convert_model(MODEL, mixed(GRAPH, 1)),
     "mixed widths 2": lambda: convert_model(MODEL, mixed(GRAPH, 2)),
@@ -134,8 +138,9 @@ def test_the_same_model_gives_the_same_files(tmp_path: Path) -> None:
     assert str(ROOT) not in text and str(tmp_path) not in text
 
 
-def test_makefile_builds_and_passes_on_the_host(tmp_path: Path) -> None:
-    (tmp_path / "m.tflite").write_bytes(VERSIONS["mixed widths 1"]())
+@pytest.mark.parametrize("version", ["mixed widths 1", "streamed"])
+def test_makefile_builds_and_passes_on_the_host(version: str, tmp_path: Path) -> None:
+    (tmp_path / "m.tflite").write_bytes(VERSIONS[version]())
     emit(tmp_path / "m.tflite", output_dir=tmp_path / "project")
     output = make(tmp_path / "project", "test")
     assert "~~~ALL TESTS PASSED~~~" in output
@@ -200,6 +205,14 @@ def test_tflm_projects_name_exactly_the_ops(tmp_path: Path) -> None:
     assert set(project.files) == {
         *("small_model_data.h", "small_model_data.cc", "small_ops.h", "small_test.cc", "main.cc", "Makefile", "BUILD")
     }
+
+
+def test_tflm_projects_set_a_reader_before_they_allocate(tmp_path: Path) -> None:
+    emit(VERSIONS["streamed"](), output_dir=tmp_path, target="tflm", name="small")
+    for file in ("main.cc", "small_test.cc"):
+        text = (tmp_path / file).read_text()
+        assert 0 < text.index("quantmcu::SetInputReader(") < text.index("AllocateTensors()")
+        assert "interpreter.input(" not in text
 
 
 def test_the_command_writes_a_project_and_says_how_to_run_it(

@@ -12,6 +12,7 @@ import pytest
 from tests.support import networks, shared_data
 from tests.support.cortex_m import skip_without_tools
 from tests.support.plans import mixed, split
+from tests.support.streamed import streamed
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.converter.reader import read_model
@@ -43,11 +44,13 @@ def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_versions_of_a_network_run_on_the_core(core: str, objects: Path, tmp_path: Path) -> None:
     skip_without_tools()
     graph = read_model(SMALL)
-    whole, halved, narrowed = (
+    plans = (split(graph), streamed(split(graph)), mixed(graph, 0))
+    whole, halved, fed, narrowed = (
         run_project(model, core, tmp_path / str(i), objects)
-        for i, model in enumerate((SMALL, convert_model(SMALL, split(graph)), convert_model(SMALL, mixed(graph, 0))))
+        for i, model in enumerate((SMALL, *(convert_model(SMALL, plan) for plan in plans)))
     )
-    assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"] != narrowed["OUTPUT_CRC32"]
+    assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"] == fed["OUTPUT_CRC32"] != narrowed["OUTPUT_CRC32"]
+    assert int(fed["ARENA_BYTES"]) < int(halved["ARENA_BYTES"])
     assert int(halved["ARENA_BYTES"]) < int(whole["ARENA_BYTES"]) / 4
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+import tflm_quantmcu as qm
 from tests.e2e.test_random_cnns import REFUSALS, inputs_of
-from tests.support import shared_data
+from tests.support import networks, shared_data
 from tests.support.plans import front_stage, mixed
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, streamable_regions
@@ -20,7 +22,7 @@ from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion
-from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
 from tflm_quantmcu.stage_program import CACHE_MODES
@@ -53,6 +55,36 @@ def test_real_models_at_mixed_widths_equal_the_resident_ones(name: str) -> None:
     for mode in CACHE_MODES:
         converted = convert_model(model, streamed(plan, map_caches={plan.stages[0].input: mode}))
         assert np.array_equal(Interpreter(converted).run(x), expected), mode
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "options"),
+    [
+        ("ic_resnet8_int8", None, {"search": "uniform"}),
+        ("mcunet_vww80", None, {"search": "uniform"}),
+        ("ic_resnet8_int8", "cifar10_train_500", {"search": "vdqs", "vdqs_lambda": 0.2, "max_samples": 8}),
+    ],
+)
+def test_convert_plans_verifies_and_reports_it(name: str, data: str | None, options: dict) -> None:
+    model = shared_data.model(name)
+    calibration = shared_data.path_of(f"samples/{data}.npz") if data else None
+    result = qm.convert(model, calibration_data=calibration, input="streamed", progress=False, **options)
+    assert result.plan.streamed_input and read_model(result.model).inputs == ()
+    assert result.plan.search["input"] == "streamed"
+    assert re.search(r"reads (each input row once|the input in \d+ regions)", result.report.stages[0])
+    x = random_samples(qm.Interpreter(model).inputs[0], 2)
+    if result.report.verification.is_same_function:
+        assert np.array_equal(qm.Interpreter(result.model).run(x), qm.Interpreter(model).run(x))
+
+
+def test_a_search_without_stages_cannot_stream() -> None:
+    with pytest.raises(UsageError, match="--input is streamed, and --search memory_driven made no patch stage"):
+        qm.convert(networks.inverted_residual(), search="memory_driven", input="streamed", progress=False)
+
+
+def test_a_network_without_a_stage_at_its_input_cannot_stream() -> None:
+    with pytest.raises(UnsupportedModelError, match="the input cannot be streamed"):
+        qm.convert(shared_data.model("ad01_int8"), search="uniform", input="streamed", progress=False)
 
 
 @examples(150)

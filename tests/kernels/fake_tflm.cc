@@ -26,6 +26,8 @@ FakeTensor Int32Constant(const std::vector<int32_t>& words) {
   return {kTfLiteInt32, {static_cast<int>(words.size())}, std::move(bytes), true};
 }
 
+FakeTensor LeftOut() { return {kTfLiteInt8, {}, {}, false, true}; }
+
 std::vector<uint8_t> FakeOptions::FlexBuffer() const {
   flexbuffers::Builder builder;
   builder.Map([&] {
@@ -45,7 +47,9 @@ FakeInterpreter::FakeInterpreter(const TFLMRegistration& registration,
   int_arrays_.resize(tensors_.size() + 2);
   eval_tensors_.resize(tensors_.size());
   std::vector<int> input_indices;
-  for (int i = 0; i < num_inputs; ++i) input_indices.push_back(i);
+  for (int i = 0; i < num_inputs; ++i) {
+    input_indices.push_back(tensors_[i].is_left_out ? -1 : i);
+  }
   node_.inputs = IntArray(input_indices, &int_arrays_[tensors_.size()]);
   node_.outputs = IntArray({num_inputs}, &int_arrays_[tensors_.size() + 1]);
   for (size_t i = 0; i < tensors_.size(); ++i) {

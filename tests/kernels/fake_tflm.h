@@ -20,11 +20,15 @@ struct FakeTensor {
   std::vector<int> shape;
   std::vector<uint8_t> bytes;
   bool is_constant;
+  bool is_left_out = false;
 };
 
 FakeTensor Int8Tensor(std::vector<int> shape, std::vector<uint8_t> bytes);
 FakeTensor Int8Constant(std::vector<int> shape, std::vector<uint8_t> bytes);
 FakeTensor Int32Constant(const std::vector<int32_t>& words);
+
+// In place of an input that an op does without.
+FakeTensor LeftOut();
 
 // An op's options, as a writer of models builds them.
 struct FakeOptions {

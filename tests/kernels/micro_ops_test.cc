@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,7 +11,9 @@
 #include "tests/kernels/fake_tflm.h"
 #include "tests/kernels/naive.h"
 #include "tests/kernels/op_cases.h"
+#include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/patch_stage.h"
+#include "tflm_kernels/portable/stored_map.h"
 
 namespace quantmcu {
 namespace {
@@ -228,10 +231,48 @@ TEST(PatchStageOpTest, RefusesAnOpThatTheBuildHasNoKernelOf) {
 TEST(PatchStageOpTest, RefusesTensorsThatAreNotXAndY) {
   OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
   c.inputs[0].shape[1] += 1;
-  ExpectRefusal(c, "input 0 must have the shape of the program's X");
+  ExpectRefusal(c, "input 0 has 12 rows; its op needs 11");
   c = OpCaseOf("QMCU_PATCH_STAGE");
   c.output.shape[2] += 1;
-  ExpectRefusal(c, "output 0 must have the shape of the program's Y");
+  ExpectRefusal(c, "output 0 has 4 columns; its op needs 3");
+}
+
+// A stage of one op whose program gives X a buffer, and so leaves out the input.
+OpCase StreamedStageCase() {
+  OpCase c = PatchStageCase(1);
+  const std::vector<int>& x = c.inputs[0].shape;
+  const int32_t num_maps = 2;
+  for (int32_t patch_class = 0; patch_class < 2; ++patch_class) {
+    const size_t format = 16 + 10 * num_maps + 6 * num_maps * patch_class;
+    const int32_t place[] = {0, x[1] * x[2] * x[3]};  // scratch_offset, scratch_bytes
+    std::memcpy(c.inputs[2].bytes.data() + 4 * (format + 4), place, sizeof(place));
+  }
+  c.inputs[0] = LeftOut();
+  return c;
+}
+
+TEST(StreamedStageOpTest, ReadsItsInputFromTheReader) {
+  const FakeTensor x = PatchStageCase(1).inputs[0];
+  const StoredMap source = {x.bytes.data(), x.shape[2], x.shape[3]};
+  SetInputReader(ReaderOf(source));
+  const OpCase c = StreamedStageCase();
+  FakeInterpreter interpreter = Interpreter(c);
+  ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
+  naive::ExpectSameBytes(c.expected, interpreter.Invoke());
+  SetInputReader({});
+}
+
+TEST(StreamedStageOpTest, RefusesToRunWithoutAReader) {
+  ExpectRefusal(StreamedStageCase(), "call quantmcu::SetInputReader before AllocateTensors");
+}
+
+TEST(StreamedStageOpTest, RefusesAnInputThatTheProgramDoesNotRead) {
+  OpCase c = StreamedStageCase();
+  c.inputs[0] = PatchStageCase(1).inputs[0];
+  ExpectRefusal(c, "input 0 must be left out if the program streams X, and only then");
+  c = OpCaseOf("QMCU_PATCH_STAGE");
+  c.inputs[0] = LeftOut();
+  ExpectRefusal(c, "input 0 must be left out if the program streams X, and only then");
 }
 
 TEST(MapOpTest, TakesVectorsAsMapsOfOnePixel) {

@@ -15,8 +15,7 @@ from tflm_quantmcu.persistent import CORTEX_M, HOST, Machine
 ROOT = Path(__file__).parents[2]
 COMPILERS = {"host": ("g++",), "cortex-m": ("arm-none-eabi-g++", "-mcpu=cortex-m4", "-mthumb")}
 MACHINES = {"host": HOST, "cortex-m": CORTEX_M}
-OWN_STRUCTS = {"AVERAGE_POOL_2D": "Pool2DParams", "MAX_POOL_2D": "Pool2DParams", "REQUANTIZE": "RequantizeParams"}
-OWN_FILES = ("add", "conv2d", "depthwise_conv2d", "fully_connected", "patch_stage", "pool2d", "requantize")
+OWN_KINDS = [kind for kind in HOST.op_data if kind.startswith("QMCU_")]
 STOCK_STRUCTS = {
     "ADD": "OpDataAdd",
     "AVERAGE_POOL_2D": "OpDataPooling",
@@ -74,13 +73,11 @@ def check(tmp_path: Path, machine: str, includes: list[str], sizes: Mapping[str,
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("file", OWN_FILES)
-def test_our_ops(tmp_path: Path, machine: str, file: str) -> None:
-    kinds = {"pool2d": ["AVERAGE_POOL_2D", "MAX_POOL_2D"], "requantize": ["REQUANTIZE"]}
-    found = {}
-    for kind in kinds.get(file, [file.upper().replace("2D", "_2D")]):
-        found[f"quantmcu::{OWN_STRUCTS.get(kind, 'OpData')}"] = MACHINES[machine].op_data[f"QMCU_{kind}"]
+@pytest.mark.parametrize("kind", OWN_KINDS)
+def test_our_ops(tmp_path: Path, machine: str, kind: str) -> None:
+    file = "pool2d" if "POOL" in kind else kind.removeprefix("QMCU_").lower().replace("_2d", "2d")
     # The structs of ops are their files' own: so the file itself is included.
+    found = {"quantmcu::OpData": MACHINES[machine].op_data[kind]}
     check(tmp_path, machine, [f"tflm_kernels/micro/{file}.cc"], found)
 
 

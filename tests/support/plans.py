@@ -7,12 +7,14 @@ import dataclasses
 import numpy as np
 
 from tflm_quantmcu.lowering import CONVOLUTIONS, lower_reduction, why_unsupported
-from tflm_quantmcu.stage_costs import PlannedModel, PlannedStage, UpstreamCosts
+from tflm_quantmcu.planned_model import PlannedModel
+from tflm_quantmcu.stage_costs import PlannedStage, UpstreamCosts
 from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 
 def front_stage(graph: ModelGraph) -> StagePlan:
-    """Of the stages that begin with the first convolution or pool and recompute halos, the one that takes the least."""
+    """Of the stages that begin with the first convolution or pool, or the pad before it, and recompute halos, the one
+    that takes the least."""
     model = PlannedModel(graph, {}, {})
     first = next(op for op in graph.ops if op.window is not None)
     found = []
@@ -21,14 +23,14 @@ def front_stage(graph: ModelGraph) -> StagePlan:
             break
         upstream = UpstreamCosts(model, op.index)
         for ways in upstream.ways():
-            if ways.first == first.index:
+            if ways.first <= first.index:
                 found.append(upstream.stage(ways, int(ways.num_bytes[0].argmin())))  # choice 0 keeps nothing
 
-    def apart_bytes(stage: PlannedStage) -> int:
-        """With input and output side by side."""
-        return stage.scratch_bytes + sum(model.tensor_bytes(t) for t in (stage.input, stage.output))
+    def rank(stage: PlannedStage) -> tuple[int, int]:
+        """The first op, and the bytes with input and output side by side."""
+        return stage.ops[0], stage.scratch_bytes + sum(model.tensor_bytes(t) for t in (stage.input, stage.output))
 
-    return min(found, key=apart_bytes).plan(graph)
+    return min(found, key=rank).plan(graph)
 
 
 def split(graph: ModelGraph) -> PrecisionPlan:

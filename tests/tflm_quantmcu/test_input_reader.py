@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support import networks, shared_data
-from tests.support.plans import split
-from tests.support.streamed import streamed, streamed_plan
+from tests.support.streamed import streamed_plan
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
@@ -64,13 +63,6 @@ def test_interpreters_side_by_side_read_their_own_samples():
     for _ in range(2):
         assert np.array_equal(first.invoke(X[0])[0], expected[0])
         assert np.array_equal(second.invoke()[0], expected[1])
-
-
-def test_the_arena_has_no_input():
-    resident = convert_model(MODEL, split(GRAPH))
-    without = convert_model(MODEL, streamed(split(GRAPH)))
-    before, after = (Interpreter(m).allocations().non_persistent_bytes for m in (resident, without))
-    assert after < before
 
 
 @pytest.mark.parametrize(

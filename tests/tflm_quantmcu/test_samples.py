@@ -107,6 +107,11 @@ def test_int8_for_a_uint8_model_is_refused():
         to_model_input(np.zeros(SHAPE, np.int8), UINT8)
 
 
+def test_reals_are_refused_where_no_scale_is_known():
+    with pytest.raises(UsageError, match="x is float32; supported is int8, for the model does not say its scale"):
+        to_model_input(np.zeros(SHAPE, np.float32), Tensor(0, "x", INT8.shape, "int8"))
+
+
 def test_another_batch_is_refused():
     with pytest.raises(UnsupportedModelError, match="supported is batch 1"):
         to_model_input(np.zeros(SHAPE, np.int8), Tensor(0, "input", (4, 2, 2, 1), "int8", (1.0,), (0,)))

@@ -12,37 +12,53 @@ constexpr char kOp[] = "QMCU_ADD";
 
 // Which pixel of an input meets the output's first one.
 struct Corner {
-  int32_t top;
-  int32_t left;
+  int16_t top;
+  int16_t left;
 };
 
 struct OpData {
-  AddParams params;
+  int32_t channels;
+  int32_t multipliers[3];  // of input 0, input 1 and the output, like shifts
   Corner corners[2];
+  NarrowFormat inputs[2];
+  NarrowFormat output;
+  NarrowClamp clamp;
+  int8_t shifts[3];
 };
 
 Corner ReadCorner(OptionReader* options, const char* top_key, const char* left_key) {
-  return {options->Int(top_key, 0, kMaxExtent), options->Int(left_key, 0, kMaxExtent)};
+  return {ReadExtent(options, top_key, 0), ReadExtent(options, left_key, 0)};
 }
 
 void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   auto* data = AllocateOpData<OpData>(context, kOp);
   if (data == nullptr) return nullptr;
-  AddParams& params = data->params;
   OptionReader options(context, kOp, buffer, length);
-  const int32_t channels = ReadChannels(&options, "channels");
-  params.input0.channels = channels;
-  params.input1.channels = channels;
-  ReadFormat(&options, "input0_bits", "input0_zero_point", &params.input0);
-  ReadFormat(&options, "input1_bits", "input1_zero_point", &params.input1);
-  ReadOutput(&options, &params.output, &params.clamp);
-  options.ExpectEqual("channels", channels, "output_channels", params.output.channels);
+  data->channels = ReadChannels(&options, "channels");
+  data->inputs[0] = ReadFormat(&options, "input0_bits", "input0_zero_point");
+  data->inputs[1] = ReadFormat(&options, "input1_bits", "input1_zero_point");
+  options.ExpectEqual("channels", data->channels, "output_channels",
+                      ReadOutput(&options, &data->output, &data->clamp));
   data->corners[0] = ReadCorner(&options, "input0_top", "input0_left");
   data->corners[1] = ReadCorner(&options, "input1_top", "input1_left");
-  params.multipliers = {ReadFixedPoint(&options, "input0_multiplier", "input0_shift"),
-                        ReadFixedPoint(&options, "input1_multiplier", "input1_shift"),
-                        ReadFixedPoint(&options, "output_multiplier", "output_shift")};
+  ReadFixedPoint(&options, "input0_multiplier", "input0_shift", &data->multipliers[0],
+                 &data->shifts[0]);
+  ReadFixedPoint(&options, "input1_multiplier", "input1_shift", &data->multipliers[1],
+                 &data->shifts[1]);
+  ReadFixedPoint(&options, "output_multiplier", "output_shift", &data->multipliers[2],
+                 &data->shifts[2]);
   return options.Finish() ? data : nullptr;
+}
+
+AddParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
+  const auto& data = *static_cast<const OpData*>(node->user_data);
+  return {InputMap(context, node, 0, data.channels, data.inputs[0]),
+          InputMap(context, node, 1, data.channels, data.inputs[1]),
+          OutputMap(context, node, data.channels, data.output),
+          Widened(data.clamp),
+          {{data.multipliers[0], data.shifts[0]},
+           {data.multipliers[1], data.shifts[1]},
+           {data.multipliers[2], data.shifts[2]}}};
 }
 
 bool Covers(const FeatureMap& input, const Corner& corner, const FeatureMap& output) {
@@ -50,13 +66,14 @@ bool Covers(const FeatureMap& input, const Corner& corner, const FeatureMap& out
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
-  auto* data = static_cast<OpData*>(node->user_data);
+  const auto* data = static_cast<const OpData*>(node->user_data);
   if (data == nullptr) return kTfLiteError;  // Init has said why
-  AddParams& params = data->params;
   NodeChecker checker(context, node, kOp, 2);
-  checker.InputMap(0, &params.input0);
-  checker.InputMap(1, &params.input1);
-  checker.OutputMap(&params.output);
+  if (checker.status() != kTfLiteOk) return checker.status();
+  const AddParams params = ParamsOf(context, node);
+  checker.InputMap(0, params.input0);
+  checker.InputMap(1, params.input1);
+  checker.OutputMap(params.output);
   if (checker.status() != kTfLiteOk) return checker.status();
   checker.Require(Covers(params.input0, data->corners[0], params.output),
                   "input 0 must cover the output from (input0_top, input0_left)");
@@ -70,10 +87,10 @@ const uint8_t* PixelAt(const uint8_t* map_bytes, const FeatureMap& map, const Co
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
-  const auto& data = *static_cast<const OpData*>(node->user_data);
-  kernels::Add(data.params,
-               PixelAt(InputBytes(context, node, 0), data.params.input0, data.corners[0]),
-               PixelAt(InputBytes(context, node, 1), data.params.input1, data.corners[1]),
+  const Corner* corners = static_cast<const OpData*>(node->user_data)->corners;
+  const AddParams params = ParamsOf(context, node);
+  kernels::Add(params, PixelAt(InputBytes(context, node, 0), params.input0, corners[0]),
+               PixelAt(InputBytes(context, node, 1), params.input1, corners[1]),
                OutputBytes(context, node));
   return kTfLiteOk;
 }

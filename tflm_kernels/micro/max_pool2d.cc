@@ -18,8 +18,8 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
-  const auto& params = *static_cast<const Pool2DParams*>(node->user_data);
-  kernels::MaxPool2D(params, InputBytes(context, node, 0), OutputBytes(context, node));
+  kernels::MaxPool2D(ParamsOfPool2D(context, node), InputBytes(context, node, 0),
+                     OutputBytes(context, node));
   return kTfLiteOk;
 }
 

@@ -17,6 +17,21 @@ int32_t LastDimension(const TfLiteEvalTensor& tensor) {
   return tensor.dims->data[tensor.dims->size - 1];
 }
 
+int32_t Height(const TfLiteEvalTensor& tensor) {
+  return tensor.dims->size == 4 ? tensor.dims->data[1] : 1;
+}
+
+int32_t Width(const TfLiteEvalTensor& tensor) {
+  return tensor.dims->size == 4 ? tensor.dims->data[2] : 1;
+}
+
+// Row bytes are in 64 bits first: nobody may have checked the width.
+FeatureMap MapOf(const TfLiteEvalTensor& tensor, int32_t channels, const NarrowFormat& format) {
+  const int64_t row_bytes = int64_t{Width(tensor)} * RunBytes(channels, format.bits);
+  return {Height(tensor), Width(tensor),    channels, static_cast<int32_t>(row_bytes),
+          format.bits,    format.zero_point};
+}
+
 // More than kMaxBytes, which no count may be, when a dimension is negative or there are too many.
 int64_t NumElements(const TfLiteEvalTensor& tensor) {
   int64_t count = 1;
@@ -59,6 +74,16 @@ uint8_t* OutputBytes(const TfLiteContext* context, const TfLiteNode* node) {
   return static_cast<uint8_t*>(OutputTensor(context, node)->data.data);
 }
 
+FeatureMap InputMap(const TfLiteContext* context, const TfLiteNode* node, int index,
+                    int32_t channels, const NarrowFormat& format) {
+  return MapOf(*InputTensor(context, node, index), channels, format);
+}
+
+FeatureMap OutputMap(const TfLiteContext* context, const TfLiteNode* node, int32_t channels,
+                     const NarrowFormat& format) {
+  return MapOf(*OutputTensor(context, node), channels, format);
+}
+
 NodeChecker::NodeChecker(TfLiteContext* context, const TfLiteNode* node, const char* op,
                          int num_inputs, int num_optional)
     : context_(context), node_(node), op_(op) {
@@ -69,51 +94,46 @@ NodeChecker::NodeChecker(TfLiteContext* context, const TfLiteNode* node, const c
   }
 }
 
-void NodeChecker::InputMap(int index, FeatureMap* map) {
-  if (is_ok_) Map(InputTensor(context_, node_, index), kInput, index, map);
+void NodeChecker::InputMap(int index, const FeatureMap& map) {
+  if (is_ok_) Map(*InputTensor(context_, node_, index), kInput, index, map);
 }
 
-void NodeChecker::OutputMap(FeatureMap* map) {
-  if (is_ok_) Map(OutputTensor(context_, node_), kOutput, 0, map);
+void NodeChecker::OutputMap(const FeatureMap& map) {
+  if (is_ok_) Map(*OutputTensor(context_, node_), kOutput, 0, map);
 }
 
-void NodeChecker::InputVector(int index, FeatureMap* map) {
-  if (is_ok_) Vector(InputTensor(context_, node_, index), kInput, index, map);
+void NodeChecker::InputVector(int index, const FeatureMap& vector) {
+  if (is_ok_) Vector(*InputTensor(context_, node_, index), kInput, index, vector);
 }
 
-void NodeChecker::OutputVector(FeatureMap* map) {
-  if (is_ok_) Vector(OutputTensor(context_, node_), kOutput, 0, map);
+void NodeChecker::OutputVector(const FeatureMap& vector) {
+  if (is_ok_) Vector(*OutputTensor(context_, node_), kOutput, 0, vector);
 }
 
-void NodeChecker::Map(const TfLiteEvalTensor* tensor, const char* role, int index,
-                      FeatureMap* map) {
-  const TfLiteIntArray& dims = *tensor->dims;
-  Expect(tensor->type == kTfLiteInt8, role, index, "must be int8", tensor->type);
+void NodeChecker::Map(const TfLiteEvalTensor& tensor, const char* role, int index,
+                      const FeatureMap& map) {
+  const TfLiteIntArray& dims = *tensor.dims;
+  Expect(tensor.type == kTfLiteInt8, role, index, "must be int8", tensor.type);
   Expect(dims.size == 4 || dims.size == 2, role, index, "must have rank 4 or 2", dims.size);
   if (!is_ok_) return;
-  map->height = dims.size == 4 ? dims.data[1] : 1;
-  map->width = dims.size == 4 ? dims.data[2] : 1;
-  map->row_bytes = 0;
   ExpectCount(role, index, "batches", dims.data[0], 1);
-  Expect(InRange(map->height, 1, kMaxExtent), role, index, "must have height 1 to 32767",
-         map->height);
-  Expect(InRange(map->width, 1, kMaxExtent), role, index, "must have width 1 to 32767", map->width);
-  ExpectCount(role, index, "bytes a pixel", LastDimension(*tensor), PixelBytes(*map));
-  Expect(NumElements(*tensor) <= kMaxBytes, role, index, "must have less than 2^31 bytes",
-         map->channels);
-  if (is_ok_) map->row_bytes = map->width * PixelBytes(*map);
+  ExpectCount(role, index, "rows", Height(tensor), map.height);
+  ExpectCount(role, index, "columns", Width(tensor), map.width);
+  Expect(InRange(map.height, 1, kMaxExtent), role, index, "must have height 1 to 32767",
+         map.height);
+  Expect(InRange(map.width, 1, kMaxExtent), role, index, "must have width 1 to 32767", map.width);
+  ExpectCount(role, index, "bytes a pixel", LastDimension(tensor), PixelBytes(map));
+  Expect(NumElements(tensor) <= kMaxBytes, role, index, "must have less than 2^31 bytes",
+         map.channels);
 }
 
-void NodeChecker::Vector(const TfLiteEvalTensor* tensor, const char* role, int index,
-                         FeatureMap* map) {
-  Expect(tensor->type == kTfLiteInt8, role, index, "must be int8", tensor->type);
-  Expect(tensor->dims->size >= 1, role, index, "must have rank 1 or more", tensor->dims->size);
+void NodeChecker::Vector(const TfLiteEvalTensor& tensor, const char* role, int index,
+                         const FeatureMap& vector) {
+  Expect(tensor.type == kTfLiteInt8, role, index, "must be int8", tensor.type);
+  Expect(tensor.dims->size >= 1, role, index, "must have rank 1 or more", tensor.dims->size);
   if (!is_ok_) return;
-  ExpectCount(role, index, "batches", tensor->dims->data[0], 1);
-  ExpectCount(role, index, "bytes", NumElements(*tensor), PixelBytes(*map));
-  map->height = 1;
-  map->width = 1;
-  map->row_bytes = PixelBytes(*map);
+  ExpectCount(role, index, "batches", tensor.dims->data[0], 1);
+  ExpectCount(role, index, "bytes", NumElements(tensor), PixelBytes(vector));
 }
 
 void NodeChecker::Filter(int index, int64_t num_runs, int32_t run_bytes) {

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/micro/op_data.h"
 #include "tflm_kernels/micro/tflm.h"
 #include "tflm_kernels/portable/feature_map.h"
 
@@ -36,6 +37,12 @@ const uint8_t* InputBytes(const TfLiteContext* context, const TfLiteNode* node, 
 const int32_t* InputWords(const TfLiteContext* context, const TfLiteNode* node, int index);
 uint8_t* OutputBytes(const TfLiteContext* context, const TfLiteNode* node);
 
+// A tensor as a map, with its height and width; NodeChecker says whether it is one.
+FeatureMap InputMap(const TfLiteContext* context, const TfLiteNode* node, int index,
+                    int32_t channels, const NarrowFormat& format);
+FeatureMap OutputMap(const TfLiteContext* context, const TfLiteNode* node, int32_t channels,
+                     const NarrowFormat& format);
+
 class NodeChecker {
  public:
   // Checks the number of inputs, of which the first `num_optional` may be left out; every op has one
@@ -43,14 +50,13 @@ class NodeChecker {
   NodeChecker(TfLiteContext* context, const TfLiteNode* node, const char* op, int num_inputs,
               int num_optional = 0);
 
-  // An int8 map [1, height, width, run bytes] or [1, run bytes]; takes height, width and row_bytes
-  // from it. The map's channels and bits are known.
-  void InputMap(int index, FeatureMap* map);
-  void OutputMap(FeatureMap* map);
+  // An int8 tensor [1, height, width, run bytes] or [1, run bytes] that holds just the map.
+  void InputMap(int index, const FeatureMap& map);
+  void OutputMap(const FeatureMap& map);
 
-  // An int8 vector: batch 1, in all the bytes of the map's channels; the map gets one pixel.
-  void InputVector(int index, FeatureMap* map);
-  void OutputVector(FeatureMap* map);
+  // An int8 tensor of batch 1 and any shape that holds just the vector, a map of one pixel.
+  void InputVector(int index, const FeatureMap& vector);
+  void OutputVector(const FeatureMap& vector);
 
   // A constant int8 tensor of `num_runs` runs of `run_bytes`, the last dimension.
   void Filter(int index, int64_t num_runs, int32_t run_bytes);
@@ -70,8 +76,9 @@ class NodeChecker {
   TfLiteStatus status() const { return is_ok_ ? kTfLiteOk : kTfLiteError; }
 
  private:
-  void Map(const TfLiteEvalTensor* tensor, const char* role, int index, FeatureMap* map);
-  void Vector(const TfLiteEvalTensor* tensor, const char* role, int index, FeatureMap* map);
+  void Map(const TfLiteEvalTensor& tensor, const char* role, int index, const FeatureMap& map);
+  void Vector(const TfLiteEvalTensor& tensor, const char* role, int index,
+              const FeatureMap& vector);
   void Expect(bool is_met, const char* role, int index, const char* requirement, int64_t found);
   void ExpectCount(const char* role, int index, const char* what, int64_t found, int64_t expected);
 

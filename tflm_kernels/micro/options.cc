@@ -90,49 +90,57 @@ int32_t ReadChannels(OptionReader* options, const char* key) {
   return options->Int(key, 1, kMaxChannels);
 }
 
-void ReadFormat(OptionReader* options, const char* bits_key, const char* zero_point_key,
-                FeatureMap* map) {
-  map->bits = options->Bits(bits_key);
-  map->zero_point = options->Int(zero_point_key, QMin(map->bits), QMax(map->bits));
+NarrowFormat ReadFormat(OptionReader* options, const char* bits_key, const char* zero_point_key) {
+  const int32_t bits = options->Bits(bits_key);
+  const int32_t zero_point = options->Int(zero_point_key, QMin(bits), QMax(bits));
+  return {static_cast<int8_t>(bits), static_cast<int8_t>(zero_point)};
 }
 
-void ReadInput(OptionReader* options, FeatureMap* input) {
-  input->channels = ReadChannels(options, "input_channels");
-  ReadFormat(options, "input_bits", "input_zero_point", input);
+int32_t ReadInput(OptionReader* options, NarrowFormat* input) {
+  *input = ReadFormat(options, "input_bits", "input_zero_point");
+  return ReadChannels(options, "input_channels");
 }
 
-void ReadOutput(OptionReader* options, FeatureMap* output, Clamp* clamp) {
-  output->channels = ReadChannels(options, "output_channels");
-  ReadFormat(options, "output_bits", "output_zero_point", output);
-  clamp->min = options->Int("clamp_min", QMin(output->bits), QMax(output->bits));
-  clamp->max = options->Int("clamp_max", clamp->min, QMax(output->bits));
+int32_t ReadOutput(OptionReader* options, NarrowFormat* output, NarrowClamp* clamp) {
+  *output = ReadFormat(options, "output_bits", "output_zero_point");
+  const int32_t min = options->Int("clamp_min", QMin(output->bits), QMax(output->bits));
+  const int32_t max = options->Int("clamp_max", min, QMax(output->bits));
+  *clamp = {static_cast<int8_t>(min), static_cast<int8_t>(max)};
+  return ReadChannels(options, "output_channels");
 }
 
-void ReadPads(OptionReader* options, int32_t* pad_top, int32_t* pad_left) {
-  *pad_top = options->Int("pad_top", -kMaxExtent, kMaxExtent);
-  *pad_left = options->Int("pad_left", -kMaxExtent, kMaxExtent);
+int16_t ReadExtent(OptionReader* options, const char* key, int32_t min) {
+  return static_cast<int16_t>(options->Int(key, min, kMaxExtent));
 }
 
-void ReadPoolWindow(OptionReader* options, Window* window) {
-  window->kernel_height = options->Int("kernel_height", 1, kMaxExtent);
-  window->kernel_width = options->Int("kernel_width", 1, kMaxExtent);
-  window->stride_height = options->Int("stride_height", 1, kMaxExtent);
-  window->stride_width = options->Int("stride_width", 1, kMaxExtent);
-  window->dilation_height = 1;
-  window->dilation_width = 1;
-  ReadPads(options, &window->pad_top, &window->pad_left);
+void ReadPads(OptionReader* options, int16_t* pad_top, int16_t* pad_left) {
+  *pad_top = ReadExtent(options, "pad_top", -kMaxExtent);
+  *pad_left = ReadExtent(options, "pad_left", -kMaxExtent);
 }
 
-void ReadWindow(OptionReader* options, Window* window) {
-  ReadPoolWindow(options, window);
-  window->dilation_height = options->Int("dilation_height", 1, kMaxExtent);
-  window->dilation_width = options->Int("dilation_width", 1, kMaxExtent);
+NarrowWindow ReadPoolWindow(OptionReader* options) {
+  NarrowWindow window;
+  window.kernel_height = ReadExtent(options, "kernel_height", 1);
+  window.kernel_width = ReadExtent(options, "kernel_width", 1);
+  window.stride_height = ReadExtent(options, "stride_height", 1);
+  window.stride_width = ReadExtent(options, "stride_width", 1);
+  window.dilation_height = 1;
+  window.dilation_width = 1;
+  ReadPads(options, &window.pad_top, &window.pad_left);
+  return window;
 }
 
-FixedPoint ReadFixedPoint(OptionReader* options, const char* multiplier_key,
-                          const char* shift_key) {
-  return {options->Int(multiplier_key, 0, INT32_MAX),
-          options->Int(shift_key, kMinShift, kMaxShift)};
+NarrowWindow ReadWindow(OptionReader* options) {
+  NarrowWindow window = ReadPoolWindow(options);
+  window.dilation_height = ReadExtent(options, "dilation_height", 1);
+  window.dilation_width = ReadExtent(options, "dilation_width", 1);
+  return window;
+}
+
+void ReadFixedPoint(OptionReader* options, const char* multiplier_key, const char* shift_key,
+                    int32_t* multiplier, int8_t* shift) {
+  *multiplier = options->Int(multiplier_key, 0, INT32_MAX);
+  *shift = static_cast<int8_t>(options->Int(shift_key, kMinShift, kMaxShift));
 }
 
 }  // namespace quantmcu

@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "tflm_kernels/micro/flex_map.h"
+#include "tflm_kernels/micro/op_data.h"
 #include "tflm_kernels/micro/tflm.h"
-#include "tflm_kernels/portable/feature_map.h"
 #include "tflm_kernels/portable/fixed_point.h"
 
 namespace quantmcu {
@@ -48,17 +48,19 @@ class OptionReader {
   bool is_ok_ = true;
 };
 
-// One reader for each group of keys that several ops share (docs/format.md F3). Maps get channels,
-// bits and zero_point.
+// One reader for each group of keys that several ops share (docs/format.md F3). Those of the ends
+// return their channels.
 int32_t ReadChannels(OptionReader* options, const char* key);
-void ReadInput(OptionReader* options, FeatureMap* input);
-void ReadOutput(OptionReader* options, FeatureMap* output, Clamp* clamp);
-void ReadFormat(OptionReader* options, const char* bits_key, const char* zero_point_key,
-                FeatureMap* map);
-void ReadPads(OptionReader* options, int32_t* pad_top, int32_t* pad_left);
-void ReadPoolWindow(OptionReader* options, Window* window);
-void ReadWindow(OptionReader* options, Window* window);
-FixedPoint ReadFixedPoint(OptionReader* options, const char* multiplier_key, const char* shift_key);
+int32_t ReadInput(OptionReader* options, NarrowFormat* input);
+int32_t ReadOutput(OptionReader* options, NarrowFormat* output, NarrowClamp* clamp);
+NarrowFormat ReadFormat(OptionReader* options, const char* bits_key, const char* zero_point_key);
+// An extent, stride, dilation or pad: `min` to kMaxExtent.
+int16_t ReadExtent(OptionReader* options, const char* key, int32_t min);
+void ReadPads(OptionReader* options, int16_t* pad_top, int16_t* pad_left);
+NarrowWindow ReadPoolWindow(OptionReader* options);
+NarrowWindow ReadWindow(OptionReader* options);
+void ReadFixedPoint(OptionReader* options, const char* multiplier_key, const char* shift_key,
+                    int32_t* multiplier, int8_t* shift);
 
 }  // namespace quantmcu
 

@@ -19,27 +19,39 @@ constexpr int kProgram = 2;
 constexpr const char* kCacheModes[] = {"recompute", "rows", "full"};  // StageCacheMode
 
 struct OpData {
-  PatchStageParams params;
+  int32_t num_classes;
+  int32_t outlier_share;
   int scratch_index;
+  int16_t tile_height;
+  int16_t tile_width;
+  int8_t num_ops;
+  int8_t num_maps;
+  int8_t cache_mode;
+  int8_t outlier_low;
+  int8_t outlier_high;
 };
 
-// True if the tensor has the shape that the program gives to the map.
-bool HasShape(const FeatureMap& tensor, const StageMap& map) {
-  return tensor.height == map.height && tensor.width == map.width;
+PatchStageHeader HeaderOf(const OpData& data) {
+  return {data.tile_height, data.tile_width,   data.num_ops,
+          data.num_maps,    data.num_classes,  data.cache_mode,
+          data.outlier_low, data.outlier_high, data.outlier_share};
 }
 
-FeatureMap MapOfProgram(const PatchStageParams& params, int32_t map) {
-  const StageFormat& format = FormatOf(params, 0, map);
-  return {0, 0, params.maps[map].channels, 0, format.bits, format.zero_point};
+FeatureMap MapInProgram(const PatchStageParams& params, int32_t m) {
+  const StageMap& map = params.maps[m];
+  const StageFormat& format = FormatOf(params, 0, m);
+  const int32_t row_bytes = map.width * RunBytes(map.channels, format.bits);
+  return {map.height, map.width, map.channels, row_bytes, format.bits, format.zero_point};
 }
 
 bool ReadProgram(TfLiteContext* context, const TfLiteNode* node, const Kernels& kernels,
                  NodeChecker* checker, PatchStageParams* params) {
+  const auto& data = *static_cast<const OpData*>(node->user_data);
   const int32_t num_filter_bytes = checker->Constant(kFilters, kTfLiteInt8);
   const int32_t num_words = checker->Constant(kProgram, kTfLiteInt32);
   if (checker->status() != kTfLiteOk) return false;
   StageError error = {};
-  const bool is_read = ReadPatchStageProgram(params->header, InputWords(context, node, kProgram),
+  const bool is_read = ReadPatchStageProgram(HeaderOf(data), InputWords(context, node, kProgram),
                                              num_words, InputBytes(context, node, kFilters),
                                              num_filter_bytes, kernels, params, &error);
   if (!is_read) {
@@ -55,50 +67,42 @@ bool ReadProgram(TfLiteContext* context, const TfLiteNode* node, const Kernels& 
 void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) {
   auto* data = AllocateOpData<OpData>(context, kOp);
   if (data == nullptr) return nullptr;
-  PatchStageHeader& header = data->params.header;
   OptionReader options(context, kOp, buffer, length);
-  header.tile_height = options.Int("tile_height", 1, kMaxExtent);
-  header.tile_width = options.Int("tile_width", 1, kMaxExtent);
-  header.cache_mode = options.Choice("cache_mode", kCacheModes, 3);
-  header.num_ops = options.Int("num_ops", 1, kMaxStageMaps - 1);
-  header.num_maps = options.Int("num_maps", 2, kMaxStageMaps);
-  header.num_classes = options.Int("num_classes", 1, INT32_MAX);
-  header.outlier_low = options.Int("outlier_low", -128, 127);
-  header.outlier_high = options.Int("outlier_high", -128, 127);
-  header.outlier_share = options.Int("outlier_share", 0, 65536);
+  data->tile_height = ReadExtent(&options, "tile_height", 1);
+  data->tile_width = ReadExtent(&options, "tile_width", 1);
+  data->cache_mode = static_cast<int8_t>(options.Choice("cache_mode", kCacheModes, 3));
+  data->num_ops = static_cast<int8_t>(options.Int("num_ops", 1, kMaxStageMaps - 1));
+  data->num_maps = static_cast<int8_t>(options.Int("num_maps", 2, kMaxStageMaps));
+  data->num_classes = options.Int("num_classes", 1, INT32_MAX);
+  data->outlier_low = static_cast<int8_t>(options.Int("outlier_low", -128, 127));
+  data->outlier_high = static_cast<int8_t>(options.Int("outlier_high", -128, 127));
+  data->outlier_share = options.Int("outlier_share", 0, 65536);
   return options.Finish() ? data : nullptr;
 }
 
 TfLiteStatus PreparePatchStage(TfLiteContext* context, TfLiteNode* node, const Kernels& kernels) {
   auto* data = static_cast<OpData*>(node->user_data);
   if (data == nullptr) return kTfLiteError;  // Init has said why
-  PatchStageParams& params = data->params;
+  PatchStageParams params = {};
   NodeChecker checker(context, node, kOp, 3, /*num_optional=*/1);
   if (!ReadProgram(context, node, kernels, &checker, &params)) return kTfLiteError;
   checker.Require((node->inputs->data[kInput] < 0) == IsStreamed(params),
                   "input 0 must be left out if the program streams X, and only then");
   checker.Require(!IsStreamed(params) || GetInputReader().read != nullptr,
                   "the input is streamed: call quantmcu::SetInputReader before AllocateTensors");
-  const int32_t last_map = params.header.num_maps - 1;
-  FeatureMap x = MapOfProgram(params, 0);
-  FeatureMap y = MapOfProgram(params, last_map);
-  if (!IsStreamed(params)) {
-    checker.InputMap(kInput, &x);
-    checker.Require(HasShape(x, params.maps[0]), "input 0 must have the shape of the program's X");
-  }
-  checker.OutputMap(&y);
-  checker.Require(HasShape(y, params.maps[last_map]),
-                  "output 0 must have the shape of the program's Y");
+  if (!IsStreamed(params)) checker.InputMap(kInput, MapInProgram(params, 0));
+  checker.OutputMap(MapInProgram(params, params.header.num_maps - 1));
   if (checker.status() != kTfLiteOk) return checker.status();
   return RequestScratch(context, PatchStageScratchBytes(params, kernels), &data->scratch_index);
 }
 
 TfLiteStatus EvalPatchStage(TfLiteContext* context, TfLiteNode* node, const Kernels& kernels) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  const StageInput x = IsStreamed(data.params) ? StageInput(GetInputReader())
-                                               : StageInput(InputBytes(context, node, kInput));
-  PatchStage(data.params, kernels, x, Scratch(context, data.scratch_index),
-             OutputBytes(context, node));
+  const PatchStageParams params = ParamsOfPatchStage(
+      HeaderOf(data), InputWords(context, node, kProgram), InputBytes(context, node, kFilters));
+  const StageInput x = IsStreamed(params) ? StageInput(GetInputReader())
+                                          : StageInput(InputBytes(context, node, kInput));
+  PatchStage(params, kernels, x, Scratch(context, data.scratch_index), OutputBytes(context, node));
   return kTfLiteOk;
 }
 

@@ -9,31 +9,52 @@ namespace {
 
 constexpr char kOp[] = "QMCU_REQUANTIZE";
 
+struct OpData {
+  int32_t channels;
+  int32_t multiplier;
+  int16_t pad_top;
+  int16_t pad_left;
+  NarrowFormat input;
+  NarrowFormat output;
+  NarrowClamp clamp;
+  int8_t shift;
+};
+
 void* Init(TfLiteContext* context, const char* buffer, size_t length) {
-  auto* params = AllocateOpData<RequantizeParams>(context, kOp);
-  if (params == nullptr) return nullptr;
+  auto* data = AllocateOpData<OpData>(context, kOp);
+  if (data == nullptr) return nullptr;
   OptionReader options(context, kOp, buffer, length);
-  ReadInput(&options, &params->input);
-  ReadOutput(&options, &params->output, &params->clamp);
-  options.ExpectEqual("input_channels", params->input.channels, "output_channels",
-                      params->output.channels);
-  ReadPads(&options, &params->pad_top, &params->pad_left);
-  params->multiplier = ReadFixedPoint(&options, "multiplier", "shift");
-  return options.Finish() ? params : nullptr;
+  data->channels = ReadInput(&options, &data->input);
+  options.ExpectEqual("input_channels", data->channels, "output_channels",
+                      ReadOutput(&options, &data->output, &data->clamp));
+  ReadPads(&options, &data->pad_top, &data->pad_left);
+  ReadFixedPoint(&options, "multiplier", "shift", &data->multiplier, &data->shift);
+  return options.Finish() ? data : nullptr;
+}
+
+RequantizeParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
+  const auto& data = *static_cast<const OpData*>(node->user_data);
+  return {InputMap(context, node, 0, data.channels, data.input),
+          OutputMap(context, node, data.channels, data.output),
+          data.pad_top,
+          data.pad_left,
+          Widened(data.clamp),
+          {data.multiplier, data.shift}};
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
-  auto* params = static_cast<RequantizeParams*>(node->user_data);
-  if (params == nullptr) return kTfLiteError;  // Init has said why
+  if (node->user_data == nullptr) return kTfLiteError;  // Init has said why
   NodeChecker checker(context, node, kOp, 1);
-  checker.InputMap(0, &params->input);
-  checker.OutputMap(&params->output);
+  if (checker.status() != kTfLiteOk) return checker.status();
+  const RequantizeParams params = ParamsOf(context, node);
+  checker.InputMap(0, params.input);
+  checker.OutputMap(params.output);
   return checker.status();
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
-  const auto& params = *static_cast<const RequantizeParams*>(node->user_data);
-  kernels::Requantize(params, InputBytes(context, node, 0), OutputBytes(context, node));
+  kernels::Requantize(ParamsOf(context, node), InputBytes(context, node, 0),
+                      OutputBytes(context, node));
   return kTfLiteOk;
 }
 

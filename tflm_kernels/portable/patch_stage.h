@@ -156,6 +156,11 @@ bool ReadPatchStageProgram(const PatchStageHeader& header, const int32_t* progra
                            int32_t num_words, const uint8_t* filters, int32_t num_filter_bytes,
                            const Kernels& kernels, PatchStageParams* params, StageError* error);
 
+// The params of a program that ReadPatchStageProgram has accepted with this header. Work: none to
+// speak of, so that who runs a stage rarely need not keep its params.
+PatchStageParams ParamsOfPatchStage(const PatchStageHeader& header, const int32_t* program,
+                                    const uint8_t* filters);
+
 // The largest scratch_offset + scratch_bytes, 0 when the stage has no inner maps; behind it, on a
 // multiple of 4, the most that one kernel needs for one tile, which is nothing with
 // reference::kKernels. Work: one pass over the ops for each tile.

@@ -51,6 +51,16 @@ bool CheckMaps(const PatchStageParams& p, StageError* error) {
   return true;
 }
 
+// The sections whose places the header tells: all but the tables.
+void LayOutFixed(const int32_t* program, PatchStageParams* p) {
+  const PatchStageHeader& h = p->header;
+  p->ops = reinterpret_cast<const StageOp*>(program);
+  p->maps = reinterpret_cast<const StageMap*>(p->ops + h.num_ops);
+  p->formats = reinterpret_cast<const StageFormat*>(p->maps + h.num_maps);
+  p->table_offsets = reinterpret_cast<const int32_t*>(p->formats + h.num_classes * h.num_maps);
+  p->patch_classes = p->table_offsets + h.num_classes * h.num_ops;
+}
+
 // Lays the sections over the words: fixed ones first, which tell how many tiles there are.
 bool LayOut(const int32_t* program, int32_t num_words, PatchStageParams* p, StageError* error) {
   const PatchStageHeader& h = p->header;
@@ -61,11 +71,7 @@ bool LayOut(const int32_t* program, int32_t num_words, PatchStageParams* p, Stag
                {"program", 0, "is shorter than its ops, maps and formats", num_words}, error)) {
     return false;
   }
-  p->ops = reinterpret_cast<const StageOp*>(program);
-  p->maps = reinterpret_cast<const StageMap*>(p->ops + h.num_ops);
-  p->formats = reinterpret_cast<const StageFormat*>(p->maps + h.num_maps);
-  p->table_offsets = reinterpret_cast<const int32_t*>(p->formats + h.num_classes * h.num_maps);
-  p->patch_classes = p->table_offsets + h.num_classes * h.num_ops;
+  LayOutFixed(program, p);
   if (!CheckMaps(*p, error)) return false;
   const int64_t num_tiles = int64_t{NumTileRows(*p)} * NumTileColumns(*p);
   if (!Require(num_fixed_words + num_class_words + num_tiles <= num_words,
@@ -285,6 +291,16 @@ bool ReadPatchStageProgram(const PatchStageHeader& header, const int32_t* progra
          CheckEachMap(*params, CheckKept, error) && CheckClasses(*params, num_table_words, error) &&
          CheckEachMap(*params, CheckTopBytes, error) && CheckOverlaps(*params, error) &&
          CheckTiles(*params, error);
+}
+
+PatchStageParams ParamsOfPatchStage(const PatchStageHeader& header, const int32_t* program,
+                                    const uint8_t* filters) {
+  PatchStageParams params = {};
+  params.header = header;
+  params.filters = filters;
+  LayOutFixed(program, &params);
+  params.tables = params.patch_classes + NumTileRows(params) * NumTileColumns(params);
+  return params;
 }
 
 }  // namespace quantmcu

@@ -12,14 +12,23 @@ from tests.support.tiny_keras import SubclassedCnn, samples
 from tflm_quantmcu.activation_calibrator import calibrate_keras
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.finetune import TrainingModel, finetune, position_classes, renew_plan
+from tflm_quantmcu.finetuning import finetune
 from tflm_quantmcu.keras_mapping import map_model
 from tflm_quantmcu.keras_to_tflite import keras, tf
 from tflm_quantmcu.lowering import CONVOLUTIONS
+from tflm_quantmcu.plan_formats import position_classes, renew_plan
 from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.samples import to_model_input, to_real
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import CalibrationResult, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.training_model import TrainingModel
+from tflm_quantmcu.types import (
+    CHOSEN_AT_RUN_TIME,
+    CalibrationResult,
+    ModelGraph,
+    PatchClass,
+    PrecisionPlan,
+    StagePlan,
+)
 
 layers = keras.layers
 SIZE = 12
@@ -28,12 +37,12 @@ SIZE = 12
 def _task(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Noise in which a stroke lies across, upright or along one of two diagonals."""
     rng = np.random.default_rng(seed)
-    x = rng.normal(0, 0.3, (count, SIZE, SIZE, 1)).astype(np.float32)
+    x = rng.normal(0, 0.2, (count, SIZE, SIZE, 1)).astype(np.float32)
     y = rng.integers(0, 4, count)
     for image, label in zip(x[..., 0], y, strict=True):
         top, left = rng.integers(0, SIZE - 5, 2)
         stroke = (np.eye(5), np.eye(5)[::-1], np.eye(5)[[2] * 5], np.eye(5)[[2] * 5].T)[label]
-        image[top : top + 5, left : left + 5] += stroke
+        image[top : top + 5, left : left + 5] += 1.5 * stroke
     return x, y
 
 
@@ -120,8 +129,8 @@ def _training_model(trained: Trained, plan: PrecisionPlan) -> TrainingModel:
 
 @pytest.fixture(scope="module")
 def tuned(trained, tmp_path_factory) -> tuple[PrecisionPlan, qm.FinetuneResult, str]:
-    """At 2-bit maps and 4-bit weights, with a checkpoint of the last epoch's weights."""
-    plan = _plan(trained, 2, 4)
+    """At 2-bit maps and weights, with a checkpoint of the last epoch's weights."""
+    plan = _plan(trained, 2, 2)
     weights = str(tmp_path_factory.mktemp("checkpoint") / "last.weights.h5")
     result = finetune(
         trained.model,
@@ -132,13 +141,15 @@ def tuned(trained, tmp_path_factory) -> tuple[PrecisionPlan, qm.FinetuneResult, 
         calibration=trained.calibration,
         calibration_data=X[:64],
         callbacks=[keras.callbacks.ModelCheckpoint(weights, save_weights_only=True)],
-        optimizer=keras.optimizers.Adam(3e-3),
+        optimizer=keras.optimizers.Adam(0.01),
         verbose=0,
     )
     return plan, result, weights
 
 
-@pytest.mark.parametrize("bits, weight_bits, tolerance", [(8, 8, 0.02), (4, 8, 0.05), (2, 8, 0.08), (8, 4, 0.08)])
+@pytest.mark.parametrize(
+    "bits, weight_bits, tolerance", [(8, 8, 0.02), (4, 8, 0.05), (2, 8, 0.08), (8, 4, 0.08), (2, 2, 0.3)]
+)
 def test_training_sees_what_the_simulation_computes(trained, bits, weight_bits, tolerance):
     plan = _plan(trained, bits, weight_bits, classes=1)
     y = np.asarray(_training_model(trained, plan)(X[:64]))
@@ -165,6 +176,8 @@ def test_a_position_has_the_class_of_the_patch_it_lies_in(trained):
     assert inner.shape[1:3] == (12, 12)
     classes = position_classes(trained.graph, plan.stages[0], inner)
     assert np.array_equal(classes, np.kron([[0, 1], [1, 1]], np.ones((6, 6), int)))
+    stage = dataclasses.replace(plan.stages[0], patch_classes=((CHOSEN_AT_RUN_TIME,) * 2,) * 2)
+    assert np.array_equal(position_classes(trained.graph, stage, inner), np.ones((12, 12), int))
 
 
 def test_accuracy_comes_back_at_two_bits(trained, tuned):
@@ -173,7 +186,7 @@ def test_accuracy_comes_back_at_two_bits(trained, tuned):
     before = _accuracy(trained.graph, plan)
     after = _accuracy(read_model(result.calibration.model), result.plan)
     assert whole > 0.9 and before < whole - 0.2, (whole, before)
-    assert after > whole - 0.06, (whole, before, after)
+    assert after > whole - 0.1, (whole, before, after)
     assert list(result.history) == ["loss"] and len(result.history["loss"]) == 4
 
 
@@ -189,8 +202,12 @@ def test_the_plan_is_the_same_but_for_formats_and_model(trained, tuned):
     assert len(planned) == len(learned) == 5
     for a, b in zip(planned.values(), learned.values(), strict=True):
         assert (a.bits, a.zero_point) == (b.bits, b.zero_point)
-        assert a.scale != b.scale and 0.3 < b.scale / a.scale < 3
+        assert a.scale != b.scale and 0.2 < b.scale / a.scale < 5
     assert result.plan.search["finetuned"] == {"epochs": 4, "seed": 0, "from": plan.model_sha256}
+
+
+def test_the_package_offers_the_function():
+    assert qm.finetune is finetune and qm.FinetuneResult.__module__ == "tflm_quantmcu.finetuning"
 
 
 def test_the_result_converts_under_its_plan(tuned):
@@ -208,7 +225,7 @@ def test_the_result_is_an_ordinary_model(trained, tuned, tmp_path):
     assert np.array_equal(keras.models.load_model(tmp_path / "m.keras")(X[:4]), result.model(X[:4]))
     result.model.export(str(tmp_path / "saved"), verbose=False)
     kernel = result.model.get_layer("reduce").kernel
-    assert all(len(np.unique(np.round(np.asarray(kernel)[..., o], 6))) <= 16 for o in range(16)), "4-bit weights"
+    assert all(len(np.unique(np.round(np.asarray(kernel)[..., o], 6))) <= 4 for o in range(16)), "2-bit weights"
     assert len(np.unique(trained.model.get_layer("reduce").kernel)) > 500, "the given model stays as it was"
 
 
@@ -222,22 +239,26 @@ def test_a_checkpoint_of_weights_gives_the_same_result_again(trained, tuned):
     assert again.plan.stages == result.plan.stages and again.plan.formats == result.plan.formats
 
 
-def test_datasets_callbacks_and_checkpoints_of_models(trained, tmp_path):
+def test_datasets_callbacks_and_checkpoints_of_models(tmp_path):
     """The checkpoint is one that Keras alone loads; the best epoch's weights are kept on request."""
-    plan = _plan(trained, 4, 4)
+    stack = [keras.Input((SIZE, SIZE, 1)), layers.Conv2D(4, 5, 3, activation="relu"), layers.Flatten(), layers.Dense(4)]
+    model = keras.Sequential(stack)
+    calibration = calibrate_keras(model, X[:48], progress=False)
+    graph = read_model(calibration.model)
+    weights = graph.tensors[graph.ops[0].inputs[1]].name
+    plan = PrecisionPlan(graph.sha256, {}, weight_bits={weights: 4})
     data = tf.data.Dataset.from_tensor_slices((X[:64], Y[:64])).batch(32)
     callbacks = [
         keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", monitor="val_loss", save_best_only=True),
         keras.callbacks.EarlyStopping("val_loss", patience=9, restore_best_weights=True),
     ]
     result = finetune(
-        trained.model, plan, data, epochs=2, max_samples=48, validation_data=data, callbacks=callbacks,
-        calibration=trained.calibration, verbose=0,
+        model, plan, data, epochs=2, max_samples=48, validation_data=data, callbacks=callbacks, verbose=0
     )  # fmt: skip
     saved = keras.models.load_model(tmp_path / "best.keras")
     assert np.array_equal(saved(X[:4]), result.model(X[:4]))
     assert len(result.calibration.samples) == 48
-    assert set(result.history) == {"loss", "val_loss"}
+    assert set(result.history) == {"accuracy", "loss", "val_accuracy", "val_loss"}
 
 
 def test_formats_follow_the_model_to_other_names_and_ranges(trained):

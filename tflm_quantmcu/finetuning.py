@@ -1,0 +1,198 @@
+"""Quantisation-aware fine-tuning: trains a Keras model to live with a plan's widths, then renews the plan.
+
+In: a Keras model, a plan for its int8 `.tflite`, labelled data. Out: a Keras model of the same layers and names, and
+the same plan for the int8 `.tflite` of that. While training, every feature map and kernel has the values that the
+plan's formats hold. Refuses what it cannot see: subclassed models, lowered maps inside one Keras operation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from tflm_quantmcu.activation_calibrator import calibrate_keras
+from tflm_quantmcu.calibrate import load_calibration
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.keras_mapping import map_model, require_graph
+from tflm_quantmcu.keras_to_tflite import keras, tf
+from tflm_quantmcu.plan_formats import renew_plan
+from tflm_quantmcu.samples import choose_samples
+from tflm_quantmcu.training_model import TrainingModel
+from tflm_quantmcu.types import CalibrationResult, PrecisionPlan
+
+LEARNING_RATE = 1e-4
+# Share of the epochs from which the rate is so many times the first one.
+RATE_STEPS = ((0.5, 0.5), (0.8, 0.1))
+MAPPING_SAMPLES = 8
+
+Path = Union[str, "os.PathLike[str]"]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FinetuneResult:
+    """A fine-tuned model and what is needed to convert it: `convert(r.model, plan=r.plan, calibration=r.calibration)`.
+
+    Attributes:
+      model: the Keras model, of ordinary layers.
+      plan: stages and widths of the plan given, with learned formats, for the int8 `.tflite` in `calibration`.
+      calibration: of `model`; holds its int8 `.tflite`.
+      history: metric -> value an epoch, as Keras' History.
+    """
+
+    model: keras.Model
+    plan: PrecisionPlan
+    calibration: CalibrationResult
+    history: Mapping[str, Sequence[float]]
+
+
+def finetune(
+    model: keras.Model,
+    plan: PrecisionPlan,
+    train_data: Any,
+    *,
+    epochs: int = 10,
+    calibration: CalibrationResult | Path | None = None,
+    calibration_data: np.ndarray | None = None,
+    max_samples: int = 256,
+    batch_size: int = 128,
+    validation_data: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    optimizer: Any = None,
+    loss: Any = None,
+    metrics: Sequence[Any] | None = None,
+    frozen_norm_epoch: int = 1,
+    initial_weights: Path | None = None,
+    seed: int = 0,
+    verbose: Any = "auto",
+) -> FinetuneResult:
+    """Fine-tunes a copy of a model under a plan.
+
+    Args:
+      model: functional or Sequential, the one that the plan's int8 `.tflite` came from; it stays as it is.
+      plan: of `plan` or `convert`.
+      train_data: (x, y), (x, y, sample weights), or a batched tf.data.Dataset.
+      epochs: 0 trains nothing: with `initial_weights` the plan is renewed for them.
+      calibration: of `model`, with the int8 `.tflite` that the plan was made for. None converts `model` anew.
+      calibration_data: representative inputs [N, ...]; None draws them from `train_data`.
+      max_samples: representative inputs used at most.
+      batch_size: of arrays.
+      validation_data, callbacks, metrics, verbose: as of Keras' `fit` and `compile`. The model that callbacks see saves
+        itself as one of ordinary layers, and its weights with the learned scales.
+      optimizer: None is Adam at 1e-4, half of it from half of the epochs on, a tenth from four fifths.
+      loss: None is the compiled model's, else sparse cross entropy of what the model's outputs are, logits or shares.
+      frozen_norm_epoch: from this epoch on, counted from 0, batch normalisation keeps its statistics.
+      initial_weights: a file that ModelCheckpoint(save_weights_only=True) wrote during such a run.
+      seed: of everything random, by `keras.utils.set_random_seed`.
+
+    Raises:
+      UsageError: a plan for another model, or data that do not fit.
+      UnsupportedModelError: a subclassed model, or a plan that lowers what is not a Keras operation's output.
+
+    Source: the recipe is that of Rusci et al. (arXiv 1905.13082); learned scales see `fake_quant.py`. Ours: the format
+    of a position that patches of several classes compute is that of the patch it lies in, see `position_classes`.
+    """
+    require_graph(model)
+    keras.utils.set_random_seed(seed)
+    if calibration_data is None:
+        calibration_data = _inputs_of(train_data, max_samples)
+    samples = choose_samples(np.asarray(calibration_data), max_samples=max_samples, seed=seed)
+    data = _int8_model(model, plan, samples, calibration)
+    graph = read_model(data)
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    mapping = map_model(copy, graph, data, samples[:MAPPING_SAMPLES])
+    training = TrainingModel.of(copy, graph, plan, mapping, samples.shape[1:])
+    loss, metrics = _loss(model, samples, loss, metrics)
+    is_own_rate = optimizer is None
+    optimizer = keras.optimizers.get(optimizer or keras.optimizers.Adam(LEARNING_RATE))
+    optimizer.build(training.trainable_variables)
+    training.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)  # XLA is slower on a CPU
+    if initial_weights is not None:
+        training.load_weights(initial_weights)
+    history = {}
+    if epochs:
+        history = training.fit(
+            **_fit_data(train_data, batch_size),
+            epochs=epochs,
+            validation_data=validation_data,
+            callbacks=[_Recipe(epochs, frozen_norm_epoch, changes_rate=is_own_rate), *callbacks],
+            verbose=verbose,
+        ).history
+    tuned = training.ordinary_model()
+    result = calibrate_keras(tuned, samples, max_samples=max_samples, seed=seed, progress=False)
+    assert result.model is not None
+    renewed = renew_plan(plan, graph, read_model(result.model), training.learned_formats())
+    provenance = {**plan.search, "finetuned": {"epochs": epochs, "seed": seed, "from": plan.model_sha256}}
+    return FinetuneResult(tuned, dataclasses.replace(renewed, search=provenance), result, history)
+
+
+class _Recipe(keras.callbacks.Callback):
+    """Freezes batch normalisation, and lowers the learning rate if it is ours."""
+
+    def __init__(self, epochs: int, frozen_norm_epoch: int, *, changes_rate: bool) -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._frozen_norm_epoch = frozen_norm_epoch
+        self._changes_rate = changes_rate
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch >= self._frozen_norm_epoch:
+            self.model.freeze_normalization()
+        if self._changes_rate:
+            factors = [1.0, *(factor for share, factor in RATE_STEPS if epoch >= share * self._epochs)]
+            self.model.optimizer.learning_rate = LEARNING_RATE * factors[-1]
+
+
+def _int8_model(
+    model: keras.Model, plan: PrecisionPlan, samples: np.ndarray, calibration: CalibrationResult | Path | None
+) -> bytes:
+    """The int8 `.tflite` that the plan's names are those of."""
+    if calibration is not None and not isinstance(calibration, CalibrationResult):
+        calibration = load_calibration(calibration)
+    if calibration is None:
+        calibration = calibrate_keras(model, samples, progress=False)
+    elif calibration.model_sha256 != plan.model_sha256:
+        raise UsageError("the calibration is of another model than the plan; pass the one that the plan was made with")
+    if calibration.model is None:
+        raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
+    known = read_model(calibration.model).by_name
+    named = [*plan.formats, *plan.weight_bits, *(n for s in plan.stages for n in (s.input, s.output))]
+    for name in [*named, *(n for s in plan.stages for c in s.classes for n in c.formats)]:
+        if name not in known:
+            raise UsageError(f"the plan names tensor '{name}', which the model's int8 .tflite does not have")
+    return calibration.model
+
+
+def _inputs_of(train_data: Any, count: int) -> np.ndarray:
+    if isinstance(train_data, (tuple, list)):
+        return np.asarray(train_data[0])
+    if not isinstance(train_data, tf.data.Dataset):
+        raise UsageError("train_data is neither (x, y) nor a tf.data.Dataset; pass calibration_data too")
+    parts: list[np.ndarray] = []
+    for batch in train_data:
+        parts.append(np.asarray(batch[0]))
+        if sum(map(len, parts)) >= count:
+            break
+    return np.concatenate(parts)
+
+
+def _fit_data(train_data: Any, batch_size: int) -> dict[str, Any]:
+    if not isinstance(train_data, (tuple, list)):
+        return {"x": train_data, "shuffle": False}
+    return {"batch_size": batch_size, **dict(zip(("x", "y", "sample_weight"), train_data, strict=False))}
+
+
+def _loss(model: keras.Model, samples: np.ndarray, loss: Any, metrics: Sequence[Any] | None) -> tuple[Any, Any]:
+    """What is asked for, else what the model was compiled with, else that of a classifier."""
+    if loss is None and getattr(model, "compiled", False):
+        loss = model.loss
+    if loss is not None:
+        return loss, metrics
+    scores = model.predict(samples[:MAPPING_SAMPLES], verbose=0)
+    are_shares = bool(np.all(scores >= 0) and np.allclose(scores.sum(axis=-1), 1, atol=1e-3))
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not are_shares), metrics or ["accuracy"]
