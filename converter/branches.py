@@ -55,7 +55,7 @@ def write_branches(converted: bytes, directory: str | os.PathLike[str]) -> list[
         names = _class_names(plan, ends[1], len(program.formats))
         for row, col, patch_class in ((r, c, k) for r, c, _ in program.patches() for k in program.classes_of(r, c)):
             path = folder / f"stage{number}_r{row}_c{col}_{names[patch_class]}.tflite"
-            write_atomically(path, build_branch(program, row, col, ends=ends))
+            write_atomically(path, build_branch(program, row, col, patch_class, ends=ends))
             paths.append(path)
     return paths
 
@@ -68,19 +68,20 @@ def _class_names(plan: PrecisionPlan | None, output: Tensor, count: int) -> list
     return [f"class{k}" for k in range(count)]
 
 
-def build_branch(program: StageProgram, row: int, col: int, *, ends: tuple[Tensor, Tensor]) -> bytes:
+def build_branch(program: StageProgram, row: int, col: int, patch_class: int, *, ends: tuple[Tensor, Tensor]) -> bytes:
     """One patch as a model.
 
     Args:
       program: the stage.
       row, col: of the patch.
+      patch_class: one that the patch may have.
       ends: X and Y, for their names and scales.
 
     Returns:
       A `.tflite` with input [1, h, w, bytes], the region of X, and output [1, th, tw, bytes], the tile of Y. Where the
       patch needs nothing of X, the input is one pixel that nothing reads.
     """
-    branch = _Branch(program, row, col, ends)
+    branch = _Branch(program, row, col, patch_class, ends)
     for index, op in enumerate(program.ops):
         branch.add_op(index, op)
     return branch.bytes()
@@ -89,9 +90,9 @@ def build_branch(program: StageProgram, row: int, col: int, *, ends: tuple[Tenso
 class _Branch:
     """One patch's ops over regions in place of maps."""
 
-    def __init__(self, program: StageProgram, row: int, col: int, ends: tuple[Tensor, Tensor]):
+    def __init__(self, program: StageProgram, row: int, col: int, patch_class: int, ends: tuple[Tensor, Tensor]):
         self._program = program
-        self._class = program.patch_classes[row][col]
+        self._class = patch_class
         self._regions = [program.region(row, col, m) for m in range(len(program.shapes))]
         self._ends = {0: ends[0], len(program.shapes) - 1: ends[1]}
         self._builder = ModelBuilder.empty(

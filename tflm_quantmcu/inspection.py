@@ -12,6 +12,7 @@ from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.memory_map import draw_png, draw_text
 from tflm_quantmcu.report import describe_stage
 from tflm_quantmcu.stage_program import StageProgram
+from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME
 
 
 def describe_model(data: bytes) -> str:
@@ -56,8 +57,12 @@ def _describe_program(number: int, program: StageProgram) -> str:
             f"  {index:2} {op.kind}{kernel}{weights}: {sources} -> map {op.output} "
             f"[{height}, {width}, {channels}], a class: {bits}"
         )
-    lines.append("  patch classes:")
-    lines += ["    " + " ".join(str(k) for k in row) for row in program.patch_classes]
+    is_chosen = any(k == CHOSEN_AT_RUN_TIME for _, _, k in program.patches())
+    lines.append("  patch classes" + (", ? is chosen at run time:" if is_chosen else ":"))
+    lines += [
+        "    " + " ".join("?" if k == CHOSEN_AT_RUN_TIME else str(k) for k in row) for row in program.patch_classes
+    ]
     cost = program.cost
-    lines.append(f"  {cost.macs:,} MACs, {cost.bit_ops:,} BitOPs, recomputed halos included")
+    most = "at most " if is_chosen else ""
+    lines.append(f"  {cost.macs:,} MACs, {most}{cost.bit_ops:,} BitOPs, recomputed halos included")
     return "\n".join(lines)

@@ -136,7 +136,7 @@ def stage_instructions(program: StageProgram, table: InstructionTable) -> float:
     A patch whose class is chosen at run time counts as an outlier patch; sums of a MEAN count as an average pool's.
     """
     total = 0.0
-    for row, col, _ in program.patches():
+    for row, col in program.visits():
         formats = program.formats[program.classes_of(row, col)[0]]
         for op in program.ops:
             shape = _stage_shape(program, op, row, col)

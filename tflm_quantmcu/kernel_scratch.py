@@ -37,7 +37,7 @@ def stage_scratch_bytes(variant: str, program: StageProgram) -> int:
     """Of a patch stage: its maps, and behind them what the largest call takes."""
     map_bytes = program.scratch_bytes
     kernel_bytes = max(
-        (_largest_call(variant, program, r, c, k) for r, c, _ in program.patches() for k in program.classes_of(r, c)),
+        (_largest_call(variant, program, r, c, k) for r, c in program.visits() for k in program.classes_of(r, c)),
         default=0,
     )
     return map_bytes if kernel_bytes == 0 else -(-map_bytes // 4) * 4 + kernel_bytes

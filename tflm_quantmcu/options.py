@@ -60,7 +60,13 @@ class Options:
         kind=str,
         choices=PINNED_LAYERS,
     )
-    vdpc: str = _option("static", "When patches are classified.", kind=str, choices=("static",))
+    vdpc: str = _option(
+        "static",
+        "When patches are classified: once, by position, from the calibration; when they run (dynamic), by a pass over "
+        "the input of each; or never (off), all are ordinary.",
+        kind=str,
+        choices=("static", "dynamic", "off"),
+    )
     vdpc_phi: float = _option(
         0.999,
         "Coverage of the fitted Gaussian beyond which a value is an outlier.",

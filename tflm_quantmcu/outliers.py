@@ -3,19 +3,20 @@
 In: the calibration of the map that is split, and the regions of its patches. Out: OutlierReport. A
 value is an outlier where a Gaussian fitted to all values of the map covers more than phi around its
 mean before it reaches the value: 2*CDF(|x - mu| / sigma) - 1 > phi. Static: one answer a patch
-position, over all calibration samples.
+position, over all calibration samples. Dynamic: a rule by which each patch of each input is judged.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Sequence
 
 import numpy as np
 
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.types import Format, TensorStats
+from tflm_quantmcu.types import Format, OutlierRule, TensorStats
 
 # A patch is an outlier patch where its share of outliers is so many times that of the whole map.
 CONCENTRATION = 2.0
@@ -64,6 +65,39 @@ def outlier_values(histogram: np.ndarray, phi: float) -> np.ndarray:
     """bool [256]: whether each 8-bit value, -128 to 127, is an outlier of the map with this histogram."""
     mean, deviation = _fit_steps(histogram)
     return np.abs(np.arange(-128, 128) - mean) > z_of_phi(phi) * deviation
+
+
+def outlier_rule(histogram: np.ndarray, *, phi: float, threshold: float) -> OutlierRule:
+    """The rule that finds, at run time, patches with a larger share of outliers than `threshold`.
+
+    Args:
+      histogram: [256] of the stage's input.
+      phi: as of `outlier_values`, whose outliers are the rule's.
+      threshold: from 0 up; kept in steps of 2^-16.
+
+    Returns:
+      Bounds in steps of the 8-bit format.
+
+    Raises:
+      UsageError: the histogram is empty.
+    """
+    ordinary = np.flatnonzero(~outlier_values(histogram, phi)) - 128
+    return OutlierRule(int(ordinary[0]), int(ordinary[-1]), min(round(threshold * (1 << 16)), 1 << 16))
+
+
+def rule_in(rule: OutlierRule, old: Format, new: Format) -> OutlierRule:
+    """A rule for a map at format `old`, in the steps of another format of the map.
+
+    A step of `new` is an outlier where its real value lies beyond the bounds, half a step of `old` outside of
+    [low, high]. A bound at the end of the range of `old` is none.
+    """
+
+    def place(step: float) -> float:
+        return (step - old.zero_point) * old.scale / new.scale + new.zero_point
+
+    low = new.qmin if rule.low <= old.qmin else math.ceil(place(rule.low - 0.5))
+    high = new.qmax if rule.high >= old.qmax else math.floor(place(rule.high + 0.5))
+    return OutlierRule(min(max(low, -128), 127), min(max(high, -128), 127), rule.share)
 
 
 def classify_patches(

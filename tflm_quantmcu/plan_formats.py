@@ -12,8 +12,17 @@ import numpy as np
 
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import CONVOLUTIONS
+from tflm_quantmcu.outliers import rule_in
 from tflm_quantmcu.stage_program import stage_ops
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, Format, ModelGraph, PrecisionPlan, StagePlan, Tensor
+from tflm_quantmcu.types import (
+    CHOSEN_AT_RUN_TIME,
+    Format,
+    ModelGraph,
+    OutlierRule,
+    PrecisionPlan,
+    StagePlan,
+    Tensor,
+)
 
 
 def planned_formats(graph: ModelGraph, plan: PrecisionPlan, tensor: Tensor) -> tuple[list[Format], np.ndarray | None]:
@@ -63,9 +72,16 @@ def renew_plan(
     def formats(planned: Mapping[str, Format]) -> dict[str, Format]:
         return {name(n): learned.get((n, f), f) if f.bits < 8 else place[n].format for n, f in planned.items()}
 
+    def rule(stage: StagePlan) -> OutlierRule | None:
+        own, renewed = old.by_name[stage.input].format, place[stage.input].format
+        input_formats = plan.formats.get(stage.input, own), new_formats.get(name(stage.input), renewed)
+        return stage.outliers and rule_in(stage.outliers, *input_formats)
+
+    new_formats = formats(plan.formats)
     stages = tuple(
         dataclasses.replace(
             stage,
+            outliers=rule(stage),
             input=name(stage.input),
             output=name(stage.output),
             classes=tuple(dataclasses.replace(c, formats=formats(c.formats)) for c in stage.classes),
@@ -77,7 +93,7 @@ def renew_plan(
         plan,
         model_sha256=new.sha256,
         stages=stages,
-        formats=formats(plan.formats),
+        formats=new_formats,
         weight_bits={name(n): bits for n, bits in plan.weight_bits.items()},
     )
 

@@ -23,7 +23,7 @@ from tflm_quantmcu.persistent import CORTEX_M, PersistentBytes, persistent_bytes
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.stage_program import StageProgram, build_program, stage_ops
 from tflm_quantmcu.streaming import describe_requests
-from tflm_quantmcu.types import PrecisionPlan
+from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,16 +176,28 @@ def _measure(data: bytes, cost: Cost) -> Figures:
 
 
 def describe_stage(number: int, program: StageProgram) -> str:
-    """One sentence: ops, patches, classes and scratch of a stage."""
-    flat = [k for row in program.patch_classes for k in row]
-    widths = []
+    """One sentence: ops, patches, classes and scratch of a stage; BitOPs are those of the worst case."""
+    rows, cols = len(program.patch_classes), len(program.patch_classes[0])
+    fixed = [k for _, _, k in program.patches() if k != CHOSEN_AT_RUN_TIME]
+    num_chosen = rows * cols - len(fixed)
+    details = []
     for k, formats in enumerate(program.formats):
         bits = "/".join(str(f.bits) for f in formats)
-        widths.append(f"class {k}: {flat.count(k)} patches, map bits {bits}")
-    rows, cols = len(program.patch_classes), len(program.patch_classes[0])
+        least = fixed.count(k)
+        count = f"{least} to {least + num_chosen}" if num_chosen and k < 2 else f"{least}"
+        details.append(f"class {k}: {count} patches, map bits {bits}")
+    if num_chosen:
+        details.append(f"{num_chosen} patches have their class chosen at run time: {describe_rule(program.outliers)}")
+    if program.is_streamed:
+        details.append(describe_requests(program))
     return (
         f"stage {number}: {len(program.ops)} ops in {rows}x{cols} patches of "
         f"{program.tile_height}x{program.tile_width}, {program.scratch_bytes:,} bytes of scratch, "
-        f"{64 * program.cost.macs / max(program.cost.bit_ops, 1):.2f}x fewer BitOPs than with all maps and weights at "
-        f"8 bits; {'; '.join(widths)}" + (f"; {describe_requests(program)}" if program.is_streamed else "")
+        f"{'at least ' if num_chosen else ''}{64 * program.cost.macs / max(program.cost.bit_ops, 1):.2f}x fewer BitOPs "
+        f"than with all maps and weights at 8 bits; {'; '.join(details)}"
     )
+
+
+def describe_rule(rule: OutlierRule) -> str:
+    """How a class is chosen at run time."""
+    return f"0 if more than {rule.share / (1 << 16):.2%} of the input's values are outside [{rule.low}, {rule.high}], else 1"

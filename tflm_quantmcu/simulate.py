@@ -79,7 +79,7 @@ def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int
     """
     filters = [_unpack_filter(op, program.shapes) if op.filter else _NO_FILTER for op in program.ops]
     maps = [x, *(np.zeros((len(x), *shape), np.int8) for shape in program.shapes[1 : program.tiled + 1])]
-    for row, col, _ in program.patches():
+    for row, col in program.visits():
         for patch_class, samples in _samples_by_class(program, row, col, x):
             some = maps if samples is None else [values[samples] for values in maps]
             for index in range(program.tiled):

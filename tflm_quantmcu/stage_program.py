@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -111,6 +112,8 @@ class StageProgram:
       patch_classes: rows x cols class indices; CHOSEN_AT_RUN_TIME where `outliers` says 0 or 1.
       caches: [map] what is kept between tiles.
       outliers: the rule by which classes are chosen at run time.
+      primed: tiles before the first row and column bring cached maps on their way (`tiles.priming_tiles`); they have the
+        indices -1, -2, ... and the class of the nearest tile.
     """
 
     tile_height: int
@@ -122,6 +125,7 @@ class StageProgram:
     patch_classes: tuple[tuple[int, ...], ...]
     caches: tuple[MapCache, ...]
     outliers: OutlierRule = NO_OUTLIERS
+    primed: bool = False
 
     @property
     def reduces(self) -> bool:
@@ -142,7 +146,14 @@ class StageProgram:
     def spans(self) -> tuple[np.ndarray, np.ndarray]:
         """([tile rows, maps, 3], [tile columns, maps, 3]) up to the tiled map: see `tiles.axis_spans`."""
         modes = [cache.mode for cache in self.caches]
-        return StageGeometry.of(self.shapes, self.ops).spans(self.tile_height, self.tile_width, modes)
+        geometry = StageGeometry.of(self.shapes, self.ops)
+        return geometry.spans(self.tile_height, self.tile_width, modes, primed=self.primed)
+
+    @property
+    def _num_priming(self) -> tuple[int, int]:
+        """Rows and columns of tiles before the first."""
+        grid = np.shape(self.patch_classes)
+        return len(self.spans[0]) - grid[0], len(self.spans[1]) - grid[1]
 
     def region(self, row: int, col: int, map_index: int) -> Region:
         """The region of a map that one patch's ops read: what it computes and the halo that was kept."""
@@ -153,12 +164,13 @@ class StageProgram:
         return self._region(row, col, map_index, tiles.FRESH)
 
     def _region(self, row: int, col: int, map_index: int, first: int) -> Region:
-        rows, cols = (axis[i, map_index].tolist() for axis, i in zip(self.spans, (row, col), strict=True))
+        places = (place + before for place, before in zip((row, col), self._num_priming, strict=True))
+        rows, cols = (axis[place, map_index].tolist() for axis, place in zip(self.spans, places, strict=True))
         return rows[first], rows[tiles.END], cols[first], cols[tiles.END]
 
     def classes_of(self, row: int, col: int) -> tuple[int, ...]:
         """The classes that a patch may have."""
-        patch_class = self.patch_classes[row][col]
+        patch_class = self.patch_classes[max(row, 0)][max(col, 0)]
         return (0, 1) if patch_class == CHOSEN_AT_RUN_TIME else (patch_class,)
 
     def patches(self) -> Iterator[tuple[int, int, int]]:
@@ -166,6 +178,11 @@ class StageProgram:
         for row, classes in enumerate(self.patch_classes):
             for col, patch_class in enumerate(classes):
                 yield row, col, patch_class
+
+    def visits(self) -> Iterator[tuple[int, int]]:
+        """(row, col) of all that runs, priming tiles too, in execution order."""
+        rows, cols = (range(-before, len(axis) - before) for axis, before in zip(self.spans, self._num_priming, strict=True))
+        yield from itertools.product(rows, cols)
 
     @property
     def scratch_bytes(self) -> int:
@@ -197,7 +214,7 @@ class StageProgram:
     @functools.cached_property
     def cost(self) -> PatchCost:
         """Of all patches, recomputed halos included."""
-        costs = [self.patch_cost(row, col) for row, col, _ in self.patches()]
+        costs = [self.patch_cost(row, col) for row, col in self.visits()]
         return PatchCost(sum(c.macs for c in costs), sum(c.bit_ops for c in costs))
 
     def encode(self) -> tuple[dict[str, Any], np.ndarray, np.ndarray]:
@@ -207,6 +224,7 @@ class StageProgram:
             "tile_height": self.tile_height,
             "tile_width": self.tile_width,
             "cache_mode": self.cache_mode,
+            "primed": int(self.primed),
             **{f"outlier_{name}": value for name, value in dataclasses.asdict(self.outliers).items()},
             "num_ops": len(self.ops),
             "num_maps": len(self.shapes),
@@ -300,6 +318,7 @@ class _Decoder:
             ),
             patch_classes=tuple(tuple(row) for row in grid),
             caches=tuple(MapCache(*words[3:]) for words in maps),
+            primed=bool(self._options["primed"]),
             outliers=OutlierRule(*(int(self._options[f"outlier_{name}"]) for name in ("low", "high", "share"))),
         )
 
@@ -397,16 +416,20 @@ class StageGeometry:
             reduces,
         )
 
-    def axis_spans(self, axis: int, tile: int, modes: Sequence[int]) -> np.ndarray:
+    def axis_spans(self, axis: int, tile: int, modes: Sequence[int], *, primed: bool = False) -> np.ndarray:
         """[tiles, maps up to the tiled one, 3] spans along height (axis 0) or width (axis 1); `modes` as in `MapCache`."""
         extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
         ops = (self.ops_y, self.ops_x)[axis][: self.tiled]
         is_cached = [mode >= (2, 1)[axis] for mode in modes]
-        return tiles.axis_spans(ops, extents, tiles.split_axis(extents[-1], tile), is_cached)
+        before = tiles.priming_tiles(ops, extents, tile, is_cached) if primed else []
+        return tiles.axis_spans(ops, extents, before + tiles.split_axis(extents[-1], tile), is_cached)
 
-    def spans(self, tile_height: int, tile_width: int, modes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Spans along both axes."""
-        return self.axis_spans(0, tile_height, modes), self.axis_spans(1, tile_width, modes)
+    def spans(
+        self, tile_height: int, tile_width: int, modes: Sequence[int], *, primed: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Spans along both axes; `primed`: those of priming tiles first."""
+        rows = self.axis_spans(0, tile_height, modes, primed=primed)
+        return rows, self.axis_spans(1, tile_width, modes, primed=primed)
 
     def lifetimes(self) -> list[tuple[int, int]]:
         """(first, last) op that touches each map; a map is born with the op that writes it."""
@@ -572,7 +595,7 @@ def program_of(
     geometry = StageGeometry.of(shapes, ops)
     _check_plan(plan, shapes[geometry.tiled])
     modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry.tiled)
-    spans = geometry.spans(plan.tile_height, plan.tile_width, modes)
+    spans = geometry.spans(plan.tile_height, plan.tile_width, modes, primed=plan.primed)
     chosen = [
         [
             formats.get(name, graph.tensors[t].format)
@@ -592,7 +615,7 @@ def program_of(
         shapes=shapes,
         ops=ops,
         formats=tuple(
-            _class_formats(layout, lowered, formats_of, _tiles_of(plan, number))
+            _class_formats(layout, lowered, formats_of, _tiles_of(plan, number, spans))
             for number, formats_of in enumerate(chosen)
         ),
         tables=tuple(
@@ -605,6 +628,7 @@ def program_of(
         patch_classes=plan.patch_classes,
         caches=caches,
         outliers=plan.outliers or NO_OUTLIERS,
+        primed=plan.primed,
     )
 
 
@@ -632,9 +656,11 @@ def _check_shared_formats(
             )
 
 
-def _tiles_of(plan: StagePlan, number: int) -> np.ndarray:
-    """(row, column) of each tile that may be of a class, int64 [n, 2]."""
-    classes = np.array(plan.patch_classes)
+def _tiles_of(plan: StagePlan, number: int, spans: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Places in `spans` of each tile that may be of a class, int64 [n, 2]."""
+    grid = np.array(plan.patch_classes)
+    before = [(len(axis) - count, 0) for axis, count in zip(spans, grid.shape, strict=True)]
+    classes = np.pad(grid, before, mode="edge")
     return np.argwhere((classes == number) | ((classes == CHOSEN_AT_RUN_TIME) & (number < 2)))
 
 

@@ -63,7 +63,7 @@ def _input_tensor(program: StageProgram, plan: PrecisionPlan | None) -> Tensor:
 
 def input_requests(program: StageProgram) -> list[Region]:
     """What a streaming stage asks its reader for, in order."""
-    regions = (program.computed(row, col, 0) for row, col, _ in program.patches())
+    regions = (program.computed(row, col, 0) for row, col in program.visits())
     return [(y0, y1, x0, x1) for y0, y1, x0, x1 in regions if y0 < y1 and x0 < x1]
 
 

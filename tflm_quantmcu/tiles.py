@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 Interval = tuple[int, int]
+MAX_PRIMING_TILES = 1024
+_UNREAD = -(1 << 40)
 BEGIN, FRESH, END = range(3)  # of a span: readers see [begin, end), the tile computes [fresh, end)
 
 
@@ -31,6 +33,24 @@ def split_axis(extent: int, tile: int) -> list[Interval]:
     return [(start, min(start + tile, extent)) for start in range(0, extent, tile)]
 
 
+def priming_tiles(
+    ops: Sequence[AxisOp], extents: Sequence[int], tile: int, is_cached: Sequence[bool]
+) -> list[Interval]:
+    """The tiles before the first one that bring cached maps on their way, so that none starts with all it looks ahead.
+
+    They hold no pixel of the last map: [-n * tile, -(n - 1) * tile), ..., [-tile, 0), as many as compute anything.
+    """
+    intervals: list[Interval] = []
+    cached = np.flatnonzero(is_cached)
+    while cached.size and len(intervals) < MAX_PRIMING_TILES:
+        end = intervals[0][0] if intervals else 0
+        before = (end - tile, end)
+        if not axis_spans(ops, extents, [before], is_cached)[0, cached, END].any():
+            break
+        intervals.insert(0, before)
+    return intervals
+
+
 def axis_spans(
     ops: Sequence[AxisOp],
     extents: Sequence[int],
@@ -42,7 +62,8 @@ def axis_spans(
     Args:
       ops: of the stage, in execution order; op i writes map i + 1.
       extents: pixels of each map along the axis.
-      tiles: [..., tiles, 2] intervals of the last map, in execution order; of several ways to cut it at once, too.
+      tiles: [..., tiles, 2] intervals of the last map, in execution order, perhaps behind priming tiles; of several
+        ways to cut it at once, too.
       is_cached: [map] whether the part that an earlier tile computed is kept instead of computed again.
 
     Returns:
@@ -51,28 +72,33 @@ def axis_spans(
     cuts = np.asarray(tiles)
     spans = np.zeros((*cuts.shape[:-1], len(extents), 3), np.int64)
     spans[..., BEGIN] = extents
-    spans[..., -1, :] = cuts[..., [0, 0, 1]]
+    spans[..., -1, :] = np.maximum(cuts[..., [0, 0, 1]], 0)
+    # Ends before they are clipped at 0: how far a map is from being needed.
+    reached = np.full(spans.shape[:-1], _UNREAD)
+    reached[..., -1] = cuts[..., 1]
+    keeps = any(is_cached)
     for op in reversed(ops):
         if op.output < len(extents) - 1:
-            _settle(spans[..., op.output, :], is_cached[op.output])
+            _settle(spans[..., op.output, :], reached[..., op.output], is_cached[op.output])
         fresh, end = spans[..., op.output, FRESH], spans[..., op.output, END]
-        # A cached map's pixels may all be there already while later tiles still wait for what they read.
-        is_read = (fresh < end) | (is_cached[op.output] & (end > 0))
+        far = reached[..., op.output]
+        # Where halos are kept, what an op that is not done yet will read must be on its way, and stay.
+        is_read = (fresh < end) | (keeps & (far < extents[op.output]) & (far > _UNREAD))
         for m in op.inputs:
             first = np.clip(fresh * op.stride - op.pad, 0, extents[m])
-            last = (end - 1) * op.stride - op.pad + (op.kernel - 1) * op.dilation
-            reach = np.where(is_read, np.clip(last + 1, 0, extents[m]), 0)
-            # Where halos are kept, pixels from the first one that any later tile may read must stay.
-            joins = (first < reach) | any(is_cached)
+            last = (far - 1) * op.stride - op.pad + (op.kernel - 1) * op.dilation
+            reach = np.where(is_read, np.minimum(last + 1, extents[m]), _UNREAD)
+            joins = is_read if keeps else first < reach
             np.minimum(spans[..., m, BEGIN], first, out=spans[..., m, BEGIN], where=joins)
-            np.maximum(spans[..., m, END], reach, out=spans[..., m, END])
-    _settle(spans[..., 0, :], is_cached[0])
+            np.maximum(reached[..., m], reach, out=reached[..., m])
+    _settle(spans[..., 0, :], reached[..., 0], is_cached[0])
     return spans
 
 
-def _settle(spans: np.ndarray, is_cached: bool) -> None:
+def _settle(spans: np.ndarray, reached: np.ndarray, is_cached: bool) -> None:
     """Completes a map's spans [..., tiles, 3] once all that its readers need is joined."""
     begin, end = spans[..., BEGIN], spans[..., END]
+    np.maximum(reached, 0, out=end)
     if is_cached:
         np.maximum.accumulate(end, axis=-1, out=end)
         before = np.concatenate([np.zeros_like(end[..., :1]), end[..., :-1]], axis=-1)

@@ -244,6 +244,7 @@ class StagePlan:
       cache_mode: what inner maps keep for the tiles that follow: `recompute` nothing, `rows` the columns that the next
         tile of the row reads again, `full` the rows for the next row of tiles too.
       map_caches: tensor name -> cache mode, for the maps whose mode is not the stage's.
+      primed: tiles before the first one bring cached maps on their way, so that none starts with all it looks ahead.
       input_mode: `resident`, the input stands whole in memory, or `streamed`, tiles pull their regions from a reader.
       vdpc: `static`, `dynamic`, or `off` when there is one class and no classification.
       outliers: the rule of dynamic VDPC, else None.
@@ -257,6 +258,7 @@ class StagePlan:
     classes: tuple[PatchClass, ...]
     cache_mode: str = "recompute"
     map_caches: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    primed: bool = False
     input_mode: str = "resident"
     vdpc: str = "off"
     outliers: OutlierRule | None = None

@@ -69,7 +69,7 @@ class Version:
         """Bits of the maps of its patch stages."""
         graph = read_model(self.data)
         stages = [program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE]
-        used = {(stage, k) for stage in stages for row in stage.patch_classes for k in row}
+        used = {(stage, k) for stage in stages for r, c, _ in stage.patches() for k in stage.classes_of(r, c)}
         return " ".join(map(str, sorted({f.bits for stage, k in used for f in stage.formats[k]}, reverse=True)))
 
 

@@ -240,6 +240,7 @@ def _stage_params(program: StageProgram) -> PatchStageParams:
         header=(
             *(options[key] for key in _STAGE_KEYS),
             CACHE_MODES.index(program.cache_mode),
+            int(program.primed),
             *dataclasses.astuple(program.outliers),
         ),
         ops=StructArray("StageOp", tuple((*r[:4], tuple(r[4:12]), *r[12:]) for r in _rows(ops, OP_WORDS))),

@@ -37,7 +37,7 @@ constexpr int32_t kNumMaps = sizeof(kMaps) / sizeof(kMaps[0]);
 constexpr int32_t kNumOps = sizeof(kOps) / sizeof(kOps[0]);
 constexpr int32_t kNumClasses = 2;
 constexpr int32_t kNumTiles = 4;
-constexpr PatchStageHeader kHeader = {2, 3, kNumOps, kNumMaps, kNumClasses, kCacheNone, 0, 0, 0};
+constexpr PatchStageHeader kHeader = {2, 3, kNumOps, kNumMaps, kNumClasses, kCacheNone, 0, 0, 0, 0};
 
 // docs/format.md F4, section by section.
 struct Program {

@@ -129,8 +129,8 @@ class CApiPatchStageTest : public testing::Test {
     CutIntoTiles(2, 2, &stage_, &random_);
     program_ = Assemble(stage_);
     const PatchStageHeader& h = program_.header;
-    header_ = {h.tile_height, h.tile_width,  h.num_ops,      h.num_maps,     h.num_classes,
-               h.cache_mode,  h.outlier_low, h.outlier_high, h.outlier_share};
+    header_ = {h.tile_height, h.tile_width, h.num_ops,     h.num_maps,     h.num_classes,
+               h.cache_mode,  h.primed,     h.outlier_low, h.outlier_high, h.outlier_share};
   }
 
   int32_t NumWords() const { return static_cast<int32_t>(program_.words.size()); }

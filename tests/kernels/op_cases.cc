@@ -195,9 +195,9 @@ OpCase PatchStageCase(int32_t num_ops) {
   const naive::Map x = stage.RandomX(&random);
   const StageProgram program = Assemble(stage);
   FakeOptions options;
-  options.integers = {{"tile_height", 2},        {"tile_width", 3},       {"num_ops", num_ops},
-                      {"num_maps", num_ops + 1}, {"num_classes", 2},      {"outlier_low", -128},
-                      {"outlier_high", 127},     {"outlier_share", 65536}};
+  options.integers = {{"tile_height", 2},        {"tile_width", 3},     {"num_ops", num_ops},
+                      {"num_maps", num_ops + 1}, {"num_classes", 2},    {"primed", 0},
+                      {"outlier_low", -128},     {"outlier_high", 127}, {"outlier_share", 65536}};
   options.strings = {{"cache_mode", "recompute"}};
   return Finished(
       "QMCU_PATCH_STAGE", Register_QMCU_PATCH_STAGE(), options,

@@ -317,7 +317,7 @@ naive::Map Stage::ExpectedY(const naive::Map& x) const {
 
 Stage RandomStage(int32_t num_ops, int32_t num_classes, int32_t bits, naive::Random* random) {
   Stage stage;
-  stage.header = {1, 1, num_ops, num_ops + 1, num_classes, kCacheNone, 0, 0, 0};
+  stage.header = {1, 1, num_ops, num_ops + 1, num_classes, kCacheNone, 0, 0, 0, 0};
   stage.maps.resize(num_ops + 1);
   stage.maps[0] = {random->Uniform(5, 12), random->Uniform(5, 12), random->Of({1, 2, 3, 5, 8, 9})};
   for (int32_t i = 0; i < num_ops; ++i) AddRandomOp(&stage, random);

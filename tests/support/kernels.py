@@ -182,7 +182,8 @@ def _stage_arguments(options: Mapping[str, Any], filters: np.ndarray, words: np.
     """The first arguments of the stage functions, and what they point into."""
     keys = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
     rule = [options[f"outlier_{name}"] for name in ("low", "high", "share")]
-    header = np.array([*(options[k] for k in keys), CACHE_MODES.index(options["cache_mode"]), *rule], np.int32)
+    words_of_header = [*(options[k] for k in keys), CACHE_MODES.index(options["cache_mode"]), options["primed"], *rule]
+    header = np.array(words_of_header, np.int32)
     arguments = [address(header), address(words), words.size, address(filters), filters.size]
     return arguments, (header, words, filters)
 

@@ -109,6 +109,7 @@ def random_stages(
         patch_classes=tuple(tuple(row) for row in grid.tolist()),
         classes=tuple(classes),
         map_caches=caches,
+        primed=draw(st.booleans()),
         input_mode=draw(st.sampled_from(input_modes)),
         outliers=rule,
     )

@@ -29,10 +29,16 @@ def _pixels(span: np.ndarray, first: int) -> set[int]:
     extents=st.lists(st.integers(1, 20), min_size=5, max_size=5),
     tile=st.integers(1, 6),
     skips=st.booleans(),
+    primed=st.booleans(),
     cached=st.lists(st.booleans(), min_size=5, max_size=5),
 )
 def test_every_pixel_that_is_read_was_computed_and_kept(
-    windows: list[tuple[int, int, int, int]], extents: list[int], tile: int, skips: bool, cached: list[bool]
+    windows: list[tuple[int, int, int, int]],
+    extents: list[int],
+    tile: int,
+    skips: bool,
+    primed: bool,
+    cached: list[bool],
 ) -> None:
     """Follows the tiles pixel by pixel: what is there to be read is what is fresh, and of cached maps what was read."""
     ops = [tiles.AxisOp((m,), m + 1, *window) for m, window in enumerate(windows)]
@@ -40,7 +46,8 @@ def test_every_pixel_that_is_read_was_computed_and_kept(
         ops[-1] = dataclasses.replace(ops[-1], inputs=(0, len(ops) - 1))
     extents = extents[: len(ops) + 1]
     is_cached = [*cached[: len(ops)], False]
-    spans = tiles.axis_spans(ops, extents, tiles.split_axis(extents[-1], tile), is_cached)
+    before = tiles.priming_tiles(ops, extents, tile, is_cached) if primed else []
+    spans = tiles.axis_spans(ops, extents, before + tiles.split_axis(extents[-1], tile), is_cached)
     held: list[set[int]] = [set() for _ in extents]
     for number, row in enumerate(spans):
         for m, span in enumerate(row):

@@ -27,14 +27,15 @@ struct OpData {
   int8_t num_ops;
   int8_t num_maps;
   int8_t cache_mode;
+  int8_t primed;
   int8_t outlier_low;
   int8_t outlier_high;
 };
 
 PatchStageHeader HeaderOf(const OpData& data) {
-  return {data.tile_height, data.tile_width,   data.num_ops,
-          data.num_maps,    data.num_classes,  data.cache_mode,
-          data.outlier_low, data.outlier_high, data.outlier_share};
+  return {data.tile_height,  data.tile_width,   data.num_ops, data.num_maps,
+          data.num_classes,  data.cache_mode,   data.primed,  data.outlier_low,
+          data.outlier_high, data.outlier_share};
 }
 
 FeatureMap MapInProgram(const PatchStageParams& params, int32_t m) {
@@ -71,6 +72,7 @@ void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) 
   data->tile_height = ReadExtent(&options, "tile_height", 1);
   data->tile_width = ReadExtent(&options, "tile_width", 1);
   data->cache_mode = static_cast<int8_t>(options.Choice("cache_mode", kCacheModes, 3));
+  data->primed = static_cast<int8_t>(options.Int("primed", 0, 1));
   data->num_ops = static_cast<int8_t>(options.Int("num_ops", 1, kMaxStageMaps - 1));
   data->num_maps = static_cast<int8_t>(options.Int("num_maps", 2, kMaxStageMaps));
   data->num_classes = options.Int("num_classes", 1, INT32_MAX);

@@ -30,7 +30,7 @@ bool Read(const int32_t* header, const int32_t* program, int32_t num_words, cons
           int32_t num_filter_bytes, quantmcu::PatchStageParams* params, QuantMcuStageError* error) {
   quantmcu::StageError reason = {};
   const bool is_read = quantmcu::ReadPatchStageProgram(
-      Words<quantmcu::PatchStageHeader, 9>(header), program, num_words, filters, num_filter_bytes,
+      Words<quantmcu::PatchStageHeader, 10>(header), program, num_words, filters, num_filter_bytes,
       quantmcu::reference::kKernels, params, &reason);
   if (!is_read) *error = {reason.item, reason.index, reason.message, reason.found};
   return is_read;

@@ -238,12 +238,13 @@ int32_t LargestKernelScratch(const Tile& tile) {
 template <typename Visit>
 void ForEachTile(Tile* tile, Visit visit) {
   const PatchStageParams& params = tile->params;
-  const int32_t num_tiles = NumTileRows(params) * NumTileColumns(params);
-  for (int32_t t = 0; t < num_tiles; ++t) {
-    tile->patch_class = params.patch_classes[t];
-    ComputeRegions(params, t, tile->regions);
+  const Priming priming = PrimingOf(params, tile->regions);
+  ForEachTile(params, priming, [&](int32_t row, int32_t column) {
+    tile->patch_class = PatchClassOf(params, row, column);
+    ComputeRegions(params, priming, row, column, tile->regions);
     visit(tile);
-  }
+    return true;
+  });
 }
 
 size_t MapScratchBytes(const PatchStageParams& params) {

@@ -91,6 +91,7 @@ struct PatchStageHeader {
   int32_t num_maps;
   int32_t num_classes;
   int32_t cache_mode = kCacheNone;  // StageCacheMode, the most that any map keeps
+  int32_t primed = 0;  // 1: tiles before the first row and column bring cached maps on their way
   // Of tiles of class kChosenAtRunTime: values of X outside [outlier_low, outlier_high] are outliers,
   // and a tile with more than outlier_share / 2^16 of them has class 0, any other class 1.
   int32_t outlier_low = 0;
@@ -156,8 +157,8 @@ bool ReadPatchStageProgram(const PatchStageHeader& header, const int32_t* progra
                            int32_t num_words, const uint8_t* filters, int32_t num_filter_bytes,
                            const Kernels& kernels, PatchStageParams* params, StageError* error);
 
-// The params of a program that ReadPatchStageProgram has accepted with this header. Work: none to
-// speak of, so that who runs a stage rarely need not keep its params.
+// The params of a program that ReadPatchStageProgram has accepted with this header. Work: a few
+// additions, so that nobody needs to keep them.
 PatchStageParams ParamsOfPatchStage(const PatchStageHeader& header, const int32_t* program,
                                     const uint8_t* filters);
 

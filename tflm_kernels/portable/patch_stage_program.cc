@@ -26,12 +26,14 @@ bool CheckHeader(const PatchStageHeader& h, StageError* error) {
                  error) &&
          Require(InRange(h.cache_mode, kCacheNone, kCacheFull),
                  {"option", 5, "cache_mode must be 0 to 2", h.cache_mode}, error) &&
+         Require(InRange(h.primed, 0, 1), {"option", 6, "primed must be 0 or 1", h.primed},
+                 error) &&
          Require(InRange(h.outlier_low, -128, 127),
-                 {"option", 6, "outlier_low must be -128 to 127", h.outlier_low}, error) &&
+                 {"option", 7, "outlier_low must be -128 to 127", h.outlier_low}, error) &&
          Require(InRange(h.outlier_high, -128, 127),
-                 {"option", 7, "outlier_high must be -128 to 127", h.outlier_high}, error) &&
+                 {"option", 8, "outlier_high must be -128 to 127", h.outlier_high}, error) &&
          Require(InRange(h.outlier_share, 0, 65536),
-                 {"option", 8, "outlier_share must be 0 to 65536", h.outlier_share}, error);
+                 {"option", 9, "outlier_share must be 0 to 65536", h.outlier_share}, error);
 }
 
 bool CheckMaps(const PatchStageParams& p, StageError* error) {
@@ -255,27 +257,40 @@ bool CheckRegion(const PatchStageParams& p, int32_t t, int32_t patch_class, int3
                  {"tile", t, "needs more top_rows than this map keeps", m}, error);
 }
 
-bool CheckTiles(const PatchStageParams& p, StageError* error) {
-  Region regions[kMaxStageMaps];
-  const int32_t num_tiles = NumTileRows(p) * NumTileColumns(p);
-  for (int32_t t = 0; t < num_tiles; ++t) {
-    const int32_t patch_class = p.patch_classes[t];
-    if (!Require(InRange(patch_class, kChosenAtRunTime, p.header.num_classes - 1),
-                 {"tile", t, "patch class must be below num_classes", patch_class}, error) ||
-        !Require(patch_class != kChosenAtRunTime || p.header.num_classes >= 2,
-                 {"tile", t, "a class chosen at run time needs two classes", p.header.num_classes},
-                 error)) {
-      return false;
-    }
-    ComputeRegions(p, t, regions);
-    const int32_t last_class = patch_class == kChosenAtRunTime ? 1 : patch_class;
-    for (int32_t k = Max(patch_class, 0); k <= last_class; ++k) {
-      for (int32_t m = IsStreamed(p) ? 0 : 1; m <= TiledMap(p) && m < p.header.num_maps - 1; ++m) {
-        if (!CheckRegion(p, t, k, m, regions[m], error)) return false;
-      }
+// Whether all that a tile's class may be has room for its regions. `t`: its place in patch_classes.
+bool CheckTile(const PatchStageParams& p, int32_t t, const Region* regions, StageError* error) {
+  const int32_t patch_class = p.patch_classes[t];
+  const int32_t last_class = patch_class == kChosenAtRunTime ? 1 : patch_class;
+  for (int32_t k = Max(patch_class, 0); k <= last_class; ++k) {
+    for (int32_t m = IsStreamed(p) ? 0 : 1; m <= TiledMap(p) && m < p.header.num_maps - 1; ++m) {
+      if (!CheckRegion(p, t, k, m, regions[m], error)) return false;
     }
   }
   return true;
+}
+
+bool CheckPatchClass(const PatchStageParams& p, int32_t t, StageError* error) {
+  const int32_t patch_class = p.patch_classes[t];
+  return Require(InRange(patch_class, kChosenAtRunTime, p.header.num_classes - 1),
+                 {"tile", t, "patch class must be below num_classes", patch_class}, error) &&
+         Require(patch_class != kChosenAtRunTime || p.header.num_classes >= 2,
+                 {"tile", t, "a class chosen at run time needs two classes", p.header.num_classes},
+                 error);
+}
+
+bool CheckTiles(const PatchStageParams& p, StageError* error) {
+  const int32_t num_tiles = NumTileRows(p) * NumTileColumns(p);
+  for (int32_t t = 0; t < num_tiles; ++t) {
+    if (!CheckPatchClass(p, t, error)) return false;
+  }
+  Region regions[kMaxStageMaps];
+  const Priming priming = PrimingOf(p, regions);
+  return Require(Max(priming.rows, priming.columns) <= kMaxPriming,
+                 {"program", 0, "needs more than 1024 priming tiles", priming.rows}, error) &&
+         ForEachTile(p, priming, [&](int32_t row, int32_t column) {
+           ComputeRegions(p, priming, row, column, regions);
+           return CheckTile(p, Max(row, 0) * NumTileColumns(p) + Max(column, 0), regions, error);
+         });
 }
 
 }  // namespace

@@ -41,12 +41,41 @@ inline bool IsKept(const Region& region) {
   return FreshLength(region.rows) == 0 || FreshLength(region.columns) == 0;
 }
 
+// Of tiles with an index >= 0.
 int32_t NumTileRows(const PatchStageParams& params);
 int32_t NumTileColumns(const PatchStageParams& params);
 
-// Fills regions[0, TiledMap(params)] for a tile, counted in row-major order; they hold those of the
-// tile before, if there is one.
-void ComputeRegions(const PatchStageParams& params, int32_t tile, Region* regions);
+// How many rows and columns of tiles run before those: indices -1, -2, ... They hold no pixel of the
+// tiled map, but bring cached maps on their way.
+struct Priming {
+  int32_t rows;
+  int32_t columns;
+};
+
+// kMaxPriming + 1 for what would need more. `regions` has room for TiledMap(params) + 1.
+constexpr int32_t kMaxPriming = 1024;
+Priming PrimingOf(const PatchStageParams& params, Region* regions);
+
+// Fills regions[0, TiledMap(params)] for the tile (row, column). They hold those of the tile visited
+// before, unless this is the first one; tiles are visited in row-major order, priming ones too.
+void ComputeRegions(const PatchStageParams& params, const Priming& priming, int32_t row,
+                    int32_t column, Region* regions);
+
+// A tile's class in the program; a priming tile has that of the nearest tile.
+inline int32_t PatchClassOf(const PatchStageParams& params, int32_t row, int32_t column) {
+  return params.patch_classes[Max(row, 0) * NumTileColumns(params) + Max(column, 0)];
+}
+
+// Calls visit(row, column) for all tiles in the order in which they run, as long as it returns true.
+template <typename Visit>
+bool ForEachTile(const PatchStageParams& params, const Priming& priming, Visit visit) {
+  for (int32_t row = -priming.rows; row < NumTileRows(params); ++row) {
+    for (int32_t column = -priming.columns; column < NumTileColumns(params); ++column) {
+      if (!visit(row, column)) return false;
+    }
+  }
+  return true;
+}
 
 }  // namespace quantmcu
 

@@ -18,6 +18,7 @@ import yaml
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.layer_names import layer_names
+from tflm_quantmcu.outliers import rule_in
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
 from tflm_quantmcu.stage_program import stage_ops
 from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
@@ -138,11 +139,12 @@ def override_plan(
         stages.append(_override_stage(stage, {n: b for n, b in fixed.activation_bits.items() if n in inner}, format_of))
     outside = {n: b for n, b in fixed.activation_bits.items() if n not in inside}
     weight_bits = {**plan.weight_bits, **fixed.weight_bits}
+    formats = _override_formats(plan.formats, outside, format_of)
     return dataclasses.replace(
         plan,
         search={**plan.search, "overrides": [dict(rule) for rule in fixed.rules]},
-        stages=tuple(stages),
-        formats=_override_formats(plan.formats, outside, format_of),
+        stages=tuple(_with_rule(graph, stage, plan.formats, formats) for stage in stages),
+        formats=formats,
         weight_bits={name: bits for name, bits in weight_bits.items() if bits < 8},
         notes=(*plan.notes, *(note for note in fixed.notes if note not in plan.notes)),
     )
@@ -160,6 +162,15 @@ def _override_stage(stage: StagePlan, bits: Mapping[str, int], format_of: Callab
         for c in stage.classes
     ]
     return dataclasses.replace(stage, classes=tuple(classes))
+
+
+def _with_rule(graph: ModelGraph, stage: StagePlan, old: Mapping[str, Format], new: Mapping[str, Format]) -> StagePlan:
+    """The stage with its outlier rule in the steps of its input's new format."""
+    if stage.outliers is None or old.get(stage.input) == new.get(stage.input):
+        return stage
+    own = graph.by_name[stage.input].format
+    rule = rule_in(stage.outliers, old.get(stage.input, own), new.get(stage.input, own))
+    return dataclasses.replace(stage, outliers=rule)
 
 
 def _override_formats(

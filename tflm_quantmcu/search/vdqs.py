@@ -18,12 +18,12 @@ import numpy as np
 
 from tflm_quantmcu.entropy import entropy_by_bits
 from tflm_quantmcu.lowering import lower_region
-from tflm_quantmcu.outliers import OutlierReport, classify_patches
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.ranges import mse_format
+from tflm_quantmcu.run_time_classes import bit_ops_on
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.vdpc import Classification, classify
 from tflm_quantmcu.simulate import run_patches
-from tflm_quantmcu.stage_costs import PlannedStage
 from tflm_quantmcu.stage_program import (
     StageGeometry,
     StageProgram,
@@ -53,6 +53,7 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
     Parameters:
       vdqs_min_bits: candidate widths are those of 8, 4 and 2 from it up.
       vdqs_lambda: 0 to 1; at 0 only BitOPs count, at 1 only entropy.
+      vdpc: when patches are classified, see `vdpc.classify`; off, all are ordinary.
       vdpc_phi: coverage of the fitted Gaussian beyond which a value is an outlier.
       vdpc_outlier_fraction: share of outliers above which a patch is one; None is twice that of the whole map.
 
@@ -100,22 +101,61 @@ def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
     graph = problem.graph
     stages, notes, scores = [], [reason], {}
     for planned in split.stages:
-        whole = planned.plan(graph)
-        program = _program(graph, whole)
-        report = _classify(problem, whole, program)
-        notes.append(_summary(whole, report))
-        branch = Branch.of(problem, whole, program, planned, report.is_outlier)
-        chosen, stage_scores = _choose(problem, branch)
-        scores.update(stage_scores)
-        stage = dataclasses.replace(
-            whole,
-            vdpc="static",
-            patch_classes=tuple(tuple(int(not x) for x in row) for row in report.is_outlier.tolist()),
-            classes=(PatchClass("outlier", {}), PatchClass("ordinary", chosen)),
-        )
-        stages.append(_drop_unused_classes(stage))
-    found = {"scores": scores} if scores else {}
-    return PrecisionPlan(graph.sha256, problem.provenance("vdqs", **found), stages=tuple(stages), notes=tuple(notes))
+        found = quantize_stage(problem, planned.plan(graph), fixed_bytes=planned.live_bytes - planned.scratch_bytes)
+        stages.append(found.stage)
+        notes.append(found.note)
+        scores.update(found.scores)
+    provenance = problem.provenance("vdqs", **({"scores": scores} if scores else {}))
+    return PrecisionPlan(graph.sha256, provenance, stages=tuple(stages), notes=tuple(notes))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class QuantizedStage:
+    """A stage with classes and widths, a sentence about it, and the scores of its maps by name and width."""
+
+    stage: StagePlan
+    note: str
+    scores: Mapping[str, Mapping[str, float]]
+
+
+def quantize_stage(problem: SearchProblem, whole: StagePlan, *, fixed_bytes: int = 0) -> QuantizedStage:
+    """Classifies the patches of one stage and chooses the widths of the ordinary ones.
+
+    Args:
+      problem: the search's.
+      whole: with all patches in one class, at 8 bits.
+      fixed_bytes: of the budget that the stage takes beside its maps.
+    """
+    # They are asked for more than once, and each time the model may run on all.
+    problem = dataclasses.replace(problem, samples_of=functools.lru_cache(maxsize=1)(problem.samples_of))
+    program = _program(problem.graph, whole)
+    classes = classify(problem, whole, program)
+    branch = Branch.of(problem, whole, program, classes, fixed_bytes)
+    chosen, scores = _choose(problem, branch)
+    stage = dataclasses.replace(
+        whole,
+        vdpc=problem.parameters["vdpc"],
+        patch_classes=classes.patch_classes,
+        classes=(PatchClass("outlier", {}), PatchClass("ordinary", chosen)),
+        outliers=classes.rule,
+    )
+    if stage.vdpc != "dynamic":
+        return QuantizedStage(_drop_unused_classes(stage), classes.summary, scores)
+    if classes.rule is None:
+        return QuantizedStage(dataclasses.replace(_drop_unused_classes(stage), vdpc="off"), classes.summary, scores)
+    if not chosen:
+        note = f"{classes.summary}; no map has fewer bits in ordinary patches, so that none is classified"
+        return QuantizedStage(whole, note, scores)
+    return QuantizedStage(stage, f"{classes.summary}; {_bit_ops_note(problem, stage)}", scores)
+
+
+def _bit_ops_note(problem: SearchProblem, stage: StagePlan) -> str:
+    program = _program(problem.graph, stage)
+    mean = bit_ops_on(program, problem.samples_of(problem.graph.by_name[stage.input].index))
+    return (
+        f"the stage takes {round(mean):,} BitOPs on average over the calibration samples, and "
+        f"{program.cost.bit_ops:,} at worst, which the report counts"
+    )
 
 
 def _choose(problem: SearchProblem, branch: Branch) -> tuple[dict[str, Format], dict[str, dict[str, float]]]:
@@ -126,26 +166,6 @@ def _choose(problem: SearchProblem, branch: Branch) -> tuple[dict[str, Format], 
     bits = search_bits(branch, weight, branch.memory_bound(problem.budget.sram_bytes))
     chosen = {branch.names[m]: branch.formats[m][b] for m, b in bits.items() if b < 8}
     return chosen, branch.scores(weight)
-
-
-def _classify(problem: SearchProblem, stage: StagePlan, program: StageProgram) -> OutlierReport:
-    rows, cols = (range(axis.shape[0]) for axis in program.spans)
-    regions = [[program.region(row, col, 0) for col in cols] for row in rows]
-    return classify_patches(
-        problem.stats(stage.input),
-        regions,
-        phi=problem.parameters["vdpc_phi"],
-        outlier_fraction=problem.parameters["vdpc_outlier_fraction"],
-    )
-
-
-def _summary(stage: StagePlan, report: OutlierReport) -> str:
-    count = int(report.is_outlier.sum())
-    name = stage.input.split(";")[0]
-    return (
-        f"VDPC, the stage that reads '{name}': {count} of {report.is_outlier.size} patches are outliers (more than "
-        f"{report.threshold:.2%} of their values beyond phi = {report.phi} of a Gaussian fitted to that map)"
-    )
 
 
 def _drop_unused_classes(stage: StagePlan) -> StagePlan:
@@ -166,8 +186,9 @@ class Branch:
       free: the maps whose width is free: not what has one format for all classes.
       formats: [free map][bits] the format with the least squared error on the branch's own values.
       entropy_loss: [free map][bits] H(8) - H(bits), in bits a value.
-      bit_ops_saved: [free map][bits] over all ordinary patches and consumers of the map.
-      map_pixels: [map] largest region over the ordinary patches, pixels.
+      bit_ops_saved: [free map][bits] over all consumers of the map and patches that are ordinary, of those whose class
+        is chosen at run time in all calibration samples.
+      map_pixels: [map] largest region over the patches that may be ordinary, pixels.
       program: the stage at 8 bits.
       fixed_bytes: what is live while the stage runs, without its maps.
       widths: the candidates, 8 first.
@@ -185,29 +206,26 @@ class Branch:
 
     @staticmethod
     def of(
-        problem: SearchProblem,
-        stage: StagePlan,
-        program: StageProgram,
-        planned: PlannedStage,
-        is_outlier: np.ndarray,
+        problem: SearchProblem, stage: StagePlan, program: StageProgram, classes: Classification, fixed_bytes: int
     ) -> Branch:
         graph = problem.graph
         widths = _widths(problem)
         source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
         tensors = map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)[: program.tiled + 1]
-        patches = [(row, col) for row, col, _ in program.patches() if not is_outlier[row, col]]
         histograms: dict[int, np.ndarray] = {}
-        if patches:
-            runs = run_patches(program, problem.samples_of(source)[:BRANCH_SAMPLES])
-            counts = _branch_histograms(program, patches, problem.track(runs, "vdqs", total=is_outlier.size))
-            able = _own_maps(program, has_outliers=bool(is_outlier.any()))
+        if classes.ordinary.any():
+            x = problem.samples_of(source)[:BRANCH_SAMPLES]
+            runs = problem.track(run_patches(program, x), "vdqs", total=classes.grid.size)
+            counts = _branch_histograms(program, classes.ordinary[:BRANCH_SAMPLES], runs)
+            able = _own_maps(program, has_outliers=classes.has_outliers)
             histograms = {m: counts[m] for m in able if counts[m].any()}
         stats = {
             m: TensorStats(graph.tensors[tensors[m]].name, histogram, graph.tensors[tensors[m]].format)
             for m, histogram in histograms.items()
         }
         entropies = {m: entropy_by_bits(s, bits=widths) for m, s in stats.items()}
-        work = _reading_work(program, patches)
+        work = _reading_work(program, classes.ordinary.sum(axis=0))
+        patches = np.argwhere(classes.can_be_ordinary).tolist()
         return Branch(
             names=[graph.tensors[t].name for t in tensors],
             free=list(stats),
@@ -219,7 +237,7 @@ class Branch:
             bit_ops_saved={m: {b: (8 - b) * work[m] for b in widths} for m in stats},
             map_pixels=[max((_area(program, r, c, m) for r, c in patches), default=0) for m in range(len(tensors))],
             program=program,
-            fixed_bytes=planned.live_bytes - planned.scratch_bytes,
+            fixed_bytes=fixed_bytes,
             widths=widths,
         )
 
@@ -280,27 +298,39 @@ def _area(program: StageProgram, row: int, col: int, m: int) -> int:
     return (y1 - y0) * (x1 - x0)
 
 
-def _reading_work(program: StageProgram, patches: Sequence[tuple[int, int]]) -> list[int]:
-    """MACs x weight bits of the ops that read each map, over `patches`: the BitOPs saved by one bit less."""
+def _reading_work(program: StageProgram, counts: np.ndarray) -> list[int]:
+    """MACs x weight bits of the ops that read each map: the BitOPs saved by one bit less.
+
+    Args:
+      program: the stage.
+      counts: [rows, cols] how often each patch counts.
+    """
     work = [0] * len(program.shapes)
     for op in program.ops:
-        macs = sum(program.op_macs(op, row, col) for row, col in patches)
+        macs = sum(int(counts[row, col]) * program.op_macs(op, row, col) for row, col in np.argwhere(counts).tolist())
         work[op.inputs[0]] += macs * op.weight_bits
     return work
 
 
 def _branch_histograms(
     program: StageProgram,
-    patches: Sequence[tuple[int, int]],
+    ordinary: np.ndarray,
     runs: Iterable[tuple[int, int, Sequence[np.ndarray]]],
 ) -> list[np.ndarray]:
-    """Counts of each q of every map over the patches' regions; `runs` as of `run_patches`."""
+    """Counts of each q of every map over the regions of ordinary patches.
+
+    Args:
+      program: the stage.
+      ordinary: bool [N or 1, rows, cols].
+      runs: as of `run_patches`.
+    """
     counts = [np.zeros(256, np.int64) for _ in program.shapes]
-    wanted = set(patches)
     for row, col, maps in runs:
-        if (row, col) in wanted:
-            for total, values in zip(counts, maps, strict=True):
-                total += np.bincount(values.astype(np.int64).ravel() + 128, minlength=256)
+        if row < 0 or col < 0:
+            continue  # what a priming tile computes is counted where it is read
+        chosen = np.broadcast_to(ordinary[:, row, col], len(maps[0]))
+        for total, values in zip(counts, maps, strict=True):
+            total += np.bincount(values[chosen].astype(np.int64).ravel() + 128, minlength=256)
     return counts
 
 
