@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from tflm_quantmcu import memory
+from tflm_quantmcu.chain_placement import Chain
 from tflm_quantmcu.memory import Buffer, Distances
 
 NODE_LIMIT = 4_000
@@ -55,11 +56,12 @@ def place_best(
     ]
     best = min(candidates, key=lambda offsets: memory.peak(aligned, offsets))
     search = _Search(aligned, pairs, alignment, node_limit)
+    chain = Chain(aligned, pairs)
     # Peaks below `proven` are impossible; those below `tried` were given up.
     proven = tried = memory.live_bytes(aligned, pairs)
     target = proven
     while tried < memory.peak(aligned, best):
-        found = search.fit(target)
+        found = chain.fit(target) or search.fit(target)
         if found is not None:
             best = found
         else:

@@ -50,6 +50,7 @@ class PlannedStage:
       tile_height, tile_width: of the tiled map.
       modes: tensor index -> index into CACHE_MODES, of the input and the maps between it and the tiled one.
       is_streamed: the input is not in the arena but given by a reader.
+      primed: tiles before the first bring cached maps on their way.
       scratch_bytes: halo stores, sums and tile buffers.
       distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
       live_bytes: of the arena while the stage runs.
@@ -65,6 +66,7 @@ class PlannedStage:
     tile_width: int
     modes: Mapping[int, int]
     is_streamed: bool
+    primed: bool
     scratch_bytes: int
     distance: int | None
     live_bytes: int
@@ -101,6 +103,7 @@ class PlannedStage:
                 for t, mode in self.modes.items()
                 if CACHE_MODES[mode] != self.cache_mode
             },
+            primed=self.primed,
             input_mode=INPUT_MODES[self.is_streamed],
         )
 
@@ -134,12 +137,16 @@ class _AxisCosts:
       summed: of what all tiles compute together.
       halo: the most that a tile sees of what was kept.
       begins: [tile sizes, tiles, maps] first pixel that a tile reads, `_NOWHERE` if none.
+      ends: [tile sizes, tiles] of the tiles.
+      counts: [tile sizes] of tiles, priming ones too.
     """
 
     largest: np.ndarray
     summed: np.ndarray
     halo: np.ndarray
     begins: np.ndarray
+    ends: np.ndarray
+    counts: np.ndarray
 
 
 class UpstreamCosts:
@@ -173,7 +180,6 @@ class UpstreamCosts:
         self._num_entries = len(self._maps) - len(self._lowered)
         height, width, _ = self._geometry.shapes[-1]
         self._sizes = (tiles.tile_sizes(height), tiles.tile_sizes(width))
-        self._tiles = tuple(_tiles_of_sizes(e, s) for e, s in zip((height, width), self._sizes, strict=True))
 
     def _is_closed(self) -> bool:
         """Whether nothing else reads what the reduction does."""
@@ -221,8 +227,8 @@ class UpstreamCosts:
         return np.array(work)
 
     @functools.cached_property
-    def _choices(self) -> list[np.ndarray]:
-        """Cache modes [maps] worth trying: halos are kept in full, or recomputed where a value costs few MACs.
+    def _choices(self) -> list[tuple[np.ndarray, bool]]:
+        """(cache modes [maps], primed) worth trying: halos are kept in full, or recomputed where a value costs few MACs.
 
         Of two halos of as many bytes the one whose values cost fewer MACs is cheaper to recompute. Below the threshold
         a map keeps at most its columns, which take little where tiles are narrow and nothing where they are not.
@@ -237,27 +243,34 @@ class UpstreamCosts:
             for threshold in thresholds
             for below in (RECOMPUTE, ROWS)
         }
-        return [np.array(choice) for choice in sorted(choices)]
+        return [
+            (np.array(choice), primed)
+            for choice in sorted(choices)
+            for primed in (False, True)
+            if any(choice) or not primed
+        ]
 
     @functools.cached_property
     def _axes(self) -> tuple[list[_AxisCosts], list[_AxisCosts]]:
         """Along height and width, of each choice."""
-        cached: dict[tuple[int, tuple[bool, ...]], _AxisCosts] = {}
+        known: dict[tuple[int, bool, tuple[bool, ...]], _AxisCosts] = {}
 
-        def costs(axis: int, is_cached: np.ndarray) -> _AxisCosts:
-            key = (axis, tuple(is_cached.tolist()))
-            if key not in cached:
-                cached[key] = self._axis_costs(axis, is_cached)
-            return cached[key]
+        def costs(axis: int, is_cached: np.ndarray, primed: bool) -> _AxisCosts:
+            key = (axis, primed, tuple(is_cached.tolist()))
+            if key not in known:
+                known[key] = self._axis_costs(axis, is_cached.tolist(), primed)
+            return known[key]
 
-        rows = [costs(0, modes >= FULL) for modes in self._choices]
-        return rows, [costs(1, modes >= ROWS) for modes in self._choices]
+        rows = [costs(0, modes >= FULL, primed) for modes, primed in self._choices]
+        return rows, [costs(1, modes >= ROWS, primed) for modes, primed in self._choices]
 
-    def _axis_costs(self, axis: int, is_cached: np.ndarray) -> _AxisCosts:
-        intervals, is_tile = self._tiles[axis]
+    def _axis_costs(self, axis: int, is_cached: list[bool], primed: bool) -> _AxisCosts:
         extents = [shape[axis] for shape in self._geometry.shapes]
         ops = (self._geometry.ops_y, self._geometry.ops_x)[axis]
-        spans = tiles.axis_spans(ops, extents, intervals, is_cached.tolist())
+        sizes = self._sizes[axis]
+        priming = tiles.priming_counts(ops, extents, sizes, is_cached) if primed else [0] * len(sizes)
+        intervals, is_tile = _tiles_of_sizes(extents[-1], sizes, priming)
+        spans = tiles.axis_spans(ops, extents, intervals, is_cached)
         begin, fresh, end = np.moveaxis(spans, -1, 0)
         present = is_tile[..., None]
         return _AxisCosts(
@@ -265,6 +278,8 @@ class UpstreamCosts:
             summed=((end - fresh) * present).sum(axis=1).astype(float),
             halo=((fresh - begin) * present).max(axis=1).astype(float),
             begins=np.where((begin < end) & present, begin, _NOWHERE),
+            ends=np.maximum(intervals[..., 1], 0),
+            counts=is_tile.sum(axis=1),
         )
 
     @functools.cached_property
@@ -330,8 +345,8 @@ class UpstreamCosts:
         scratch += self._sums_bytes
         ends = self._ends_bytes(source, first)[:, :, None]
         num_bytes = ends + _align(scratch, ARENA_ALIGNMENT)
-        num_tiles = np.outer(*(is_tile.sum(axis=1) for _, is_tile in self._tiles))
-        calls = np.broadcast_to(num_tiles * (self._end - first), num_bytes.shape)
+        rows, cols = (np.stack([costs.counts for costs in axis]) for axis in self._axes)
+        calls = rows[:, :, None] * cols[:, None] * (self._end - first)
         reduced = sum(self._model.base_macs[self._last + 1 : self._end])
         return num_bytes.astype(np.int64), macs[..., self._num_entries + position].astype(np.int64) + reduced, calls
 
@@ -356,10 +371,10 @@ class UpstreamCosts:
 
     def _distances(self, source: int) -> np.ndarray:
         """[choices, tile heights] as `overlap.overlap_distance`."""
-        written = self._tiles[0][0][..., 1] * self._model.row_bytes(self._target)
-        m, row_bytes = self._index[source], self._model.row_bytes(source)
-        per_tile = np.stack([written - costs.begins[..., m] * row_bytes for costs in self._axes[0]])
-        return _align(np.maximum(per_tile.max(axis=-1), 0).astype(float), ARENA_ALIGNMENT)
+        written, row_bytes = self._model.row_bytes(self._target), self._model.row_bytes(source)
+        m = self._index[source]
+        distances = [(costs.ends * written - costs.begins[..., m] * row_bytes).max(axis=-1) for costs in self._axes[0]]
+        return _align(np.maximum(np.stack(distances), 0).astype(float), ARENA_ALIGNMENT)
 
     def stage(self, ways: StageWays, way: int) -> PlannedStage:
         """One way, with its exact scratch; `way` counts through the arrays of `ways`."""
@@ -368,7 +383,8 @@ class UpstreamCosts:
         lowered = lower_region(self._graph, self._graph.ops[ways.first : ways.end], {})
         geometry = StageGeometry.of_lowered(self._graph, lowered, ways.source)
         maps = map_tensors(lowered, ways.source)
-        modes = {t: int(self._choices[choice][self._index[t]]) for t in maps[: geometry.tiled]}
+        chosen, primed = self._choices[choice]
+        modes = {t: int(chosen[self._index[t]]) for t in maps[: geometry.tiled]}
         if not is_streamed:
             modes[ways.source] = RECOMPUTE
         height, width = self._sizes[0][h], self._sizes[1][w]
@@ -376,7 +392,7 @@ class UpstreamCosts:
         is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
         bits = [self._model.inner_bits(t) for t in maps]
         scratch = self._sums_bytes + _scratch_bytes(
-            geometry, (height, width), [*modes.values(), RECOMPUTE], bits, is_streamed=is_streamed
+            geometry, (height, width), [*modes.values(), RECOMPUTE], bits, is_streamed=is_streamed, primed=primed
         )
         ends = int(self._ends_bytes(ways.source, ways.first)[choice, h])
         return PlannedStage(
@@ -388,6 +404,7 @@ class UpstreamCosts:
             tile_width=width,
             modes=modes,
             is_streamed=is_streamed,
+            primed=primed,
             scratch_bytes=scratch,
             distance=distance if is_shared else None,
             live_bytes=ends + align(scratch, ARENA_ALIGNMENT),
@@ -397,10 +414,16 @@ class UpstreamCosts:
 
 
 def _scratch_bytes(
-    geometry: StageGeometry, tile: tuple[int, int], modes: Sequence[int], bits: Sequence[int], *, is_streamed: bool
+    geometry: StageGeometry,
+    tile: tuple[int, int],
+    modes: Sequence[int],
+    bits: Sequence[int],
+    *,
+    is_streamed: bool,
+    primed: bool,
 ) -> int:
     """Of a stage with one class of patches, as `stage_program.program_of` lays it out; without the sums."""
-    spans = geometry.spans(*tile, modes)
+    spans = geometry.spans(*tile, modes, primed=primed)
     _, base = place_caches(geometry.shapes, spans, modes, bits)
     largest = [(axis[..., tiles.END] - axis[..., tiles.BEGIN]).max(axis=0).tolist() + [0] for axis in spans]
     map_bytes = [
@@ -410,9 +433,12 @@ def _scratch_bytes(
     return max((o + n for o, n in zip(offsets, map_bytes, strict=True) if o >= 0), default=0)
 
 
-def _tiles_of_sizes(extent: int, sizes: list[int]) -> tuple[np.ndarray, np.ndarray]:
+def _tiles_of_sizes(extent: int, sizes: Sequence[int], priming: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """(tiles of each size [sizes, tiles, 2], which of them there are); the rest is empty and behind the last."""
-    cuts = [tiles.split_axis(extent, size) for size in sizes]
+    cuts = [
+        [(-n * size, (1 - n) * size) for n in range(before, 0, -1)] + tiles.split_axis(extent, size)
+        for size, before in zip(sizes, priming, strict=True)
+    ]
     most = max(map(len, cuts))
     padded = [cut + [(extent, extent)] * (most - len(cut)) for cut in cuts]
     return np.array(padded), np.array([[i < len(cut) for i in range(most)] for cut in cuts])

@@ -181,7 +181,9 @@ class StageProgram:
 
     def visits(self) -> Iterator[tuple[int, int]]:
         """(row, col) of all that runs, priming tiles too, in execution order."""
-        rows, cols = (range(-before, len(axis) - before) for axis, before in zip(self.spans, self._num_priming, strict=True))
+        rows, cols = (
+            range(-before, len(axis) - before) for axis, before in zip(self.spans, self._num_priming, strict=True)
+        )
         yield from itertools.product(rows, cols)
 
     @property

@@ -12,6 +12,7 @@ import numpy as np
 
 Interval = tuple[int, int]
 MAX_PRIMING_TILES = 1024
+_PRIMING_STEP = 16  # tried at once
 _UNREAD = -(1 << 40)
 BEGIN, FRESH, END = range(3)  # of a span: readers see [begin, end), the tile computes [fresh, end)
 
@@ -40,15 +41,26 @@ def priming_tiles(
 
     They hold no pixel of the last map: [-n * tile, -(n - 1) * tile), ..., [-tile, 0), as many as compute anything.
     """
-    intervals: list[Interval] = []
+    (count,) = priming_counts(ops, extents, [tile], is_cached)
+    return [(-n * tile, (1 - n) * tile) for n in range(count, 0, -1)]
+
+
+def priming_counts(
+    ops: Sequence[AxisOp], extents: Sequence[int], sizes: Sequence[int], is_cached: Sequence[bool]
+) -> list[int]:
+    """How many priming tiles there are for tiles of each size; MAX_PRIMING_TILES at most."""
     cached = np.flatnonzero(is_cached)
-    while cached.size and len(intervals) < MAX_PRIMING_TILES:
-        end = intervals[0][0] if intervals else 0
-        before = (end - tile, end)
-        if not axis_spans(ops, extents, [before], is_cached)[0, cached, END].any():
+    counts = np.zeros(len(sizes), np.int64)
+    if not cached.size:
+        return counts.tolist()
+    for first in range(0, MAX_PRIMING_TILES, _PRIMING_STEP):
+        ends = -np.arange(first, first + _PRIMING_STEP) * np.array(sizes)[:, None]
+        cuts = np.stack([ends - np.array(sizes)[:, None], ends], axis=-1)[:, :, None]  # each as if it were the first
+        computes = axis_spans(ops, extents, cuts, is_cached)[:, :, 0, cached, END].any(axis=-1)
+        counts += computes.sum(axis=1)  # what a tile looks ahead grows with its end
+        if not computes[:, -1].any():
             break
-        intervals.insert(0, before)
-    return intervals
+    return counts.tolist()
 
 
 def axis_spans(

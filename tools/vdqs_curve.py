@@ -1,100 +1,232 @@
-"""The curve accuracy against BitOPs of VDQS on a labelled model: lambda and phi swept, the default marked.
+"""The curve accuracy against BitOPs of VDQS on a labelled model: phi, lambda and when patches are classified.
 
     python -m tools.vdqs_curve --model m.tflite --calibration_data c.npz --data labelled.npz --output curve.csv
 
-Every point is a plan; its accuracy is that of the exact simulation (`simulate.py`, equal to TFLM in every byte).
+Every point is a plan; its accuracy is that of the exact simulation (`simulate.py`, equal to TFLM in every byte), its
+BitOPs those of its stages, the mean over the labelled samples. Rows without phi are the ablations: all maps at 8 bits,
+all at the fewest bits that VDQS may give (without `--grid` those outside the stages too), and `--vdpc off`. At lambda
+0 VDQS lowers all that saves BitOPs. `--verify` runs the rows of the default phi and lambda on TFLM too. With `--grid N` the stage is not the planner's but the longest one at the front
+whose N x N patches recompute all halos within `--max_macs_ratio`: there every map may differ by class.
 """
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from absl import app, flags
 
-from tflm_quantmcu import api
+from tflm_quantmcu import api, evaluation
+from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.outliers import PHIS
+from tflm_quantmcu.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.samples import load_samples, to_model_input
+from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.uniform import stage_with_formats
+from tflm_quantmcu.search.vdqs import quantize_stage
+from tflm_quantmcu.search.widths import free_maps
 from tflm_quantmcu.simulate import simulate
 from tflm_quantmcu.stage_program import build_program
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import CalibrationResult, ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)
 _CALIBRATION_DATA = flags.DEFINE_string("calibration_data", None, ".npz with x.", required=True)
 _DATA = flags.DEFINE_string("data", None, ".npz with x and labels y.", required=True)
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the curve (.csv).")
-_SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on the arena of the planned stage.")
+_SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on the arena of the planned stages.")
+_MAX_MACS_RATIO = flags.DEFINE_float(
+    "max_macs_ratio", None, "As of convert; of a --grid over the stage's ops, default 2."
+)
 _MIN_BITS = flags.DEFINE_integer("vdqs_min_bits", None, "As of convert.")
+_GRID = flags.DEFINE_integer("grid", None, "N x N patches that keep nothing for each other.")
+_VDPC = flags.DEFINE_list("vdpc", ["static", "dynamic"], "When patches are classified.")
+_PHIS = flags.DEFINE_list("phis", [str(phi) for phi in PHIS], "Values of phi.")
+_LAMBDAS = flags.DEFINE_list("lambdas", [f"{0.1 * n:.1f}" for n in range(1, 10)], "Values of lambda.")
+_MAX_SAMPLES = flags.DEFINE_integer("max_samples", None, "Labelled samples used, the first ones; default all.")
 _BATCH = flags.DEFINE_integer("batch", 125, "Samples simulated at once.")
+_VERIFY = flags.DEFINE_bool("verify", False, "Run the default rows on TFLM.")
 
-LAMBDAS = tuple(round(0.1 * n, 1) for n in range(1, 10))
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """A plan on labelled samples.
+
+    Attributes:
+      accuracy: share of right answers.
+      bit_ops: of the stages, the mean.
+      ordinary: share of all patches that are ordinary.
+    """
+
+    accuracy: float
+    bit_ops: float
+    ordinary: float
+
+
+class Curve:
+    """One model, its calibration and its labelled samples; plans that differ in nothing are measured once."""
+
+    def __init__(self) -> None:
+        self.data = read_bytes(_MODEL.value, "--model")
+        self.graph = read_model(self.data)
+        tensor = self.graph.tensors[self.graph.inputs[0]]
+        x, y = load_samples(_DATA.value, tensor)
+        if y is None:
+            raise UsageError(f"{_DATA.value} has no labels: the curve needs the key 'y' [N]")
+        self.x, self.y = to_model_input(x, tensor)[: _MAX_SAMPLES.value], y[: _MAX_SAMPLES.value]
+        self.calibration = api.calibrate_model(self.data, _CALIBRATION_DATA.value)
+        self.stage = front_stage(self.graph, _GRID.value, _MAX_MACS_RATIO.value or 2.0) if _GRID.value else None
+        self._inputs: dict[str, np.ndarray] = {}
+        self._measured: dict[str, Measured] = {}
+
+    def plan(self, **options: Any) -> PrecisionPlan:
+        """Of the options of `convert`, on the planner's stages or on that of `--grid`."""
+        options = {"vdqs_min_bits": min_bits(), "progress": False, **options}
+        if self.stage is None:
+            options |= {"sram_bytes": _SRAM_BYTES.value, "max_macs_ratio": _MAX_MACS_RATIO.value}
+            return api.plan(self.data, calibration=self.calibration, **options)
+        problem = self._problem(Options.of(options))
+        bits = problem.parameters["activation_bits"]
+        if options.get("search") != "uniform":
+            stage = quantize_stage(problem, self.stage).stage
+        elif bits < 8:
+            formats = {name: problem.format_of(name, bits) for name in free_maps(self.graph)}
+            stage = stage_with_formats(self.graph, self.stage, formats)
+        else:
+            stage = self.stage
+        return PrecisionPlan(self.graph.sha256, {}, stages=(stage,))
+
+    def _problem(self, options: Options) -> SearchProblem:
+        def unused(plan: PrecisionPlan) -> Any:
+            raise NotImplementedError(plan)
+
+        assert isinstance(self.calibration, CalibrationResult)
+        return SearchProblem(self.graph, options.budget, self.calibration, self._samples_of, options.parameters, unused)
+
+    def _samples_of(self, tensor: int) -> np.ndarray:
+        name = self.graph.tensors[tensor].name
+        if name not in self._inputs:
+            self._inputs[name] = simulate(self.graph, None, self.calibration.samples)[name]
+        return self._inputs[name]
+
+    def measure(self, plan: PrecisionPlan) -> Measured:
+        key = repr(plan.stages)
+        if key not in self._measured:
+            self._measured[key] = self._simulate(plan)
+        return self._measured[key]
+
+    def _simulate(self, plan: PrecisionPlan) -> Measured:
+        programs = [(s, build_program(self.graph, s, weight_bits={}, formats=plan.formats)) for s in plan.stages]
+        right, bit_ops, ordinary = 0, 0.0, []
+        for start in range(0, len(self.x), _BATCH.value):
+            labels = self.y[start : start + _BATCH.value]
+            values = simulate(self.graph, plan, self.x[start : start + _BATCH.value])
+            scores = list(values.values())[-1]
+            right += int((scores.reshape(len(labels), -1).argmax(axis=1) == labels).sum())
+            for stage, program in programs:
+                bit_ops += len(labels) * bit_ops_on(program, values[stage.input])
+                is_ordinary = np.array([c.name == "ordinary" for c in stage.classes])
+                ordinary.append(is_ordinary[classes_on(program, values[stage.input])].ravel())
+        return Measured(right / len(self.x), bit_ops / len(self.x), float(np.concatenate(ordinary).mean()))
+
+    def tflm_accuracy(self, plan: PrecisionPlan) -> float:
+        return evaluation.accuracy(convert_model(self.data, plan), self.x, self.y)
+
+
+def min_bits() -> int:
+    """The smallest width of maps."""
+    return _MIN_BITS.value or Options().vdqs_min_bits
+
+
+def front_stage(graph: ModelGraph, grid: int, max_macs_ratio: float) -> StagePlan:
+    """The longest stage from the first convolution or pool on whose patches, recomputed, keep the ratio.
+
+    Raises:
+      UsageError: there is none.
+    """
+    first = next(op for op in graph.ops if op.window is not None)
+    source = graph.tensors[first.inputs[0]].name
+    for op in reversed(graph.ops[first.index :]):
+        shape = graph.tensors[op.outputs[0]].shape
+        if len(shape) != 4 or min(shape[1:3]) < 2:
+            continue
+        height, width = (-(-extent // grid) for extent in shape[1:3])
+        rows, cols = -(-shape[1] // height), -(-shape[2] // width)
+        classes = (PatchClass("outlier", {}),)
+        stage = StagePlan(source, graph.tensors[op.outputs[0]].name, height, width, ((0,) * cols,) * rows, classes)
+        whole = dataclasses.replace(stage, tile_height=shape[1], tile_width=shape[2], patch_classes=((0,),))
+        try:
+            macs = [build_program(graph, s, weight_bits={}, formats={}).cost.macs for s in (stage, whole)]
+        except UnsupportedModelError:
+            continue
+        if macs[0] <= max_macs_ratio * macs[1]:
+            return stage
+    raise UsageError(f"no stage of {grid} x {grid} patches takes at most {max_macs_ratio} times the MACs")
+
+
+def rows(curve: Curve) -> Iterator[dict[str, Any]]:
+    """One a plan, each with the options that made it."""
+    default = Options()
+    base = curve.plan(search="uniform")
+    reference = curve.measure(base)
+    yield _row("int8", "", "", curve, base, reference)
+    bits = min_bits()
+    uniform = curve.plan(search="uniform", activation_bits=bits)
+    yield _row(f"uniform a{bits}", "", "", curve, uniform, reference)
+    for weight in ("0.0", *_LAMBDAS.value):
+        plan = curve.plan(vdpc="off", vdqs_lambda=float(weight))
+        yield _row("off", "", weight, curve, plan, reference, is_default=float(weight) == default.vdqs_lambda)
+    for vdpc, phi, weight in itertools.product(_VDPC.value, _PHIS.value, ("0.0", *_LAMBDAS.value)):
+        plan = curve.plan(vdpc=vdpc, vdpc_phi=float(phi), vdqs_lambda=float(weight))
+        is_default = (float(phi), float(weight)) == (default.vdpc_phi, default.vdqs_lambda)
+        yield _row(vdpc, phi, weight, curve, plan, reference, is_default=is_default)
+
+
+def _row(
+    vdpc: str,
+    phi: str,
+    weight: str,
+    curve: Curve,
+    plan: PrecisionPlan,
+    reference: Measured,
+    *,
+    is_default: bool = False,
+) -> dict[str, Any]:
+    measured = curve.measure(plan)
+    return {
+        "vdpc": vdpc,
+        "phi": phi,
+        "lambda": weight,
+        "ordinary": round(measured.ordinary, 4),
+        "accuracy": round(measured.accuracy, 4),
+        "points_below_int8": round(100 * (reference.accuracy - measured.accuracy), 2),
+        "stage_bit_ops": round(measured.bit_ops),
+        "times_fewer_bit_ops": round(reference.bit_ops / measured.bit_ops, 3),
+        "default": int(is_default),
+        "tflm_accuracy": round(curve.tflm_accuracy(plan), 4) if is_default and _VERIFY.value else "",
+    }
 
 
 def main(argv: list[str]) -> None:
     del argv
-    data = read_bytes(_MODEL.value, "--model")
-    graph = read_model(data)
-    tensor = graph.tensors[graph.inputs[0]]
-    x, y = load_samples(_DATA.value, tensor)
-    assert y is not None, "--data needs labels y"
-    q = to_model_input(x, tensor)
-    calibration = api.calibrate_model(data, _CALIBRATION_DATA.value)
-    base = api.plan(data, search="uniform", sram_bytes=_SRAM_BYTES.value)
-    reference = (_accuracy(graph, base, q, y), _stage_bit_ops(graph, base))
-    rows: list[dict[str, Any]] = []
-    seen: dict[str, float] = {}
-    default = Options()
-    fixed: dict[str, Any] = {"sram_bytes": _SRAM_BYTES.value, "vdqs_min_bits": _MIN_BITS.value or default.vdqs_min_bits}
-    for phi in PHIS:
-        for weight in LAMBDAS:
-            plan = api.plan(data, calibration=calibration, vdpc_phi=phi, vdqs_lambda=weight, **fixed)
-            key = repr(plan.stages)
-            if key not in seen:
-                seen[key] = _accuracy(graph, plan, q, y)
-            bit_ops = _stage_bit_ops(graph, plan)
-            rows.append(
-                {
-                    "phi": phi,
-                    "lambda": weight,
-                    "outlier_patches": sum(
-                        s.classes[k].name == "outlier" for s in plan.stages for row in s.patch_classes for k in row
-                    ),
-                    "accuracy": round(seen[key], 4),
-                    "points_below_int8": round(100 * (reference[0] - seen[key]), 2),
-                    "stage_bit_ops": bit_ops,
-                    "times_fewer_bit_ops": round(reference[1] / bit_ops, 3),
-                    "default": int((phi, weight) == (default.vdpc_phi, default.vdqs_lambda)),
-                }
-            )
-            print(" ".join(f"{k}={v}" for k, v in rows[-1].items()), flush=True)
-    print(f"int8: accuracy={reference[0]:.4f} stage_bit_ops={reference[1]}")
+    found = []
+    for row in rows(Curve()):
+        found.append(row)
+        print(" ".join(f"{k}={v}" for k, v in row.items() if v != ""), flush=True)
     if _OUTPUT.value:
         text = io.StringIO()
-        writer = csv.DictWriter(text, rows[0])
+        writer = csv.DictWriter(text, found[0])
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(found)
         write_atomically(_OUTPUT.value, text.getvalue().encode())
-
-
-def _accuracy(graph: ModelGraph, plan: PrecisionPlan, x: np.ndarray, y: np.ndarray) -> float:
-    right = 0
-    for start in range(0, len(x), _BATCH.value):
-        values = simulate(graph, plan, x[start : start + _BATCH.value])
-        scores = list(values.values())[-1]
-        labels = y[start : start + _BATCH.value]
-        right += int((scores.reshape(len(labels), -1).argmax(axis=1) == labels).sum())
-    return right / len(x)
-
-
-def _stage_bit_ops(graph: ModelGraph, plan: PrecisionPlan) -> int:
-    return sum(
-        build_program(graph, s, weight_bits=plan.weight_bits, formats=plan.formats).cost.bit_ops for s in plan.stages
-    )
 
 
 if __name__ == "__main__":

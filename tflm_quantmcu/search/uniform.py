@@ -31,7 +31,7 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
         if activation_bits == 8:
             raise problem.over_budget(found)
         chosen = found.smallest
-    stages = [_with_formats(graph, stage, formats) for stage in (chosen.plans(graph) if chosen else ())]
+    stages = [stage_with_formats(graph, stage, formats) for stage in (chosen.plans(graph) if chosen else ())]
     inside = {name for stage in stages for c in stage.classes for name in c.formats}
     weights = free_weights(graph, problem.parameters["pinned_layers"])
     return PrecisionPlan(
@@ -44,7 +44,7 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
     )
 
 
-def _with_formats(graph: ModelGraph, stage: StagePlan, formats: dict[str, Format]) -> StagePlan:
+def stage_with_formats(graph: ModelGraph, stage: StagePlan, formats: dict[str, Format]) -> StagePlan:
     """The stage with its one class at these formats; input and output stay with the maps outside."""
     if not formats:
         return stage

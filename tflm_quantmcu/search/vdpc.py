@@ -1,7 +1,7 @@
 """VDPC: which patches of a stage are ordinary, once for all inputs, input by input, or always.
 
-Our reading of QuantMCU (arXiv 2401.13714): the paper does not say when patches are classified. `static` judges positions
-over the calibration, `dynamic` every patch of every input by the same bounds and the same share, `off` none.
+Our reading of QuantMCU (arXiv 2401.13714): the paper does not say when patches are classified. `static` judges
+positions over the calibration, `dynamic` every patch of every input by the same bounds and the same share, `off` none.
 """
 
 from __future__ import annotations

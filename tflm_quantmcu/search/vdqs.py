@@ -99,7 +99,8 @@ def _program(graph: ModelGraph, stage: StagePlan) -> StageProgram:
 def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
     """Classifies the patches of the split's stages and chooses the widths of the ordinary ones."""
     graph = problem.graph
-    stages, notes, scores = [], [reason], {}
+    stages, notes = [], [reason]
+    scores: dict[str, Mapping[str, float]] = {}
     for planned in split.stages:
         found = quantize_stage(problem, planned.plan(graph), fixed_bytes=planned.live_bytes - planned.scratch_bytes)
         stages.append(found.stage)
