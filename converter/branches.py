@@ -18,10 +18,10 @@ from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.converter.reader import read_model, read_plan
 from tflm_quantmcu.converter.writer import write_model
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
-from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.packing import pack
-from tflm_quantmcu.stage_program import Region, StageOp, StageProgram
+from tflm_quantmcu.stage_program import MapCache, Region, StageOp, StageProgram
 from tflm_quantmcu.types import Format, PrecisionPlan, Tensor, Window
 
 
@@ -79,12 +79,39 @@ def build_branch(program: StageProgram, row: int, col: int, patch_class: int, *,
 
     Returns:
       A `.tflite` with input [1, h, w, bytes], the region of X, and output [1, th, tw, bytes], the tile of Y. Where the
-      patch needs nothing of X, the input is one pixel that nothing reads.
+      patch needs nothing of X, the input is one pixel that nothing reads. Of a stage that ends in a reduction it is the
+      tile of what is reduced.
+
+    Raises:
+      UnsupportedModelError: the patch needs what tiles of another class computed.
     """
-    branch = _Branch(program, row, col, patch_class, ends)
-    for index, op in enumerate(program.ops):
+    branch = _Branch(standalone_program(program), row, col, patch_class, ends)
+    for index, op in enumerate(program.ops[: program.tiled]):
         branch.add_op(index, op)
     return branch.bytes()
+
+
+def standalone_program(program: StageProgram) -> StageProgram:
+    """The stage up to the map that is cut into tiles, with every tile computing all that it reads.
+
+    Raises:
+      UnsupportedModelError: a tile reads what tiles of another class computed.
+    """
+    if len(program.formats) > 1 and any(cache.keeps_halo for cache in program.caches):
+        raise UnsupportedModelError(
+            "tiles of this stage read what tiles of other classes computed, so no patch of it is a model of its own; "
+            "supported are stages of one class or cache mode 'recompute'"
+        )
+    last = program.tiled
+    return dataclasses.replace(
+        program,
+        shapes=program.shapes[: last + 1],
+        ops=program.ops[:last],
+        formats=tuple(formats[: last + 1] for formats in program.formats),
+        tables=tuple(tables[:last] for tables in program.tables),
+        caches=(MapCache(),) * (last + 1),
+        primed=False,
+    )
 
 
 class _Branch:

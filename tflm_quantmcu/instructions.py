@@ -140,7 +140,7 @@ def stage_instructions(program: StageProgram, table: InstructionTable) -> float:
         formats = program.formats[program.classes_of(row, col)[0]]
         for op in program.ops:
             shape = _stage_shape(program, op, row, col)
-            if 0 not in shape.output:
+            if 0 not in (*shape.input, *shape.output):
                 weights = f"w{op.weight_bits}" if op.weight_bits else ""
                 total += table.estimate(shape, f"a{formats[op.inputs[0]].bits}{weights}")
     return total

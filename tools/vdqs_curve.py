@@ -5,8 +5,10 @@
 Every point is a plan; its accuracy is that of the exact simulation (`simulate.py`, equal to TFLM in every byte), its
 BitOPs those of its stages, the mean over the labelled samples. Rows without phi are the ablations: all maps at 8 bits,
 all at the fewest bits that VDQS may give (without `--grid` those outside the stages too), and `--vdpc off`. At lambda
-0 VDQS lowers all that saves BitOPs. `--verify` runs the rows of the default phi and lambda on TFLM too. With `--grid N` the stage is not the planner's but the longest one at the front
-whose N x N patches recompute all halos within `--max_macs_ratio`: there every map may differ by class.
+0 VDQS lowers all that saves BitOPs. `--verify` runs the rows of the default phi and lambda on TFLM too. With `--grid N`
+the stage is not the planner's but the longest one at the front whose N x N patches recompute all halos within
+`--max_macs_ratio`: there every map may differ by class. At last the best accuracies of static and of dynamic VDPC, the
+ablations with both, stand side by side at equal BitOPs.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import csv
 import dataclasses
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -215,12 +217,29 @@ def _row(
     }
 
 
+def side_by_side(found: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each number of BitOPs at which static or dynamic VDPC gets better."""
+
+    def best(vdpc: str, bit_ops: int) -> float:
+        """The best accuracy for at most so many BitOPs; without classification there are rows of both."""
+        able = (r["accuracy"] for r in found if r["vdpc"] in (vdpc, "off", "int8") and r["stage_bit_ops"] <= bit_ops)
+        return max(able, default=0.0)
+
+    before = (0.0, 0.0)
+    for bit_ops in sorted({r["stage_bit_ops"] for r in found}):
+        now = (best("static", bit_ops), best("dynamic", bit_ops))
+        if now != before:
+            yield f"at most {bit_ops:,} BitOPs: static {now[0]:.4f}, dynamic {now[1]:.4f}"
+        before = now
+
+
 def main(argv: list[str]) -> None:
     del argv
     found = []
     for row in rows(Curve()):
         found.append(row)
         print(" ".join(f"{k}={v}" for k, v in row.items() if v != ""), flush=True)
+    print("\n".join(side_by_side(found)))
     if _OUTPUT.value:
         text = io.StringIO()
         writer = csv.DictWriter(text, found[0])

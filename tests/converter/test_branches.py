@@ -15,16 +15,27 @@ from tests.support import networks, shared_data
 from tests.support.plans import front_stage
 from tests.support.random_cnn import random_cnns, random_stages, stage_regions
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu.converter.branches import build_branch, write_branches
+from tflm_quantmcu.converter.branches import build_branch, standalone_program, write_branches
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
-from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.run_time_classes import classes_on
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, Op, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import (
+    BIT_WIDTHS,
+    CHOSEN_AT_RUN_TIME,
+    Format,
+    ModelGraph,
+    Op,
+    OutlierRule,
+    PatchClass,
+    PrecisionPlan,
+    StagePlan,
+)
 
 MODEL = networks.inverted_residual()
 
@@ -41,9 +52,11 @@ def assert_branches_equal(converted: bytes, x: np.ndarray, *, every: int = 1) ->
     for op, program in stages_of(graph):
         ends = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
         source, output = (whole.tensor(t.index) for t in ends)
+        alone = standalone_program(program)
+        chosen = classes_on(program, source)[0]
         for row, col, _ in list(program.patches())[::every]:
-            branch = Interpreter(build_branch(program, row, col, ends=ends))
-            y0, y1, x0, x1 = program.region(row, col, 0)
+            branch = Interpreter(build_branch(program, row, col, int(chosen[row, col]), ends=ends))
+            y0, y1, x0, x1 = alone.region(row, col, 0)
             region = source[:, y0:y1, x0:x1]
             if region.size == 0:
                 region = np.zeros((1, 1, 1, source.shape[3]), np.int8)
@@ -88,6 +101,11 @@ def test_branches_of_random_networks(data):
     assume(stage_regions(graph))
     stage = data.draw(random_stages(graph, bits=BIT_WIDTHS))
     converted = convert_model(cnn.model, PrecisionPlan(graph.sha256, {}, stages=(stage,)))
+    ((_, program),) = stages_of(read_model(converted))
+    if len(program.formats) > 1 and any(cache.keeps_halo for cache in program.caches):
+        with pytest.raises(UnsupportedModelError, match="tiles of other classes"):
+            assert_branches_equal(converted, cnn.inputs(graph.tensors[0].shape)[0])
+        return
     assert_branches_equal(converted, cnn.inputs(graph.tensors[0].shape)[0])
 
 
@@ -115,7 +133,7 @@ def test_a_branch_as_text():
     converted = read_model(convert_model(MODEL, planned(graph, 4)))
     ((op, program),) = stages_of(converted)
     ends = converted.tensors[op.inputs[0]], converted.tensors[op.outputs[0]]
-    branch = read_model(build_branch(program, 0, 1, ends=ends))
+    branch = read_model(build_branch(program, 0, 1, 1, ends=ends))
     kinds = re.findall(r"(\w+)\(", view_graph(branch))
     assert kinds == [f"QMCU_{stage_op.kind}" for stage_op in program.ops]
     assert (branch.tensors[branch.inputs[0]].name, branch.tensors[branch.outputs[0]].name) == tuple(
@@ -133,6 +151,21 @@ def test_files_are_named_after_stage_patch_and_class(tmp_path):
     assert [p.name for p in paths[:2]] == ["stage0_r0_c0_outlier.tflite", "stage0_r0_c1_ordinary.tflite"]
     assert sorted(paths) == sorted(Path(tmp_path, "new", "folder").iterdir())
     read_model(paths[0].read_bytes())
+
+
+def test_patches_classified_at_run_time_have_a_file_a_class(tmp_path):
+    graph = read_model(MODEL)
+    plan = planned(graph, 4)
+    (stage,) = plan.stages
+    grid = tuple((CHOSEN_AT_RUN_TIME,) * len(row) for row in stage.patch_classes)
+    stage = dataclasses.replace(stage, patch_classes=grid, outliers=OutlierRule(-64, 64, 1 << 15))
+    converted = convert_model(MODEL, dataclasses.replace(plan, stages=(stage,)))
+    paths = write_branches(converted, tmp_path)
+    assert len(paths) == 2 * len(grid) * len(grid[0])
+    assert [p.name for p in paths[:2]] == ["stage0_r0_c0_outlier.tflite", "stage0_r0_c0_ordinary.tflite"]
+    assert paths[0].read_bytes() != paths[1].read_bytes()
+    x = np.where(np.arange(graph.tensors[0].shape[2])[:, None] < 8, 127, 0) + np.zeros(graph.tensors[0].shape, int)
+    assert_branches_equal(converted, x.astype(np.int8))
 
 
 def test_without_a_plan_classes_have_numbers(tmp_path):

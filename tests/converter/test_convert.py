@@ -17,6 +17,7 @@ from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
+from tflm_quantmcu.stages import plan_stages
 from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 MODEL = networks.inverted_residual()
@@ -33,7 +34,9 @@ def samples_of(name: str, graph: ModelGraph) -> np.ndarray:
 def test_real_models_split_at_eight_bits_are_the_same_function(name):
     model = shared_data.model(name)
     graph = read_model(model)
-    plan = split(graph)
+    best = plan_stages(graph).best
+    assert best is not None
+    plan = PrecisionPlan(graph.sha256, {}, stages=best.plans(graph))
     converted = convert_model(model, plan)
     result = verify_conversion(model, converted, plan, samples_of(name, graph))
     assert result.is_same_function

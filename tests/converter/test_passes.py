@@ -73,7 +73,7 @@ def test_fuse_stages_puts_one_op_where_the_last_one_was():
         after(classifier(), fuse_stages, stages=(stage("map0", "map6"),))
         == """\
 input  T0 'map0' int8[1,8,8,3]
-0   QMCU_PATCH_STAGE(T0, T9 int8[124], T10 int32[121]) -> T1 'map6' int8[1,8,8,4]  \
+0   QMCU_PATCH_STAGE(T0, T9 int8[124], T10 int32[149]) -> T1 'map6' int8[1,8,8,4]  \
 3 ops, tiles 4x4, 1 classes, recompute
 1   AVERAGE_POOL_2D(T1) -> T2 'map7' int8[1,1,1,4]  8x8 stride 1x1
 2   RESHAPE(T2, T3 int32[2]) -> T4 'map9' int8[1,4]
@@ -143,7 +143,7 @@ def test_quantize_ops_leaves_the_ops_of_stages_alone():
         formats={"map3": TWO, "map6": FOUR},
     )
     assert ops(listing).splitlines()[:2] == [
-        "0   QMCU_PATCH_STAGE(T0, T9 int8[124], T10 int32[121]) -> T1 'map6' int8[1,8,8,2]  "
+        "0   QMCU_PATCH_STAGE(T0, T9 int8[124], T10 int32[149]) -> T1 'map6' int8[1,8,8,2]  "
         "3 ops, tiles 4x4, 1 classes, recompute",
         "1   QMCU_AVERAGE_POOL_2D(T1) -> T2 'map7' int8[1,1,1,4]  a4->a8",
     ]

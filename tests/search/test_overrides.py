@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
 from tests.support.search_problems import calibration_of
 from tflm_quantmcu import api
+from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.outliers import rule_in
+from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search import overrides as module
 from tflm_quantmcu.search.overrides import fixed_widths, override_plan, read_overrides
-from tflm_quantmcu.types import Format, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.simulate import simulate
+from tflm_quantmcu.types import Format, OutlierRule, PatchClass, PrecisionPlan, StagePlan
 
 MODEL = inverted_residual()
 GRAPH = read_model(MODEL)
@@ -73,6 +78,23 @@ def test_patches_with_outliers_keep_eight_bits_where_tiles_share_nothing(cache_m
         for c in override_plan(GRAPH, plan, fixed, lambda name, bits: Format(bits, 0.5, 0)).stages[0].classes
     )
     assert outlier == outlier_bits and ordinary == {STEM: 4, WIDE: 2}
+
+
+def test_the_outlier_rule_follows_the_format_of_the_stage_s_input():
+    stem, wide = GRAPH.by_name[STEM], GRAPH.by_name[GRAPH.tensors[GRAPH.ops[4].outputs[0]].name]
+    classes = (PatchClass("outlier", {}), PatchClass("ordinary", {WIDE: Format(4, 0.1, 0)}))
+    rule = OutlierRule(-120, 40, 1000)
+    stage = StagePlan(STEM, wide.name, 12, 12, ((-1, -1),) * 2, classes, vdpc="dynamic", outliers=rule)
+    fixed = fixed_widths(GRAPH, [{"match": STEM, "activation_bits": 4}])
+    narrow = Format(4, 16 * stem.format.scale, -8)
+    plan = override_plan(GRAPH, PrecisionPlan(GRAPH.sha256, {}, stages=(stage,)), fixed, lambda name, bits: narrow)
+    assert plan.formats == {STEM: narrow}
+    assert plan.stages[0].outliers == rule_in(rule, stem.format, narrow) != rule
+    x = np.random.default_rng(0).integers(-128, 128, (4, 24, 24, 3), np.int8)
+    expected = simulate(GRAPH, plan, x)[GRAPH.tensors[GRAPH.outputs[0]].name]
+    assert np.array_equal(Interpreter(convert_model(MODEL, plan)).run(x), expected)
+    restored = override_plan(GRAPH, plan, fixed_widths(GRAPH, [{"match": STEM, "activation_bits": 8}]), pytest.fail)
+    assert not restored.formats and restored.stages[0].outliers.high == pytest.approx(rule.high, abs=16)
 
 
 def test_rules_apply_to_a_plan_from_a_file_once_more_without_calibration(tmp_path):

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.outliers import PHIS, classify_patches, fit_gaussian, outlier_values, z_of_phi
-from tflm_quantmcu.types import Format, TensorStats
+from tflm_quantmcu.outliers import (
+    PHIS,
+    classify_patches,
+    fit_gaussian,
+    outlier_rule,
+    outlier_values,
+    rule_in,
+    z_of_phi,
+)
+from tflm_quantmcu.types import Format, OutlierRule, TensorStats
 
 FORMAT = Format(8, 0.5, 10)
 
@@ -123,3 +131,38 @@ def test_maps_without_height_and_width_are_refused():
         classify_patches(TensorStats("logits", histogram, FORMAT), QUARTERS, phi=0.9)
     with pytest.raises(UsageError, match="the histogram is empty"):
         fit_gaussian(histogram * 0, FORMAT)
+
+
+@pytest.mark.parametrize("phi", PHIS)
+def test_the_rule_s_outliers_are_those_of_the_gaussian(phi):
+    q = np.random.default_rng(4).normal(30, 40, 5000).round().clip(-128, 127).astype(int)
+    histogram = np.bincount(q + 128, minlength=256)
+    rule = outlier_rule(histogram, phi=phi, threshold=0.25)
+    steps = np.arange(-128, 128)
+    assert np.array_equal((steps < rule.low) | (steps > rule.high), outlier_values(histogram, phi))
+    assert rule.share == 1 << 14
+
+
+def test_a_share_above_all_never_finds_outliers():
+    assert outlier_rule(np.ones(256, np.int64), phi=0.9, threshold=1.7).share == 1 << 16
+
+
+def test_a_rule_in_its_own_format_stays():
+    rule = OutlierRule(-17, 90, 77)
+    assert rule_in(rule, FORMAT, FORMAT) == rule
+    assert rule_in(rule, FORMAT, Format(8, 1.0, 10)) == OutlierRule(-3, 50, 77)
+
+
+@pytest.mark.parametrize("narrow", (Format(4, 8.0, -3), Format(4, 3.0, 5), Format(2, 20.0, -1)))
+def test_steps_of_fewer_bits_are_outliers_where_their_values_are(narrow):
+    rule = OutlierRule(-20, 61, 5)
+    moved = rule_in(rule, FORMAT, narrow)
+    for q in range(narrow.qmin, narrow.qmax + 1):
+        real = (q - narrow.zero_point) * narrow.scale
+        is_outlier = not (-20.5 - 10) * 0.5 <= real <= (61.5 - 10) * 0.5
+        assert (q < moved.low or q > moved.high) == is_outlier, q
+
+
+def test_a_bound_at_the_end_of_the_range_is_none_in_any_format():
+    moved = rule_in(OutlierRule(-128, 127, 5), Format(8, 0.1, 0), Format(8, 1.0, 0))
+    assert (moved.low, moved.high) == (-128, 127)

@@ -75,6 +75,11 @@ def test_spans_of_the_worked_example() -> None:
     full = tiles.axis_spans(ops, [6, 6, 6], cuts, [False, True, False])
     assert full[:, 1].tolist() == [[0, 0, 3], [1, 3, 5], [3, 5, 6]]
     assert full[:, 0].tolist() == [[0, 0, 4], [2, 2, 6], [4, 4, 6]]
+    before = tiles.priming_tiles(ops, [6, 6, 6], 2, [False, True, False])
+    primed = tiles.axis_spans(ops, [6, 6, 6], before + cuts, [False, True, False])
+    assert before == [(-2, 0)]
+    assert primed[:2, 1].tolist() == [[0, 0, 1], [0, 1, 3]]
+    assert primed[:2, 0].tolist() == [[0, 0, 2], [0, 0, 4]]
     again = tiles.axis_spans(ops, [6, 6, 6], cuts, [False] * 3)
     assert again[1, :2].tolist() == [[0, 0, 6], [1, 1, 5]]
 

@@ -5,10 +5,10 @@
 #include "tflm_kernels/portable/conv2d.h"
 #include "tflm_kernels/portable/depthwise_conv2d.h"
 #include "tflm_kernels/portable/fully_connected.h"
-#include "tflm_kernels/portable/map_reader.h"
 #include "tflm_kernels/portable/max_pool2d.h"
 #include "tflm_kernels/portable/patch_stage.h"
 #include "tflm_kernels/portable/requantize.h"
+#include "tflm_kernels/portable/stored_map.h"
 
 namespace {
 
@@ -102,12 +102,11 @@ int32_t QuantMcuPatchStageRun(const int32_t* header, const int32_t* program, int
   quantmcu::PatchStageParams params = {};
   if (!Read(header, program, num_words, filters, num_filter_bytes, &params, error)) return 0;
   const quantmcu::StageFormat& format = quantmcu::FormatOf(params, 0, 0);
-  quantmcu::MapInMemory map = {x, params.maps[0].width,
-                               quantmcu::RunBytes(params.maps[0].channels, format.bits)};
-  const quantmcu::StageInput input =
-      quantmcu::IsStreamed(params)
-          ? quantmcu::StageInput(quantmcu::InputReader{quantmcu::ReadMapInMemory, &map})
-          : quantmcu::StageInput(x);
+  const quantmcu::StoredMap map = {x, params.maps[0].width,
+                                   quantmcu::RunBytes(params.maps[0].channels, format.bits)};
+  const quantmcu::StageInput input = quantmcu::IsStreamed(params)
+                                         ? quantmcu::StageInput(quantmcu::ReaderOf(map))
+                                         : quantmcu::StageInput(x);
   quantmcu::PatchStage(params, quantmcu::reference::kKernels, input, scratch, y);
   return 1;
 }

@@ -325,7 +325,7 @@ def _branch_histograms(
       ordinary: bool [N or 1, rows, cols].
       runs: as of `run_patches`.
     """
-    counts = [np.zeros(256, np.int64) for _ in program.shapes]
+    counts = [np.zeros(256, np.int64) for _ in program.shapes[: program.tiled + 1]]
     for row, col, maps in runs:
         if row < 0 or col < 0:
             continue  # what a priming tile computes is counted where it is read

@@ -1,0 +1,38 @@
+"""A plan for another model of the same structure: what it renews beside names."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.networks import inverted_residual
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.outliers import rule_in
+from tflm_quantmcu.plan_formats import renew_plan
+from tflm_quantmcu.types import Format, OutlierRule, PatchClass, PrecisionPlan, StagePlan
+
+OLD, NEW = (read_model(inverted_residual(seed)) for seed in (0, 1))
+INPUT, OUTPUT = (OLD.tensors[OLD.ops[i].outputs[0]].name for i in (0, 4))
+RULE = OutlierRule(-5, 2, 4000)
+PLANNED, LEARNED = Format(4, 0.4, -3), Format(4, 0.25, -8)
+
+
+@pytest.mark.parametrize(
+    "formats, learned, expected",
+    (
+        ({INPUT: PLANNED}, {(INPUT, PLANNED): LEARNED}, rule_in(RULE, PLANNED, LEARNED)),
+        ({INPUT: PLANNED}, {}, RULE),
+        ({}, {}, RULE),  # both models have the same format there
+    ),
+)
+def test_the_outlier_rule_keeps_its_real_bounds(formats, learned, expected):
+    classes = (PatchClass("outlier", {}), PatchClass("ordinary", {}))
+    stage = StagePlan(INPUT, OUTPUT, 12, 12, ((-1, -1),) * 2, classes, vdpc="dynamic", outliers=RULE)
+    plan = PrecisionPlan(OLD.sha256, {}, stages=(stage,), formats=formats)
+    (renewed,) = renew_plan(plan, OLD, NEW, learned).stages
+    assert renewed.outliers == expected
+    assert expected == RULE or learned
+
+
+def test_a_stage_without_a_rule_gets_none():
+    stage = StagePlan(INPUT, OUTPUT, 24, 24, ((0,),), (PatchClass("outlier", {}),))
+    assert renew_plan(PrecisionPlan(OLD.sha256, {}, stages=(stage,)), OLD, NEW, {}).stages == (stage,)
