@@ -24,6 +24,7 @@ from tflm_quantmcu.types import ModelGraph, StagePlan
 
 # Of as many MACs the path is taken that holds the least, summed over its edges: it is the easiest one to place.
 _MACS = 1 << 24
+_MAX_CALMER, _CALMER_STEP = 6, 1.3  # ways of a stage tried to find larger tiles, each of so many times the calls
 _MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
 
 
@@ -347,8 +348,13 @@ class StagePlanner:
         if all(map(self._model.can_run_unsplit, ops)) and max(self._model.unsplit_bytes[first:end]) <= num_bytes:
             yield []
         upstream, ways = self._regions[first, end]
-        for bound in (num_bytes, (num_bytes + stage.live_bytes) // 2):
-            fits = (ways.num_bytes <= bound) & (ways.macs <= stage.macs)
-            way = int(np.where(fits, ways.num_calls, np.iinfo(np.int64).max).argmin())
-            if fits.ravel()[way]:
-                yield [self._stage((upstream, ways, way))]
+        fits = np.flatnonzero((ways.num_bytes <= num_bytes) & (ways.macs <= stage.macs))
+        num_calls = ways.num_calls.ravel()
+        tried, num_tried = 0.0, 0
+        for way in fits[np.lexsort((ways.num_bytes.ravel()[fits], num_calls[fits]))].tolist():
+            if num_calls[way] < tried * _CALMER_STEP or num_tried == _MAX_CALMER:
+                continue
+            other = self._stage((upstream, ways, way))
+            if other.live_bytes <= num_bytes:
+                tried, num_tried = num_calls[way], num_tried + 1
+                yield [other]

@@ -5,10 +5,10 @@
 Every point is a plan; its accuracy is that of the exact simulation (`simulate.py`, equal to TFLM in every byte), its
 BitOPs those of its stages, the mean over the labelled samples. Rows without phi are the ablations: all maps at 8 bits,
 all at the fewest bits that VDQS may give (without `--grid` those outside the stages too), and `--vdpc off`. At lambda
-0 VDQS lowers all that saves BitOPs. `--verify` runs the rows of the default phi and lambda on TFLM too. With `--grid N`
-the stage is not the planner's but the longest one at the front whose N x N patches recompute all halos within
-`--max_macs_ratio`: there every map may differ by class. At last the best accuracies of static and of dynamic VDPC, the
-ablations with both, stand side by side at equal BitOPs.
+0 VDQS lowers all that saves BitOPs. `--verify` runs all plans on TFLM too. With `--grid N` the stage is not the
+planner's but the longest one at the front whose N x N patches recompute all halos within `--max_macs_ratio`: there
+every map may differ by class. At last the best accuracies of static and of dynamic VDPC, the ablations counted with
+both, stand side by side at equal BitOPs.
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ _MAX_MACS_RATIO = flags.DEFINE_float(
 _MIN_BITS = flags.DEFINE_integer("vdqs_min_bits", None, "As of convert.")
 _GRID = flags.DEFINE_integer("grid", None, "N x N patches that keep nothing for each other.")
 _VDPC = flags.DEFINE_list("vdpc", ["static", "dynamic"], "When patches are classified.")
+_OUTLIER_FRACTION = flags.DEFINE_float("vdpc_outlier_fraction", None, "As of convert.")
 _PHIS = flags.DEFINE_list("phis", [str(phi) for phi in PHIS], "Values of phi.")
 _LAMBDAS = flags.DEFINE_list("lambdas", [f"{0.1 * n:.1f}" for n in range(1, 10)], "Values of lambda.")
 _MAX_SAMPLES = flags.DEFINE_integer("max_samples", None, "Labelled samples used, the first ones; default all.")
 _BATCH = flags.DEFINE_integer("batch", 125, "Samples simulated at once.")
-_VERIFY = flags.DEFINE_bool("verify", False, "Run the default rows on TFLM.")
+_VERIFY = flags.DEFINE_bool("verify", False, "Run every plan on TFLM too.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +89,7 @@ class Curve:
         self.stage = front_stage(self.graph, _GRID.value, _MAX_MACS_RATIO.value or 2.0) if _GRID.value else None
         self._inputs: dict[str, np.ndarray] = {}
         self._measured: dict[str, Measured] = {}
+        self._on_tflm: dict[str, float] = {}
 
     def plan(self, **options: Any) -> PrecisionPlan:
         """Of the options of `convert`, on the planner's stages or on that of `--grid`."""
@@ -120,7 +122,7 @@ class Curve:
         return self._inputs[name]
 
     def measure(self, plan: PrecisionPlan) -> Measured:
-        key = repr(plan.stages)
+        key = repr((plan.stages, plan.formats))
         if key not in self._measured:
             self._measured[key] = self._simulate(plan)
         return self._measured[key]
@@ -140,7 +142,10 @@ class Curve:
         return Measured(right / len(self.x), bit_ops / len(self.x), float(np.concatenate(ordinary).mean()))
 
     def tflm_accuracy(self, plan: PrecisionPlan) -> float:
-        return evaluation.accuracy(convert_model(self.data, plan), self.x, self.y)
+        key = repr((plan.stages, plan.formats))
+        if key not in self._on_tflm:
+            self._on_tflm[key] = evaluation.accuracy(convert_model(self.data, plan), self.x, self.y)
+        return self._on_tflm[key]
 
 
 def min_bits() -> int:
@@ -187,7 +192,8 @@ def rows(curve: Curve) -> Iterator[dict[str, Any]]:
         plan = curve.plan(vdpc="off", vdqs_lambda=float(weight))
         yield _row("off", "", weight, curve, plan, reference, is_default=float(weight) == default.vdqs_lambda)
     for vdpc, phi, weight in itertools.product(_VDPC.value, _PHIS.value, ("0.0", *_LAMBDAS.value)):
-        plan = curve.plan(vdpc=vdpc, vdpc_phi=float(phi), vdqs_lambda=float(weight))
+        fraction = _OUTLIER_FRACTION.value
+        plan = curve.plan(vdpc=vdpc, vdpc_phi=float(phi), vdqs_lambda=float(weight), vdpc_outlier_fraction=fraction)
         is_default = (float(phi), float(weight)) == (default.vdpc_phi, default.vdqs_lambda)
         yield _row(vdpc, phi, weight, curve, plan, reference, is_default=is_default)
 
@@ -213,7 +219,7 @@ def _row(
         "stage_bit_ops": round(measured.bit_ops),
         "times_fewer_bit_ops": round(reference.bit_ops / measured.bit_ops, 3),
         "default": int(is_default),
-        "tflm_accuracy": round(curve.tflm_accuracy(plan), 4) if is_default and _VERIFY.value else "",
+        "tflm_accuracy": round(curve.tflm_accuracy(plan), 4) if _VERIFY.value else "",
     }
 
 

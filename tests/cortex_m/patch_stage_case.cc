@@ -121,7 +121,7 @@ int32_t FillOpTable(int32_t patch_class, const StageOp& op, RandomValues* random
 }
 
 void FillProgram(int32_t activation_bits, int32_t weight_bits, RandomValues* random) {
-  memset(&program, 0, sizeof(program));
+  program = {};
   FillOps(weight_bits, random);
   memcpy(program.maps, kMaps, sizeof(kMaps));
   FillFormats(activation_bits, random);

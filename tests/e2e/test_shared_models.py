@@ -47,6 +47,8 @@ def test_eight_bit_split_equals_stock_tflm_in_less_arena(name: str) -> None:
     [
         ("ic_resnet8_int8", "cifar10_train_500", {}),
         ("kws_dscnn_int8", "kws_calibration_125", {"vdpc_phi": 0.9}),
+        ("kws_dscnn_int8", "kws_calibration_125", {"vdpc": "dynamic", "vdpc_phi": 0.98}),
+        ("ic_resnet8_int8", "cifar10_train_500", {"vdpc": "dynamic", "vdpc_phi": 0.9, "max_macs_ratio": 4.0}),
         ("kws_dscnn_int8", "kws_calibration_125", {"search": "uniform", "activation_bits": 4, "weight_bits": 4}),
         ("ic_resnet8_int8", "cifar10_train_500", {"search": "uniform", "activation_bits": 2, "weight_bits": 4}),
         (

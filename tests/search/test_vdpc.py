@@ -13,6 +13,7 @@ from tests.support.plans import front_stage
 from tflm_quantmcu import outliers, simulate
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import BudgetError
 from tflm_quantmcu.inspection import describe_model
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.ranges import mse_format
@@ -22,6 +23,7 @@ from tflm_quantmcu.search import run_search
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.vdqs import QuantizedStage, quantize_stage
 from tflm_quantmcu.stage_program import StageProgram, build_program
+from tflm_quantmcu.stages import plan_stages
 from tflm_quantmcu.types import (
     CHOSEN_AT_RUN_TIME,
     CalibrationResult,
@@ -163,10 +165,18 @@ def test_inputs_beyond_the_calibration_are_all_of_one_class(loudness):
     assert np.array_equal(Interpreter(convert_model(MODEL, plan_of(stage))).run(x), expected)
 
 
-def test_nothing_is_classified_where_no_map_may_be_lowered():
-    found = quantized(vdqs_lambda=1.0)
-    assert found.stage == whole_stage()
-    assert "none is classified" in found.note
+def test_positions_are_classified_where_every_map_keeps_a_halo():
+    stages = [quantize_stage(problem(vdpc=vdpc), _cached_stage()).stage for vdpc in ("dynamic", "static")]
+    assert stages[0] == stages[1] and stages[0].outliers is None
+    assert any(f.bits == 4 for f in stages[0].classes[-1].formats.values())
+    note = quantize_stage(problem(), _cached_stage()).note
+    assert "so that positions are classified instead. VDPC" in note
+
+
+def _cached_stage() -> StagePlan:
+    """A convolution and a depthwise one: the one map between them keeps what the next tile reads again."""
+    source, target = (GRAPH.tensors[GRAPH.ops[i].outputs[0]].name for i in (0, 2))
+    return StagePlan(source, target, 6, 6, ((0,) * 4,) * 4, whole_stage().classes, cache_mode="full")
 
 
 def test_off_makes_all_patches_ordinary():
@@ -184,6 +194,12 @@ def test_a_search_keeps_halos_in_one_format_and_its_plan_survives_its_file():
     plan = dataclasses.replace(plan, stages=(*plan.stages, quantized().stage))
     again = PrecisionPlan.from_json(plan.to_json())
     assert again == plan and again.stages[-1].outliers == quantized().stage.outliers
+
+
+def test_a_budget_below_eight_bits_is_refused_because_any_patch_may_need_them():
+    smallest = plan_stages(GRAPH, sram_bytes=1).smallest_arena_bytes
+    with pytest.raises(BudgetError, match="with --vdpc dynamic there is room for 8 bits in every patch"):
+        run_search("vdqs", problem(sram_bytes=smallest - 64))
 
 
 def test_inspect_says_how_classes_are_chosen():

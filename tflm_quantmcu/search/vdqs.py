@@ -43,7 +43,9 @@ from tflm_quantmcu.types import (
 )
 
 MAX_SWEEPS = 10
-BRANCH_SAMPLES = 64  # samples whose values choose the ranges and entropies of a branch
+# Samples whose values choose the ranges and entropies of a branch, where some patches are not in it: at least so many,
+# and more as long as they take no more MACs than this.
+BRANCH_SAMPLES, BRANCH_MACS = 64, 1 << 30
 MIXED_CANDIDATES = 16  # splits tried at each width when none meets the budget at 8 bits
 
 
@@ -74,6 +76,9 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
         if arena_bytes <= budget:
             return plan
         smallest = min(arena_bytes, smallest or arena_bytes)
+    if problem.parameters["vdpc"] == "dynamic":
+        reason = f"{found.reason}; with --vdpc dynamic there is room for 8 bits in every patch"
+        found = dataclasses.replace(found, reason=reason)
     raise problem.over_budget(found, smallest)
 
 
@@ -122,6 +127,9 @@ class QuantizedStage:
 def quantize_stage(problem: SearchProblem, whole: StagePlan, *, fixed_bytes: int = 0) -> QuantizedStage:
     """Classifies the patches of one stage and chooses the widths of the ordinary ones.
 
+    Where classes at run time would lower nothing (halos that are kept have one format for both), positions are
+    classified in their place.
+
     Args:
       problem: the search's.
       whole: with all patches in one class, at 8 bits.
@@ -145,8 +153,10 @@ def quantize_stage(problem: SearchProblem, whole: StagePlan, *, fixed_bytes: int
     if classes.rule is None:
         return QuantizedStage(dataclasses.replace(_drop_unused_classes(stage), vdpc="off"), classes.summary, scores)
     if not chosen:
-        note = f"{classes.summary}; no map has fewer bits in ordinary patches, so that none is classified"
-        return QuantizedStage(whole, note, scores)
+        static = dataclasses.replace(problem, parameters={**problem.parameters, "vdpc": "static"})
+        found = quantize_stage(static, whole, fixed_bytes=fixed_bytes)
+        why = "no map has fewer bits in ordinary patches alone, so that positions are classified instead"
+        return dataclasses.replace(found, note=f"{classes.summary}; {why}. {found.note}")
     return QuantizedStage(stage, f"{classes.summary}; {_bit_ops_note(problem, stage)}", scores)
 
 
@@ -213,12 +223,15 @@ class Branch:
         widths = _widths(problem)
         source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
         tensors = map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)[: program.tiled + 1]
+        able = _own_maps(program, has_outliers=classes.has_outliers)
         histograms: dict[int, np.ndarray] = {}
-        if classes.ordinary.any():
-            x = problem.samples_of(source)[:BRANCH_SAMPLES]
-            runs = problem.track(run_patches(program, x), "vdqs", total=classes.grid.size)
-            counts = _branch_histograms(program, classes.ordinary[:BRANCH_SAMPLES], runs)
-            able = _own_maps(program, has_outliers=classes.has_outliers)
+        if not classes.has_outliers:
+            histograms = {m: problem.stats(graph.tensors[tensors[m]].name).histogram for m in able}
+        elif classes.ordinary.any():
+            count = max(BRANCH_SAMPLES, BRANCH_MACS // max(program.cost.macs, 1))
+            patches = run_patches(program, problem.samples_of(source)[:count])
+            runs = problem.track(patches, "vdqs", total=classes.grid.size)
+            counts = _branch_histograms(program, classes.ordinary[:count], runs)
             histograms = {m: counts[m] for m in able if counts[m].any()}
         stats = {
             m: TensorStats(graph.tensors[tensors[m]].name, histogram, graph.tensors[tensors[m]].format)
@@ -226,7 +239,7 @@ class Branch:
         }
         entropies = {m: entropy_by_bits(s, bits=widths) for m, s in stats.items()}
         work = _reading_work(program, classes.ordinary.sum(axis=0))
-        patches = np.argwhere(classes.can_be_ordinary).tolist()
+        places = np.argwhere(classes.can_be_ordinary).tolist()
         return Branch(
             names=[graph.tensors[t].name for t in tensors],
             free=list(stats),
@@ -236,7 +249,7 @@ class Branch:
             },
             entropy_loss={m: {b: e[8] - e[b] for b in widths} for m, e in entropies.items()},
             bit_ops_saved={m: {b: (8 - b) * work[m] for b in widths} for m in stats},
-            map_pixels=[max((_area(program, r, c, m) for r, c in patches), default=0) for m in range(len(tensors))],
+            map_pixels=[max((_area(program, r, c, m) for r, c in places), default=0) for m in range(len(tensors))],
             program=program,
             fixed_bytes=fixed_bytes,
             widths=widths,
