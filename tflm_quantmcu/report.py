@@ -200,4 +200,5 @@ def describe_stage(number: int, program: StageProgram) -> str:
 
 def describe_rule(rule: OutlierRule) -> str:
     """How a class is chosen at run time."""
-    return f"0 if more than {rule.share / (1 << 16):.2%} of the input's values are outside [{rule.low}, {rule.high}], else 1"
+    share = f"{rule.share / (1 << 16):.2%}"
+    return f"0 if more than {share} of the input's values are outside [{rule.low}, {rule.high}], else 1"

@@ -60,9 +60,7 @@ def _reduce(program: StageProgram, x: np.ndarray) -> np.ndarray:
         y = arithmetic.mean(x, table, zero_in=source.zero_point, output=output)
     else:
         window = Window(kernel_height=x.shape[1], kernel_width=x.shape[2])
-        y = arithmetic.average_pool2d(
-            x, table, window=window, size=(1, 1), zero_in=source.zero_point, output=output
-        )
+        y = arithmetic.average_pool2d(x, table, window=window, size=(1, 1), zero_in=source.zero_point, output=output)
     return y.reshape(len(x), 1, 1, -1)
 
 
@@ -74,8 +72,8 @@ def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int
       x: int8 [N, H, W, C], values of map 0.
 
     Yields:
-      (row, column, values): of each tile in order; values are int8 [N, height, width, C] a map up to the one that is cut
-      into tiles, of the region that the tile computes (`StageProgram.computed`), or reads of the input.
+      (row, column, values): of each tile in order, priming tiles too; values are int8 [N, height, width, C] a map up to
+      the one that is cut into tiles, of the region that the tile computes, or reads of the input.
     """
     filters = [_unpack_filter(op, program.shapes) if op.filter else _NO_FILTER for op in program.ops]
     maps = [x, *(np.zeros((len(x), *shape), np.int8) for shape in program.shapes[1 : program.tiled + 1])]

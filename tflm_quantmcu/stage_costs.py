@@ -228,7 +228,7 @@ class UpstreamCosts:
 
     @functools.cached_property
     def _choices(self) -> list[tuple[np.ndarray, bool]]:
-        """(cache modes [maps], primed) worth trying: halos are kept in full, or recomputed where a value costs few MACs.
+        """(cache modes [maps], primed) worth trying: halos are kept in full, or recomputed where values cost few MACs.
 
         Of two halos of as many bytes the one whose values cost fewer MACs is cheaper to recompute. Below the threshold
         a map keeps at most its columns, which take little where tiles are narrow and nothing where they are not.

@@ -112,8 +112,8 @@ class StageProgram:
       patch_classes: rows x cols class indices; CHOSEN_AT_RUN_TIME where `outliers` says 0 or 1.
       caches: [map] what is kept between tiles.
       outliers: the rule by which classes are chosen at run time.
-      primed: tiles before the first row and column bring cached maps on their way (`tiles.priming_tiles`); they have the
-        indices -1, -2, ... and the class of the nearest tile.
+      primed: tiles before the first row and column bring cached maps on their way (`tiles.priming_tiles`); they have
+        the indices -1, -2, ... and the class of the nearest tile.
     """
 
     tile_height: int
@@ -252,7 +252,9 @@ class StageProgram:
         tables, offsets = _share_tables(self.tables)
         sections = [
             np.array(op_words),
-            np.array([(*shape, *dataclasses.astuple(cache)) for shape, cache in zip(self.shapes, self.caches)]),
+            np.array(
+                [(*shape, *dataclasses.astuple(cache)) for shape, cache in zip(self.shapes, self.caches, strict=True)]
+            ),
             np.array([dataclasses.astuple(f) for c in self.formats for f in c]),
             np.array(offsets),
             np.array(self.patch_classes),
@@ -419,7 +421,7 @@ class StageGeometry:
         )
 
     def axis_spans(self, axis: int, tile: int, modes: Sequence[int], *, primed: bool = False) -> np.ndarray:
-        """[tiles, maps up to the tiled one, 3] spans along height (axis 0) or width (axis 1); `modes` as in `MapCache`."""
+        """Spans [tiles, maps up to the tiled one, 3] along height (axis 0) or width (1); modes as in `MapCache`."""
         extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
         ops = (self.ops_y, self.ops_x)[axis][: self.tiled]
         is_cached = [mode >= (2, 1)[axis] for mode in modes]
