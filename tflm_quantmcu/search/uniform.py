@@ -10,7 +10,7 @@ from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, S
 
 
 def search_uniform(problem: SearchProblem) -> PrecisionPlan:
-    """Gives every map and weight the widths `activation_bits` and `weight_bits`.
+    """Gives every map and weight the widths `activation_bits` and `weight_bits`, but those that have one set by hand.
 
     A feature map keeps 8 bits where no QMCU_ kernel writes it or where none reads it (the network's input and
     output, maps of stock ops), and weights that `pinned_layers` names do. At 8 and 8 bits the model computes what it
@@ -21,14 +21,13 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
     """
     graph = problem.graph
     activation_bits, weight_bits = (problem.parameters[k] for k in ("activation_bits", "weight_bits"))
-    formats: dict[str, Format] = {}
-    if activation_bits < 8:
-        formats = {name: problem.format_of(name, activation_bits) for name in free_maps(graph)}
+    wanted = {name: problem.fixed.activation_bits.get(name, activation_bits) for name in free_maps(graph)}
+    formats = {name: problem.format_of(name, bits) for name, bits in wanted.items() if bits < 8}
     sram_bytes = problem.budget.sram_bytes
-    found = plan_stages(graph, bits=dict.fromkeys(formats, activation_bits), **problem.stage_bounds)
+    found = plan_stages(graph, bits={name: format.bits for name, format in formats.items()}, **problem.stage_bounds)
     chosen = found.best
     if sram_bytes and not chosen and found.baseline_arena_bytes > sram_bytes:
-        if activation_bits == 8:
+        if not formats:
             raise problem.over_budget(found)
         chosen = found.smallest
     stages = [stage_with_formats(graph, stage, formats) for stage in (chosen.plans(graph) if chosen else ())]
