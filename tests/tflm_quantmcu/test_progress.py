@@ -20,9 +20,9 @@ def test_items_come_through_with_and_without_a_bar(capfd):
         assert out == "" and ("counting" in err) == progress
 
 
-@pytest.mark.parametrize("search", ("vdqs", "memory_driven"))
-def test_searches_show_a_bar_unless_told_not_to(search, capfd):
+@pytest.mark.parametrize(("search", "options"), [("vdqs", {"vdpc": "dynamic", "vdpc_phi": 0.9}), ("memory_driven", {})])
+def test_searches_show_a_bar_unless_told_not_to(search, options, capfd):
     for progress in (True, False):
-        api.plan(MODEL, calibration=CALIBRATION, search=search, progress=progress)
+        api.plan(MODEL, calibration=CALIBRATION, search=search, progress=progress, **options)
         out, err = capfd.readouterr()
         assert out == "" and (search in err) == progress
