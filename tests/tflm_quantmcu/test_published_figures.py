@@ -7,9 +7,12 @@ import math
 import numpy as np
 import pytest
 
+from tests.support import shared_data
 from tests.support.mobilenet_v2 import Layer, geometry, mobilenet_v2, tile_sides
 from tflm_quantmcu import tiles
+from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.stage_path import Edge, PathSearch
+from tflm_quantmcu.types import ModelGraph
 
 NETWORK = mobilenet_v2(1.0, 224, features=1280)
 CLASSIFIER_MACS = 1280 * 1000
@@ -84,9 +87,7 @@ def _fusion_edge(layers: list[Layer], first: int, end: int) -> Edge[None] | None
     return Edge.of(first, end, np.array([ends + kept]), np.array([macs]), [None])
 
 
-@pytest.fixture(scope="module")
-def fusion() -> PathSearch:
-    layers = mobilenet_v2(0.35, 144, features=448, expands_first=True)
+def _fusion(layers: list[Layer]) -> PathSearch:
     edges = [
         edge
         for first in range(len(layers))
@@ -102,12 +103,13 @@ def _smallest(search: PathSearch, max_macs: float) -> tuple[int, float, list[int
     return int(search.bounds[bound]), int(search.work[bound]), [edge.first for edge, _ in search.path(bound)]
 
 
-def test_fusion_blocks_of_msf_cnn(fusion) -> None:
+def test_fusion_blocks_of_msf_cnn() -> None:
     """Its row of MobileNetV2(0.35, 144): 194,400 bytes unsplit, 21,288 at F = 1.30 and 7,887 at F = 1.68.
 
     Partition, MACs, F and bytes are the published ones.
     """
     layers = mobilenet_v2(0.35, 144, features=448, expands_first=True)
+    fusion = _fusion(layers)
     vanilla = sum(layer.macs for layer in layers)
     assert f"{vanilla / 1e6:.1f}" == "18.9"
     assert max(layer.input_bytes + layer.output_bytes for layer in layers[1:-1]) == 194_400
@@ -116,3 +118,30 @@ def test_fusion_blocks_of_msf_cnn(fusion) -> None:
     num_bytes, macs, starts = _smallest(fusion, fusion.unreached - 1)
     assert (num_bytes, f"{macs / vanilla:.2f}") == (7_887, "1.68")
     assert starts == [0, 13, 16, *range(22, 50, 3)]
+
+
+def _layers_of(graph: ModelGraph) -> list[Layer]:
+    """The convolutions of a chain of square maps, whose pads are kernel / 2 whether a PAD stands before them or not."""
+    layers = []
+    for op in graph.ops:
+        if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+            assert op.window is not None
+            source, output = (graph.tensors[t].shape for t in (op.inputs[0], op.outputs[0]))
+            padded = graph.producer.get(op.inputs[0])
+            extent = graph.tensors[padded.inputs[0]].shape[1] if padded and padded.kind == "PAD" else source[1]
+            kernel, stride = op.window.kernel_height, op.window.stride_height
+            layers.append(Layer(op.kind, kernel, stride, source[3], output[3], extent))
+    return layers
+
+
+@pytest.mark.parametrize(
+    ("bound", "num_bytes", "ratio"),
+    [(1.1, 32_792, "1.04"), (1.2, 26_128, "1.11"), (1.3, 17_760, "1.30"), (1.4, 13_376, "1.35"), (9, 12_000, "1.96")],
+)
+def test_fusion_blocks_of_msf_cnn_on_visual_wake_words(bound: float, num_bytes: int, ratio: str) -> None:
+    """Its rows of MCUNetV2-VWW-5fps at 80x80, 96,000 bytes unsplit."""
+    layers = _layers_of(read_model(shared_data.model("mcunet_vww80")))
+    vanilla = sum(layer.macs for layer in layers)
+    assert max(layer.input_bytes + layer.output_bytes for layer in layers[1:-1]) == 96_000
+    found, macs, _ = _smallest(_fusion(layers), bound * vanilla)
+    assert (found, f"{macs / vanilla:.2f}") == (num_bytes, ratio)
