@@ -21,7 +21,9 @@ from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.packing import pack
-from tflm_quantmcu.stage_program import MapCache, Region, StageOp, StageProgram
+from tflm_quantmcu.stage_geometry import Region, StageOp
+from tflm_quantmcu.stage_layout import MapCache
+from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import Format, PrecisionPlan, Tensor, Window
 
 

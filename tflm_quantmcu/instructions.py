@@ -26,7 +26,8 @@ import numpy as np
 
 from tflm_quantmcu.bench import BenchRow, KernelShape, from_csv
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.stage_program import REDUCTIONS, StageOp, StageProgram
+from tflm_quantmcu.stage_geometry import REDUCTIONS, StageOp
+from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import ModelGraph, Op, Window
 
 _KERNELS = {

@@ -12,7 +12,8 @@ from typing import Any
 
 from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
 from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.stage_program import Region, StageProgram
+from tflm_quantmcu.stage_geometry import Region
+from tflm_quantmcu.stage_program import StageProgram
 
 REFERENCE, DSP, MVE = "reference", "dsp", "mve"
 # Which kernels run on each core of third_party/arm_none_eabi/cores.bzl.

@@ -9,7 +9,7 @@ from typing import Any
 from tflm_quantmcu.bench import CORES
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.outliers import PHIS
-from tflm_quantmcu.stage_program import INPUT_MODES
+from tflm_quantmcu.stage_build import INPUT_MODES
 from tflm_quantmcu.types import BIT_WIDTHS, PINNED_LAYERS, Budget
 
 

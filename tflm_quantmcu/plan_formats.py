@@ -13,7 +13,7 @@ import numpy as np
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import CONVOLUTIONS
 from tflm_quantmcu.outliers import rule_in
-from tflm_quantmcu.stage_program import stage_ops
+from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.types import (
     CHOSEN_AT_RUN_TIME,
     Format,

@@ -21,7 +21,9 @@ from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.persistent import CORTEX_M, PersistentBytes, persistent_bytes
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.stage_program import StageProgram, build_program, stage_ops
+from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_geometry import stage_ops
+from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.streaming import describe_requests
 from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
 

@@ -25,7 +25,9 @@ from tflm_quantmcu.lowering import (
     why_unsupported,
 )
 from tflm_quantmcu.packing import run_bytes, unpack
-from tflm_quantmcu.stage_program import StageFormat, StageOp, StageProgram, build_program, stage_ops
+from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_geometry import StageOp, stage_ops
+from tflm_quantmcu.stage_program import StageFormat, StageProgram
 from tflm_quantmcu.types import Format, ModelGraph, Op, PrecisionPlan, Window
 
 _NO_FILTER = np.zeros(0, np.int8)

@@ -19,19 +19,10 @@ from tflm_quantmcu.lowering import LoweredOp, lower_reduction, lower_region
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.planned_model import PlannedModel, why_not_in_stage
-from tflm_quantmcu.stage_program import (
-    CACHE_MODES,
-    INPUT_MODES,
-    MAX_MAPS,
-    SCRATCH_ALIGNMENT,
-    SUM_BYTES,
-    StageGeometry,
-    macs_per_pixel,
-    map_shape,
-    map_tensors,
-    place_caches,
-    place_scratch,
-)
+from tflm_quantmcu.stage_build import INPUT_MODES
+from tflm_quantmcu.stage_geometry import StageGeometry, macs_per_pixel, map_shape, map_tensors
+from tflm_quantmcu.stage_layout import CACHE_MODES, SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
+from tflm_quantmcu.stage_program import MAX_MAPS
 from tflm_quantmcu.types import ModelGraph, PatchClass, StagePlan
 
 RECOMPUTE, ROWS, FULL = range(len(CACHE_MODES))
@@ -391,9 +382,10 @@ class UpstreamCosts:
         distance = int(self._distances(ways.source)[choice, h])
         is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
         bits = [self._model.inner_bits(t) for t in maps]
-        scratch = self._sums_bytes + _scratch_bytes(
-            geometry, (height, width), [*modes.values(), RECOMPUTE], bits, is_streamed=is_streamed, primed=primed
-        )
+        choices = [*modes.values(), *[RECOMPUTE] * (len(maps) - geometry.tiled)]
+        spans = geometry.spans(height, width, choices, primed=primed)
+        layout = ScratchLayout.of(geometry, spans, choices, bits, is_streamed=is_streamed)
+        scratch = max(0, *(offset + n for offset, n in layout.places(bits)))
         ends = int(self._ends_bytes(ways.source, ways.first)[choice, h])
         return PlannedStage(
             input=ways.source,
@@ -411,26 +403,6 @@ class UpstreamCosts:
             macs=int(ways.macs[choice, h, w]),
             base_macs=sum(self._model.base_macs[ways.first : ways.end]),
         )
-
-
-def _scratch_bytes(
-    geometry: StageGeometry,
-    tile: tuple[int, int],
-    modes: Sequence[int],
-    bits: Sequence[int],
-    *,
-    is_streamed: bool,
-    primed: bool,
-) -> int:
-    """Of a stage with one class of patches, as `stage_program.program_of` lays it out; without the sums."""
-    spans = geometry.spans(*tile, modes, primed=primed)
-    _, base = place_caches(geometry.shapes, spans, modes, bits)
-    largest = [(axis[..., tiles.END] - axis[..., tiles.BEGIN]).max(axis=0).tolist() + [0] for axis in spans]
-    map_bytes = [
-        y * x * run_bytes(shape[2], b) for shape, b, y, x in zip(geometry.shapes, bits, *largest, strict=False)
-    ]
-    offsets = place_scratch(geometry, map_bytes, base, is_streamed=is_streamed)
-    return max((o + n for o, n in zip(offsets, map_bytes, strict=True) if o >= 0), default=0)
 
 
 def _tiles_of_sizes(extent: int, sizes: Sequence[int], priming: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

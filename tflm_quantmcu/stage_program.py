@@ -1,4 +1,4 @@
-"""The patch stage as data: what QMCU_PATCH_STAGE executes, built from a plan and encoded as docs/format.md F4 says.
+"""The patch stage as data: what QMCU_PATCH_STAGE executes, encoded as docs/format.md F4 says.
 
 The oracle, the cost model, the converter and the inspector all work on this one type, so that what is counted is
 what runs.
@@ -14,43 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu import memory, tiles
-from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.lowering import (
-    LoweredOp,
-    clamp_range,
-    lower_region,
-    requantization_table,
-)
-from tflm_quantmcu.packing import pack, run_bytes
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, Format, ModelGraph, Op, OutlierRule, StagePlan, Window
+from tflm_quantmcu import tiles
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.stage_geometry import REDUCTIONS, Region, StageGeometry, StageOp, macs_per_pixel
+from tflm_quantmcu.stage_layout import CACHE_MODES, MapCache
+from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, OutlierRule, Window
 
 FORMAT_VERSION = 2
-REDUCTIONS = ("MEAN", "GLOBAL_AVERAGE_POOL_2D", "FULLY_CONNECTED")
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE", *REDUCTIONS)
 OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 10, 6
 MAX_MAPS = 64
-CACHE_MODES = ("recompute", "rows", "full")
-INPUT_MODES = ("resident", "streamed")
-SCRATCH_ALIGNMENT = 4
 NO_OUTLIERS = OutlierRule(-128, 127, 1 << 16)
-SUM_BYTES = 4  # of one int32 sum of a reduction
 _WINDOW_FIELDS = [f.name for f in dataclasses.fields(Window)]
-
-Region = tuple[int, int, int, int]  # y0, y1, x0, x1
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class StageOp:
-    """One op of a stage; `inputs` and `output` are map indices, `filter` the packed bytes."""
-
-    kind: str
-    inputs: tuple[int, ...]
-    output: int
-    window: Window
-    weight_bits: int = 0
-    depth_multiplier: int = 0
-    filter: bytes = b""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,32 +38,6 @@ class StageFormat:
     clamp_max: int
     scratch_offset: int = -1
     scratch_bytes: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class MapCache:
-    """What a map keeps from one tile to the next, in the same bytes for all classes.
-
-    Attributes:
-      mode: index into CACHE_MODES: 0 nothing, 1 the columns that the next tile of the row reads again, 2 also the rows
-        that the next row of tiles reads again.
-      left_columns: the most columns that are read again, 0 if none are.
-      left_offset, left_bytes: in scratch, of the rows of one tile x left_columns pixels.
-      top_rows: the most rows that are read again, 0 if none are.
-      top_offset, top_bytes: in scratch, of top_rows x the map's width.
-    """
-
-    mode: int = 0
-    left_columns: int = 0
-    left_offset: int = 0
-    left_bytes: int = 0
-    top_rows: int = 0
-    top_offset: int = 0
-    top_bytes: int = 0
-
-    @property
-    def keeps_halo(self) -> bool:
-        return self.left_columns > 0 or self.top_rows > 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,15 +76,19 @@ class StageProgram:
     outliers: OutlierRule = NO_OUTLIERS
     primed: bool = False
 
+    @functools.cached_property
+    def geometry(self) -> StageGeometry:
+        return StageGeometry.of(self.shapes, self.ops)
+
     @property
     def reduces(self) -> bool:
         """Whether the last op makes one pixel of its input, which is then what is cut into tiles."""
-        return self.ops[-1].kind in REDUCTIONS
+        return self.geometry.reduces
 
     @property
     def tiled(self) -> int:
         """The map that is cut into tiles."""
-        return len(self.shapes) - (2 if self.reduces else 1)
+        return self.geometry.tiled
 
     @property
     def is_streamed(self) -> bool:
@@ -146,14 +99,13 @@ class StageProgram:
     def spans(self) -> tuple[np.ndarray, np.ndarray]:
         """([tile rows, maps, 3], [tile columns, maps, 3]) up to the tiled map: see `tiles.axis_spans`."""
         modes = [cache.mode for cache in self.caches]
-        geometry = StageGeometry.of(self.shapes, self.ops)
-        return geometry.spans(self.tile_height, self.tile_width, modes, primed=self.primed)
+        return self.geometry.spans(self.tile_height, self.tile_width, modes, primed=self.primed)
 
-    @property
+    @functools.cached_property
     def _num_priming(self) -> tuple[int, int]:
         """Rows and columns of tiles before the first."""
-        grid = np.shape(self.patch_classes)
-        return len(self.spans[0]) - grid[0], len(self.spans[1]) - grid[1]
+        rows, cols = self.spans
+        return len(rows) - len(self.patch_classes), len(cols) - len(self.patch_classes[0])
 
     def region(self, row: int, col: int, map_index: int) -> Region:
         """The region of a map that one patch's ops read: what it computes and the halo that was kept."""
@@ -354,13 +306,6 @@ def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> int:
     return 6 if op.kind == "ADD" else 2
 
 
-def macs_per_pixel(kind: str, window: Window, input_channels: int, output_channels: int) -> int:
-    """Multiply-accumulates of one output pixel, all channels; of FULLY_CONNECTED of one input pixel."""
-    taps = window.kernel_height * window.kernel_width * output_channels
-    work = {"CONV_2D": taps * input_channels, "DEPTHWISE_CONV_2D": taps, "FULLY_CONNECTED": taps * input_channels}
-    return work.get(kind, 0)
-
-
 def _share_tables(tables: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, list[list[int]]]:
     """All tables in one array, equal ones once, and the word offset of each [class][op]."""
     seen: dict[bytes, int] = {}
@@ -377,375 +322,3 @@ def _share_tables(tables: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, l
                 num_words += table.size
             offsets[-1].append(seen[key])
     return np.concatenate(parts), offsets
-
-
-@dataclasses.dataclass(frozen=True)
-class StageGeometry:
-    """Which pixels a stage's ops need: all that tile sizes are judged by."""
-
-    shapes: tuple[tuple[int, int, int], ...]
-    ops_y: tuple[tiles.AxisOp, ...]
-    ops_x: tuple[tiles.AxisOp, ...]
-    reduces: bool = False
-
-    @property
-    def tiled(self) -> int:
-        """The map that is cut into tiles: the last one, or what the reduction at the end makes it of."""
-        return len(self.shapes) - (2 if self.reduces else 1)
-
-    @staticmethod
-    def of(shapes: Sequence[tuple[int, int, int]], ops: Sequence[StageOp]) -> StageGeometry:
-        steps = [(op.window, op.inputs, op.output) for op in ops]
-        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].kind in REDUCTIONS)
-
-    @staticmethod
-    def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], source: int) -> StageGeometry:
-        tensors = map_tensors(ops, source)
-        index = {t: m for m, t in enumerate(tensors)}
-        steps = [(op.window, tuple(index[t] for t in op.inputs), index[op.output]) for op in ops]
-        shapes = [map_shape(graph, t) for t in tensors]
-        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].kind in REDUCTIONS)
-
-    @staticmethod
-    def of_steps(
-        shapes: Sequence[tuple[int, int, int]],
-        steps: Sequence[tuple[Window, tuple[int, ...], int]],
-        *,
-        reduces: bool = False,
-    ) -> StageGeometry:
-        return StageGeometry(
-            tuple(shapes),
-            tuple(_axis_op(*step, "height", "top") for step in steps),
-            tuple(_axis_op(*step, "width", "left") for step in steps),
-            reduces,
-        )
-
-    def axis_spans(self, axis: int, tile: int, modes: Sequence[int], *, primed: bool = False) -> np.ndarray:
-        """Spans [tiles, maps up to the tiled one, 3] along height (axis 0) or width (1); modes as in `MapCache`."""
-        extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
-        ops = (self.ops_y, self.ops_x)[axis][: self.tiled]
-        is_cached = [mode >= (2, 1)[axis] for mode in modes]
-        before = tiles.priming_tiles(ops, extents, tile, is_cached) if primed else []
-        return tiles.axis_spans(ops, extents, before + tiles.split_axis(extents[-1], tile), is_cached)
-
-    def spans(
-        self, tile_height: int, tile_width: int, modes: Sequence[int], *, primed: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Spans along both axes; `primed`: those of priming tiles first."""
-        rows = self.axis_spans(0, tile_height, modes, primed=primed)
-        return rows, self.axis_spans(1, tile_width, modes, primed=primed)
-
-    def lifetimes(self) -> list[tuple[int, int]]:
-        """(first, last) op that touches each map; a map is born with the op that writes it."""
-        last_op = len(self.ops_y) - 1
-        spans = [(0, last_op)] + [(last_op, 0)] * (len(self.shapes) - 1)
-        for time, op in enumerate(self.ops_y):
-            spans[op.output] = (time, time)
-            for m in op.inputs:
-                spans[m] = (spans[m][0], time)
-        return spans
-
-
-def _axis_op(window: Window, inputs: tuple[int, ...], output: int, extent: str, side: str) -> tiles.AxisOp:
-    return tiles.AxisOp(
-        inputs=inputs,
-        output=output,
-        kernel=getattr(window, f"kernel_{extent}"),
-        stride=getattr(window, f"stride_{extent}"),
-        dilation=getattr(window, f"dilation_{extent}"),
-        pad=getattr(window, f"pad_{side}"),
-    )
-
-
-def place_scratch(
-    geometry: StageGeometry, map_bytes: Sequence[int], base: int = 0, *, is_streamed: bool = False
-) -> list[int]:
-    """Offsets in scratch, from `base` on, of the buffers of one tile.
-
-    Returns:
-      An offset a map; -1 for the output, and for the input unless it is streamed.
-    """
-    last = len(geometry.shapes) - 1
-    buffered = range(0 if is_streamed else 1, last)
-    spans = geometry.lifetimes()
-    offsets = memory.place([memory.Buffer(map_bytes[m], *spans[m]) for m in buffered], alignment=SCRATCH_ALIGNMENT)
-    result = [-1] * (last + 1)
-    for m, offset in zip(buffered, offsets, strict=True):
-        result[m] = base + offset
-    return result
-
-
-def place_caches(
-    shapes: Sequence[tuple[int, int, int]],
-    spans: tuple[np.ndarray, np.ndarray],
-    modes: Sequence[int],
-    bits: Sequence[int],
-) -> tuple[tuple[MapCache, ...], int]:
-    """What each map keeps, one store behind the other from the start of scratch, and the bytes of all.
-
-    Args:
-      shapes: of the maps.
-      spans: along both axes.
-      modes: [map] index into CACHE_MODES.
-      bits: [map] width of those that keep a halo.
-    """
-    rows, cols = (halos(axis) for axis in spans)
-    heights = (spans[0][..., tiles.END] - spans[0][..., tiles.BEGIN]).max(axis=0).tolist()
-    caches = []
-    end = 0
-    for m, (_, width, channels) in enumerate(shapes[: len(rows)]):
-        pixel_bytes = run_bytes(channels, bits[m])
-        places = []
-        for num_bytes in (heights[m] * cols[m] * pixel_bytes, rows[m] * width * pixel_bytes):
-            places.append((end if num_bytes else 0, num_bytes))
-            end += memory.align(num_bytes, SCRATCH_ALIGNMENT)
-        caches.append(MapCache(modes[m], cols[m], *places[0], rows[m], *places[1]))
-    # What a reduction makes is no map of tiles.
-    return (*caches, *(MapCache() for _ in shapes[len(rows) :])), end
-
-
-def halos(spans: np.ndarray) -> list[int]:
-    """[map] the most pixels that a tile reads of what earlier tiles computed, of spans [tiles, maps, 3]."""
-    return (spans[..., tiles.FRESH] - spans[..., tiles.BEGIN]).max(axis=0).tolist()
-
-
-def stage_ops(graph: ModelGraph, source: int, target: int) -> tuple[Op, ...]:
-    """The ops on paths from tensor `source` to tensor `target`, in execution order.
-
-    Raises:
-      UnsupportedModelError: the region has another entry or exit.
-    """
-    names = f"between '{graph.tensors[source].label}' and '{graph.tensors[target].label}'"
-    inside: set[int] = set()
-    wanted = [target]
-    while wanted:
-        tensor = wanted.pop()
-        op = graph.producer.get(tensor)
-        if tensor == source or (op is not None and op.index in inside):
-            continue
-        if op is None:
-            raise UnsupportedModelError(f"the region {names} also reads '{graph.tensors[tensor].label}'")
-        inside.add(op.index)
-        wanted += graph.feature_maps(op)
-    ops = tuple(op for op in graph.ops if op.index in inside)
-    for op in ops:
-        for t in op.outputs:
-            readers = {c.index for c in graph.consumers[t]}
-            if t != target and (readers - inside or t in graph.outputs):
-                raise UnsupportedModelError(f"'{graph.tensors[t].label}' of the region {names} is read outside it")
-    if not ops:
-        raise UnsupportedModelError(f"there is no op {names}")
-    return ops
-
-
-def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
-    """The tensor index of each map of a lowered stage."""
-    return (source, *(op.output for op in ops))
-
-
-def tiled_tensor(ops: Sequence[LoweredOp]) -> int:
-    """The tensor that a lowered stage cuts into tiles: its output, or what the reduction at its end takes."""
-    return ops[-1].inputs[0] if ops[-1].kind in REDUCTIONS else ops[-1].output
-
-
-def map_shape(graph: ModelGraph, tensor: int) -> tuple[int, int, int]:
-    """(height, width, channels) of a [1, H, W, C] feature map; a vector is one pixel."""
-    shape = graph.tensors[tensor].shape
-    return (shape[1], shape[2], shape[3]) if len(shape) == 4 else (1, 1, shape[-1])
-
-
-def build_program(
-    graph: ModelGraph,
-    plan: StagePlan,
-    *,
-    weight_bits: Mapping[str, int],
-    formats: Mapping[str, Format],
-) -> StageProgram:
-    """Lowers a planned stage.
-
-    Args:
-      graph: the int8 model.
-      plan: the stage.
-      weight_bits: weight tensor name -> bits; absent is 8.
-      formats: tensor name -> format of maps outside stages; the stage's input and output follow it.
-
-    Raises:
-      UnsupportedModelError: an op has no kernel, or the region has another entry or exit.
-      UsageError: the plan's names, tile or classes do not fit the model.
-    """
-    for name in (plan.input, plan.output):
-        if name not in graph.by_name:
-            raise UsageError(f"the plan's stage names tensor '{name}', which the model does not have")
-    source, target = graph.by_name[plan.input].index, graph.by_name[plan.output].index
-    region = stage_ops(graph, source, target)
-    return program_of(graph, lower_region(graph, region, weight_bits), source, plan, formats=formats)
-
-
-def program_of(
-    graph: ModelGraph,
-    lowered: Sequence[LoweredOp],
-    source: int,
-    plan: StagePlan,
-    *,
-    formats: Mapping[str, Format],
-) -> StageProgram:
-    """The program of ops that are lowered already; see `build_program`."""
-    tensors = map_tensors(lowered, source)
-    if len(tensors) > MAX_MAPS:
-        raise UnsupportedModelError(f"the stage has {len(tensors)} feature maps; supported are {MAX_MAPS}")
-    shapes = tuple(map_shape(graph, t) for t in tensors)
-    index = {t: m for m, t in enumerate(tensors)}
-    ops = tuple(_stage_op(op, index) for op in lowered)
-    geometry = StageGeometry.of(shapes, ops)
-    _check_plan(plan, shapes[geometry.tiled])
-    modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry.tiled)
-    spans = geometry.spans(plan.tile_height, plan.tile_width, modes, primed=plan.primed)
-    chosen = [
-        [
-            formats.get(name, graph.tensors[t].format)
-            if t in (source, tensors[-1])
-            else patch_class.formats.get(name, graph.tensors[t].format)
-            for t in tensors
-            for name in [graph.tensors[t].name]
-        ]
-        for patch_class in plan.classes
-    ]
-    caches, cache_bytes = place_caches(shapes, spans, modes, [f.bits for f in chosen[0]])
-    _check_shared_formats(chosen, caches, lowered, geometry)
-    layout = _Layout(geometry, spans, cache_bytes, plan.input_mode == "streamed")
-    return StageProgram(
-        tile_height=plan.tile_height,
-        tile_width=plan.tile_width,
-        shapes=shapes,
-        ops=ops,
-        formats=tuple(
-            _class_formats(layout, lowered, formats_of, _tiles_of(plan, number, spans))
-            for number, formats_of in enumerate(chosen)
-        ),
-        tables=tuple(
-            tuple(
-                requantization_table(op, [formats_of[index[t]] for t in op.inputs], formats_of[index[op.output]])
-                for op in lowered
-            )
-            for formats_of in chosen
-        ),
-        patch_classes=plan.patch_classes,
-        caches=caches,
-        outliers=plan.outliers or NO_OUTLIERS,
-        primed=plan.primed,
-    )
-
-
-def _cache_modes(plan: StagePlan, names: Sequence[str], tiled: int) -> list[int]:
-    """[map] index into CACHE_MODES; an input that stands whole in memory and what is cut into tiles keep nothing."""
-    modes = [CACHE_MODES.index(plan.map_caches.get(name, plan.cache_mode)) for name in names[:tiled]]
-    if plan.input_mode == "resident":
-        modes[0] = 0
-    return modes + [0] * (len(names) - tiled)
-
-
-def _check_shared_formats(
-    chosen: Sequence[Sequence[Format]],
-    caches: Sequence[MapCache],
-    lowered: Sequence[LoweredOp],
-    geometry: StageGeometry,
-) -> None:
-    for m, cache in enumerate(caches):
-        is_reduced = geometry.reduces and m == geometry.tiled
-        if (cache.keeps_halo or is_reduced) and len({formats_of[m] for formats_of in chosen}) > 1:
-            shared = "is reduced over" if is_reduced else "keeps a halo for"
-            raise UsageError(
-                f"the plan gives '{lowered[m - 1].name}' a format a patch class, and it {shared} tiles of all classes; "
-                "give it one format, or cache mode 'recompute'"
-            )
-
-
-def _tiles_of(plan: StagePlan, number: int, spans: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Places in `spans` of each tile that may be of a class, int64 [n, 2]."""
-    grid = np.array(plan.patch_classes)
-    before = [(len(axis) - count, 0) for axis, count in zip(spans, grid.shape, strict=True)]
-    classes = np.pad(grid, before, mode="edge")
-    return np.argwhere((classes == number) | ((classes == CHOSEN_AT_RUN_TIME) & (number < 2)))
-
-
-def _check_plan(plan: StagePlan, shape: tuple[int, int, int]) -> None:
-    for mode in (plan.cache_mode, *plan.map_caches.values()):
-        if mode not in CACHE_MODES:
-            raise UsageError(f"the plan's cache mode is '{mode}'; supported are {', '.join(CACHE_MODES)}")
-    if plan.input_mode not in INPUT_MODES:
-        raise UsageError(f"the plan's input mode is '{plan.input_mode}'; supported are {', '.join(INPUT_MODES)}")
-    for axis, tile, extent in (
-        ("height", plan.tile_height, shape[0]),
-        ("width", plan.tile_width, shape[1]),
-    ):
-        if not 1 <= tile <= extent:
-            raise UsageError(f"the plan's tile {axis} is {tile}; the stage's output has {extent}")
-    rows, cols = -(-shape[0] // plan.tile_height), -(-shape[1] // plan.tile_width)
-    if len(plan.patch_classes) != rows or any(len(row) != cols for row in plan.patch_classes):
-        raise UsageError(f"the plan's patch classes are not {rows} rows of {cols}")
-    least = 0 if plan.outliers is None or len(plan.classes) < 2 else CHOSEN_AT_RUN_TIME
-    if any(not least <= k < len(plan.classes) for row in plan.patch_classes for k in row):
-        raise UsageError(f"the plan names a patch class outside its {len(plan.classes)} classes")
-
-
-def _stage_op(op: LoweredOp, index: Mapping[int, int]) -> StageOp:
-    filter = op.filter
-    return StageOp(
-        kind=op.kind,
-        inputs=tuple(index[t] for t in op.inputs),
-        output=index[op.output],
-        window=op.window,
-        weight_bits=filter.bits if filter else 0,
-        depth_multiplier=op.depth_multiplier if op.kind == "DEPTHWISE_CONV_2D" else 0,
-        filter=pack(filter.values, filter.bits).tobytes() if filter else b"",
-    )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Layout:
-    """What places in scratch follow from, for all classes.
-
-    Attributes:
-      geometry, spans: of the stage.
-      cache_bytes: of what maps keep, from the start of scratch.
-      is_streamed: the input has a buffer too.
-    """
-
-    geometry: StageGeometry
-    spans: tuple[np.ndarray, np.ndarray]
-    cache_bytes: int
-    is_streamed: bool
-
-    @property
-    def sum_bytes(self) -> int:
-        """Of the int32 sums of a reduction, behind the caches."""
-        return SUM_BYTES * self.geometry.shapes[-1][2] if self.geometry.reduces else 0
-
-    def largest_regions(self, patches: np.ndarray) -> list[int]:
-        """[map] pixels, over some tiles."""
-        heights, widths = (axis[..., tiles.END] - axis[..., tiles.BEGIN] for axis in self.spans)
-        areas = heights[patches[:, 0]] * widths[patches[:, 1]]
-        largest = areas.max(axis=0, initial=0).tolist()
-        return largest + [0] * (len(self.geometry.shapes) - len(largest))
-
-
-def _class_formats(
-    layout: _Layout, lowered: Sequence[LoweredOp], chosen: Sequence[Format], patches: np.ndarray
-) -> tuple[StageFormat, ...]:
-    """The formats of the class that has these tiles, with clamps and places in scratch."""
-    shapes = layout.geometry.shapes
-    map_bytes = [
-        pixels * run_bytes(shape[2], format.bits)
-        for pixels, shape, format in zip(layout.largest_regions(patches), shapes, chosen, strict=True)
-    ]
-    base = layout.cache_bytes + layout.sum_bytes
-    offsets = place_scratch(layout.geometry, map_bytes, base, is_streamed=layout.is_streamed)
-    places = [(offset, n) if offset >= 0 else (-1, 0) for offset, n in zip(offsets, map_bytes, strict=True)]
-    if layout.geometry.reduces:
-        places[-1] = (layout.cache_bytes, layout.sum_bytes)
-    writers: list[LoweredOp | None] = [None, *lowered]
-    result = []
-    for format, writer, place in zip(chosen, writers, places, strict=True):
-        clamps = clamp_range(writer, format) if writer else (format.qmin, format.qmax)
-        result.append(StageFormat(format.bits, format.zero_point, *clamps, *place))
-    return tuple(result)

@@ -12,7 +12,7 @@ import tflm_quantmcu as qm
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
-from tflm_quantmcu.stage_program import INPUT_MODES
+from tflm_quantmcu.stage_build import INPUT_MODES
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)
 _DATA = flags.DEFINE_string("data", None, ".npz with x.")

@@ -37,7 +37,7 @@ from tflm_quantmcu.search.uniform import stage_with_formats
 from tflm_quantmcu.search.vdqs import quantize_stage
 from tflm_quantmcu.search.widths import free_maps
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.stage_program import build_program
+from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.types import CalibrationResult, ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)

@@ -32,7 +32,8 @@ from tflm_quantmcu.kernel_calls import (
 from tflm_quantmcu.kernel_scratch import REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.lowering import CONVOLUTIONS, POOLS, lower_op, why_unsupported
 from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.stage_program import CACHE_MODES, FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+from tflm_quantmcu.stage_layout import CACHE_MODES
+from tflm_quantmcu.stage_program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
 from tflm_quantmcu.stock_ops import stock_calls
 from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 

@@ -9,7 +9,8 @@ import numpy as np
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.custom_ops import PATCH_STAGE
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.stage_program import build_program, stage_ops
+from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.types import Op
 
 _LEFT_OUT = -1  # an input that an op does without

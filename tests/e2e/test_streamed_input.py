@@ -25,7 +25,7 @@ from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.stage_program import CACHE_MODES
+from tflm_quantmcu.stage_layout import CACHE_MODES
 from tflm_quantmcu.types import BIT_WIDTHS, PrecisionPlan
 
 

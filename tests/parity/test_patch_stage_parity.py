@@ -13,7 +13,8 @@ from tests.support.random_cnn import random_cnns, random_formats, random_stages,
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.simulate import run_stage
-from tflm_quantmcu.stage_program import INPUT_MODES, StageProgram, build_program
+from tflm_quantmcu.stage_build import INPUT_MODES, build_program
+from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import BIT_WIDTHS, StagePlan
 
 

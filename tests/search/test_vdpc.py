@@ -22,7 +22,8 @@ from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search import run_search
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.vdqs import QuantizedStage, quantize_stage
-from tflm_quantmcu.stage_program import StageProgram, build_program
+from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.stages import plan_stages
 from tflm_quantmcu.types import (
     CHOSEN_AT_RUN_TIME,

@@ -12,7 +12,8 @@ from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.search import run_search
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.stage_program import StageProgram, build_program
+from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import CalibrationResult, ModelGraph, PrecisionPlan, TensorStats
 
 

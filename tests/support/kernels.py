@@ -15,7 +15,8 @@ import pytest
 
 from tflm_quantmcu.arithmetic import OutputFormat
 from tflm_quantmcu.packing import pack, run_bytes, unpack
-from tflm_quantmcu.stage_program import CACHE_MODES, StageProgram
+from tflm_quantmcu.stage_layout import CACHE_MODES
+from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import Window
 
 PATH_VARIABLE = "TFLM_QUANTMCU_KERNELS"

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.plans import front_stage
 from tflm_quantmcu.lowering import lower_region
-from tflm_quantmcu.stage_program import map_shape, stage_ops, tiled_tensor
+from tflm_quantmcu.stage_geometry import map_shape, stage_ops, tiled_tensor
 from tflm_quantmcu.types import ModelGraph, PrecisionPlan
 
 

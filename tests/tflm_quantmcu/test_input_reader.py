@@ -12,7 +12,7 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.stage_program import build_program
+from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.streaming import input_requests
 
 MODEL = networks.inverted_residual()

@@ -16,7 +16,8 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.cost import cost_of
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.instructions import InstructionTable
-from tflm_quantmcu.stage_program import build_program, stage_ops
+from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_geometry import stage_ops
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.simulate import run_patches, run_stage, simulate
-from tflm_quantmcu.stage_program import build_program
+from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.types import (
     BIT_WIDTHS,
     Format,

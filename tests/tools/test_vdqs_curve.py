@@ -9,7 +9,7 @@ import pytest
 from tests.support.networks import inverted_residual
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.stage_program import build_program
+from tflm_quantmcu.stage_build import build_program
 from tools.vdqs_curve import front_stage, side_by_side
 
 GRAPH = read_model(inverted_residual())

@@ -20,7 +20,7 @@ from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.layer_names import layer_names
 from tflm_quantmcu.outliers import rule_in
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
-from tflm_quantmcu.stage_program import stage_ops
+from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 _FLAG = "--precision_overrides"

@@ -24,13 +24,9 @@ from tflm_quantmcu.run_time_classes import bit_ops_on
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.vdpc import Classification, classify
 from tflm_quantmcu.simulate import run_patches
-from tflm_quantmcu.stage_program import (
-    StageGeometry,
-    StageProgram,
-    build_program,
-    map_tensors,
-    stage_ops,
-)
+from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_geometry import map_tensors, stage_ops
+from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.stages import Split, StagePlanner, plan_stages
 from tflm_quantmcu.types import (
     BIT_WIDTHS,
@@ -292,7 +288,7 @@ class Branch:
 
     def live_maps(self) -> list[list[int]]:
         """The maps with a buffer in scratch that are live at each op."""
-        spans = StageGeometry.of(self.program.shapes, self.program.ops).lifetimes()
+        spans = self.program.geometry.lifetimes()
         held = [m for m in range(len(self.names)) if self.program.formats[0][m].scratch_offset >= 0]
         return [[m for m in held if spans[m][0] <= t <= spans[m][1]] for t in range(len(self.program.ops))]
 
