@@ -10,20 +10,18 @@ from typing import Any, Union
 import numpy as np
 
 from tflm_quantmcu import report as reports
-from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.calibrate import calibrate, load_calibration
-from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
+from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.options import Options
-from tflm_quantmcu.progress import track
-from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
-from tflm_quantmcu.search import finish_plan, run_search
+from tflm_quantmcu.search import find_search, finish_plan
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
-from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
+from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.widths import free_maps
 from tflm_quantmcu.stages import Split, StagePlanner
 from tflm_quantmcu.types import Budget, CalibrationResult, ModelGraph, PrecisionPlan
@@ -59,31 +57,6 @@ class _Source:
     data: bytes
     graph: ModelGraph
     calibration: CalibrationResult | None
-    progress: bool
-    _converted: list[tuple[PrecisionPlan, bool, bytes]] = dataclasses.field(default_factory=list)
-
-    def convert(self, plan: PrecisionPlan, *, strip_metadata: bool) -> bytes:
-        """The converted model; of the latest plan it is kept."""
-        for known, is_stripped, converted in self._converted:
-            if known == plan and is_stripped == strip_metadata:
-                return converted
-        converted = convert_model(self.data, plan, strip_metadata=strip_metadata)
-        self._converted[:] = [(plan, strip_metadata, converted)]
-        return converted
-
-    def samples_of(self, tensor: int) -> np.ndarray:
-        """Values of a feature map for the calibration samples, int8 [N, H, W, C]."""
-        if self.calibration is None:
-            raise UsageError("this search needs calibration: pass --calibration_data or --calibration")
-        samples = self.calibration.samples
-        if tensor in self.graph.inputs:
-            return samples
-        interpreter = Interpreter(self.data, preserve_all_tensors=True)
-        values = []
-        for sample in track(samples, "running the samples", progress=self.progress):
-            interpreter.invoke(sample)
-            values.append(interpreter.tensor(tensor)[0])
-        return np.stack(values)
 
     def samples(self, count: int) -> np.ndarray:
         """`count` model inputs: of the calibration, else random."""
@@ -97,6 +70,8 @@ def plan(
     *,
     calibration: CalibrationResult | Path | None = None,
     calibration_data: np.ndarray | Path | None = None,
+    evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
+    checkpoint: Path | None = None,
     **options: Any,
 ) -> PrecisionPlan:
     """Decides stages and bit widths.
@@ -106,16 +81,20 @@ def plan(
       calibration: what `ActivationCalibrator.result` or `calibrate` gave, or its saved file.
       calibration_data: representative inputs [N, H, W, C] or an .npz with them as `x`; calibrated on when there is
         no `calibration`.
+      evaluation_data: labelled samples (x, y), or an .npz with them, for searches that judge plans by accuracy; judge
+        the result by others. Without them such searches compare with the unchanged model's outputs.
+      checkpoint: file of a long search's state: a call that was killed goes on from it if it is made again. It stays.
       **options: see `tflm_quantmcu.options.Options`.
 
     Raises:
       UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.errors`.
     """
     chosen = Options.of(options)
-    problem = _problem(_source(model, calibration, calibration_data, chosen), chosen)
-    found = run_search(chosen.search, problem)
-    if chosen.budget != Budget():
-        _check_budget(problem.bytes_of(found), chosen.budget)
+    find_search(chosen.search)
+    source = _source(model, calibration, calibration_data, chosen)
+    costs = _costs(source, chosen)
+    found = _search(source, chosen, costs, evaluation_data, checkpoint)
+    _check_budget(costs, found, chosen.budget)
     return found
 
 
@@ -148,13 +127,15 @@ def convert(
     *,
     calibration: CalibrationResult | Path | None = None,
     calibration_data: np.ndarray | Path | None = None,
+    evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
+    checkpoint: Path | None = None,
     plan: PrecisionPlan | Path | None = None,
     **options: Any,
 ) -> ConversionResult:
     """Converts a model, verifies it on TFLM and reports.
 
     Args:
-      model, calibration, calibration_data, **options: as of `plan`.
+      model, calibration, calibration_data, evaluation_data, checkpoint, **options: as of `plan`.
       plan: use this plan (or its file) instead of searching.
 
     Raises:
@@ -162,53 +143,87 @@ def convert(
       VerificationError: the converted model does not compute what it must; nothing is returned.
     """
     chosen = Options.of(options)
+    find_search(chosen.search)
     source = _source(model, calibration, calibration_data, chosen)
-    problem = _problem(source, chosen)
+    costs = _costs(source, chosen)
     if plan is None:
-        plan = run_search(chosen.search, problem)
+        plan = _search(source, chosen, costs, evaluation_data, checkpoint)
     else:
         if not isinstance(plan, PrecisionPlan):
             plan = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
-        plan = finish_plan(problem, plan)
-    _check_budget(problem.bytes_of(plan), chosen.budget)
-    converted = source.convert(plan, strip_metadata=chosen.strip_metadata)
+        plan = finish_plan(_problem(source, chosen, costs), plan)
+    _check_budget(costs, plan, chosen.budget)
+    converted = costs.convert(plan)
     verification = verify_conversion(source.data, converted, plan, source.samples(VERIFY_SAMPLES))
     report = reports.build_report(source.data, converted, plan, verification, core=chosen.core)
     return ConversionResult(converted, plan, report)
 
 
-def _problem(source: _Source, options: Options) -> SearchProblem:
-    def bytes_of(plan: PrecisionPlan) -> PlanBytes:
-        converted = source.convert(plan, strip_metadata=options.strip_metadata)
-        return PlanBytes(predict_arena(read_model(converted)), len(converted))
+def _costs(source: _Source, options: Options) -> PlanCosts:
+    table = load_table(options.core.removeprefix("cortex-"))
+    return PlanCosts(source.data, source.graph, table, options.strip_metadata)
 
+
+def _fixed(source: _Source, options: Options) -> FixedWidths:
     rules = options.precision_overrides
+    return fixed_widths(source.graph, read_overrides(rules)) if rules else FixedWidths()
+
+
+def _problem(source: _Source, options: Options, costs: PlanCosts) -> SearchProblem:
+    """What finishing a plan of the user's asks for."""
     return SearchProblem(
-        graph=source.graph,
-        budget=options.budget,
-        calibration=source.calibration,
-        samples_of=source.samples_of,
-        parameters=options.parameters,
-        bytes_of=bytes_of,
-        fixed=fixed_widths(source.graph, read_overrides(rules)) if rules else FixedWidths(),
-        progress=options.progress,
+        source.graph, source.calibration, options.budget, costs, options.parameters, fixed=_fixed(source, options)
     )
 
 
-def _check_budget(found: PlanBytes, budget: Budget) -> None:
-    for flag, bound, num_bytes, remedy in (
-        ("sram_bytes", budget.sram_bytes, found.arena_bytes, "lower the widths"),
-        (
-            "flash_bytes",
-            budget.flash_bytes,
-            found.flash_bytes,
-            "lower the weights: --search memory_driven does it as far as needed, --weight_bits of --search uniform to "
-            "one width",
-        ),
-    ):
-        if bound is not None and num_bytes > bound:
+def _search(
+    source: _Source,
+    options: Options,
+    costs: PlanCosts,
+    evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None,
+    checkpoint: Path | None,
+) -> PrecisionPlan:
+    return find_search(options.search)(
+        source.graph,
+        source.calibration,
+        options.budget,
+        costs,
+        labelled=None if evaluation_data is None else _labelled(evaluation_data, source.graph),
+        seed=options.seed,
+        progress=options.progress,
+        checkpoint=checkpoint,
+        fixed=_fixed(source, options),
+        **options.search_flags,
+    )
+
+
+def _labelled(data: tuple[np.ndarray, np.ndarray] | Path, graph: ModelGraph) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of the model's type and their labels."""
+    tensor = graph.tensors[graph.inputs[0]]
+    x, y = data if isinstance(data, tuple) else load_samples(data, tensor)
+    if y is None or len(x) != len(y):
+        raise UsageError("--evaluation_data has no labels: it needs the key 'y' [N] beside 'x'")
+    return to_model_input(np.asarray(x), tensor, name="--evaluation_data"), np.asarray(y)
+
+
+def _check_budget(costs: PlanCosts, plan: PrecisionPlan, budget: Budget) -> None:
+    """Refuses a plan that exceeds a bound."""
+    if budget == Budget():
+        return
+    found, work = costs.bytes_of(plan), costs.work_of(plan)
+    remedies = {
+        "sram_bytes": "lower the widths",
+        "flash_bytes": "lower the weights: --search memory_driven does it as far as needed, --weight_bits of --search "
+        "uniform to one width",
+        "max_bit_ops": "lower the widths",
+        "max_instructions": "lower the widths of what the core runs faster with fewer bits",
+    }
+    reached = (found.arena_bytes, found.flash_bytes, work.bit_ops, work.instructions)
+    for (flag, bound), value in zip(budget.flags.items(), reached, strict=True):
+        if bound is not None and value > bound:
+            unit = " bytes" if flag.endswith("_bytes") else ""
             raise BudgetError(
-                f"--{flag} is {bound:,} and the smallest reached is {num_bytes:,} bytes; raise --{flag} or {remedy}"
+                f"--{flag} is {bound:,} and the smallest reached is {value:,}{unit}; raise --{flag} or {remedies[flag]}"
             )
 
 
@@ -252,7 +267,7 @@ def _source(
         calibration = _calibrate(model, _read_samples(calibration_data, graph), options)
     if calibration is not None and calibration.model_sha256 != graph.sha256:
         raise UsageError("the calibration was made for another model; calibrate this one anew")
-    return _Source(model, graph, calibration, options.progress)
+    return _Source(model, graph, calibration)
 
 
 def _read(model: Any) -> Any:

@@ -33,6 +33,17 @@ _CALIBRATION = (
 )
 
 
+_EVALUATION_DATA = (
+    "evaluation_data",
+    "Labelled samples that searches judge plans by: .npz with x and y. Judge the result by others.",
+)
+_CHECKPOINT = (
+    "checkpoint",
+    "Where a long search keeps its state, so that the same command goes on after a kill; default <output>.checkpoint, "
+    "deleted at the end.",
+)
+
+
 @dataclasses.dataclass(frozen=True)
 class Command:
     """One sub-command: what it does, its file flags and switches as (name, help), and which options of plan and convert
@@ -131,9 +142,15 @@ def _plan(values: flags.FlagValues) -> None:
 
         picture = write_front(api.pareto_front(values.model, **inputs), values.pareto)
         print(f"wrote {values.pareto} and {picture}")
-    plan = api.plan(values.model, **inputs)
+    checkpoint = _checkpoint(values)
+    plan = api.plan(values.model, evaluation_data=values.evaluation_data, checkpoint=checkpoint, **inputs)
     write_atomically(values.output, plan.to_json().encode())
+    checkpoint.unlink(missing_ok=True)
     print("\n".join(plan.notes))
+
+
+def _checkpoint(values: flags.FlagValues) -> pathlib.Path:
+    return pathlib.Path(values.checkpoint or f"{values.output}.checkpoint")
 
 
 def _convert(values: flags.FlagValues) -> None:
@@ -142,10 +159,13 @@ def _convert(values: flags.FlagValues) -> None:
 
     options = _options(values)
     plan = _existing_plan(values.plan, options)
+    checkpoint = _checkpoint(values)
     result = api.convert(
         values.model,
         calibration=values.calibration,
         calibration_data=values.calibration_data,
+        evaluation_data=values.evaluation_data,
+        checkpoint=checkpoint,
         plan=plan,
         **options,
     )
@@ -154,6 +174,7 @@ def _convert(values: flags.FlagValues) -> None:
     if values.report:
         result.report.save_html(values.report)
     result.save(values.output)
+    checkpoint.unlink(missing_ok=True)
     print(result.report)
 
 
@@ -238,6 +259,8 @@ COMMANDS: dict[str, Command] = {
             _MODEL,
             _DATA,
             _CALIBRATION,
+            _EVALUATION_DATA,
+            _CHECKPOINT,
             ("output", "Where to write plan.json."),
             ("pareto", "Where to write what fewer bytes of arena cost in MACs (.csv, and a plot as .png beside it)."),
         ),
@@ -251,6 +274,8 @@ COMMANDS: dict[str, Command] = {
             _MODEL,
             _DATA,
             _CALIBRATION,
+            _EVALUATION_DATA,
+            _CHECKPOINT,
             ("output", "Where to write the .tflite."),
             ("plan", "plan.json: used if the file exists, else the plan is written there."),
             ("report", "Where to write the report (.html)."),

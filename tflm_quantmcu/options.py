@@ -40,13 +40,19 @@ class Options:
         "is computed twice; with --sram_bytes whatever the bound takes.",
         kind=float,
     )
+    max_bit_ops: int | None = _option(
+        None, "Bound on the BitOPs of one inference: MACs x input bits x weight bits, the worst case.", kind=int
+    )
+    max_instructions: int | None = _option(
+        None, "Bound on the estimated instructions of our kernels on --core.", kind=int
+    )
     core: str = _option(
         "cortex-m4",
         "Core whose instructions the report estimates, from the measured table that `bench` writes.",
         kind=str,
         choices=tuple(f"cortex-{core}" for core in CORES),
     )
-    search: str = _option("vdqs", "How bit widths are chosen.", kind=str, choices=("vdqs", "uniform", "memory_driven"))
+    search: str = _option("vdqs", "How bit widths are chosen: vdqs, uniform or memory_driven.", kind=str)
     precision_overrides: Any = _option(
         None,
         "Widths set by hand: YAML, a list of {match: REGEX for the whole name of a tensor or layer, "
@@ -94,7 +100,9 @@ class Options:
     activation_bits: int = _option(8, "Width of feature maps, of search uniform.", kind=int, choices=BIT_WIDTHS)
     weight_bits: int = _option(8, "Width of weights, of search uniform.", kind=int, choices=BIT_WIDTHS)
     max_samples: int = _option(256, "Calibration samples used at most.", kind=int)
-    seed: int = _option(0, "Seed of the choice of calibration samples.", kind=int)
+    seed: int = _option(
+        0, "Seed of the choice of calibration samples, and of all that is random in a search.", kind=int
+    )
     progress: bool = _option(True, "Progress bars on standard error.", kind=bool)
     strip_metadata: bool = _option(
         False,
@@ -120,11 +128,11 @@ class Options:
             raise UsageError(f"--max_macs_ratio is {self.max_macs_ratio}; it must be at least 1")
         if self.max_samples < 1:
             raise UsageError(f"--max_samples is {self.max_samples}; it must be at least 1")
-        self.budget  # noqa: B018  (validates the byte bounds)
+        self.budget  # noqa: B018  (validates the bounds)
 
     @property
     def budget(self) -> Budget:
-        return Budget(self.sram_bytes, self.flash_bytes)
+        return Budget(self.sram_bytes, self.flash_bytes, self.max_bit_ops, self.max_instructions)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -133,6 +141,11 @@ class Options:
         for name in ("strip_metadata", "search", "progress", "precision_overrides", "flash_bytes", "core"):
             del decided[name]
         return decided
+
+    @property
+    def search_flags(self) -> Mapping[str, Any]:
+        """The parameters but the bounds and the seed, which searches take as arguments of their own."""
+        return {n: value for n, value in self.parameters.items() if n not in (*self.budget.flags, "seed")}
 
     @staticmethod
     def of(keywords: Mapping[str, Any]) -> Options:

@@ -20,9 +20,8 @@ from tflm_quantmcu.cost import Cost, cost_of
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.persistent import CORTEX_M, PersistentBytes, persistent_bytes
+from tflm_quantmcu.plan_work import stage_programs, work_of
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.stage_build import build_program
-from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.streaming import describe_requests
 from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
@@ -141,13 +140,8 @@ def build_report(
     """Measures both models on TFLM and counts their work, instructions for `core` (cortex-m4, ...)."""
     graph = read_model(original)
     table = load_table(core.removeprefix("cortex-"))
-    regions = []
-    for stage in plan.stages:
-        ends = (graph.by_name[stage.input].index, graph.by_name[stage.output].index)
-        program = build_program(graph, stage, weight_bits=plan.weight_bits, formats=plan.formats)
-        regions.append(({op.index for op in stage_ops(graph, *ends)}, program))
-    map_bits = {name: f.bits for name, f in plan.formats.items()}
-    after = cost_of(graph, regions, map_bits=map_bits, weight_bits=plan.weight_bits, table=table)
+    regions = stage_programs(graph, plan)
+    after = work_of(graph, plan, table)
     before = cost_of(graph, table=table)
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)

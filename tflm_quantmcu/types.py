@@ -357,21 +357,56 @@ def _stage_from(fields: dict[str, Any], layers: dict[str, str]) -> StagePlan:
 
 @dataclasses.dataclass(frozen=True)
 class Budget:
-    """Byte bounds of the device; None is no bound.
+    """Bounds of the device and on the work of one inference; None is no bound.
 
     Attributes:
       sram_bytes: of the non-persistent arena: feature maps and scratch.
       flash_bytes: of the `.tflite`.
+      bit_ops: MACs x input bits x weight bits.
+      instructions: of our kernels, estimated from the table of a core.
     """
 
     sram_bytes: int | None = None
     flash_bytes: int | None = None
+    bit_ops: int | None = None
+    instructions: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("sram_bytes", "flash_bytes"):
-            value = getattr(self, name)
+        for name, value in self.flags.items():
             if value is not None and value <= 0:
-                raise UsageError(f"--{name} is {value}; it must be a positive number of bytes")
+                raise UsageError(f"--{name} is {value}; it must be a positive number")
+
+    @property
+    def flags(self) -> dict[str, int | None]:
+        """The bounds by the names of their flags."""
+        return {
+            "sram_bytes": self.sram_bytes,
+            "flash_bytes": self.flash_bytes,
+            "max_bit_ops": self.bit_ops,
+            "max_instructions": self.instructions,
+        }
+
+
+CALIBRATION_METHODS = ("own", "minmax", "percentile", "mse", "uspiq")
+
+
+@dataclasses.dataclass(frozen=True)
+class CalibrationMethod:
+    """How ranges of feature maps are chosen from what calibration saw (law A9).
+
+    Attributes:
+      name: `own` leaves 8-bit maps as the model has them; the others choose them anew. One of CALIBRATION_METHODS.
+      percentile: of method `percentile`: the share of values, in percent, beyond which either end is clipped.
+    """
+
+    name: str = "own"
+    percentile: float = 99.99
+
+    def __post_init__(self) -> None:
+        if self.name not in CALIBRATION_METHODS:
+            raise UsageError(f"--calibration_method is {self.name}; supported are {', '.join(CALIBRATION_METHODS)}")
+        if not 50 < self.percentile <= 100:
+            raise UsageError(f"--calibration_percentile is {self.percentile}; it must be above 50 and at most 100")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -384,12 +419,14 @@ class TensorStats:
       format: the map's 8-bit format.
       outliers: float32 [len(PHIS), H, W], mean share of the values at each position that are beyond z(phi) standard
         deviations of the map's fitted Gaussian; None for maps that are not [1, H, W, C].
+      method: how its formats below 8 bits are chosen.
     """
 
     name: str
     histogram: np.ndarray
     format: Format
     outliers: np.ndarray | None = None
+    method: CalibrationMethod = CalibrationMethod()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -398,12 +435,16 @@ class CalibrationResult:
 
     Attributes:
       model_sha256: the int8 `.tflite` that was measured.
-      model: that file's bytes when it was made from a Keras model during calibration, else None.
+      model: that file's bytes when calibration made it, of a Keras model or with new 8-bit formats; else None.
       samples: the model's own inputs [N, ...], in the model's input type.
       stats: tensor name -> stats.
+      method: how ranges are chosen.
+      source_sha256: the int8 `.tflite` that new 8-bit formats were given to; else None.
     """
 
     model_sha256: str
     model: bytes | None
     samples: np.ndarray
     stats: Mapping[str, TensorStats]
+    method: CalibrationMethod = CalibrationMethod()
+    source_sha256: str | None = None

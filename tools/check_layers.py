@@ -48,7 +48,7 @@ PYTHON_PARTS = (
             "finetuning",
             "inspection",
             "keras_export",
-            "options",
+            "plan_costs",
             "report",
         ),
         ("types", "analysis", "search", "converter"),

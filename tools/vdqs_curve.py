@@ -28,8 +28,10 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
+from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.outliers import PHIS
+from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.samples import load_samples, to_model_input
 from tflm_quantmcu.search.problem import SearchProblem
@@ -38,7 +40,7 @@ from tflm_quantmcu.search.vdqs import quantize_stage
 from tflm_quantmcu.search.widths import free_maps
 from tflm_quantmcu.simulate import simulate
 from tflm_quantmcu.stage_build import build_program
-from tflm_quantmcu.types import CalibrationResult, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)
 _CALIBRATION_DATA = flags.DEFINE_string("calibration_data", None, ".npz with x.", required=True)
@@ -87,7 +89,8 @@ class Curve:
         self.x, self.y = to_model_input(x, tensor)[: _MAX_SAMPLES.value], y[: _MAX_SAMPLES.value]
         self.calibration = api.calibrate_model(self.data, _CALIBRATION_DATA.value)
         self.stage = front_stage(self.graph, _GRID.value, _MAX_MACS_RATIO.value or 2.0) if _GRID.value else None
-        self._inputs: dict[str, np.ndarray] = {}
+        self._costs = PlanCosts(self.data, self.graph, load_table("m4"))
+        self._latest: dict[int, np.ndarray] = {}
         self._measured: dict[str, Measured] = {}
         self._on_tflm: dict[str, float] = {}
 
@@ -109,17 +112,8 @@ class Curve:
         return PrecisionPlan(self.graph.sha256, {}, stages=(stage,))
 
     def _problem(self, options: Options) -> SearchProblem:
-        def unused(plan: PrecisionPlan) -> Any:
-            raise NotImplementedError(plan)
-
-        assert isinstance(self.calibration, CalibrationResult)
-        return SearchProblem(self.graph, options.budget, self.calibration, self._samples_of, options.parameters, unused)
-
-    def _samples_of(self, tensor: int) -> np.ndarray:
-        name = self.graph.tensors[tensor].name
-        if name not in self._inputs:
-            self._inputs[name] = simulate(self.graph, None, self.calibration.samples)[name]
-        return self._inputs[name]
+        problem = SearchProblem(self.graph, self.calibration, options.budget, self._costs, options.parameters)
+        return dataclasses.replace(problem, _latest=self._latest)
 
     def measure(self, plan: PrecisionPlan) -> Measured:
         key = repr((plan.stages, plan.formats))

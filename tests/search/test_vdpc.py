@@ -10,28 +10,24 @@ import pytest
 
 from tests.support.networks import inverted_residual
 from tests.support.plans import front_stage
+from tests.support.search_problems import problem_of
 from tflm_quantmcu import outliers, simulate
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError
 from tflm_quantmcu.inspection import describe_model
-from tflm_quantmcu.options import Options
 from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.search import run_search
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.search.vdqs import QuantizedStage, quantize_stage
+from tflm_quantmcu.search.vdqs import QuantizedStage, quantize_stage, search_vdqs
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.stages import plan_stages
 from tflm_quantmcu.types import (
     CHOSEN_AT_RUN_TIME,
-    CalibrationResult,
-    ModelGraph,
     PrecisionPlan,
     StagePlan,
-    TensorStats,
 )
 
 MODEL = inverted_residual()
@@ -52,20 +48,8 @@ def samples() -> np.ndarray:
 X = samples()
 
 
-def problem(graph: ModelGraph = GRAPH, x: np.ndarray = X, **options) -> SearchProblem:
-    values = simulate.simulate(graph, None, x)
-    stats = {}
-    for name, v in values.items():
-        counts = np.bincount(v.ravel().astype(int) + 128, minlength=256)
-        if v.ndim == 4:
-            beyond = np.stack([outliers.outlier_values(counts, phi)[v.astype(int) + 128] for phi in outliers.PHIS])
-            shares = beyond.mean(axis=(1, 4)).astype(np.float32)
-            stats[name] = TensorStats(name, counts, graph.by_name[name].format, shares)
-    chosen = Options.of({"vdpc": "dynamic", "vdpc_phi": 0.98, "vdqs_lambda": 0.3, **options})
-    calibration = CalibrationResult(graph.sha256, None, x, stats)
-    return SearchProblem(
-        graph, chosen.budget, calibration, lambda t: values[graph.tensors[t].name], chosen.parameters, pytest.fail
-    )
+def problem(model: bytes = MODEL, x: np.ndarray = X, **options) -> SearchProblem:
+    return problem_of(model, x, **{"vdpc": "dynamic", "vdpc_phi": 0.98, "vdqs_lambda": 0.3, **options})
 
 
 def whole_stage() -> StagePlan:
@@ -187,7 +171,7 @@ def test_off_makes_all_patches_ordinary():
 
 
 def test_a_search_keeps_halos_in_one_format_and_its_plan_survives_its_file():
-    plan = run_search("vdqs", problem(vdqs_lambda=0.0))
+    plan = search_vdqs(problem(vdqs_lambda=0.0))
     for stage in plan.stages:
         program = program_of(stage)
         for m, cache in enumerate(program.caches):
@@ -200,7 +184,7 @@ def test_a_search_keeps_halos_in_one_format_and_its_plan_survives_its_file():
 def test_a_budget_below_eight_bits_is_refused_because_any_patch_may_need_them():
     smallest = plan_stages(GRAPH, sram_bytes=1).smallest_arena_bytes
     with pytest.raises(BudgetError, match="with --vdpc dynamic there is room for 8 bits in every patch"):
-        run_search("vdqs", problem(sram_bytes=smallest - 64))
+        search_vdqs(problem(sram_bytes=smallest - 64))
 
 
 def test_inspect_says_how_classes_are_chosen():

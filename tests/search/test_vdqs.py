@@ -6,20 +6,23 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
-from tflm_quantmcu import outliers, simulate
+from tests.support.search_problems import problem_of
+from tflm_quantmcu import simulate
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError, UsageError
-from tflm_quantmcu.options import Options
-from tflm_quantmcu.search import run_search
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.uniform import search_uniform
+from tflm_quantmcu.search.vdqs import search_vdqs
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import CalibrationResult, ModelGraph, PrecisionPlan, TensorStats
+from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+
+MODEL = inverted_residual()
 
 
 @pytest.fixture(scope="module")
 def graph() -> ModelGraph:
-    return read_model(inverted_residual())
+    return read_model(MODEL)
 
 
 def _samples(spiky: bool) -> np.ndarray:
@@ -30,26 +33,8 @@ def _samples(spiky: bool) -> np.ndarray:
     return np.clip(np.round(x), -128, 127).astype(np.int8)
 
 
-def _problem(graph: ModelGraph, x: np.ndarray, **options) -> SearchProblem:
-    values = simulate.simulate(graph, None, x)
-    stats = {name: _stats(graph, name, v) for name, v in values.items() if v.ndim == 4}
-    calibration = CalibrationResult(graph.sha256, None, x, stats)
-    chosen = Options.of(options)
-    return SearchProblem(
-        graph,
-        chosen.budget,
-        calibration,
-        lambda t: values[graph.tensors[t].name],
-        chosen.parameters,
-        pytest.fail,
-    )
-
-
-def _stats(graph: ModelGraph, name: str, values: np.ndarray) -> TensorStats:
-    codes = values.astype(int) + 128
-    counts = np.bincount(codes.ravel(), minlength=256)
-    beyond = np.stack([outliers.outlier_values(counts, phi)[codes] for phi in outliers.PHIS])
-    return TensorStats(name, counts, graph.by_name[name].format, beyond.mean(axis=(1, 4)).astype(np.float32))
+def _problem(x: np.ndarray, **options) -> SearchProblem:
+    return problem_of(MODEL, x, **options)
 
 
 def _bits(plan: PrecisionPlan) -> list[int]:
@@ -61,7 +46,7 @@ def _programs(graph: ModelGraph, plan: PrecisionPlan) -> list[StageProgram]:
 
 
 def test_patches_with_outliers_keep_eight_bits(graph) -> None:
-    plan = run_search("vdqs", _problem(graph, _samples(True), vdqs_lambda=0.0, vdpc_phi=0.98))
+    plan = search_vdqs(_problem(_samples(True), vdqs_lambda=0.0, vdpc_phi=0.98))
     stage = next(stage for stage in plan.stages if len(stage.classes) == 2)
     names = [[stage.classes[k].name for k in row] for row in stage.patch_classes]
     assert names[0][0] == "outlier" and names[-1][-1] == "ordinary"
@@ -75,29 +60,29 @@ def test_patches_with_outliers_keep_eight_bits(graph) -> None:
 def test_lambda_trades_bit_ops_against_entropy(graph) -> None:
     spent = []
     for weight in (0.0, 0.5, 1.0):
-        plan = run_search("vdqs", _problem(graph, _samples(False), vdqs_lambda=weight))
+        plan = search_vdqs(_problem(_samples(False), vdqs_lambda=weight))
         spent.append(sum(program.cost.bit_ops for program in _programs(graph, plan)))
     assert spent == sorted(spent)
     assert spent[0] < spent[-1]
 
 
 def test_min_bits_is_kept(graph) -> None:
-    assert set(_bits(run_search("vdqs", _problem(graph, _samples(False), vdqs_lambda=0.0)))) == {4}
-    two = run_search("vdqs", _problem(graph, _samples(False), vdqs_lambda=0.0, vdqs_min_bits=2))
+    assert set(_bits(search_vdqs(_problem(_samples(False), vdqs_lambda=0.0)))) == {4}
+    two = search_vdqs(_problem(_samples(False), vdqs_lambda=0.0, vdqs_min_bits=2))
     assert 2 in _bits(two)
 
 
 def test_a_bound_below_eight_bits_lowers_maps_until_it_is_met(graph) -> None:
     smallest = _smallest_at_eight_bits(graph)
     options = {"vdqs_lambda": 1.0, "vdpc_outlier_fraction": 0.99, "sram_bytes": smallest - 64}
-    plan = run_search("vdqs", _problem(graph, _samples(False), **options))
+    plan = search_vdqs(_problem(_samples(False), **options))
     assert 4 in _bits(plan)
     assert not any(c.name == "outlier" for stage in plan.stages for c in stage.classes)
 
 
 def test_an_impossible_bound_names_the_smallest_bytes(graph) -> None:
     with pytest.raises(BudgetError, match=r"--sram_bytes is 64 and the smallest arena reached is [\d,]+ bytes"):
-        run_search("vdqs", _problem(graph, _samples(False), sram_bytes=64))
+        search_vdqs(_problem(_samples(False), sram_bytes=64))
 
 
 def _smallest_at_eight_bits(graph: ModelGraph) -> int:
@@ -107,16 +92,14 @@ def _smallest_at_eight_bits(graph: ModelGraph) -> int:
 
 
 def test_uniform_needs_calibration_below_eight_bits(graph) -> None:
-    chosen = Options(search="uniform", activation_bits=4)
-    problem = SearchProblem(graph, chosen.budget, None, lambda t: np.empty(0), chosen.parameters, pytest.fail)
+    problem = problem_of(MODEL, None, activation_bits=4)
     with pytest.raises(UsageError, match="calibration"):
-        run_search("uniform", problem)
+        search_uniform(problem)
 
 
 def test_uniform_at_eight_bits_computes_the_model(graph) -> None:
-    chosen = Options(search="uniform")
-    problem = SearchProblem(graph, chosen.budget, None, lambda t: np.empty(0), chosen.parameters, pytest.fail)
-    plan = run_search("uniform", problem)
+    problem = problem_of(MODEL, None)
+    plan = search_uniform(problem)
     x = _samples(True)
     whole, split = simulate.simulate(graph, None, x), simulate.simulate(graph, plan, x)
     for name, values in split.items():
@@ -124,7 +107,7 @@ def test_uniform_at_eight_bits_computes_the_model(graph) -> None:
 
 
 def test_a_plan_survives_its_file(graph) -> None:
-    plan = run_search("vdqs", _problem(graph, _samples(True), vdpc_phi=0.98))
+    plan = search_vdqs(_problem(_samples(True), vdpc_phi=0.98))
     again = PrecisionPlan.from_json(plan.to_json())
     assert again.to_json() == plan.to_json()
     assert again.stages == plan.stages

@@ -1,43 +1,135 @@
-"""Searches for bit widths, by name; each turns a SearchProblem into a PrecisionPlan."""
+"""Searches for bit widths, by name; all have one signature and give a PrecisionPlan."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+
+from tflm_quantmcu.checkpoint import Checkpoint
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.layer_names import layer_names
+from tflm_quantmcu.options import Options
+from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.memory_driven import search_memory_driven
-from tflm_quantmcu.search.overrides import override_plan
-from tflm_quantmcu.search.problem import Search, SearchProblem
+from tflm_quantmcu.search.overrides import FixedWidths, override_plan
+from tflm_quantmcu.search.problem import CostModel, SearchProblem, Strategy
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
-from tflm_quantmcu.types import PrecisionPlan
+from tflm_quantmcu.types import Budget, CalibrationResult, ModelGraph, PrecisionPlan
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A search by its name: `SEARCHES["vdqs"](graph, calibration, budget, cost, seed=0, vdqs_lambda=0.4)`."""
+
+    name: str
+    strategy: Strategy
+
+    def __call__(
+        self,
+        graph: ModelGraph,
+        calibration: CalibrationResult | None,
+        budget: Budget,
+        cost: CostModel,
+        *,
+        evaluate: Callable[[PrecisionPlan], float] | None = None,
+        labelled: tuple[np.ndarray, np.ndarray] | None = None,
+        seed: int = 0,
+        progress: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        fixed: FixedWidths | None = None,
+        **parameters: Any,
+    ) -> PrecisionPlan:
+        """Searches; the same arguments give the same plan.
+
+        Args:
+          graph: the int8 model.
+          calibration: statistics of its feature maps; None where all widths stay 8 bits.
+          budget: what the plan must keep to.
+          cost: measures plans of the model.
+          evaluate: what a plan is worth, higher is better; None is the `Evaluator` of the labelled samples, or without
+            them of the calibration samples.
+          labelled: inputs [N, ...] of the model's type and labels int64 [N], none of which the result is judged on
+            later.
+          seed: of everything random.
+          progress: bars on standard error.
+          checkpoint: file of a long search's state; after a kill the same call goes on from it. It stays.
+          fixed: widths set by hand.
+          **parameters: the search's flags, see `options.Options`; the rest have their defaults.
+
+        Raises:
+          UsageError, BudgetError: see `tflm_quantmcu.errors`.
+        """
+        flags = Options.of({**parameters, **budget.flags, "seed": seed}).parameters
+        problem = SearchProblem(
+            graph=graph,
+            calibration=calibration,
+            budget=budget,
+            cost=cost,
+            parameters=flags,
+            labelled=labelled,
+            seed=seed,
+            progress=progress,
+            fixed=fixed or FixedWidths(),
+        )
+        if evaluate is None and labelled is not None:
+            evaluate = Evaluator(graph, cost, *labelled)
+        elif evaluate is None and calibration is not None:
+            evaluate = Evaluator(graph, cost, calibration.samples)
+        if evaluate is not None:
+            problem = dataclasses.replace(problem, evaluate=evaluate)
+        if checkpoint is not None:
+            problem = dataclasses.replace(problem, checkpoint=Checkpoint(checkpoint, _key(self.name, problem)))
+        plan = self.strategy(problem)
+        if flags["input"] == "streamed" and plan.streamed_input is None:
+            raise UsageError(
+                f"--input is streamed, and --search {self.name} made no patch stage that reads the input "
+                f"({'; '.join(plan.notes)}); use another search, or leave the input resident"
+            )
+        return finish_plan(problem, plan)
+
 
 SEARCHES: dict[str, Search] = {
-    "uniform": search_uniform,
-    "vdqs": search_vdqs,
-    "memory_driven": search_memory_driven,
+    name: Search(name, strategy)
+    for name, strategy in {
+        "uniform": search_uniform,
+        "vdqs": search_vdqs,
+        "memory_driven": search_memory_driven,
+    }.items()
 }
 
 
-def run_search(name: str, problem: SearchProblem) -> PrecisionPlan:
-    """Runs the search called `name`, then sets the widths that the user fixed.
+def find_search(name: str) -> Search:
+    """The search of that name.
 
     Raises:
-      UsageError: there is no such search, or it has no patch stage to stream the input to.
+      UsageError: there is none.
     """
     if name not in SEARCHES:
-        raise UsageError(f"--search is '{name}'; supported are {', '.join(sorted(SEARCHES))}")
-    plan = SEARCHES[name](problem)
-    if problem.parameters["input"] == "streamed" and plan.streamed_input is None:
-        raise UsageError(
-            f"--input is streamed, and --search {name} made no patch stage that reads the input "
-            f"({'; '.join(plan.notes)}); use another search, or leave the input resident"
-        )
-    return finish_plan(problem, plan)
+        raise UsageError(f"--search is {name}; supported are {', '.join(sorted(SEARCHES))}")
+    return SEARCHES[name]
 
 
 def finish_plan(problem: SearchProblem, plan: PrecisionPlan) -> PrecisionPlan:
     """Any plan with the user's fixed widths, and with layer names for who reads it."""
     plan = override_plan(problem.graph, plan, problem.fixed, problem.format_of)
     return dataclasses.replace(plan, layers=layer_names(problem.graph))
+
+
+def _key(name: str, problem: SearchProblem) -> dict[str, Any]:
+    """All that decides the result of a search."""
+    labelled = hashlib.sha256()
+    for array in problem.labelled or ():
+        labelled.update(np.ascontiguousarray(array).tobytes())
+    return {
+        "model": problem.graph.sha256,
+        "search": problem.provenance(name),
+        "budget": dataclasses.asdict(problem.budget),
+        "overrides": dataclasses.asdict(problem.fixed),
+        "evaluation_data": labelled.hexdigest() if problem.labelled else None,
+    }

@@ -6,13 +6,17 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from tflm_quantmcu.checkpoint import Checkpoint
+from tflm_quantmcu.cost import Cost
 from tflm_quantmcu.errors import BudgetError, UsageError
+from tflm_quantmcu.instructions import InstructionTable
 from tflm_quantmcu.progress import track
 from tflm_quantmcu.ranges import mse_format
+from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search.overrides import FixedWidths
 from tflm_quantmcu.stages import StageSearch
 from tflm_quantmcu.types import Budget, CalibrationResult, Format, ModelGraph, PrecisionPlan, TensorStats
@@ -33,29 +37,82 @@ class PlanBytes:
     flash_bytes: int
 
 
+class CostModel(Protocol):
+    """What plans of one model cost; `plan_costs.PlanCosts` is one."""
+
+    @property
+    def data(self) -> bytes:
+        """The int8 `.tflite`."""
+
+    @property
+    def table(self) -> InstructionTable:
+        """Of the core whose instructions are estimated."""
+
+    def convert(self, plan: PrecisionPlan) -> bytes:
+        """The converted `.tflite`."""
+
+    def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
+        """Converts the plan and measures."""
+
+    def work_of(self, plan: PrecisionPlan) -> Cost:
+        """MACs, BitOPs and instructions of one inference; nothing is converted."""
+
+
+def _no_samples(plan: PrecisionPlan) -> float:
+    raise UsageError("this search judges plans on samples: pass --evaluation_data, --calibration_data or both")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class SearchProblem:
-    """Input of a search.
+    """Input of a search: the arguments of every search (see `search.Search`) as one value.
 
     Attributes:
       graph: the int8 model.
-      budget: bytes that the plan must keep.
       calibration: statistics of the model's feature maps, or None.
-      samples_of: tensor index -> int8 [N, H, W, C], that map's values for the calibration samples.
-      parameters: the search's own flags by name.
-      bytes_of: converts a plan and measures.
-      fixed: widths that the user set.
+      budget: what the plan must keep to.
+      cost: measures plans.
+      parameters: the flags of all searches by name.
+      evaluate: what a plan is worth, higher is better; see `evaluator.Evaluator`.
+      labelled: inputs [N, ...] of the model's type and labels int64 [N], for searches that learn; or None.
+      seed: of everything random.
       progress: bars on standard error.
+      checkpoint: where a long search keeps its state, or None.
+      fixed: widths that the user set.
     """
 
     graph: ModelGraph
-    budget: Budget
     calibration: CalibrationResult | None
-    samples_of: Callable[[int], np.ndarray]
+    budget: Budget
+    cost: CostModel
     parameters: Mapping[str, Any]
-    bytes_of: Callable[[PrecisionPlan], PlanBytes]
-    fixed: FixedWidths = dataclasses.field(default_factory=FixedWidths)
+    evaluate: Callable[[PrecisionPlan], float] = _no_samples
+    labelled: tuple[np.ndarray, np.ndarray] | None = None
+    seed: int = 0
     progress: bool = False
+    checkpoint: Checkpoint | None = None
+    fixed: FixedWidths = dataclasses.field(default_factory=FixedWidths)
+    _latest: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def samples_of(self, tensor: int) -> np.ndarray:
+        """Values of a feature map for the calibration samples, int8 [N, H, W, C]; those of the latest map are kept.
+
+        Raises:
+          UsageError: there is no calibration.
+        """
+        if self.calibration is None:
+            raise UsageError("this search needs calibration: pass --calibration_data or --calibration")
+        samples = self.calibration.samples
+        if tensor in self.graph.inputs:
+            return samples
+        if tensor not in self._latest:
+            interpreter = Interpreter(self.cost.data, preserve_all_tensors=True)
+            values = []
+            for sample in self.track(samples, "running the samples"):
+                interpreter.invoke(sample)
+                values.append(interpreter.tensor(tensor)[0])
+            self._latest.clear()
+            self._latest[tensor] = np.stack(values)
+        return self._latest[tensor]
 
     def stats(self, name: str) -> TensorStats:
         """Calibration statistics of a feature map.
@@ -107,4 +164,4 @@ class SearchProblem:
         )
 
 
-Search = Callable[[SearchProblem], PrecisionPlan]
+Strategy = Callable[[SearchProblem], PrecisionPlan]

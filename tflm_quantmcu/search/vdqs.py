@@ -131,8 +131,6 @@ def quantize_stage(problem: SearchProblem, whole: StagePlan, *, fixed_bytes: int
       whole: with all patches in one class, at 8 bits.
       fixed_bytes: of the budget that the stage takes beside its maps.
     """
-    # They are asked for more than once, and each time the model may run on all.
-    problem = dataclasses.replace(problem, samples_of=functools.lru_cache(maxsize=1)(problem.samples_of))
     program = _program(problem.graph, whole)
     classes = classify(problem, whole, program)
     branch = Branch.of(problem, whole, program, classes, fixed_bytes)
