@@ -13,7 +13,6 @@ PACKAGE = "tflm_quantmcu"
 CORE = [
     "absl-py",  # flags of the command line
     "flatbuffers>=2.0",  # reading and writing .tflite, FlexBuffer op options
-    "jinja2",  # the report page
     "jinja2",  # the HTML report
     "joblib",  # parallel searches and evaluation, on one machine or a cluster
     "matplotlib",  # pictures of the arena and of Pareto fronts
@@ -34,6 +33,7 @@ EXTRAS = {
         "scipy",  # their placement on the canvas
     ],
     "dev": [
+        "distributed",  # comparisons and calibration on a dask cluster
         "hypothesis",  # random small networks and plans
         "mypy",  # type check
         "pytest",  # test runner

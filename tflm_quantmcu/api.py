@@ -51,7 +51,7 @@ class ConversionResult:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Source:
+class Source:
     """The int8 model behind the user's `model` argument."""
 
     data: bytes
@@ -91,7 +91,7 @@ def plan(
     """
     chosen = Options.of(options)
     find_search(chosen.search)
-    source = _source(model, calibration, calibration_data, chosen)
+    source = read_source(model, calibration, calibration_data, chosen)
     costs = _costs(source, chosen)
     found = _search(source, chosen, costs, evaluation_data, checkpoint)
     _check_budget(costs, found, chosen.budget)
@@ -116,7 +116,7 @@ def pareto_front(
       UsageError, UnsupportedModelError: see `tflm_quantmcu.errors`.
     """
     chosen = Options.of(options)
-    graph = _source(model, calibration, calibration_data, chosen).graph
+    graph = read_source(model, calibration, calibration_data, chosen).graph
     bits = chosen.activation_bits if chosen.search == "uniform" else 8
     widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
     return StagePlanner(graph, bits=widths, input_mode=chosen.input).front()
@@ -144,7 +144,7 @@ def convert(
     """
     chosen = Options.of(options)
     find_search(chosen.search)
-    source = _source(model, calibration, calibration_data, chosen)
+    source = read_source(model, calibration, calibration_data, chosen)
     costs = _costs(source, chosen)
     if plan is None:
         plan = _search(source, chosen, costs, evaluation_data, checkpoint)
@@ -159,17 +159,17 @@ def convert(
     return ConversionResult(converted, plan, report)
 
 
-def _costs(source: _Source, options: Options) -> PlanCosts:
+def _costs(source: Source, options: Options) -> PlanCosts:
     table = load_table(options.core.removeprefix("cortex-"))
     return PlanCosts(source.data, source.graph, table, options.strip_metadata)
 
 
-def _fixed(source: _Source, options: Options) -> FixedWidths:
+def _fixed(source: Source, options: Options) -> FixedWidths:
     rules = options.precision_overrides
     return fixed_widths(source.graph, read_overrides(rules)) if rules else FixedWidths()
 
 
-def _problem(source: _Source, options: Options, costs: PlanCosts) -> SearchProblem:
+def _problem(source: Source, options: Options, costs: PlanCosts) -> SearchProblem:
     """What finishing a plan of the user's asks for."""
     return SearchProblem(
         source.graph, source.calibration, options.budget, costs, options.parameters, fixed=_fixed(source, options)
@@ -177,7 +177,7 @@ def _problem(source: _Source, options: Options, costs: PlanCosts) -> SearchProbl
 
 
 def _search(
-    source: _Source,
+    source: Source,
     options: Options,
     costs: PlanCosts,
     evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None,
@@ -188,7 +188,7 @@ def _search(
         source.calibration,
         options.budget,
         costs,
-        labelled=None if evaluation_data is None else _labelled(evaluation_data, source.graph),
+        labelled=None if evaluation_data is None else labelled_samples(evaluation_data, source.graph),
         seed=options.seed,
         progress=options.progress,
         checkpoint=checkpoint,
@@ -197,13 +197,19 @@ def _search(
     )
 
 
-def _labelled(data: tuple[np.ndarray, np.ndarray] | Path, graph: ModelGraph) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs of the model's type and their labels."""
+def labelled_samples(
+    data: tuple[np.ndarray, np.ndarray] | Path, graph: ModelGraph, flag: str = "--evaluation_data"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of the model's type and their labels.
+
+    Raises:
+      UsageError: they do not fit the model, or there are no labels; the sentence names `flag`.
+    """
     tensor = graph.tensors[graph.inputs[0]]
     x, y = data if isinstance(data, tuple) else load_samples(data, tensor)
     if y is None or len(x) != len(y):
-        raise UsageError("--evaluation_data has no labels: it needs the key 'y' [N] beside 'x'")
-    return to_model_input(np.asarray(x), tensor, name="--evaluation_data"), np.asarray(y)
+        raise UsageError(f"{flag} has no label for each sample: it needs the key 'y' [N] beside 'x'")
+    return to_model_input(np.asarray(x), tensor, name=flag), np.asarray(y)
 
 
 def _check_budget(costs: PlanCosts, plan: PrecisionPlan, budget: Budget) -> None:
@@ -244,12 +250,13 @@ def calibrate_model(model: Any, calibration_data: np.ndarray | Path, **options: 
     return _calibrate_keras(model, calibration_data, chosen)
 
 
-def _source(
+def read_source(
     model: Any,
     calibration: CalibrationResult | Path | None,
     calibration_data: np.ndarray | Path | None,
     options: Options,
-) -> _Source:
+) -> Source:
+    """The int8 model of `plan`'s first arguments, calibrated if there are data; raises as `plan`."""
     if calibration is not None and not isinstance(calibration, CalibrationResult):
         calibration = load_calibration(calibration)
     model = _read(model)
@@ -267,7 +274,7 @@ def _source(
         calibration = _calibrate(model, _read_samples(calibration_data, graph), options)
     if calibration is not None and calibration.model_sha256 != graph.sha256:
         raise UsageError("the calibration was made for another model; calibrate this one anew")
-    return _Source(model, graph, calibration)
+    return Source(model, graph, calibration)
 
 
 def _read(model: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The command line: `tflm_quantmcu calibrate | plan | convert | inspect | run | evaluate | emit | bench`.
+"""The command line: `tflm_quantmcu calibrate | plan | convert | compare | inspect | run | evaluate | emit | bench`.
 
 Every flag of plan and convert is a field of `options.Options`. A refusal is one sentence on stderr and its
 documented exit code.
@@ -46,8 +46,8 @@ _CHECKPOINT = (
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """One sub-command: what it does, its file flags and switches as (name, help), and which options of plan and convert
-    it takes."""
+    """One sub-command: what it does, its file flags and switches as (name, help), which options of plan and convert it
+    takes, and its flags with several values as (name, default, help)."""
 
     summary: str
     run: Callable[[flags.FlagValues], None]
@@ -55,6 +55,7 @@ class Command:
     required: Sequence[str]
     options: Sequence[str] = ()
     switches: Sequence[tuple[str, str]] = ()
+    lists: Sequence[tuple[str, str, str]] = ()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -107,6 +108,8 @@ def _define(command: Command) -> flags.FlagValues:
         flags.DEFINE_string(name, None, help_text, flag_values=values)
     for name, help_text in command.switches:
         flags.DEFINE_bool(name, False, help_text, flag_values=values)
+    for name, default, help_text in command.lists:
+        flags.DEFINE_list(name, default, help_text, flag_values=values)
     for field in dataclasses.fields(Options):
         if field.name in command.options:
             help_text = field.metadata["help"]
@@ -196,6 +199,26 @@ def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
     return plan
 
 
+def _compare(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.compare import compare, parse_numbers
+
+    comparison = compare(
+        values.model,
+        searches=values.searches,
+        data=values.data,
+        output_dir=values.output_dir,
+        calibration=values.calibration,
+        calibration_data=values.calibration_data,
+        evaluation_data=values.evaluation_data,
+        sram_bytes=parse_numbers(values.sram_bytes, "sram_bytes"),
+        flash_bytes=parse_numbers(values.flash_bytes, "flash_bytes"),
+        seeds=parse_numbers(values.seeds, "seeds"),
+        **{name: value for name, value in _options(values).items() if name not in _COMPARED},
+    )
+    print(comparison)
+    print(f"wrote table.csv, plot.png and {len(comparison.plans)} plans to {values.output_dir}")
+
+
 def _inspect(values: flags.FlagValues) -> None:
     from tflm_quantmcu.converter.branches import write_branches
     from tflm_quantmcu.files import read_bytes
@@ -219,7 +242,7 @@ def _run(values: flags.FlagValues) -> None:
 def _evaluate(values: flags.FlagValues) -> None:
     from tflm_quantmcu.evaluation import evaluate_file
 
-    print(evaluate_file(values.model, values.data))
+    print(evaluate_file(values.model, values.data, n_jobs=values.n_jobs, progress=values.progress))
 
 
 def _emit(values: flags.FlagValues) -> None:
@@ -243,6 +266,7 @@ def _bench(values: flags.FlagValues) -> None:
 
 
 _ALL_OPTIONS = tuple(f.name for f in dataclasses.fields(Options))
+_COMPARED = ("search", "sram_bytes", "flash_bytes", "seed")
 
 COMMANDS: dict[str, Command] = {
     "calibrate": Command(
@@ -283,6 +307,29 @@ COMMANDS: dict[str, Command] = {
         ("model", "output"),
         _ALL_OPTIONS,
     ),
+    "compare": Command(
+        "compares searches at several budgets on labelled samples",
+        _compare,
+        (
+            _MODEL,
+            _DATA,
+            _CALIBRATION,
+            _EVALUATION_DATA,
+            ("data", "Labelled samples that the plans are judged on: .npz with x and y."),
+            (
+                "output_dir",
+                "Folder for table.csv, plot.png and the plans; if killed, the same command goes on from it.",
+            ),
+        ),
+        ("model", "data", "output_dir", "searches"),
+        tuple(name for name in _ALL_OPTIONS if name not in _COMPARED),
+        lists=(
+            ("searches", "vdqs,memory_driven,rl,hybrid,uniform", "Names of searches."),
+            ("sram_bytes", "none", "Bounds on the non-persistent arena, in bytes; none is no bound."),
+            ("flash_bytes", "none", "Bounds on the .tflite, in bytes; none is no bound."),
+            ("seeds", "0", "Seeds of the searches."),
+        ),
+    ),
     "inspect": Command(
         "prints a model's ops, stages, patches, classes, bits and bytes",
         _inspect,
@@ -309,6 +356,7 @@ COMMANDS: dict[str, Command] = {
         _evaluate,
         (_CONVERTED, ("data", ".npz with x [N, H, W, C] and labels y [N].")),
         ("model", "data"),
+        ("n_jobs", "progress"),
     ),
     "emit": Command(
         "writes a C++ project that runs a model on a device",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from typing import Union
 
 import numpy as np
@@ -11,11 +12,13 @@ import numpy as np
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
+from tflm_quantmcu.parallel import parallel_map
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import load_samples, to_model_input
 from tflm_quantmcu.types import Tensor
 
 Path = Union[str, "os.PathLike[str]"]
+CHUNK = 64  # samples that a process runs at once
 
 
 def run_file(model: Path, inputs: Path, outputs: Path) -> str:
@@ -30,14 +33,14 @@ def run_file(model: Path, inputs: Path, outputs: Path) -> str:
     return f"ran {len(x)} samples; y {list(y.shape)} {y.dtype} -> {outputs}"
 
 
-def evaluate_file(model: Path, data: Path) -> str:
-    """Top-1 accuracy of `model` on TFLM for the labelled samples in `data`, in words."""
+def evaluate_file(model: Path, data: Path, *, n_jobs: int = -1, progress: bool = False) -> str:
+    """Top-1 accuracy of `model` on TFLM for the labelled samples in `data`, in words; the rest as of `accuracies`."""
     model_bytes = read_bytes(model, "--model")
     tensor = _input_of(model_bytes)
     x, y = load_samples(data, tensor)
     if y is None:
         raise UsageError(f"{data} has no labels: evaluate needs the key 'y' [N]")
-    right = accuracy(model_bytes, to_model_input(x, tensor), y)
+    (right,) = accuracies([model_bytes], to_model_input(x, tensor), y, n_jobs=n_jobs, progress=progress)
     return f"accuracy {right:.4f} ({round(right * len(y))} of {len(y)})"
 
 
@@ -48,12 +51,27 @@ def _input_of(model: bytes) -> Tensor:
     return inputs[0]
 
 
-def accuracy(model: bytes, x: np.ndarray, y: np.ndarray) -> float:
-    """Share of samples whose largest raw output is at the label's index.
+def accuracies(
+    models: Sequence[bytes], x: np.ndarray, y: np.ndarray, *, n_jobs: int = -1, progress: bool = False
+) -> list[float]:
+    """Shares of samples whose largest raw output of each model, run on TFLM, is at the label's index.
 
     Args:
-      x: [N, ...] in the model's input type.
+      models: `.tflite` files; equal ones run once.
+      x: [N, ...] in the models' input type.
       y: [N] labels.
+      n_jobs: processes, as of `parallel.parallel_map`.
+      progress: a bar on standard error.
     """
+    chunks = np.array_split(np.arange(len(x)), -(-len(x) // CHUNK))
+    distinct = list(dict.fromkeys(models))
+    tasks = [(model, x[chunk], y[chunk]) for model in distinct for chunk in chunks]
+    right = list(parallel_map(_num_right, tasks, n_jobs=n_jobs, what="running on TFLM", progress=progress))
+    totals = [sum(right[i : i + len(chunks)]) / len(x) for i in range(0, len(right), len(chunks))]
+    return [totals[distinct.index(model)] for model in models]
+
+
+def _num_right(task: tuple[bytes, np.ndarray, np.ndarray]) -> int:
+    model, x, y = task
     scores = Interpreter(model).run(x)
-    return float((scores.reshape(len(x), -1).argmax(axis=1) == y).mean())
+    return int((scores.reshape(len(x), -1).argmax(axis=1) == y).sum())

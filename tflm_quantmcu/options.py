@@ -52,7 +52,7 @@ class Options:
         kind=str,
         choices=tuple(f"cortex-{core}" for core in CORES),
     )
-    search: str = _option("vdqs", "How bit widths are chosen: vdqs, uniform or memory_driven.", kind=str)
+    search: str = _option("vdqs", "How bit widths are chosen: vdqs, uniform, memory_driven or rl.", kind=str)
     precision_overrides: Any = _option(
         None,
         "Widths set by hand: YAML, a list of {match: REGEX for the whole name of a tensor or layer, "
@@ -61,7 +61,7 @@ class Options:
     )
     pinned_layers: str = _option(
         "none",
-        "Layers whose weights keep 8 bits, of searches uniform and memory_driven; the network's input and output "
+        "Layers whose weights keep 8 bits, of searches uniform, memory_driven and rl; the network's input and output "
         "maps always do.",
         kind=str,
         choices=PINNED_LAYERS,
@@ -93,15 +93,23 @@ class Options:
     )
     memory_driven_margin: float = _option(
         0.05,
-        "Search memory_driven cuts, of the weights whose share of all is less than this below the largest, the "
+        "Searches memory_driven and rl cut, of the weights whose share of all is less than this below the largest, the "
         "earliest layer's.",
         kind=float,
     )
+    rl_episodes: int = _option(150, "Episodes that search rl plays; each evaluates a plan once.", kind=int)
+    rl_warmup_episodes: int = _option(20, "The first episodes of search rl, with random actions.", kind=int)
+    rl_min_bits: int = _option(2, "Smallest width of maps and weights, of search rl.", kind=int, choices=BIT_WIDTHS)
     activation_bits: int = _option(8, "Width of feature maps, of search uniform.", kind=int, choices=BIT_WIDTHS)
     weight_bits: int = _option(8, "Width of weights, of search uniform.", kind=int, choices=BIT_WIDTHS)
     max_samples: int = _option(256, "Calibration samples used at most.", kind=int)
     seed: int = _option(
         0, "Seed of the choice of calibration samples, and of all that is random in a search.", kind=int
+    )
+    n_jobs: int = _option(
+        -1,
+        "Processes for calibration, evaluation and comparisons: -1 is one a core, 1 none. Results are the same.",
+        kind=int,
     )
     progress: bool = _option(True, "Progress bars on standard error.", kind=bool)
     strip_metadata: bool = _option(
@@ -124,10 +132,16 @@ class Options:
             raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be from 0 to 1")
         if not 0 <= self.memory_driven_margin <= 1:
             raise UsageError(f"--memory_driven_margin is {self.memory_driven_margin}; it must be from 0 to 1")
+        if self.rl_episodes < 1:
+            raise UsageError(f"--rl_episodes is {self.rl_episodes}; it must be at least 1")
+        if self.rl_warmup_episodes < 0:
+            raise UsageError(f"--rl_warmup_episodes is {self.rl_warmup_episodes}; it must be at least 0")
         if self.max_macs_ratio is not None and not self.max_macs_ratio >= 1:
             raise UsageError(f"--max_macs_ratio is {self.max_macs_ratio}; it must be at least 1")
         if self.max_samples < 1:
             raise UsageError(f"--max_samples is {self.max_samples}; it must be at least 1")
+        if self.n_jobs == 0 or self.n_jobs < -1:
+            raise UsageError(f"--n_jobs is {self.n_jobs}; it must be -1 or at least 1")
         self.budget  # noqa: B018  (validates the bounds)
 
     @property
@@ -138,7 +152,7 @@ class Options:
     def parameters(self) -> Mapping[str, Any]:
         """What decides a plan, for its provenance."""
         decided = dataclasses.asdict(self)
-        for name in ("strip_metadata", "search", "progress", "precision_overrides", "flash_bytes", "core"):
+        for name in ("strip_metadata", "search", "progress", "n_jobs", "precision_overrides", "flash_bytes", "core"):
             del decided[name]
         return decided
 

@@ -44,6 +44,7 @@ PYTHON_PARTS = (
             "",
             "activation_calibrator",
             "api",
+            "compare",
             "evaluation",
             "finetuning",
             "inspection",

@@ -138,7 +138,7 @@ class Curve:
     def tflm_accuracy(self, plan: PrecisionPlan) -> float:
         key = repr((plan.stages, plan.formats))
         if key not in self._on_tflm:
-            self._on_tflm[key] = evaluation.accuracy(convert_model(self.data, plan), self.x, self.y)
+            self._on_tflm[key] = evaluation.accuracies([convert_model(self.data, plan)], self.x, self.y)[0]
         return self._on_tflm[key]
 
 
