@@ -69,7 +69,7 @@ def convert_model(data: bytes, plan: PrecisionPlan, *, strip_metadata: bool = Fa
     rewrite = Rewrite(model, graph, plan, strip_metadata=strip_metadata)
     for rewrite_pass in PASSES:
         rewrite_pass(rewrite)
-    return write_model(rewrite.model) + (b"" if strip_metadata else _associated_files(data))
+    return write_model(rewrite.model) + (b"" if strip_metadata else associated_files(data))
 
 
 def _check_names(graph: ModelGraph, plan: PrecisionPlan) -> None:
@@ -78,7 +78,14 @@ def _check_names(graph: ModelGraph, plan: PrecisionPlan) -> None:
         tensor = graph.by_name.get(name)
         if tensor is None or tensor.is_constant or tensor.dtype != "int8" or len(tensor.scales) != 1:
             raise UsageError(f"the plan gives a format to '{name}', which is no int8 feature map of the model")
-    for name, bits in plan.weight_bits.items():
+    weighted = {graph.tensors[op.outputs[0]].name for op in graph.ops if op.kind in CONVOLUTIONS}
+    corrected = [*plan.bias_corrections, *(name for s in plan.stages for c in s.classes for name in c.bias_corrections)]
+    for name in corrected:
+        if name not in weighted:
+            raise UsageError(
+                f"the plan corrects the bias of '{name}', which no convolution or fully connected op writes"
+            )
+    for name, bits in {**dict.fromkeys(plan.rounded_weights, 8), **plan.weight_bits}.items():
         readers = graph.consumers[graph.by_name[name].index] if name in graph.by_name else ()
         if not any(graph.tensors[op.inputs[1]].name == name for op in readers if op.kind in CONVOLUTIONS):
             raise UsageError(f"the plan gives bits to '{name}', which is no weights of the model")
@@ -86,7 +93,7 @@ def _check_names(graph: ModelGraph, plan: PrecisionPlan) -> None:
             raise UsageError(f"the plan gives {bits} bits to '{name}'; supported are 8, 4 and 2")
 
 
-def _associated_files(data: bytes) -> bytes:
+def associated_files(data: bytes) -> bytes:
     """The ZIP archive that TFLite Metadata keeps labels and the like in, behind the flatbuffer."""
     archive = io.BytesIO()
     try:

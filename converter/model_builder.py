@@ -82,6 +82,19 @@ class ModelBuilder:
             self._constants[key] = len(self.subgraph.tensors) - 1
         return self._constants[key]
 
+    def add_bias(self, name: str, values: np.ndarray, scales: np.ndarray) -> int:
+        """A constant of its own for a stock op: int32 values [O], float32 scales [1] or [O]. Its index."""
+        self.model.buffers.append(schema.BufferT(data=np.frombuffer(values.tobytes(), np.uint8)))
+        tensor = schema.TensorT(
+            name=name,
+            shape=np.array(values.shape, np.int32),
+            type=schema.TensorType.INT32,
+            buffer=len(self.model.buffers) - 1,
+            quantization=schema.QuantizationParametersT(scale=scales, zeroPoint=np.zeros(scales.size, np.int64)),
+        )
+        self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
+
     def operator(self, kind: str, inputs: Sequence[int], output: int, options: Mapping[str, Any]) -> schema.OperatorT:
         """An operator of a custom kind."""
         return schema.OperatorT(

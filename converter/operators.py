@@ -41,7 +41,7 @@ class QmcuOp:
       inputs: one, or two of an add.
       output: the map written.
       clamps: (min, max) of the output.
-      window: of convolutions and pools; of a requantize the pads.
+      window: of convolutions and pools; of a requantize or a lut the pads.
       table: int32, as `requantization_table` gives it.
       filter: packed uint8 in the shape of docs/format.md F2; None where there is none.
       weight_bits: of the filter.
@@ -86,13 +86,13 @@ class QmcuOp:
         result |= _map_keys("input", self.inputs[0])
         if self.kind in _WINDOWED:
             result |= dataclasses.asdict(self.window)
-        elif self.kind == "REQUANTIZE":
+        elif self.kind in ("REQUANTIZE", "LUT"):
             result |= {"pad_top": self.window.pad_top, "pad_left": self.window.pad_left}
         if self.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
             del result["dilation_height"], result["dilation_width"]
         if self.filter is not None:
             result["weight_bits"] = self.weight_bits
-        else:
+        elif self.kind != "LUT":
             result["multiplier"], result["shift"] = self.table.tolist()
         if self.kind == "DEPTHWISE_CONV_2D":
             result["depth_multiplier"] = self.depth_multiplier
@@ -121,6 +121,8 @@ class QmcuOp:
                 builder.add_constant(f"{name}/filter", filter),
                 builder.add_constant(f"{name}/table", self.table),
             ]
+        if self.kind == "LUT":
+            constants = [builder.add_constant(f"{name}/table", self.table.astype("<i4").view(np.int8))]
         return builder.operator(PREFIX + self.kind, [*inputs, *constants], output, self.options())
 
 

@@ -17,6 +17,7 @@ from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 from tflm_quantmcu.converter.full_integer import require_full_integer as require_full_integer
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.flatbuffer_check import check_flatbuffer
+from tflm_quantmcu.lookups import LOOKUPS
 from tflm_quantmcu.memory import OFFLINE_METADATA
 from tflm_quantmcu.metadata import plan_of, read_metadata
 from tflm_quantmcu.packing import run_bytes, unpack
@@ -43,8 +44,8 @@ _WINDOW_OPTIONS = {
 }
 # Inputs without which an op of this kind means nothing.
 _NUM_INPUTS = {
-    **dict.fromkeys((*_POOLS, "QUANTIZE", "DEQUANTIZE", "RELU", "RELU6", "RESHAPE", "SOFTMAX"), 1),
-    **dict.fromkeys((*_CONVOLUTIONS, "FULLY_CONNECTED", "ADD", "PAD", "MEAN"), 2),
+    **dict.fromkeys((*_POOLS, *LOOKUPS, "QUANTIZE", "DEQUANTIZE", "RELU", "RELU6", "RESHAPE", "SOFTMAX"), 1),
+    **dict.fromkeys((*_CONVOLUTIONS, "FULLY_CONNECTED", "ADD", "MUL", "PAD", "MEAN", "RESIZE_NEAREST_NEIGHBOR"), 2),
     **dict.fromkeys(("PADV2", "TRANSPOSE_CONV"), 3),
 }
 
@@ -194,6 +195,9 @@ def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: 
         pads=_read_pads(tensors[inputs[1]]) if kind in ("PAD", "PADV2") else (),
         axis=int(getattr(options, "axis", 0)) if kind == "CONCATENATION" else 0,
         beta=float(np.float32(getattr(options, "beta", 1))) if kind == "SOFTMAX" else 1.0,
+        alpha=float(np.float32(getattr(options, "alpha", 0))) if kind == "LEAKY_RELU" else 0.0,
+        align_corners=bool(getattr(options, "alignCorners", False)),
+        half_pixel_centers=bool(getattr(options, "halfPixelCenters", False)),
         custom_options=b"" if op.customOptions is None else bytes(op.customOptions),
     )
 

@@ -28,6 +28,7 @@ _HOME = {
     "disable_keras_export": "keras_export",
     "enable_keras_export": "keras_export",
     "finetune": "finetuning",
+    "keras_from_tflite": "api",
     "load_calibration": "calibrate",
     "plan": "api",
     "save_calibration": "calibrate",

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.calibrate import calibrate, save_calibration
-from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.calibrate import save_calibration
+from tflm_quantmcu.converter.calibrated import calibrate_int8
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.keras_to_tflite import check_representative_data, keras, keras_to_int8
 from tflm_quantmcu.samples import choose_samples
-from tflm_quantmcu.types import CalibrationResult
+from tflm_quantmcu.types import OWN_FORMATS, CalibrationMethod, CalibrationResult
 
 
 class ActivationCalibrator(keras.callbacks.Callback):
@@ -33,25 +33,32 @@ class ActivationCalibrator(keras.callbacks.Callback):
         self,
         representative_data: np.ndarray,
         *,
+        calibration_method: str = "own",
+        calibration_percentile: float = CalibrationMethod.percentile,
         max_samples: int = 256,
         seed: int = 0,
+        n_jobs: int = -1,
         progress: bool = True,
     ) -> None:
         """Keeps the samples.
 
         Args:
           representative_data: [N, ...] inputs as the model was trained, float32.
+          calibration_method, calibration_percentile: how ranges are chosen, see `options.Options`.
           max_samples: of more samples so many are drawn by `seed`.
+          n_jobs: processes, as of `calibrate`.
           progress: a progress bar on standard error.
 
         Raises:
-          UsageError: no samples, or max_samples below 1.
+          UsageError: no samples, max_samples below 1, or another method or percentile.
         """
         super().__init__()
         x = np.asarray(representative_data)
         if x.ndim < 2 or not len(x):
             raise UsageError(f"representative_data has shape {x.shape}; needed are samples [N, ...]")
         self._samples = choose_samples(x, max_samples=max_samples, seed=seed)
+        self._method = CalibrationMethod(calibration_method, calibration_percentile)
+        self._n_jobs = n_jobs
         self._progress = progress
         self._is_fitting = False
         self._calibrated: bytes | None = None
@@ -99,7 +106,9 @@ class ActivationCalibrator(keras.callbacks.Callback):
             return
         state = _fingerprint(self.model)
         if state != self._calibrated:
-            self._result = calibrate_keras(self.model, self._samples, progress=self._progress)
+            self._result = calibrate_keras(
+                self.model, self._samples, method=self._method, n_jobs=self._n_jobs, progress=self._progress
+            )
             self._calibrated = state
 
 
@@ -107,27 +116,39 @@ def calibrate_keras(
     model: keras.Model,
     representative_data: np.ndarray,
     *,
+    method: CalibrationMethod = OWN_FORMATS,
     max_samples: int = 256,
     seed: int = 0,
+    n_jobs: int = -1,
     progress: bool = True,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> CalibrationResult:
-    """Converts a Keras model to int8 and calibrates that; the same arguments as ActivationCalibrator's.
+    """Converts a Keras model to int8 and calibrates that.
+
+    Args:
+      model: built, with one input.
+      representative_data: [N, ...] real values as the model was trained.
+      method, max_samples, seed, n_jobs, progress, checkpoint: as of `calibrate_int8`.
+
+    Returns:
+      The calibration; its `model` is the int8 `.tflite`.
 
     Raises:
-      UsageError, UnsupportedModelError: see `keras_to_int8` and `calibrate`.
+      UsageError, UnsupportedModelError: see `keras_to_int8` and `calibrate_int8`.
     """
     check_representative_data(model, representative_data)
     samples = choose_samples(representative_data, max_samples=max_samples, seed=seed)
     converted = keras_to_int8(model, samples)
-    result = calibrate(
+    result = calibrate_int8(
         converted,
         samples,
-        graph=read_model(converted),
+        method=method,
         max_samples=max_samples,
-        seed=seed,
+        n_jobs=n_jobs,
         progress=progress,
+        checkpoint=checkpoint,
     )
-    return dataclasses.replace(result, model=converted)
+    return dataclasses.replace(result, model=result.model or converted)
 
 
 def _fingerprint(model: keras.Model) -> bytes:

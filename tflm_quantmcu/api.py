@@ -10,8 +10,10 @@ from typing import Any, Union
 import numpy as np
 
 from tflm_quantmcu import report as reports
-from tflm_quantmcu.calibrate import calibrate, load_calibration
+from tflm_quantmcu.calibrate import load_calibration
+from tflm_quantmcu.converter.calibrated import calibrate_int8
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
+from tflm_quantmcu.converter.unified_scale import layerwise_plan
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
@@ -183,7 +185,7 @@ def _search(
     evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None,
     checkpoint: Path | None,
 ) -> PrecisionPlan:
-    return find_search(options.search)(
+    plan = find_search(options.search)(
         source.graph,
         source.calibration,
         options.budget,
@@ -195,6 +197,10 @@ def _search(
         fixed=_fixed(source, options),
         **options.search_flags,
     )
+    if source.calibration is None or source.calibration.method.name != "uspiq":
+        return plan
+    plan = layerwise_plan(source.data, source.graph, plan, source.calibration.samples, progress=options.progress)
+    return _problem(source, options, costs).compensated(plan)
 
 
 def labelled_samples(
@@ -233,21 +239,42 @@ def _check_budget(costs: PlanCosts, plan: PrecisionPlan, budget: Budget) -> None
             )
 
 
-def calibrate_model(model: Any, calibration_data: np.ndarray | Path, **options: Any) -> CalibrationResult:
+def calibrate_model(
+    model: Any, calibration_data: np.ndarray | Path, *, checkpoint: Path | None = None, **options: Any
+) -> CalibrationResult:
     """Measures the feature maps of a model.
 
     Args:
       model, calibration_data: as of `plan`.
-      **options: `max_samples`, `seed` and `progress`.
+      checkpoint: file that keeps what was counted: a call that was killed goes on from it if made again. It stays.
+      **options: `calibration_method`, `calibration_percentile`, `max_samples`, `seed`, `n_jobs` and `progress`.
 
     Returns:
-      The calibration; its `model` holds the int8 `.tflite` that was made from a Keras model.
+      The calibration; its `model` holds the int8 `.tflite` that was made, of a Keras model or with new 8-bit formats.
+
+    Raises:
+      UsageError, UnsupportedModelError: see `tflm_quantmcu.errors`.
     """
-    chosen = Options.of(options)
-    model = _read(model)
-    if isinstance(model, bytes):
-        return _calibrate(model, _read_samples(calibration_data, read_model(model)), chosen)
-    return _calibrate_keras(model, calibration_data, chosen)
+    return _calibrate(_read(model), calibration_data, Options.of(options), checkpoint)
+
+
+def keras_from_tflite(model: bytes | Path) -> Any:
+    """An ordinary Keras model of an int8 `.tflite`, to fine-tune what has no Keras source.
+
+    Weights are the dequantised ones; batch normalisation stays folded into them. It takes and gives real values.
+
+    Args:
+      model: the file's bytes or its path.
+
+    Raises:
+      UsageError: no such file.
+      UnsupportedModelError: not a full-integer int8 model, or an op that Keras has no layer for; the sentence names it.
+    """
+    from tflm_quantmcu.tflite_to_keras import keras_from_graph  # TensorFlow takes seconds to import
+
+    graph = read_model(model if isinstance(model, bytes) else read_bytes(model, "model"))
+    require_full_integer(graph)
+    return keras_from_graph(graph)
 
 
 def read_source(
@@ -264,15 +291,24 @@ def read_source(
         if calibration is None:
             if calibration_data is None:
                 raise UsageError("a Keras model needs representative inputs: pass --calibration_data or --calibration")
-            calibration = _calibrate_keras(model, calibration_data, options)
+            calibration = _calibrate(model, calibration_data, options)
         if calibration.model is None:
             raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
         model = calibration.model
     graph = read_model(model)
     require_full_integer(graph)
     if calibration is None and calibration_data is not None:
-        calibration = _calibrate(model, _read_samples(calibration_data, graph), options)
-    if calibration is not None and calibration.model_sha256 != graph.sha256:
+        calibration = _calibrate(model, calibration_data, options)
+    if calibration is None:
+        return Source(model, graph, None)
+    if options.method.name not in ("own", calibration.method.name):
+        raise UsageError(
+            f"the calibration was made with --calibration_method {calibration.method.name}, not {options.method.name}; "
+            "calibrate anew or drop the flag"
+        )
+    if calibration.model is not None and calibration.source_sha256 == graph.sha256:
+        model, graph = calibration.model, read_model(calibration.model)
+    if calibration.model_sha256 != graph.sha256:
         raise UsageError("the calibration was made for another model; calibrate this one anew")
     return Source(model, graph, calibration)
 
@@ -288,28 +324,25 @@ def _read(model: Any) -> Any:
     return load_keras(model)
 
 
-def _read_samples(calibration_data: np.ndarray | Path, graph: ModelGraph) -> np.ndarray:
-    tensor = graph.tensors[graph.inputs[0]]
-    if isinstance(calibration_data, np.ndarray):
-        return to_model_input(calibration_data, tensor)
-    return to_model_input(load_samples(calibration_data, tensor)[0], tensor)
-
-
-def _calibrate(model: bytes, samples: np.ndarray, options: Options) -> CalibrationResult:
-    graph = read_model(model)
-    require_full_integer(graph)
-    return calibrate(
-        model,
-        samples,
-        graph=graph,
-        max_samples=options.max_samples,
-        seed=options.seed,
-        progress=options.progress,
-    )
-
-
-def _calibrate_keras(model: Any, calibration_data: np.ndarray | Path, options: Options) -> CalibrationResult:
+def _calibrate(
+    model: Any, calibration_data: np.ndarray | Path, options: Options, checkpoint: Path | None = None
+) -> CalibrationResult:
+    inputs: dict[str, Any] = {
+        "method": options.method,
+        "max_samples": options.max_samples,
+        "seed": options.seed,
+        "n_jobs": options.n_jobs,
+        "progress": options.progress,
+        "checkpoint": checkpoint,
+    }
+    tensor = None
+    if isinstance(model, bytes):
+        graph = read_model(model)
+        require_full_integer(graph)
+        tensor = graph.tensors[graph.inputs[0]]
+    x = calibration_data if isinstance(calibration_data, np.ndarray) else load_samples(calibration_data, tensor)[0]
+    if tensor is not None:
+        return calibrate_int8(model, x, **inputs)
     from tflm_quantmcu.activation_calibrator import calibrate_keras  # TensorFlow takes seconds to import
 
-    x = calibration_data if isinstance(calibration_data, np.ndarray) else load_samples(calibration_data, None)[0]
-    return calibrate_keras(model, x, max_samples=options.max_samples, seed=options.seed, progress=options.progress)
+    return calibrate_keras(model, x, **inputs)

@@ -79,7 +79,7 @@ def conv2d(
     y = np.empty((len(x), *size, len(filter)), np.int8)
     for batch in _batches(len(x), num_taps * size[0] * size[1]):
         centred = x[batch].astype(dtype) - dtype(zero_in)
-        columns = np.concatenate([tap for _, _, tap in _taps(centred, window, size, 0)], axis=-1)
+        columns = np.concatenate([tap for _, _, tap in tap_values(centred, window, size, 0)], axis=-1)
         y[batch] = _requantize_sums((columns @ weights).astype(np.int64), table, output)
     return y
 
@@ -101,7 +101,7 @@ def depthwise_conv2d(
         spread = np.repeat(x[batch], depth_multiplier, axis=-1)
         centred = spread.astype(np.int32) - np.int32(zero_in)
         acc = np.zeros((len(spread), *size, filter.shape[-1]), np.int32)
-        for ky, kx, tap in _taps(centred, window, size, 0):
+        for ky, kx, tap in tap_values(centred, window, size, 0):
             acc += tap * filter[ky, kx].astype(np.int32)
         y[batch] = _requantize_sums(acc, table, output)
     return y
@@ -149,8 +149,8 @@ def average_pool2d(
 ) -> np.ndarray:
     """Law A5; table: int32 [2] multiplier, shift. Every window has a tap inside the map."""
     inside = np.ones((1, *x.shape[1:3], 1), np.int64)
-    total = sum(tap for _, _, tap in _taps(x.astype(np.int64), window, size, 0))
-    count = sum(tap for _, _, tap in _taps(inside, window, size, 0))
+    total = sum(tap for _, _, tap in tap_values(x.astype(np.int64), window, size, 0))
+    count = sum(tap for _, _, tap in tap_values(inside, window, size, 0))
     # Doubles tell a quotient of such small integers from the next whole number: trunc is exact.
     average = np.trunc((total + np.where(total > 0, count // 2, -(count // 2))) / count)
     return _rescale(average.astype(np.int64), table, zero_in, output)
@@ -167,7 +167,7 @@ def max_pool2d(
 ) -> np.ndarray:
     """Law A6; table: int32 [2] multiplier, shift. Every window has a tap inside the map."""
     lowest = np.full((len(x), *size, x.shape[-1]), -128, np.int8)
-    for _, _, tap in _taps(x, window, size, -128):
+    for _, _, tap in tap_values(x, window, size, -128):
         np.maximum(lowest, tap, out=lowest)
     return _rescale(lowest.astype(np.int64), table, zero_in, output)
 
@@ -182,12 +182,20 @@ def requantize(
     output: OutputFormat,
 ) -> np.ndarray:
     """Law A7; table: int32 [2] multiplier, shift. Of the window only the pads count."""
-    inside = np.ones((1, *x.shape[1:3], 1), bool)
-    moved, is_inside = (
-        next(tap for _, _, tap in _taps(source, window, size, fill)) for source, fill in ((x, zero_in), (inside, False))
-    )
-    y = _rescale(moved.astype(np.int64), table, zero_in, output)
-    return np.where(is_inside, y, np.int8(output.zero_point))
+    return _moved(_rescale(x.astype(np.int64), table, zero_in, output), window, size, output.zero_point)
+
+
+def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, int], output: OutputFormat) -> np.ndarray:
+    """Law A18; table: int32 words of the entries, four each. Of the window only the pads count."""
+    entries = table.astype("<i4").view(np.int8)
+    values = entries[x.astype(np.int64) + entries.size // 2]
+    return _moved(values, window, size, output.zero_point)
+
+
+def _moved(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> np.ndarray:
+    """x [N, *size, C] padded with `fill`, or cropped, by the window's pads."""
+    shifted = Window(pad_top=window.pad_top, pad_left=window.pad_left)
+    return next(tap for _, _, tap in tap_values(x, shifted, size, fill))
 
 
 def _batches(num_samples: int, elements_a_sample: int) -> Iterator[slice]:
@@ -195,7 +203,9 @@ def _batches(num_samples: int, elements_a_sample: int) -> Iterator[slice]:
     return (slice(start, start + at_once) for start in range(0, num_samples, at_once))
 
 
-def _taps(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> Iterator[tuple[int, int, np.ndarray]]:
+def tap_values(
+    x: np.ndarray, window: Window, size: tuple[int, int], fill: int
+) -> Iterator[tuple[int, int, np.ndarray]]:
     """(ky, kx, [N, *size, C]): what each tap reads for all outputs, `fill` outside the map."""
     rows = _read_extent(window.pad_top, size[0], window.stride_height, window.kernel_height, window.dilation_height)
     cols = _read_extent(window.pad_left, size[1], window.stride_width, window.kernel_width, window.dilation_width)

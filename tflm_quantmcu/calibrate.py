@@ -2,34 +2,44 @@
 
 In: an int8 `.tflite`, its graph and samples. Out: CalibrationResult: of each map a histogram of all its
 values, which loses nothing, and where in the map values lie beyond z(phi) standard deviations. The
-same inputs give the same result.
+same inputs give the same result, wherever and in however many pieces they are measured.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu.cost import op_macs
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.outliers import PHIS, outlier_values
-from tflm_quantmcu.progress import track
+from tflm_quantmcu.resumable_sums import Arrays, ResumableSums
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import choose_samples, to_model_input
-from tflm_quantmcu.types import CalibrationResult, Format, ModelGraph, Tensor, TensorStats
+from tflm_quantmcu.types import (
+    OWN_FORMATS,
+    CalibrationMethod,
+    CalibrationResult,
+    Format,
+    ModelGraph,
+    Tensor,
+    TensorStats,
+)
 
-FILE_VERSION = 1
+FILE_VERSION = 2
 
-# Of each tensor index the map's values in one run, as uint8 bins q + 128.
-_Run = dict[int, np.ndarray]
-# Runs of up to so many bytes are kept; of more, the samples run twice.
-_KEPT_BYTES = 1 << 28
+# Samples that are measured at a time, by one process.
+CHUNK_SAMPLES = 8
+# Below so much work, seconds of it, starting processes takes longer than they save.
+_SMALL_MACS = 1 << 33
 
 
 def calibrate(
@@ -40,6 +50,9 @@ def calibrate(
     max_samples: int = 256,
     seed: int = 0,
     progress: bool = True,
+    n_jobs: int = -1,
+    method: CalibrationMethod = OWN_FORMATS,
+    sums: ResumableSums | None = None,
 ) -> CalibrationResult:
     """Runs samples through a model and gathers the statistics of its int8 feature maps.
 
@@ -49,6 +62,9 @@ def calibrate(
       graph: the model as read.
       max_samples: of more samples so many are drawn by `seed`.
       progress: a progress bar on standard error.
+      n_jobs: processes; -1 is one a core where the work is worth it.
+      method: by which formats below 8 bits are to be chosen; nothing that is measured depends on it.
+      sums: does the work, in place of `progress` and `n_jobs`.
 
     Returns:
       Statistics of every int8 map with one scale that the model's ops write or that is its input.
@@ -61,14 +77,24 @@ def calibrate(
         raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
     chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
-    interpreter = Interpreter(model, preserve_all_tensors=True)
+    sums = sums or ResumableSums(None, n_jobs=worthwhile_jobs(graph, len(inputs), n_jobs), progress=progress)
     maps = _int8_maps(graph)
-    num_bytes = len(inputs) * sum(t.num_bytes for t in maps)
-    kept = list(_runs(interpreter, inputs, maps, progress)) if num_bytes <= _KEPT_BYTES else None
-    histograms = _histograms(kept or _runs(interpreter, inputs, maps, progress), maps)
-    outliers = _outlier_maps(kept or _runs(interpreter, inputs, maps, progress), maps, histograms)
-    stats = {t.name: TensorStats(t.name, histograms[t.index], t.format, outliers.get(t.index)) for t in maps}
-    return CalibrationResult(hashlib.sha256(model).hexdigest(), None, inputs, stats)
+    chunks = [_Chunk(model, part, tuple(t.index for t in maps)) for part in split_samples(inputs)]
+    counts = sums.sum("calibrating", _count_values, chunks)["counts"]
+    histograms = {t.index: histogram for t, histogram in zip(maps, counts, strict=True)}
+    outliers = _outlier_maps(sums, chunks, [t for t in maps if len(t.shape) == 4], histograms)
+    stats = {t.name: TensorStats(t.name, histograms[t.index], t.format, outliers.get(t.index), method) for t in maps}
+    return CalibrationResult(hashlib.sha256(model).hexdigest(), None, inputs, stats, method)
+
+
+def split_samples(x: np.ndarray) -> list[np.ndarray]:
+    """The samples [N, ...] in the pieces in which they are measured, whatever the number of processes."""
+    return [x[i : i + CHUNK_SAMPLES] for i in range(0, len(x), CHUNK_SAMPLES)]
+
+
+def worthwhile_jobs(graph: ModelGraph, num_samples: int, n_jobs: int) -> int:
+    """`n_jobs`, or 1 where so many samples run faster than processes start."""
+    return n_jobs if num_samples * sum(op_macs(graph, op) for op in graph.ops) > _SMALL_MACS else 1
 
 
 def save_calibration(result: CalibrationResult, path: str | os.PathLike[str]) -> None:
@@ -86,6 +112,9 @@ def save_calibration(result: CalibrationResult, path: str | os.PathLike[str]) ->
         "histograms": np.array([s.histogram for s in stats], np.int64).reshape(-1, 256),
         "scales": np.array([s.format.scale for s in stats], np.float64),
         "zero_points": np.array([s.format.zero_point for s in stats], np.int64),
+        "method": np.array(result.method.name),
+        "percentile": np.float64(result.method.percentile),
+        "source_sha256": np.array(result.source_sha256 or ""),
     }
     if result.model is not None:
         arrays["model"] = np.frombuffer(result.model, np.uint8)
@@ -107,12 +136,15 @@ def load_calibration(path: str | os.PathLike[str]) -> CalibrationResult:
         version = int(arrays["version"])
         if version != FILE_VERSION:
             raise UsageError(f"{path} has version {version}; supported is {FILE_VERSION}")
-        stats = [_stats_from(arrays, i) for i in range(len(arrays["names"]))]
+        method = CalibrationMethod(str(arrays["method"]), float(arrays["percentile"]))
+        stats = [_stats_from(arrays, i, method) for i in range(len(arrays["names"]))]
         return CalibrationResult(
             model_sha256=str(arrays["model_sha256"]),
             model=arrays["model"].tobytes() if "model" in arrays else None,
             samples=arrays["samples"],
             stats={s.name: s for s in stats},
+            method=method,
+            source_sha256=str(arrays["source_sha256"]) or None,
         )
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -122,7 +154,7 @@ def load_calibration(path: str | os.PathLike[str]) -> CalibrationResult:
         ) from None
 
 
-def _stats_from(arrays: dict[str, np.ndarray], i: int) -> TensorStats:
+def _stats_from(arrays: dict[str, np.ndarray], i: int, method: CalibrationMethod) -> TensorStats:
     histogram = arrays["histograms"][i].astype(np.int64, casting="safe").reshape(256)
     outliers = arrays.get(f"outliers_{i}")
     if outliers is not None:
@@ -130,7 +162,7 @@ def _stats_from(arrays: dict[str, np.ndarray], i: int) -> TensorStats:
         if outliers.ndim != 3 or len(outliers) != len(PHIS):
             raise ValueError(f"outliers_{i} has shape {outliers.shape}")
     format = Format(8, float(arrays["scales"][i]), int(arrays["zero_points"][i]))
-    return TensorStats(str(arrays["names"][i]), histogram, format, outliers)
+    return TensorStats(str(arrays["names"][i]), histogram, format, outliers, method)
 
 
 def _int8_maps(graph: ModelGraph) -> list[Tensor]:
@@ -140,33 +172,59 @@ def _int8_maps(graph: ModelGraph) -> list[Tensor]:
     return [t for t in tensors if t.dtype == "int8" and len(t.scales) == 1 and not t.is_constant]
 
 
-def _runs(interpreter: Interpreter, inputs: np.ndarray, maps: Sequence[Tensor], progress: bool) -> Iterator[_Run]:
-    for sample in track(inputs, "calibrating", progress=progress):
-        interpreter.invoke(sample)
-        yield {t.index: interpreter.tensor(t.index).view(np.uint8) ^ 0x80 for t in maps}
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Chunk:
+    """Work for one process: samples, and the maps that are measured.
+
+    Attributes:
+      levels: uint8 [maps, 256], of how many of PHIS each value is an outlier; None where only values are counted.
+    """
+
+    model: bytes
+    inputs: np.ndarray
+    maps: tuple[int, ...]
+    levels: np.ndarray | None = None
+
+    def runs(self) -> Iterator[list[np.ndarray]]:
+        """The maps' values for each sample, as uint8 bins q + 128."""
+        interpreter = Interpreter(self.model, preserve_all_tensors=True)
+        for sample in self.inputs:
+            interpreter.invoke(sample)
+            yield [interpreter.tensor(t).view(np.uint8) ^ 0x80 for t in self.maps]
 
 
-def _histograms(runs: Iterable[_Run], maps: Sequence[Tensor]) -> dict[int, np.ndarray]:
-    histograms = {t.index: np.zeros(256, np.int64) for t in maps}
-    for run in runs:
-        for index, bins in run.items():
-            histograms[index] += np.bincount(bins.ravel(), minlength=256)
-    return histograms
+def _count_values(chunk: _Chunk) -> Arrays:
+    counts = np.zeros((len(chunk.maps), 256), np.int64)
+    for run in chunk.runs():
+        for i, bins in enumerate(run):
+            counts[i] += np.bincount(bins.ravel(), minlength=256)
+    return {"counts": counts}
+
+
+def _count_outliers(chunk: _Chunk) -> Arrays:
+    """Of each map, by its index: int64 [len(PHIS), H, W]."""
+    assert chunk.levels is not None
+    counts: dict[str, np.ndarray] = {}
+    for run in chunk.runs():
+        for t, bins, levels in zip(chunk.maps, run, chunk.levels, strict=True):
+            level = levels[bins[0]]
+            count = counts.setdefault(str(t), np.zeros((len(PHIS), *level.shape[:2]), np.int64))
+            for k in range(level.max(initial=0)):
+                count[k] += np.count_nonzero(level > k, axis=-1)
+    return counts
 
 
 def _outlier_maps(
-    runs: Iterable[_Run], maps: Sequence[Tensor], histograms: dict[int, np.ndarray]
+    sums: ResumableSums, chunks: list[_Chunk], maps: list[Tensor], histograms: dict[int, np.ndarray]
 ) -> dict[int, np.ndarray]:
     """Float32 [len(PHIS), H, W] of each [1, H, W, C] map: mean share of outliers."""
-    counts = {t.index: np.zeros((len(PHIS), *t.shape[1:3]), np.int64) for t in maps if len(t.shape) == 4}
+    if not maps:
+        return {}
     # An outlier of one phi is one of every smaller phi: a value's level says of how many it is one.
-    levels = {t: np.sum([outlier_values(histograms[t], phi) for phi in PHIS], axis=0, dtype=np.uint8) for t in counts}
-    num_samples = 0
-    for run in runs:
-        num_samples += 1
-        for t, count in counts.items():
-            level = levels[t][run[t][0]]
-            for k in range(level.max(initial=0)):
-                count[k] += np.count_nonzero(level > k, axis=-1)
-    channels = {t.index: t.shape[3] for t in maps if t.index in counts}
-    return {t: (count / (num_samples * channels[t])).astype(np.float32) for t, count in counts.items()}
+    levels = np.stack(
+        [np.sum([outlier_values(histograms[t.index], phi) for phi in PHIS], axis=0, dtype=np.uint8) for t in maps]
+    )
+    items = [dataclasses.replace(c, maps=tuple(t.index for t in maps), levels=levels) for c in chunks]
+    counts = sums.sum("looking for outliers", _count_outliers, items)
+    num_samples = sum(len(chunk.inputs) for chunk in chunks)
+    return {t.index: (counts[str(t.index)] / (num_samples * t.shape[3])).astype(np.float32) for t in maps}

@@ -11,10 +11,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from tflm_quantmcu import memory
 from tflm_quantmcu.memory import Buffer, Distances
 
 MAX_OFFSETS = 500  # of the buffer at a block's end, that are followed
+_NOWHERE = 1 << 62
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,79 +47,68 @@ class Chain:
 
     def fit(self, target: int) -> list[int] | None:
         """Offsets with a peak of at most `target`, or None where none was found, which proves nothing."""
-        ways: list[dict[int, int]] = []  # [block] offset of its exit -> offset of its entry
-        reached = {0: 0}
+        ways = []  # [block] offsets of its entry and its exit
+        exits = np.zeros(1, np.int64)
         for block in self._blocks:
-            reached = self._exits(block, sorted(reached), target)
-            if not reached:
+            entries, exits = self._exits(block, exits, target)
+            if not exits.size:
                 return None
-            ways.append(reached)
+            ways.append((entries, exits))
         offsets = [-1] * len(self._buffers)
-        at = min(reached)
-        for block, way in zip(reversed(self._blocks), reversed(ways), strict=True):
-            before = way[at]
-            for i, offset in (self._placed(block, before, at, target) or {}).items():
-                offsets[i] = offset
-            at = before
+        at = exits[:1]
+        for block, (entries, exits) in zip(reversed(self._blocks), reversed(ways), strict=True):
+            (way,) = np.flatnonzero(exits == at)[:, None]
+            for i, (offset,) in self._placed(block, entries[way], exits[way]).items():
+                offsets[i] = int(offset)
+            at = entries[way]
         return offsets
 
-    def _exits(self, block: Block, entries: Sequence[int], target: int) -> dict[int, int]:
-        """Offset of the exit -> one of the entry with which the block fits."""
-        found: dict[int, int] = {}
-        for x in entries:
-            for y in self._candidates(block, x, target):
-                if y not in found and self._placed(block, x, y, target) is not None:
-                    found[y] = x
-            if len(found) >= MAX_OFFSETS:
-                break
-        return found
-
-    def _candidates(self, block: Block, x: int, target: int) -> list[int]:
-        """Offsets of the exit that touch an end, the entry, or what stands beside them."""
-        if block.exit is None:
-            return [0]
-        if block.exit == block.entry:
-            return [x]
-        size = self._buffers[block.exit].num_bytes
-        edges = [0, target]
-        if block.entry is not None:
-            edges += [x, x + self._buffers[block.entry].num_bytes]
-        edges += [edge + side for edge in edges for side in (block.most, -block.most)]
-        touching = {edge - shift for edge in edges for shift in (0, size)}
-        if block.entry is not None:
-            for pair, sign in (((block.exit, block.entry), -1), ((block.entry, block.exit), 1)):
-                if pair in self._distances:
-                    touching.add(x + sign * self._distances[pair])
-        return sorted(y for y in touching if 0 <= y <= target - size)
-
-    def _placed(self, block: Block, x: int, y: int, target: int) -> dict[int, int] | None:
-        """Offsets of all of a block's buffers, or None where the peak is higher."""
-        offsets = [-1] * len(self._buffers)
-        placed: list[int] = []
-        for i, offset in ((block.entry, x), (block.exit, y)):
-            if i is not None and i not in placed:
-                if not self._is_free(i, offset, offsets, placed):
-                    return None
-                offsets[i] = offset
-                placed.append(i)
+    def _exits(self, block: Block, entries: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
+        """(offsets of the entry, rising offsets of the exit) with which the block fits."""
+        candidates, is_beside = self._candidates(block, entries, target)
+        x, y = np.repeat(entries, is_beside.sum(axis=1)), candidates[is_beside]
+        offsets = self._placed(block, x, y)
+        fits = np.ones(x.size, bool)
         for i in block.inner:
-            offsets[i] = memory.lowest_gap(self._buffers, offsets, placed, i, self._distances)
-            if offsets[i] + self._buffers[i].num_bytes > target:
-                return None
-            placed.append(i)
-        return {i: offsets[i] for i in placed}
+            fits &= offsets[i] + self._buffers[i].num_bytes <= target
+        exits, first = np.unique(y[fits], return_index=True)
+        entries = x[fits][first]
+        if exits.size > MAX_OFFSETS:
+            followed = entries <= np.sort(entries)[MAX_OFFSETS - 1]
+            return entries[followed], exits[followed]
+        return entries, exits
 
-    def _is_free(self, i: int, offset: int, offsets: Sequence[int], placed: Sequence[int]) -> bool:
-        end = offset + self._buffers[i].num_bytes
-        for j in placed:
-            below, above = self._distances.get((i, j)), self._distances.get((j, i))
-            is_apart = end <= offsets[j] or offsets[j] + self._buffers[j].num_bytes <= offset
-            is_behind = (below is not None and offsets[j] - offset >= below) or (
-                above is not None and offset - offsets[j] >= above
-            )
-            if not is_apart and not is_behind:
-                return False
-        return True
+    def _candidates(self, block: Block, x: np.ndarray, target: int) -> tuple[np.ndarray, np.ndarray]:
+        """([entries, n] offsets of the exit that touch an end, the entry or what stands beside them, which of them stay
+        clear of the entry and of both ends)."""
+        if block.exit is None or block.exit == block.entry:
+            y = np.zeros_like(x) if block.exit is None else x
+            return y[:, None], np.ones((x.size, 1), bool)
+        size = self._buffers[block.exit].num_bytes
+        edges = [np.zeros_like(x), np.full_like(x, target)]
+        below, above = np.full_like(x, target), np.zeros_like(x)
+        if block.entry is not None:
+            entry_bytes = self._buffers[block.entry].num_bytes
+            edges += [x, x + entry_bytes]
+            below = x - self._distances.get((block.exit, block.entry), size)
+            above = x + self._distances.get((block.entry, block.exit), entry_bytes)
+        sides = (0, block.most, -block.most) if block.most else (0,)
+        touching = [edge + side - shift for edge in edges for side in sides for shift in (0, size)]
+        y = np.stack([*touching, below, above], axis=1)
+        is_beside = (y <= below[:, None]) | (y >= above[:, None])
+        return y, (y >= 0) & (y <= target - size) & is_beside
+
+    def _placed(self, block: Block, x: np.ndarray, y: np.ndarray) -> dict[int, np.ndarray]:
+        """Offsets of all of a block's buffers for each pair of offsets of its ends: inner ones in the lowest gap."""
+        offsets = {i: ends for i, ends in ((block.entry, x), (block.exit, y)) if i is not None}
+        for i in block.inner:
+            forbidden = memory.forbidden_offsets(self._buffers, offsets, i, self._distances)
+            lowest = np.full_like(x, _NOWHERE)
+            for offset in (np.zeros_like(x), *(high for _, high in forbidden)):
+                is_free = np.all([(offset <= low) | (offset >= high) for low, high in forbidden], axis=0)
+                lowest = np.where(is_free, np.minimum(offset, lowest), lowest)
+            offsets[i] = lowest
+        return offsets
 
 
 def _blocks(buffers: Sequence[Buffer]) -> Iterator[Block]:

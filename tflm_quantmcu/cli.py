@@ -1,4 +1,4 @@
-"""The command line: `tflm_quantmcu calibrate | plan | convert | compare | inspect | run | evaluate | emit | bench`.
+"""The command line: `tflm_quantmcu COMMAND --flag value ...`; COMMANDS at the end lists what there is.
 
 Every flag of plan and convert is a field of `options.Options`. A refusal is one sentence on stderr and its
 documented exit code.
@@ -39,7 +39,7 @@ _EVALUATION_DATA = (
 )
 _CHECKPOINT = (
     "checkpoint",
-    "Where a long search keeps its state, so that the same command goes on after a kill; default <output>.checkpoint, "
+    "Where a long run keeps its state, so that the same command goes on after a kill; default <output>.checkpoint, "
     "deleted at the end.",
 )
 
@@ -47,7 +47,7 @@ _CHECKPOINT = (
 @dataclasses.dataclass(frozen=True)
 class Command:
     """One sub-command: what it does, its file flags and switches as (name, help), which options of plan and convert it
-    takes, and its flags with several values as (name, default, help)."""
+    takes, and its own flags of several values and of one number as (name, default, help)."""
 
     summary: str
     run: Callable[[flags.FlagValues], None]
@@ -56,6 +56,7 @@ class Command:
     options: Sequence[str] = ()
     switches: Sequence[tuple[str, str]] = ()
     lists: Sequence[tuple[str, str, str]] = ()
+    numbers: Sequence[tuple[str, float, str]] = ()
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -110,6 +111,8 @@ def _define(command: Command) -> flags.FlagValues:
         flags.DEFINE_bool(name, False, help_text, flag_values=values)
     for name, default, help_text in command.lists:
         flags.DEFINE_list(name, default, help_text, flag_values=values)
+    for name, number, help_text in command.numbers:
+        _DEFINE[type(number)](name, number, help_text, flag_values=values)
     for field in dataclasses.fields(Options):
         if field.name in command.options:
             help_text = field.metadata["help"]
@@ -130,8 +133,10 @@ def _calibrate(values: flags.FlagValues) -> None:
     from tflm_quantmcu import api
     from tflm_quantmcu.calibrate import save_calibration
 
-    result = api.calibrate_model(values.model, values.calibration_data, **_options(values))
+    checkpoint = _checkpoint(values)
+    result = api.calibrate_model(values.model, values.calibration_data, checkpoint=checkpoint, **_options(values))
     save_calibration(result, values.output)
+    checkpoint.unlink(missing_ok=True)
     print(f"calibrated {len(result.stats)} feature maps on {len(result.samples)} samples -> {values.output}")
 
 
@@ -219,6 +224,25 @@ def _compare(values: flags.FlagValues) -> None:
     print(f"wrote table.csv, plot.png and {len(comparison.plans)} plans to {values.output_dir}")
 
 
+def _finetune(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.finetuning import finetune_file
+
+    print(
+        finetune_file(
+            values.model,
+            values.plan,
+            train_data=values.train_data,
+            output_dir=values.output_dir,
+            calibration=values.calibration,
+            calibration_data=values.calibration_data,
+            epochs=values.epochs,
+            learning_rate=values.learning_rate,
+            distill=values.distill,
+            **_options(values),
+        )
+    )
+
+
 def _inspect(values: flags.FlagValues) -> None:
     from tflm_quantmcu.converter.branches import write_branches
     from tflm_quantmcu.files import read_bytes
@@ -272,9 +296,9 @@ COMMANDS: dict[str, Command] = {
     "calibrate": Command(
         "measures a model's feature maps on representative inputs",
         _calibrate,
-        (_MODEL, _DATA, ("output", "Where to write the calibration (.npz).")),
+        (_MODEL, _DATA, _CHECKPOINT, ("output", "Where to write the calibration (.npz).")),
         ("model", "calibration_data", "output"),
-        ("max_samples", "seed", "progress"),
+        ("calibration_method", "calibration_percentile", "max_samples", "seed", "n_jobs", "progress"),
     ),
     "plan": Command(
         "decides patch stages and bit widths",
@@ -306,6 +330,31 @@ COMMANDS: dict[str, Command] = {
         ),
         ("model", "output"),
         _ALL_OPTIONS,
+    ),
+    "finetune": Command(
+        "trains a Keras model to live with a plan's widths",
+        _finetune,
+        (
+            ("model", "Model: .keras or .h5."),
+            ("plan", "plan.json that was made for it."),
+            (
+                "calibration",
+                "Calibration that the plan was made with; else --calibration_data converts the model anew.",
+            ),
+            _DATA,
+            (
+                "train_data",
+                "Samples to train on: .npz with x and labels y; without y, towards the model's own outputs.",
+            ),
+            ("output_dir", "Folder for model.keras, plan.json and calibration.npz, for convert."),
+        ),
+        ("model", "plan", "train_data", "output_dir"),
+        ("max_samples", "seed", "progress"),
+        switches=(("distill", "Train towards the model's own outputs, though there are labels."),),
+        numbers=(
+            ("epochs", 10, "Passes over the samples."),
+            ("learning_rate", 1e-4, "Of Adam; halved at half of the epochs, a tenth at four fifths."),
+        ),
     ),
     "compare": Command(
         "compares searches at several budgets on labelled samples",
@@ -347,7 +396,7 @@ COMMANDS: dict[str, Command] = {
         (
             _CONVERTED,
             ("inputs", ".npz with x [N, H, W, C]."),
-            ("outputs", "Where to write the raw outputs (.npz with y)."),
+            ("outputs", "Where to write the raw outputs (.npz with y; of several outputs y0, y1, ...)."),
         ),
         ("model", "inputs", "outputs"),
     ),

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
 from tflm_quantmcu.instructions import InstructionTable, graph_instructions, stage_instructions
+from tflm_quantmcu.lowering import folded_maps
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, Step, graph_buffers, greedy_offsets, peak
 from tflm_quantmcu.placement import place_best
 from tflm_quantmcu.stage_program import StageProgram
@@ -33,7 +34,11 @@ class PlacedStage:
 
 
 def arena_of(
-    graph: ModelGraph, stages: Sequence[PlacedStage] = (), *, tensor_bytes: Sequence[int] | None = None
+    graph: ModelGraph,
+    stages: Sequence[PlacedStage] = (),
+    *,
+    tensor_bytes: Sequence[int] | None = None,
+    enough: int = 0,
 ) -> int:
     """Non-persistent arena bytes of the graph with these regions fused, as TFLM will record them.
 
@@ -41,8 +46,11 @@ def arena_of(
       graph: the model.
       stages: the regions.
       tensor_bytes: [tensor] bytes in the arena where they are not the graph's own.
+      enough: bytes that decide: of an arena that keeps or exceeds them, the smallest is not searched for.
     """
     tensor_bytes = list(tensor_bytes or placed_bytes(graph))
+    for t in folded_maps(graph):
+        tensor_bytes[t] = 0
     owner = {index: stage for stage in stages for index in stage.ops}
     steps = []
     for op in graph.ops:
@@ -57,7 +65,7 @@ def arena_of(
     tensors, buffers = graph_buffers(tensor_bytes, steps, graph.inputs, graph.outputs)
     index = {t: i for i, t in enumerate(tensors)}
     distances = {(index[s.output], index[s.input]): s.distance for s in stages if s.distance is not None}
-    best = place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances, node_limit=_NODE_LIMIT)
+    best = place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances, node_limit=_NODE_LIMIT, enough=enough)
     placed = dict(zip(tensors, best.offsets, strict=False))
     pinned = [placed.get(t, -1) for t in range(len(tensor_bytes))]
     return min(peak(buffers, greedy_offsets(tensors, buffers, pins)) for pins in (None, pinned))

@@ -22,15 +22,19 @@ CHUNK = 64  # samples that a process runs at once
 
 
 def run_file(model: Path, inputs: Path, outputs: Path) -> str:
-    """Writes the raw outputs of `model` for the samples in `inputs` as `y` of the .npz `outputs`; says what it did."""
+    """Writes the raw outputs of `model` for the samples in `inputs` into the .npz `outputs`: as `y`, or, where the model has
+    several, as `y0`, `y1`, ... in its order. Says what it did.
+    """
     data = read_bytes(model, "--model")
     tensor = _input_of(data)
     x, _ = load_samples(inputs, tensor)
-    y = Interpreter(data).run(to_model_input(x, tensor))
+    values = Interpreter(data).run_all(to_model_input(x, tensor))
+    named = {"y": values[0]} if len(values) == 1 else {f"y{i}": y for i, y in enumerate(values)}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, y=y)
+    np.savez_compressed(buffer, **named)
     write_atomically(outputs, buffer.getvalue())
-    return f"ran {len(x)} samples; y {list(y.shape)} {y.dtype} -> {outputs}"
+    shapes = ", ".join(f"{name} {list(y.shape)} {y.dtype}" for name, y in named.items())
+    return f"ran {len(x)} samples; {shapes} -> {outputs}"
 
 
 def evaluate_file(model: Path, data: Path, *, n_jobs: int = -1, progress: bool = False) -> str:

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Union
 
 import numpy as np
 
 from tflm_quantmcu.activation_calibrator import calibrate_keras
-from tflm_quantmcu.calibrate import load_calibration
+from tflm_quantmcu.calibrate import load_calibration, save_calibration
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.keras_mapping import map_model, require_graph
-from tflm_quantmcu.keras_to_tflite import keras, tf
+from tflm_quantmcu.keras_to_tflite import check_representative_data, keras, load_keras, tf
 from tflm_quantmcu.plan_formats import renew_plan
-from tflm_quantmcu.samples import choose_samples
+from tflm_quantmcu.samples import choose_samples, load_samples
 from tflm_quantmcu.training_model import TrainingModel
-from tflm_quantmcu.types import CalibrationResult, PrecisionPlan
+from tflm_quantmcu.types import CalibrationMethod, CalibrationResult, PrecisionPlan
 
 LEARNING_RATE = 1e-4
 # Share of the epochs from which the rate is so many times the first one.
@@ -63,6 +65,7 @@ def finetune(
     validation_data: Any = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     optimizer: Any = None,
+    learning_rate: float = LEARNING_RATE,
     loss: Any = None,
     metrics: Sequence[Any] | None = None,
     frozen_norm_epoch: int = 1,
@@ -75,7 +78,8 @@ def finetune(
     Args:
       model: functional or Sequential, the one that the plan's int8 `.tflite` came from; it stays as it is.
       plan: of `plan` or `convert`.
-      train_data: (x, y), (x, y, sample weights), or a batched tf.data.Dataset.
+      train_data: (x, y), (x, y, sample weights), or a batched tf.data.Dataset; x alone is trained towards the outputs
+        of `model` itself (distillation), which needs no labels and suits little data.
       epochs: 0 trains nothing: with `initial_weights` the plan is renewed for them.
       calibration: of `model`, with the int8 `.tflite` that the plan was made for. None converts `model` anew.
       calibration_data: representative inputs [N, ...]; None draws them from `train_data`.
@@ -83,7 +87,8 @@ def finetune(
       batch_size: of arrays.
       validation_data, callbacks, metrics, verbose: as of Keras' `fit` and `compile`. The model that callbacks see saves
         itself as one of ordinary layers, and its weights with the learned scales.
-      optimizer: None is Adam at 1e-4, half of it from half of the epochs on, a tenth from four fifths.
+      optimizer: None is Adam at `learning_rate`, half of it from half of the epochs on, a tenth from four fifths.
+      learning_rate: of that.
       loss: None is the compiled model's, else sparse cross entropy of what the model's outputs are, logits or shares.
       frozen_norm_epoch: from this epoch on, counted from 0, batch normalisation keeps its statistics.
       initial_weights: a file that ModelCheckpoint(save_weights_only=True) wrote during such a run.
@@ -97,6 +102,9 @@ def finetune(
     of a position that patches of several classes compute is that of the patch it lies in, see `position_classes`.
     """
     require_graph(model)
+    if isinstance(train_data, np.ndarray):
+        train_data = (train_data, model.predict(train_data, verbose=0))
+        loss, metrics = loss or _distillation_loss(train_data[1]), metrics or []
     keras.utils.set_random_seed(seed)
     if calibration_data is None:
         calibration_data = _inputs_of(train_data, max_samples)
@@ -109,7 +117,7 @@ def finetune(
     training = TrainingModel.of(copy, graph, plan, mapping, samples.shape[1:])
     loss, metrics = _loss(model, samples, loss, metrics)
     is_own_rate = optimizer is None
-    optimizer = keras.optimizers.get(optimizer or keras.optimizers.Adam(LEARNING_RATE))
+    optimizer = keras.optimizers.get(optimizer or keras.optimizers.Adam(learning_rate))
     optimizer.build(training.trainable_variables)
     training.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=False)  # XLA is slower on a CPU
     if initial_weights is not None:
@@ -120,32 +128,92 @@ def finetune(
             **_fit_data(train_data, batch_size),
             epochs=epochs,
             validation_data=validation_data,
-            callbacks=[_Recipe(epochs, frozen_norm_epoch, changes_rate=is_own_rate), *callbacks],
+            callbacks=[_Recipe(epochs, frozen_norm_epoch, learning_rate if is_own_rate else None), *callbacks],
             verbose=verbose,
         ).history
     tuned = training.ordinary_model()
-    result = calibrate_keras(tuned, samples, max_samples=max_samples, seed=seed, progress=False)
+    method = CalibrationMethod.of_flags(plan.search)
+    result = calibrate_keras(tuned, samples, method=method, max_samples=max_samples, seed=seed, progress=False)
     assert result.model is not None
     renewed = renew_plan(plan, graph, read_model(result.model), training.learned_formats())
     provenance = {**plan.search, "finetuned": {"epochs": epochs, "seed": seed, "from": plan.model_sha256}}
     return FinetuneResult(tuned, dataclasses.replace(renewed, search=provenance), result, history)
 
 
-class _Recipe(keras.callbacks.Callback):
-    """Freezes batch normalisation, and lowers the learning rate if it is ours."""
+def finetune_file(
+    model: Path,
+    plan: Path,
+    *,
+    train_data: Path,
+    output_dir: Path,
+    calibration: Path | None = None,
+    calibration_data: Path | None = None,
+    epochs: int = 10,
+    learning_rate: float = LEARNING_RATE,
+    distill: bool = False,
+    max_samples: int = 256,
+    seed: int = 0,
+    progress: bool = True,
+) -> str:
+    """Fine-tunes the model of a file under the plan of a file; says what it did.
 
-    def __init__(self, epochs: int, frozen_norm_epoch: int, *, changes_rate: bool) -> None:
+    Args:
+      model: .keras or .h5.
+      plan: plan.json.
+      train_data: .npz with x and labels y; without y the model's own outputs are learned.
+      output_dir: folder for model.keras, plan.json and calibration.npz; made if it is not there.
+      calibration, epochs, max_samples, seed: as of `finetune`.
+      calibration_data: .npz with x; None draws them from `train_data`.
+      learning_rate: of Adam, at first.
+      distill: learn the model's own outputs though there are labels.
+      progress: Keras' progress on standard output.
+
+    Raises:
+      UsageError, UnsupportedModelError: see `finetune`.
+    """
+    if epochs < 1 or not learning_rate > 0:
+        raise UsageError(f"--epochs is {epochs} and --learning_rate {learning_rate}; both must be positive")
+    source = load_keras(model)
+    chosen = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
+    x, y = load_samples(train_data, None)
+    check_representative_data(source, x)
+    samples = None if calibration_data is None else load_samples(calibration_data, None)[0]
+    folder = pathlib.Path(output_dir)
+    tuned = finetune(
+        source,
+        chosen,
+        x if distill or y is None else (x, y),
+        epochs=epochs,
+        calibration=calibration,
+        calibration_data=samples,
+        max_samples=max_samples,
+        learning_rate=learning_rate,
+        seed=seed,
+        verbose=2 if progress else 0,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    tuned.model.save(folder / "model.keras")
+    write_atomically(folder / "plan.json", tuned.plan.to_json().encode())
+    save_calibration(tuned.calibration, folder / "calibration.npz")
+    losses = tuned.history["loss"]
+    return f"loss {losses[0]:.4f} -> {losses[-1]:.4f}; wrote model.keras, plan.json and calibration.npz to {folder}"
+
+
+class _Recipe(keras.callbacks.Callback):
+    """Freezes batch normalisation, and lowers the learning rate if one is given."""
+
+    def __init__(self, epochs: int, frozen_norm_epoch: int, learning_rate: float | None) -> None:
         super().__init__()
         self._epochs = epochs
         self._frozen_norm_epoch = frozen_norm_epoch
-        self._changes_rate = changes_rate
+        self._learning_rate = learning_rate
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if epoch >= self._frozen_norm_epoch:
             self.model.freeze_normalization()
-        if self._changes_rate:
+        if self._learning_rate is not None:
             factors = [1.0, *(factor for share, factor in RATE_STEPS if epoch >= share * self._epochs)]
-            self.model.optimizer.learning_rate = LEARNING_RATE * factors[-1]
+            self.model.optimizer.learning_rate = self._learning_rate * factors[-1]
 
 
 def _int8_model(
@@ -155,7 +223,7 @@ def _int8_model(
     if calibration is not None and not isinstance(calibration, CalibrationResult):
         calibration = load_calibration(calibration)
     if calibration is None:
-        calibration = calibrate_keras(model, samples, progress=False)
+        calibration = calibrate_keras(model, samples, method=CalibrationMethod.of_flags(plan.search), progress=False)
     elif calibration.model_sha256 != plan.model_sha256:
         raise UsageError("the calibration is of another model than the plan; pass the one that the plan was made with")
     if calibration.model is None:
@@ -194,5 +262,15 @@ def _loss(model: keras.Model, samples: np.ndarray, loss: Any, metrics: Sequence[
     if loss is not None:
         return loss, metrics
     scores = model.predict(samples[:MAPPING_SAMPLES], verbose=0)
-    are_shares = bool(np.all(scores >= 0) and np.allclose(scores.sum(axis=-1), 1, atol=1e-3))
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not are_shares), metrics or ["accuracy"]
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_shares(scores)), metrics or ["accuracy"]
+
+
+def _are_shares(scores: np.ndarray) -> bool:
+    return bool(np.all(scores >= 0) and np.allclose(scores.sum(axis=-1), 1, atol=1e-3))
+
+
+def _distillation_loss(scores: Any) -> Any:
+    """Towards shares their divergence, towards other outputs the squared error."""
+    if isinstance(scores, np.ndarray) and _are_shares(scores):
+        return keras.losses.KLDivergence()
+    return keras.losses.MeanSquaredError()

@@ -25,6 +25,13 @@ def quantize_multiplier(real: float) -> tuple[int, int]:
     return (multiplier, shift) if shift >= -31 else (0, 0)
 
 
+def mean_multiplier(factor: tuple[int, int], count: int) -> tuple[int, int]:
+    """The (multiplier, shift) of a sum of `count` values whose mean is scaled by `factor` (law A11)."""
+    multiplier, shift = factor
+    spare = min(count.bit_length() - 1, 32, 31 + shift)
+    return (multiplier << spare) // count, shift - spare
+
+
 def multiply(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> np.ndarray:
     """x * multiplier * 2^(shift - 31) with the two roundings of law A1.
 

@@ -26,6 +26,8 @@ import numpy as np
 
 from tflm_quantmcu.bench import BenchRow, KernelShape, from_csv
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.lookups import LOOKUPS, gate_of
+from tflm_quantmcu.lowering import folded_maps
 from tflm_quantmcu.stage_geometry import REDUCTIONS, StageOp
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import ModelGraph, Op, Window
@@ -38,6 +40,7 @@ _KERNELS = {
     "AVERAGE_POOL_2D": "average_pool2d",
     "MAX_POOL_2D": "max_pool2d",
     "REQUANTIZE": "requantize",
+    "LUT": "lut",
 }
 _Group = tuple[str, bool, str]  # op, has a window of more than one tap, tag
 
@@ -113,22 +116,31 @@ def graph_instructions(
     """Instructions of a graph's ops, layer by layer.
 
     Args:
-      graph: the int8 model. Ops that no kernel of the table runs (SOFTMAX, RESHAPE, ...) count 0.
+      graph: the int8 model. Ops that no kernel of the table runs (SOFTMAX, RESHAPE, ...) count 0; an activation, SiLU
+        as one, counts as the table that it is in stages and at other widths.
       table: of the core.
       map_bits, weight_bits: tensor name -> bits; absent is 8.
       only: op indices to count; default all.
     """
     chosen = None if only is None else set(only)
     total = 0.0
+    folded = folded_maps(graph)
     for op in graph.ops:
-        if op.kind not in _KERNELS or (chosen is not None and op.index not in chosen):
+        kernel = _kernel_of(graph, op)
+        if kernel is None or op.outputs[0] in folded or (chosen is not None and op.index not in chosen):
             continue
-        bits = (map_bits or {}).get(graph.tensors[op.inputs[0]].name, 8)
+        source = next(t for t in op.inputs if t not in folded)
+        bits = (map_bits or {}).get(graph.tensors[source].name, 8)
         tag = f"a{bits}"
         if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
             tag += f"w{(weight_bits or {}).get(graph.tensors[op.inputs[1]].name, 8)}"
-        total += table.estimate(_shape_of(graph, op), tag)
+        total += table.estimate(_shape_of(graph, op, kernel), tag)
     return total
+
+
+def _kernel_of(graph: ModelGraph, op: Op) -> str | None:
+    is_lookup = op.kind in LOOKUPS or gate_of(graph, op) is not None
+    return _KERNELS.get("LUT" if is_lookup else op.kind)
 
 
 def stage_instructions(program: StageProgram, table: InstructionTable) -> float:
@@ -168,13 +180,13 @@ def _stage_shape(program: StageProgram, op: StageOp, row: int, col: int) -> Kern
     )
 
 
-def _shape_of(graph: ModelGraph, op: Op) -> KernelShape:
+def _shape_of(graph: ModelGraph, op: Op, kernel: str) -> KernelShape:
     source, target = (graph.tensors[t].shape for t in (op.inputs[0], op.outputs[0]))
     if op.kind == "FULLY_CONNECTED":
         return KernelShape("fully_connected", (1, 1, math.prod(source)), (1, 1, target[-1]))
     window = op.window or Window()
     return KernelShape(
-        _KERNELS[op.kind],
+        kernel,
         _map(source),
         _map(target),
         (window.kernel_height, window.kernel_width),
@@ -193,7 +205,9 @@ def _group(shape: KernelShape, tag: str) -> _Group:
     return shape.op, shape.kernel != (1, 1), tag
 
 
+@functools.cache
 def _features(shape: KernelShape) -> np.ndarray:
+    """What `coefficients` count; kept, since searches ask for the same shapes again and again."""
     inside = math.prod(_share_inside(shape, axis) for axis in range(2))
     products = shape.num_outputs * shape.products_per_output * inside
     reads = shape.output[0] * shape.output[1] * math.prod(shape.kernel) * shape.input[2] * inside

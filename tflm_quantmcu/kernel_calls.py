@@ -177,6 +177,14 @@ class RequantizeParams:
 
 
 @dataclasses.dataclass(frozen=True)
+class LutParams:
+    input: FeatureMap
+    output: FeatureMap
+    pad_top: int
+    pad_left: int
+
+
+@dataclasses.dataclass(frozen=True)
 class StructArray:
     """An array of a C++ struct in flash; a row's items are numbers or tuples of them."""
 
@@ -215,6 +223,7 @@ class Kernels:
     average_pool2d: str = "nullptr"
     max_pool2d: str = "nullptr"
     requantize: str = "nullptr"
+    lut: str = "nullptr"
     sum_pixels: str = "nullptr"
     dot_pixels: str = "nullptr"
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.arithmetic import quantize_multiplier, round_half_away
-from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
+from tflm_quantmcu.lookups import LOOKUPS, Lookup, gate_of
 from tflm_quantmcu.ranges import requantize_weights
-from tflm_quantmcu.types import Format, ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.types import Format, ModelGraph, Op, PrecisionPlan, RoundedWeights, Tensor, Window
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
@@ -36,6 +38,7 @@ class Filter:
       bits: 8, 4 or 2; the values' range.
       scales: float32, one for fully connected per tensor, else [O].
       bias: int64 [O], in steps of `model_input_scale * model_scales`.
+      correction: float64 [O], real values added to the bias, or None.
       model_scales: the scales of the model's own 8-bit weights.
       model_input_scale: the input's scale in the model.
     """
@@ -46,6 +49,7 @@ class Filter:
     bias: np.ndarray
     model_scales: np.ndarray
     model_input_scale: float
+    correction: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,13 +57,14 @@ class LoweredOp:
     """One QMCU_ op before formats are chosen.
 
     Attributes:
-      kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D or REQUANTIZE; at the end of
-        a stage also MEAN or GLOBAL_AVERAGE_POOL_2D.
+      kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, REQUANTIZE or LUT; at the
+        end of a stage also MEAN or GLOBAL_AVERAGE_POOL_2D.
       name: the output tensor's name, for messages.
       inputs: tensor indices of the feature maps read.
       output: tensor index written.
       float32_ratio: the scale ratio is taken in float32 first (law A7, RELU).
       num_pixels: of the map that a MEAN is taken over (law A11).
+      lookup: what a LUT's table holds.
     """
 
     kind: str
@@ -72,13 +77,31 @@ class LoweredOp:
     filter: Filter | None = None
     float32_ratio: bool = False
     num_pixels: int = 1
+    lookup: Lookup | None = None
+
+    def corrected(self, correction: Sequence[float] | None) -> LoweredOp:
+        """The op with real values [O] added to its bias.
+
+        Raises:
+          UsageError: not as many values as output channels, or the op has no bias.
+        """
+        if correction is None:
+            return self
+        outputs = 0 if self.filter is None else self.filter.bias.size
+        if self.filter is None or len(correction) != outputs:
+            raise UsageError(
+                f"the plan corrects {len(correction)} biases of {self.kind} '{self.name}', which has {outputs}"
+            )
+        filter = dataclasses.replace(self.filter, correction=np.asarray(correction, np.float64))
+        return dataclasses.replace(self, filter=filter)
 
 
 def why_unsupported(graph: ModelGraph, op: Op) -> str | None:
     """The reason why our kernels cannot run `op` of an int8 model, or None if they can."""
     maps = graph.feature_maps(op)
     tensors = [graph.tensors[t] for t in (*maps, *op.outputs)]
-    if op.kind not in (*CONVOLUTIONS, *POOLS, *REQUANTIZED, "ADD"):
+    is_lookup = op.kind in LOOKUPS or gate_of(graph, op) is not None
+    if op.kind not in (*CONVOLUTIONS, *POOLS, *REQUANTIZED, "ADD") and not is_lookup:
         return f"{op.kind} has no QMCU_ kernel"
     if any(t.dtype != "int8" or len(t.scales) != 1 for t in tensors):
         return "its feature maps are not int8 with one scale each"
@@ -90,6 +113,8 @@ def why_unsupported(graph: ModelGraph, op: Op) -> str | None:
         return "its feature maps are not [1, H, W, C]"
     if op.kind in CONVOLUTIONS:
         return _why_filter_unsupported(graph, op)
+    if is_lookup:
+        return _why_no_table(graph, op)
     if op.kind == "ADD":
         same = len(maps) == 2 and len({t.shape for t in tensors}) == 1
         return None if same else "it adds a constant or broadcasts"
@@ -133,15 +158,31 @@ def _why_pad_unsupported(graph: ModelGraph, op: Op) -> str | None:
     return None
 
 
-def lower_op(graph: ModelGraph, op: Op, *, weight_bits: int = 8) -> LoweredOp:
+def _why_no_table(graph: ModelGraph, op: Op) -> str | None:
+    try:
+        Lookup.of(graph, op)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def folded_maps(graph: ModelGraph) -> frozenset[int]:
+    """Tensors that no converted model has: what LOGISTIC gives to a MUL that becomes one table with it (SiLU)."""
+    gates = ((op, gate) for op in graph.ops if (gate := gate_of(graph, op)))
+    return frozenset(gate.outputs[0] for op, gate in gates if why_unsupported(graph, op) is None)
+
+
+def lower_op(graph: ModelGraph, op: Op, *, weight_bits: int = 8, rounded: RoundedWeights | None = None) -> LoweredOp:
     """Lowers one op.
 
     Args:
       op: of `graph`.
       weight_bits: 8 keeps the model's weights; 4 or 2 re-quantises them, one scale an output channel.
+      rounded: the weights of that width, if they are not to be rounded to the nearest.
 
     Raises:
       UnsupportedModelError: our kernels cannot run the op exactly.
+      UsageError: `rounded` does not fit the op.
     """
     output = graph.tensors[op.outputs[0]]
     reason = why_unsupported(graph, op)
@@ -150,20 +191,30 @@ def lower_op(graph: ModelGraph, op: Op, *, weight_bits: int = 8) -> LoweredOp:
     window = op.window or Window()
     if op.pads:
         window = Window(pad_top=op.pads[1][0], pad_left=op.pads[2][0])
+    gate = gate_of(graph, op)
+    lookup = Lookup.of(graph, op) if gate or op.kind in LOOKUPS else None
     return LoweredOp(
-        kind="REQUANTIZE" if op.kind in REQUANTIZED else op.kind,
+        kind="REQUANTIZE" if op.kind in REQUANTIZED else "LUT" if lookup else op.kind,
         name=output.label,
-        inputs=graph.feature_maps(op),
+        inputs=graph.feature_maps(gate or op),
         output=output.index,
         window=window,
         activation={"RELU": "RELU", "RELU6": "RELU6"}.get(op.kind, op.activation),
         depth_multiplier=op.depth_multiplier,
-        filter=_filter(graph, op, weight_bits) if op.kind in CONVOLUTIONS else None,
+        filter=_filter(graph, op, weight_bits, rounded) if op.kind in CONVOLUTIONS else None,
         float32_ratio=op.kind == "RELU",
+        lookup=lookup,
     )
 
 
-def _filter(graph: ModelGraph, op: Op, bits: int) -> Filter:
+def lower_planned(graph: ModelGraph, op: Op, plan: PrecisionPlan) -> LoweredOp:
+    """Lowers an op outside stages with the weights and the bias that a plan gives it; raises as `lower_op`."""
+    name = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
+    lowered = lower_op(graph, op, weight_bits=plan.weight_bits.get(name, 8), rounded=plan.rounded_weights.get(name))
+    return lowered.corrected(plan.bias_corrections.get(graph.tensors[lowered.output].name))
+
+
+def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None) -> Filter:
     weights = graph.tensors[op.inputs[1]]
     assert weights.data is not None
     values = weights.data[0] if op.kind == "DEPTHWISE_CONV_2D" else weights.data
@@ -174,6 +225,8 @@ def _filter(graph: ModelGraph, op: Op, bits: int) -> Filter:
     model_scales = np.asarray(weights.scales, np.float32)
     if bits == 8:
         scales = model_scales
+    elif rounded is not None and rounded.bits == bits:
+        values, scales = _rounded(weights, rounded, values.shape, outputs)
     else:
         values, scales = _requantized(values.tobytes(), values.shape, weights.scales, axis, bits)
     return Filter(
@@ -184,6 +237,24 @@ def _filter(graph: ModelGraph, op: Op, bits: int) -> Filter:
         model_scales=model_scales,
         model_input_scale=graph.tensors[op.inputs[0]].scales[0],
     )
+
+
+def _rounded(
+    weights: Tensor, rounded: RoundedWeights, shape: tuple[int, ...], outputs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    values = np.frombuffer(rounded.values, np.int8)
+    scales = np.asarray(rounded.scales, np.float32)
+    limit = 1 << (rounded.bits - 1)
+    if values.size != weights.num_elements or scales.shape != (outputs,):
+        raise UsageError(
+            f"the plan rounds {values.size} weights '{weights.label}' with {scales.size} scales; the model has "
+            f"{weights.num_elements} for {outputs} output channels"
+        )
+    if values.min() < -limit or values.max() >= limit or not (np.isfinite(scales) & (scales > 0)).all():
+        raise UsageError(
+            f"the plan's rounded weights '{weights.label}' leave {rounded.bits} bits, or have a scale <= 0"
+        )
+    return values.reshape(shape), scales
 
 
 @functools.lru_cache(maxsize=_KEPT_FILTERS)
@@ -206,23 +277,30 @@ def _constant(tensor: Tensor) -> np.ndarray:
     return tensor.data
 
 
-def lower_region(graph: ModelGraph, ops: Sequence[Op], weight_bits: Mapping[str, int]) -> tuple[LoweredOp, ...]:
-    """Lowers the ops of a stage; a PAD that only convolutions of the stage read is folded into their windows.
+def lower_region(
+    graph: ModelGraph,
+    ops: Sequence[Op],
+    weight_bits: Mapping[str, int],
+    rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
+) -> tuple[LoweredOp, ...]:
+    """Lowers the ops of a stage; a PAD that only convolutions of the stage read is folded into their windows, a
+    LOGISTIC of SiLU into its MUL.
 
     Args:
       ops: in execution order.
       weight_bits: weight tensor name -> bits; absent is 8.
+      rounded_weights: weight tensor name -> values, of those that are not rounded to the nearest.
 
     Raises:
       UnsupportedModelError: our kernels cannot run an op exactly.
     """
-    reduction = lower_reduction(graph, ops, weight_bits)
+    reduction = lower_reduction(graph, ops, weight_bits, rounded_weights)
     if reduction:
-        return (*lower_region(graph, ops[: -reduction.num_ops], weight_bits), reduction.op)
+        return (*lower_region(graph, ops[: -reduction.num_ops], weight_bits, rounded_weights), reduction.op)
     lowered = []
     for op in ops:
-        bits = weight_bits.get(graph.tensors[op.inputs[1]].name, 8) if op.kind in CONVOLUTIONS else 8
-        lowered.append(lower_op(graph, op, weight_bits=bits))
+        name = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
+        lowered.append(lower_op(graph, op, weight_bits=weight_bits.get(name, 8), rounded=rounded_weights.get(name)))
     inside = {op.index for op in ops}
     folded = {
         op.outputs[0]: low
@@ -234,7 +312,12 @@ def lower_region(graph: ModelGraph, ops: Sequence[Op], weight_bits: Mapping[str,
             c.index in inside and c.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for c in graph.consumers[op.outputs[0]]
         )
     }
-    return tuple(_fold_pad(low, folded) for low in lowered if low.output not in folded)
+    gates = {gate.outputs[0] for op in ops if (gate := gate_of(graph, op))}
+    halves = folded_maps(graph) & {low.output for low in lowered} - gates
+    if halves:
+        name = graph.tensors[min(halves)].label
+        raise UnsupportedModelError(f"a stage ends inside x * LOGISTIC(x), at '{name}'; let it end before or behind")
+    return tuple(_fold_pad(low, folded) for low in lowered if low.output not in {*folded, *gates})
 
 
 def _fold_pad(op: LoweredOp, pads: Mapping[int, LoweredOp]) -> LoweredOp:
@@ -257,7 +340,12 @@ class Reduction:
     num_ops: int
 
 
-def lower_reduction(graph: ModelGraph, ops: Sequence[Op], weight_bits: Mapping[str, int]) -> Reduction | None:
+def lower_reduction(
+    graph: ModelGraph,
+    ops: Sequence[Op],
+    weight_bits: Mapping[str, int],
+    rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
+) -> Reduction | None:
     """Lowers the end of a region, if it is a reduction that can be taken piece by piece (docs/format.md F4)."""
     last = ops[-1]
     num_ops = 2 if len(ops) > 2 and last.kind == "FULLY_CONNECTED" and ops[-2].kind == "RESHAPE" else 1
@@ -270,16 +358,19 @@ def lower_reduction(graph: ModelGraph, ops: Sequence[Op], weight_bits: Mapping[s
         return None
     place: dict[str, Any] = {"name": output.label, "inputs": (source.index,), "output": output.index}
     if last.kind == "FULLY_CONNECTED":
-        bits = weight_bits.get(graph.tensors[last.inputs[1]].name, 8)
+        name = graph.tensors[last.inputs[1]].name
+        bits = weight_bits.get(name, 8)
         if why_unsupported(graph, last) or (source.shape[3] * bits) % 8:
             return None
-        return Reduction(dataclasses.replace(lower_op(graph, last, weight_bits=bits), inputs=(source.index,)), num_ops)
+        low = lower_op(graph, last, weight_bits=bits, rounded=rounded_weights.get(name))
+        return Reduction(dataclasses.replace(low, inputs=(source.index,)), num_ops)
     pixels = source.shape[1] * source.shape[2]
     if pixels > MAX_POOL_PIXELS:
         return None
     if last.kind == "MEAN" and _mean_axes(graph, last) == {1, 2}:
         return Reduction(LoweredOp("MEAN", window=Window(), activation="NONE", num_pixels=pixels, **place), 1)
-    if last.kind == "AVERAGE_POOL_2D" and _pools_all(last, source.shape) and why_unsupported(graph, last) is None:
+    is_global = last.kind == "AVERAGE_POOL_2D" and _pools_all(last, source.shape, output.shape)
+    if is_global and why_unsupported(graph, last) is None:
         return Reduction(LoweredOp("GLOBAL_AVERAGE_POOL_2D", window=Window(), activation=last.activation, **place), 1)
     return None
 
@@ -289,17 +380,18 @@ def _mean_axes(graph: ModelGraph, op: Op) -> set[int]:
     return set() if axes is None else {int(a) % len(graph.tensors[op.inputs[0]].shape) for a in axes.ravel()}
 
 
-def _pools_all(op: Op, shape: tuple[int, ...]) -> bool:
-    """Whether the one window of a pool is the whole map."""
+def _pools_all(op: Op, shape: tuple[int, ...], output_shape: tuple[int, ...]) -> bool:
+    """Whether a pool has one window, which is the whole map."""
     window = op.window or Window()
-    return (window.kernel_height, window.kernel_width, window.pad_top, window.pad_left) == (*shape[1:3], 0, 0)
+    covers_all = (window.kernel_height, window.kernel_width, window.pad_top, window.pad_left) == (*shape[1:3], 0, 0)
+    return covers_all and output_shape[1:3] == (1, 1)
 
 
 def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format) -> np.ndarray:
     """The op's int32 table (docs/format.md F3, F4) for these formats.
 
     Returns:
-      Convolutions: [3 * O] bias, multiplier, shift. Add: [6]. Pools and requantize: [2].
+      Convolutions: [3 * O] bias, multiplier, shift. Add: [6]. Pools and requantize: [2]. LUT: its entries, four a word.
 
     Raises:
       UnsupportedModelError: a re-quantised bias or a multiplier does not fit.
@@ -311,19 +403,15 @@ def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format
         ratios = [f.scale / twice_max for f in inputs] + [twice_max / ((1 << 20) * output.scale)]
         return np.array([w for r in ratios for w in quantize_multiplier(r)], np.int32)
     if op.kind == "MEAN":
-        return _mean_table(op, inputs[0].scale / output.scale)
+        factor = quantize_multiplier(inputs[0].scale / output.scale)
+        return np.array(mean_multiplier(factor, op.num_pixels), np.int32)
+    if op.lookup is not None:
+        return op.lookup.table(inputs[0], output, clamp_range(op, output)).view("<i4").astype(np.int32)
     if op.float32_ratio:
         ratio = float(np.float32(inputs[0].scale) / np.float32(output.scale))
     else:
         ratio = inputs[0].scale / output.scale
     return np.array(quantize_multiplier(ratio), np.int32)
-
-
-def _mean_table(op: LoweredOp, ratio: float) -> np.ndarray:
-    """Law A11: the multiplier holds 1 / num_pixels."""
-    multiplier, shift = quantize_multiplier(ratio)
-    spare = min(op.num_pixels.bit_length() - 1, 32, 31 + shift)
-    return np.array(((multiplier << spare) // op.num_pixels, shift - spare), np.int32)
 
 
 def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Format) -> np.ndarray:
@@ -337,8 +425,9 @@ def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Fo
     model_step = filter.model_input_scale * filter.model_scales.astype(np.float64)
     step = source.scale * filter.scales.astype(np.float64)
     bias = filter.bias.astype(np.float64)
-    if filter.bits != 8 or source.scale != filter.model_input_scale:
-        bias = round_half_away(bias * (model_step / step))
+    if filter.bits != 8 or source.scale != filter.model_input_scale or filter.correction is not None:
+        correction = 0.0 if filter.correction is None else filter.correction / step
+        bias = round_half_away(bias * (model_step / step) + correction)
     words = np.concatenate([bias, *pairs.T.astype(np.float64)])
     if np.abs(words).max(initial=0) >= 2**31 or pairs[:, 1].max(initial=0) > 30:
         raise UnsupportedModelError(

@@ -11,6 +11,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
 
 ARENA_ALIGNMENT = 16
 # Metadata with an arena offset a tensor, which TFLM keeps to.
@@ -33,6 +36,7 @@ def align(num_bytes: int, alignment: int) -> int:
 # (lower, upper) -> bytes: two buffers that may share bytes where offset[upper] - offset[lower] is at least so much,
 # which is less than the lower one has. All others that are live together share none.
 Distances = Mapping[tuple[int, int], int]
+Offset = TypeVar("Offset", int, np.ndarray)
 
 
 def first_fit(
@@ -65,19 +69,30 @@ def lowest_gap(
     buffers: Sequence[Buffer], offsets: Sequence[int], placed: Iterable[int], wanted: int, distances: Distances
 ) -> int:
     """The lowest offset at which buffer `wanted` can lie beside those that are `placed`."""
-    one = buffers[wanted]
-    forbidden = []
-    for j in placed:
-        other = buffers[j]
-        if other.first <= one.last and one.first <= other.last:
-            below = offsets[j] - distances.get((wanted, j), one.num_bytes)
-            forbidden.append((below, offsets[j] + distances.get((j, wanted), other.num_bytes)))
     offset = 0
-    for low, high in sorted(forbidden):
+    for low, high in sorted(forbidden_offsets(buffers, {j: offsets[j] for j in placed}, wanted, distances)):
         if low >= offset:
             break
         offset = max(offset, high)
     return offset
+
+
+def forbidden_offsets(
+    buffers: Sequence[Buffer], placed: Mapping[int, Offset], wanted: int, distances: Distances
+) -> list[tuple[Offset, Offset]]:
+    """The open intervals in which buffer `wanted` cannot begin, one for each of those `placed` that it meets in time.
+
+    Args:
+      placed: index -> offset, or offsets of many placings at once.
+    """
+    one = buffers[wanted]
+    intervals = []
+    for j, offset in placed.items():
+        other = buffers[j]
+        if other.first <= one.last and one.first <= other.last:
+            below, above = distances.get((wanted, j), one.num_bytes), distances.get((j, wanted), other.num_bytes)
+            intervals.append((offset - below, offset + above))
+    return intervals
 
 
 def peak(buffers: Sequence[Buffer], offsets: Sequence[int]) -> int:
@@ -107,8 +122,14 @@ def shared_bytes(lower: Buffer, upper: Buffer, distance: int) -> int:
     return max(0, min(upper.num_bytes, lower.num_bytes - distance))
 
 
-def place(buffers: Sequence[Buffer], *, alignment: int, distances: Distances | None = None) -> list[int]:
-    """Offsets for `buffers` with a small peak: first fit in several orders, the best kept.
+def place(
+    buffers: Sequence[Buffer],
+    *,
+    alignment: int,
+    distances: Distances | None = None,
+    pinned: Mapping[int, int] | None = None,
+) -> list[int]:
+    """Offsets for `buffers` with a small peak: first fit in several orders, the best kept; arguments as of `first_fit`.
 
     Quick, for searches; `placement.place_best` takes its time.
     """
@@ -117,7 +138,8 @@ def place(buffers: Sequence[Buffer], *, alignment: int, distances: Distances | N
     best: list[int] = []
     for key in _ORDERS:
         order = sorted(range(len(aligned)), key=lambda i, key=key: (*key(aligned[i]), i))  # type: ignore[misc]
-        offsets = first_fit(aligned, order, distances=distances)
+        order.sort(key=lambda i: i not in (pinned or {}))
+        offsets = first_fit(aligned, order, pinned=pinned, distances=distances)
         if not best or peak(aligned, offsets) < peak(aligned, best):
             best = offsets
         if peak(aligned, best) == least:

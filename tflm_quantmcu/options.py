@@ -10,7 +10,21 @@ from tflm_quantmcu.bench import CORES
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.outliers import PHIS
 from tflm_quantmcu.stage_build import INPUT_MODES
-from tflm_quantmcu.types import BIT_WIDTHS, PINNED_LAYERS, Budget
+from tflm_quantmcu.types import BIT_WIDTHS, CALIBRATION_METHODS, COMPENSATIONS, PINNED_LAYERS, Budget, CalibrationMethod
+
+_NO_PARAMETERS = (
+    "calibration_method",
+    "calibration_percentile",
+    "core",
+    "flash_bytes",
+    "n_jobs",
+    "precision_overrides",
+    "progress",
+    "search",
+    "strip_metadata",
+)
+
+HYBRID_REGULARISERS = ("bit_ops", "instructions")
 
 
 def _option(default: Any, help: str, *, kind: type, choices: tuple[Any, ...] = ()) -> Any:
@@ -52,7 +66,7 @@ class Options:
         kind=str,
         choices=tuple(f"cortex-{core}" for core in CORES),
     )
-    search: str = _option("vdqs", "How bit widths are chosen: vdqs, uniform, memory_driven or rl.", kind=str)
+    search: str = _option("vdqs", "How bit widths are chosen: vdqs, uniform, memory_driven, rl or hybrid.", kind=str)
     precision_overrides: Any = _option(
         None,
         "Widths set by hand: YAML, a list of {match: REGEX for the whole name of a tensor or layer, "
@@ -61,7 +75,7 @@ class Options:
     )
     pinned_layers: str = _option(
         "none",
-        "Layers whose weights keep 8 bits, of searches uniform, memory_driven and rl; the network's input and output "
+        "Layers whose weights keep 8 bits, of all searches that lower weights; the network's input and output "
         "maps always do.",
         kind=str,
         choices=PINNED_LAYERS,
@@ -88,6 +102,9 @@ class Options:
     vdqs_min_bits: int = _option(
         4, "Smallest width that VDQS gives a map; below 4 expect to fine-tune.", kind=int, choices=BIT_WIDTHS
     )
+    vdqs_min_weight_bits: int = _option(
+        8, "Smallest width that VDQS gives weights of patch stages; 4 suits it.", kind=int, choices=BIT_WIDTHS
+    )
     memory_driven_min_bits: int = _option(
         2, "Smallest width of maps and weights, of search memory_driven.", kind=int, choices=BIT_WIDTHS
     )
@@ -100,9 +117,44 @@ class Options:
     rl_episodes: int = _option(150, "Episodes that search rl plays; each evaluates a plan once.", kind=int)
     rl_warmup_episodes: int = _option(20, "The first episodes of search rl, with random actions.", kind=int)
     rl_min_bits: int = _option(2, "Smallest width of maps and weights, of search rl.", kind=int, choices=BIT_WIDTHS)
+    hybrid_steps: int = _option(200, "Steps that search hybrid trains its gates.", kind=int)
+    hybrid_batch: int = _option(32, "Samples of each step of search hybrid.", kind=int)
+    hybrid_mu0: float = _option(
+        0.003,
+        "Weight of the work against the error of the scores, of search hybrid: more lowers more; 0.01 and above expect "
+        "to fine-tune.",
+        kind=float,
+    )
+    hybrid_regulariser: str = _option(
+        "bit_ops",
+        "The work that search hybrid weighs: BitOPs, or instructions on --core.",
+        kind=str,
+        choices=HYBRID_REGULARISERS,
+    )
+    hybrid_min_bits: int = _option(
+        2, "Smallest width of maps and weights, of search hybrid.", kind=int, choices=BIT_WIDTHS
+    )
     activation_bits: int = _option(8, "Width of feature maps, of search uniform.", kind=int, choices=BIT_WIDTHS)
     weight_bits: int = _option(8, "Width of weights, of search uniform.", kind=int, choices=BIT_WIDTHS)
+    compensation: str = _option(
+        "weights",
+        "What makes up for widths below 8 bits, from the calibration samples: biases and the rounding of weights, "
+        "biases alone (bias), or nothing (off).",
+        kind=str,
+        choices=COMPENSATIONS,
+    )
     max_samples: int = _option(256, "Calibration samples used at most.", kind=int)
+    calibration_method: str = _option(
+        "own",
+        "How ranges of feature maps are chosen: own keeps the model's at 8 bits and takes the least squared error "
+        "below; the others choose anew at every width: all values, all but those beyond a percentile, the least "
+        "squared error, or layer by layer the least error of its output.",
+        kind=str,
+        choices=CALIBRATION_METHODS,
+    )
+    calibration_percentile: float = _option(
+        99.99, "Share of values, in percent, beyond which calibration method percentile clips either end.", kind=float
+    )
     seed: int = _option(
         0, "Seed of the choice of calibration samples, and of all that is random in a search.", kind=int
     )
@@ -136,25 +188,31 @@ class Options:
             raise UsageError(f"--rl_episodes is {self.rl_episodes}; it must be at least 1")
         if self.rl_warmup_episodes < 0:
             raise UsageError(f"--rl_warmup_episodes is {self.rl_warmup_episodes}; it must be at least 0")
+        for name in ("hybrid_steps", "hybrid_batch"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name} is {getattr(self, name)}; it must be at least 1")
+        if not self.hybrid_mu0 >= 0:
+            raise UsageError(f"--hybrid_mu0 is {self.hybrid_mu0}; it must be at least 0")
         if self.max_macs_ratio is not None and not self.max_macs_ratio >= 1:
             raise UsageError(f"--max_macs_ratio is {self.max_macs_ratio}; it must be at least 1")
         if self.max_samples < 1:
             raise UsageError(f"--max_samples is {self.max_samples}; it must be at least 1")
         if self.n_jobs == 0 or self.n_jobs < -1:
             raise UsageError(f"--n_jobs is {self.n_jobs}; it must be -1 or at least 1")
-        self.budget  # noqa: B018  (validates the bounds)
+        self.budget, self.method  # noqa: B018  (validates)
 
     @property
     def budget(self) -> Budget:
         return Budget(self.sram_bytes, self.flash_bytes, self.max_bit_ops, self.max_instructions)
 
     @property
+    def method(self) -> CalibrationMethod:
+        return CalibrationMethod(self.calibration_method, self.calibration_percentile)
+
+    @property
     def parameters(self) -> Mapping[str, Any]:
-        """What decides a plan, for its provenance."""
-        decided = dataclasses.asdict(self)
-        for name in ("strip_metadata", "search", "progress", "n_jobs", "precision_overrides", "flash_bytes", "core"):
-            del decided[name]
-        return decided
+        """What decides a plan beside its calibration, for its provenance."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in _NO_PARAMETERS}
 
     @property
     def search_flags(self) -> Mapping[str, Any]:

@@ -46,7 +46,9 @@ _OP_DATA = {
     "ADD": 60,
     "AVERAGE_POOL_2D": 32,
     "DEQUANTIZE": 32,
+    "ELU": 256,
     "HARD_SWISH": 20,
+    "LEAKY_RELU": 24,
     "LOGISTIC": 16,
     "MAX_POOL_2D": 32,
     "MEAN": 44,
@@ -56,11 +58,13 @@ _OP_DATA = {
     "QUANTIZE": 32,
     "RELU": 28,
     "RELU6": 8,
+    "TANH": 16,
     "QMCU_ADD": 36,
     "QMCU_AVERAGE_POOL_2D": 32,
     "QMCU_CONV_2D": 36,
     "QMCU_DEPTHWISE_CONV_2D": 40,
     "QMCU_FULLY_CONNECTED": 20,
+    "QMCU_LUT": 16,
     "QMCU_MAX_POOL_2D": 32,
     "QMCU_PATCH_STAGE": 24,
     "QMCU_REQUANTIZE": 20,
@@ -70,13 +74,15 @@ _OPTIONS = {
     "CONCATENATION": (8, 4),
     "CONV_2D": (28, 4),
     "DEPTHWISE_CONV_2D": (28, 4),
+    "LEAKY_RELU": (4, 4),
     "MAX_POOL_2D": (40, 4),
     "MEAN": (1, 1),
     "RESHAPE": (36, 4),
+    "RESIZE_NEAREST_NEIGHBOR": (2, 1),
     "SOFTMAX": (4, 4),
     "SQUEEZE": (36, 4),
 }
-_NO_DATA = ("EXPAND_DIMS", "RESHAPE", "SQUEEZE", "TRANSPOSE")
+_NO_DATA = ("EXPAND_DIMS", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "TRANSPOSE")
 
 # The interpreter of the Python wheel, which also records and is built with USE_TFLM_COMPRESSION.
 HOST = Machine(

@@ -37,7 +37,12 @@ class Placement:
 
 
 def place_best(
-    buffers: Sequence[Buffer], *, alignment: int, distances: Distances | None = None, node_limit: int = NODE_LIMIT
+    buffers: Sequence[Buffer],
+    *,
+    alignment: int,
+    distances: Distances | None = None,
+    node_limit: int = NODE_LIMIT,
+    enough: int = 0,
 ) -> Placement:
     """The smallest peak that can be found.
 
@@ -46,6 +51,7 @@ def place_best(
       alignment: of the offsets; sizes are rounded up to it.
       distances: pairs that may share bytes; multiples of `alignment`.
       node_limit: of the exact search for one peak; it tries several.
+      enough: a peak with which the search ends, as it does where that is proven impossible; 0: the smallest.
     """
     pairs = dict(distances or {})
     aligned = [dataclasses.replace(b, num_bytes=memory.align(b.num_bytes, alignment)) for b in buffers]
@@ -60,7 +66,7 @@ def place_best(
     # Peaks below `proven` are impossible; those below `tried` were given up.
     proven = tried = memory.live_bytes(aligned, pairs)
     target = proven
-    while tried < memory.peak(aligned, best):
+    while max(tried, enough) < memory.peak(aligned, best) and not 0 < enough < proven:
         found = chain.fit(target) or search.fit(target)
         if found is not None:
             best = found
@@ -178,6 +184,11 @@ class _Component:
         times = sorted({b.first for b in self._buffers})
         self._live = [[i for i, b in enumerate(self._buffers) if b.first <= t <= b.last] for t in times]
         self._steps = [[t for t, live in enumerate(self._live) if i in live] for i in range(len(self._buffers))]
+        # Of each buffer the lower ones that it may share bytes with, and how many.
+        self._sharing: list[list[tuple[int, int]]] = [[] for _ in self._buffers]
+        for (a, b), distance in self._distances.items():
+            self._sharing[b].append((a, memory.shared_bytes(self._buffers[a], self._buffers[b], distance)))
+        self._paired = {i for pair in self._distances for i in pair}
         self._offsets = [-1] * len(self._buffers)
 
     def place(self) -> list[int] | None:
@@ -227,10 +238,9 @@ class _Component:
         """Whether the same placing is found by another order: of equal offsets the lower index first, as of equals."""
         if last > i and lowest[i] == self._offsets[last] and (last, i) not in self._distances:
             return True
-        return any(j < i and self._buffers[j] == self._buffers[i] and not self._is_paired(i, j) for j in rest)
-
-    def _is_paired(self, *indices: int) -> bool:
-        return any(i in pair for pair in self._distances for i in indices)
+        if i in self._paired:
+            return False
+        return any(j < i and self._buffers[j] == self._buffers[i] and j not in self._paired for j in rest)
 
     def _can_fit(self, lowest: Mapping[int, int], tops: Sequence[int]) -> bool:
         """Whether at each step what is still to come can lie above what is there."""
@@ -243,15 +253,8 @@ class _Component:
             for i in coming:
                 # Of a buffer that may share bytes with one that is placed, part may lie below `base`.
                 above = self._buffers[i].num_bytes - max(0, base - lowest[i])
-                needed += max(0, above - self._shared(i, lowest))
+                shared = sum(num_bytes for a, num_bytes in self._sharing[i] if a in lowest)
+                needed += max(0, above - shared)
             if needed > self._target:
                 return False
         return True
-
-    def _shared(self, upper: int, lowest: Mapping[int, int]) -> int:
-        """What the buffer may share with lower ones that are still to come."""
-        return sum(
-            memory.shared_bytes(self._buffers[a], self._buffers[b], distance)
-            for (a, b), distance in self._distances.items()
-            if b == upper and a in lowest
-        )

@@ -19,6 +19,7 @@ from tflm_quantmcu.types import (
     Format,
     ModelGraph,
     OutlierRule,
+    PatchClass,
     PrecisionPlan,
     StagePlan,
     Tensor,
@@ -61,6 +62,9 @@ def renew_plan(
 ) -> PrecisionPlan:
     """The plan for another model of the same structure: names and 8-bit formats are its own, others the learned ones.
 
+    What made up for the old model's rounding, rounded weights and bias corrections, is left out: a model that was
+    trained at these widths has learned its own.
+
     Raises:
       UnsupportedModelError: the two graphs differ in more than names and values.
     """
@@ -84,7 +88,7 @@ def renew_plan(
             outliers=rule(stage),
             input=name(stage.input),
             output=name(stage.output),
-            classes=tuple(dataclasses.replace(c, formats=formats(c.formats)) for c in stage.classes),
+            classes=tuple(PatchClass(c.name, formats(c.formats)) for c in stage.classes),
             map_caches={name(n): mode for n, mode in stage.map_caches.items()},
         )
         for stage in plan.stages
@@ -95,6 +99,8 @@ def renew_plan(
         stages=stages,
         formats=new_formats,
         weight_bits={name(n): bits for n, bits in plan.weight_bits.items()},
+        rounded_weights={},
+        bias_corrections={},
     )
 
 

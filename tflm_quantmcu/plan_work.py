@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tflm_quantmcu.cost import Cost, cost_of
 from tflm_quantmcu.instructions import InstructionTable
-from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_build import planned_program
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import ModelGraph, PrecisionPlan
@@ -15,7 +15,7 @@ def stage_programs(graph: ModelGraph, plan: PrecisionPlan) -> list[tuple[frozens
     programs = []
     for stage in plan.stages:
         ends = (graph.by_name[stage.input].index, graph.by_name[stage.output].index)
-        program = build_program(graph, stage, weight_bits=plan.weight_bits, formats=plan.formats)
+        program = planned_program(graph, plan, stage)
         programs.append((frozenset(op.index for op in stage_ops(graph, *ends)), program))
     return programs
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost import op_macs
-from tflm_quantmcu.lowering import why_unsupported
+from tflm_quantmcu.lowering import folded_maps, why_unsupported
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.types import ModelGraph, Op, Tensor
@@ -20,6 +20,7 @@ class PlannedModel:
       graph: the int8 model.
       live: [boundary] tensors live between op boundary - 1 and op boundary; boundary 0 is before the first op.
       streamed: tensors that a reader gives instead of the arena: the input, and what a QUANTIZE makes of it.
+      folded: tensors that no converted model has.
     """
 
     def __init__(
@@ -34,8 +35,9 @@ class PlannedModel:
         self._bits = bits
         self._inner_bits = inner_bits
         self.streamed = _streamed_tensors(graph) if is_streamed else frozenset()
+        self.folded = folded_maps(graph)
         self._bytes = [
-            0 if t.index in self.streamed else align(self._map_bytes(t, own), ARENA_ALIGNMENT)
+            0 if t.index in self.streamed | self.folded else align(self._map_bytes(t, own), ARENA_ALIGNMENT)
             for t, own in zip(graph.tensors, placed_bytes(graph), strict=True)
         ]
         self.live = _live_tensors(graph)

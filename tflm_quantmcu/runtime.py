@@ -160,25 +160,31 @@ class Interpreter:
         return [self._interpreter.get_output(i) for i in range(len(self.outputs))]
 
     def run(self, x: np.ndarray) -> np.ndarray:
+        """The first of what `run_all` gives."""
+        return self.run_all(x)[0]
+
+    def run_all(self, x: np.ndarray) -> list[np.ndarray]:
         """Runs samples one by one.
 
         Args:
           x: [N, ...]; the model's input type, or reals as `samples.to_model_input` takes them.
 
         Returns:
-          The first output [N, ...] in the model's own type.
+          Each output [N, ...] in the model's own type.
 
         Raises:
           UsageError: x does not fit, or the model has not exactly one input.
         """
         if len(self.inputs) != 1:
             raise UsageError(f"the model has {len(self.inputs)} inputs; use invoke, one sample a call")
-        outputs = [self.invoke(sample)[0] for sample in to_model_input(x, self.inputs[0])]
-        has_batch = self.outputs[0].shape[:1] == (1,)
-        return np.concatenate(outputs) if has_batch else np.stack(outputs)
+        samples = [self.invoke(sample) for sample in to_model_input(x, self.inputs[0])]
+        return [
+            np.concatenate(values) if tensor.shape[:1] == (1,) else np.stack(values)
+            for tensor, values in zip(self.outputs, zip(*samples, strict=True), strict=True)
+        ]
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Like `run`, with the result as real values: float32 [N, ...]."""
+        """The first output as real values: float32 [N, ...]."""
         return to_real(self.run(x), self.outputs[0])
 
     def tensor(self, index: int) -> np.ndarray:

@@ -20,12 +20,12 @@ from tflm_quantmcu.lowering import (
     CONVOLUTIONS,
     LoweredOp,
     clamp_range,
-    lower_op,
+    lower_planned,
     requantization_table,
     why_unsupported,
 )
 from tflm_quantmcu.packing import run_bytes, unpack
-from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_build import planned_program
 from tflm_quantmcu.stage_geometry import StageOp, stage_ops
 from tflm_quantmcu.stage_program import StageFormat, StageProgram
 from tflm_quantmcu.types import Format, ModelGraph, Op, PrecisionPlan, Window
@@ -109,7 +109,7 @@ def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> di
         model.
       UnsupportedModelError: the plan lowers an op that has no kernel.
     """
-    maps = _Maps(graph, plan or PrecisionPlan(graph.sha256, {}))
+    maps = FeatureMaps(graph, plan or PrecisionPlan(graph.sha256, {}))
     maps.put(graph.inputs[0], _checked_input(graph, x), is_planned=False)
     stages, inside = _plan_stages(graph, maps.plan)
     for op in graph.ops:
@@ -120,11 +120,11 @@ def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> di
                 y = run_stage(program, maps.planned[source])
             maps.put(op.outputs[0], y.reshape(len(y), *graph.tensors[op.outputs[0]].shape[1:]), is_planned=True)
         elif op.index not in inside:
-            _run_op(maps, op)
+            run_op(maps, op)
     return {graph.tensors[t].name: v for t, v in maps.planned.items()}
 
 
-class _Maps:
+class FeatureMaps:
     """Feature maps by tensor index, as our ops keep them and as stock ops, which know 8 bits, do.
 
     Where the plan gives a map another format, a requantize stands between the two (law A7).
@@ -147,6 +147,11 @@ class _Maps:
             self.own[index] = _convert(values, chosen, own)
         else:
             self.planned[index] = _convert(values, own, chosen)
+
+    def forget(self, index: int) -> None:
+        """Frees a map that nothing reads any more."""
+        self.planned.pop(index, None)
+        self.own.pop(index, None)
 
     def keeps_bytes(self, op: Op) -> bool:
         """Whether the op is a reshape that leaves a map of the plan's format packed as it is."""
@@ -195,7 +200,7 @@ def _plan_stages(graph: ModelGraph, plan: PrecisionPlan) -> tuple[dict[int, tupl
     stages: dict[int, tuple[int, StageProgram]] = {}
     inside: set[int] = set()
     for stage in plan.stages:
-        program = build_program(graph, stage, weight_bits=plan.weight_bits, formats=plan.formats)
+        program = planned_program(graph, plan, stage)
         source, target = graph.by_name[stage.input].index, graph.by_name[stage.output].index
         stages[target] = (source, program)
         inside |= {op.index for op in stage_ops(graph, source, target)}
@@ -298,6 +303,8 @@ def _run_kernel(
     if kind == "FULLY_CONNECTED":
         x = x.reshape(len(x), -1)
         return arithmetic.fully_connected(x, filter, table, zero_in=zeros[0], output=output)
+    if kind == "LUT":
+        return arithmetic.lut(x, table, window=window, size=size, output=output)
     place: dict[str, Any] = {
         "window": window,
         "size": size,
@@ -317,22 +324,20 @@ def _run_kernel(
     return kernel(x, table, **place)
 
 
-def _run_op(maps: _Maps, op: Op) -> None:
+def run_op(maps: FeatureMaps, op: Op) -> None:
     """Runs an op outside the stages whose inputs are known and which has an oracle."""
     graph = maps.graph
     sources = graph.feature_maps(op)
     weights = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
-    weight_bits = maps.plan.weight_bits.get(weights, 8)
-    has_kernel = weight_bits != 8 or why_unsupported(graph, op) is None
+    has_kernel = maps.plan.weight_bits.get(weights, 8) != 8 or why_unsupported(graph, op) is None
     is_planned = has_kernel or maps.keeps_bytes(op)
     known = maps.planned if is_planned else maps.own
     if not sources or any(t not in known for t in sources):
         return
-    inputs = [known[t] for t in sources]
     y: np.ndarray | None
     if has_kernel:
-        lowered = lower_op(graph, op, weight_bits=weight_bits)
-        y = _run_lowered(graph, lowered, inputs, maps.plan.formats)
+        lowered = lower_planned(graph, op, maps.plan)
+        y = _run_lowered(graph, lowered, [known[t] for t in lowered.inputs], maps.plan.formats)
     else:
         y = stock_kernels.run(graph, op, known)
     if y is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from tflm_quantmcu.packing import pack
 from tflm_quantmcu.stage_geometry import StageGeometry, StageOp, map_shape, map_tensors, stage_ops
 from tflm_quantmcu.stage_layout import CACHE_MODES, MapCache, ScratchLayout
 from tflm_quantmcu.stage_program import MAX_MAPS, NO_OUTLIERS, StageFormat, StageProgram
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, Format, ModelGraph, StagePlan
+from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, Format, ModelGraph, PrecisionPlan, RoundedWeights, StagePlan
 
 INPUT_MODES = ("resident", "streamed")
 
@@ -23,6 +24,7 @@ def build_program(
     *,
     weight_bits: Mapping[str, int],
     formats: Mapping[str, Format],
+    rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
 ) -> StageProgram:
     """Lowers a planned stage.
 
@@ -31,6 +33,7 @@ def build_program(
       plan: the stage.
       weight_bits: weight tensor name -> bits; absent is 8.
       formats: tensor name -> format of maps outside stages; the stage's input and output follow it.
+      rounded_weights: weight tensor name -> values, of those that are not rounded to the nearest.
 
     Raises:
       UnsupportedModelError: an op has no kernel, or the region has another entry or exit.
@@ -41,7 +44,14 @@ def build_program(
             raise UsageError(f"the plan's stage names tensor '{name}', which the model does not have")
     source, target = graph.by_name[plan.input].index, graph.by_name[plan.output].index
     region = stage_ops(graph, source, target)
-    return program_of(graph, lower_region(graph, region, weight_bits), source, plan, formats=formats)
+    return program_of(graph, lower_region(graph, region, weight_bits, rounded_weights), source, plan, formats=formats)
+
+
+def planned_program(graph: ModelGraph, plan: PrecisionPlan, stage: StagePlan) -> StageProgram:
+    """The program of one of a plan's stages; raises as `build_program`."""
+    return build_program(
+        graph, stage, weight_bits=plan.weight_bits, formats=plan.formats, rounded_weights=plan.rounded_weights
+    )
 
 
 def program_of(
@@ -81,16 +91,17 @@ def program_of(
         tile_width=plan.tile_width,
         shapes=shapes,
         ops=ops,
-        formats=tuple(
-            _class_formats(layout, lowered, formats_of, _tiles_of(plan, number, spans))
-            for number, formats_of in enumerate(chosen)
-        ),
+        formats=_formats(layout, lowered, chosen, plan),
         tables=tuple(
             tuple(
-                requantization_table(op, [formats_of[index[t]] for t in op.inputs], formats_of[index[op.output]])
+                requantization_table(
+                    op.corrected(patch_class.bias_corrections.get(graph.tensors[op.output].name)),
+                    [formats_of[index[t]] for t in op.inputs],
+                    formats_of[index[op.output]],
+                )
                 for op in lowered
             )
-            for formats_of in chosen
+            for formats_of, patch_class in zip(chosen, plan.classes, strict=True)
         ),
         patch_classes=plan.patch_classes,
         caches=layout.caches,
@@ -164,11 +175,23 @@ def _stage_op(op: LoweredOp, index: Mapping[int, int]) -> StageOp:
     )
 
 
+def _formats(
+    layout: ScratchLayout, lowered: Sequence[LoweredOp], chosen: Sequence[Sequence[Format]], plan: StagePlan
+) -> tuple[tuple[StageFormat, ...], ...]:
+    """[class][map] formats with clamps and places in scratch."""
+    is_chosen_late = any(CHOSEN_AT_RUN_TIME in row for row in plan.patch_classes)
+    found: list[tuple[StageFormat, ...]] = []
+    for number, formats_of in enumerate(chosen):
+        bits, tiles = [format.bits for format in formats_of], _tiles_of(plan, number, layout.spans)
+        # A streamed input is read before its tile has a class.
+        input_offset = found[0][0].scratch_offset if found and layout.is_streamed and is_chosen_late else None
+        found.append(_class_formats(lowered, formats_of, layout.places(bits, tiles, input_offset=input_offset)))
+    return tuple(found)
+
+
 def _class_formats(
-    layout: ScratchLayout, lowered: Sequence[LoweredOp], chosen: Sequence[Format], patches: np.ndarray
+    lowered: Sequence[LoweredOp], chosen: Sequence[Format], places: Sequence[tuple[int, int]]
 ) -> tuple[StageFormat, ...]:
-    """The formats of the class that has these tiles, with clamps and places in scratch."""
-    places = layout.places([format.bits for format in chosen], patches)
     writers: list[LoweredOp | None] = [None, *lowered]
     result = []
     for format, writer, place in zip(chosen, writers, places, strict=True):

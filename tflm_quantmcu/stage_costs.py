@@ -155,7 +155,8 @@ class UpstreamCosts:
         self._reduction = lower_reduction(self._graph, self._graph.ops[: self._end], {})
         self._last = last - (self._reduction.num_ops if self._reduction else 0)
         self._target = self._reduction.op.inputs[0] if self._reduction else self._output
-        self._entries = self._find_entries() if self._is_closed() else {}
+        is_whole = self._output not in model.folded and self._is_closed()
+        self._entries = self._find_entries() if is_whole else {}
         if not self._entries:
             return
         first = min(self._entries)
@@ -245,6 +246,7 @@ class UpstreamCosts:
     def _axes(self) -> tuple[list[_AxisCosts], list[_AxisCosts]]:
         """Along height and width, of each choice."""
         known: dict[tuple[int, bool, tuple[bool, ...]], _AxisCosts] = {}
+        width = int(self._axis(0) != self._axis(1))  # of square maps one axis is like the other
 
         def costs(axis: int, is_cached: np.ndarray, primed: bool) -> _AxisCosts:
             key = (axis, primed, tuple(is_cached.tolist()))
@@ -253,12 +255,15 @@ class UpstreamCosts:
             return known[key]
 
         rows = [costs(0, modes >= FULL, primed) for modes, primed in self._choices]
-        return rows, [costs(1, modes >= ROWS, primed) for modes, primed in self._choices]
+        return rows, [costs(width, modes >= ROWS, primed) for modes, primed in self._choices]
+
+    def _axis(self, axis: int) -> tuple[Sequence[tiles.AxisOp], list[int], list[int]]:
+        """(ops, extents, tile sizes) along height (0) or width (1)."""
+        ops = (self._geometry.ops_y, self._geometry.ops_x)[axis]
+        return ops, [shape[axis] for shape in self._geometry.shapes], self._sizes[axis]
 
     def _axis_costs(self, axis: int, is_cached: list[bool], primed: bool) -> _AxisCosts:
-        extents = [shape[axis] for shape in self._geometry.shapes]
-        ops = (self._geometry.ops_y, self._geometry.ops_x)[axis]
-        sizes = self._sizes[axis]
+        ops, extents, sizes = self._axis(axis)
         priming = tiles.priming_counts(ops, extents, sizes, is_cached) if primed else [0] * len(sizes)
         intervals, is_tile = _tiles_of_sizes(extents[-1], sizes, priming)
         spans = tiles.axis_spans(ops, extents, intervals, is_cached)

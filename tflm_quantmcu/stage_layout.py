@@ -86,12 +86,15 @@ class ScratchLayout:
         caches += [MapCache()] * geometry.reduces
         return ScratchLayout(geometry, spans, tuple(caches), is_streamed)
 
-    def places(self, bits: Sequence[int], visited: np.ndarray | None = None) -> list[tuple[int, int]]:
+    def places(
+        self, bits: Sequence[int], visited: np.ndarray | None = None, *, input_offset: int | None = None
+    ) -> list[tuple[int, int]]:
         """Where maps stand while a tile runs.
 
         Args:
           bits: [map] widths.
           visited: int64 [n, 2], places in `spans` of the tiles that run; None is all.
+          input_offset: where a streamed input must stand; None is anywhere.
 
         Returns:
           [map] (offset, bytes) of a buffer, for the output of a reduction of its sums; (-1, 0) of the output otherwise,
@@ -107,7 +110,8 @@ class ScratchLayout:
         num_bytes = [pixels[m] * run_bytes(self.geometry.shapes[m][2], bits[m]) for m in buffered]
         lifetimes = self.geometry.lifetimes()
         buffers = [memory.Buffer(n, *lifetimes[m]) for m, n in zip(buffered, num_bytes, strict=True)]
-        offsets = memory.place(buffers, alignment=SCRATCH_ALIGNMENT)
+        pinned = {} if input_offset is None else {0: input_offset - base}
+        offsets = memory.place(buffers, alignment=SCRATCH_ALIGNMENT, pinned=pinned)
         for m, offset, n in zip(buffered, offsets, num_bytes, strict=True):
             places[m] = (base + offset, n)
         return places

@@ -18,12 +18,13 @@ from tflm_quantmcu import tiles
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.stage_geometry import REDUCTIONS, Region, StageGeometry, StageOp, macs_per_pixel
 from tflm_quantmcu.stage_layout import CACHE_MODES, MapCache
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, OutlierRule, Window
+from tflm_quantmcu.types import BIT_WIDTHS, CHOSEN_AT_RUN_TIME, OutlierRule, Window
 
 FORMAT_VERSION = 2
-KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE", *REDUCTIONS)
+KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE", *REDUCTIONS, "LUT")
 OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 10, 6
 MAX_MAPS = 64
+LUT_WORDS = {bits: (1 << bits) // 4 for bits in BIT_WIDTHS}  # of an int8 entry for every input value
 NO_OUTLIERS = OutlierRule(-128, 127, 1 << 16)
 _WINDOW_FIELDS = [f.name for f in dataclasses.fields(Window)]
 
@@ -269,8 +270,11 @@ class _Decoder:
             ops=ops,
             formats=tuple(tuple(StageFormat(*f) for f in c) for c in formats),
             tables=tuple(
-                tuple(_section(words, o, table_words(op, shapes)) for o, op in zip(row, ops, strict=True))
-                for row in offsets
+                tuple(
+                    _section(words, o, table_words(op, shapes, formats_of[op.inputs[0]][0]))
+                    for o, op in zip(row, ops, strict=True)
+                )
+                for row, formats_of in zip(offsets, formats, strict=True)
             ),
             patch_classes=tuple(tuple(row) for row in grid),
             caches=tuple(MapCache(*words[3:]) for words in maps),
@@ -299,10 +303,12 @@ def _section(words: np.ndarray, start: int, count: int) -> np.ndarray:
     return section
 
 
-def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> int:
-    """Length of the op's requantisation table in words."""
+def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]], input_bits: int) -> int:
+    """Length of the op's table in words, its (first) input being of `input_bits`."""
     if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
         return 3 * shapes[op.output][2]
+    if op.kind == "LUT":
+        return LUT_WORDS[input_bits]
     return 6 if op.kind == "ADD" else 2
 
 

@@ -113,7 +113,7 @@ def plan_stages(
         max_macs_ratio = 1.0
     smallest = planner.smallest(max_macs_ratio)
     baseline = planner.baseline_arena_bytes
-    if planner.is_streamed and not planner.smallest():
+    if planner.is_streamed and smallest is None and planner.smallest() is None:
         raise UnsupportedModelError(
             "the input cannot be streamed: no patch stage begins with it that leaves nothing else to read it"
         )
@@ -180,9 +180,9 @@ class StagePlanner:
                 bound = self._first_within(max_macs_ratio)
                 continue
             tries += 1
-            split = self._split(path)
-            if split.stages and (best is None or (split.arena_bytes, split.macs) < (best.arena_bytes, best.macs)):
-                best = split
+            split = self._split(path, at_most=best.arena_bytes if best else None)
+            if split and split.stages:
+                best = min(best or split, split, key=lambda found: (found.arena_bytes, found.macs))
             bound = self._next_other(bound)
         return best
 
@@ -191,7 +191,8 @@ class StagePlanner:
         return next((s for s in self.within(sram_bytes, max_macs_ratio) if s.arena_bytes <= sram_bytes), None)
 
     def within(self, sram_bytes: int, max_macs_ratio: float | None = None) -> Iterator[Split]:
-        """Splits that may meet the bound, with ever more MACs and less live at once."""
+        """Splits that may meet the bound, with ever more MACs and less live at once; of an arena that does the smallest
+        is not searched for."""
         limit = sram_bytes
         while True:
             bound = int(np.searchsorted(self._search.bounds, limit, side="right")) - 1
@@ -199,7 +200,7 @@ class StagePlanner:
                 return
             path = self._exact_path(bound)
             if path is not None:
-                yield self._split(path)
+                yield self._assemble(self._stages_of(path), enough=sram_bytes)
                 limit = max(int(edge.num_bytes[number]) for edge, number in path) - 1
 
     def front(self) -> list[Split]:
@@ -211,18 +212,17 @@ class StagePlanner:
             bound = int(np.flatnonzero(work == work[bound])[0])
             path = self._exact_path(bound)
             if path is not None:
-                split = self._split(path)
-                if not found or split.arena_bytes < found[-1].arena_bytes:
-                    found.append(split)
+                split = self._split(path, at_most=found[-1].arena_bytes - 1 if found else None)
+                found += [split] if split else []
                 bound -= 1
         return found
 
-    def arena_of(self, split: Split, scratch_bytes: Sequence[int]) -> int:
-        """The arena of a split whose stages take this much scratch."""
+    def arena_of(self, split: Split, scratch_bytes: Sequence[int], *, enough: int = 0) -> int:
+        """The arena of a split whose stages take this much scratch; `enough` as of `cost.arena_of`."""
         stages = [
             dataclasses.replace(s.placed, scratch_bytes=n) for s, n in zip(split.stages, scratch_bytes, strict=True)
         ]
-        return cost.arena_of(self._graph, stages, tensor_bytes=self._model.all_bytes)
+        return cost.arena_of(self._graph, stages, tensor_bytes=self._model.all_bytes, enough=enough)
 
     def gain(self, best: Split) -> str:
         count = len(best.stages)
@@ -310,10 +310,18 @@ class StagePlanner:
             self._stages[key] = upstream.stage(ways, index)
         return self._stages[key]
 
-    def _split(self, path: _Path) -> Split:
-        return self._assemble([self._stage(way) for edge, number in path if (way := edge.ways[number]) is not None])
+    def _stages_of(self, path: _Path) -> list[PlannedStage]:
+        return [self._stage(way) for edge, number in path if (way := edge.ways[number]) is not None]
 
-    def _assemble(self, stages: Sequence[PlannedStage]) -> Split:
+    def _split(self, path: _Path, *, at_most: int | None = None) -> Split | None:
+        """The split, or None where its arena exceeds a bound."""
+        split = self._assemble(self._stages_of(path), enough=at_most or 0)
+        if at_most is None:
+            return split
+        return self._in_smallest_places(split) if split.arena_bytes <= at_most else None
+
+    def _assemble(self, stages: Sequence[PlannedStage], *, enough: int = 0) -> Split:
+        """The split of these stages; `enough` as of `cost.arena_of`."""
         inside = {index for stage in stages for index in stage.ops}
         held = [(stage.live_bytes, f"the stage up to {self._label(stage.ops[-1])}") for stage in stages]
         held += [
@@ -324,7 +332,13 @@ class StagePlanner:
         _, binding = max(held, key=lambda entry: entry[0])
         macs = self._base_macs + sum(stage.extra_macs for stage in stages)
         split = Split(tuple(stages), 0, macs, self._base_macs, binding)
-        return dataclasses.replace(split, arena_bytes=self.arena_of(split, [s.scratch_bytes for s in stages]))
+        arena_bytes = self.arena_of(split, [s.scratch_bytes for s in stages], enough=enough)
+        return dataclasses.replace(split, arena_bytes=arena_bytes)
+
+    def _in_smallest_places(self, split: Split) -> Split:
+        """The same, its arena as small as can be found, not only within a bound."""
+        smallest = self.arena_of(split, [s.scratch_bytes for s in split.stages])
+        return dataclasses.replace(split, arena_bytes=min(split.arena_bytes, smallest))
 
     def _label(self, op: int) -> str:
         return f"'{self._graph.tensors[self._graph.ops[op].outputs[0]].label}'"
@@ -335,11 +349,11 @@ class StagePlanner:
         for stage in split.stages:
             for other in self._calmer(stage, num_bytes):
                 stages = [o for s in best.stages for o in (other if s is stage else [s])]
-                found = self._assemble(stages)
+                found = self._assemble(stages, enough=num_bytes)
                 if found.arena_bytes <= num_bytes:
                     best = found
                     break
-        return best
+        return self._in_smallest_places(best)
 
     def _calmer(self, stage: PlannedStage, num_bytes: int) -> Iterator[list[PlannedStage]]:
         """What to try in place of a stage, the fewest kernel calls first."""

@@ -9,19 +9,21 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from tflm_quantmcu.activations import MAX_SHIFT, hard_swish_params, logistic_params, quantize_factor, radius
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.fixed_point import quantize_multiplier
+from tflm_quantmcu.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
 from tflm_quantmcu.kernel_calls import (
     NUM_DIMS,
     BroadcastAddParams,
     Dims,
+    FeatureMap,
     FillParams,
-    HardSwishParams,
     KernelCall,
-    LogisticParams,
+    LutParams,
     MeanParams,
     MulParams,
     Pair,
@@ -30,15 +32,15 @@ from tflm_quantmcu.kernel_calls import (
     SoftmaxParams,
     StridedCopyParams,
 )
+from tflm_quantmcu.lookups import Lookup
 from tflm_quantmcu.lowering import LoweredOp, clamp_range, requantization_table
 from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
+Made = TypeVar("Made")
 RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 _SOFTMAX_INPUT_BITS = 5
 _SOFTMAX_MAX_DEPTH = 4095
-_LOGISTIC_INPUT_BITS = 4
-_MAX_SHIFT = 30
 _MAX_MEAN_COUNT = 1 << 23
 
 
@@ -84,10 +86,15 @@ def _constant(graph: ModelGraph, op: Op, index: int, what: str) -> np.ndarray:
 
 
 def _multiplier(graph: ModelGraph, op: Op, real: float) -> Pair:
-    multiplier, shift = quantize_multiplier(real)
-    if shift > _MAX_SHIFT:
-        raise _refuse(graph, op, f"its scales differ by the factor {real:g}, too large for 32 bits")
-    return multiplier, shift
+    return _accepted(graph, op, lambda: quantize_factor(real))
+
+
+def _accepted(graph: ModelGraph, op: Op, make: Callable[[], Made]) -> Made:
+    """What `make` gives; a ValueError of it refuses the op."""
+    try:
+        return make()
+    except ValueError as error:
+        raise _refuse(graph, op, str(error)) from None
 
 
 def _lowered(op: Op, output: Tensor, kind: str) -> LoweredOp:
@@ -170,6 +177,30 @@ def _transpose(graph: ModelGraph, op: Op) -> list[KernelCall]:
     return [KernelCall("StridedCopy", copy, (source.index,), output.index)]
 
 
+def _resize(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """Nearest neighbours by whole factors: a copy for each row that an input row becomes."""
+    source, output = _tensors(graph, op, 1)
+    (_, height, width, channels), (_, *size, _) = source.shape, output.shape
+    rows, cols = size[0] // height, size[1] // width
+    for extent, wanted, times in ((height, size[0], rows), (width, size[1], cols)):
+        nearest = _nearest(extent, wanted, align_corners=op.align_corners, half_pixels=op.half_pixel_centers)
+        if extent * times != wanted or nearest != [i // times for i in range(wanted)]:
+            raise _refuse(graph, op, f"it makes {wanted} rows or columns of {extent}; supported are whole factors")
+    row = size[1] * channels
+    steps = (width * channels, channels, 0, 1), (rows * row, cols * channels, channels, 1)
+    copy = StridedCopyParams(*_views(graph, op, (height, width, cols, channels), *steps))
+    return [KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=i * row) for i in range(rows)]
+
+
+def _nearest(extent: int, wanted: int, *, align_corners: bool, half_pixels: bool) -> list[int]:
+    """The input row of each output row. Source: GetNearestNeighbor of TFLM's reference/resize_nearest_neighbor.h."""
+    is_aligned = align_corners and wanted > 1
+    scale = np.float32(extent - is_aligned) / np.float32(wanted - is_aligned)
+    places = (np.arange(wanted, dtype=np.float32) + np.float32(0.5 * half_pixels)) * scale
+    nearest = round_half_away(places) if align_corners else np.floor(places)
+    return np.clip(nearest, 0, extent - 1).astype(int).tolist()
+
+
 def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """Law A11. Source: QuantizedMeanOrSum of TFLM's reference/reduce.h: 1 / count is in the multiplier."""
     source, output = _tensors(graph, op, 1)
@@ -178,8 +209,7 @@ def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
     count = math.prod(source.shape[a] for a in axes)
     if count > _MAX_MEAN_COUNT:
         raise _refuse(graph, op, f"it sums {count} values; supported are {_MAX_MEAN_COUNT}")
-    multiplier, shift = _multiplier(graph, op, source.scales[0] / output.scales[0])
-    spare = min(count.bit_length() - 1, 32, 31 + shift)
+    factor = _multiplier(graph, op, source.scales[0] / output.scales[0])
     steps = dense_steps(source.shape)
     (kept, kept_steps), (reduced, reduced_steps) = (
         _views(graph, op, [source.shape[d] for d in dims], [steps[d] for d in dims])
@@ -192,7 +222,7 @@ def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
         reduced_steps=reduced_steps,
         input_zero_point=source.zero_points[0],
         output_zero_point=output.zero_points[0],
-        multiplier=((multiplier << spare) // count, shift - spare),
+        multiplier=mean_multiplier(factor, count),
     )
     return [KernelCall("Mean", params, (source.index,), output.index)]
 
@@ -246,58 +276,34 @@ def _softmax(graph: ModelGraph, op: Op) -> list[KernelCall]:
     if not real > 1:
         raise _refuse(graph, op, f"its input's scale {source.scales[0]:g} is too small for TFLM's kernel")
     multiplier, shift = quantize_multiplier(real)
-    radius = _radius(_SOFTMAX_INPUT_BITS, shift)
     # At shift 31 the radius is 0: only the largest value itself counts, and 0 is 0 at any shift.
-    params = SoftmaxParams(source.num_elements // depth, depth, -radius, (multiplier, min(shift, _MAX_SHIFT)))
+    params = SoftmaxParams(
+        source.num_elements // depth, depth, -radius(_SOFTMAX_INPUT_BITS, shift), (multiplier, min(shift, MAX_SHIFT))
+    )
     return [KernelCall("Softmax", params, (source.index,), output.index)]
-
-
-def _radius(integer_bits: int, shift: int) -> int:
-    """The largest difference that stays within Q<integer_bits> when it is shifted."""
-    return (((1 << integer_bits) - 1) << (31 - integer_bits)) >> shift
 
 
 def _logistic(graph: ModelGraph, op: Op) -> list[KernelCall]:
     source, output = _tensors(graph, op, 1)
-    multiplier, shift = quantize_multiplier(source.scales[0] * 2.0 ** (31 - _LOGISTIC_INPUT_BITS))
-    if output.zero_points[0] != -128 or shift < 0:
-        raise _refuse(
-            graph,
-            op,
-            f"its output's zero point is {output.zero_points[0]} and its input's scale {source.scales[0]:g}; "
-            "TFLM's kernel needs zero point -128 and a scale above 2^-28",
-        )
-    params = LogisticParams(
-        count=source.num_elements,
-        input_zero_point=source.zero_points[0],
-        radius=_radius(_LOGISTIC_INPUT_BITS, shift),
-        multiplier=(multiplier, min(shift, _MAX_SHIFT)),
-    )
+    params = _accepted(graph, op, lambda: logistic_params(source.format, output.format, source.num_elements))
     return [KernelCall("Logistic", params, (source.index,), output.index)]
 
 
 def _hard_swish(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    """Law A16; scale ratios are taken in float32, as TFLM does."""
     source, output = _tensors(graph, op, 1)
-    fine_scale = np.float32(1 / 128) * np.float32(source.scales[0])
-    gate, gate_shift = quantize_multiplier(float(fine_scale / (np.float32(3) / np.float32(32768))))
-    scaled, output_shift = quantize_multiplier(float(fine_scale / np.float32(output.scales[0])))
-    if not (-15 <= output_shift <= 0 and gate_shift >= -15):
-        raise _refuse(graph, op, f"its scales {source.scales[0]:g} and {output.scales[0]:g} leave 16 bits")
-    params = HardSwishParams(
-        count=source.num_elements,
-        input_zero_point=source.zero_points[0],
-        output_zero_point=output.zero_points[0],
-        gate_multiplier=_to_16_bits(gate),
-        gate_shift=gate_shift,
-        output_multiplier=_to_16_bits(scaled),
-        output_shift=output_shift,
-    )
+    params = _accepted(graph, op, lambda: hard_swish_params(source.format, output.format, source.num_elements))
     return [KernelCall("HardSwish", params, (source.index,), output.index)]
 
 
-def _to_16_bits(multiplier: int) -> int:
-    return min((multiplier + (1 << 15)) >> 16, (1 << 15) - 1)
+def _look_up(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """What has no kernel but its table."""
+    source, output = _tensors(graph, op, 1)
+    lookup = _accepted(graph, op, lambda: Lookup.of(graph, op))
+    table = lookup.table(source.format, output.format, (-128, 127))
+    count = source.num_elements
+    maps = [FeatureMap(1, 1, count, count, 8, t.zero_points[0]) for t in (source, output)]
+    params = LutParams(input=maps[0], output=maps[1], pad_top=0, pad_left=0)
+    return [KernelCall("Lut", params, (source.index,), output.index, {"Table": table})]
 
 
 def _quantize(graph: ModelGraph, op: Op) -> list[KernelCall]:
@@ -333,7 +339,7 @@ def _relu(graph: ModelGraph, op: Op) -> list[KernelCall]:
         output = dataclasses.replace(output, scales=source.scales, zero_points=source.zero_points)
     lowered = _lowered(op, output, "REQUANTIZE")
     multiplier, shift = requantization_table(lowered, (source.format,), output.format).tolist()
-    if shift > _MAX_SHIFT:
+    if shift > MAX_SHIFT:
         raise _refuse(graph, op, f"its scales {source.scales[0]:g} and {output.scales[0]:g} leave 32 bits")
     return [_requantize_bytes(source, output, clamp_range(lowered, output.format), (multiplier, shift))]
 
@@ -350,7 +356,9 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "ADD": _add,
     "CONCATENATION": _concatenation,
     "DEQUANTIZE": _dequantize,
+    "ELU": _look_up,
     "HARD_SWISH": _hard_swish,
+    "LEAKY_RELU": _look_up,
     "LOGISTIC": _logistic,
     "MEAN": _mean,
     "MUL": _mul,
@@ -359,6 +367,8 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "QUANTIZE": _quantize,
     "RELU": _relu,
     "RELU6": _relu,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
     "SOFTMAX": _softmax,
+    "TANH": _look_up,
     "TRANSPOSE": _transpose,
 }

@@ -82,43 +82,49 @@ def axis_spans(
       int64 [..., tiles, maps, 3]: begin, fresh, end. An empty span has begin = fresh = end.
     """
     cuts = np.asarray(tiles)
-    spans = np.zeros((*cuts.shape[:-1], len(extents), 3), np.int64)
-    spans[..., BEGIN] = extents
-    spans[..., -1, :] = np.maximum(cuts[..., [0, 0, 1]], 0)
+    spans = np.zeros((3, len(extents), *cuts.shape[:-1]), np.int64)
+    begin, fresh, end = spans
+    begin[:] = np.reshape(extents, (-1, *[1] * (cuts.ndim - 1)))
+    np.maximum(cuts[..., 0], 0, out=begin[-1])
+    np.maximum(cuts[..., 1], 0, out=end[-1])
+    fresh[-1] = begin[-1]
     # Ends before they are clipped at 0: how far a map is from being needed.
-    reached = np.full(spans.shape[:-1], _UNREAD)
-    reached[..., -1] = cuts[..., 1]
+    reached = np.full(begin.shape, _UNREAD)
+    reached[-1] = cuts[..., 1]
     keeps = any(is_cached)
     for op in reversed(ops):
-        if op.output < len(extents) - 1:
-            _settle(spans[..., op.output, :], reached[..., op.output], is_cached[op.output])
-        fresh, end = spans[..., op.output, FRESH], spans[..., op.output, END]
-        far = reached[..., op.output]
-        # Where halos are kept, what an op that is not done yet will read must be on its way, and stay.
-        is_read = (fresh < end) | (keeps & (far < extents[op.output]) & (far > _UNREAD))
-        for m in op.inputs:
-            first = np.clip(fresh * op.stride - op.pad, 0, extents[m])
-            last = (far - 1) * op.stride - op.pad + (op.kernel - 1) * op.dilation
-            reach = np.where(is_read, np.minimum(last + 1, extents[m]), _UNREAD)
-            joins = is_read if keeps else first < reach
-            np.minimum(spans[..., m, BEGIN], first, out=spans[..., m, BEGIN], where=joins)
-            np.maximum(reached[..., m], reach, out=reached[..., m])
-    _settle(spans[..., 0, :], reached[..., 0], is_cached[0])
-    return spans
+        y = op.output
+        if y < len(extents) - 1:
+            _settle(spans[:, y], reached[y], is_cached[y])
+        is_read = fresh[y] < end[y]
+        if keeps:
+            # What an op that is not done yet will read must be on its way, and stay.
+            is_read |= (reached[y] < extents[y]) & (reached[y] > _UNREAD)
+        first = fresh[y] * op.stride - op.pad
+        last = (reached[y] - 1) * op.stride - op.pad + (op.kernel - 1) * op.dilation
+        for x in op.inputs:
+            start = np.minimum(np.maximum(first, 0), extents[x])
+            reach = np.where(is_read, np.minimum(last + 1, extents[x]), _UNREAD)
+            np.minimum(begin[x], start, out=begin[x], where=is_read if keeps else start < reach)
+            np.maximum(reached[x], reach, out=reached[x])
+    _settle(spans[:, 0], reached[0], is_cached[0])
+    return np.moveaxis(spans, (0, 1), (-1, -2))
 
 
 def _settle(spans: np.ndarray, reached: np.ndarray, is_cached: bool) -> None:
-    """Completes a map's spans [..., tiles, 3] once all that its readers need is joined."""
-    begin, end = spans[..., BEGIN], spans[..., END]
+    """Completes a map's spans [3, ..., tiles] once all that its readers need is joined."""
+    begin, fresh, end = spans
     np.maximum(reached, 0, out=end)
     if is_cached:
         np.maximum.accumulate(end, axis=-1, out=end)
-        before = np.concatenate([np.zeros_like(end[..., :1]), end[..., :-1]], axis=-1)
         np.minimum(begin, end, out=begin)
-        spans[..., FRESH] = np.minimum(np.maximum(begin, before), end)
+        fresh[..., 0] = 0
+        fresh[..., 1:] = end[..., :-1]
+        np.maximum(begin, fresh, out=fresh)
+        np.minimum(fresh, end, out=fresh)
     else:
         np.maximum(begin, end, out=end)
-        spans[..., FRESH] = begin
+        fresh[:] = begin
 
 
 def tile_sizes(extent: int) -> list[int]:

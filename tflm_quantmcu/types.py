@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import functools
 import json
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.json_text import readable_json
 
 BIT_WIDTHS = (8, 4, 2)
+COMPENSATIONS = ("weights", "bias", "off")
 PINNED_LAYERS = ("none", "first", "last", "both")
 PLAN_VERSION = 1
 
@@ -128,6 +131,8 @@ class Op:
       pads: of PAD/PADV2: ((before, after), ...) a dimension; else ().
       axis: of CONCATENATION, may count from the end; else 0.
       beta: of SOFTMAX, a float32 value; else 1.
+      alpha: of LEAKY_RELU, a float32 value; else 0.
+      align_corners, half_pixel_centers: of resizes; else False.
       custom_options: a custom op's own bytes, a FlexBuffer map for ours (docs/format.md F3); else empty.
     """
 
@@ -141,6 +146,9 @@ class Op:
     pads: tuple[tuple[int, int], ...] = ()
     axis: int = 0
     beta: float = 1.0
+    alpha: float = 0.0
+    align_corners: bool = False
+    half_pixel_centers: bool = False
     custom_options: bytes = b""
 
 
@@ -205,10 +213,41 @@ class PatchClass:
     Attributes:
       name: `outlier` (every map keeps the model's 8-bit format) or `ordinary`.
       formats: tensor name -> format, for the maps whose format is not the model's own.
+      bias_corrections: see `PrecisionPlan`; of the stage's ops in patches of this class.
     """
 
     name: str
     formats: Mapping[str, Format]
+    bias_corrections: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class RoundedWeights:
+    """Weights below 8 bits that are not the model's own rounded to the nearest (law A9).
+
+    Attributes:
+      bits: 4 or 2; they count where the plan gives the weights this width.
+      scales: float32 values, one an output channel.
+      values: int8, in the order that a `.tflite` keeps them, within the width's range.
+    """
+
+    bits: int
+    scales: tuple[float, ...]
+    values: bytes
+
+    def to_fields(self) -> dict[str, Any]:
+        """What stands in the plan's file: values as base64 of zlib."""
+        packed = base64.b64encode(zlib.compress(self.values, 9)).decode()
+        return {"bits": self.bits, "scales": list(self.scales), "values": packed}
+
+    @staticmethod
+    def from_fields(*, bits: int, scales: list[float], values: str) -> RoundedWeights:
+        """Raises ValueError for values that are not of this form."""
+        try:
+            unpacked = zlib.decompress(base64.b64decode(values, validate=True))
+        except zlib.error as error:
+            raise ValueError(f"rounded weights are no zlib data: {error}") from None
+        return RoundedWeights(bits, tuple(float(scale) for scale in scales), unpacked)
 
 
 CHOSEN_AT_RUN_TIME = -1
@@ -274,6 +313,9 @@ class PrecisionPlan:
       stages: patch stages; none when splitting was refused.
       formats: tensor name -> format, for feature maps outside stages that are not 8-bit.
       weight_bits: weight tensor name -> bits, for those that are not 8-bit.
+      rounded_weights: weight tensor name -> how they are rounded, where that is not to the nearest.
+      bias_corrections: tensor name -> real value a channel that the convolution or fully connected op that writes it
+        adds to its bias, outside stages.
       notes: sentences for the user: refusals, maps kept at 8 bits and why.
       layers: tensor name -> Keras layer name, for who reads the file; nothing is decided by them.
     """
@@ -283,6 +325,8 @@ class PrecisionPlan:
     stages: tuple[StagePlan, ...] = ()
     formats: Mapping[str, Format] = dataclasses.field(default_factory=dict)
     weight_bits: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    rounded_weights: Mapping[str, RoundedWeights] = dataclasses.field(default_factory=dict)
+    bias_corrections: Mapping[str, tuple[float, ...]] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     layers: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
@@ -292,9 +336,14 @@ class PrecisionPlan:
         return next((stage.input for stage in self.stages if stage.input_mode == "streamed"), None)
 
     def to_json(self, *, compact: bool = False) -> str:
-        """The plan's file, for people; `compact` is one line without the layers' names."""
+        """The plan's file, for people; `compact` is one line without the layers' names, and without the numbers that a
+        converted model holds itself: rounded weights and bias corrections."""
         fields = {"version": PLAN_VERSION, **dataclasses.asdict(self)}
         layers = fields.pop("layers")
+        rounded = {name: weights.to_fields() for name, weights in self.rounded_weights.items()}
+        _keep_numbers(fields, "rounded_weights", {} if compact else rounded)
+        for corrected in (fields, *(c for stage in fields["stages"] for c in stage["classes"])):
+            _keep_numbers(corrected, "bias_corrections", {} if compact else corrected["bias_corrections"])
         if compact:
             return json.dumps(fields, separators=(",", ":"))
         fields["formats"] = _with_layers(fields["formats"], layers)
@@ -320,13 +369,32 @@ class PrecisionPlan:
             stages = tuple(_stage_from(s, layers) for s in fields.pop("stages"))
             formats = _formats_from(fields.pop("formats"), layers)
             weights = {n: b if isinstance(b, dict) else {"bits": b} for n, b in fields.pop("weight_bits").items()}
-            weight_bits = {name: _bits(**_without_layer(name, w, layers)) for name, w in weights.items()}
-            notes = tuple(fields.pop("notes"))
             return PrecisionPlan(
-                stages=stages, formats=formats, weight_bits=weight_bits, notes=notes, layers=layers, **fields
+                stages=stages,
+                formats=formats,
+                weight_bits={name: _bits(**_without_layer(name, w, layers)) for name, w in weights.items()},
+                rounded_weights={
+                    name: RoundedWeights.from_fields(**w) for name, w in fields.pop("rounded_weights", {}).items()
+                },
+                bias_corrections=_corrections_from(fields),
+                notes=tuple(fields.pop("notes")),
+                layers=layers,
+                **fields,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"the plan cannot be read: {error!r}; write it anew with `plan`") from None
+
+
+def _keep_numbers(fields: dict[str, Any], key: str, numbers: Mapping[str, Any]) -> None:
+    """An entry of the file that is left out where it is empty."""
+    del fields[key]
+    if numbers:
+        fields[key] = numbers
+
+
+def _corrections_from(fields: dict[str, Any]) -> dict[str, tuple[float, ...]]:
+    corrections = fields.pop("bias_corrections", {})
+    return {name: tuple(float(value) for value in values) for name, values in corrections.items()}
 
 
 def _with_layers(entries: Mapping[str, dict[str, Any]], layers: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -349,7 +417,9 @@ def _formats_from(fields: Mapping[str, Mapping[str, Any]], layers: dict[str, str
 
 
 def _stage_from(fields: dict[str, Any], layers: dict[str, str]) -> StagePlan:
-    classes = tuple(PatchClass(c["name"], _formats_from(c["formats"], layers)) for c in fields.pop("classes"))
+    classes = tuple(
+        PatchClass(c["name"], _formats_from(c["formats"], layers), _corrections_from(c)) for c in fields.pop("classes")
+    )
     grid = tuple(tuple(int(k) for k in row) for row in fields.pop("patch_classes"))
     rule = fields.pop("outliers", None)
     return StagePlan(classes=classes, patch_classes=grid, outliers=rule and OutlierRule(**rule), **fields)
@@ -408,6 +478,21 @@ class CalibrationMethod:
         if not 50 < self.percentile <= 100:
             raise UsageError(f"--calibration_percentile is {self.percentile}; it must be above 50 and at most 100")
 
+    @property
+    def flags(self) -> dict[str, str | float]:
+        """The flags that decide anything, by name."""
+        percentile = {"calibration_percentile": self.percentile} if self.name == "percentile" else {}
+        return {"calibration_method": self.name, **percentile}
+
+    @staticmethod
+    def of_flags(flags: Mapping[str, Any]) -> CalibrationMethod:
+        """What `flags` names among others, with defaults for what it does not."""
+        fields = {"name": "calibration_method", "percentile": "calibration_percentile"}
+        return CalibrationMethod(**{field: flags[flag] for field, flag in fields.items() if flag in flags})
+
+
+OWN_FORMATS = CalibrationMethod()
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TensorStats:
@@ -426,7 +511,7 @@ class TensorStats:
     histogram: np.ndarray
     format: Format
     outliers: np.ndarray | None = None
-    method: CalibrationMethod = CalibrationMethod()
+    method: CalibrationMethod = OWN_FORMATS
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -446,5 +531,5 @@ class CalibrationResult:
     model: bytes | None
     samples: np.ndarray
     stats: Mapping[str, TensorStats]
-    method: CalibrationMethod = CalibrationMethod()
+    method: CalibrationMethod = OWN_FORMATS
     source_sha256: str | None = None

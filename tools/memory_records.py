@@ -1,9 +1,10 @@
 """The arena of well-known networks with streamed input, as TFLM records it, at several bounds on MACs.
 
-python -m tools.memory_records [--models mobilenet_v2_0.35_144,mobilenet_v2_1.0_224,mcunet_vww80]
+    python -m tools.memory_records [--models mobilenet_v2_0.35_144,mobilenet_v2_1.0_224,mcunet_vww80] [--output_dir D]
 
 Weights of the Keras networks are random, which bytes and MACs do not depend on. Every row is a converted model whose
-outputs were compared byte for byte: at 8 bits with stock TFLM, below with the oracle.
+outputs were compared byte for byte: at 8 bits with stock TFLM, below with the oracle. --output_dir keeps the int8
+models, for other commands: `tools.crc_matrix` counts their instructions on a core, `convert` reports an estimate.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 from absl import app, flags
 
 import tflm_quantmcu as qm
-from tflm_quantmcu.files import read_bytes
+from tflm_quantmcu.files import read_bytes, write_atomically
 
 _MODELS = flags.DEFINE_list(
     "models", ["mobilenet_v2_0.35_144", "mobilenet_v2_1.0_224", "mcunet_vww80"], "Networks to run."
 )
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the int8 models; None keeps none.")
 _VWW = pathlib.Path(__file__).parents[2] / "shared/data/models/mcunet_vww80.tflite"
 # Of the smallest arena at 4 bits this one map is the most.
 _NARROW_END = [{"match": ".*block_16_project.*", "activation_bits": 2}]
@@ -39,16 +41,9 @@ _MIXED_WAYS: Sequence[tuple[str, dict[str, Any]]] = (
 
 
 def _mobilenet_v2(alpha: float, size: int) -> bytes:
-    from tflm_quantmcu.keras_to_tflite import keras, keras_to_int8  # TensorFlow takes seconds to import
+    from tools.networks import mobilenet_v2  # TensorFlow takes seconds to import
 
-    keras.utils.set_random_seed(0)
-    model = keras.applications.MobileNetV2((size, size, 3), alpha=alpha, weights=None, classifier_activation=None)
-    x = np.random.default_rng(0).normal(size=(4, size, size, 3)).astype(np.float32)
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = 0.0  # takes this batch's statistics, lest all values die out on the way to the output
-    model(x, training=True)
-    return keras_to_int8(model, x)
+    return mobilenet_v2(alpha, size)
 
 
 _SOURCES: dict[str, Callable[[], bytes]] = {
@@ -79,6 +74,10 @@ def main(argv: list[str]) -> None:
             print(f"{name}: skipped, {_VWW} is missing")
             continue
         model = _SOURCES[name]()
+        if _OUTPUT_DIR.value:
+            folder = pathlib.Path(_OUTPUT_DIR.value)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(folder / f"{name}.tflite", model)
         for what, options in (*_WAYS, *(_MIXED_WAYS if name == "mobilenet_v2_0.35_144" else ())):
             print(_row(name, model, what, options), flush=True)
 

@@ -4,11 +4,12 @@
 
 Every point is a plan; its accuracy is that of the exact simulation (`simulate.py`, equal to TFLM in every byte), its
 BitOPs those of its stages, the mean over the labelled samples. Rows without phi are the ablations: all maps at 8 bits,
-all at the fewest bits that VDQS may give (without `--grid` those outside the stages too), and `--vdpc off`. At lambda
-0 VDQS lowers all that saves BitOPs. `--verify` runs all plans on TFLM too. With `--grid N` the stage is not the
-planner's but the longest one at the front whose N x N patches recompute all halos within `--max_macs_ratio`: there
-every map may differ by class. At last the best accuracies of static and of dynamic VDPC, the ablations counted with
-both, stand side by side at equal BitOPs.
+all maps and weights of the stages at the fewest bits that VDQS may give, and `--vdpc off`. All are repeated for each of
+`--weights`, the fewest bits of weights, and of `--compensation`. At lambda 0 VDQS lowers all that saves BitOPs. Options
+are to be chosen by `--search_data`, whose accuracy is a column of its own. `--verify` runs all plans on TFLM too.
+With `--grid N` the stage is not the planner's but the longest one at the front whose N x N patches recompute all halos
+within `--max_macs_ratio`: there every map may differ by class. At last the best accuracies of static and of dynamic
+VDPC, the ablations counted with both, stand side by side at equal BitOPs.
 """
 
 from __future__ import annotations
@@ -34,23 +35,28 @@ from tflm_quantmcu.outliers import PHIS
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.samples import load_samples, to_model_input
+from tflm_quantmcu.search import finish_plan
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.uniform import stage_with_formats
 from tflm_quantmcu.search.vdqs import quantize_stage
-from tflm_quantmcu.search.widths import free_maps
+from tflm_quantmcu.search.widths import free_maps, free_weights
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_build import build_program, planned_program
+from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.types import ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)
 _CALIBRATION_DATA = flags.DEFINE_string("calibration_data", None, ".npz with x.", required=True)
 _DATA = flags.DEFINE_string("data", None, ".npz with x and labels y.", required=True)
+_SEARCH_DATA = flags.DEFINE_string("search_data", None, ".npz with other x and y, to choose options by.")
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the curve (.csv).")
 _SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on the arena of the planned stages.")
 _MAX_MACS_RATIO = flags.DEFINE_float(
     "max_macs_ratio", None, "As of convert; of a --grid over the stage's ops, default 2."
 )
 _MIN_BITS = flags.DEFINE_integer("vdqs_min_bits", None, "As of convert.")
+_WEIGHTS = flags.DEFINE_list("weights", ["8"], "Fewest bits of weights: values of --vdqs_min_weight_bits.")
+_COMPENSATION = flags.DEFINE_list("compensation", ["weights"], "Values of --compensation.")
 _GRID = flags.DEFINE_integer("grid", None, "N x N patches that keep nothing for each other.")
 _VDPC = flags.DEFINE_list("vdpc", ["static", "dynamic"], "When patches are classified.")
 _OUTLIER_FRACTION = flags.DEFINE_float("vdpc_outlier_fraction", None, "As of convert.")
@@ -67,11 +73,13 @@ class Measured:
 
     Attributes:
       accuracy: share of right answers.
+      search_accuracy: the same on the samples to choose by, or None.
       bit_ops: of the stages, the mean.
       ordinary: share of all patches that are ordinary.
     """
 
     accuracy: float
+    search_accuracy: float | None
     bit_ops: float
     ordinary: float
 
@@ -82,17 +90,21 @@ class Curve:
     def __init__(self) -> None:
         self.data = read_bytes(_MODEL.value, "--model")
         self.graph = read_model(self.data)
-        tensor = self.graph.tensors[self.graph.inputs[0]]
-        x, y = load_samples(_DATA.value, tensor)
-        if y is None:
-            raise UsageError(f"{_DATA.value} has no labels: the curve needs the key 'y' [N]")
-        self.x, self.y = to_model_input(x, tensor)[: _MAX_SAMPLES.value], y[: _MAX_SAMPLES.value]
+        self.x, self.y = self._labelled(_DATA.value)
+        self.search_data = self._labelled(_SEARCH_DATA.value) if _SEARCH_DATA.value else None
         self.calibration = api.calibrate_model(self.data, _CALIBRATION_DATA.value)
         self.stage = front_stage(self.graph, _GRID.value, _MAX_MACS_RATIO.value or 2.0) if _GRID.value else None
         self._costs = PlanCosts(self.data, self.graph, load_table("m4"))
         self._latest: dict[int, np.ndarray] = {}
         self._measured: dict[str, Measured] = {}
         self._on_tflm: dict[str, float] = {}
+
+    def _labelled(self, path: str) -> tuple[np.ndarray, np.ndarray]:
+        tensor = self.graph.tensors[self.graph.inputs[0]]
+        x, y = load_samples(path, tensor)
+        if y is None:
+            raise UsageError(f"{path} has no labels: the curve needs the key 'y' [N]")
+        return to_model_input(x, tensor)[: _MAX_SAMPLES.value], y[: _MAX_SAMPLES.value]
 
     def plan(self, **options: Any) -> PrecisionPlan:
         """Of the options of `convert`, on the planner's stages or on that of `--grid`."""
@@ -101,45 +113,80 @@ class Curve:
             options |= {"sram_bytes": _SRAM_BYTES.value, "max_macs_ratio": _MAX_MACS_RATIO.value}
             return api.plan(self.data, calibration=self.calibration, **options)
         problem = self._problem(Options.of(options))
-        bits = problem.parameters["activation_bits"]
-        if options.get("search") != "uniform":
-            stage = quantize_stage(problem, self.stage).stage
-        elif bits < 8:
-            formats = {name: problem.format_of(name, bits) for name in free_maps(self.graph)}
-            stage = stage_with_formats(self.graph, self.stage, formats)
-        else:
-            stage = self.stage
-        return PrecisionPlan(self.graph.sha256, {}, stages=(stage,))
+        found = quantize_stage(problem, self.stage)
+        plan = PrecisionPlan(self.graph.sha256, {}, stages=(found.stage,), weight_bits=found.weight_bits)
+        return finish_plan(problem, plan, is_new=True)
+
+    def eight_bits(self) -> PrecisionPlan:
+        """The stages alone."""
+        if self.stage is None:
+            return self.plan(search="uniform")
+        return PrecisionPlan(self.graph.sha256, {}, stages=(self.stage,))
+
+    def uniform(self, bits: int, weight_bits: int, compensation: str) -> PrecisionPlan:
+        """All maps and weights of the stages at these widths."""
+        problem = self._problem(Options.of({"compensation": compensation}))
+        formats = {name: problem.format_of(name, bits) for name in free_maps(self.graph)} if bits < 8 else {}
+        plan = self.eight_bits()
+        ends = [(self.graph.by_name[s.input].index, self.graph.by_name[s.output].index) for s in plan.stages]
+        inside = [op for source, target in ends for op in stage_ops(self.graph, source, target)]
+        read = {self.graph.tensors[op.inputs[1]].name for op in inside if len(op.inputs) > 1}
+        weights = [name for name in free_weights(self.graph, "none") if name in read]
+        plan = dataclasses.replace(
+            plan,
+            stages=tuple(stage_with_formats(self.graph, stage, formats) for stage in plan.stages),
+            weight_bits=dict.fromkeys(weights, weight_bits) if weight_bits < 8 else {},
+        )
+        return finish_plan(problem, plan, is_new=True)
 
     def _problem(self, options: Options) -> SearchProblem:
         problem = SearchProblem(self.graph, self.calibration, options.budget, self._costs, options.parameters)
         return dataclasses.replace(problem, _latest=self._latest)
 
     def measure(self, plan: PrecisionPlan) -> Measured:
-        key = repr((plan.stages, plan.formats))
+        key = _key(plan)
         if key not in self._measured:
             self._measured[key] = self._simulate(plan)
         return self._measured[key]
 
     def _simulate(self, plan: PrecisionPlan) -> Measured:
-        programs = [(s, build_program(self.graph, s, weight_bits={}, formats=plan.formats)) for s in plan.stages]
+        programs = [(s, planned_program(self.graph, plan, s)) for s in plan.stages]
         right, bit_ops, ordinary = 0, 0.0, []
         for start in range(0, len(self.x), _BATCH.value):
             labels = self.y[start : start + _BATCH.value]
             values = simulate(self.graph, plan, self.x[start : start + _BATCH.value])
-            scores = list(values.values())[-1]
-            right += int((scores.reshape(len(labels), -1).argmax(axis=1) == labels).sum())
+            right += _num_right(values, labels)
             for stage, program in programs:
                 bit_ops += len(labels) * bit_ops_on(program, values[stage.input])
                 is_ordinary = np.array([c.name == "ordinary" for c in stage.classes])
                 ordinary.append(is_ordinary[classes_on(program, values[stage.input])].ravel())
-        return Measured(right / len(self.x), bit_ops / len(self.x), float(np.concatenate(ordinary).mean()))
+        accuracies = right / len(self.x), self._search_accuracy(plan)
+        return Measured(*accuracies, bit_ops / len(self.x), float(np.concatenate(ordinary).mean()))
+
+    def _search_accuracy(self, plan: PrecisionPlan) -> float | None:
+        if self.search_data is None:
+            return None
+        x, y = self.search_data
+        starts = range(0, len(x), _BATCH.value)
+        parts = ((x[i : i + _BATCH.value], y[i : i + _BATCH.value]) for i in starts)
+        return sum(_num_right(simulate(self.graph, plan, some), labels) for some, labels in parts) / len(x)
 
     def tflm_accuracy(self, plan: PrecisionPlan) -> float:
-        key = repr((plan.stages, plan.formats))
+        key = _key(plan)
         if key not in self._on_tflm:
             self._on_tflm[key] = evaluation.accuracies([convert_model(self.data, plan)], self.x, self.y)[0]
         return self._on_tflm[key]
+
+
+def _key(plan: PrecisionPlan) -> str:
+    """All of a plan that computes."""
+    stages = tuple(dataclasses.replace(stage, vdpc="") for stage in plan.stages)
+    return dataclasses.replace(plan, search={}, notes=(), stages=stages).to_json()
+
+
+def _num_right(values: Mapping[str, np.ndarray], labels: np.ndarray) -> int:
+    scores = list(values.values())[-1].reshape(len(labels), -1)
+    return int((scores.argmax(axis=1) == labels).sum())
 
 
 def min_bits() -> int:
@@ -176,20 +223,23 @@ def front_stage(graph: ModelGraph, grid: int, max_macs_ratio: float) -> StagePla
 def rows(curve: Curve) -> Iterator[dict[str, Any]]:
     """One a plan, each with the options that made it."""
     default = Options()
-    base = curve.plan(search="uniform")
+    base = curve.eight_bits()
     reference = curve.measure(base)
     yield _row("int8", "", "", curve, base, reference)
-    bits = min_bits()
-    uniform = curve.plan(search="uniform", activation_bits=bits)
-    yield _row(f"uniform a{bits}", "", "", curve, uniform, reference)
-    for weight in ("0.0", *_LAMBDAS.value):
-        plan = curve.plan(vdpc="off", vdqs_lambda=float(weight))
-        yield _row("off", "", weight, curve, plan, reference, is_default=float(weight) == default.vdqs_lambda)
-    for vdpc, phi, weight in itertools.product(_VDPC.value, _PHIS.value, ("0.0", *_LAMBDAS.value)):
-        fraction = _OUTLIER_FRACTION.value
-        plan = curve.plan(vdpc=vdpc, vdpc_phi=float(phi), vdqs_lambda=float(weight), vdpc_outlier_fraction=fraction)
-        is_default = (float(phi), float(weight)) == (default.vdpc_phi, default.vdqs_lambda)
-        yield _row(vdpc, phi, weight, curve, plan, reference, is_default=is_default)
+    for weight_bits, compensation in itertools.product(map(int, _WEIGHTS.value), _COMPENSATION.value):
+        widths: dict[str, Any] = {"vdqs_min_weight_bits": weight_bits, "compensation": compensation}
+        bits = min_bits()
+        uniform = curve.uniform(bits, weight_bits, compensation)
+        yield _row(f"uniform a{bits}", "", "", curve, uniform, reference, **widths)
+        for weight in ("0.0", *_LAMBDAS.value):
+            plan = curve.plan(vdpc="off", vdqs_lambda=float(weight), **widths)
+            is_default = float(weight) == default.vdqs_lambda
+            yield _row("off", "", weight, curve, plan, reference, is_default=is_default, **widths)
+        for vdpc, phi, weight in itertools.product(_VDPC.value, _PHIS.value, ("0.0", *_LAMBDAS.value)):
+            options = {"vdpc": vdpc, "vdpc_phi": float(phi), "vdqs_lambda": float(weight)}
+            plan = curve.plan(**options, vdpc_outlier_fraction=_OUTLIER_FRACTION.value, **widths)
+            is_default = (float(phi), float(weight)) == (default.vdpc_phi, default.vdqs_lambda)
+            yield _row(vdpc, phi, weight, curve, plan, reference, is_default=is_default, **widths)
 
 
 def _row(
@@ -201,13 +251,19 @@ def _row(
     reference: Measured,
     *,
     is_default: bool = False,
+    vdqs_min_weight_bits: int = 8,
+    compensation: str = "",
 ) -> dict[str, Any]:
     measured = curve.measure(plan)
+    search_accuracy = measured.search_accuracy
     return {
+        "weights": vdqs_min_weight_bits,
+        "compensation": compensation,
         "vdpc": vdpc,
         "phi": phi,
         "lambda": weight,
         "ordinary": round(measured.ordinary, 4),
+        "search_accuracy": "" if search_accuracy is None else round(search_accuracy, 4),
         "accuracy": round(measured.accuracy, 4),
         "points_below_int8": round(100 * (reference.accuracy - measured.accuracy), 2),
         "stage_bit_ops": round(measured.bit_ops),

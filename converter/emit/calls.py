@@ -24,6 +24,7 @@ from tflm_quantmcu.kernel_calls import (
     FullyConnectedParams,
     KernelCall,
     Kernels,
+    LutParams,
     PatchStageParams,
     Pool2DParams,
     RequantizeParams,
@@ -94,6 +95,10 @@ def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
     options = decode_options(op.custom_options)
     kind = op.kind.removeprefix(PREFIX)
     filter, table = (graph.tensors[t].data for t in op.inputs[1:]) if kind in CONVOLUTIONS else (None, None)
+    if kind == "LUT":
+        entries = graph.tensors[op.inputs[1]].data
+        assert entries is not None
+        table = entries.view("<i4").astype(np.int32)
     if kind == "ADD":
         names = [f"{name}_{key}" for name in ("input0", "input1", "output") for key in ("multiplier", "shift")]
         table = np.array([options[name] for name in names], np.int32)
@@ -142,6 +147,8 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelC
     if qmcu.filter is not None:
         filter = np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel()
         constants = dict(zip(_TABLE_NAMES, (filter, *qmcu.table.reshape(3, -1)), strict=True))
+    elif qmcu.kind == "LUT":
+        constants = {"Table": qmcu.table.astype("<i4").view(np.uint8)}
     params = build(qmcu, views)
     return KernelCall(
         kernel,
@@ -153,7 +160,7 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelC
             top * view.row_bytes + left * run_bytes(view.channels, view.bits)
             for view, (top, left) in zip(views[:-1], qmcu.origins, strict=False)
         ),
-        scratch_bytes=kernel_scratch_bytes(variant, kernel, params) if constants else None,
+        scratch_bytes=kernel_scratch_bytes(variant, kernel, params) if qmcu.filter is not None else None,
     )
 
 
@@ -193,6 +200,11 @@ def _requantize(op: QmcuOp, maps: Sequence[FeatureMap]) -> RequantizeParams:
     return RequantizeParams(source, output, *pads, op.clamps, tuple(op.table.tolist()))
 
 
+def _lut(op: QmcuOp, maps: Sequence[FeatureMap]) -> LutParams:
+    source, output = maps
+    return LutParams(source, output, op.window.pad_top, op.window.pad_left)
+
+
 _KERNELS: Mapping[str, tuple[str, Callable[[QmcuOp, Sequence[FeatureMap]], Any]]] = {
     "CONV_2D": ("Conv2D", _conv2d),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2D", _depthwise_conv2d),
@@ -201,6 +213,7 @@ _KERNELS: Mapping[str, tuple[str, Callable[[QmcuOp, Sequence[FeatureMap]], Any]]
     "AVERAGE_POOL_2D": ("AveragePool2D", _pool2d),
     "MAX_POOL_2D": ("MaxPool2D", _pool2d),
     "REQUANTIZE": ("Requantize", _requantize),
+    "LUT": ("Lut", _lut),
 }
 
 
@@ -212,6 +225,7 @@ _STAGE_KERNELS: Mapping[str, tuple[str, ...]] = {
     "AVERAGE_POOL_2D": ("average_pool2d",),
     "MAX_POOL_2D": ("max_pool2d",),
     "REQUANTIZE": ("requantize",),
+    "LUT": ("lut",),
     "MEAN": ("sum_pixels",),
     "GLOBAL_AVERAGE_POOL_2D": ("sum_pixels",),
     "FULLY_CONNECTED": ("dot_pixels",),

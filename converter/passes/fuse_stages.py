@@ -9,7 +9,7 @@ import numpy as np
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.custom_ops import PATCH_STAGE
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_build import planned_program
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.types import Op
 
@@ -26,7 +26,7 @@ def fuse_stages(rewrite: Rewrite) -> None:
     graph, plan = rewrite.graph, rewrite.plan
     owner: dict[int, str] = {}
     for stage in plan.stages:
-        program = build_program(graph, stage, weight_bits=plan.weight_bits, formats=plan.formats)
+        program = planned_program(graph, plan, stage)
         source, target = graph.by_name[stage.input].index, graph.by_name[stage.output].index
         region = stage_ops(graph, source, target)
         for op in region:

@@ -20,7 +20,7 @@ def prune_unused(rewrite: Rewrite) -> None:
     subgraph.operators = [operator for slot in rewrite.slots for operator in slot]
     _prune_tensors(model, subgraph)
     _prune_opcodes(model, subgraph.operators)
-    _prune_buffers(model, subgraph)
+    prune_buffers(model)
 
 
 def _prune_tensors(model: schema.ModelT, subgraph: schema.SubGraphT) -> None:
@@ -49,9 +49,9 @@ def _prune_opcodes(model: schema.ModelT, operators: Sequence[schema.OperatorT]) 
         operator.opcodeIndex = index[operator.opcodeIndex]
 
 
-def _prune_buffers(model: schema.ModelT, subgraph: schema.SubGraphT) -> None:
-    """Buffer 0 stays: it is the empty one by convention."""
-    holders = [*subgraph.tensors, *(model.metadata or ())]
+def prune_buffers(model: schema.ModelT) -> None:
+    """Drops the buffers that nothing uses; buffer 0 stays: it is the empty one by convention."""
+    holders = [*model.subgraphs[0].tensors, *(model.metadata or ())]
     old = () if model.metadataBuffer is None else model.metadataBuffer
     used = {0, *(int(holder.buffer) for holder in holders), *(int(b) for b in old)}
     model.buffers, index = _keep(model.buffers, used)

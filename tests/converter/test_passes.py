@@ -280,3 +280,40 @@ def test_prune_unused_drops_and_renumbers_and_keeps_signatures():
     assert len(tree.buffers) == 1 + sum(t.is_constant for t in read_model(model).tensors)
     (signature,) = tree.signatureDefs
     assert (signature.inputs[0].tensorIndex, signature.outputs[0].tensorIndex) == (0, 13)
+
+
+def activations() -> bytes:
+    net = TinyModel()
+    x = net.input((1, 8, 8, 3))
+    y = net.silu(net.conv2d(x, np.ones((4, 3, 3, 3), np.int8)), scale=0.04, zero_point=-100)
+    y = net.hard_swish(net.conv2d(y, np.ones((4, 1, 1, 4), np.int8)), scale=0.04, zero_point=-100)
+    return net.build(net.logistic(y))
+
+
+def test_quantize_ops_makes_one_table_of_a_silu_and_leaves_other_activations_stock():
+    assert (
+        ops(after(activations(), quantize_ops))
+        == """\
+0   CONV_2D(T0, T1 int8[4,3,3,3]) -> T2 'map2' int8[1,8,8,4]  3x3 stride 1x1 pad 1,1
+1   QMCU_LUT(T2, T8 int8[256]) -> T3 'map4' int8[1,8,8,4]  a8->a8
+2   CONV_2D(T3, T4 int8[4,1,1,4]) -> T5 'map6' int8[1,8,8,4]  1x1 stride 1x1
+3   HARD_SWISH(T5) -> T6 'map7' int8[1,8,8,4]
+4   LOGISTIC(T6) -> T7 'map8' int8[1,8,8,4]"""
+    )
+
+
+def test_quantize_ops_looks_up_what_touches_a_narrow_map():
+    listing = after(activations(), quantize_ops, insert_requantize, formats={"map7": TWO})
+    assert (
+        "\n".join(ops(listing).splitlines()[3:])
+        == """\
+3   QMCU_LUT(T5, T9 int8[256]) -> T6 'map7' int8[1,8,8,1]  a8->a2
+4   QMCU_LUT(T6, T10 int8[4]) -> T7 'map8' int8[1,8,8,4]  a2->a8"""
+    )
+
+
+def test_fuse_stages_runs_a_silu_as_one_op_and_refuses_half_of_it():
+    listing = after(activations(), fuse_stages, stages=(stage("map0", "map8"),))
+    assert "QMCU_PATCH_STAGE(T0, T2 int8[124], T3 int32" in listing and "5 ops, tiles 4x4" in listing
+    with pytest.raises(UnsupportedModelError, match=r"a stage ends inside x \* LOGISTIC\(x\), at 'map3'"):
+        after(activations(), fuse_stages, stages=(stage("map2", "map3"),))

@@ -40,6 +40,7 @@ uint8_t input1[8192];
 uint8_t filter[8192];
 uint8_t output[8192];
 int32_t table[3 * 256];
+uint8_t lut[256];
 alignas(4) uint8_t scratch[8192];  // more than any kernel of these shapes needs
 
 class Case {
@@ -104,6 +105,14 @@ class Case {
         output);
   }
 
+  void Lut() {
+    for (int32_t i = 0; i < NumLutEntries(input_.bits); ++i) {
+      lut[i] = static_cast<uint8_t>(random_.Uniform(clamp_.min, clamp_.max));
+    }
+    kernels::Lut({input_, output_, shape_.window.pad_top, shape_.window.pad_left}, input0, lut,
+                 output);
+  }
+
  private:
   FeatureMap Map(int32_t height, int32_t width, int32_t channels, int32_t bits) {
     return {
@@ -164,6 +173,7 @@ bool RunAll(int32_t bits, int32_t other_bits) {
   RunWithoutWeights("average_pool2d", &Case::AveragePool2D, kPool, bits, other_bits);
   RunWithoutWeights("max_pool2d", &Case::MaxPool2D, kPool, bits, other_bits);
   RunWithoutWeights("requantize", &Case::Requantize, kPadded, bits, other_bits);
+  RunWithoutWeights("lut", &Case::Lut, kPadded, bits, other_bits);
   uint32_t crc;
   if (!RunPatchStage(bits, other_bits, &crc)) return false;
   Report("patch_stage", bits, 'w', other_bits, crc);

@@ -17,9 +17,9 @@ constexpr StageMap Map(int32_t height, int32_t width, int32_t channels) {
   return {height, width, channels, kCacheNone, 0, 0, 0, 0, 0, 0};
 }
 
-constexpr StageMap kMaps[] = {Map(11, 13, 6),  Map(11, 13, 10), Map(11, 13, 10),
-                              Map(11, 13, 10), Map(5, 6, 10),   Map(7, 8, 10),
-                              Map(7, 8, 7),    Map(7, 8, 7),    Map(4, 4, 14)};
+constexpr StageMap kMaps[] = {Map(11, 13, 6), Map(11, 13, 10), Map(11, 13, 10), Map(11, 13, 10),
+                              Map(5, 6, 10),  Map(7, 8, 10),   Map(7, 8, 7),    Map(7, 8, 7),
+                              Map(7, 8, 7),   Map(4, 4, 14)};
 
 // weight_bits and the filter's place are filled in later.
 constexpr StageOp kOps[] = {
@@ -30,7 +30,8 @@ constexpr StageOp kOps[] = {
     {kStageRequantize, 4, -1, 5, {1, 1, 1, 1, 1, 1, 1, 1}, 0, 0, 0, 0},
     {kStageConv2D, 5, -1, 6, {1, 1, 1, 1, 1, 1, 0, 0}, 0, 0, 0, 0},
     {kStageAveragePool2D, 6, -1, 7, {3, 3, 1, 1, 1, 1, 1, 1}, 0, 0, 0, 0},
-    {kStageDepthwiseConv2D, 7, -1, 8, {3, 3, 2, 2, 1, 1, 1, 1}, 0, 2, 0, 0},
+    {kStageLut, 7, -1, 8, {1, 1, 1, 1, 1, 1, 0, 0}, 0, 0, 0, 0},
+    {kStageDepthwiseConv2D, 8, -1, 9, {3, 3, 2, 2, 1, 1, 1, 1}, 0, 2, 0, 0},
 };
 
 constexpr int32_t kNumMaps = sizeof(kMaps) / sizeof(kMaps[0]);
@@ -107,6 +108,15 @@ int32_t FillOpTable(int32_t patch_class, const StageOp& op, RandomValues* random
     random->FillTable(outputs, op.window.kernel_height * op.window.kernel_width * depth, input_bits,
                       op.weight_bits, output_bits, table);
     return 3 * outputs;
+  }
+  if (op.kind == kStageLut) {
+    const int32_t num_entries = NumLutEntries(input_bits);
+    const Clamp& clamp = formats[op.output].clamp;
+    auto* entries = reinterpret_cast<uint8_t*>(table);
+    for (int32_t e = 0; e < num_entries; ++e) {
+      entries[e] = static_cast<uint8_t>(random->Uniform(clamp.min, clamp.max));
+    }
+    return num_entries / 4;
   }
   if (op.kind != kStageAdd) {
     const FixedPoint factor = random->Factor(input_bits, output_bits);

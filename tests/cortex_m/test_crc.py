@@ -12,6 +12,7 @@ OPS = {
     "conv2d",
     "depthwise_conv2d",
     "fully_connected",
+    "lut",
     "max_pool2d",
     "patch_stage",
     "requantize",

@@ -6,39 +6,15 @@ map equals the oracle's. The arena that TFLM records is the predicted one.
 
 from __future__ import annotations
 
-import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.support.conversions import assert_equals_oracle, assert_split_equals_stock
 from tests.support.property_settings import examples
-from tests.support.random_cnn import (
-    RandomCnn,
-    random_cnns,
-    random_formats,
-    random_stages,
-    stage_regions,
-)
-from tests.support.stock_tflm import run_stock
-from tflm_quantmcu.arena import predict_arena
-from tflm_quantmcu.converter.convert import convert_model
+from tests.support.random_cnn import random_cnns, random_formats, random_stages, stage_regions
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.converter.verify import verify_conversion
-from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import why_unsupported
-from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.types import BIT_WIDTHS, ModelGraph, PrecisionPlan
-
-# What the converter may refuse at random widths, and why that is right.
-REFUSALS = (
-    "leaves int32",  # far narrower maps can push a bias out of int32
-    "has no QMCU_ kernel",  # the map lies between stock ops and cannot be packed
-    "whose 2-bit runs have gaps",
-    "whose 4-bit runs have gaps",
-)
-
-
-def inputs_of(cnn: RandomCnn, graph: ModelGraph) -> np.ndarray:
-    return cnn.inputs(graph.tensors[graph.inputs[0]].shape)
 
 
 def _has_kernel(graph: ModelGraph, tensor: int) -> bool:
@@ -54,14 +30,7 @@ def test_splitting_at_eight_bits_keeps_every_output_byte(data):
     graph = read_model(cnn.model)
     assume(stage_regions(graph))
     stage = data.draw(random_stages(graph))
-    converted = convert_model(cnn.model, PrecisionPlan(graph.sha256, {}, stages=(stage,)))
-    interpreter = Interpreter(converted)
-    x = inputs_of(cnn, graph)
-    outputs = zip(*(interpreter.invoke(sample) for sample in x), strict=True)
-    for actual, expected in zip(outputs, run_stock(cnn.model, x), strict=True):
-        np.testing.assert_array_equal(np.concatenate(actual), expected, f"{stage}\n{cnn}")
-    recorded = interpreter.allocations().non_persistent_bytes
-    assert recorded == predict_arena(read_model(converted))
+    assert_split_equals_stock(cnn, graph, stage)
 
 
 @examples(100)
@@ -82,9 +51,4 @@ def test_every_map_of_a_random_plan_equals_the_oracle(data):
         formats=data.draw(random_formats(maps, bits=(8, *BIT_WIDTHS))),
         weight_bits={name: data.draw(st.sampled_from(BIT_WIDTHS)) for name in weights},
     )
-    try:
-        converted = convert_model(cnn.model, plan)
-    except UnsupportedModelError as error:
-        assert any(reason in str(error) for reason in REFUSALS), error
-        return
-    verify_conversion(cnn.model, converted, plan, inputs_of(cnn, graph))
+    assert_equals_oracle(cnn, graph, plan)

@@ -11,17 +11,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tflm_quantmcu as qm
-from tests.e2e.test_random_cnns import REFUSALS, inputs_of
 from tests.support import networks, shared_data
+from tests.support.conversions import assert_equals_oracle, assert_split_equals_stock
 from tests.support.plans import front_stage, mixed
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, streamable_regions
-from tests.support.stock_tflm import run_stock
 from tests.support.streamed import streamed
-from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
@@ -95,13 +92,7 @@ def test_random_models_give_stock_tflms_bytes(data: st.DataObject) -> None:
     regions = streamable_regions(graph)
     assume(regions)
     stage = data.draw(random_stages(graph, input_modes=("streamed",), regions=regions))
-    converted = convert_model(cnn.model, PrecisionPlan(graph.sha256, {}, stages=(stage,)))
-    interpreter = Interpreter(converted)
-    x = inputs_of(cnn, graph)
-    outputs = zip(*(interpreter.invoke(sample) for sample in x), strict=True)
-    for actual, expected in zip(outputs, run_stock(cnn.model, x), strict=True):
-        np.testing.assert_array_equal(np.concatenate(actual), expected, f"{stage}\n{cnn}")
-    assert interpreter.allocations().non_persistent_bytes == predict_arena(read_model(converted))
+    assert_split_equals_stock(cnn, graph, stage)
 
 
 @examples(60)
@@ -115,9 +106,4 @@ def test_random_models_at_random_widths_equal_the_oracle(data: st.DataObject) ->
     maps = [t for t in graph.tensors if not t.is_constant and t.name == stage.output]
     formats = data.draw(random_formats(maps, bits=BIT_WIDTHS))
     plan = PrecisionPlan(graph.sha256, {}, stages=(stage,), formats=formats)
-    try:
-        converted = convert_model(cnn.model, plan)
-    except UnsupportedModelError as error:
-        assert any(reason in str(error) for reason in REFUSALS), error
-        return
-    verify_conversion(cnn.model, converted, plan, inputs_of(cnn, graph))
+    assert_equals_oracle(cnn, graph, plan)

@@ -109,6 +109,14 @@ TEST_F(CApiTest, Requantize) {
   ExpectOutput();
 }
 
+TEST_F(CApiTest, Lut) {
+  const Words table = naive::RandomLut(4, clamp_, &random_);
+  naive::Lut(input_, 1, -1, table, &output_);
+  const Words params = Maps() + Words{1, -1};
+  QuantMcuLut(params.data(), input_.Packed().data(), naive::LutBytes(table).data(), bytes_.data());
+  ExpectOutput();
+}
+
 TEST(CApiValuesTest, MultiplyLoadAndStore) {
   const Words x = {1000, 1001, -1001};
   Words y(3);
@@ -161,7 +169,7 @@ TEST_F(CApiPatchStageTest, ReadsAndRuns) {
 }
 
 TEST_F(CApiPatchStageTest, SaysWhatIsWrong) {
-  program_.words[16] = 9;
+  program_.words[16] = 10;
   int32_t scratch_bytes = -1;
   EXPECT_EQ(
       QuantMcuPatchStageRead(header_.data(), program_.words.data(), NumWords(),
@@ -169,8 +177,8 @@ TEST_F(CApiPatchStageTest, SaysWhatIsWrong) {
       0);
   EXPECT_STREQ(error_.item, "op");
   EXPECT_EQ(error_.index, 1);
-  EXPECT_STREQ(error_.message, "kind must be 0 to 8");
-  EXPECT_EQ(error_.found, 9);
+  EXPECT_STREQ(error_.message, "kind must be 0 to 9");
+  EXPECT_EQ(error_.found, 10);
   EXPECT_EQ(QuantMcuPatchStageRun(header_.data(), program_.words.data(), NumWords(),
                                   program_.filters.data(), NumFilterBytes(), nullptr, nullptr,
                                   nullptr, &error_),

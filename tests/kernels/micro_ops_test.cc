@@ -165,6 +165,9 @@ TEST(MicroOpOptionsTest, RefusesValuesThatDoNotFitTogether) {
       {"QMCU_AVERAGE_POOL_2D", "pad_left", -3, "every window"},
       {"QMCU_AVERAGE_POOL_2D", "shift", 31, "shift is 31; supported is -31 to 30"},
       {"QMCU_REQUANTIZE", "multiplier", -1, "multiplier is -1"},
+      {"QMCU_LUT", "input_channels", 4, "input_channels is 4 and output_channels is 5"},
+      {"QMCU_LUT", "input_bits", 8, "input 0 has 3 bytes a pixel; its op needs 5"},
+      {"QMCU_LUT", "clamp_max", -90, "input 1 has an entry outside the clamps (found "},
       {"QMCU_PATCH_STAGE", "num_maps", 7, "option 3: num_maps must be num_ops + 1"},
       {"QMCU_PATCH_STAGE", "tile_height", 0, "tile_height is 0"},
   };
@@ -204,6 +207,12 @@ TEST(MicroOpTableTest, RefusesChannelsOutOfRange) {
   }
 }
 
+TEST(MicroOpTableTest, RefusesALutOfAnotherWidth) {
+  OpCase c = OpCaseOf("QMCU_LUT");
+  c.inputs[1] = Int8Constant({4}, {0, 1, 2, 3});
+  ExpectRefusal(c, "input 1 has 4 entries; its op needs 16");
+}
+
 TEST(PatchStageOpTest, RequestsScratchForInnerMapsOnly) {
   for (int32_t num_ops : {1, 2}) {
     const OpCase c = PatchStageCase(num_ops);
@@ -216,8 +225,8 @@ TEST(PatchStageOpTest, RequestsScratchForInnerMapsOnly) {
 
 TEST(PatchStageOpTest, ReportsThePartOfTheProgramThatIsWrong) {
   OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
-  c.inputs[2].bytes[0] = 9;
-  ExpectRefusal(c, "op 0: kind must be 0 to 8 (found 9)");
+  c.inputs[2].bytes[0] = 10;
+  ExpectRefusal(c, "op 0: kind must be 0 to 9 (found 10)");
 }
 
 constexpr Kernels kNoKernels = {};
@@ -230,11 +239,13 @@ TEST(PatchStageOpTest, RefusesAnOpThatTheBuildHasNoKernelOf) {
 
 TEST(PatchStageOpTest, RefusesTensorsThatAreNotXAndY) {
   OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
-  c.inputs[0].shape[1] += 1;
-  ExpectRefusal(c, "input 0 has 12 rows; its op needs 11");
+  const int height = c.inputs[0].shape[1]++;
+  ExpectRefusal(c, "input 0 has " + std::to_string(height + 1) + " rows; its op needs " +
+                       std::to_string(height));
   c = OpCaseOf("QMCU_PATCH_STAGE");
-  c.output.shape[2] += 1;
-  ExpectRefusal(c, "output 0 has 4 columns; its op needs 3");
+  const int width = c.output.shape[2]++;
+  ExpectRefusal(c, "output 0 has " + std::to_string(width + 1) + " columns; its op needs " +
+                       std::to_string(width));
 }
 
 // A stage of one op whose program gives X a buffer, and so leaves out the input.

@@ -47,6 +47,23 @@ Map Padded(const Map& input, const Window& window, const Map& output) {
   return padded;
 }
 
+// Puts convert(x) where every pixel of the input lands; zero points elsewhere.
+template <typename Convert>
+void ForEachMoved(const Map& input, int32_t pad_top, int32_t pad_left, Map* output,
+                  Convert convert) {
+  std::fill(output->values.begin(), output->values.end(), output->zero_point);
+  for (int32_t y = 0; y < input.height; ++y) {
+    for (int32_t x = 0; x < input.width; ++x) {
+      const int32_t oy = y + pad_top;
+      const int32_t ox = x + pad_left;
+      if (oy < 0 || oy >= output->height || ox < 0 || ox >= output->width) continue;
+      for (int32_t c = 0; c < input.channels; ++c) {
+        output->At(oy, ox, c) = convert(input.At(y, x, c));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 FeatureMap Map::View() const {
@@ -225,18 +242,27 @@ void MaxPool2D(const Map& input, const Window& window, const FixedPoint& factor,
 
 void Requantize(const Map& input, int32_t pad_top, int32_t pad_left, const FixedPoint& factor,
                 const Clamp& clamp, Map* output) {
-  std::fill(output->values.begin(), output->values.end(), output->zero_point);
-  for (int32_t y = 0; y < input.height; ++y) {
-    for (int32_t x = 0; x < input.width; ++x) {
-      const int32_t oy = y + pad_top;
-      const int32_t ox = x + pad_left;
-      if (oy < 0 || oy >= output->height || ox < 0 || ox >= output->width) continue;
-      for (int32_t c = 0; c < input.channels; ++c) {
-        output->At(oy, ox, c) =
-            Finish(input.At(y, x, c) - input.zero_point, factor, clamp, output->zero_point);
-      }
-    }
+  ForEachMoved(input, pad_top, pad_left, output, [&](int32_t x) {
+    return Finish(x - input.zero_point, factor, clamp, output->zero_point);
+  });
+}
+
+void Lut(const Map& input, int32_t pad_top, int32_t pad_left, const std::vector<int32_t>& table,
+         Map* output) {
+  ForEachMoved(input, pad_top, pad_left, output,
+               [&](int32_t x) { return table[x - QMin(input.bits)]; });
+}
+
+std::vector<int32_t> RandomLut(int32_t input_bits, const Clamp& clamp, Random* random) {
+  std::vector<int32_t> table;
+  for (int32_t x = QMin(input_bits); x <= QMax(input_bits); ++x) {
+    table.push_back(random->Uniform(clamp.min, clamp.max));
   }
+  return table;
+}
+
+std::vector<uint8_t> LutBytes(const std::vector<int32_t>& table) {
+  return std::vector<uint8_t>(table.begin(), table.end());
 }
 
 void ExpectSameBytes(const std::vector<uint8_t>& expected, const std::vector<uint8_t>& actual) {

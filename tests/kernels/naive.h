@@ -79,6 +79,12 @@ FixedPoint RandomFactor(double magnitude, int32_t bits, Random* random);
 std::vector<int32_t> RandomTable(int32_t num_channels, int32_t num_products, int32_t input_bits,
                                  int32_t weight_bits, int32_t output_bits, Random* random);
 
+// An output value of every input value.
+std::vector<int32_t> RandomLut(int32_t input_bits, const Clamp& clamp, Random* random);
+
+// One entry a byte.
+std::vector<uint8_t> LutBytes(const std::vector<int32_t>& table);
+
 int32_t Product(int32_t x, const FixedPoint& factor);
 
 // The ops: `output` has its shape and format set and gets its values.
@@ -94,6 +100,9 @@ void MaxPool2D(const Map& input, const Window& window, const FixedPoint& factor,
                Map* output);
 void Requantize(const Map& input, int32_t pad_top, int32_t pad_left, const FixedPoint& factor,
                 const Clamp& clamp, Map* output);
+// `table`: the output value of every input value, the lowest first.
+void Lut(const Map& input, int32_t pad_top, int32_t pad_left, const std::vector<int32_t>& table,
+         Map* output);
 
 // Fails the test at the first byte that differs.
 void ExpectSameBytes(const std::vector<uint8_t>& expected, const std::vector<uint8_t>& actual);

@@ -89,7 +89,7 @@ struct WordCorruption {
 };
 
 const WordCorruption kWordCorruptions[] = {
-    {"kind_unknown", OpWord(0, 0), 9, "op", "kind"},
+    {"kind_unknown", OpWord(0, 0), 10, "op", "kind"},
     {"reduction_before_the_end", OpWord(4, 0), 6, "op", "reduction"},
     {"kind_negative", OpWord(0, 0), -1, "op", "kind"},
     {"input_unwritten", OpWord(1, 1), 4, "op", "input0"},
@@ -263,6 +263,65 @@ TEST(PatchStageProgramTest, AcceptsATableOfJustItsKernels) {
   ASSERT_EQ(PatchStageScratchBytes(params, kernels), 0u);
   PatchStage(params, kernels, x, nullptr, y);
   EXPECT_EQ(std::vector<uint8_t>(y, y + 4), (std::vector<uint8_t>{1, 2, 3, 4}));
+}
+
+// X 2x2x1 -> lut -> Y, from 2 bits to 4, whose clamps are -8 to 6.
+Stage LutStage() {
+  Stage stage;
+  stage.header = {2, 2, 1, 2, 1};
+  stage.ops = {{kStageLut, 0, -1, 1, {1, 1, 1, 1, 1, 1, 0, 0}, 0, 0, 0, 0}};
+  stage.maps = {{2, 2, 1}, {2, 2, 1}};
+  stage.filters = {{8, 1, {}}};
+  stage.formats = {{{2, 0, {-2, 1}, -1, 0}, {4, 0, {-8, 6}, -1, 0}}};
+  stage.tables = {{{static_cast<int32_t>(0x06F8FF05u)}}};  // 5, -1, -8, 6
+  stage.patch_classes = {0};
+  return stage;
+}
+
+TEST(PatchStageProgramTest, ReadsALutFromItsTable) {
+  PatchStageParams params;
+  StageError error = {};
+  const StageProgram program = Assemble(LutStage());
+  ASSERT_TRUE(Read(program, &params, &error)) << error.message;
+  const uint8_t x[] = {2, 3, 0, 1};  // -2, -1, 0, 1
+  uint8_t y[4] = {};
+  PatchStage(params, reference::kKernels, x, nullptr, y);
+  EXPECT_EQ(std::vector<uint8_t>(y, y + 4), (std::vector<uint8_t>{0x05, 0x0F, 0x08, 0x06}));
+}
+
+TEST(PatchStageProgramTest, RefusesALutThatIsTooShortOrLeavesTheClamps) {
+  PatchStageParams params;
+  StageError error = {};
+  Stage stage = LutStage();
+  stage.tables[0][0][0] = static_cast<int32_t>(0x07F8FF05u);
+  EXPECT_FALSE(Read(Assemble(stage), &params, &error));
+  EXPECT_STREQ(error.message, "an entry of the lut is outside the clamps");
+  EXPECT_EQ(error.found, 3);
+  stage = LutStage();
+  stage.formats[0][0] = {4, 0, {-8, 7}, -1, 0};
+  EXPECT_FALSE(Read(Assemble(stage), &params, &error));
+  EXPECT_STREQ(error.message, "the table lies outside the tables section");
+  Kernels kernels = reference::kKernels;
+  kernels.lut = nullptr;
+  EXPECT_FALSE(Read(Assemble(LutStage()), &params, &error, kernels));
+  EXPECT_STREQ(error.message, "this build has no kernel of the kind");
+}
+
+TEST(PatchStageProgramTest, RefusesALateClassForAStreamedInputInTwoPlaces) {
+  Stage stage = LutStage();
+  stage.header.num_classes = 2;
+  stage.formats.push_back(stage.formats[0]);
+  stage.tables.push_back(stage.tables[0]);
+  stage.patch_classes = {kChosenAtRunTime};
+  for (int32_t offset : {0, 4}) {
+    stage.formats[0][0].scratch_offset = 0;
+    stage.formats[1][0].scratch_offset = offset;
+    stage.formats[0][0].scratch_bytes = stage.formats[1][0].scratch_bytes = 4;
+    PatchStageParams params;
+    StageError error = {};
+    EXPECT_EQ(Read(Assemble(stage), &params, &error), offset == 0);
+    if (offset != 0) EXPECT_STREQ(error.message, "a class chosen at run time needs X in one place");
+  }
 }
 
 TEST(PatchStageProgramTest, RefusesEveryTruncation) {

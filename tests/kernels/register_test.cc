@@ -18,6 +18,7 @@ const std::vector<std::string> kNames = {"QMCU_ADD",
                                          "QMCU_CONV_2D",
                                          "QMCU_DEPTHWISE_CONV_2D",
                                          "QMCU_FULLY_CONNECTED",
+                                         "QMCU_LUT",
                                          "QMCU_MAX_POOL_2D",
                                          "QMCU_PATCH_STAGE",
                                          "QMCU_REQUANTIZE"};
@@ -52,7 +53,7 @@ TEST(RegisterPythonTest, AppendsToTheInterpretersResolver) {
   const auto resolver = std::make_unique<PythonOpsResolver>();
   resolver->num_registrations = 100;
   ASSERT_TRUE(QuantMcuRegisterOps(resolver.get()));
-  ASSERT_EQ(resolver->num_registrations, 108u);
+  ASSERT_EQ(resolver->num_registrations, 109u);
   for (size_t i = 0; i < kNames.size(); ++i) {
     EXPECT_EQ(resolver->registrations[100 + i].custom_name, kNames[i]);
     EXPECT_EQ(resolver->registrations[100 + i].builtin_code, 32);

@@ -177,7 +177,8 @@ std::vector<int32_t> Partners(const Stage& stage, int32_t num_written, int32_t m
 void AddRandomOp(Stage* stage, naive::Random* random) {
   const int32_t last_written = static_cast<int32_t>(stage->ops.size());
   StageOp op = kNoOp;
-  op.kind = random->Uniform(kStageConv2D, kStageRequantize);
+  op.kind = random->Of({kStageConv2D, kStageDepthwiseConv2D, kStageAdd, kStageAveragePool2D,
+                        kStageMaxPool2D, kStageRequantize, kStageLut});
   op.input0 = random->OneIn(4) ? random->Uniform(0, last_written) : last_written;
   op.output = last_written + 1;
   const StageMap& input = stage->maps[op.input0];
@@ -185,7 +186,7 @@ void AddRandomOp(Stage* stage, naive::Random* random) {
   naive::Filter filter = {8, 1, {}};
   if (op.kind == kStageAdd) {
     op.input1 = random->Of(Partners(*stage, op.output, op.input0));
-  } else if (op.kind == kStageRequantize) {
+  } else if (op.kind == kStageRequantize || op.kind == kStageLut) {
     op.window.pad_top = random->Uniform(-1, 2);
     op.window.pad_left = random->Uniform(-1, 2);
     shape.height = std::clamp(input.height + random->Uniform(-1, 3), 1, 16);
@@ -216,6 +217,23 @@ StageFormat RandomFormat(int32_t bits, naive::Random* random) {
 
 std::vector<int32_t> Words(const FixedPoint& factor) { return {factor.multiplier, factor.shift}; }
 
+// Four entries a word, the first one in its lowest byte.
+std::vector<int32_t> LutWords(const std::vector<int32_t>& table) {
+  std::vector<int32_t> words(table.size() / 4);
+  for (size_t i = 0; i < table.size(); ++i) {
+    words[i / 4] |= static_cast<int32_t>((static_cast<uint32_t>(table[i]) & 0xFF) << i % 4 * 8);
+  }
+  return words;
+}
+
+std::vector<int32_t> LutEntries(const std::vector<int32_t>& words) {
+  std::vector<int32_t> table;
+  for (size_t i = 0; i < words.size() * 4; ++i) {
+    table.push_back(static_cast<int8_t>(static_cast<uint32_t>(words[i / 4]) >> i % 4 * 8));
+  }
+  return table;
+}
+
 std::vector<int32_t> RandomOpTable(const Stage& stage, const std::vector<StageFormat>& formats,
                                    const StageOp& op, naive::Random* random) {
   const int32_t input_bits = formats[op.input0].bits;
@@ -225,6 +243,9 @@ std::vector<int32_t> RandomOpTable(const Stage& stage, const std::vector<StageFo
     const int32_t taps = op.window.kernel_height * op.window.kernel_width;
     return naive::RandomTable(stage.maps[op.output].channels, taps * depth, input_bits,
                               op.weight_bits, output_bits, random);
+  }
+  if (op.kind == kStageLut) {
+    return LutWords(naive::RandomLut(input_bits, formats[op.output].clamp, random));
   }
   if (op.kind != kStageAdd) {
     return Words(naive::RandomFactor(1 << input_bits, output_bits, random));
@@ -267,6 +288,8 @@ void RunOpOnWholeMaps(const Stage& stage, int32_t patch_class, size_t index,
     case kStageRequantize:
       return naive::Requantize(input, op.window.pad_top, op.window.pad_left, {t[0], t[1]}, clamp,
                                output);
+    case kStageLut:
+      return naive::Lut(input, op.window.pad_top, op.window.pad_left, LutEntries(t), output);
   }
 }
 

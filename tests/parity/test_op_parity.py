@@ -51,6 +51,16 @@ CONVOLUTION_PLACES = [
 ]
 
 
+# Padding and cropping, of ops that read one pixel.
+MOVES = [
+    ((4, 5), (4, 5), Window()),
+    ((4, 5), (7, 9), Window(pad_top=2, pad_left=1)),
+    ((6, 7), (2, 3), Window(pad_top=-3, pad_left=-2)),
+    ((2, 2), (3, 3), Window(pad_top=5, pad_left=-4)),
+    ((0, 0), (2, 3), Window(pad_top=1)),
+]
+
+
 def geometries(places: Sequence, *, equal_channels: bool) -> list[Geometry]:
     """Every place with few channels, and every count of channels at one place."""
     listed = [(place, 3, 3 if equal_channels else 5) for place in places]
@@ -295,16 +305,9 @@ def test_pool2d(input_bits, output_bits, pool):
 
 @UNWEIGHTED
 def test_requantize(input_bits, output_bits):
-    places = [
-        ((4, 5), (4, 5), Window()),
-        ((4, 5), (7, 9), Window(pad_top=2, pad_left=1)),
-        ((6, 7), (2, 3), Window(pad_top=-3, pad_left=-2)),
-        ((2, 2), (3, 3), Window(pad_top=5, pad_left=-4)),
-        ((0, 0), (2, 3), Window(pad_top=1)),
-    ]
     for case in cases(
         f"a{input_bits} requantize",
-        geometries(places, equal_channels=True),
+        geometries(MOVES, equal_channels=True),
         input_bits,
         output_bits,
     ):
@@ -320,6 +323,19 @@ def test_requantize(input_bits, output_bits):
             [x],
             [window.pad_top, window.pad_left, *clamp_words(case.output), *table.tolist()],
         )
+        case.check(actual, expected[0])
+
+
+@UNWEIGHTED
+def test_lut(input_bits, output_bits):
+    listed = geometries(MOVES, equal_channels=True)
+    for case in cases(f"a{input_bits} lut", listed, input_bits, output_bits):
+        window, size = case.geometry.window, case.geometry.output[:2]
+        x = case.values(case.geometry.input, input_bits)
+        entries = case.rng.integers(case.clamp_min, case.clamp_max + 1, 1 << input_bits).astype(np.int8)
+        expected = arithmetic.lut(x[None], entries.view("<i4"), window=window, size=size, output=case.output)
+        maps = [case.input_map(), case.output_map]
+        actual = run_kernel("QuantMcuLut", maps, [x], [window.pad_top, window.pad_left], entries)
         case.check(actual, expected[0])
 
 

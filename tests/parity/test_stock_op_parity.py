@@ -85,6 +85,36 @@ def hard_swish(zoo: Zoo, case: int) -> Handle:
     return zoo.net.hard_swish(x, scale=output_scale, zero_point=zoo.zero_point())
 
 
+def tanh(zoo: Zoo, case: int) -> Handle:
+    return zoo.net.tanh(zoo.view(scale=zoo.scale(case, 1e-7, 1e3), zero_point=zoo.zero_point()))
+
+
+def leaky_relu(zoo: Zoo, case: int) -> Handle:
+    x = zoo.view(scale=zoo.scale(case), zero_point=zoo.zero_point())
+    alpha = float(zoo.rng.choice([0.0, 0.01, 0.1, 0.3, 1.0, 2.5, -0.2]))
+    scale = x.scale * float(zoo.rng.choice([0.01, 0.3, 1, 1.7, 30]))
+    return zoo.net.leaky_relu(x, alpha, scale=scale, zero_point=zoo.zero_point())
+
+
+def elu(zoo: Zoo, case: int) -> Handle:
+    x = zoo.view(scale=zoo.scale(case), zero_point=zoo.zero_point())
+    return zoo.net.elu(x, scale=zoo.scale(case + 1), zero_point=zoo.zero_point())
+
+
+def silu(zoo: Zoo, case: int) -> Handle:
+    x = zoo.view(scale=zoo.scale(case, 0.02), zero_point=zoo.zero_point())
+    scale = x.scale * float(zoo.rng.uniform(0.2, 3))
+    return zoo.net.silu(x, scale=scale, zero_point=zoo.zero_point(), activation=ACTIVATIONS[case % 4])
+
+
+def resize_nearest(zoo: Zoo, case: int) -> Handle:
+    size = [(8, 8), (4, 8), (12, 40), (28, 8), (4, 4)][case % 5]
+    half_pixel_centers = bool(case % 2)
+    return zoo.net.resize_nearest(
+        zoo.view((1, 4, 4, 16), scale=0.1, zero_point=3), size, half_pixel_centers=half_pixel_centers
+    )
+
+
 def softmax(zoo: Zoo, case: int) -> Handle:
     shape = ((1, 256), (1, 128, 2), (1, 16, 16), (1, 2, 8, 16), (1, 256, 1))[case % 5]
     x = zoo.view(shape, scale=zoo.scale(case, 1e-6, 1e3), zero_point=zoo.zero_point())
@@ -159,7 +189,23 @@ def transpose(zoo: Zoo, case: int) -> Handle:
 
 OPS = {
     f.__name__: f
-    for f in (logistic, hard_swish, softmax, relu, requantize, dequantize, mean, pad, concatenation, transpose)
+    for f in (
+        elu,
+        leaky_relu,
+        resize_nearest,
+        silu,
+        tanh,
+        logistic,
+        hard_swish,
+        softmax,
+        relu,
+        requantize,
+        dequantize,
+        mean,
+        pad,
+        concatenation,
+        transpose,
+    )
 } | {"mul": elementwise("mul"), "add": elementwise("add")}
 
 

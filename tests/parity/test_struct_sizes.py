@@ -24,6 +24,7 @@ STOCK_STRUCTS = {
     "DEQUANTIZE": "DequantizeOpData",
     "FULLY_CONNECTED": "OpDataFullyConnected",
     "HARD_SWISH": "HardSwishParams",
+    "LEAKY_RELU": "LeakyReluOpData",
     "LOGISTIC": "OpDataLogistic",
     "MAX_POOL_2D": "OpDataPooling",
     "MEAN": "OpDataReduce",
@@ -42,15 +43,18 @@ STOCK_OPTIONS = {
     "CONV_2D": "TfLiteConvParams",
     "DEPTHWISE_CONV_2D": "TfLiteDepthwiseConvParams",
     "FULLY_CONNECTED": "TfLiteFullyConnectedParams",
+    "LEAKY_RELU": "TfLiteLeakyReluParams",
     "MAX_POOL_2D": "TfLitePoolParams",
     "MEAN": "TfLiteReducerParams",
     "MUL": "TfLiteMulParams",
     "RESHAPE": "TfLiteReshapeParams",
+    "RESIZE_NEAREST_NEIGHBOR": "TfLiteResizeNearestNeighborParams",
     "SOFTMAX": "TfLiteSoftmaxParams",
     "SQUEEZE": "TfLiteSqueezeParams",
 }
 STOCK_FILES = (
-    "activations add conv dequantize fully_connected hard_swish logistic mul pad pooling quantize reduce softmax"
+    "activations add conv dequantize fully_connected hard_swish leaky_relu logistic mul pad pooling quantize reduce "
+    "softmax"
 )
 ALLOCATORS = {
     "host": ("RecordingSingleArenaBufferAllocator", "GreedyMemoryPlanner", "RecordingMicroAllocator"),

@@ -12,9 +12,11 @@ from tflm_quantmcu.search.memory_rules import (
     Scheme,
     UnreachableError,
     cut_activations,
+    cut_largest,
     cut_weights,
     read_only_bytes,
     static_bytes,
+    weight_cuts,
 )
 
 ENDS = {0: 8, 28: 8}
@@ -138,3 +140,18 @@ def test_static_bytes_of_each_scheme():
         )
     ]
     np.testing.assert_array_equal(count, [60, 102, 108, 60, 74])
+
+
+def test_the_largest_map_of_a_layer_is_cut_until_it_fits():
+    layers = _chain((16, 4), (16, 8), (16, 8), (4, 8))
+    assert cut_largest(layers, 192, dict.fromkeys(range(4), 8), fixed={0: 8}) == {0: 8, 1: 8, 2: 4, 3: 8}
+    assert cut_largest(layers, 100, dict.fromkeys(range(4), 8), fixed={0: 8}) == {0: 8, 1: 2, 2: 4, 3: 8}
+    assert cut_largest(layers, 1, {0: 8, 1: 4, 2: 8, 3: 2}, fixed={0: 8}, min_bits=4) == {0: 8, 1: 4, 2: 4, 3: 2}
+
+
+def test_weight_cuts_go_on_from_any_widths():
+    layers = _chain((1, 4), (1, 8), (1, 8), num_weights=64)
+    all_cuts = list(weight_cuts(layers))
+    for i, cut in enumerate(all_cuts):
+        assert list(weight_cuts(layers, start=cut)) == all_cuts[i:]
+    assert list(weight_cuts(layers, start={0: 2}, fixed={1: 4})) == [{0: 2, 1: 4}]

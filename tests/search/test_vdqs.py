@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
 from tests.support.search_problems import problem_of
 from tflm_quantmcu import simulate
+from tflm_quantmcu.compensation import without_compensation
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError, UsageError
+from tflm_quantmcu.lowering import CONVOLUTIONS
+from tflm_quantmcu.plan_work import work_of
+from tflm_quantmcu.search import finish_plan
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
 from tflm_quantmcu.stage_build import build_program
+from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import ModelGraph, PrecisionPlan
 
@@ -111,3 +118,65 @@ def test_a_plan_survives_its_file(graph) -> None:
     again = PrecisionPlan.from_json(plan.to_json())
     assert again.to_json() == plan.to_json()
     assert again.stages == plan.stages
+
+
+def _search(**options) -> PrecisionPlan:
+    problem = _problem(_samples(False), **options)
+    return finish_plan(problem, search_vdqs(problem), is_new=True)
+
+
+def _bit_ops(graph: ModelGraph, plan: PrecisionPlan) -> int:
+    return work_of(graph, plan).bit_ops
+
+
+def _stage_weights(graph: ModelGraph, plan: PrecisionPlan) -> set[str]:
+    ends = [(graph.by_name[s.input].index, graph.by_name[s.output].index) for s in plan.stages]
+    inside = [op for source, target in ends for op in stage_ops(graph, source, target)]
+    return {graph.tensors[op.inputs[1]].name for op in inside if op.kind in CONVOLUTIONS}
+
+
+def test_weights_keep_eight_bits_unless_asked(graph) -> None:
+    assert not _search(vdqs_lambda=0.0).weight_bits
+
+
+@pytest.mark.parametrize("bits", (4, 2))
+def test_weights_of_stages_are_scored_like_maps(graph, bits) -> None:
+    options = {"vdqs_min_weight_bits": bits, "vdqs_min_bits": 4}
+    lowest = _search(vdqs_lambda=0.0, **options)
+    assert lowest.weight_bits == dict.fromkeys(_stage_weights(graph, lowest), bits)
+    assert not _search(vdqs_lambda=1.0, **options).weight_bits
+    between = _search(vdqs_lambda=0.5, **options)
+    assert 0 < len(between.weight_bits) < len(lowest.weight_bits)
+    scores = between.search["scores"]
+    for name in _stage_weights(graph, between):
+        best = max(scores[name], key=lambda b: scores[name][b])
+        assert int(best) == between.weight_bits.get(name, 8)
+
+
+def test_pinned_weights_keep_eight_bits(graph) -> None:
+    plan = _search(vdqs_lambda=0.0, vdqs_min_weight_bits=4, pinned_layers="first")
+    first = graph.tensors[graph.ops[0].inputs[1]].name
+    assert first in _stage_weights(graph, plan) - set(plan.weight_bits)
+
+
+def test_a_bound_on_bit_ops_lowers_lambda_no_further_than_needed(graph) -> None:
+    options = {"vdqs_min_weight_bits": 4, "compensation": "off"}
+    spent = {n / 10: _bit_ops(graph, _search(vdqs_lambda=n / 10, **options)) for n in range(11)}
+    assert spent[0.0] < spent[0.5] < spent[1.0]
+    for bound in (spent[0.5], (spent[0.0] + spent[0.5]) // 2, spent[0.0]):
+        plan = _search(vdqs_lambda=1.0, max_bit_ops=bound, **options)
+        assert max(value for value in spent.values() if value <= bound) <= _bit_ops(graph, plan) <= bound
+        assert sum(note.startswith("lambda is ") for note in plan.notes) == 1
+    assert not any(
+        n.startswith("lambda is ") for n in _search(vdqs_lambda=0.5, max_bit_ops=spent[0.5], **options).notes
+    )
+
+
+def test_plans_carry_what_makes_up_for_their_widths(graph) -> None:
+    plan = _search(vdqs_lambda=0.0, vdqs_min_weight_bits=4)
+    assert set(plan.rounded_weights) == set(plan.weight_bits)
+    assert plan.bias_corrections
+    bias = _search(vdqs_lambda=0.0, vdqs_min_weight_bits=4, compensation="bias")
+    assert bias.bias_corrections and not bias.rounded_weights
+    off = _search(vdqs_lambda=0.0, vdqs_min_weight_bits=4, compensation="off")
+    assert off == dataclasses.replace(without_compensation(plan), search=off.search)

@@ -185,6 +185,7 @@ class _Growth:
             self._pool2d,
             self._add,
             self._elementwise,
+            self._lookup,
         ]
         self._extend(self._draw(st.sampled_from(steps))(self._maps[-1]))
 
@@ -269,6 +270,24 @@ class _Growth:
             return self._note(kind, self._net.relu6, x)
         method = self._net.relu if kind == "relu" else self._net.quantize
         return self._note(kind, method, x, **self._format(x.scale))
+
+    def _lookup(self, x: Handle) -> Handle:
+        """An activation that is a table, or SiLU, which becomes one; now and then another op reads its gate."""
+        kind = self._draw(st.sampled_from(("logistic", "tanh", "hard_swish", "leaky_relu", "silu", "gated")))
+        if kind in ("logistic", "tanh"):
+            return self._note(kind, getattr(self._net, kind), x)
+        if kind == "leaky_relu":
+            return self._note(
+                kind, self._net.leaky_relu, x, float(self._rng.uniform(-0.2, 1.2)), **self._format(x.scale)
+            )
+        if kind == "hard_swish":
+            return self._note(kind, self._net.hard_swish, x, **self._format(x.scale))
+        gate = self._note("gate", self._net.logistic, x)
+        if kind == "gated":
+            self._extend(gate)
+        activation = self._draw(st.sampled_from(ACTIVATIONS))
+        factors = self._shuffled(x, gate)
+        return self._note("silu", self._net.mul, *factors, activation=activation, **self._format(x.scale))
 
     def _window(self, x: Handle) -> tuple[tuple[int, int], dict]:
         """A kernel, and stride, dilation and padding with which it fits the map."""

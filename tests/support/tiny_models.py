@@ -236,6 +236,28 @@ class TinyModel:
         options.beta = beta
         return self._op("SOFTMAX", [x.index], options, x, x.shape, 1 / 256, -128)
 
+    def leaky_relu(
+        self, x: Handle, alpha: float, *, scale: float | None = None, zero_point: int | None = None
+    ) -> Handle:
+        options = schema.LeakyReluOptionsT()
+        options.alpha = alpha
+        return self._op("LEAKY_RELU", [x.index], options, x, x.shape, scale, zero_point)
+
+    def elu(self, x: Handle, *, scale: float | None = None, zero_point: int | None = None) -> Handle:
+        return self._op("ELU", [x.index], None, x, x.shape, scale, zero_point)
+
+    def silu(self, x: Handle, *, scale: float | None = None, zero_point: int | None = None, **options: Any) -> Handle:
+        """LOGISTIC, and MUL of what it reads with what it gives."""
+        return self.mul(x, self.logistic(x), scale=scale, zero_point=zero_point, **options)
+
+    def resize_nearest(
+        self, x: Handle, size: Pair, *, align_corners: bool = False, half_pixel_centers: bool = False
+    ) -> Handle:
+        options = schema.ResizeNearestNeighborOptionsT()
+        options.alignCorners, options.halfPixelCenters = align_corners, half_pixel_centers
+        inputs = [x.index, self._constant(np.array(size, np.int32))]
+        return self._op("RESIZE_NEAREST_NEIGHBOR", inputs, options, x, (1, *size, x.shape[3]))
+
     def _pool2d(
         self,
         kind: str,

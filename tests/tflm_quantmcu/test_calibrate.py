@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import joblib
 import numpy as np
 import pytest
 
@@ -9,11 +17,12 @@ from tests.support.shared_data import path_of
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu import calibrate as module
+from tflm_quantmcu import cli
 from tflm_quantmcu.calibrate import calibrate, load_calibration, save_calibration
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.outliers import PHIS, outlier_values
-from tflm_quantmcu.types import CalibrationResult
+from tflm_quantmcu.types import CalibrationMethod, CalibrationResult
 
 RNG = np.random.default_rng(21)
 FILTER = RNG.integers(-127, 128, (4, 3, 3, 2))
@@ -45,8 +54,9 @@ def _equal(a: CalibrationResult, b: CalibrationResult) -> bool:
         (a.model_sha256, a.model, list(a.stats)) == (b.model_sha256, b.model, list(b.stats))
         and a.samples.dtype == b.samples.dtype
         and np.array_equal(a.samples, b.samples)
+        and (a.method, a.source_sha256) == (b.method, b.source_sha256)
         and all(
-            (s.name, s.format) == (t.name, t.format)
+            (s.name, s.format, s.method) == (t.name, t.format, t.method)
             and np.array_equal(s.histogram, t.histogram)
             and ((s.outliers is None) if t.outliers is None else np.array_equal(s.outliers, t.outliers))
             for s, t in zip(a.stats.values(), b.stats.values(), strict=True)
@@ -101,10 +111,71 @@ def test_the_result_repeats_and_the_seed_draws_the_samples():
     assert not np.array_equal(_calibrate(max_samples=4).samples, _calibrate(max_samples=4, seed=1).samples)
 
 
-def test_runs_too_large_to_keep_give_the_same(monkeypatch):
-    kept = _calibrate()
-    monkeypatch.setattr(module, "_KEPT_BYTES", 0)
-    assert _equal(_calibrate(), kept)
+def test_pieces_of_any_size_give_the_same(monkeypatch):
+    whole = _calibrate()
+    monkeypatch.setattr(module, "CHUNK_SAMPLES", 3)
+    assert _equal(_calibrate(), whole)
+
+
+@pytest.mark.parametrize("n_jobs", [2, -1])
+def test_processes_give_the_same(monkeypatch, n_jobs):
+    serial = _calibrate(n_jobs=1)
+    monkeypatch.setattr(module, "_SMALL_MACS", 0)
+    monkeypatch.setattr(module, "CHUNK_SAMPLES", 2)
+    assert _equal(_calibrate(n_jobs=n_jobs), serial)
+
+
+def test_a_cluster_gives_the_same(monkeypatch):
+    distributed = pytest.importorskip("distributed")
+    serial = _calibrate()
+    monkeypatch.setattr(module, "_SMALL_MACS", 0)
+    monkeypatch.setattr(module, "CHUNK_SAMPLES", 2)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster),
+        joblib.parallel_config(backend="dask"),
+    ):
+        assert _equal(_calibrate(), serial)
+
+
+def test_little_work_starts_no_processes():
+    graph = read_model(_model())
+    assert module.worthwhile_jobs(graph, 10, -1) == 1
+    assert module.worthwhile_jobs(graph, 10**9, -1) == -1
+    assert module.worthwhile_jobs(graph, 10**9, 1) == 1
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_file(tmp_path, monkeypatch):
+    (tmp_path / "m.tflite").write_bytes(_model())
+    np.savez(tmp_path / "x.npz", x=np.tile(X, (800, 1, 1, 1)))
+    checkpoint = tmp_path / "killed.npz.checkpoint"
+
+    def arguments(output: str) -> list[str]:
+        places = {"model": "m.tflite", "calibration_data": "x.npz", "output": output}
+        flags = [f"--{flag}={tmp_path / name}" for flag, name in places.items()]
+        return ["calibrate", *flags, "--max_samples=8000", "--noprogress"]
+
+    command = [sys.executable, "-m", "tflm_quantmcu.cli", *arguments("killed.npz")]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not checkpoint.exists():
+            assert process.poll() is None, "it ended before it was killed"
+            time.sleep(0.001)
+        os.kill(process.pid, signal.SIGKILL)
+    assert not (tmp_path / "killed.npz").exists()
+
+    counted = []
+    count_values = module._count_values
+    monkeypatch.setattr(module, "_count_values", lambda chunk: counted.append(chunk) or count_values(chunk))
+    with pytest.raises(
+        UsageError, match=r"killed\.npz\.checkpoint was written by a run that differs in calibration_method"
+    ):
+        cli.run([*arguments("killed.npz"), "--calibration_method=mse"])
+    cli.run(arguments("killed.npz"))
+    assert 0 < len(counted) < 1000
+    cli.run(arguments("whole.npz"))
+    assert len(counted) > 1000
+    assert (tmp_path / "killed.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert not list(tmp_path.glob("*.checkpoint"))
 
 
 def test_progress_goes_to_standard_error_alone(capfd):
@@ -126,7 +197,9 @@ def test_models_with_several_inputs_are_refused():
 @pytest.mark.parametrize("model", [None, _model()])
 def test_a_file_gives_back_what_was_saved(tmp_path, model):
     result = _calibrate()
-    result = CalibrationResult(result.model_sha256, model, result.samples, result.stats)
+    method, source = (CalibrationMethod("percentile", 99.5), "ab") if model else (result.method, None)
+    stats = {name: dataclasses.replace(s, method=method) for name, s in result.stats.items()}
+    result = CalibrationResult(result.model_sha256, model, result.samples, stats, method, source)
     save_calibration(result, tmp_path / "c.npz")
     assert _equal(load_calibration(tmp_path / "c.npz"), result)
     assert [p.name for p in tmp_path.iterdir()] == ["c.npz"]
@@ -158,6 +231,7 @@ def _damaged(tmp_path, **changes) -> object:
         {"histograms": np.zeros((4, 256))},
         {"outliers_0": np.zeros((2, 8, 6), np.float32)},
         {"scales": np.zeros(4)},
+        {"method": np.array("guess")},
         {"samples": np.array([None])},
     ],
 )
@@ -167,8 +241,8 @@ def test_damaged_files_are_refused(tmp_path, changes):
 
 
 def test_other_files_and_versions_are_refused(tmp_path):
-    with pytest.raises(UsageError, match="has version 2; supported is 1"):
-        load_calibration(_damaged(tmp_path, version=np.int64(2)))
+    with pytest.raises(UsageError, match="has version 1; supported is 2"):
+        load_calibration(_damaged(tmp_path, version=np.int64(1)))
     with pytest.raises(UsageError, match="none.npz cannot be read: No such file or directory"):
         load_calibration(tmp_path / "none.npz")
     whole = _damaged(tmp_path).read_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tflm_quantmcu.entropy import entropy_by_bits
+from tflm_quantmcu.entropy import entropy_by_bits, weight_entropy_by_bits
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.types import Format, TensorStats
 
@@ -56,3 +56,16 @@ def test_only_the_asked_widths_are_computed():
 def test_an_empty_histogram_is_refused():
     with pytest.raises(UsageError, match="histogram"):
         entropy_by_bits(_stats({}))
+
+
+def test_weights_lose_information_channel_by_channel():
+    rng = np.random.default_rng(0)
+    weights = rng.integers(-127, 128, (3, 3, 16), dtype=np.int8)
+    weights[..., :8] //= 16  # in steps of their own scale these channels have few values, which 4 bits hold
+    entropies = weight_entropy_by_bits(weights[..., :8], 2)
+    assert entropies[8] - entropies[4] < 0.2
+    assert entropies[4] > entropies[2]
+    entropies = weight_entropy_by_bits(weights, 2)
+    assert entropies[8] - entropies[4] > 1
+    moved = np.ascontiguousarray(np.moveaxis(weights, 2, 0))
+    assert weight_entropy_by_bits(moved, 0) == entropies

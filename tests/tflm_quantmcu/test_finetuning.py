@@ -9,6 +9,7 @@ import pytest
 
 import tflm_quantmcu as qm
 from tests.support.tiny_keras import SubclassedCnn, samples
+from tflm_quantmcu import cli
 from tflm_quantmcu.activation_calibrator import calibrate_keras
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
@@ -280,6 +281,45 @@ def test_formats_follow_the_model_to_other_names_and_ranges(trained):
     assert list(renewed.weight_bits) == [f"x{graph.by_name[n].index}" for n in plan.weight_bits]
     with pytest.raises(UnsupportedModelError, match="converts to another graph"):
         renew_plan(plan, graph, dataclasses.replace(new, ops=new.ops[:-1]), {})
+
+
+def test_without_labels_the_model_s_own_outputs_are_learned(trained):
+    plan = _plan(trained, 2, 2)
+    result = finetune(
+        trained.model,
+        plan,
+        X,
+        epochs=4,
+        batch_size=32,
+        calibration=trained.calibration,
+        calibration_data=X[:64],
+        learning_rate=0.01,
+        verbose=0,
+    )
+    assert "accuracy" not in result.history and result.history["loss"][-1] < 0.5 * result.history["loss"][0]
+    before = _accuracy(trained.graph, plan)
+    assert result.calibration.model is not None
+    assert _accuracy(read_model(result.calibration.model), result.plan) > before + 0.1
+
+
+def test_the_command_writes_what_convert_takes(trained, tmp_path, capsys):
+    trained.model.save(tmp_path / "m.keras")
+    qm.save_calibration(trained.calibration, tmp_path / "c.npz")
+    (tmp_path / "plan.json").write_text(_plan(trained, 4, 4).to_json())
+    np.savez(tmp_path / "t.npz", x=X[:64], y=Y[:64])
+    files = f"--model {tmp_path}/m.keras --plan {tmp_path}/plan.json --calibration {tmp_path}/c.npz"
+    tail = f"--train_data {tmp_path}/t.npz --output_dir {tmp_path}/tuned --noprogress"
+    cli.run(f"finetune {files} {tail} --epochs 2".split())
+    assert "wrote model.keras, plan.json and calibration.npz" in capsys.readouterr().out
+    tuned = tmp_path / "tuned"
+    arguments = f"--plan {tuned}/plan.json --calibration {tuned}/calibration.npz --output {tmp_path}/o.tflite"
+    cli.run(f"convert --model {tuned}/model.keras {arguments} --noprogress".split())
+    assert (tmp_path / "o.tflite").exists()
+    with pytest.raises(UsageError, match="--epochs is 0"):
+        cli.run(f"finetune {files} {tail} --epochs 0".split())
+    with pytest.raises(UsageError, match="representative_data"):
+        np.savez(tmp_path / "t.npz", x=X[:64, :5])
+        cli.run(f"finetune {files} {tail}".split())
 
 
 def test_what_does_not_fit_is_refused(trained):

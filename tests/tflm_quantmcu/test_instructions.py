@@ -3,11 +3,13 @@
 import dataclasses
 import functools
 import itertools
+import math
 import statistics
 from importlib import resources
 
 import pytest
 
+from tests.support.detection import detection_network
 from tests.support.networks import inverted_residual
 from tests.support.plans import split
 from tflm_quantmcu import bench, instructions
@@ -124,3 +126,14 @@ def test_a_stage_of_one_tile_counts_what_its_ops_count_layer_by_layer():
     assert instructions.stage_instructions(program, table) == pytest.approx(expected)
     tiled = build_program(graph, plan, weight_bits={}, formats={})
     assert instructions.stage_instructions(tiled, table) > expected
+
+
+def test_an_activation_counts_as_its_table_and_a_silu_once():
+    graph = read_model(detection_network())
+    table = instructions.load_table("m4")
+    counts = {op.index: instructions.graph_instructions(graph, table, only=[op.index]) for op in graph.ops}
+    gate, product = next((a, b) for a, b in itertools.pairwise(graph.ops) if (a.kind, b.kind) == ("LOGISTIC", "MUL"))
+    shape = graph.tensors[product.outputs[0]].shape[1:]
+    assert counts[gate.index] == 0
+    assert counts[product.index] == table.estimate(KernelShape("lut", shape, shape), "a8") > 10 * math.prod(shape)
+    assert counts[graph.ops[-1].index] > 0 and graph.ops[-1].kind == "LOGISTIC"

@@ -11,7 +11,8 @@ import pytest
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.arithmetic import multiply, round_half_away
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.lowering import lower_op, requantization_table
+from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.lowering import lower_op, lower_reduction, requantization_table
 from tflm_quantmcu.ranges import requantize_weights
 from tflm_quantmcu.types import Format
 
@@ -68,3 +69,33 @@ def test_results_are_icn_with_rounding_to_the_nearest(model_bytes):
             ours, floor = int(multiply(acc, multiplier, shift)), math.floor(real * acc)
             assert ours in (floor, floor + 1)
             assert abs(ours - real * acc) <= Fraction(1, 2) + second_rounding
+
+
+@pytest.mark.parametrize(("padding", "is_reduction"), [("VALID", True), ("SAME", False)])
+def test_a_pool_of_several_windows_is_no_reduction(padding, is_reduction):
+    """With SAME padding the second window begins at the second of two columns, and no pad says so."""
+    net = TinyModel()
+    x = net.relu(net.input((1, 1, 2, 3)))
+    graph = read_model(net.build(net.average_pool2d(x, (1, 2), padding=padding)))
+    assert (lower_reduction(graph, graph.ops, {}) is not None) == is_reduction
+
+
+@pytest.mark.parametrize("bits", (8, 4))
+def test_a_correction_is_rounded_with_the_bias(model_bytes, bits):
+    graph = read_model(model_bytes)
+    low = lower_op(graph, graph.ops[0], weight_bits=bits)
+    real = np.random.default_rng(0).normal(0, 5, OUTPUTS)
+    own, corrected = (
+        requantization_table(op, [INPUT], OUTPUT).reshape(3, OUTPUTS) for op in (low, low.corrected(real.tolist()))
+    )
+    np.testing.assert_array_equal(corrected[1:], own[1:])
+    model_step = low.filter.model_input_scale * low.filter.model_scales.astype(np.float64)
+    step = INPUT.scale * low.filter.scales.astype(np.float64)
+    np.testing.assert_array_equal(corrected[0], round_half_away(low.filter.bias * (model_step / step) + real / step))
+    assert (corrected[0] != own[0]).any()
+
+
+def test_corrections_that_do_not_fit_are_refused(model_bytes):
+    low = lower_op(read_model(model_bytes), read_model(model_bytes).ops[0])
+    with pytest.raises(UsageError, match=f"corrects 2 biases of CONV_2D '.*', which has {OUTPUTS}"):
+        low.corrected([0.5, 0.5])

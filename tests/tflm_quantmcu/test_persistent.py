@@ -7,10 +7,12 @@ from hypothesis import given
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
+from tests.support.detection import detection_network
 from tests.support.edit_model import StockModel
 from tests.support.plans import mixed, split
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns
+from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.persistent import CORTEX_M, HOST, PersistentBytes, persistent_bytes
@@ -46,6 +48,19 @@ def test_real_models_in_patches_take_no_more_on_a_core(name: str) -> None:
     assert ours.total < stock.total
 
 
+@pytest.mark.parametrize("activation", ("silu", "hard_swish", "leaky_relu"))
+def test_detection_networks(activation: str) -> None:
+    model = detection_network(activation=activation)
+    assert_predicted(model)
+    assert_predicted(convert_model(model, mixed(read_model(model), 1)))
+
+
+def test_other_activations() -> None:
+    net = TinyModel()
+    x = net.input((1, 4, 4, 2))
+    assert_predicted(net.build(net.tanh(net.elu(x))))
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_all_of_our_ops(seed: int) -> None:
     model = networks.inverted_residual(seed)
@@ -60,8 +75,8 @@ def test_random_networks(cnn) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in CORTEX_M.op_data if kind.startswith("QMCU_")])
 def test_op_data_of_ours_is_no_larger_on_a_core_than_that_of_the_stock_op(kind: str) -> None:
-    """A requantize's counterpart is QUANTIZE, a stage's the first op that it swallows: a convolution."""
-    stock = {"REQUANTIZE": "QUANTIZE", "PATCH_STAGE": "CONV_2D"}
+    """A requantize's counterpart is QUANTIZE, a lut's LOGISTIC, a stage's the first op that it swallows, CONV_2D."""
+    stock = {"REQUANTIZE": "QUANTIZE", "LUT": "LOGISTIC", "PATCH_STAGE": "CONV_2D"}
     name = kind.removeprefix("QMCU_")
     assert CORTEX_M.op_data[kind] <= CORTEX_M.op_data[stock.get(name, name)]
 

@@ -24,6 +24,16 @@ def test_small_instances_have_the_peak_that_trying_everything_finds(problem: tup
     assert_apart(buffers, found.offsets, distances)
 
 
+@examples(200)
+@given(buffers_and_distances(max_size=5, max_bytes=4), st.integers(1, 20))
+def test_a_peak_that_is_enough_is_kept_where_it_can_be(problem: tuple[list[Buffer], Distances], enough: int) -> None:
+    buffers, distances = problem
+    found = place_best(buffers, alignment=1, distances=distances, enough=enough)
+    assert found.num_bytes == memory.peak(buffers, found.offsets)
+    assert (found.num_bytes <= enough) == (least_peak(buffers, distances) <= enough)
+    assert_apart(buffers, found.offsets, distances)
+
+
 @examples(100)
 @given(buffers_and_distances(max_size=30), st.sampled_from([1, 4, 16]), st.sampled_from([0, 3, 200]))
 def test_any_instance_is_placed_no_worse_than_by_the_quick_planner(

@@ -8,7 +8,7 @@ from tests.support.networks import inverted_residual
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.outliers import rule_in
 from tflm_quantmcu.plan_formats import renew_plan
-from tflm_quantmcu.types import Format, OutlierRule, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import Format, OutlierRule, PatchClass, PrecisionPlan, RoundedWeights, StagePlan
 
 OLD, NEW = (read_model(inverted_residual(seed)) for seed in (0, 1))
 INPUT, OUTPUT = (OLD.tensors[OLD.ops[i].outputs[0]].name for i in (0, 4))
@@ -36,3 +36,17 @@ def test_the_outlier_rule_keeps_its_real_bounds(formats, learned, expected):
 def test_a_stage_without_a_rule_gets_none():
     stage = StagePlan(INPUT, OUTPUT, 24, 24, ((0,),), (PatchClass("outlier", {}),))
     assert renew_plan(PrecisionPlan(OLD.sha256, {}, stages=(stage,)), OLD, NEW, {}).stages == (stage,)
+
+
+def test_what_made_up_for_the_old_model_s_rounding_is_left_out():
+    weights = OLD.tensors[OLD.ops[0].inputs[1]].name
+    classes = (PatchClass("ordinary", {}, {OUTPUT: (0.5,)}),)
+    stage = StagePlan(INPUT, OUTPUT, 24, 24, ((0,),), classes)
+    rounded = {weights: RoundedWeights(4, (1.0,), b"\1")}
+    plan = PrecisionPlan(
+        OLD.sha256, {}, (stage,), weight_bits={weights: 4}, rounded_weights=rounded, bias_corrections={INPUT: (1.0,)}
+    )
+    renewed = renew_plan(plan, OLD, NEW, {})
+    assert list(renewed.weight_bits.values()) == [4]
+    assert not renewed.rounded_weights and not renewed.bias_corrections
+    assert not renewed.stages[0].classes[0].bias_corrections

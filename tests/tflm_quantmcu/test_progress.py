@@ -20,7 +20,10 @@ def test_items_come_through_with_and_without_a_bar(capfd):
         assert out == "" and ("counting" in err) == progress
 
 
-@pytest.mark.parametrize(("search", "options"), [("vdqs", {"vdpc": "dynamic", "vdpc_phi": 0.9}), ("memory_driven", {})])
+@pytest.mark.parametrize(
+    ("search", "options"),
+    [("vdqs", {"vdpc": "dynamic", "vdpc_phi": 0.9}), ("memory_driven", {}), ("rl", {"rl_episodes": 2})],
+)
 def test_searches_show_a_bar_unless_told_not_to(search, options, capfd):
     for progress in (True, False):
         api.plan(MODEL, calibration=CALIBRATION, search=search, progress=progress, **options)

@@ -40,6 +40,15 @@ def test_a_batch_equals_stock_tflm():
     assert np.array_equal(result, expected)
 
 
+def test_all_outputs_of_a_batch_equal_stock_tflm():
+    model = TinyModel()
+    _, y, z = _chain(model)
+    data = model.build(z, y)
+    found, expected = Interpreter(data).run_all(X), run_stock(data, X)
+    assert [v.shape for v in found] == [(5, 3, 3, 6), (5, 7, 6, 6)]
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
 def test_predict_gives_real_values_and_takes_them():
     interpreter = Interpreter(_model())
     y = interpreter.outputs[0]

@@ -1,4 +1,4 @@
-"""Laws A11 to A17: their worked examples, and what has no kernel."""
+"""Laws A11 to A21: their worked examples, and what has no kernel."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tests.support.edit_model import StockModel
 from tests.support.tiny_models import Handle, TinyModel
 from tests.test_laws import table_rows
-from tflm_quantmcu import stock_kernels
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.simulate import simulate
@@ -54,18 +55,6 @@ def test_mul_gives_the_worked_results():
     assert run(lambda net, x: net.mul(x, x, scale=0.3, zero_point=4), x, scale=0.1, zero_point=-2) == expected
 
 
-@pytest.mark.parametrize("row", table_rows(LAW, "a", "k", "exp(a)"), ids=" ".join)
-def test_exp_gives_the_worked_result(row):
-    a, k, expected = map(int, row)
-    assert int(stock_kernels._exp_of_negative(np.array(a, np.int64), k)) == expected
-
-
-@pytest.mark.parametrize("row", table_rows(LAW, "a", "recip(a)"), ids=" ".join)
-def test_recip_gives_the_worked_result(row):
-    a, expected = map(int, row)
-    assert int(stock_kernels._reciprocal_of_one_plus(np.array(a, np.int64))) == expected
-
-
 @pytest.mark.parametrize("row", table_rows(LAW, "row", "softmax"), ids=" ".join)
 def test_softmax_gives_the_worked_row(row):
     x, expected = map(numbers, row)
@@ -82,6 +71,25 @@ def test_hard_swish_gives_the_worked_results():
     assert run(lambda net, x: net.hard_swish(x, scale=0.04, zero_point=-100), x, scale=0.05, zero_point=3) == expected
 
 
+def test_tanh_gives_the_worked_results():
+    x, expected = example("tanh", "x", "-128", "-60", "-20", "-3", "3", "4", "9", "40", "127")
+    assert run(TinyModel.tanh, x, scale=0.05, zero_point=3) == expected
+
+
+def test_leaky_relu_gives_the_worked_results():
+    x, expected = example("leaky relu", "x", "-128", "-60", "-20", "3", "4", "40", "127")
+
+    def build(net: TinyModel, x: Handle) -> Handle:
+        return net.leaky_relu(x, 0.1, scale=0.04, zero_point=-100)
+
+    assert run(build, x, scale=0.05, zero_point=3) == expected
+
+
+def test_elu_gives_the_worked_results():
+    x, expected = example("elu", "x", "-128", "-60", "-3", "3", "9", "40", "127")
+    assert run(lambda net, x: net.elu(x, scale=0.04, zero_point=-100), x, scale=0.05, zero_point=3) == expected
+
+
 def test_quantize_gives_the_worked_results():
     x, expected = example("quantize", "real", "0.25", "-0.25", "0.15", "100", "-100")
     assert run(lambda net, x: net.quantize(x, scale=0.1, zero_point=-2), x, dtype="float32") == expected
@@ -93,8 +101,8 @@ def test_nan_and_huge_values_are_quantized_to_the_limits():
     assert y == [-128, 127, -128, 127, -128]
 
 
-def refusal(build: Callable[[TinyModel, Handle], Handle], shape: tuple[int, ...], *, scale: float = 0.1) -> str:
-    net = TinyModel()
+def refusal(build: Callable[[StockModel, Handle], Handle], shape: tuple[int, ...], *, scale: float = 0.1) -> str:
+    net = StockModel()
     graph = read_model(net.build(build(net, net.input(shape, scale=scale))))
     with pytest.raises(UnsupportedModelError) as caught:
         stock_calls(graph, graph.ops[0])
@@ -102,7 +110,10 @@ def refusal(build: Callable[[TinyModel, Handle], Handle], shape: tuple[int, ...]
 
 
 def test_an_op_without_a_kernel_is_refused_with_what_is_covered():
-    assert "TANH 'map1' (op 0) has no portable kernel; covered are ADD, CONCAT" in refusal(TinyModel.tanh, (1, 4))
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.stock("ABS", [x], schema.AbsOptionsT(), x.shape)
+
+    assert "ABS 'map1' (op 0) has no portable kernel; covered are ADD, CONCAT" in refusal(build, (1, 4))
 
 
 def test_long_softmax_rows_are_refused():
@@ -116,3 +127,17 @@ def test_a_transpose_of_five_dimensions_is_refused():
 
 def test_cropping_pads_are_refused():
     assert "pads are not constant counts" in refusal(lambda net, x: net.pad(x, ((0, 0), (-1, 2))), (1, 8))
+
+
+@pytest.mark.parametrize(("size", "align_corners"), [((6, 8), False), ((2, 8), False), ((12, 12), True)])
+def test_a_resize_by_other_than_whole_factors_is_refused(size, align_corners):
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.resize_nearest(x, size, align_corners=align_corners)
+
+    assert "supported are whole factors" in refusal(build, (1, 4, 4, 2))
+
+
+def test_an_activation_whose_formats_tflm_does_not_take_is_refused():
+    assert "its input's scale is 1e-09; TFLM's kernel needs one above 2^-28" in refusal(
+        TinyModel.tanh, (1, 4), scale=1e-9
+    )

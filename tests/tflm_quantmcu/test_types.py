@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
 
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.types import Format, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import Format, PatchClass, PrecisionPlan, RoundedWeights, StagePlan
 
 FORMAT = Format(4, 0.5, -8)
 PLAN = PrecisionPlan(
@@ -28,6 +29,27 @@ def test_a_plan_comes_back_whole_with_its_layers():
     assert again == PLAN
     assert again.layers == PLAN.layers
     assert again.to_json() == PLAN.to_json()
+
+
+def test_what_makes_up_for_widths_is_in_the_file_only_where_there_is_some():
+    assert "rounded_weights" not in PLAN.to_json() and "bias_corrections" not in PLAN.to_json()
+    outlier, ordinary = PLAN.stages[0].classes
+    classes = (outlier, dataclasses.replace(ordinary, bias_corrections={"b": (0.5, -1.25)}))
+    plan = dataclasses.replace(
+        PLAN,
+        stages=(dataclasses.replace(PLAN.stages[0], classes=classes),),
+        rounded_weights={"w": RoundedWeights(2, (0.1, 0.2), bytes([0, 1, 254, 255]))},
+        bias_corrections={"a": (1e-3,)},
+    )
+    assert PrecisionPlan.from_json(plan.to_json()) == plan
+    assert plan.to_json(compact=True) == PLAN.to_json(compact=True)
+
+
+@pytest.mark.parametrize("values", ("AAAA", "no base64!"))
+def test_rounded_weights_that_cannot_be_read_are_refused(values):
+    fields = json.loads(PLAN.to_json()) | {"rounded_weights": {"w": {"bits": 2, "scales": [1.0], "values": values}}}
+    with pytest.raises(UsageError, match="the plan cannot be read"):
+        PrecisionPlan.from_json(json.dumps(fields))
 
 
 def test_layers_stand_beside_tensor_names_and_a_row_of_patches_on_a_line():

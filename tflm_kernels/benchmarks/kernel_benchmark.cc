@@ -129,6 +129,10 @@ void RunRequantize(const Case& c) {
                         g_input0, g_output);
 }
 
+void RunLut(const Case& c) {
+  c.variant->lut({c.input, c.output, c.shape.pad[0], c.shape.pad[1]}, g_input0, g_filter, g_output);
+}
+
 struct Op {
   const char* name;
   void (*run)(const Case&);
@@ -144,6 +148,7 @@ constexpr Op kOps[] = {
     {"average_pool2d", RunAveragePool2D, false, false},
     {"max_pool2d", RunMaxPool2D, false, false},
     {"requantize", RunRequantize, false, false},
+    {"lut", RunLut, false, false},
 };
 
 const Op& OpOf(const Shape& shape) {
@@ -198,6 +203,7 @@ void Fill(const Op& op, const Case& c) {
   RandomValues random(1);
   FillMap(c.input, g_input0, &random);
   FillMap(c.input, g_input1, &random);
+  if (op.run == RunLut) FillRuns(NumLutEntries(c.input.bits), 1, c.output.bits, g_filter, &random);
   if (!op.has_weights) return;
   const int32_t taps = c.shape.kernel[0] * c.shape.kernel[1];
   const int32_t per_output = op.is_depthwise ? taps : taps * c.input.channels;

@@ -18,12 +18,13 @@ struct Variant {
   Pool2DFn* average_pool2d;
   Pool2DFn* max_pool2d;
   RequantizeFn* requantize;
+  LutFn* lut;
 };
 
 #define QUANTMCU_VARIANT(isa, max_work)                                               \
   {                                                                                   \
 #isa, max_work, isa::Conv2D, isa::DepthwiseConv2D, isa::FullyConnected, isa::Add, \
-        isa::AveragePool2D, isa::MaxPool2D, isa::Requantize                           \
+        isa::AveragePool2D, isa::MaxPool2D, isa::Requantize, isa::Lut                 \
   }
 
 constexpr Variant kVariants[] = {

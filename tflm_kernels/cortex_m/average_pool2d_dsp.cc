@@ -25,10 +25,6 @@ void Flush(HalfSums* halves, FourSums* sums) {
   *halves = {};
 }
 
-int32_t Average(int32_t sum, int32_t num_taps) {
-  return (sum > 0 ? sum + num_taps / 2 : sum - num_taps / 2) / num_taps;
-}
-
 FourSums AverageOfTaps(const uint8_t* first, const PoolTaps& taps) {
   FourSums sums = {};
   HalfSums halves;
@@ -45,8 +41,8 @@ FourSums AverageOfTaps(const uint8_t* first, const PoolTaps& taps) {
     }
   }
   Flush(&halves, &sums);
-  return {Average(sums.s0, num_taps), Average(sums.s1, num_taps), Average(sums.s2, num_taps),
-          Average(sums.s3, num_taps)};
+  return {RoundedMean(sums.s0, num_taps), RoundedMean(sums.s1, num_taps),
+          RoundedMean(sums.s2, num_taps), RoundedMean(sums.s3, num_taps)};
 }
 
 }  // namespace

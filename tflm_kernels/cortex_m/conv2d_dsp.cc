@@ -13,6 +13,7 @@
 #include "tflm_kernels/cortex_m/dot_dsp.h"
 #include "tflm_kernels/cortex_m/fixed_point_dsp.h"
 #include "tflm_kernels/cortex_m/kernels_dsp.h"
+#include "tflm_kernels/cortex_m/operands.h"
 #include "tflm_kernels/cortex_m/paired_dsp.h"
 #include "tflm_kernels/cortex_m/store_pixels_dsp.h"
 #include "tflm_kernels/cortex_m/store_quad_dsp.h"
@@ -21,16 +22,6 @@
 namespace quantmcu {
 namespace dsp {
 namespace {
-
-struct Buffers {
-  const uint8_t* input;
-  const uint8_t* filter;
-  const int32_t* bias;
-  const int32_t* multiplier;
-  const int32_t* shift;
-  uint8_t* scratch;
-  uint8_t* output;
-};
 
 int32_t FilterBytes(const Conv2DParams& params) {
   return params.window.kernel_height * params.window.kernel_width *
@@ -52,32 +43,32 @@ Pixel Next(const Pixel& pixel, int32_t width) {
 
 // Sums all output channels of a block of pixels whose columns stand in scratch, and stores them at
 // runs[pixel]; column_sums[pixel]: of the column's values.
-using AllChannelsFn = void(const Conv2DParams& params, const Buffers& all_buffers,
+using AllChannelsFn = void(const Conv2DParams& params, const Operands& all_operands,
                            const int32_t* column_sums, uint8_t* const* runs);
 
 // Four pixels, a channel at a time.
 template <int kABits, int kWBits>
-void PairedChannels(const Conv2DParams& params, const Buffers& all_buffers,
+void PairedChannels(const Conv2DParams& params, const Operands& all_operands,
                     const int32_t* column_sums, uint8_t* const* runs) {
   using P = PairedDots<kABits, kWBits>;
   PixelsStore store(params.output, params.clamp, runs);
   const int32_t offset = P::Offset(params.input.zero_point);
-  const Buffers buffers = all_buffers;
+  const Operands operands = all_operands;
   const int32_t num_channels = params.output.channels;
   const int32_t filter_bytes = FilterBytes(params);
-  const uint32_t* const columns = reinterpret_cast<const uint32_t*>(buffers.scratch);
+  const uint32_t* const columns = reinterpret_cast<const uint32_t*>(operands.scratch);
   int32_t starts[kPairedPixels];
   for (int p = 0; p < kPairedPixels; ++p) {
     const int32_t correction =
         -column_sums[p] * Widening<kWBits>::kWeightOffset - offset * P::NumChunks(filter_bytes);
     starts[p] = P::Start(correction, p);
   }
-  const uint8_t* filter = buffers.filter;
+  const uint8_t* filter = operands.filter;
   const auto put = [&](const int32_t(&sums)[kPairedPixels], int32_t o) {
-    const int32_t bias = buffers.bias[o];
+    const int32_t bias = operands.bias[o];
     store.Put({WrappingAdd(bias, sums[0]), WrappingAdd(bias, sums[1]), WrappingAdd(bias, sums[2]),
                WrappingAdd(bias, sums[3])},
-              {buffers.multiplier[o], buffers.shift[o]});
+              {operands.multiplier[o], operands.shift[o]});
   };
   int32_t o = 0;
   for (; o + P::kChannels <= num_channels; o += P::kChannels) {
@@ -97,33 +88,33 @@ void PairedChannels(const Conv2DParams& params, const Buffers& all_buffers,
 
 // Two pixels, two channels at a time.
 template <int kWBits>
-void WideChannels(const Conv2DParams& params, const Buffers& all_buffers,
+void WideChannels(const Conv2DParams& params, const Operands& all_operands,
                   const int32_t* column_sums, uint8_t* const* runs) {
   QuadStore store(params.output, params.clamp, runs[0], runs[1]);
-  const Buffers buffers = all_buffers;
+  const Operands operands = all_operands;
   const int32_t last = params.output.channels - 1;
   const int32_t filter_bytes = FilterBytes(params);
-  const uint32_t* const columns = reinterpret_cast<const uint32_t*>(buffers.scratch);
+  const uint32_t* const columns = reinterpret_cast<const uint32_t*>(operands.scratch);
   const int32_t corrections[2] = {-column_sums[0] * Widening<kWBits>::kWeightOffset,
                                   -column_sums[1] * Widening<kWBits>::kWeightOffset};
-  const uint8_t* filter = buffers.filter;
+  const uint8_t* filter = operands.filter;
   for (int32_t o = 0; o < last; o += 2) {
     int32_t sums[2][2] = {{0, 0}, {0, 0}};
     Dots<kWBits, 2, 2>::Add(filter, filter_bytes, columns, sums);
     filter += 2 * filter_bytes;
-    const int32_t* bias = buffers.bias + o;
+    const int32_t* bias = operands.bias + o;
     store.Put({WrappingAdd(sums[0][0], WrappingAdd(bias[0], corrections[0])),
                WrappingAdd(sums[0][1], WrappingAdd(bias[0], corrections[1])),
                WrappingAdd(sums[1][0], WrappingAdd(bias[1], corrections[0])),
                WrappingAdd(sums[1][1], WrappingAdd(bias[1], corrections[1]))},
-              buffers.multiplier + o, buffers.shift + o);
+              operands.multiplier + o, operands.shift + o);
   }
   if (last % 2 == 0) {
     int32_t sums[1][2] = {{0, 0}};
     Dots<kWBits, 1, 2>::Add(filter, filter_bytes, columns, sums);
-    store.PutLast(WrappingAdd(sums[0][0], WrappingAdd(buffers.bias[last], corrections[0])),
-                  WrappingAdd(sums[0][1], WrappingAdd(buffers.bias[last], corrections[1])),
-                  {buffers.multiplier[last], buffers.shift[last]});
+    store.PutLast(WrappingAdd(sums[0][0], WrappingAdd(operands.bias[last], corrections[0])),
+                  WrappingAdd(sums[0][1], WrappingAdd(operands.bias[last], corrections[1])),
+                  {operands.multiplier[last], operands.shift[last]});
   }
 }
 
@@ -158,9 +149,9 @@ const Variant& VariantOf(const Conv2DParams& params) {
 
 class Convolution {
  public:
-  Convolution(const Conv2DParams& params, const Buffers& buffers)
+  Convolution(const Conv2DParams& params, const Operands& operands)
       : params_(params),
-        buffers_(buffers),
+        operands_(operands),
         variant_(VariantOf(params)),
         filter_bytes_(FilterBytes(params)),
         slots_(Slots(params.input.channels, params.weight_bits)),
@@ -176,10 +167,10 @@ class Convolution {
       uint8_t* runs[kPairedPixels];
       for (int32_t p = 0; p < variant_.num_pixels; ++p) {
         column_sums[p] = WidenWindow(pixel, p);
-        runs[p] = buffers_.output + PixelOffset(out, pixel.y, pixel.x);
+        runs[p] = operands_.output + PixelOffset(out, pixel.y, pixel.x);
         if (p + 1 < n) pixel = Next(pixel, out.width);  // the last one fills up its block
       }
-      variant_.all_channels(params_, buffers_, column_sums, runs);
+      variant_.all_channels(params_, operands_, column_sums, runs);
     }
   }
 
@@ -191,7 +182,7 @@ class Convolution {
     const bool is_shifted = variant_.num_pixels == kPairedPixels && index % 2 == 1;
     const int32_t place = variant_.num_pixels == kPairedPixels ? index / 2 : index;
     AddSpanFn* const add_span = is_shifted ? variant_.add_shifted_span : variant_.add_span;
-    Column column = {reinterpret_cast<uint32_t*>(buffers_.scratch) + place, in.zero_point, 0};
+    Column column = {reinterpret_cast<uint32_t*>(operands_.scratch) + place, in.zero_point, 0};
     const int32_t iy0 = pixel.y * window.stride_height - window.pad_top;
     const int32_t ix0 = pixel.x * window.stride_width - window.pad_left;
     const bool is_inside =
@@ -202,7 +193,7 @@ class Convolution {
     }
     if (!has_row_spans_) {
       ForEachTapInside(in, window, pixel.y, pixel.x, [&](int32_t pixel_offset, int32_t tap) {
-        add_span(buffers_.input + pixel_offset, tap * slots_, in.channels, &column);
+        add_span(operands_.input + pixel_offset, tap * slots_, in.channels, &column);
       });
       return column.sum;
     }
@@ -213,14 +204,14 @@ class Convolution {
     int32_t iy = iy0;
     for (int32_t ky = 0; ky < window.kernel_height; ++ky, iy += window.dilation_height) {
       if (iy < 0 || iy >= in.height) continue;
-      add_span(buffers_.input + PixelOffset(in, iy, ix0 + begin),
+      add_span(operands_.input + PixelOffset(in, iy, ix0 + begin),
                (ky * window.kernel_width + begin) * slots_, (end - begin) * slots_, &column);
     }
     return column.sum;
   }
 
   const Conv2DParams& params_;
-  const Buffers buffers_;
+  const Operands operands_;
   const Variant& variant_;
   const int32_t filter_bytes_;
   const int32_t slots_;       // values of a tap, with what its run leaves unused

@@ -10,23 +10,12 @@
 
 #include "tflm_kernels/cortex_m/fixed_point_dsp.h"
 #include "tflm_kernels/cortex_m/four_values_dsp.h"
-#include "tflm_kernels/portable/depthwise_conv2d.h"
+#include "tflm_kernels/cortex_m/operands.h"
 
 namespace quantmcu {
 namespace dsp {
 
 constexpr int32_t kLanes = 4;
-
-// What a call gets.
-struct Depthwise {
-  const DepthwiseConv2DParams& params;
-  const uint8_t* input;
-  const uint8_t* filter;
-  const int32_t* bias;
-  const int32_t* multiplier;
-  const int32_t* shift;
-  uint8_t* output;
-};
 
 // Up to four output channels; with a depth multiplier above 1 all read one input channel.
 struct Block {

@@ -10,6 +10,7 @@
 
 #include "tflm_kernels/cortex_m/channel_block_mve.h"
 #include "tflm_kernels/cortex_m/kernels_mve.h"
+#include "tflm_kernels/cortex_m/operands.h"
 #include "tflm_kernels/cortex_m/window_mve.h"
 
 namespace quantmcu {
@@ -47,19 +48,12 @@ int32_t FirstInputByte(const DepthwiseConv2DParams& params, const Block& block) 
   return block.first / params.depth_multiplier * params.input.bits / 8;
 }
 
-struct Depthwise {
-  const DepthwiseConv2DParams& params;
-  const uint8_t* input;
-  const uint8_t* filter;
-  const int32_t* bias;
-  const int32_t* multiplier;
-  const int32_t* shift;
-  uint8_t* output;
-  int8_t* scratch;
+struct BlockwiseDepthwise : Depthwise {
+  int8_t* scratch;  // for a block's expanded weights and, behind them, its table
 };
 
 template <int kBits>
-void ExpandWeights(const Depthwise& conv, const Block& block) {
+void ExpandWeights(const BlockwiseDepthwise& conv, const Block& block) {
   const int32_t tap_bytes = RunBytes(conv.params.output.channels, kBits);
   const uint8_t* tap = conv.filter + block.first * kBits / 8;
   for (int32_t t = 0; t < NumTaps(conv.params.window); ++t, tap += tap_bytes) {
@@ -94,7 +88,7 @@ inline int8x16_t ReadLanes(const uint8_t* bytes, const Block& block) {
 
 // Biases become bias - z * sum(w).
 template <typename Sums>
-void FillTable(const Depthwise& conv, const Block& block) {
+void FillTable(const BlockwiseDepthwise& conv, const Block& block) {
   const int8x16_t zero = vdupq_n_s8(static_cast<int8_t>(conv.params.input.zero_point));
   const int8_t* w = block.weights;
   Sums zeros = ZeroSums<Sums>();
@@ -119,7 +113,7 @@ void FillTable(const Depthwise& conv, const Block& block) {
 }
 
 template <typename Sums>
-Block PrepareBlock(const Depthwise& conv, int32_t first) {
+Block PrepareBlock(const BlockwiseDepthwise& conv, int32_t first) {
   const int32_t remaining = conv.params.output.channels - first;
   Block block = {first, remaining < kLanes ? remaining : kLanes, conv.scratch, {}, {}};
   if (conv.params.depth_multiplier > 1 || remaining < kLanes) {
@@ -153,8 +147,8 @@ inline int8x16_t Finished(const DepthwiseConv2DParams& params, const int8_t* beh
 // A block of `num_pixels` neighbours whose windows lie inside; `first` is the first tap of the first
 // window. A function of its own, so that its innermost loop has all registers.
 template <int kBits, typename Sums, bool kIsGathered>
-[[gnu::noinline]] void RunInside(const Depthwise& conv, const Block& block, const uint8_t* first,
-                                 int32_t num_pixels, uint8_t* bytes) {
+[[gnu::noinline]] void RunInside(const BlockwiseDepthwise& conv, const Block& block,
+                                 const uint8_t* first, int32_t num_pixels, uint8_t* bytes) {
   const FeatureMap& in = conv.params.input;
   const FeatureMap& out = conv.params.output;
   const Window& window = conv.params.window;
@@ -183,8 +177,8 @@ template <int kBits, typename Sums, bool kIsGathered>
 
 // One pixel of any block; (y, x) is the input position of its first tap.
 template <int kBits, typename Sums, bool kIsGathered>
-[[gnu::noinline]] void RunClipped(const Depthwise& conv, const Block& block, int32_t y, int32_t x,
-                                  uint8_t* bytes) {
+[[gnu::noinline]] void RunClipped(const BlockwiseDepthwise& conv, const Block& block, int32_t y,
+                                  int32_t x, uint8_t* bytes) {
   const FeatureMap& in = conv.params.input;
   const Window& window = conv.params.window;
   const int8x16_t zero = vdupq_n_s8(static_cast<int8_t>(in.zero_point));
@@ -205,7 +199,7 @@ template <int kBits, typename Sums, bool kIsGathered>
 }
 
 template <int kBits, typename Sums, bool kIsGathered>
-void RunRow(const Depthwise& conv, const Block& block, const Range& inside, int32_t y,
+void RunRow(const BlockwiseDepthwise& conv, const Block& block, const Range& inside, int32_t y,
             uint8_t* bytes) {
   const FeatureMap& in = conv.params.input;
   const FeatureMap& out = conv.params.output;
@@ -225,7 +219,7 @@ void RunRow(const Depthwise& conv, const Block& block, const Range& inside, int3
 }
 
 template <int kBits, typename Sums, bool kIsGathered>
-void RunBlock(const Depthwise& conv, const Block& block, const InsideRanges& inside) {
+void RunBlock(const BlockwiseDepthwise& conv, const Block& block, const InsideRanges& inside) {
   const FeatureMap& out = conv.params.output;
   const Window& window = conv.params.window;
   for (int32_t oy = 0; oy < out.height; ++oy) {
@@ -238,7 +232,7 @@ void RunBlock(const Depthwise& conv, const Block& block, const InsideRanges& ins
 }
 
 template <int kBits, typename Sums>
-void RunBlocks(const Depthwise& conv) {
+void RunBlocks(const BlockwiseDepthwise& conv) {
   const DepthwiseConv2DParams& params = conv.params;
   const InsideRanges inside = WindowsInside(params.input, params.output, params.window);
   for (int32_t first = 0; first < params.output.channels; first += kLanes) {
@@ -258,7 +252,7 @@ bool FitsNarrow(const DepthwiseConv2DParams& params) {
 }
 
 template <int kBits>
-void Run(const Depthwise& conv) {
+void Run(const BlockwiseDepthwise& conv) {
   if (FitsNarrow(conv.params)) {
     RunBlocks<kBits, NarrowSums>(conv);
   } else {
@@ -275,8 +269,8 @@ size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
                      const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
                      const int32_t* shift, uint8_t* output, uint8_t* scratch) {
-  const Depthwise conv = {params,     input, filter, bias,
-                          multiplier, shift, output, reinterpret_cast<int8_t*>(scratch)};
+  const BlockwiseDepthwise conv = {{params, input, filter, bias, multiplier, shift, output},
+                                   reinterpret_cast<int8_t*>(scratch)};
   if (params.input.bits == 8) {
     Run<8>(conv);
   } else if (params.input.bits == 4) {

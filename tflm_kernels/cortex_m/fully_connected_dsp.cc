@@ -10,21 +10,12 @@
 #include "tflm_kernels/cortex_m/dot_dsp.h"
 #include "tflm_kernels/cortex_m/fixed_point_dsp.h"
 #include "tflm_kernels/cortex_m/kernels_dsp.h"
+#include "tflm_kernels/cortex_m/operands.h"
 #include "tflm_kernels/cortex_m/widen_dsp.h"
 
 namespace quantmcu {
 namespace dsp {
 namespace {
-
-struct Operands {
-  const uint8_t* input;
-  const uint8_t* filter;
-  const int32_t* bias;
-  const int32_t* multiplier;
-  const int32_t* shift;
-  uint8_t* scratch;
-  uint8_t* output;
-};
 
 // Stores output o; `sum` lacks the bias.
 [[gnu::noinline]] void StoreSum(const FullyConnectedParams& params, const Operands& operands,

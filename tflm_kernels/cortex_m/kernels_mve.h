@@ -23,12 +23,13 @@ Pool2DFn AveragePool2D;
 Pool2DFn MaxPool2D;
 RequantizeFn Requantize;
 using reference::DotPixels;
+using reference::Lut;
 using reference::SumPixels;
 
 inline constexpr Kernels kKernels = {
-    Conv2D,    Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
-    Add,       AveragePool2D,      MaxPool2D,       Requantize,
-    SumPixels, DotPixels};
+    Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,    AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,    SumPixels,          DotPixels};
 
 }  // namespace mve
 }  // namespace quantmcu

@@ -1,34 +1,20 @@
 // QMCU_FULLY_CONNECTED: input, filter, table -> output (docs/format.md F3).
 #include "tflm_kernels/cortex_m/kernels.h"
-#include "tflm_kernels/micro/node.h"
-#include "tflm_kernels/micro/options.h"
+#include "tflm_kernels/micro/filter_op.h"
 #include "tflm_kernels/micro/register.h"
 
 namespace quantmcu {
 namespace {
 
 constexpr char kOp[] = "QMCU_FULLY_CONNECTED";
-constexpr int kInput = 0;
-constexpr int kFilter = 1;
-constexpr int kTable = 2;
 
-struct OpData {
-  int32_t input_channels;
-  int32_t output_channels;
-  int scratch_index;
-  NarrowFormat input;
-  NarrowFormat output;
-  NarrowClamp clamp;
-  int8_t weight_bits;
-};
+using OpData = FilterOpData;
 
 void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   auto* data = AllocateOpData<OpData>(context, kOp);
   if (data == nullptr) return nullptr;
   OptionReader options(context, kOp, buffer, length);
-  data->input_channels = ReadInput(&options, &data->input);
-  data->output_channels = ReadOutput(&options, &data->output, &data->clamp);
-  data->weight_bits = static_cast<int8_t>(options.Bits("weight_bits"));
+  ReadFilterOp(&options, data);
   return options.Finish() ? data : nullptr;
 }
 
@@ -59,13 +45,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  const FullyConnectedParams params = ParamsOf(data);
-  const int32_t* table = InputWords(context, node, kTable);
-  kernels::FullyConnected(params, InputBytes(context, node, kInput),
-                          InputBytes(context, node, kFilter), table, table + data.output_channels,
-                          table + 2 * data.output_channels, OutputBytes(context, node),
-                          Scratch(context, data.scratch_index));
-  return kTfLiteOk;
+  return RunFilterOp(context, node, data, kernels::FullyConnected, ParamsOf(data));
 }
 
 }  // namespace

@@ -156,6 +156,13 @@ void NodeChecker::Table(int index, int32_t num_channels, int64_t num_products, i
          bad_channel);
 }
 
+void NodeChecker::Lut(int index, int32_t input_bits, const Clamp& clamp) {
+  ExpectCount(kInput, index, "entries", Constant(index, kTfLiteInt8), NumLutEntries(input_bits));
+  if (!is_ok_) return;
+  const int32_t bad_entry = FindBadEntry(InputBytes(context_, node_, index), input_bits, clamp);
+  Expect(bad_entry < 0, kInput, index, "has an entry outside the clamps", bad_entry);
+}
+
 int32_t NodeChecker::Constant(int index, TfLiteType type) {
   if (!is_ok_) return 0;
   const TfLiteEvalTensor& tensor = *InputTensor(context_, node_, index);

@@ -11,6 +11,7 @@
 #include "tflm_kernels/micro/op_data.h"
 #include "tflm_kernels/micro/tflm.h"
 #include "tflm_kernels/portable/feature_map.h"
+#include "tflm_kernels/portable/fixed_point.h"
 
 namespace quantmcu {
 
@@ -65,6 +66,9 @@ class NodeChecker {
   // `num_products` products.
   void Table(int index, int32_t num_channels, int64_t num_products, int32_t input_bits,
              int32_t weight_bits);
+
+  // The constant int8 table of a lut for inputs of `input_bits` (portable/lut.h).
+  void Lut(int index, int32_t input_bits, const Clamp& clamp);
 
   // A constant tensor of `type` and any shape; returns its number of elements, 0 after a failure.
   // An empty one (the filters of a stage without convolutions) has no data.

@@ -20,11 +20,12 @@ const TFLMRegistration* Register_QMCU_AVERAGE_POOL_2D();
 const TFLMRegistration* Register_QMCU_CONV_2D();
 const TFLMRegistration* Register_QMCU_DEPTHWISE_CONV_2D();
 const TFLMRegistration* Register_QMCU_FULLY_CONNECTED();
+const TFLMRegistration* Register_QMCU_LUT();
 const TFLMRegistration* Register_QMCU_MAX_POOL_2D();
 const TFLMRegistration* Register_QMCU_PATCH_STAGE();
 const TFLMRegistration* Register_QMCU_REQUANTIZE();
 
-constexpr int kNumOps = 8;
+constexpr int kNumOps = 9;
 
 // Adds all ops. Returns the first error of resolver.AddCustom, which TFLM's resolvers report.
 template <typename Resolver>
@@ -39,6 +40,7 @@ TfLiteStatus RegisterOps(Resolver& resolver) {
       {"QMCU_CONV_2D", Register_QMCU_CONV_2D()},
       {"QMCU_DEPTHWISE_CONV_2D", Register_QMCU_DEPTHWISE_CONV_2D()},
       {"QMCU_FULLY_CONNECTED", Register_QMCU_FULLY_CONNECTED()},
+      {"QMCU_LUT", Register_QMCU_LUT()},
       {"QMCU_MAX_POOL_2D", Register_QMCU_MAX_POOL_2D()},
       {"QMCU_PATCH_STAGE", Register_QMCU_PATCH_STAGE()},
       {"QMCU_REQUANTIZE", Register_QMCU_REQUANTIZE()},

@@ -12,7 +12,7 @@ int32_t AverageOfTaps(const Pool2DParams& params, const uint8_t* input, int32_t 
     sum += LoadValue(input + pixel_offset, channel, params.input.bits);
     ++num_taps;
   });
-  return (sum > 0 ? sum + num_taps / 2 : sum - num_taps / 2) / num_taps;
+  return RoundedMean(sum, num_taps);
 }
 
 }  // namespace

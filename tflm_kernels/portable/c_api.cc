@@ -5,6 +5,7 @@
 #include "tflm_kernels/portable/conv2d.h"
 #include "tflm_kernels/portable/depthwise_conv2d.h"
 #include "tflm_kernels/portable/fully_connected.h"
+#include "tflm_kernels/portable/lut.h"
 #include "tflm_kernels/portable/max_pool2d.h"
 #include "tflm_kernels/portable/patch_stage.h"
 #include "tflm_kernels/portable/requantize.h"
@@ -84,6 +85,11 @@ void QuantMcuMaxPool2D(const int32_t* params, const uint8_t* input, uint8_t* out
 
 void QuantMcuRequantize(const int32_t* params, const uint8_t* input, uint8_t* output) {
   quantmcu::reference::Requantize(Words<quantmcu::RequantizeParams, 18>(params), input, output);
+}
+
+void QuantMcuLut(const int32_t* params, const uint8_t* input, const uint8_t* table,
+                 uint8_t* output) {
+  quantmcu::reference::Lut(Words<quantmcu::LutParams, 14>(params), input, table, output);
 }
 
 int32_t QuantMcuPatchStageRead(const int32_t* header, const int32_t* program, int32_t num_words,

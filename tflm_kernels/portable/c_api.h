@@ -54,6 +54,10 @@ void QuantMcuMaxPool2D(const int32_t* params, const uint8_t* input, uint8_t* out
 // params[18]: input MAP, output MAP, pad_top, pad_left, CLAMP, FACTOR.
 void QuantMcuRequantize(const int32_t* params, const uint8_t* input, uint8_t* output);
 
+// params[14]: input MAP, output MAP, pad_top, pad_left; table: int8 [2^input bits].
+void QuantMcuLut(const int32_t* params, const uint8_t* input, const uint8_t* table,
+                 uint8_t* output);
+
 // A refusal reads "<item> <index>: <message> (found <found>)". The strings are static.
 typedef struct QuantMcuStageError {
   const char* item;

@@ -50,6 +50,11 @@ inline int32_t Multiply(int32_t x, const FixedPoint& factor) {
       RoundingDoublingHighMultiply(WrappingShiftLeft(x, left), factor.multiplier), right);
 }
 
+// round(sum / count), halves away from zero; count > 0 (A5).
+inline int32_t RoundedMean(int32_t sum, int32_t count) {
+  return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
+}
+
 // clamp(multiply(accumulator, factor) + zero_point): the last step of every kernel.
 inline int32_t Requantized(int32_t accumulator, const FixedPoint& factor, int32_t zero_point,
                            const Clamp& clamp) {

@@ -10,6 +10,7 @@
 #include "tflm_kernels/portable/average_pool2d.h"
 #include "tflm_kernels/portable/conv2d.h"
 #include "tflm_kernels/portable/depthwise_conv2d.h"
+#include "tflm_kernels/portable/lut.h"
 #include "tflm_kernels/portable/max_pool2d.h"
 #include "tflm_kernels/portable/pixel_sums.h"
 #include "tflm_kernels/portable/requantize.h"
@@ -26,15 +27,16 @@ struct Kernels {
   Pool2DFn* average_pool2d;
   Pool2DFn* max_pool2d;
   RequantizeFn* requantize;
+  LutFn* lut;
   SumPixelsFn* sum_pixels;
   DotPixelsFn* dot_pixels;
 };
 
 namespace reference {
 inline constexpr Kernels kKernels = {
-    Conv2D,    Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
-    Add,       AveragePool2D,      MaxPool2D,       Requantize,
-    SumPixels, DotPixels};
+    Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,    AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,    SumPixels,          DotPixels};
 }
 
 }  // namespace quantmcu

@@ -35,4 +35,11 @@ int32_t FindBadChannel(const int32_t* table, int32_t num_channels, int64_t num_p
   return -1;
 }
 
+int32_t FindBadEntry(const uint8_t* table, int32_t input_bits, const Clamp& clamp) {
+  for (int32_t i = 0; i < NumLutEntries(input_bits); ++i) {
+    if (!InRange(static_cast<int8_t>(table[i]), clamp.min, clamp.max)) return i;
+  }
+  return -1;
+}
+
 }  // namespace quantmcu

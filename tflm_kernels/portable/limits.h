@@ -34,6 +34,8 @@ inline bool ClampFits(const Clamp& clamp, int32_t bits) {
   return QMin(bits) <= clamp.min && clamp.min <= clamp.max && clamp.max <= QMax(bits);
 }
 
+inline int32_t NumLutEntries(int32_t input_bits) { return 1 << input_bits; }
+
 inline bool FixedPointFits(const FixedPoint& factor) {
   return factor.multiplier >= 0 && InRange(factor.shift, kMinShift, kMaxShift);
 }
@@ -53,6 +55,9 @@ bool PoolWindowFits(const Window& window, int32_t input_height, int32_t input_wi
 // values are. table: bias, multiplier, shift, each int32 [num_channels] (format.md F3).
 int32_t FindBadChannel(const int32_t* table, int32_t num_channels, int64_t num_products,
                        int32_t input_bits, int32_t weight_bits);
+
+// The first entry of a lut (lut.h) outside of [clamp.min, clamp.max], or -1 if there is none.
+int32_t FindBadEntry(const uint8_t* table, int32_t input_bits, const Clamp& clamp);
 
 }  // namespace quantmcu
 

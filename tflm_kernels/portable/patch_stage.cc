@@ -148,6 +148,14 @@ void RunRequantize(const Tile& tile, const StageOp& op, const int32_t* table) {
   tile.kernels.requantize(params, InputData(tile, op.input0), OutputData(tile, op.output));
 }
 
+void RunLut(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const Window window = LocalWindow(tile, op);
+  const LutParams params = {InputView(tile, op.input0), OutputView(tile, op.output), window.pad_top,
+                            window.pad_left};
+  tile.kernels.lut(params, InputData(tile, op.input0), EntriesOf(table),
+                   OutputData(tile, op.output));
+}
+
 void RunKernel(const Tile& tile, int32_t index) {
   const StageOp& op = tile.params.ops[index];
   const int32_t* table = TableOf(tile.params, tile.patch_class, index);
@@ -164,6 +172,8 @@ void RunKernel(const Tile& tile, int32_t index) {
       return RunPool2D(tile, op, table);
     case kStageRequantize:
       return RunRequantize(tile, op, table);
+    case kStageLut:
+      return RunLut(tile, op, table);
   }
 }
 
@@ -239,8 +249,8 @@ template <typename Visit>
 void ForEachTile(Tile* tile, Visit visit) {
   const PatchStageParams& params = tile->params;
   const Priming priming = PrimingOf(params, tile->regions);
-  ForEachTile(params, priming, [&](int32_t row, int32_t column) {
-    tile->patch_class = PatchClassOf(params, row, column);
+  ForEachTile(params, priming, [&](int32_t row, int32_t column, int32_t nearest) {
+    tile->patch_class = params.patch_classes[nearest];
     ComputeRegions(params, priming, row, column, tile->regions);
     visit(tile);
     return true;

@@ -39,6 +39,7 @@ enum StageOpKind : int32_t {
   kStageMean = 6,
   kStageGlobalAveragePool2D = 7,
   kStageFullyConnected = 8,
+  kStageLut = 9,
 };
 
 // What a map keeps between tiles.
@@ -181,7 +182,9 @@ inline bool IsStreamed(const PatchStageParams& params) {
   return FormatOf(params, 0, 0).scratch_offset >= 0;
 }
 
-inline bool IsReduction(const StageOp& op) { return op.kind >= kStageMean; }
+inline bool IsReduction(const StageOp& op) {
+  return kStageMean <= op.kind && op.kind <= kStageFullyConnected;
+}
 
 inline bool EndsInReduction(const PatchStageParams& params) {
   return IsReduction(params.ops[params.header.num_ops - 1]);
@@ -194,6 +197,11 @@ inline int32_t TiledMap(const PatchStageParams& params) {
 
 inline const int32_t* TableOf(const PatchStageParams& params, int32_t patch_class, int32_t op) {
   return params.tables + params.table_offsets[patch_class * params.header.num_ops + op];
+}
+
+// The table of a lut: its entries are the bytes of the words, which are little-endian.
+inline const uint8_t* EntriesOf(const int32_t* table) {
+  return reinterpret_cast<const uint8_t*>(table);
 }
 
 }  // namespace quantmcu

@@ -4,6 +4,7 @@
 
 #include <stdint.h>
 
+#include "tflm_kernels/portable/limits.h"
 #include "tflm_kernels/portable/patch_stage.h"
 
 namespace quantmcu {
@@ -21,6 +22,14 @@ inline bool IsConvolution(const StageOp& op) {
 
 inline bool HasFilter(const StageOp& op) {
   return IsConvolution(op) || op.kind == kStageFullyConnected;
+}
+
+// Of an op with a filter: the pixels that one output value is made of.
+inline int64_t NumTaps(const PatchStageParams& params, const StageOp& op) {
+  const StageMap& input = params.maps[op.input0];
+  return op.kind == kStageFullyConnected
+             ? input.height * input.width
+             : SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
 }
 
 // Checks that what stands in scratch at the same time shares no bytes.

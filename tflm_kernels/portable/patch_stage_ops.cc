@@ -1,5 +1,4 @@
 // CheckOps: the part of ReadPatchStageProgram that does not depend on classes.
-#include "tflm_kernels/portable/limits.h"
 #include "tflm_kernels/portable/patch_stage_checks.h"
 
 namespace quantmcu {
@@ -13,8 +12,8 @@ bool IsPool(const StageOp& op) {
 bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
   const bool is_input1_right = op.kind == kStageAdd ? InRange(op.input1, 0, i) : op.input1 == -1;
-  return Require(InRange(op.kind, kStageConv2D, kStageFullyConnected),
-                 {"op", i, "kind must be 0 to 8", op.kind}, error) &&
+  return Require(InRange(op.kind, kStageConv2D, kStageLut),
+                 {"op", i, "kind must be 0 to 9", op.kind}, error) &&
          Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
                  {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
          Require(!IsReduction(op) || op.input0 == i,
@@ -46,6 +45,8 @@ bool HasKernel(const Kernels& kernels, int32_t kind) {
       return kernels.sum_pixels != nullptr;
     case kStageFullyConnected:
       return kernels.dot_pixels != nullptr;
+    case kStageLut:
+      return kernels.lut != nullptr;
     default:
       return false;
   }
@@ -123,21 +124,18 @@ bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
                      {"op", i, "a pixel's weights must fill whole bytes", in.channels}, error);
     default:
       return Require(in.channels == out.channels,
-                     {"op", i, "pools and requantize keep the channels", out.channels}, error);
+                     {"op", i, "pools, requantize and lut keep the channels", out.channels}, error);
   }
 }
 
 // The bytes of the filter that the op's shapes imply.
 int64_t FilterBytes(const PatchStageParams& p, const StageOp& op) {
-  const StageMap& in = p.maps[op.input0];
-  const int64_t taps = op.kind == kStageFullyConnected
-                           ? in.height * in.width
-                           : SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
+  const int64_t taps = NumTaps(p, op);
   const int32_t output_channels = p.maps[op.output].channels;
   if (op.kind == kStageDepthwiseConv2D) {
     return SaturatingProduct(taps, RunBytes(output_channels, op.weight_bits));
   }
-  const int32_t run_bytes = RunBytes(in.channels, op.weight_bits);
+  const int32_t run_bytes = RunBytes(p.maps[op.input0].channels, op.weight_bits);
   return SaturatingProduct(SaturatingProduct(output_channels, taps), run_bytes);
 }
 

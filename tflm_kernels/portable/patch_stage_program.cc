@@ -1,6 +1,5 @@
 // ReadPatchStageProgram: everything that PatchStage relies on is checked here, in the order in
 // which one check may rely on the ones before it.
-#include "tflm_kernels/portable/limits.h"
 #include "tflm_kernels/portable/patch_stage.h"
 #include "tflm_kernels/portable/patch_stage_checks.h"
 #include "tflm_kernels/portable/patch_stage_regions.h"
@@ -172,22 +171,59 @@ bool CheckFormat(const PatchStageParams& p, int32_t patch_class, int32_t m, Stag
 
 // Of one output of an op with a filter.
 int64_t NumProducts(const PatchStageParams& p, const StageOp& op) {
-  const StageMap& in = p.maps[op.input0];
-  const int64_t taps = op.kind == kStageFullyConnected
-                           ? in.height * in.width
-                           : SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
-  return op.kind == kStageDepthwiseConv2D ? taps : SaturatingProduct(taps, in.channels);
+  const int64_t taps = NumTaps(p, op);
+  return op.kind == kStageDepthwiseConv2D ? taps
+                                          : SaturatingProduct(taps, p.maps[op.input0].channels);
 }
 
-// The words of an op's table; its channels' sums must fit int32.
+int32_t NumFactors(const StageOp& op) { return op.kind == kStageAdd ? 3 : 1; }
+
+int64_t TableWords(const PatchStageParams& p, int32_t patch_class, const StageOp& op) {
+  if (HasFilter(op)) return int64_t{3} * p.maps[op.output].channels;
+  if (op.kind == kStageLut) return NumLutEntries(FormatOf(p, patch_class, op.input0).bits) / 4;
+  return 2 * NumFactors(op);
+}
+
+bool CheckChannels(const PatchStageParams& p, const int32_t* table, int32_t patch_class, int32_t i,
+                   StageError* error) {
+  const StageOp& op = p.ops[i];
+  const int32_t bad_channel =
+      FindBadChannel(table, p.maps[op.output].channels, NumProducts(p, op),
+                     FormatOf(p, patch_class, op.input0).bits, op.weight_bits);
+  return Require(bad_channel < 0,
+                 {"op", i,
+                  "a channel's multiplier or shift is out of range, or its sum may "
+                  "leave int32",
+                  bad_channel},
+                 error);
+}
+
+bool CheckEntries(const PatchStageParams& p, const int32_t* table, int32_t patch_class, int32_t i,
+                  StageError* error) {
+  const StageOp& op = p.ops[i];
+  const int32_t bad_entry = FindBadEntry(EntriesOf(table), FormatOf(p, patch_class, op.input0).bits,
+                                         FormatOf(p, patch_class, op.output).clamp);
+  return Require(bad_entry < 0, {"op", i, "an entry of the lut is outside the clamps", bad_entry},
+                 error);
+}
+
+bool CheckFactors(const StageOp& op, const int32_t* table, int32_t i, StageError* error) {
+  for (int32_t k = 0; k < NumFactors(op); ++k) {
+    if (!Require(FixedPointFits({table[2 * k], table[2 * k + 1]}),
+                 {"op", i, "multiplier must be >= 0 and shift -31 to 30", table[2 * k + 1]},
+                 error)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// The words of an op's table.
 bool CheckTable(const PatchStageParams& p, int32_t num_words, int32_t patch_class, int32_t i,
                 StageError* error) {
   const StageOp& op = p.ops[i];
-  const int32_t channels = p.maps[op.output].channels;
-  const int32_t num_factors = op.kind == kStageAdd ? 3 : 1;
-  const int64_t table_words = HasFilter(op) ? int64_t{3} * channels : 2 * num_factors;
   const int32_t offset = p.table_offsets[patch_class * p.header.num_ops + i];
-  if (!Require(offset >= 0 && offset + table_words <= num_words,
+  if (!Require(offset >= 0 && offset + TableWords(p, patch_class, op) <= num_words,
                {"op", i, "the table lies outside the tables section", offset}, error)) {
     return false;
   }
@@ -197,25 +233,9 @@ bool CheckTable(const PatchStageParams& p, int32_t num_words, int32_t patch_clas
                {"op", i, "a reduction must have one table in all classes", offset}, error)) {
     return false;
   }
-  if (HasFilter(op)) {
-    const int32_t bad_channel =
-        FindBadChannel(table, channels, NumProducts(p, op),
-                       FormatOf(p, patch_class, op.input0).bits, op.weight_bits);
-    return Require(bad_channel < 0,
-                   {"op", i,
-                    "a channel's multiplier or shift is out of range, or its sum may "
-                    "leave int32",
-                    bad_channel},
-                   error);
-  }
-  for (int32_t k = 0; k < num_factors; ++k) {
-    if (!Require(FixedPointFits({table[2 * k], table[2 * k + 1]}),
-                 {"op", i, "multiplier must be >= 0 and shift -31 to 30", table[2 * k + 1]},
-                 error)) {
-      return false;
-    }
-  }
-  return true;
+  if (HasFilter(op)) return CheckChannels(p, table, patch_class, i, error);
+  if (op.kind == kStageLut) return CheckEntries(p, table, patch_class, i, error);
+  return CheckFactors(op, table, i, error);
 }
 
 bool CheckClasses(const PatchStageParams& p, int32_t num_table_words, StageError* error) {
@@ -275,6 +295,10 @@ bool CheckPatchClass(const PatchStageParams& p, int32_t t, StageError* error) {
                  {"tile", t, "patch class must be below num_classes", patch_class}, error) &&
          Require(patch_class != kChosenAtRunTime || p.header.num_classes >= 2,
                  {"tile", t, "a class chosen at run time needs two classes", p.header.num_classes},
+                 error) &&
+         Require(patch_class != kChosenAtRunTime ||
+                     FormatOf(p, 0, 0).scratch_offset == FormatOf(p, 1, 0).scratch_offset,
+                 {"tile", t, "a class chosen at run time needs X in one place", patch_class},
                  error);
 }
 
@@ -287,9 +311,9 @@ bool CheckTiles(const PatchStageParams& p, StageError* error) {
   const Priming priming = PrimingOf(p, regions);
   return Require(Max(priming.rows, priming.columns) <= kMaxPriming,
                  {"program", 0, "needs more than 1024 priming tiles", priming.rows}, error) &&
-         ForEachTile(p, priming, [&](int32_t row, int32_t column) {
+         ForEachTile(p, priming, [&](int32_t row, int32_t column, int32_t nearest) {
            ComputeRegions(p, priming, row, column, regions);
-           return CheckTile(p, Max(row, 0) * NumTileColumns(p) + Max(column, 0), regions, error);
+           return CheckTile(p, nearest, regions, error);
          });
 }
 

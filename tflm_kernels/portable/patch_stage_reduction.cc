@@ -14,10 +14,6 @@ const int32_t* Table(const PatchStageParams& params) {
   return TableOf(params, 0, params.header.num_ops - 1);
 }
 
-int32_t RoundedAverage(int32_t sum, int32_t count) {
-  return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
-}
-
 // The value of output channel `o` from the sum of its inputs.
 int32_t Reduced(const PatchStageParams& params, int32_t sum, int32_t o) {
   const StageOp& op = Reduction(params);
@@ -30,8 +26,8 @@ int32_t Reduced(const PatchStageParams& params, int32_t sum, int32_t o) {
     case kStageMean:
       return Requantized(sum - count * input_zero, {table[0], table[1]}, y.zero_point, y.clamp);
     case kStageGlobalAveragePool2D:
-      return Requantized(RoundedAverage(sum, count) - input_zero, {table[0], table[1]},
-                         y.zero_point, y.clamp);
+      return Requantized(RoundedMean(sum, count) - input_zero, {table[0], table[1]}, y.zero_point,
+                         y.clamp);
     default: {
       const int32_t channels = params.maps[op.output].channels;
       return Requantized(WrappingAdd(table[o], sum), {table[channels + o], table[2 * channels + o]},

@@ -61,17 +61,15 @@ Priming PrimingOf(const PatchStageParams& params, Region* regions);
 void ComputeRegions(const PatchStageParams& params, const Priming& priming, int32_t row,
                     int32_t column, Region* regions);
 
-// A tile's class in the program; a priming tile has that of the nearest tile.
-inline int32_t PatchClassOf(const PatchStageParams& params, int32_t row, int32_t column) {
-  return params.patch_classes[Max(row, 0) * NumTileColumns(params) + Max(column, 0)];
-}
-
-// Calls visit(row, column) for all tiles in the order in which they run, as long as it returns true.
+// Calls visit(row, column, nearest) for all tiles in the order in which they run, as long as it
+// returns true; `nearest`: place in patch_classes of the tile, or of the one nearest to a priming tile.
 template <typename Visit>
 bool ForEachTile(const PatchStageParams& params, const Priming& priming, Visit visit) {
-  for (int32_t row = -priming.rows; row < NumTileRows(params); ++row) {
-    for (int32_t column = -priming.columns; column < NumTileColumns(params); ++column) {
-      if (!visit(row, column)) return false;
+  const int32_t num_rows = NumTileRows(params);
+  const int32_t num_columns = NumTileColumns(params);
+  for (int32_t row = -priming.rows; row < num_rows; ++row) {
+    for (int32_t column = -priming.columns; column < num_columns; ++column) {
+      if (!visit(row, column, Max(row, 0) * num_columns + Max(column, 0))) return false;
     }
   }
   return true;

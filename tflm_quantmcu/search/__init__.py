@@ -15,9 +15,11 @@ from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.layer_names import layer_names
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.search.evaluator import Evaluator
+from tflm_quantmcu.search.hybrid import search_hybrid
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.overrides import FixedWidths, override_plan
 from tflm_quantmcu.search.problem import CostModel, SearchProblem, Strategy
+from tflm_quantmcu.search.rl import search_rl
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
 from tflm_quantmcu.types import Budget, CalibrationResult, ModelGraph, PrecisionPlan
@@ -91,7 +93,7 @@ class Search:
                 f"--input is streamed, and --search {self.name} made no patch stage that reads the input "
                 f"({'; '.join(plan.notes)}); use another search, or leave the input resident"
             )
-        return finish_plan(problem, plan)
+        return finish_plan(problem, plan, is_new=True)
 
 
 SEARCHES: dict[str, Search] = {
@@ -100,6 +102,8 @@ SEARCHES: dict[str, Search] = {
         "uniform": search_uniform,
         "vdqs": search_vdqs,
         "memory_driven": search_memory_driven,
+        "rl": search_rl,
+        "hybrid": search_hybrid,
     }.items()
 }
 
@@ -115,10 +119,21 @@ def find_search(name: str) -> Search:
     return SEARCHES[name]
 
 
-def finish_plan(problem: SearchProblem, plan: PrecisionPlan) -> PrecisionPlan:
-    """Any plan with the user's fixed widths, and with layer names for who reads it."""
-    plan = override_plan(problem.graph, plan, problem.fixed, problem.format_of)
-    return dataclasses.replace(plan, layers=layer_names(problem.graph))
+def finish_plan(problem: SearchProblem, plan: PrecisionPlan, *, is_new: bool = False) -> PrecisionPlan:
+    """Any plan with the user's fixed widths, and with layer names for who reads it.
+
+    What makes up for widths below 8 bits is found where the plan is new or its widths were changed; else it stays.
+    """
+    graph = problem.graph
+    changed = override_plan(graph, plan, problem.fixed, problem.format_of)
+    if is_new or _widths(changed) != _widths(plan):
+        changed = problem.compensated(changed)
+    return dataclasses.replace(changed, layers=layer_names(graph))
+
+
+def _widths(plan: PrecisionPlan) -> tuple[Any, ...]:
+    """All that compensation makes up for."""
+    return plan.formats, plan.weight_bits, [c.formats for stage in plan.stages for c in stage.classes]
 
 
 def _key(name: str, problem: SearchProblem) -> dict[str, Any]:

@@ -131,6 +131,29 @@ def _cut_side(
     return True
 
 
+def cut_largest(
+    layers: Sequence[Layer], ram_bytes: float, bits: Mapping[int, int], *, fixed: Mapping[int, int], min_bits: int = 2
+) -> dict[int, int]:
+    """Halves, layer by layer, the map of the most bytes until the layer fits or none of its maps can be cut.
+
+    Args:
+      layers, ram_bytes, fixed, min_bits: as of `cut_activations`.
+      bits: map -> bits, to begin with.
+
+    Returns:
+      Map -> bits.
+    """
+    cut = dict(bits)
+    for layer in layers:
+        extents = {m: e for m, e in (*layer.held.items(), (layer.output, layer.written)) if m not in fixed}
+        while layer.working_bytes(cut) > ram_bytes:
+            sizes = {m: extent.num_bytes(cut[m]) for m, extent in extents.items() if cut[m] > min_bits}
+            if not sizes:
+                break
+            cut[max(sizes, key=lambda m: sizes[m])] //= 2
+    return cut
+
+
 def cut_weights(
     layers: Sequence[Layer],
     flash_bytes: int,
@@ -163,12 +186,18 @@ def cut_weights(
 
 
 def weight_cuts(
-    layers: Sequence[Layer], *, fixed: Mapping[int, int] | None = None, min_bits: int = 2, margin: float = 0.05
+    layers: Sequence[Layer],
+    *,
+    start: Mapping[int, int] | None = None,
+    fixed: Mapping[int, int] | None = None,
+    min_bits: int = 2,
+    margin: float = 0.05,
 ) -> Iterator[dict[int, int]]:
     """The order of algorithm 2: each time the first layer whose share is near the largest is halved.
 
     Args:
       layers: in execution order.
+      start: layer index -> bits, to begin with; absent is 8.
       fixed: layer index -> bits, of weights that must not be cut.
       min_bits: smallest width.
       margin: layers whose share of all weight bytes is less than this below the largest count as near.
@@ -176,8 +205,8 @@ def weight_cuts(
     Yields:
       Layer index -> bits, of the layers with weights: uncut, then with one cut more each time, to the last.
     """
-    fixed = fixed or {}
-    bits = {i: fixed.get(i, 8) for i, layer in enumerate(layers) if layer.num_weights}
+    start, fixed = start or {}, fixed or {}
+    bits = {i: fixed.get(i, start.get(i, 8)) for i, layer in enumerate(layers) if layer.num_weights}
     while True:
         yield dict(bits)
         stored = {i: layers[i].weight_bytes(b) for i, b in bits.items()}

@@ -21,7 +21,7 @@ from tflm_quantmcu.layer_names import layer_names
 from tflm_quantmcu.outliers import rule_in
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
 from tflm_quantmcu.stage_geometry import stage_ops
-from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, PrecisionPlan, StagePlan
 
 _FLAG = "--precision_overrides"
 
@@ -156,9 +156,9 @@ def _override_stage(stage: StagePlan, bits: Mapping[str, int], format_of: Callab
         return stage
     shared = {n: b for n, b in bits.items() if stage.map_caches.get(n, stage.cache_mode) != "recompute"}
     classes = [
-        PatchClass("outlier", _override_formats(c.formats, shared, format_of))
+        dataclasses.replace(c, formats=_override_formats(c.formats, shared, format_of))
         if c.name == "outlier" and len(stage.classes) > 1
-        else PatchClass("ordinary", _override_formats(c.formats, bits, format_of))
+        else dataclasses.replace(c, name="ordinary", formats=_override_formats(c.formats, bits, format_of))
         for c in stage.classes
     ]
     return dataclasses.replace(stage, classes=tuple(classes))

@@ -10,12 +10,13 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from tflm_quantmcu.calibration_methods import narrow_format
 from tflm_quantmcu.checkpoint import Checkpoint
+from tflm_quantmcu.compensation import compensate, without_compensation
 from tflm_quantmcu.cost import Cost
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.instructions import InstructionTable
 from tflm_quantmcu.progress import track
-from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search.overrides import FixedWidths
 from tflm_quantmcu.stages import StageSearch
@@ -127,9 +128,15 @@ class SearchProblem:
         return self.calibration.stats[name]
 
     def format_of(self, name: str, bits: int) -> Format:
-        """The format of a whole feature map with the least squared error; raises as `stats`."""
-        stats = self.stats(name)
-        return mse_format(stats.histogram, stats.format, bits)
+        """The format of a whole feature map by the calibration's method; raises as `stats`."""
+        return narrow_format(self.stats(name), bits)
+
+    def compensated(self, plan: PrecisionPlan) -> PrecisionPlan:
+        """The plan with what makes up for its widths, by the flag `compensation`: what becomes of a search's result."""
+        if self.calibration is None:
+            return without_compensation(plan)
+        samples = self.samples_of(self.graph.inputs[0])
+        return compensate(self.graph, plan, samples, mode=self.parameters["compensation"])
 
     def track(self, items: Iterable[_Item], what: str, *, total: int | None = None) -> Iterable[_Item]:
         """The items with a progress bar."""
@@ -137,7 +144,8 @@ class SearchProblem:
 
     def provenance(self, method: str, **found: Any) -> dict[str, Any]:
         """The plan's `search` entry: the method and all that it depends on beside the model."""
-        return {"method": method, **self.parameters, "calibration_sha256": self._calibration_sha256, **found}
+        flags = {**self.parameters, **(self.calibration.method.flags if self.calibration else {})}
+        return {"method": method, **flags, "calibration_sha256": self._calibration_sha256, **found}
 
     @functools.cached_property
     def _calibration_sha256(self) -> str | None:

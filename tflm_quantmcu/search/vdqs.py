@@ -1,56 +1,42 @@
 """QuantMCU: patch classification (VDPC) and value-driven quantisation search (VDQS) of patch stages.
 
 Our reading of QuantMCU (arXiv 2401.13714): the paper's abstract fixes the two classes, the score S = -lambda *
-Omega + (1 - lambda) * Phi
-and the iterative choice under a memory bound; the normalisations, the entropy's bins and the outlier rule are ours.
-Also ours: several stages, and halos that are kept. What tiles of both classes share has one format, so such a map is
-chosen a width only in stages without outliers.
+Omega + (1 - lambda) * Phi and the iterative choice under a memory bound; the normalisations, the entropy's bins and the
+outlier rule are ours. Also ours: several stages, halos that are kept, weights, which all classes share and which are
+scored like maps, and bounds on work. What tiles of both classes share has one format, so such a map is chosen a width
+only in stages without outliers.
 """
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 
-import numpy as np
-
-from tflm_quantmcu.entropy import entropy_by_bits
-from tflm_quantmcu.lowering import lower_region
-from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.run_time_classes import bit_ops_on
+from tflm_quantmcu.search.branch import Branch, candidate_widths
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.vdpc import Classification, classify
-from tflm_quantmcu.simulate import run_patches
 from tflm_quantmcu.stage_build import build_program
-from tflm_quantmcu.stage_geometry import map_tensors, stage_ops
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.stages import Split, StagePlanner, plan_stages
-from tflm_quantmcu.types import (
-    BIT_WIDTHS,
-    Format,
-    ModelGraph,
-    PatchClass,
-    PrecisionPlan,
-    StagePlan,
-    TensorStats,
-)
+from tflm_quantmcu.types import ModelGraph, PatchClass, PrecisionPlan, StagePlan
 
 MAX_SWEEPS = 10
-# Samples whose values choose the ranges and entropies of a branch, where some patches are not in it: at least so many,
-# and more as long as they take no more MACs than this.
-BRANCH_SAMPLES, BRANCH_MACS = 64, 1 << 30
 MIXED_CANDIDATES = 16  # splits tried at each width when none meets the budget at 8 bits
 
 
 def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
-    """Splits the network and lowers the feature maps of ordinary patches.
+    """Splits the network and lowers the feature maps of ordinary patches, and weights of the stages.
 
     Parameters:
-      vdqs_min_bits: candidate widths are those of 8, 4 and 2 from it up.
-      vdqs_lambda: 0 to 1; at 0 only BitOPs count, at 1 only entropy.
+      vdqs_min_bits, vdqs_min_weight_bits: candidate widths are those of 8, 4 and 2 from it up.
+      vdqs_lambda: 0 to 1; at 0 only BitOPs count, at 1 only entropy. Bounds on BitOPs or instructions lower it as far
+        as needed.
+      pinned_layers: layers whose weights keep 8 bits.
       vdpc: when patches are classified, see `vdpc.classify`; off, all are ordinary.
       vdpc_phi: coverage of the fitted Gaussian beyond which a value is an outlier.
       vdpc_outlier_fraction: share of outliers above which a patch is one; None is twice that of the whole map.
@@ -82,95 +68,150 @@ def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePl
     """Splits that meet the budget if all maps inside stages have 4 bits, then 2."""
     bounds = problem.stage_bounds
     names = [t.name for t in problem.graph.tensors if not t.is_constant]
-    for bits in _widths(problem)[1:]:
+    for bits in candidate_widths(problem.parameters["vdqs_min_bits"])[1:]:
         inner_bits = dict.fromkeys(names, bits)
         planner = StagePlanner(problem.graph, inner_bits=inner_bits, input_mode=bounds["input_mode"])
         for split in itertools.islice(planner.within(budget, bounds["max_macs_ratio"]), MIXED_CANDIDATES):
             yield planner, split
 
 
-def _widths(problem: SearchProblem) -> list[int]:
-    return [b for b in BIT_WIDTHS if b >= problem.parameters["vdqs_min_bits"]]
-
-
-def _program(graph: ModelGraph, stage: StagePlan) -> StageProgram:
-    return build_program(graph, stage, weight_bits={}, formats={})
+def _program(
+    graph: ModelGraph, stage: StagePlan, weight_bits: Mapping[str, int] = MappingProxyType({})
+) -> StageProgram:
+    return build_program(graph, stage, weight_bits=weight_bits, formats={})
 
 
 def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
-    """Classifies the patches of the split's stages and chooses the widths of the ordinary ones."""
-    graph = problem.graph
-    stages, notes = [], [reason]
-    scores: dict[str, Mapping[str, float]] = {}
-    for planned in split.stages:
-        found = quantize_stage(problem, planned.plan(graph), fixed_bytes=planned.live_bytes - planned.scratch_bytes)
-        stages.append(found.stage)
-        notes.append(found.note)
-        scores.update(found.scores)
+    """The plan at the largest lambda, not above `vdqs_lambda`, at which the bounds on work hold, or else at 0."""
+    stages = [
+        ClassifiedStage.of(problem, planned.plan(problem.graph), planned.live_bytes - planned.scratch_bytes)
+        for planned in split.stages
+    ]
+    given = problem.parameters["vdqs_lambda"]
+    weights = [given, *_smaller_lambdas(given, [t for stage in stages for t in stage.branch.turning_points()])]
+    plans = [lambda w=w: _plan_at(problem, stages, w, reason) for w in weights]  # each is made when it is asked for
+    if problem.budget.bit_ops is None and problem.budget.instructions is None:
+        return plans[0]()
+    first = bisect.bisect_left(plans, True, hi=len(plans) - 1, key=lambda plan: _meets(problem, plan()))
+    return plans[first]()
+
+
+def _smaller_lambdas(given: float, turning_points: Iterable[float]) -> list[float]:
+    """One between each two turning points below the given lambda, falling, and 0."""
+    below = sorted({given, 0.0, *(t for t in turning_points if 0 < t < given)}, reverse=True)
+    return [(a + b) / 2 for a, b in itertools.pairwise(below)] + [0.0]
+
+
+def _meets(problem: SearchProblem, plan: PrecisionPlan) -> bool:
+    work = problem.cost.work_of(plan)
+    bounds = (work.bit_ops, problem.budget.bit_ops), (work.instructions, problem.budget.instructions)
+    return all(bound is None or value <= bound for value, bound in bounds)
+
+
+def _plan_at(problem: SearchProblem, stages: Sequence[ClassifiedStage], weight: float, reason: str) -> PrecisionPlan:
+    found = [stage.quantized(weight) for stage in stages]
+    notes = [reason, *(stage.note for stage in found)]
+    given = problem.parameters["vdqs_lambda"]
+    if weight < given:
+        notes.append(f"lambda is {weight:.4g} instead of {given:g}, for the bounds on work")
+    scores = {name: by_bits for stage in found for name, by_bits in stage.scores.items()}
     provenance = problem.provenance("vdqs", **({"scores": scores} if scores else {}))
-    return PrecisionPlan(graph.sha256, provenance, stages=tuple(stages), notes=tuple(notes))
+    return PrecisionPlan(
+        problem.graph.sha256,
+        provenance,
+        stages=tuple(stage.stage for stage in found),
+        weight_bits={name: bits for stage in found for name, bits in stage.weight_bits.items()},
+        notes=tuple(notes),
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class QuantizedStage:
-    """A stage with classes and widths, a sentence about it, and the scores of its maps by name and width."""
+    """A stage with classes and widths.
+
+    Attributes:
+      stage: as planned.
+      weight_bits: weight tensor name -> bits, of those below 8.
+      note: a sentence for the user.
+      scores: of its maps and weights by name and width.
+    """
 
     stage: StagePlan
+    weight_bits: Mapping[str, int]
     note: str
     scores: Mapping[str, Mapping[str, float]]
 
 
 def quantize_stage(problem: SearchProblem, whole: StagePlan, *, fixed_bytes: int = 0) -> QuantizedStage:
-    """Classifies the patches of one stage and chooses the widths of the ordinary ones.
-
-    Where classes at run time would lower nothing (halos that are kept have one format for both), positions are
-    classified in their place.
+    """Classifies the patches of one stage and chooses the widths of the ordinary ones, and of weights.
 
     Args:
       problem: the search's.
       whole: with all patches in one class, at 8 bits.
       fixed_bytes: of the budget that the stage takes beside its maps.
     """
-    program = _program(problem.graph, whole)
-    classes = classify(problem, whole, program)
-    branch = Branch.of(problem, whole, program, classes, fixed_bytes)
-    chosen, scores = _choose(problem, branch)
-    stage = dataclasses.replace(
-        whole,
-        vdpc=problem.parameters["vdpc"],
-        patch_classes=classes.patch_classes,
-        classes=(PatchClass("outlier", {}), PatchClass("ordinary", chosen)),
-        outliers=classes.rule,
-    )
-    if stage.vdpc != "dynamic":
-        return QuantizedStage(_drop_unused_classes(stage), classes.summary, scores)
-    if classes.rule is None:
-        return QuantizedStage(dataclasses.replace(_drop_unused_classes(stage), vdpc="off"), classes.summary, scores)
-    if not chosen:
-        static = dataclasses.replace(problem, parameters={**problem.parameters, "vdpc": "static"})
-        found = quantize_stage(static, whole, fixed_bytes=fixed_bytes)
-        why = "no map has fewer bits in ordinary patches alone, so that positions are classified instead"
-        return dataclasses.replace(found, note=f"{classes.summary}; {why}. {found.note}")
-    return QuantizedStage(stage, f"{classes.summary}; {_bit_ops_note(problem, stage)}", scores)
+    return ClassifiedStage.of(problem, whole, fixed_bytes).quantized(problem.parameters["vdqs_lambda"])
 
 
-def _bit_ops_note(problem: SearchProblem, stage: StagePlan) -> str:
-    program = _program(problem.graph, stage)
-    mean = bit_ops_on(program, problem.samples_of(problem.graph.by_name[stage.input].index))
+@dataclasses.dataclass(frozen=True, eq=False)
+class ClassifiedStage:
+    """A stage before widths are chosen: all that does not depend on lambda."""
+
+    problem: SearchProblem
+    whole: StagePlan
+    fixed_bytes: int
+    classes: Classification
+    branch: Branch
+
+    @staticmethod
+    def of(problem: SearchProblem, whole: StagePlan, fixed_bytes: int) -> ClassifiedStage:
+        """See `quantize_stage`."""
+        program = _program(problem.graph, whole)
+        classes = classify(problem, whole, program)
+        branch = Branch.of(problem, whole, program, classes, fixed_bytes)
+        return ClassifiedStage(problem, whole, fixed_bytes, classes, branch)
+
+    def quantized(self, weight: float) -> QuantizedStage:
+        """The widths at a value of lambda.
+
+        Where classes at run time would lower no map (halos that are kept have one format for both), positions are
+        classified in their place.
+        """
+        branch, classes = self.branch, self.classes
+        bits = search_bits(branch, weight, branch.memory_bound(self.problem.budget.sram_bytes))
+        chosen = {n: branch.formats[m][bits[n]] for m in branch.free if bits[n := branch.names[m]] < 8}
+        weight_bits = {name: b for name, b in bits.items() if b < 8 and name not in branch.names}
+        stage = dataclasses.replace(
+            self.whole,
+            vdpc=self.problem.parameters["vdpc"],
+            patch_classes=classes.patch_classes,
+            classes=(PatchClass("outlier", {}), PatchClass("ordinary", chosen)),
+            outliers=classes.rule,
+        )
+        found = QuantizedStage(stage, weight_bits, classes.summary, branch.scores(weight))
+        if stage.vdpc != "dynamic":
+            return dataclasses.replace(found, stage=_drop_unused_classes(stage))
+        if classes.rule is None:
+            return dataclasses.replace(found, stage=dataclasses.replace(_drop_unused_classes(stage), vdpc="off"))
+        if not chosen:
+            found = self._by_position.quantized(weight)
+            why = "no map has fewer bits in ordinary patches alone, so that positions are classified instead"
+            return dataclasses.replace(found, note=f"{classes.summary}; {why}. {found.note}")
+        return dataclasses.replace(found, note=f"{classes.summary}; {_bit_ops_note(self.problem, found)}")
+
+    @functools.cached_property
+    def _by_position(self) -> ClassifiedStage:
+        static = dataclasses.replace(self.problem, parameters={**self.problem.parameters, "vdpc": "static"})
+        return ClassifiedStage.of(static, self.whole, self.fixed_bytes)
+
+
+def _bit_ops_note(problem: SearchProblem, found: QuantizedStage) -> str:
+    program = _program(problem.graph, found.stage, found.weight_bits)
+    mean = bit_ops_on(program, problem.samples_of(problem.graph.by_name[found.stage.input].index))
     return (
         f"the stage takes {round(mean):,} BitOPs on average over the calibration samples, and "
         f"{program.cost.bit_ops:,} at worst, which the report counts"
     )
-
-
-def _choose(problem: SearchProblem, branch: Branch) -> tuple[dict[str, Format], dict[str, dict[str, float]]]:
-    """(formats, scores) of the maps of ordinary patches by name."""
-    if not branch.free:
-        return {}, {}
-    weight = problem.parameters["vdqs_lambda"]
-    bits = search_bits(branch, weight, branch.memory_bound(problem.budget.sram_bytes))
-    chosen = {branch.names[m]: branch.formats[m][b] for m, b in bits.items() if b < 8}
-    return chosen, branch.scores(weight)
 
 
 def _drop_unused_classes(stage: StagePlan) -> StagePlan:
@@ -182,168 +223,9 @@ def _drop_unused_classes(stage: StagePlan) -> StagePlan:
     )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Branch:
-    """The dataflow branch of the ordinary patches: what VDQS chooses widths for.
-
-    Attributes:
-      names: tensor name a map, up to the one that is cut into tiles.
-      free: the maps whose width is free: not what has one format for all classes.
-      formats: [free map][bits] the format with the least squared error on the branch's own values.
-      entropy_loss: [free map][bits] H(8) - H(bits), in bits a value.
-      bit_ops_saved: [free map][bits] over all consumers of the map and patches that are ordinary, of those whose class
-        is chosen at run time in all calibration samples.
-      map_pixels: [map] largest region over the patches that may be ordinary, pixels.
-      program: the stage at 8 bits.
-      fixed_bytes: what is live while the stage runs, without its maps.
-      widths: the candidates, 8 first.
-    """
-
-    names: Sequence[str]
-    free: Sequence[int]
-    formats: Mapping[int, Mapping[int, Format]]
-    entropy_loss: Mapping[int, Mapping[int, float]]
-    bit_ops_saved: Mapping[int, Mapping[int, int]]
-    map_pixels: Sequence[int]
-    program: StageProgram
-    fixed_bytes: int
-    widths: Sequence[int]
-
-    @staticmethod
-    def of(
-        problem: SearchProblem, stage: StagePlan, program: StageProgram, classes: Classification, fixed_bytes: int
-    ) -> Branch:
-        graph = problem.graph
-        widths = _widths(problem)
-        source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
-        tensors = map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)[: program.tiled + 1]
-        able = _own_maps(program, has_outliers=classes.has_outliers)
-        histograms: dict[int, np.ndarray] = {}
-        if not classes.has_outliers:
-            histograms = {m: problem.stats(graph.tensors[tensors[m]].name).histogram for m in able}
-        elif classes.ordinary.any():
-            count = max(BRANCH_SAMPLES, BRANCH_MACS // max(program.cost.macs, 1))
-            patches = run_patches(program, problem.samples_of(source)[:count])
-            runs = problem.track(patches, "vdqs", total=classes.grid.size)
-            counts = _branch_histograms(program, classes.ordinary[:count], runs)
-            histograms = {m: counts[m] for m in able if counts[m].any()}
-        stats = {
-            m: TensorStats(graph.tensors[tensors[m]].name, histogram, graph.tensors[tensors[m]].format)
-            for m, histogram in histograms.items()
-        }
-        entropies = {m: entropy_by_bits(s, bits=widths) for m, s in stats.items()}
-        work = _reading_work(program, classes.ordinary.sum(axis=0))
-        places = np.argwhere(classes.can_be_ordinary).tolist()
-        return Branch(
-            names=[graph.tensors[t].name for t in tensors],
-            free=list(stats),
-            formats={
-                m: {b: mse_format(s.histogram, s.format, b) if b < 8 else s.format for b in widths}
-                for m, s in stats.items()
-            },
-            entropy_loss={m: {b: e[8] - e[b] for b in widths} for m, e in entropies.items()},
-            bit_ops_saved={m: {b: (8 - b) * work[m] for b in widths} for m in stats},
-            map_pixels=[max((_area(program, r, c, m) for r, c in places), default=0) for m in range(len(tensors))],
-            program=program,
-            fixed_bytes=fixed_bytes,
-            widths=widths,
-        )
-
-    def memory_bound(self, sram_bytes: int | None) -> int | None:
-        """Bytes left for the maps inside the stage."""
-        return None if sram_bytes is None else sram_bytes - self.fixed_bytes
-
-    @functools.cached_property
-    def _most_entropy_lost(self) -> float:
-        return max(self.entropy_loss[m][b] for m in self.free for b in self.widths) or 1
-
-    @functools.cached_property
-    def _most_bit_ops_saved(self) -> int:
-        return max(self.bit_ops_saved[m][b] for m in self.free for b in self.widths) or 1
-
-    def score(self, m: int, bits: int, weight: float) -> float:
-        """S = -lambda * Omega + (1 - lambda) * Phi of map `m` at `bits`; both terms normalised by their largest
-        value."""
-        omega = self.entropy_loss[m][bits] / self._most_entropy_lost
-        phi = self.bit_ops_saved[m][bits] / self._most_bit_ops_saved
-        return -weight * omega + (1 - weight) * phi
-
-    def scores(self, weight: float) -> dict[str, dict[str, float]]:
-        return {self.names[m]: {str(b): round(self.score(m, b, weight), 6) for b in self.widths} for m in self.free}
-
-    def map_bytes(self, m: int, bits: int) -> int:
-        return self.map_pixels[m] * run_bytes(self.program.shapes[m][2], bits)
-
-    def kept_bytes(self, m: int, bits: int) -> int:
-        """What the map keeps between tiles."""
-        cache, channels = self.program.caches[m], self.program.shapes[m][2]
-        return (cache.left_bytes + cache.top_bytes) // channels * run_bytes(channels, bits)
-
-    def step_bytes(self, step: Sequence[int], bits: Mapping[int, int]) -> int:
-        """Of the tile's maps that are live, and of all that is kept between tiles."""
-        kept = sum(self.kept_bytes(m, bits.get(m, 8)) for m in range(len(self.names)))
-        return kept + sum(self.map_bytes(m, bits.get(m, 8)) for m in step)
-
-    def live_maps(self) -> list[list[int]]:
-        """The maps with a buffer in scratch that are live at each op."""
-        spans = self.program.geometry.lifetimes()
-        held = [m for m in range(len(self.names)) if self.program.formats[0][m].scratch_offset >= 0]
-        return [[m for m in held if spans[m][0] <= t <= spans[m][1]] for t in range(len(self.program.ops))]
-
-
-def _own_maps(program: StageProgram, *, has_outliers: bool) -> list[int]:
-    """The inner maps that may have another format in ordinary patches than in outliers."""
-    inner = range(1, program.tiled + program.reduces)
-    return [
-        m
-        for m in inner
-        if not has_outliers or not (program.caches[m].keeps_halo or (program.reduces and m == program.tiled))
-    ]
-
-
-def _area(program: StageProgram, row: int, col: int, m: int) -> int:
-    y0, y1, x0, x1 = program.region(row, col, m)
-    return (y1 - y0) * (x1 - x0)
-
-
-def _reading_work(program: StageProgram, counts: np.ndarray) -> list[int]:
-    """MACs x weight bits of the ops that read each map: the BitOPs saved by one bit less.
-
-    Args:
-      program: the stage.
-      counts: [rows, cols] how often each patch counts.
-    """
-    work = [0] * len(program.shapes)
-    for op in program.ops:
-        macs = sum(int(counts[row, col]) * program.op_macs(op, row, col) for row, col in np.argwhere(counts).tolist())
-        work[op.inputs[0]] += macs * op.weight_bits
-    return work
-
-
-def _branch_histograms(
-    program: StageProgram,
-    ordinary: np.ndarray,
-    runs: Iterable[tuple[int, int, Sequence[np.ndarray]]],
-) -> list[np.ndarray]:
-    """Counts of each q of every map over the regions of ordinary patches.
-
-    Args:
-      program: the stage.
-      ordinary: bool [N or 1, rows, cols].
-      runs: as of `run_patches`.
-    """
-    counts = [np.zeros(256, np.int64) for _ in program.shapes[: program.tiled + 1]]
-    for row, col, maps in runs:
-        if row < 0 or col < 0:
-            continue  # what a priming tile computes is counted where it is read
-        chosen = np.broadcast_to(ordinary[:, row, col], len(maps[0]))
-        for total, values in zip(counts, maps, strict=True):
-            total += np.bincount(values[chosen].astype(np.int64).ravel() + 128, minlength=256)
-    return counts
-
-
-def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict[int, int]:
-    """VDQS: sweeps over the maps until nothing changes, each taking the best-scored width that memory allows.
+def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict[str, int]:
+    """VDQS: sweeps over the maps until nothing changes, each taking the best-scored width that memory allows; weights,
+    which stay in flash, take the best-scored one.
 
     Args:
       branch: the ordinary patches' branch.
@@ -351,9 +233,15 @@ def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict
       memory_bound: bytes for the inner maps live at any op, or None.
 
     Returns:
-      Map index -> bits. Where even the smallest widths exceed the bound, the bits that come closest.
+      Tensor name -> bits. Where even the smallest widths exceed the bound, the bits that come closest.
     """
-    bits = dict.fromkeys(branch.free, 8)
+
+    def best(name: str, widths: Sequence[int]) -> int:
+        return max(widths, key=lambda b: branch.score(name, b, weight))
+
+    bits = {name: best(name, tensor.widths) for name, tensor in branch.tensors.items()}
+    maps = {m: branch.names[m] for m in branch.free}
+    bits |= dict.fromkeys(maps.values(), 8)
     live = branch.live_maps()
 
     def fits(step: Sequence[int]) -> bool:
@@ -364,22 +252,25 @@ def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict
 
     for _ in range(MAX_SWEEPS):
         before = dict(bits)
-        for m in branch.free:
+        for m, name in maps.items():
             feasible = []
-            for b in branch.widths:
-                bits[m] = b
+            for b in branch.tensors[name].widths:
+                bits[name] = b
                 if all(fits(step) for step in live if lowers(m, step)):
                     feasible.append(b)
-            bits[m] = max(feasible or [min(branch.widths)], key=lambda b: branch.score(m, b, weight))
+            bits[name] = best(name, feasible or [min(branch.tensors[name].widths)])
         if bits == before:
             break
 
     def gain(m: int) -> tuple[float, int]:
         """What halving loses or wins in score; of equal gains the larger map goes first."""
-        halved = branch.score(m, bits[m] // 2, weight)
-        return halved - branch.score(m, bits[m], weight), branch.map_bytes(m, bits[m])
+        name, now = maps[m], bits[maps[m]]
+        halved = branch.score(name, now // 2, weight)
+        return halved - branch.score(name, now, weight), branch.map_bytes(m, now)
 
     for step in live:
-        while not fits(step) and (lowerable := [m for m in bits if lowers(m, step) and bits[m] > min(branch.widths)]):
-            bits[max(lowerable, key=gain)] //= 2
+        while not fits(step) and (
+            lowerable := [m for m, n in maps.items() if lowers(m, step) and bits[n] > min(branch.tensors[n].widths)]
+        ):
+            bits[maps[max(lowerable, key=gain)]] //= 2
     return bits

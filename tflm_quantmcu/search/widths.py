@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
+from tflm_quantmcu.lowering import CONVOLUTIONS, folded_maps, why_unsupported
 from tflm_quantmcu.types import ModelGraph, Op
 
 
@@ -15,6 +15,7 @@ def free_maps(graph: ModelGraph, *, alone: bool = False) -> list[str]:
       graph: the int8 model.
       alone: all readers have QMCU_ kernels, so that the map needs no 8-bit twin for stock ops.
     """
+    left_out = {*graph.outputs, *folded_maps(graph)}
     able = {op.index for op in graph.ops if why_unsupported(graph, op) is None}
     enough: Callable[..., bool] = all if alone else any
     return [
@@ -22,7 +23,7 @@ def free_maps(graph: ModelGraph, *, alone: bool = False) -> list[str]:
         for op in graph.ops
         for t in op.outputs
         if op.index in able
-        and t not in graph.outputs
+        and t not in left_out
         and graph.consumers[t]
         and enough(reader.index in able for reader in graph.consumers[t])
     ]

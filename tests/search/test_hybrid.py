@@ -1,0 +1,203 @@
+"""Search hybrid: gates learn, budgets are kept, free bits never cost instructions, and runs that are killed."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.support.search_problems import calibration_of, plain_bytes
+from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import api
+from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.errors import BudgetError, UnsupportedModelError, UsageError
+from tflm_quantmcu.instructions import load_table
+from tflm_quantmcu.plan_costs import PlanCosts
+from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.search import SEARCHES
+from tflm_quantmcu.types import Budget, PrecisionPlan
+
+
+def _network() -> bytes:
+    """A wide map in the middle, a depthwise convolution that is slower with fewer bits, a classifier."""
+    net, rng = TinyModel(), np.random.default_rng(0)
+    relu = {"activation": "RELU", "scale": 0.05, "zero_point": -128}
+    x = net.input((1, 8, 8, 3))
+    x = net.conv2d(x, rng.integers(-127, 128, (16, 3, 3, 3), dtype=np.int8), filter_scales=[0.005] * 16, **relu)
+    x = net.conv2d(x, rng.integers(-127, 128, (32, 3, 3, 16), dtype=np.int8), filter_scales=[0.002] * 32, **relu)
+    x = net.depthwise_conv2d(x, rng.integers(-127, 128, (3, 3, 32), dtype=np.int8), stride=(2, 2), **relu)
+    x = net.reshape(net.average_pool2d(x, (4, 4)), (1, 32))
+    weights = rng.integers(-127, 128, (5, 32), dtype=np.int8)
+    return net.build(net.softmax(net.fully_connected(x, weights, scale=0.1, zero_point=0)))
+
+
+MODEL = _network()
+GRAPH = read_model(MODEL)
+CALIBRATION = calibration_of(MODEL, shape=(8, 8, 3), count=32)
+ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
+COSTS = PlanCosts(MODEL, GRAPH, load_table("m4"), strip_metadata=True)
+INT8 = COSTS.work_of(PrecisionPlan(GRAPH.sha256, {}))
+BOUNDS = {"sram_bytes": ARENA_BYTES * 6 // 10, "flash_bytes": FLASH_BYTES * 8 // 10}
+SHORT = {"hybrid_steps": 12, "hybrid_batch": 8}
+
+
+def _labelled(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(7).integers(-128, 128, (count, 8, 8, 3), dtype=np.int8)
+    return x, Interpreter(MODEL).run(x).reshape(count, -1).argmax(axis=1)
+
+
+def _search(**options) -> PrecisionPlan:
+    budget = Budget(**{n: options.pop(n, None) for n in ("sram_bytes", "flash_bytes", "bit_ops", "instructions")})
+    return SEARCHES["hybrid"](GRAPH, CALIBRATION, budget, COSTS, **{**SHORT, "compensation": "off", **options})
+
+
+def _checked(plan: PrecisionPlan) -> PrecisionPlan:
+    """A plan with what each must tell."""
+    instructions = plan.search["instructions"]
+    assert instructions["after_free_bits"] == COSTS.work_of(plan).instructions
+    assert instructions["after_free_bits"] <= instructions["before_free_bits"]
+    probabilities = plan.search["gate_probabilities"]
+    assert set(probabilities) >= {*plan.formats, *plan.weight_bits}
+    assert all(0 <= q <= 1 for gates in probabilities.values() for q in gates)
+    return plan
+
+
+def test_budgets_are_met_on_tflm_and_memory_driven_is_not_better():
+    x, y = _labelled()
+    options = {"progress": False, "strip_metadata": True, "evaluation_data": (x, y), "compensation": "off", **SHORT}
+    result = api.convert(MODEL, calibration=CALIBRATION, search="hybrid", **options, **BOUNDS)
+    assert result.report.converted.recorded_non_persistent_bytes <= BOUNDS["sram_bytes"]
+    assert len(result.model) <= BOUNDS["flash_bytes"]
+    scores = _checked(result.plan).search["scores"]
+    assert set(scores) == {"gates", "budgets", "memory_driven"}
+    found = Interpreter(result.model).run(x).reshape(len(x), -1).argmax(axis=1)
+    assert round(float((found == y).mean()), 4) == max(scores.values())
+
+
+def test_metadata_counts():
+    bound = plain_bytes(MODEL)[1] * 95 // 100
+    options = {"search": "hybrid", "progress": False, "compensation": "off", **SHORT}
+    result = api.convert(MODEL, calibration=CALIBRATION, flash_bytes=bound, **options)
+    assert len(result.model) <= bound
+
+
+def test_more_weight_on_the_work_lowers_more():
+    works = []
+    for mu0 in (0.0, 100.0):
+        plan = _checked(_search(hybrid_mu0=mu0, hybrid_steps=30))
+        assert not plan.search["scores"]
+        works.append(sum(q < 0.66 for gates in plan.search["gate_probabilities"].values() for q in gates))
+        assert COSTS.work_of(plan).instructions <= INT8.instructions
+    assert works[0] < works[1] == 14  # all gates of 3 maps and 4 weights
+    assert plan.search["instructions"]["after_free_bits"] < plan.search["instructions"]["before_free_bits"]
+
+
+def test_weighing_instructions_learns_other_widths_than_weighing_bit_ops():
+    found = [
+        _search(hybrid_mu0=0.5, hybrid_steps=20, hybrid_regulariser=by).search["gate_probabilities"]
+        for by in ("bit_ops", "instructions")
+    ]
+    assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("bound", ("bit_ops", "instructions"))
+def test_bounds_on_work_are_kept(bound):
+    limit = getattr(INT8, bound) * 9 // 10
+    plan = _checked(_search(**{bound: limit}))
+    assert getattr(COSTS.work_of(plan), bound) <= limit
+    assert set(plan.search["scores"]) == {"gates", "budgets"}
+    with pytest.raises(BudgetError, match=f"--max_{bound} 10; with all that may be lowered at 2 bits"):
+        _search(**{bound: 10})
+
+
+def test_bytes_out_of_reach_are_refused_as_memory_driven_does():
+    with pytest.raises(BudgetError, match="--sram_bytes is 64 and the smallest arena reached"):
+        _search(sram_bytes=64)
+
+
+def test_widths_that_are_given_stay():
+    free = next(iter(_search(**BOUNDS).formats))
+    rules = [{"match": re.escape(free), "activation_bits": 2}]
+    options = {"search": "hybrid", "progress": False, "strip_metadata": True, "compensation": "off", **SHORT}
+    options |= {"pinned_layers": "first", "precision_overrides": rules, "hybrid_min_bits": 4}
+    plan = api.plan(MODEL, calibration=CALIBRATION, **options, flash_bytes=BOUNDS["flash_bytes"])
+    assert {n for n, f in plan.formats.items() if f.bits == 2} == {free}
+    assert plan.weight_bits and set(plan.weight_bits.values()) == {4}
+    assert GRAPH.tensors[GRAPH.ops[0].inputs[1]].name not in plan.weight_bits
+
+
+def test_seeds_decide_and_nothing_else():
+    first = _search(seed=1)
+    assert first.to_json() == _search(seed=1).to_json()
+    assert first.search["gate_probabilities"] != _search(seed=2).search["gate_probabilities"]
+
+
+def test_labelled_samples_are_learned_from_where_there_are_any():
+    assert _search().search["gate_probabilities"] != _search(labelled=_labelled()).search["gate_probabilities"]
+
+
+def test_without_anything_free_the_model_stays_as_it_is():
+    net = TinyModel()
+    model = net.build(net.softmax(net.input((1, 8))))
+    samples = np.random.default_rng(0).integers(-100, 100, (4, 8), dtype=np.int8)
+    calibration = api.calibrate_model(model, samples, progress=False)
+    costs = PlanCosts(model, read_model(model), load_table("m4"))
+    plan = SEARCHES["hybrid"](costs.graph, calibration, Budget(), costs, **SHORT)
+    assert not plan.formats and not plan.weight_bits
+
+
+def test_what_it_cannot_do_is_refused():
+    with pytest.raises(UsageError, match="calibration"):
+        SEARCHES["hybrid"](GRAPH, None, Budget(), COSTS, **SHORT)
+    for name, value in (("hybrid_steps", 0), ("hybrid_batch", 0), ("hybrid_mu0", -1.0)):
+        with pytest.raises(UsageError, match=f"--{name} is {value}"):
+            _search(**{name: value})
+    net = TinyModel()
+    x = net.input((1, 8, 8, 4))
+    weights = np.ones((4, 3, 3, 2), np.int8)
+    grouped = net.build(net.conv2d(net.conv2d(x, np.ones((4, 1, 1, 4), np.int8)), weights))
+    costs = PlanCosts(grouped, read_model(grouped), load_table("m4"))
+    calibration = calibration_of(grouped, shape=(8, 8, 4))
+    with pytest.raises(UnsupportedModelError, match="CONV_2D .* cannot become part of a Keras model"):
+        SEARCHES["hybrid"](costs.graph, calibration, Budget(), costs, **SHORT)
+
+
+_KILLED = """
+import sys
+from tests.search import test_hybrid
+test_hybrid._search(labelled=test_hybrid._labelled(), checkpoint=sys.argv[1], **test_hybrid.LONG)
+"""
+LONG = {"hybrid_steps": 60, "seed": 5, **BOUNDS}
+
+
+def test_a_killed_search_gives_the_plan_of_an_uninterrupted_one(tmp_path):
+    path = tmp_path / "hybrid.checkpoint"
+    process = subprocess.Popen([sys.executable, "-c", _KILLED, str(path)])
+    deadline = time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    resumed = _search(checkpoint=path, labelled=_labelled(), **LONG)
+    assert resumed.to_json() == _search(labelled=_labelled(), **LONG).to_json()
+
+
+def test_a_resumed_search_trains_no_step_again(tmp_path):
+    path = tmp_path / "hybrid.checkpoint"
+    whole = _search(checkpoint=path)
+    arrays = np.load(path)
+    steps = [int(v) for v in re.findall(r'"step": (\d+)', str(arrays["head"]))]
+    assert steps == [SHORT["hybrid_steps"]]
+    before = path.stat().st_mtime_ns
+    assert _search(checkpoint=path).to_json() == whole.to_json()
+    assert path.stat().st_mtime_ns == before
+
+
+def test_tensorflow_is_imported_by_a_run_alone():
+    code = "import sys, tflm_quantmcu.search, tflm_quantmcu.api; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

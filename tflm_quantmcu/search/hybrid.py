@@ -1,0 +1,112 @@
+"""Search hybrid: gates learn how many bits each tensor needs, then bits are raised where a core is faster with more.
+
+Source: Free Bits (Rutishauser et al., arXiv 2307.02894): a differentiable search, see gates.py, then a heuristic on a
+table of measured instructions, see free_bits.py. Our reading:
+
+- The weights are not trained with the gates, for the plan is judged with the model's own: so gates learn at a smaller
+  mu0, which grows while the widths exceed a budget, and from the model's own scores (gate_training.py).
+- Budgets are walls (gate_walls.py). Where the 8-bit model does not keep them, three plans are made and the one of the
+  highest value is taken, of equal ones that of the fewest instructions: the gates' widths behind the walls, 8 bits
+  behind the walls, so that only the budgets lower anything, and memory_driven's widths with free bits, a safeguard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tflm_quantmcu.errors import BudgetError
+from tflm_quantmcu.search.free_bits import timed_layers
+from tflm_quantmcu.search.gate_walls import Bits, Bounds, GateWalls, Kept, join, split
+from tflm_quantmcu.search.memory_driven import search_memory_driven
+from tflm_quantmcu.search.network import Network
+from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.types import BIT_WIDTHS, PrecisionPlan
+
+# Stands for what is not known yet where the plan's bytes count.
+_LONGEST_SCORES = dict.fromkeys(("gates", "budgets", "memory_driven"), -1000.1111)
+
+
+def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
+    """Trains gates, fixes the widths, keeps the budgets, raises free bits.
+
+    Parameters:
+      hybrid_steps, hybrid_batch, hybrid_mu0, hybrid_regulariser: of the gates' training.
+      hybrid_min_bits: smallest width of maps and weights.
+      pinned_layers: layers whose weights keep 8 bits; the network's input and output do in any case.
+
+    Raises:
+      BudgetError: a budget is out of reach.
+      UnsupportedModelError: the model has an op that Keras cannot compute.
+      UsageError: there is no calibration.
+    """
+    # TensorFlow takes seconds to import.
+    from tflm_quantmcu.search.gate_training import train_gates
+    from tflm_quantmcu.search.gates import chosen_width, open_probabilities
+
+    network = Network.of(problem)
+    widths = sorted(b for b in BIT_WIDTHS if b >= problem.parameters["hybrid_min_bits"])
+    layers, bounds = timed_layers(network), Bounds.of(network)
+    uncut = join(network, network.uncut_maps, network.uncut_weights)
+
+    def widths_of(logits: Mapping[int, np.ndarray]) -> dict[int, int]:
+        return {**uncut, **{t: chosen_width(values, widths) for t, values in logits.items()}}
+
+    logits = train_gates(network, layers, widths, exceeds=lambda found: not bounds.are_kept(network, widths_of(found)))
+    probabilities = {
+        problem.graph.tensors[t].name: [round(float(q), 3) for q in np.asarray(open_probabilities(values))]
+        for t, values in logits.items()
+    }
+
+    def make_plan(kept: Kept, scores: Mapping[str, float] = _LONGEST_SCORES) -> PrecisionPlan:
+        instructions = {"before_free_bits": kept.instructions_before, "after_free_bits": kept.instructions}
+        return network.plan(
+            *split(network, kept.bits),
+            method="hybrid",
+            gate_probabilities=probabilities,
+            instructions=instructions,
+            scores=scores,
+        )
+
+    walls = GateWalls(network, layers, logits, widths, make_plan)
+    whole = walls.keep(uncut)
+    if whole is None or whole.bits != uncut:
+        return _best_plan(problem, walls, {"gates": widths_of(logits), "budgets": uncut}, make_plan)
+    kept = walls.keep(widths_of(logits))
+    assert kept is not None  # what 8 bits keep fewer keep too, or take free bits until they do
+    return make_plan(kept, {})
+
+
+def _best_plan(
+    problem: SearchProblem, walls: GateWalls, starts: Mapping[str, Bits], make_plan: Callable[..., PrecisionPlan]
+) -> PrecisionPlan:
+    """Of all starts the plan that is worth the most.
+
+    Raises:
+      BudgetError: none keeps the budgets.
+    """
+    refusal = BudgetError(_out_of_reach(problem, walls))
+    try:
+        maps, weights = walls.network.widths_of(search_memory_driven(problem))
+        starts = {**starts, "memory_driven": join(walls.network, maps, weights)}
+    except BudgetError as error:
+        refusal = error
+    kept = {name: found for name, start in starts.items() if (found := walls.keep(start)) is not None}
+    if not kept:
+        raise refusal
+    scores = {name: round(problem.evaluate(make_plan(found)), 4) for name, found in kept.items()}
+    best = max(kept, key=lambda name: (scores[name], -kept[name].instructions))
+    return make_plan(kept[best], scores)
+
+
+def _out_of_reach(problem: SearchProblem, walls: GateWalls) -> str:
+    bounds = [f"--{flag} {bound:,}" for flag, bound in problem.budget.flags.items() if bound is not None]
+    smallest = walls.smallest()
+    found = problem.cost.bytes_of(walls.make_plan(smallest))
+    work = walls.network.work(*split(walls.network, smallest.bits))
+    return (
+        f"search hybrid reached no plan within {' and '.join(bounds)}; with all that may be lowered at "
+        f"{walls.widths[0]} bits there are {work.bit_ops:,} BitOPs and {work.instructions:,} instructions, an arena of "
+        f"{found.arena_bytes:,} and a model of {found.flash_bytes:,} bytes; raise the bound that this exceeds"
+    )

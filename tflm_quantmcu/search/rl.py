@@ -1,0 +1,236 @@
+"""Widths by reinforcement learning: an agent plays the network tensor by tensor and is rewarded by accuracy.
+
+Source: Rusci et al., arXiv 2008.05124, that is HAQ (arXiv 1811.08886) under a microcontroller's bounds; HAQ's states,
+rewards and agent (ddpg.py) from its authors' code. Our reading of the former, of which only the abstract tells:
+
+- A layer is an op; its steps are its weights and the map that it writes, as far as they are free (network.py). Ops
+  without weights have the features of fully connected ones. Equal parts of [0, 1] are the widths, the smallest first.
+- The walls (walls.py) make widths of the actions that keep all budgets on the converted model. What they cannot make
+  fit counts as accuracy 0.
+- Nothing is trained, but widths are compensated (`problem.compensated`), as a search's result is; accuracy is
+  `problem.evaluate` of that, of widths that were tried before the one found then.
+- The first episode plays what search memory_driven finds, so that the result is never behind it on these samples.
+- Accuracies on few samples differ by chance. Of the plans within a standard error of the best one the result is that
+  whose outputs are most like the int8 model's on these samples, which says more about others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from tflm_quantmcu.errors import BudgetError
+from tflm_quantmcu.search.ddpg import Agent, Settings
+from tflm_quantmcu.search.evaluator import Evaluator
+from tflm_quantmcu.search.memory_driven import search_memory_driven
+from tflm_quantmcu.search.network import Network
+from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.walls import Choice, Walls, Widths, choices_of, join
+from tflm_quantmcu.search.widths import weighted_ops
+from tflm_quantmcu.types import BIT_WIDTHS, ModelGraph, Op, PrecisionPlan, Window
+
+REWARD_SCALE = 0.1  # of percent
+CAPACITY_A_LAYER = 128  # transitions that the agent keeps
+CHECKPOINT_EPISODES = 5
+MAX_NEAR = 16  # plans that are compared by more than their accuracy
+_LONGEST = -99999.9999  # an accuracy or fidelity in the plan takes no more characters
+
+
+def search_rl(problem: SearchProblem) -> PrecisionPlan:
+    """The best plan of all episodes: see above; without labels that of the highest `evaluate`, of equal ones that of
+    fewer BitOPs, then that of more bytes.
+
+    Parameters:
+      rl_episodes: how many are played.
+      rl_warmup_episodes: the first of them, with random actions.
+      rl_min_bits: smallest width of maps and weights.
+      memory_driven_margin, pinned_layers: as of search memory_driven.
+
+    Raises:
+      BudgetError: memory_driven does not reach a byte budget with these widths, or no episode met the others.
+    """
+    run = _Run(problem)
+    run.load()
+    for _ in problem.track(range(run.episode, problem.parameters["rl_episodes"]), "rl"):
+        run.play()
+        run.episode += 1
+        if run.episode % CHECKPOINT_EPISODES == 0:
+            run.save()
+    return run.best_plan()
+
+
+class _Run:
+    """What is known of a search between two episodes.
+
+    Attributes:
+      episode: how many were played.
+      found: accuracy of the widths that were evaluated.
+      best: the best of these.
+      reference: accuracy of the model as it is.
+    """
+
+    def __init__(self, problem: SearchProblem) -> None:
+        self.problem = problem
+        self.network = Network.of(problem)
+        parameters = problem.parameters
+        self.choices = choices_of(self.network)
+        self.bits = sorted(b for b in BIT_WIDTHS if b >= parameters["rl_min_bits"])
+        longest = _scores(_LONGEST, _LONGEST, _LONGEST, parameters["rl_episodes"])
+        self.memory_driven = self._memory_driven()
+        self.walls = Walls(
+            self.network, self.choices, min_bits=self.bits[0], like=self.memory_driven, found={"scores": longest}
+        )
+        self.features = state_features(problem.graph, self.choices)
+        self.agent = Agent(
+            self.features.shape[1] + 1,  # the action before
+            capacity=CAPACITY_A_LAYER * max(len({choice.layer for choice in self.choices}), 1),
+            seed=problem.seed,
+            settings=Settings(warmup_episodes=parameters["rl_warmup_episodes"]),
+        )
+        self.episode = 0
+        self.found: dict[Widths, float] = {}
+        self.best: Widths | None = None
+        self.reference = 0.0
+
+    def load(self) -> None:
+        """Goes on where the checkpoint is, if there is one."""
+        state = self.problem.checkpoint.load() if self.problem.checkpoint else None
+        if state is None:
+            self.reference = self.problem.evaluate(PrecisionPlan(self.problem.graph.sha256, {}))
+            return
+        self.episode, self.reference = state.values["episode"], state.values["reference"]
+        self.found = {tuple(map(int, key)): accuracy for key, accuracy in state.values["found"].items()}
+        self.best = max(self.found, key=self._rank, default=None)
+        self.agent.restore(state.values["agent"], state.arrays)
+
+    def save(self) -> None:
+        if self.problem.checkpoint is None:
+            return
+        values = {
+            "episode": self.episode,
+            "reference": self.reference,
+            "found": {"".join(map(str, widths)): accuracy for widths, accuracy in self.found.items()},
+            "agent": self.agent.values(),
+        }
+        self.problem.checkpoint.save(values, self.agent.arrays())
+
+    def play(self) -> None:
+        """One episode, and what the agent learns of it."""
+        actions, states = self._actions()
+        wish = tuple(self._width(action) for action in actions)
+        if self.episode == 0 and self.walls.keeps(wish):
+            widths: Widths | None = wish
+        else:
+            widths = self.walls.enforce(wish, actions)
+        accuracy = 0.0 if widths is None else self._accuracy(widths)
+        reward = REWARD_SCALE * 100 * (accuracy - self.reference)
+        for step, action in enumerate(actions):
+            is_last = step + 1 == len(actions)
+            self.agent.observe(states[step], action, reward, states[step + (not is_last)], is_last=is_last)
+            if self.episode >= self.problem.parameters["rl_warmup_episodes"]:
+                self.agent.learn()
+
+    def _actions(self) -> tuple[list[float], list[np.ndarray]]:
+        """The episode's actions and the states in which they were chosen."""
+        actions: list[float] = []
+        states: list[np.ndarray] = []
+        previous = 1.0
+        for step, features in enumerate(self.features):
+            states.append(np.concatenate([features, [previous]]))
+            if self.episode == 0:
+                action = (self.bits.index(self.memory_driven[step]) + 0.5) / len(self.bits)
+            else:
+                action = self.agent.act(states[-1], episode=self.episode)
+            actions.append(action)
+            previous = self._width(action) / self.bits[-1]
+        return actions, states
+
+    def _width(self, action: float) -> int:
+        return self.bits[min(int(action * len(self.bits)), len(self.bits) - 1)]
+
+    def _accuracy(self, widths: Widths) -> float:
+        if widths not in self.found:
+            self.found[widths] = self.problem.evaluate(self.walls.plan(widths))
+            self.best = max((w for w in (self.best, widths) if w is not None), key=self._rank)
+        return self.found[widths]
+
+    def _rank(self, widths: Widths) -> tuple[float, int, int, Widths]:
+        """The widths themselves decide what nothing else does, so that the order of the episodes does not."""
+        return self.found[widths], -self.walls.work(widths).bit_ops, self.walls.memory_bytes(widths), widths
+
+    def _memory_driven(self) -> Widths:
+        """What the rules find with the same smallest width."""
+        parameters = {**self.problem.parameters, "memory_driven_min_bits": self.bits[0]}
+        plan = search_memory_driven(dataclasses.replace(self.problem, parameters=parameters))
+        return join(self.choices, *self.network.widths_of(plan))
+
+    def best_plan(self) -> PrecisionPlan:
+        """The best one, with how it came about."""
+        if self.best is None:
+            raise self._out_of_reach()
+        chosen = self._most_like_int8() if self.problem.labelled else self.best
+        memory_driven = self.found.get(self.memory_driven)
+        scores = _scores(self.found[chosen], self.reference, memory_driven, len(self.found))
+        return self.network.plan(*self.walls.split(chosen), method="rl", scores=scores)
+
+    def _most_like_int8(self) -> Widths:
+        """Of the widths whose accuracy is within a standard error of the best, and not behind memory_driven's."""
+        assert self.best and self.problem.labelled
+        x, labels = self.problem.labelled
+        best = self.found[self.best]
+        least = best - math.sqrt(max(best * (1 - best), 0) / len(labels))
+        least = max(least, self.found.get(self.memory_driven, least))
+        near = sorted((w for w, accuracy in self.found.items() if accuracy >= least), key=self._rank, reverse=True)
+        fidelity = Evaluator(self.problem.graph, self.problem.cost, x)
+        compared = self.problem.track(near[:MAX_NEAR], "rl: the best")
+        return max(compared, key=lambda widths: (fidelity(self.walls.plan(widths)), self._rank(widths)))
+
+    def _out_of_reach(self) -> BudgetError:
+        bounds = [f"--{flag} {bound:,}" for flag, bound in self.problem.budget.flags.items() if bound is not None]
+        nearest = self.walls.lower_work(self.memory_driven)
+        found, work = self.walls.measured(nearest), self.walls.work(nearest)
+        return BudgetError(
+            f"search rl kept to {' and '.join(bounds)} in none of its {self.episode} episodes; the smallest work "
+            f"reached is {work.bit_ops:,} BitOPs and {work.instructions:,} instructions, with an arena of "
+            f"{found.arena_bytes:,} and a model of {found.flash_bytes:,} bytes; raise the bound that this exceeds"
+        )
+
+
+def _scores(accuracy: float, int8: float, memory_driven: float | None, evaluations: int) -> dict[str, float]:
+    """For the plan; memory_driven's is left out where its plan does not keep a bound on work."""
+    judged = {"accuracy": accuracy, "int8": int8}
+    if memory_driven is not None:
+        judged["memory_driven"] = memory_driven
+    return {name: round(value, 4) for name, value in judged.items()} | {"evaluations": evaluations}
+
+
+def state_features(graph: ModelGraph, choices: Sequence[Choice]) -> np.ndarray:
+    """What the agent sees of each choice beside its previous action: float64 [choices, 9], each feature from 0 to 1.
+
+    They are: depthwise or not, input and output channels, stride, kernel, weights, pixels of the input, layer, and
+    whether the weights (1) or the map (0) is chosen.
+    """
+    rows = [(*_op_features(graph, graph.ops[choice.layer]), choice.layer, choice.map is None) for choice in choices]
+    table = np.array(rows, np.float64).reshape(len(rows), 9)
+    if not rows:
+        return table
+    least, span = table.min(axis=0), np.ptp(table, axis=0)
+    return (table - least) / np.where(span > 0, span, 1)
+
+
+def _op_features(graph: ModelGraph, op: Op) -> tuple[float, ...]:
+    source, output = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    window = op.window or Window(stride_height=0)
+    weights = graph.tensors[op.inputs[1]].num_elements if op in weighted_ops(graph) else 0
+    return (
+        op.kind == "DEPTHWISE_CONV_2D",
+        source.shape[-1],
+        output.shape[-1],
+        window.stride_height,
+        max(window.kernel_height, window.kernel_width),
+        weights,
+        source.num_elements // source.shape[-1],
+    )
