@@ -44,7 +44,7 @@ from tflm_quantmcu.types import (
 )
 
 # At most so many samples, and fewer as long as they take more MACs than this; at least so many.
-MAX_SAMPLES, MAX_MACS, MIN_SAMPLES = 64, 1 << 31, 4
+MAX_SAMPLES, MAX_MACS, MIN_SAMPLES = 64, 1 << 30, 4
 RIDGE = 0.01  # of an input's mean energy; K inputs of N values add K / N, lest noise be fitted
 _VALUES_AT_ONCE = 1 << 22
 _DIGITS = 6  # significant ones of a correction

@@ -22,8 +22,9 @@ CHUNK = 64  # samples that a process runs at once
 
 
 def run_file(model: Path, inputs: Path, outputs: Path) -> str:
-    """Writes the raw outputs of `model` for the samples in `inputs` into the .npz `outputs`: as `y`, or, where the model has
-    several, as `y0`, `y1`, ... in its order. Says what it did.
+    """Writes the raw outputs of `model` for the samples in `inputs` into the .npz `outputs`; says what it did.
+
+    One output is `y`; several are `y0`, `y1`, ... in the model's order.
     """
     data = read_bytes(model, "--model")
     tensor = _input_of(data)

@@ -29,20 +29,24 @@ class PlanCosts:
     graph: ModelGraph
     table: InstructionTable
     strip_metadata: bool = False
-    _converted: list[tuple[PrecisionPlan, bytes]] = dataclasses.field(default_factory=list)
+    _latest: list[tuple[PrecisionPlan, bytes, PlanBytes]] = dataclasses.field(default_factory=list)
 
     def convert(self, plan: PrecisionPlan) -> bytes:
-        """The converted model; of the latest plan it is kept."""
-        for known, converted in self._converted:
-            if known == plan:
-                return converted
-        converted = convert_model(self.data, plan, strip_metadata=self.strip_metadata)
-        self._converted[:] = [(plan, converted)]
-        return converted
+        """The converted model."""
+        return self._measured(plan)[0]
 
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
-        converted = self.convert(plan)
-        return PlanBytes(predict_arena(read_model(converted)), len(converted))
+        return self._measured(plan)[1]
+
+    def _measured(self, plan: PrecisionPlan) -> tuple[bytes, PlanBytes]:
+        """The converted model and its bytes; those of the latest plan are kept."""
+        for known, converted, num_bytes in self._latest:
+            if known == plan:
+                return converted, num_bytes
+        converted = convert_model(self.data, plan, strip_metadata=self.strip_metadata)
+        num_bytes = PlanBytes(predict_arena(read_model(converted)), len(converted))
+        self._latest[:] = [(plan, converted, num_bytes)]
+        return converted, num_bytes
 
     def work_of(self, plan: PrecisionPlan) -> Cost:
         return work_of(self.graph, plan, self.table)

@@ -15,6 +15,8 @@ import numpy as np
 from tflm_quantmcu.fixed_point import round_half_away
 from tflm_quantmcu.ranges import requantize_weights
 
+_INPUTS_AT_ONCE = 64  # rounded before their errors reach the weights of all others: the same sums, in other order
+
 
 def fit_weights(weights: np.ndarray, cross: np.ndarray, gram: np.ndarray) -> np.ndarray:
     """The weights that make of the inputs there are nearly what the given ones make of the inputs there should be.
@@ -59,8 +61,14 @@ def _round_in_order(weights: np.ndarray, carried: np.ndarray, scale: np.ndarray,
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     left = weights.copy()
     q = np.empty(weights.shape, np.int8)
-    for k in range(weights.shape[2]):
-        q[:, :, k] = np.clip(round_half_away(left[:, :, k] / scale), low, high)
-        error = (left[:, :, k] - scale * q[:, :, k]) / carried[:, None, k, k]
-        left[:, :, k:] -= error[..., None] * carried[:, None, k, k:]
+    num_taps = weights.shape[2]
+    for start in range(0, num_taps, _INPUTS_AT_ONCE):
+        end = min(start + _INPUTS_AT_ONCE, num_taps)
+        errors = np.empty((*weights.shape[:2], end - start))
+        for k in range(start, end):
+            q[:, :, k] = np.clip(round_half_away(left[:, :, k] / scale), low, high)
+            error = (left[:, :, k] - scale * q[:, :, k]) / carried[:, None, k, k]
+            left[:, :, k:end] -= error[..., None] * carried[:, None, k, k:end]
+            errors[:, :, k - start] = error
+        left[:, :, end:] -= errors @ carried[:, start:end, end:]
     return q

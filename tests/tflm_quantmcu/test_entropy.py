@@ -59,13 +59,12 @@ def test_an_empty_histogram_is_refused():
 
 
 def test_weights_lose_information_channel_by_channel():
-    rng = np.random.default_rng(0)
-    weights = rng.integers(-127, 128, (3, 3, 16), dtype=np.int8)
-    weights[..., :8] //= 16  # in steps of their own scale these channels have few values, which 4 bits hold
-    entropies = weight_entropy_by_bits(weights[..., :8], 2)
-    assert entropies[8] - entropies[4] < 0.2
-    assert entropies[4] > entropies[2]
-    entropies = weight_entropy_by_bits(weights, 2)
-    assert entropies[8] - entropies[4] > 1
-    moved = np.ascontiguousarray(np.moveaxis(weights, 2, 0))
-    assert weight_entropy_by_bits(moved, 0) == entropies
+    weights = np.random.default_rng(0).integers(-127, 128, (8, 3, 3, 64), dtype=np.int8)
+    weights[:4] //= 16  # in steps of their own scale these channels have few values, which 4 bits hold
+    few = weight_entropy_by_bits(weights[:4], 0)
+    assert few[8] - few[4] < 0.2
+    assert few[4] > few[2]
+    many = weight_entropy_by_bits(weights[4:], 0)
+    assert many[8] - many[4] > 1
+    depthwise = np.ascontiguousarray(np.moveaxis(weights[4:], 0, 3))
+    assert weight_entropy_by_bits(depthwise, 3) == many

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tflm_quantmcu.fixed_point import round_half_away
 from tflm_quantmcu.ranges import requantize_weights
 from tflm_quantmcu.rounding import fit_weights, round_weights
 
@@ -68,3 +69,19 @@ def test_weights_are_fitted_to_inputs_that_are_not_what_they_should_be():
 def test_weights_stay_where_inputs_are_what_they_should_be():
     gram = _gram(_inputs(0), _inputs(0))
     np.testing.assert_allclose(fit_weights(_weights(0), gram, gram), _weights(0))
+
+
+def test_of_very_many_inputs_each_error_moves_all_weights_still_to_come():
+    taps = 150
+    rng = np.random.default_rng(3)
+    x, weights = rng.normal(size=(400, taps)) @ rng.normal(size=(taps, taps)), rng.normal(size=(1, 3, taps))
+    gram = x.T @ x / len(x)
+    q, scales = round_weights(weights, gram[None], 4)
+    left, expected = weights[0].copy(), np.zeros((3, taps), np.int8)
+    rest = np.argsort(-np.diagonal(gram), kind="stable")
+    while rest.size:
+        k, rest = rest[0], rest[1:]
+        expected[:, k] = np.clip(round_half_away(left[:, k] / scales[0]), -8, 7)
+        error = left[:, k] - scales[0] * expected[:, k]
+        left[:, rest] += np.outer(error, np.linalg.solve(gram[np.ix_(rest, rest)], gram[rest, k]))
+    np.testing.assert_array_equal(q[0], expected)

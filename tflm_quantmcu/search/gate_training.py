@@ -37,7 +37,7 @@ REGULARISERS = {"bit_ops": bit_ops_regulariser, "instructions": instructions_reg
 LOGIT_REACH = 5.5
 CHECKPOINT_STEPS = 10
 MU_REACH = 100.0  # so many times mu grows where a budget is exceeded at every step
-_PREDICT_BATCH = 64
+_TEACHER_BATCH = 64
 _EPSILON = 1e-7
 _IDENTITIES = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
@@ -76,7 +76,7 @@ def train_gates(
     mu = keras.Variable(problem.parameters["hybrid_mu0"], trainable=False, name="mu")
     regulariser = REGULARISERS[problem.parameters["hybrid_regulariser"]]
     train_step = _train_step(model, optimizer, lambda y, x: teacher.loss(y, x) + mu * regulariser(model.layers))
-    variables = [mu, *model.keras.variables, *optimizer.variables]
+    variables = [mu, *(v for gates in model.gates.values() for v in gates.variables), *optimizer.variables]
     start = _restore(problem, variables)
     for step in problem.track(range(start, steps), "hybrid", total=steps - start):
         train_step(*teacher.batch(step, batch))
@@ -100,7 +100,7 @@ def _restore(problem: SearchProblem, variables: Sequence[Any]) -> int:
 def _train_step(
     model: _GatedModel, optimizer: keras.optimizers.Optimizer, loss: Callable[[Any, Any], Any]
 ) -> Callable[[Any, Any], None]:
-    @tf.function
+    @tf.function(autograph=False)
     def step(x: Any, target: Any) -> None:
         with tf.GradientTape() as tape:
             total = loss(target, model.keras(x, training=True))
@@ -182,8 +182,10 @@ class _Teacher:
         source = graph.tensors[graph.inputs[0]]
         x = problem.samples_of(source.index) if problem.labelled is None else problem.labelled[0]
         self._x = to_real(x, source)
-        outputs = keras_from_graph(graph).predict(self._x, batch_size=_PREDICT_BATCH, verbose=0)
-        self._targets = keras.tree.flatten(outputs)
+        model = keras_from_graph(graph)
+        batches = [self._x[i : i + _TEACHER_BATCH] for i in range(0, len(self._x), _TEACHER_BATCH)]
+        runs = [keras.tree.flatten(model(batch, training=False)) for batch in batches]
+        self._targets = [np.concatenate([np.asarray(y) for y in ys]) for ys in zip(*runs, strict=True)]
         self._seed = problem.seed
 
     def batch(self, step: int, size: int) -> tuple[Any, list[Any]]:

@@ -118,6 +118,7 @@ class GateWalls:
 
     Attributes:
       network: of the problem whose budgets count.
+      bounds: of its budgets, to begin with.
       layers: `timed_layers` of it.
       logits: free tensor -> logits of its gates.
       widths: that free tensors may be lowered to, ascending.
@@ -125,6 +126,7 @@ class GateWalls:
     """
 
     network: Network
+    bounds: Bounds
     layers: Sequence[TimedLayer]
     logits: Mapping[int, np.ndarray]
     widths: Sequence[int]
@@ -150,7 +152,7 @@ class GateWalls:
         return None if bound is not None and kept.instructions > bound else kept
 
     def _cut_to_fit(self, start: Bits) -> Bits | None:
-        bounds = Bounds.of(self.network)
+        bounds = self.bounds
         counted = bounds.at_least(self._counted(start))
         if self._fits(start, counted) and min(self._rooms(start, start)) >= 0:
             return start
@@ -169,7 +171,7 @@ class GateWalls:
         return best
 
     def _raise_to_fit(self, cut: Bits) -> Bits:
-        bounds = Bounds.of(self.network).at_least(self._counted(cut))
+        bounds = self.bounds.at_least(self._counted(cut))
         for _ in range(MAX_CONVERSIONS):
             raised = self._raise_free(cut, bounds)
             rooms = self._rooms(raised, cut)

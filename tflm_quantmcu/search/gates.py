@@ -99,10 +99,13 @@ class Gates(keras.layers.Layer):
           noise_shape: one draw for each of its elements; broadcasts against the values.
         """
         values = [keras.ops.stop_gradient(v) for v in values]
+        # The draws of all gates at once, one gate an entry of the first axis.
+        logits = keras.ops.reshape(self.logits, (-1, *[1] * len(noise_shape)))
+        uniform = keras.random.uniform((len(self.widths) - 1, *noise_shape), seed=self._noise)
+        gates = sample_gates(logits, uniform)
         y, product = values[0], 1.0
         for j, (lower, higher) in enumerate(zip(values, values[1:], strict=False)):
-            uniform = keras.random.uniform(noise_shape, seed=self._noise)
-            product = product * sample_gates(self.logits[j], uniform)
+            product = product * gates[j]
             y = y + product * (higher - lower)
         return y
 

@@ -5,13 +5,15 @@ table of measured instructions, see free_bits.py. Our reading:
 
 - The weights are not trained with the gates, for the plan is judged with the model's own: so gates learn at a smaller
   mu0, which grows while the widths exceed a budget, and from the model's own scores (gate_training.py).
-- Budgets are walls (gate_walls.py). Where the 8-bit model does not keep them, three plans are made and the one of the
-  highest value is taken, of equal ones that of the fewest instructions: the gates' widths behind the walls, 8 bits
-  behind the walls, so that only the budgets lower anything, and memory_driven's widths with free bits, a safeguard.
+- Budgets are walls (gate_walls.py). Where the 8-bit model does not keep them, three plans are made: of the gates' widths
+  behind the walls, of 8 bits behind the walls, so that only the budgets lower anything, and of memory_driven's widths
+  with free bits, a safeguard. Of those worth at least as much as that one, and no standard error less than the best,
+  the one of the fewest instructions is taken.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -69,19 +71,18 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
             scores=scores,
         )
 
-    walls = GateWalls(network, layers, logits, widths, make_plan)
+    walls = GateWalls(network, bounds, layers, logits, widths, make_plan)
     whole = walls.keep(uncut)
     if whole is None or whole.bits != uncut:
         return _best_plan(problem, walls, {"gates": widths_of(logits), "budgets": uncut}, make_plan)
-    kept = walls.keep(widths_of(logits))
-    assert kept is not None  # what 8 bits keep fewer keep too, or take free bits until they do
-    return make_plan(kept, {})
+    return make_plan(walls.keep(widths_of(logits)) or whole, {})
 
 
 def _best_plan(
     problem: SearchProblem, walls: GateWalls, starts: Mapping[str, Bits], make_plan: Callable[..., PrecisionPlan]
 ) -> PrecisionPlan:
-    """Of all starts the plan that is worth the most.
+    """Of all starts the fastest plan that chance alone may make less accurate than the best, and none less than the
+    safeguard.
 
     Raises:
       BudgetError: none keeps the budgets.
@@ -96,8 +97,15 @@ def _best_plan(
     if not kept:
         raise refusal
     scores = {name: round(problem.evaluate(make_plan(found)), 4) for name, found in kept.items()}
-    best = max(kept, key=lambda name: (scores[name], -kept[name].instructions))
-    return make_plan(kept[best], scores)
+    best = max(scores.values())
+    least = max(best - _standard_error(problem, best), scores.get("memory_driven", -math.inf))
+    fastest = min((name for name in kept if scores[name] >= least), key=lambda n: (kept[n].instructions, -scores[n]))
+    return make_plan(kept[fastest], scores)
+
+
+def _standard_error(problem: SearchProblem, accuracy: float) -> float:
+    """Of an accuracy on the labelled samples; without labels nothing is left to chance."""
+    return 0.0 if problem.labelled is None else math.sqrt(accuracy * (1 - accuracy) / len(problem.labelled[1]))
 
 
 def _out_of_reach(problem: SearchProblem, walls: GateWalls) -> str:

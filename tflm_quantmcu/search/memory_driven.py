@@ -11,12 +11,12 @@ since a `.tflite` on TFLM holds more than the paper counts:
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 from collections.abc import Iterator
 
 from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.search.memory_rules import Scheme, UnreachableError, cut_activations, read_only_bytes, weight_cuts
+from tflm_quantmcu.search.flash import flash_cuts
+from tflm_quantmcu.search.memory_rules import Scheme, UnreachableError, cut_activations, read_only_bytes
 from tflm_quantmcu.search.network import Bits, Network
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.types import PrecisionPlan
@@ -46,34 +46,17 @@ class _Cuts:
     def attempts(self) -> Iterator[PrecisionPlan]:
         """Plans of ever more cuts; the last one meets the budgets."""
         network, problem = self.network, self.network.problem
-        sram_bytes, flash_bytes = problem.budget.sram_bytes, problem.budget.flash_bytes
-        measure = problem.cost.bytes_of
-        maps, cuts = network.uncut_maps, self._weight_cuts()
-        plan = self._plan(maps, cuts[0])
+        sram_bytes, measure = problem.budget.sram_bytes, problem.cost.bytes_of
+        maps, weights = network.uncut_maps, network.uncut_weights
         if sram_bytes is not None:
-            bound = sram_bytes
+            bound, plan = sram_bytes, self._plan(maps, weights)
             while measure(plan).arena_bytes > sram_bytes:
                 yield plan
                 maps = self._cut_maps(bound, sram_bytes)
-                plan = self._plan(maps, cuts[0])
+                plan = self._plan(maps, weights)
                 bound = min(bound, network.ram_bytes(maps)) - (measure(plan).arena_bytes - sram_bytes)
-        if flash_bytes is not None and (excess := measure(plan).flash_bytes - flash_bytes) > 0:
-            fewest, most = 1, len(cuts) - 1
-            # By the weights alone; what stands beside them changes too, mostly for the smaller.
-            tried = bisect.bisect_left(
-                cuts, excess, key=lambda cut: network.weight_bytes({}) - network.weight_bytes(cut)
-            )
-            while fewest < most:
-                yield plan
-                tried = min(tried, most - 1)
-                if measure(self._plan(maps, cuts[tried])).flash_bytes <= flash_bytes:
-                    most = tried
-                else:
-                    fewest = tried + 1
-                tried = (fewest + most) // 2
-            plan = self._plan(maps, cuts[most])
-            self._check_flash(plan, flash_bytes)
-        yield plan
+        min_bits, margin = self._min_bits, problem.parameters["memory_driven_margin"]
+        yield from flash_cuts(network, lambda cut: self._plan(maps, cut), min_bits=min_bits, margin=margin)
 
     def _cut_maps(self, bound: int, sram_bytes: int) -> Bits:
         """Algorithm 1, or all that may be cut at the smallest width where that alone meets the budget."""
@@ -91,23 +74,6 @@ class _Cuts:
                 f"bytes: '{error.layer.name}' has maps of {error.layer.working_bytes(maps):,} bytes with all that may "
                 f"be cut at {self._min_bits} bits; raise --sram_bytes or split the network with --search vdqs"
             ) from None
-
-    def _weight_cuts(self) -> list[dict[int, int]]:
-        """Algorithm 2: no cut, one cut, and so on to the last."""
-        network, margin = self.network, self.network.problem.parameters["memory_driven_margin"]
-        return list(weight_cuts(network.layers, fixed=network.fixed_weights, min_bits=self._min_bits, margin=margin))
-
-    def _check_flash(self, plan: PrecisionPlan, flash_bytes: int) -> None:
-        """Refuses the plan of the most cuts where it is too large."""
-        network = self.network
-        smallest = network.problem.cost.bytes_of(plan).flash_bytes
-        if smallest > flash_bytes:
-            stored = network.weight_bytes(network.widths_of(plan)[1])
-            raise BudgetError(
-                f"--flash_bytes is {flash_bytes:,} and the smallest model reached is {smallest:,} bytes: {stored:,} of "
-                f"weights with all that may be cut at {self._min_bits} bits, the rest is what stands beside them; "
-                "raise --flash_bytes, leave out metadata with --strip_metadata or shrink the network"
-            )
 
     @property
     def _min_bits(self) -> int:

@@ -18,6 +18,8 @@ from types import MappingProxyType
 
 from tflm_quantmcu.run_time_classes import bit_ops_on
 from tflm_quantmcu.search.branch import Branch, candidate_widths
+from tflm_quantmcu.search.flash import flash_cuts
+from tflm_quantmcu.search.network import Bits, Network
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.vdpc import Classification, classify
 from tflm_quantmcu.stage_build import build_program
@@ -41,9 +43,29 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
       vdpc_phi: coverage of the fitted Gaussian beyond which a value is an outlier.
       vdpc_outlier_fraction: share of outliers above which a patch is one; None is twice that of the whole map.
 
+    Where the model then exceeds the flash budget, weights of the whole network are cut in the order of memory-driven
+    precision, to `vdqs_min_bits` at the least.
+
     Raises:
-      BudgetError: neither at 8 bits nor below does a split meet the budget.
+      BudgetError: neither at 8 bits nor below does a split meet the budget, or the weights do not meet theirs.
     """
+    plan = _split_plan(problem)
+    if problem.budget.flash_bytes is None:
+        return plan
+    network = Network.of(problem)
+
+    def with_weights(cut: Bits) -> PrecisionPlan:
+        cuts = {network.weights[i].name: bits for i, bits in cut.items() if bits < 8}
+        chosen = {name: min(cuts.get(name, 8), plan.weight_bits.get(name, 8)) for name in {**cuts, **plan.weight_bits}}
+        return dataclasses.replace(plan, weight_bits=chosen)
+
+    min_bits, margin = problem.parameters["vdqs_min_bits"], problem.parameters["memory_driven_margin"]
+    *_, cut = flash_cuts(network, with_weights, min_bits=min_bits, margin=margin)
+    return cut
+
+
+def _split_plan(problem: SearchProblem) -> PrecisionPlan:
+    """The plan that meets the SRAM budget."""
     graph = problem.graph
     budget = problem.budget.sram_bytes
     found = plan_stages(graph, **problem.stage_bounds)

@@ -1,0 +1,76 @@
+"""Cuts weights until the converted model meets the flash budget.
+
+In: what makes a plan of weight widths. Out: the plan with the fewest weight cuts, in the order of memory-driven
+precision (`memory_rules.weight_cuts`), that meets the budget once it is compensated, as every search's result is.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Generator, Iterator, Sequence
+
+from tflm_quantmcu.errors import BudgetError
+from tflm_quantmcu.search.memory_rules import weight_cuts
+from tflm_quantmcu.search.network import Bits, Network
+from tflm_quantmcu.types import PrecisionPlan
+
+
+def flash_cuts(
+    network: Network, plan_of: Callable[[Bits], PrecisionPlan], *, min_bits: int, margin: float
+) -> Iterator[PrecisionPlan]:
+    """Plans that are tried; the last one meets the flash budget.
+
+    Args:
+      network: of the problem.
+      plan_of: layer index -> bits of its weights, to their plan.
+      min_bits: smallest width of weights.
+      margin: as of `weight_cuts`.
+
+    Raises:
+      BudgetError: the plan of all cuts exceeds the budget.
+    """
+    problem = network.problem
+    cuts = list(weight_cuts(network.layers, fixed=network.fixed_weights, min_bits=min_bits, margin=margin))
+    plan = plan_of(cuts[0])
+    budget, bound, first = problem.budget.flash_bytes, problem.budget.flash_bytes, 0
+    while budget is not None and bound is not None:
+        # A compensated model may hold biases that a plain one does not: the bound is lowered by them.
+        first = yield from _fewest(network, plan_of, cuts, first, bound)
+        plan = plan_of(cuts[first])
+        smallest = problem.cost.bytes_of(problem.compensated(plan)).flash_bytes
+        if smallest <= budget:
+            break
+        if first == len(cuts) - 1:
+            stored = network.weight_bytes(cuts[first])
+            raise BudgetError(
+                f"--flash_bytes is {budget:,} and the smallest model reached is {smallest:,} bytes: {stored:,} of "
+                f"weights with all that may be cut at {min_bits} bits, the rest is what stands beside them; "
+                "raise --flash_bytes, leave out metadata with --strip_metadata or shrink the network"
+            )
+        bound -= smallest - budget
+    yield plan
+
+
+def _fewest(
+    network: Network, plan_of: Callable[[Bits], PrecisionPlan], cuts: Sequence[Bits], first: int, bound: int
+) -> Generator[PrecisionPlan, None, int]:
+    """Plans that are tried; returns the index of the fewest cuts from `first` on whose plan, not compensated, meets the
+    bound, or the last if none does."""
+    measure = network.problem.cost.bytes_of
+    excess = measure(plan_of(cuts[first])).flash_bytes - bound
+    if excess <= 0:
+        return first
+    fewest, most = min(first + 1, len(cuts) - 1), len(cuts) - 1
+    # By the weights alone; what stands beside them changes too, mostly for the smaller.
+    uncut = network.weight_bytes(cuts[first])
+    tried = bisect.bisect_left(cuts, excess, key=lambda cut: uncut - network.weight_bytes(cut))
+    while fewest < most:
+        tried = max(fewest, min(tried, most - 1))
+        plan = plan_of(cuts[tried])
+        yield plan
+        if measure(plan).flash_bytes <= bound:
+            most = tried
+        else:
+            fewest = tried + 1
+        tried = (fewest + most) // 2
+    return most
