@@ -56,8 +56,7 @@ def load_model_t(data: bytes) -> schema.ModelT:
     Raises:
       UnsupportedModelError: not a whole `.tflite` file.
     """
-    check_flatbuffer(data)
-    return schema.ModelT.InitFromPackedBuf(data)
+    return check_flatbuffer(data)
 
 
 def read_model(data: bytes) -> ModelGraph:

@@ -14,21 +14,13 @@ set of corrections a patch class; weights, which the classes share, are rounded 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tflm_quantmcu.arithmetic import tap_values
 from tflm_quantmcu.cost import op_macs
-from tflm_quantmcu.lowering import (
-    CHANNEL_AXIS,
-    CONVOLUTIONS,
-    Filter,
-    LoweredOp,
-    lower_op,
-    lower_planned,
-    why_unsupported,
-)
+from tflm_quantmcu.layer_moments import Moments, StoredMap, grouped_weights, mean_sums, moments_of, ungrouped
+from tflm_quantmcu.lowering import CONVOLUTIONS, LoweredOp, lower_op, lower_planned, why_unsupported
 from tflm_quantmcu.rounding import fit_weights, round_weights
 from tflm_quantmcu.simulate import FeatureMaps, run_op
 from tflm_quantmcu.stage_geometry import stage_ops
@@ -46,7 +38,6 @@ from tflm_quantmcu.types import (
 # At most so many samples, and fewer as long as they take more MACs than this; at least so many.
 MAX_SAMPLES, MAX_MACS, MIN_SAMPLES = 64, 1 << 30, 4
 RIDGE = 0.01  # of an input's mean energy; K inputs of N values add K / N, lest noise be fitted
-_VALUES_AT_ONCE = 1 << 22
 _DIGITS = 6  # significant ones of a correction
 
 
@@ -60,8 +51,9 @@ def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, m
       mode: `off`, `bias`, or `weights`: rounded weights and biases.
     """
     plan = without_compensation(plan)
-    if mode == "off" or not has_low_widths(plan):
-        return plan
+    ends = {name for stage in plan.stages for name in (stage.input, stage.output)}
+    if mode == "off" or not has_low_widths(plan) or not ends <= graph.by_name.keys():
+        return plan  # a plan for another model is the converter's to refuse
     x = _some(samples, sum(op_macs(graph, op) for op in graph.ops))
     walk = _Walk(graph, plan, x, rounds_weights=mode == "weights")
     for op in graph.ops:
@@ -105,23 +97,6 @@ class _Variant:
     share: float
     maps: FeatureMaps
     corrections: dict[str, tuple[float, ...]]
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Moments:
-    """Of a layer's inputs in groups that the same output channels read: x of the 8-bit model, x' as planned.
-
-    Attributes:
-      mean, planned_mean: float64 [G, K].
-      cross, gram: covariances E[x x'^T] and E[x' x'^T], float64 [G, K, K].
-      count: of values a tap.
-    """
-
-    mean: np.ndarray
-    planned_mean: np.ndarray
-    cross: np.ndarray
-    gram: np.ndarray
-    count: int
 
 
 class _Walk:
@@ -168,14 +143,14 @@ class _Walk:
         if bits == 8 and all(self._is_as_before(v, op.inputs[0]) for v in self._variants):
             return
         own = lower_op(self._graph, op)
-        real = _grouped(own, _real_weights(own))
+        weights_wanted = grouped_weights(own)
         rounds = bits < 8 and self._rounds_weights and weights.name not in self._rounded
         moments = [self._moments(v, own, with_products=rounds) for v in self._variants]
         if rounds:
-            self._rounded[weights.name] = _round(own, real, moments, [v.share for v in self._variants], bits)
-        planned = lower_planned(self._graph, op, self._variants[0].maps.plan)
-        planned_real = _grouped(planned, _real_weights(planned))
-        found = [_means(real, m.mean) - _means(planned_real, m.planned_mean) for m in moments]
+            shares = [v.share for v in self._variants]
+            self._rounded[weights.name] = _round(own, weights_wanted, moments, shares, bits)
+        planned = grouped_weights(lower_planned(self._graph, op, self._variants[0].maps.plan))
+        found = [mean_sums(weights_wanted, m.mean) - mean_sums(planned, m.planned_mean) for m in moments]
         if output.index not in self._inside:
             mean = sum(v.share * correction for v, correction in zip(self._variants, found, strict=True))
             found = [mean] * len(found)
@@ -187,30 +162,16 @@ class _Walk:
             return False
         return np.array_equal(variant.maps.planned[tensor], self._reference.planned[tensor])
 
-    def _moments(self, variant: _Variant, op: LoweredOp, *, with_products: bool) -> _Moments:
+    def _moments(self, variant: _Variant, op: LoweredOp, *, with_products: bool) -> Moments:
         tensor = self._graph.tensors[op.inputs[0]]
-        formats = tensor.format, variant.maps.plan.formats.get(tensor.name, tensor.format)
-        maps = self._reference.planned[tensor.index], variant.maps.planned[tensor.index]
-        size = self._graph.tensors[op.output].shape[1:3]
-        at_once = max(1, _VALUES_AT_ONCE // (op.window.kernel_height * op.window.kernel_width * maps[0][0].size))
-        totals: list[np.ndarray] = []
-        count = 0
-        for start in range(0, len(maps[0]), at_once):
-            x, planned = (
-                _columns(op, _real(values[start : start + at_once], format), size)
-                for values, format in zip(maps, formats, strict=True)
-            )
-            sums = [x.sum(axis=1, dtype=np.float64), planned.sum(axis=1, dtype=np.float64)]
-            if with_products:
-                sums += [(values.swapaxes(1, 2) @ planned).astype(np.float64) for values in (x, planned)]
-            totals = [total + part for total, part in zip(totals, sums, strict=True)] if totals else sums
-            count += x.shape[1]
-        means = [total / count for total in totals]
-        products = [
-            product - mean[:, :, None] * means[1][:, None, :]
-            for product, mean in zip(means[2:], means[:2], strict=False)
-        ] or [np.empty(0)] * 2
-        return _Moments(means[0], means[1], products[0], products[1], count)
+        format = variant.maps.plan.formats.get(tensor.name, tensor.format)
+        return moments_of(
+            op,
+            StoredMap(self._reference.planned[tensor.index], tensor.format),
+            StoredMap(variant.maps.planned[tensor.index], format),
+            self._graph.tensors[op.output].shape[1:3],
+            with_products=with_products,
+        )
 
     def compensated(self) -> PrecisionPlan:
         """The plan with all that was found."""
@@ -266,64 +227,15 @@ def _class(stage: StagePlan, number: int) -> PatchClass:
     return stage.classes[min(number, len(stage.classes) - 1)]
 
 
-def _real(values: np.ndarray, format: Format) -> np.ndarray:
-    return (values.astype(np.float32) - np.float32(format.zero_point)) * np.float32(format.scale)
-
-
-def _columns(op: LoweredOp, x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """What each output position reads, float32 [G, positions, K]: a group a channel of a depthwise op, else one."""
-    if op.kind == "FULLY_CONNECTED":
-        return x.reshape(1, len(x), -1)
-    taps = np.stack([tap.reshape(-1, tap.shape[-1]) for tap in _taps(op, x, size)], axis=1)
-    if op.kind == "DEPTHWISE_CONV_2D":
-        return np.ascontiguousarray(taps.transpose(2, 0, 1))
-    return taps.reshape(1, len(taps), -1)
-
-
-def _taps(op: LoweredOp, x: np.ndarray, size: tuple[int, ...]) -> Iterator[np.ndarray]:
-    return (tap for _, _, tap in tap_values(x, op.window, (size[0], size[1]), 0))
-
-
-def _filter_of(op: LoweredOp) -> Filter:
-    assert op.filter is not None
-    return op.filter
-
-
-def _real_weights(op: LoweredOp) -> np.ndarray:
-    """float64, of the filter's shape."""
-    filter = _filter_of(op)
-    shape = [1] * filter.values.ndim
-    shape[CHANNEL_AXIS[op.kind]] = -1
-    return filter.values * filter.scales.astype(np.float64).reshape(shape)
-
-
-def _grouped(op: LoweredOp, weights: np.ndarray) -> np.ndarray:
-    """The filter as [G, O, K], in the groups of `_columns`."""
-    if op.kind != "DEPTHWISE_CONV_2D":
-        return weights.reshape(1, len(weights), -1)
-    return weights.reshape(weights.shape[0] * weights.shape[1], -1, op.depth_multiplier).transpose(1, 2, 0)
-
-
-def _ungrouped(op: LoweredOp, weights: np.ndarray) -> np.ndarray:
-    """[G, O, K] in the filter's shape."""
-    in_order = weights.transpose(2, 0, 1) if op.kind == "DEPTHWISE_CONV_2D" else weights
-    return np.ascontiguousarray(in_order).reshape(_filter_of(op).values.shape)
-
-
-def _means(weights: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """Mean sums [O] of all output channels in order."""
-    return (weights @ inputs[:, :, None]).ravel()
-
-
 def _round(
-    op: LoweredOp, real: np.ndarray, moments: Sequence[_Moments], shares: Sequence[float], bits: int
+    op: LoweredOp, weights: np.ndarray, moments: Sequence[Moments], shares: Sequence[float], bits: int
 ) -> RoundedWeights:
-    """Weights for the mean of the patch classes."""
-    cross, gram = (
-        sum(share * getattr(m, name) for share, m in zip(shares, moments, strict=True)) for name in ("cross", "gram")
-    )
+    """Weights [G, O, K] rounded for the mean of the patch classes."""
+    cross = sum(share * m.cross for share, m in zip(shares, moments, strict=True) if m.cross is not None)
+    gram = sum(share * m.gram for share, m in zip(shares, moments, strict=True) if m.gram is not None)
+    assert isinstance(gram, np.ndarray)
     taps = gram.shape[1]
     energy = np.trace(gram, axis1=1, axis2=2) / taps
     ridge = np.where(energy > 0, (RIDGE + taps / moments[0].count) * energy, 1.0)[:, None, None] * np.eye(taps)
-    q, scales = round_weights(fit_weights(real, cross + ridge, gram + ridge), gram + ridge, bits)
-    return RoundedWeights(bits, tuple(scales.ravel().tolist()), _ungrouped(op, q).tobytes())
+    q, scales = round_weights(fit_weights(weights, cross + ridge, gram + ridge), gram + ridge, bits)
+    return RoundedWeights(bits, tuple(scales.ravel().tolist()), ungrouped(op, q).tobytes())

@@ -79,8 +79,8 @@ _TYPE_BITS = {
 }
 
 
-def check_flatbuffer(data: bytes) -> None:
-    """Refuses bytes that are not a whole, consistent `.tflite` file.
+def check_flatbuffer(data: bytes) -> schema.ModelT:
+    """The file as the schema's object tree; refuses bytes that are not a whole, consistent `.tflite` file.
 
     Raises:
       UnsupportedModelError: another kind of file, a damaged or cut off one, or an index, shape or
@@ -100,6 +100,7 @@ def check_flatbuffer(data: bytes) -> None:
             f"the .tflite file is damaged or cut off: reading it fails with {error!r}"
         ) from None
     _check_model(model)
+    return model
 
 
 class _Damage(Exception):

@@ -104,14 +104,14 @@ class Interpreter:
             TFLM's own words.
         """
         self._model = read_bytes(model, "model") if isinstance(model, (str, os.PathLike)) else bytes(model)
-        check_flatbuffer(self._model)
+        tree = check_flatbuffer(self._model)
         root = schema.Model.GetRootAs(self._model)
         self._preserves = preserve_all_tensors
         registerers = [REGISTERER] if _has_own_ops(root) else []
         library = load_op_library(find_op_library()) if registerers else None
         graph = root.Subgraphs(0)
         has_inputs = graph.InputsLength() > 0
-        streamed = None if has_inputs else find_streamed_input(schema.ModelT.InitFromPackedBuf(self._model))
+        streamed = None if has_inputs else find_streamed_input(tree)
         self._feed = InputFeed(library, streamed, input_reader) if library and streamed else None
         if input_reader is not None and self._feed is None:
             raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")

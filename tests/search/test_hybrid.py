@@ -106,7 +106,7 @@ def test_without_labels_the_plan_worth_the_most_is_taken():
     def judge(plan: PrecisionPlan) -> float:
         return judged.setdefault(repr((plan.formats, plan.weight_bits)), round(0.9 - len(judged) / 100, 4))
 
-    plan = _search(evaluate=judge, **BOUNDS)
+    plan = _search(evaluate=judge, hybrid_mu0=100.0, bit_ops=INT8.bit_ops * 7 // 10)
     worth = judged[repr((plan.formats, plan.weight_bits))]
     assert len(judged) > 1 and worth == max(judged.values()) == max(plan.search["scores"].values())
 

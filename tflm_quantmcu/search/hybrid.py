@@ -5,10 +5,10 @@ table of measured instructions, see free_bits.py. Our reading:
 
 - The weights are not trained with the gates, for the plan is judged with the model's own: so gates learn at a smaller
   mu0, which grows while the widths exceed a budget, and from the model's own scores (gate_training.py).
-- Budgets are walls (gate_walls.py). Where the 8-bit model does not keep them, three plans are made: of the gates' widths
-  behind the walls, of 8 bits behind the walls, so that only the budgets lower anything, and of memory_driven's widths
-  with free bits, a safeguard. Of those worth at least as much as that one, and no standard error less than the best,
-  the one of the fewest instructions is taken.
+- Budgets are walls (gate_walls.py). Where the 8-bit model does not keep them, three plans are made: of the gates'
+  widths behind the walls, of 8 bits behind the walls, so that only the budgets lower anything, and of memory_driven's
+  widths with free bits, a safeguard. Of those worth at least as much as that one, and no standard error less than the
+  best, the one of the fewest instructions is taken.
 """
 
 from __future__ import annotations
@@ -81,8 +81,7 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
 def _best_plan(
     problem: SearchProblem, walls: GateWalls, starts: Mapping[str, Bits], make_plan: Callable[..., PrecisionPlan]
 ) -> PrecisionPlan:
-    """Of all starts the fastest plan that chance alone may make less accurate than the best, and none less than the
-    safeguard.
+    """Of all starts the fastest plan that is as good as the best one as far as the samples tell.
 
     Raises:
       BudgetError: none keeps the budgets.

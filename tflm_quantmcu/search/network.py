@@ -137,8 +137,6 @@ def _layers(graph: ModelGraph, weights: Mapping[int, Tensor]) -> list[Layer]:
     layers = []
     for op in graph.ops:
         output = op.outputs[0]
-        if output in folded:
-            continue
         tensor = weights.get(op.index)
         held = [t for t in dict.fromkeys((*live, *op.outputs)) if num_bytes[t] and t != output]
         layers.append(
@@ -157,7 +155,7 @@ def _layers(graph: ModelGraph, weights: Mapping[int, Tensor]) -> list[Layer]:
 
 
 def _extent(tensor: Tensor, num_bytes: int) -> Extent:
-    """Of other types than int8 the bytes, which are never cut."""
-    if tensor.dtype != "int8" or not tensor.shape:
+    """Of other types than int8, and of maps that no converted model has, the bytes, which are never cut."""
+    if tensor.dtype != "int8" or not tensor.shape or not num_bytes:
         return Extent(num_bytes, 1)
     return Extent(tensor.num_elements // tensor.shape[-1], tensor.shape[-1])
