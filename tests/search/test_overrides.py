@@ -8,6 +8,7 @@ import pytest
 from tests.support.networks import inverted_residual
 from tests.support.search_problems import calibration_of
 from tflm_quantmcu import api
+from tflm_quantmcu.compensation import compensate, without_compensation
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
@@ -103,6 +104,19 @@ def test_rules_apply_to_a_plan_from_a_file_once_more_without_calibration(tmp_pat
     (tmp_path / "plan.json").write_text(plan.to_json())
     again = api.convert(MODEL, plan=str(tmp_path / "plan.json"), precision_overrides=rules, progress=False)
     assert again.plan == plan
+
+
+def test_a_plan_from_a_file_is_compensated_anew_only_where_rules_change_its_widths():
+    plan = _plan(search="uniform", weight_bits=4)
+    rules = [{"match": WEIGHTS, "weight_bits": 8}]
+    options = {"calibration": CALIBRATION, "progress": False}
+    assert api.convert(MODEL, plan=plan, compensation="off", **options).plan == plan
+    changed = api.convert(MODEL, plan=plan, precision_overrides=rules, **options).plan
+    assert WEIGHTS in plan.rounded_weights and WEIGHTS not in changed.rounded_weights
+    assert changed == compensate(GRAPH, changed, CALIBRATION.samples)
+    assert changed.bias_corrections != plan.bias_corrections
+    unknown = api.convert(MODEL, plan=plan, precision_overrides=rules, progress=False).plan
+    assert unknown == without_compensation(changed), "there are no samples"
 
 
 def test_what_no_kernel_of_ours_holds_stays_at_eight_bits_with_a_note():

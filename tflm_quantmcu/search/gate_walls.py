@@ -193,10 +193,18 @@ class GateWalls:
         if (budget.sram_bytes, budget.flash_bytes) == (None, None):
             return math.inf, math.inf
         found = self.network.problem.cost.bytes_of(self.make_plan(self._kept(bits, cut)))
+        arena, flash = self._compensation_bytes
         return (
-            math.inf if budget.sram_bytes is None else budget.sram_bytes - found.arena_bytes,
-            math.inf if budget.flash_bytes is None else budget.flash_bytes - found.flash_bytes,
+            math.inf if budget.sram_bytes is None else budget.sram_bytes - found.arena_bytes - arena,
+            math.inf if budget.flash_bytes is None else budget.flash_bytes - found.flash_bytes - flash,
         )
+
+    @functools.cached_property
+    def _compensation_bytes(self) -> tuple[int, int]:
+        """What compensation adds at most to arena and model: a corrected bias makes of some ops others."""
+        problem, plan = self.network.problem, self.make_plan(self.smallest())
+        plain, found = (problem.cost.bytes_of(p) for p in (plan, problem.compensated(plan)))
+        return max(0, found.arena_bytes - plain.arena_bytes), max(0, found.flash_bytes - plain.flash_bytes)
 
     def _keeps_instructions(self, bits: Bits, bounds: Bounds) -> bool:
         """After free bits."""

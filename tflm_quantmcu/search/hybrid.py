@@ -95,7 +95,7 @@ def _best_plan(
     kept = {name: found for name, start in starts.items() if (found := walls.keep(start)) is not None}
     if not kept:
         raise refusal
-    scores = {name: round(problem.evaluate(make_plan(found)), 4) for name, found in kept.items()}
+    scores = {name: round(problem.evaluate(problem.compensated(make_plan(found))), 4) for name, found in kept.items()}
     best = max(scores.values())
     least = max(best - _standard_error(problem, best), scores.get("memory_driven", -math.inf))
     fastest = min((name for name in kept if scores[name] >= least), key=lambda n: (kept[n].instructions, -scores[n]))
