@@ -17,7 +17,6 @@ from tflm_quantmcu.converter.unified_scale import layerwise_plan
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
-from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
@@ -162,8 +161,7 @@ def convert(
 
 
 def _costs(source: Source, options: Options) -> PlanCosts:
-    table = load_table(options.core.removeprefix("cortex-"))
-    return PlanCosts(source.data, source.graph, table, options.strip_metadata)
+    return PlanCosts(source.data, source.graph, options.core, options.strip_metadata)
 
 
 def _fixed(source: Source, options: Options) -> FixedWidths:

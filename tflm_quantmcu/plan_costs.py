@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from typing import Any
 
 from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.cost import Cost
-from tflm_quantmcu.instructions import InstructionTable
+from tflm_quantmcu.instructions import InstructionTable, load_table
 from tflm_quantmcu.plan_work import work_of
 from tflm_quantmcu.search.problem import PlanBytes
 from tflm_quantmcu.types import ModelGraph, PrecisionPlan
@@ -21,15 +23,24 @@ class PlanCosts:
     Attributes:
       data: the int8 `.tflite`.
       graph: of it.
-      table: of the core whose instructions are estimated.
+      core: cortex-m4, ...: whose instructions are estimated.
       strip_metadata: as of `convert`.
     """
 
     data: bytes
     graph: ModelGraph
-    table: InstructionTable
+    core: str = "cortex-m4"
     strip_metadata: bool = False
     _latest: list[tuple[PrecisionPlan, bytes, PlanBytes]] = dataclasses.field(default_factory=list)
+
+    @functools.cached_property
+    def table(self) -> InstructionTable:
+        """Instructions as measured on the core."""
+        return load_table(self.core.removeprefix("cortex-"))
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {"core": self.core, "strip_metadata": self.strip_metadata}
 
     def convert(self, plan: PrecisionPlan) -> bytes:
         """The converted model."""

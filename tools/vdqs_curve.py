@@ -29,7 +29,6 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
-from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.outliers import PHIS
 from tflm_quantmcu.plan_costs import PlanCosts
@@ -94,7 +93,7 @@ class Curve:
         self.search_data = self._labelled(_SEARCH_DATA.value) if _SEARCH_DATA.value else None
         self.calibration = api.calibrate_model(self.data, _CALIBRATION_DATA.value)
         self.stage = front_stage(self.graph, _GRID.value, _MAX_MACS_RATIO.value or 2.0) if _GRID.value else None
-        self._costs = PlanCosts(self.data, self.graph, load_table("m4"))
+        self._costs = PlanCosts(self.data, self.graph)
         self._latest: dict[int, np.ndarray] = {}
         self._measured: dict[str, Measured] = {}
         self._on_tflm: dict[str, float] = {}

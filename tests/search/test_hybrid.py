@@ -18,7 +18,6 @@ from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import api
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError, UnsupportedModelError, UsageError
-from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.keras_to_tflite import tf
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.runtime import Interpreter
@@ -43,7 +42,7 @@ MODEL = _network()
 GRAPH = read_model(MODEL)
 CALIBRATION = calibration_of(MODEL, shape=(8, 8, 3), count=32)
 ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
-COSTS = PlanCosts(MODEL, GRAPH, load_table("m4"), strip_metadata=True)
+COSTS = PlanCosts(MODEL, GRAPH, strip_metadata=True)
 INT8 = COSTS.work_of(PrecisionPlan(GRAPH.sha256, {}))
 BOUNDS = {"sram_bytes": ARENA_BYTES * 6 // 10, "flash_bytes": FLASH_BYTES * 8 // 10}
 SHORT = {"hybrid_steps": 8, "hybrid_batch": 8}
@@ -92,7 +91,7 @@ def test_budgets_are_met_on_tflm_and_memory_driven_is_not_better():
     assert result.report.converted.recorded_non_persistent_bytes <= BOUNDS["sram_bytes"]
     assert len(result.model) <= BOUNDS["flash_bytes"]
     scores = _checked(result.plan).search["scores"]
-    assert set(scores) == {"gates", "budgets", "memory_driven"}
+    assert set(scores) == {"gates", "budgets", "speed", "memory_driven"}
     found = Interpreter(result.model).run(x).reshape(len(x), -1).argmax(axis=1)
     accuracy = round(float((found == y).mean()), 4)
     best = max(scores.values())
@@ -174,7 +173,7 @@ def test_without_anything_free_the_model_stays_as_it_is():
     model = net.build(net.softmax(net.input((1, 8))))
     samples = np.random.default_rng(0).integers(-100, 100, (4, 8), dtype=np.int8)
     calibration = api.calibrate_model(model, samples, progress=False)
-    costs = PlanCosts(model, read_model(model), load_table("m4"))
+    costs = PlanCosts(model, read_model(model))
     plan = SEARCHES["hybrid"](costs.graph, calibration, Budget(), costs, **SHORT)
     assert not plan.formats and not plan.weight_bits
 
@@ -189,7 +188,7 @@ def test_what_it_cannot_do_is_refused():
     x = net.input((1, 8, 8, 4))
     weights = np.ones((4, 3, 3, 2), np.int8)
     grouped = net.build(net.conv2d(net.conv2d(x, np.ones((4, 1, 1, 4), np.int8)), weights))
-    costs = PlanCosts(grouped, read_model(grouped), load_table("m4"))
+    costs = PlanCosts(grouped, read_model(grouped))
     calibration = calibration_of(grouped, shape=(8, 8, 4))
     with pytest.raises(UnsupportedModelError, match="CONV_2D .* cannot become part of a Keras model"):
         SEARCHES["hybrid"](costs.graph, calibration, Budget(), costs, **SHORT)

@@ -18,7 +18,6 @@ from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import api
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search import SEARCHES, rl
@@ -50,7 +49,7 @@ MODEL = _model()
 GRAPH = read_model(MODEL)
 CALIBRATION = calibration_of(MODEL, shape=(8, 8, 3))
 ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
-COSTS = PlanCosts(MODEL, GRAPH, load_table("m4"), strip_metadata=True)
+COSTS = PlanCosts(MODEL, GRAPH, strip_metadata=True)
 BOUNDS = {"sram_bytes": ARENA_BYTES * 8 // 10, "flash_bytes": FLASH_BYTES * 7 // 10}
 WORK = {"bit_ops": COSTS.work_of(PrecisionPlan(GRAPH.sha256, {})).bit_ops * 4 // 10}  # met without conversions
 EPISODES = {"rl_episodes": 12, "rl_warmup_episodes": 8}
@@ -204,7 +203,7 @@ def test_without_anything_free_the_model_stays_as_it_is():
     graph = read_model(model)
     samples = np.random.default_rng(0).integers(-100, 100, (4, 8), dtype=np.int8)
     calibration = api.calibrate_model(model, samples, progress=False)
-    costs = PlanCosts(model, graph, load_table("m4"))
+    costs = PlanCosts(model, graph)
     plan = SEARCHES["rl"](graph, calibration, Budget(), costs, **EPISODES)
     assert not plan.formats and not plan.weight_bits
 

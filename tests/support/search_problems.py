@@ -8,7 +8,6 @@ import numpy as np
 
 from tflm_quantmcu import api
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.search.problem import SearchProblem
@@ -18,7 +17,7 @@ from tflm_quantmcu.types import CalibrationResult
 def problem_of(model: bytes, x: np.ndarray | None, **options: Any) -> SearchProblem:
     """The problem of a search with these options, calibrated on int8 samples [N, H, W, C] if there are any."""
     chosen = Options.of(options)
-    costs = PlanCosts(model, read_model(model), load_table("m4"))
+    costs = PlanCosts(model, read_model(model))
     calibration = None if x is None else api.calibrate_model(model, x, progress=False)
     return SearchProblem(costs.graph, calibration, chosen.budget, costs, chosen.parameters, seed=chosen.seed)
 

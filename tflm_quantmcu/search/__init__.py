@@ -146,5 +146,6 @@ def _key(name: str, problem: SearchProblem) -> dict[str, Any]:
         "search": problem.provenance(name),
         "budget": dataclasses.asdict(problem.budget),
         "overrides": dataclasses.asdict(problem.fixed),
+        "costs": dict(problem.cost.key),
         "evaluation_data": labelled.hexdigest() if problem.labelled else None,
     }

@@ -123,6 +123,8 @@ class GateWalls:
       logits: free tensor -> logits of its gates.
       widths: that free tensors may be lowered to, ascending.
       make_plan: the plan of widths, with provenance as long as it may become: that is in the file too.
+      by_speed: of the tensors with the most bits the one goes first whose layers gain the most instructions by that, or
+        lose the fewest, and logits decide between equal ones.
     """
 
     network: Network
@@ -131,6 +133,7 @@ class GateWalls:
     logits: Mapping[int, np.ndarray]
     widths: Sequence[int]
     make_plan: Callable[[Kept], PrecisionPlan]
+    by_speed: bool = False
 
     def instructions(self, bits: Bits) -> int:
         return self.network.work(*split(self.network, bits)).instructions
@@ -237,24 +240,34 @@ class GateWalls:
     def _lower(self, bits: dict[int, int], tensors: Iterable[int], is_met: Callable[[], bool]) -> None:
         free = [t for t in tensors if t in self.logits]
         while not is_met() and (able := [t for t in free if bits[t] > self.widths[0]]):
-            lowest = min(able, key=lambda t: (-bits[t], self._logit(t, bits[t])))
-            bits[lowest] //= 2
+            bits[min(able, key=lambda t: (-bits[t], self._worth(bits, t, bits[t])))] //= 2
 
     def _restore(self, bits: Bits, start: Bits, bounds: Bounds) -> dict[int, int]:
-        """Raises what there is room for, step by step: the fewest bits first, of those the highest logit."""
+        """Raises what there is room for, step by step: the fewest bits first, of those what is worth the most."""
         found, before = dict(bits), None
         while found != before:
             before = dict(found)
             able = [t for t in self.logits if found[t] < start[t]]
-            for t in sorted(able, key=lambda t: (found[t], -self._logit(t, found[t] * 2))):
+            for t in sorted(able, key=lambda t: (-found[t], self._worth(found, t, found[t] * 2)), reverse=True):
                 raised = {**found, t: found[t] * 2}
                 if self._fits(raised, bounds):
                     found = raised
         return found
 
-    def _logit(self, tensor: int, bits: int) -> float:
-        """Of the gate that opens this width."""
-        return float(self.logits[tensor][self.widths.index(bits) - 1])
+    def _worth(self, bits: Bits, tensor: int, width: int) -> tuple[float, float]:
+        """Of a tensor's width over half of it: the instructions that it saves, where speed counts, then its logit."""
+        logit = float(self.logits[tensor][self.widths.index(width) - 1])
+        if not self.by_speed:
+            return 0.0, logit
+        saved = 0.0
+        for layer in self.layers:
+            if tensor in (layer.map, layer.weights):
+                whole, half = (
+                    tuple(width_of if t == tensor else bits[t] for t in (layer.map, layer.weights))
+                    for width_of in (width, width // 2)
+                )
+                saved += layer.instructions[half] - layer.instructions[whole]
+        return saved, logit
 
 
 def _fits_layer(layer: Layer, bits: Bits, ram_bytes: float) -> bool:

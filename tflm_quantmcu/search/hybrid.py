@@ -5,14 +5,15 @@ table of measured instructions, see free_bits.py. Our reading:
 
 - The weights are not trained with the gates, for the plan is judged with the model's own: so gates learn at a smaller
   mu0, which grows while the widths exceed a budget, and from the model's own scores (gate_training.py).
-- Budgets are walls (gate_walls.py). Where the 8-bit model does not keep them, three plans are made: of the gates'
-  widths behind the walls, of 8 bits behind the walls, so that only the budgets lower anything, and of memory_driven's
-  widths with free bits, a safeguard. Of those worth at least as much as that one, and no standard error less than the
-  best, the one of the fewest instructions is taken.
+- Budgets are walls (gate_walls.py). Where the 8-bit model does not keep them, four plans are made: of the gates' widths
+  behind the walls; of 8 bits behind the walls, so that only the budgets lower anything, by the gates' order or first
+  what makes the core faster; and of memory_driven's widths with free bits, a safeguard. Of those worth at least as much
+  as that one, and no standard error less than the best, the one of the fewest instructions is taken.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 
@@ -27,7 +28,7 @@ from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.types import BIT_WIDTHS, PrecisionPlan
 
 # Stands for what is not known yet where the plan's bytes count.
-_LONGEST_SCORES = dict.fromkeys(("gates", "budgets", "memory_driven"), -1000.1111)
+_LONGEST_SCORES = dict.fromkeys(("gates", "budgets", "speed", "memory_driven"), -1000.1111)
 
 
 def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
@@ -74,25 +75,28 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
     walls = GateWalls(network, bounds, layers, logits, widths, make_plan)
     whole = walls.keep(uncut)
     if whole is None or whole.bits != uncut:
-        return _best_plan(problem, walls, {"gates": widths_of(logits), "budgets": uncut}, make_plan)
+        fast = dataclasses.replace(walls, by_speed=True)
+        tries = {"gates": (walls, widths_of(logits)), "budgets": (walls, uncut), "speed": (fast, uncut)}
+        return _best_plan(problem, tries, make_plan)
     return make_plan(walls.keep(widths_of(logits)) or whole, {})
 
 
 def _best_plan(
-    problem: SearchProblem, walls: GateWalls, starts: Mapping[str, Bits], make_plan: Callable[..., PrecisionPlan]
+    problem: SearchProblem, tries: Mapping[str, tuple[GateWalls, Bits]], make_plan: Callable[..., PrecisionPlan]
 ) -> PrecisionPlan:
-    """Of all starts the fastest plan that is as good as the best one as far as the samples tell.
+    """Of all tries, walls and widths to begin with, the fastest plan that is as good as the best one as far as the samples tell.
 
     Raises:
       BudgetError: none keeps the budgets.
     """
+    walls = next(iter(tries.values()))[0]
     refusal = BudgetError(_out_of_reach(problem, walls))
     try:
         maps, weights = walls.network.widths_of(search_memory_driven(problem))
-        starts = {**starts, "memory_driven": join(walls.network, maps, weights)}
+        tries = {**tries, "memory_driven": (walls, join(walls.network, maps, weights))}
     except BudgetError as error:
         refusal = error
-    kept = {name: found for name, start in starts.items() if (found := walls.keep(start)) is not None}
+    kept = {name: found for name, (behind, start) in tries.items() if (found := behind.keep(start))}
     if not kept:
         raise refusal
     scores = {name: round(problem.evaluate(problem.compensated(make_plan(found))), 4) for name, found in kept.items()}

@@ -49,6 +49,10 @@ class CostModel(Protocol):
     def table(self) -> InstructionTable:
         """Of the core whose instructions are estimated."""
 
+    @property
+    def key(self) -> Mapping[str, Any]:
+        """What figures depend on beside the model, of JSON's types."""
+
     def convert(self, plan: PrecisionPlan) -> bytes:
         """The converted `.tflite`."""
 
