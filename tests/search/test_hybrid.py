@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 import re
 import signal
 import subprocess
@@ -13,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.support.search_problems import calibration_of, plain_bytes
+from tests.support.search_problems import calibration_of, plain_bytes, problem_of
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import api
 from tflm_quantmcu.converter.reader import read_model
@@ -22,6 +24,9 @@ from tflm_quantmcu.keras_to_tflite import tf
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search import SEARCHES
+from tflm_quantmcu.search.free_bits import timed_layers
+from tflm_quantmcu.search.gate_walls import Bounds, GateWalls, join
+from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.types import Budget, PrecisionPlan
 
 
@@ -45,6 +50,7 @@ ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
 COSTS = PlanCosts(MODEL, GRAPH, strip_metadata=True)
 INT8 = COSTS.work_of(PrecisionPlan(GRAPH.sha256, {}))
 BOUNDS = {"sram_bytes": ARENA_BYTES * 6 // 10, "flash_bytes": FLASH_BYTES * 8 // 10}
+WIDTHS = [(a, w) for a in (8, 4, 2) for w in (8, 4, 2)]
 SHORT = {"hybrid_steps": 8, "hybrid_batch": 8}
 
 
@@ -141,6 +147,25 @@ def test_bounds_on_work_are_kept(bound):
     assert {"gates", "budgets"} <= set(plan.search["scores"])
     with pytest.raises(BudgetError, match=f"--max_{bound} 10; with all that may be lowered at 2 bits"):
         _search(**{bound: 10})
+
+
+def test_walls_by_speed_lower_what_the_core_gains_by():
+    """Of two layers with equal weights the one whose packed map makes packed weights faster goes first."""
+    problem = dataclasses.replace(problem_of(MODEL, CALIBRATION.samples), budget=Budget())
+    network = Network.of(problem)
+    conv, depthwise = (network.weights[i].index for i in (1, 2))
+    logits = {conv: np.array([2.0, 2.0]), depthwise: np.array([1.0, 1.0])}
+    wide = timed_layers(network)
+    layers = [
+        dataclasses.replace(layer, instructions={(a, w): float(w if layer.weights == conv else -w) for a, w in WIDTHS})
+        for layer in wide
+    ]
+    bits = join(network, network.uncut_maps, network.uncut_weights)
+    stored = network.weight_bytes(network.uncut_weights) - 1
+    walls = GateWalls(network, Bounds(math.inf, stored, math.inf), layers, logits, (2, 4, 8), lambda kept: None)
+    for by_speed, lowered in ((False, depthwise), (True, conv)):
+        found = dataclasses.replace(walls, by_speed=by_speed).cut(bits, walls.bounds)
+        assert {t for t in bits if found[t] < 8} == {lowered}
 
 
 def test_bytes_out_of_reach_are_refused_as_memory_driven_does():

@@ -38,6 +38,10 @@ class TimedLayer:
     weights: int
     instructions: Mapping[tuple[int, int], float]
 
+    def instructions_at(self, bits: Bits) -> float:
+        """With maps and weights at these bits."""
+        return self.instructions[bits[self.map], bits[self.weights]]
+
     def fastest(self, map_bits: Sequence[int], least_weight_bits: int) -> tuple[int, int]:
         """(map bits, weight bits) of the fewest instructions, of equal ones those of the fewest bits.
 

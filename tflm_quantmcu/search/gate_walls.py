@@ -161,7 +161,7 @@ class GateWalls:
             return start
         best: Bits | None = None
         for _ in range(MAX_CONVERSIONS):
-            cut = self._cut(start, bounds)
+            cut = self.cut(start, bounds)
             if cut == best or not self._fits(cut, bounds):
                 break
             rooms = self._rooms(cut, cut)
@@ -225,7 +225,7 @@ class GateWalls:
             allows=lambda raised: bounds.are_kept(self.network, raised),
         )
 
-    def _cut(self, start: Bits, bounds: Bounds) -> dict[int, int]:
+    def cut(self, start: Bits, bounds: Bounds) -> dict[int, int]:
         """Widths of at most those given within the bounds, as far as cuts can."""
         network, bits = self.network, dict(start)
         weights = [tensor.index for tensor in network.weights.values()]
@@ -259,14 +259,9 @@ class GateWalls:
         logit = float(self.logits[tensor][self.widths.index(width) - 1])
         if not self.by_speed:
             return 0.0, logit
-        saved = 0.0
-        for layer in self.layers:
-            if tensor in (layer.map, layer.weights):
-                whole, half = (
-                    tuple(width_of if t == tensor else bits[t] for t in (layer.map, layer.weights))
-                    for width_of in (width, width // 2)
-                )
-                saved += layer.instructions[half] - layer.instructions[whole]
+        half, whole = {**bits, tensor: width // 2}, {**bits, tensor: width}
+        concerned = [layer for layer in self.layers if tensor in (layer.map, layer.weights)]
+        saved = sum(layer.instructions_at(half) - layer.instructions_at(whole) for layer in concerned)
         return saved, logit
 
 

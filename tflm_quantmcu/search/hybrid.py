@@ -84,7 +84,12 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
 def _best_plan(
     problem: SearchProblem, tries: Mapping[str, tuple[GateWalls, Bits]], make_plan: Callable[..., PrecisionPlan]
 ) -> PrecisionPlan:
-    """Of all tries, walls and widths to begin with, the fastest plan that is as good as the best one as far as the samples tell.
+    """Of all tries the fastest plan that is as good as the best one as far as the samples tell.
+
+    Args:
+      problem: the search's.
+      tries: name -> walls, and the widths to begin with.
+      make_plan: of what the walls kept, and of the scores.
 
     Raises:
       BudgetError: none keeps the budgets.
