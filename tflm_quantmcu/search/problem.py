@@ -97,6 +97,7 @@ class SearchProblem:
     checkpoint: Checkpoint | None = None
     fixed: FixedWidths = dataclasses.field(default_factory=FixedWidths)
     _latest: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    _latest_compensated: list[tuple[PrecisionPlan, PrecisionPlan]] = dataclasses.field(default_factory=list)
 
     def samples_of(self, tensor: int) -> np.ndarray:
         """Values of a feature map for the calibration samples, int8 [N, H, W, C]; those of the latest map are kept.
@@ -136,11 +137,19 @@ class SearchProblem:
         return narrow_format(self.stats(name), bits)
 
     def compensated(self, plan: PrecisionPlan) -> PrecisionPlan:
-        """The plan with what makes up for its widths, by the flag `compensation`: what becomes of a search's result."""
+        """The plan with what makes up for its widths, by the flag `compensation`: what becomes of a search's result.
+
+        That of the latest plan is kept.
+        """
         if self.calibration is None:
             return without_compensation(plan)
         samples = self.samples_of(self.graph.inputs[0])
-        return compensate(self.graph, plan, samples, mode=self.parameters["compensation"])
+        for known, compensated in self._latest_compensated:
+            if known == plan:
+                return compensated
+        compensated = compensate(self.graph, plan, samples, mode=self.parameters["compensation"])
+        self._latest_compensated[:] = [(plan, compensated)]
+        return compensated
 
     def track(self, items: Iterable[_Item], what: str, *, total: int | None = None) -> Iterable[_Item]:
         """The items with a progress bar."""
