@@ -336,10 +336,12 @@ class PrecisionPlan:
         return next((stage.input for stage in self.stages if stage.input_mode == "streamed"), None)
 
     def to_json(self, *, compact: bool = False) -> str:
-        """The plan's file, for people; `compact` is one line without the layers' names, and without the numbers that a
-        converted model holds itself: rounded weights and bias corrections."""
+        """The plan's file, for people; `compact` is the copy in a converted model: one line without layers' names, the
+        search's scores, and what the model holds itself, rounded weights and bias corrections."""
         fields = {"version": PLAN_VERSION, **dataclasses.asdict(self)}
         layers = fields.pop("layers")
+        if compact:
+            fields["search"].pop("scores", None)
         rounded = {name: weights.to_fields() for name, weights in self.rounded_weights.items()}
         _keep_numbers(fields, "rounded_weights", {} if compact else rounded)
         for corrected in (fields, *(c for stage in fields["stages"] for c in stage["classes"])):

@@ -81,10 +81,10 @@ def _search(*, labelled: bool = False, **options) -> PrecisionPlan:
 
 def _checked(plan: PrecisionPlan) -> PrecisionPlan:
     """A plan with what each must tell."""
-    instructions = plan.search["instructions"]
+    instructions = plan.search["scores"]["instructions"]
     assert instructions["after_free_bits"] == COSTS.work_of(plan).instructions
     assert instructions["after_free_bits"] <= instructions["before_free_bits"]
-    probabilities = plan.search["gate_probabilities"]
+    probabilities = plan.search["scores"]["gate_probabilities"]
     assert set(probabilities) >= {*plan.formats, *plan.weight_bits}
     assert all(0 <= q <= 1 for gates in probabilities.values() for q in gates)
     return plan
@@ -96,7 +96,7 @@ def test_budgets_are_met_on_tflm_and_memory_driven_is_not_better():
     result = api.convert(MODEL, calibration=CALIBRATION, search="hybrid", **options, **BOUNDS)
     assert result.report.converted.recorded_non_persistent_bytes <= BOUNDS["sram_bytes"]
     assert len(result.model) <= BOUNDS["flash_bytes"]
-    scores = _checked(result.plan).search["scores"]
+    scores = _checked(result.plan).search["scores"]["tries"]
     assert set(scores) == {"gates", "budgets", "speed", "memory_driven"}
     found = Interpreter(result.model).run(x).reshape(len(x), -1).argmax(axis=1)
     accuracy = round(float((found == y).mean()), 4)
@@ -113,7 +113,7 @@ def test_without_labels_the_plan_worth_the_most_is_taken():
 
     plan = _search(evaluate=judge, hybrid_mu0=100.0, bit_ops=INT8.bit_ops * 7 // 10)
     worth = judged[repr((plan.formats, plan.weight_bits))]
-    assert len(judged) > 1 and worth == max(judged.values()) == max(plan.search["scores"].values())
+    assert len(judged) > 1 and worth == max(judged.values()) == max(plan.search["scores"]["tries"].values())
 
 
 def test_metadata_counts():
@@ -127,16 +127,19 @@ def test_more_weight_on_the_work_lowers_more():
     works = []
     for mu0 in (0.0, 100.0):
         plan = _checked(_search(hybrid_mu0=mu0))
-        assert not plan.search["scores"]
-        works.append(sum(q < 0.66 for gates in plan.search["gate_probabilities"].values() for q in gates))
+        assert not plan.search["scores"]["tries"]
+        works.append(sum(q < 0.66 for gates in plan.search["scores"]["gate_probabilities"].values() for q in gates))
         assert COSTS.work_of(plan).instructions <= INT8.instructions
     assert works[0] < works[1]
-    assert plan.search["instructions"]["after_free_bits"] < plan.search["instructions"]["before_free_bits"]
+    assert (
+        plan.search["scores"]["instructions"]["after_free_bits"]
+        < plan.search["scores"]["instructions"]["before_free_bits"]
+    )
 
 
 def test_weighing_instructions_learns_other_widths_than_weighing_bit_ops():
     other = _search(hybrid_regulariser="instructions")
-    assert other.search["gate_probabilities"] != _found().search["gate_probabilities"]
+    assert other.search["scores"]["gate_probabilities"] != _found().search["scores"]["gate_probabilities"]
 
 
 @pytest.mark.parametrize("bound", ("bit_ops", "instructions"))
@@ -144,7 +147,7 @@ def test_bounds_on_work_are_kept(bound):
     limit = getattr(INT8, bound) * 9 // 10
     plan = _checked(_search(**{bound: limit}))
     assert getattr(COSTS.work_of(plan), bound) <= limit
-    assert {"gates", "budgets"} <= set(plan.search["scores"])
+    assert {"gates", "budgets"} <= set(plan.search["scores"]["tries"])
     with pytest.raises(BudgetError, match=f"--max_{bound} 10; with all that may be lowered at 2 bits"):
         _search(**{bound: 10})
 
@@ -186,11 +189,13 @@ def test_widths_that_are_given_stay():
 
 def test_seeds_decide_and_nothing_else():
     assert _search().to_json() == _found().to_json()
-    assert _found().search["gate_probabilities"] != _search(seed=2).search["gate_probabilities"]
+    assert _found().search["scores"]["gate_probabilities"] != _search(seed=2).search["scores"]["gate_probabilities"]
 
 
 def test_labelled_samples_are_learned_from_where_there_are_any():
-    assert _found().search["gate_probabilities"] != _search(labelled=True).search["gate_probabilities"]
+    assert (
+        _found().search["scores"]["gate_probabilities"] != _search(labelled=True).search["scores"]["gate_probabilities"]
+    )
 
 
 def test_without_anything_free_the_model_stays_as_it_is():

@@ -20,7 +20,7 @@ def _walls(*, min_bits: int = 2, **options) -> Walls:
     problem = problem_of(MODEL, SAMPLES, compensation="bias", **options)
     network = Network.of(problem)
     choices = choices_of(network)
-    return Walls(network, choices, min_bits=min_bits, like=(4,) * len(choices), found={})
+    return Walls(network, choices, min_bits=min_bits, like=(4,) * len(choices))
 
 
 FREE = _walls()

@@ -74,10 +74,11 @@ def test_weights_may_be_edited_to_a_number():
     assert PrecisionPlan.from_json(json.dumps(fields)) == PLAN
 
 
-def test_compact_is_one_line_without_layers():
+def test_compact_is_one_line_without_layers_and_scores():
     text = PLAN.to_json(compact=True)
     assert "\n" not in text and "layer" not in text
-    assert PrecisionPlan.from_json(text) == PLAN
+    unscored = {key: value for key, value in PLAN.search.items() if key != "scores"}
+    assert PrecisionPlan.from_json(text) == dataclasses.replace(PLAN, search=unscored) != PLAN
 
 
 @pytest.mark.parametrize("weights", ('{"w": {"layer": "conv"}}', "[2]", '{"w": {"bits": 2, "scale": 1}}'))

@@ -122,7 +122,7 @@ class GateWalls:
       layers: `timed_layers` of it.
       logits: free tensor -> logits of its gates.
       widths: that free tensors may be lowered to, ascending.
-      make_plan: the plan of widths, with provenance as long as it may become: that is in the file too.
+      make_plan: the plan of widths.
       by_speed: of the tensors with the most bits the one goes first whose layers gain the most instructions by that, or
         lose the fewest, and logits decide between equal ones.
     """

@@ -27,9 +27,6 @@ from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.types import BIT_WIDTHS, PrecisionPlan
 
-# Stands for what is not known yet where the plan's bytes count.
-_LONGEST_SCORES = dict.fromkeys(("gates", "budgets", "speed", "memory_driven"), -1000.1111)
-
 
 def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
     """Trains gates, fixes the widths, keeps the budgets, raises free bits.
@@ -62,15 +59,13 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
         for t, values in logits.items()
     }
 
-    def make_plan(kept: Kept, scores: Mapping[str, float] = _LONGEST_SCORES) -> PrecisionPlan:
-        instructions = {"before_free_bits": kept.instructions_before, "after_free_bits": kept.instructions}
-        return network.plan(
-            *split(network, kept.bits),
-            method="hybrid",
-            gate_probabilities=probabilities,
-            instructions=instructions,
-            scores=scores,
-        )
+    def make_plan(kept: Kept, tries: Mapping[str, float] | None = None) -> PrecisionPlan:
+        scores = {
+            "instructions": {"before_free_bits": kept.instructions_before, "after_free_bits": kept.instructions},
+            "gate_probabilities": probabilities,
+            "tries": tries or {},
+        }
+        return network.plan(*split(network, kept.bits), method="hybrid", scores=scores)
 
     walls = GateWalls(network, bounds, layers, logits, widths, make_plan)
     whole = walls.keep(uncut)
@@ -78,7 +73,7 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
         fast = dataclasses.replace(walls, by_speed=True)
         tries = {"gates": (walls, widths_of(logits)), "budgets": (walls, uncut), "speed": (fast, uncut)}
         return _best_plan(problem, tries, make_plan)
-    return make_plan(walls.keep(widths_of(logits)) or whole, {})
+    return make_plan(walls.keep(widths_of(logits)) or whole)
 
 
 def _best_plan(
@@ -89,7 +84,7 @@ def _best_plan(
     Args:
       problem: the search's.
       tries: name -> walls, and the widths to begin with.
-      make_plan: of what the walls kept, and of the scores.
+      make_plan: of what the walls kept, and of what the tries are worth.
 
     Raises:
       BudgetError: none keeps the budgets.

@@ -36,7 +36,6 @@ REWARD_SCALE = 0.1  # of percent
 CAPACITY_A_LAYER = 128  # transitions that the agent keeps
 CHECKPOINT_EPISODES = 5
 MAX_NEAR = 16  # plans that are compared by more than their accuracy
-_LONGEST = -99999.9999  # an accuracy or fidelity in the plan takes no more characters
 
 
 def search_rl(problem: SearchProblem) -> PrecisionPlan:
@@ -78,11 +77,8 @@ class _Run:
         parameters = problem.parameters
         self.choices = choices_of(self.network)
         self.bits = sorted(b for b in BIT_WIDTHS if b >= parameters["rl_min_bits"])
-        longest = _scores(_LONGEST, _LONGEST, _LONGEST, parameters["rl_episodes"])
         self.memory_driven = self._memory_driven()
-        self.walls = Walls(
-            self.network, self.choices, min_bits=self.bits[0], like=self.memory_driven, found={"scores": longest}
-        )
+        self.walls = Walls(self.network, self.choices, min_bits=self.bits[0], like=self.memory_driven)
         self.features = state_features(problem.graph, self.choices)
         self.agent = Agent(
             self.features.shape[1] + 1,  # the action before
@@ -172,8 +168,10 @@ class _Run:
         if self.best is None:
             raise self._out_of_reach()
         chosen = self._most_like_int8() if self.problem.labelled else self.best
-        memory_driven = self.found.get(self.memory_driven)
-        scores = _scores(self.found[chosen], self.reference, memory_driven, len(self.found))
+        judged = {"accuracy": self.found[chosen], "int8": self.reference}
+        if self.memory_driven in self.found:  # else it does not keep a bound on work
+            judged["memory_driven"] = self.found[self.memory_driven]
+        scores = {name: round(value, 4) for name, value in judged.items()} | {"evaluations": len(self.found)}
         return self.network.plan(*self.walls.split(chosen), method="rl", scores=scores)
 
     def _most_like_int8(self) -> Widths:
@@ -197,14 +195,6 @@ class _Run:
             f"reached is {work.bit_ops:,} BitOPs and {work.instructions:,} instructions, with an arena of "
             f"{found.arena_bytes:,} and a model of {found.flash_bytes:,} bytes; raise the bound that this exceeds"
         )
-
-
-def _scores(accuracy: float, int8: float, memory_driven: float | None, evaluations: int) -> dict[str, float]:
-    """For the plan; memory_driven's is left out where its plan does not keep a bound on work."""
-    judged = {"accuracy": accuracy, "int8": int8}
-    if memory_driven is not None:
-        judged["memory_driven"] = memory_driven
-    return {name: round(value, 4) for name, value in judged.items()} | {"evaluations": evaluations}
 
 
 def state_features(graph: ModelGraph, choices: Sequence[Choice]) -> np.ndarray:

@@ -22,7 +22,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -78,17 +77,13 @@ class Walls:
       choices: `choices_of` it.
       min_bits: smallest width.
       like: widths that are near the budgets: what their model holds beside the weights others are taken to hold too.
-      found: for the plan's provenance, at its longest: it is in the file, so that it counts.
     """
 
-    def __init__(
-        self, network: Network, choices: Sequence[Choice], *, min_bits: int, like: Widths, found: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, network: Network, choices: Sequence[Choice], *, min_bits: int, like: Widths) -> None:
         self._network = network
         self._choices = choices
         self._like = like
         self._bits = sorted(b for b in BIT_WIDTHS if b >= min_bits)
-        self._found = found
         self._budget = network.problem.budget
         problem = network.problem
         self.plan = functools.lru_cache(maxsize=1)(lambda widths: problem.compensated(self._plain_plan(widths)))
@@ -228,7 +223,7 @@ class Walls:
         return self._budget.sram_bytes is not None or self._budget.flash_bytes is not None
 
     def _plain_plan(self, widths: Widths) -> PrecisionPlan:
-        return self._network.plan(*self.split(widths), method="rl", **self._found)
+        return self._network.plan(*self.split(widths), method="rl")
 
     def _work_above(self, widths: Widths) -> float:
         """By which share the work exceeds its bounds, in sum."""
