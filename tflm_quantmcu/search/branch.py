@@ -25,7 +25,7 @@ from tflm_quantmcu.types import BIT_WIDTHS, Format, Op, StagePlan, TensorStats
 
 # Samples whose values choose the ranges and entropies of a branch, where some patches are not in it: at least so many,
 # and more as long as they take no more MACs than this.
-BRANCH_SAMPLES, BRANCH_MACS = 64, 1 << 30
+BRANCH_SAMPLES, BRANCH_MACS = 32, 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _branch_stats(
         return {}
     count = max(BRANCH_SAMPLES, BRANCH_MACS // max(program.cost.macs, 1))
     source = problem.graph.by_name[names[0]].index
-    patches = run_patches(program, problem.samples_of(source)[:count])
+    patches = run_patches(program, problem.samples_of(source, count))
     runs = problem.track(patches, "vdqs", total=classes.grid.size)
     counts = _branch_histograms(program, classes.ordinary[:count], runs)
     return {

@@ -99,18 +99,22 @@ class SearchProblem:
     _latest: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     _latest_compensated: list[tuple[PrecisionPlan, PrecisionPlan]] = dataclasses.field(default_factory=list)
 
-    def samples_of(self, tensor: int) -> np.ndarray:
+    def samples_of(self, tensor: int, count: int | None = None) -> np.ndarray:
         """Values of a feature map for the calibration samples, int8 [N, H, W, C]; those of the latest map are kept.
+
+        Args:
+          tensor: index.
+          count: samples used at most, the first ones; None is all.
 
         Raises:
           UsageError: there is no calibration.
         """
         if self.calibration is None:
             raise UsageError("this search needs calibration: pass --calibration_data or --calibration")
-        samples = self.calibration.samples
+        samples = self.calibration.samples[:count]
         if tensor in self.graph.inputs:
             return samples
-        if tensor not in self._latest:
+        if len(self._latest.get(tensor, ())) < len(samples):
             interpreter = Interpreter(self.cost.data, preserve_all_tensors=True)
             values = []
             for sample in self.track(samples, "running the samples"):
@@ -118,7 +122,7 @@ class SearchProblem:
                 values.append(interpreter.tensor(tensor)[0])
             self._latest.clear()
             self._latest[tensor] = np.stack(values)
-        return self._latest[tensor]
+        return self._latest[tensor][:count]
 
     def stats(self, name: str) -> TensorStats:
         """Calibration statistics of a feature map.
