@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import operator
 import os
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.format_groups import FormatGroup, free_groups
 from tflm_quantmcu.real_values import count_real_values
 from tflm_quantmcu.resumable_sums import Arrays, ResumableSums
-from tflm_quantmcu.samples import choose_samples, to_model_input, to_real
+from tflm_quantmcu.samples import choose_samples, digest, to_model_input, to_real
 from tflm_quantmcu.types import OWN_FORMATS, CalibrationMethod, CalibrationResult, Format
 
 
@@ -59,7 +58,7 @@ def calibrate_int8(
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
     key = {
         "model": graph.sha256,
-        "samples": hashlib.sha256(np.ascontiguousarray(inputs).tobytes()).hexdigest(),
+        "samples": digest(inputs),
         "calibration_method": dataclasses.asdict(method),
     }
     sums = ResumableSums(

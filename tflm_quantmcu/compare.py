@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import hashlib
 import io
 import itertools
 import os
@@ -29,6 +28,7 @@ from tflm_quantmcu.evaluation import accuracies
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.parallel import parallel_map
+from tflm_quantmcu.samples import digest
 from tflm_quantmcu.search import find_search
 from tflm_quantmcu.types import CalibrationResult, PrecisionPlan
 
@@ -188,8 +188,8 @@ class _Task:
         calibration = self.source.calibration
         key = {
             "model": self.source.graph.sha256,
-            "calibration": None if calibration is None else _digest(calibration.samples),
-            "evaluation_data": None if self.labelled is None else _digest(*self.labelled),
+            "calibration": None if calibration is None else digest(calibration.samples),
+            "evaluation_data": None if self.labelled is None else digest(*self.labelled),
             "options": {name: str(value) for name, value in options.items()},
             "row": dataclasses.asdict(self.row),
         }
@@ -207,13 +207,6 @@ class _Cell:
     row: Row
     model: bytes | None = None
     plan: PrecisionPlan | None = None
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _run_task(task: _Task) -> _Cell:

@@ -8,6 +8,7 @@ the model's input is refused, never reshaped or rescaled.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
 
@@ -153,3 +154,11 @@ def choose_samples(x: np.ndarray, *, max_samples: int, seed: int) -> np.ndarray:
         return x
     chosen = np.random.default_rng(seed).choice(len(x), max_samples, replace=False)
     return x[np.sort(chosen)]
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """SHA-256 of types, shapes and values, in hexadecimal."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()

@@ -148,7 +148,7 @@ def test_bounds_on_work_are_kept(bound):
     plan = _checked(_search(**{bound: limit}))
     assert getattr(COSTS.work_of(plan), bound) <= limit
     assert {"gates", "budgets"} <= set(plan.search["scores"]["tries"])
-    with pytest.raises(BudgetError, match=f"--max_{bound} 10; with all that may be lowered at 2 bits"):
+    with pytest.raises(BudgetError, match=f"down to 2 bits, found no plan within --max_{bound} 10; the smallest"):
         _search(**{bound: 10})
 
 

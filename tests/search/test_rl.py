@@ -172,7 +172,7 @@ def test_bounds_on_work_are_kept_where_memory_driven_does_not(bound, share, othe
 
 
 def test_work_out_of_reach_is_refused_with_the_least_that_is_reached():
-    with pytest.raises(BudgetError, match="kept to --max_bit_ops 1 in none of its 12 episodes") as caught:
+    with pytest.raises(BudgetError, match="none of search rl's 12 episodes kept to --max_bit_ops 1;") as caught:
         _search(bit_ops=1)
     (found,) = re.findall(r"([\d,]+) BitOPs", str(caught.value))
     least = int(found.replace(",", ""))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from tflm_quantmcu.checkpoint import Checkpoint
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.layer_names import layer_names
 from tflm_quantmcu.options import Options
+from tflm_quantmcu.samples import digest
 from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.hybrid import search_hybrid
 from tflm_quantmcu.search.memory_driven import search_memory_driven
@@ -138,14 +138,11 @@ def _widths(plan: PrecisionPlan) -> tuple[Any, ...]:
 
 def _key(name: str, problem: SearchProblem) -> dict[str, Any]:
     """All that decides the result of a search."""
-    labelled = hashlib.sha256()
-    for array in problem.labelled or ():
-        labelled.update(np.ascontiguousarray(array).tobytes())
     return {
         "model": problem.graph.sha256,
         "search": problem.provenance(name),
         "budget": dataclasses.asdict(problem.budget),
         "overrides": dataclasses.asdict(problem.fixed),
         "costs": dict(problem.cost.key),
-        "evaluation_data": labelled.hexdigest() if problem.labelled else None,
+        "evaluation_data": digest(*problem.labelled) if problem.labelled else None,
     }

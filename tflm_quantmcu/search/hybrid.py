@@ -90,7 +90,7 @@ def _best_plan(
       BudgetError: none keeps the budgets.
     """
     walls = next(iter(tries.values()))[0]
-    refusal = BudgetError(_out_of_reach(problem, walls))
+    refusal: BudgetError | None = None
     try:
         maps, weights = walls.network.widths_of(search_memory_driven(problem))
         tries = {**tries, "memory_driven": (walls, join(walls.network, maps, weights))}
@@ -98,26 +98,10 @@ def _best_plan(
         refusal = error
     kept = {name: found for name, (behind, start) in tries.items() if (found := behind.keep(start))}
     if not kept:
-        raise refusal
+        attempt = f"search hybrid, down to {walls.widths[0]} bits, found no plan within"
+        raise refusal or problem.out_of_reach(make_plan(walls.smallest()), attempt)
     scores = {name: round(problem.evaluate(problem.compensated(make_plan(found))), 4) for name, found in kept.items()}
     best = max(scores.values())
-    least = max(best - _standard_error(problem, best), scores.get("memory_driven", -math.inf))
+    least = max(best - problem.standard_error(best), scores.get("memory_driven", -math.inf))
     fastest = min((name for name in kept if scores[name] >= least), key=lambda n: (kept[n].instructions, -scores[n]))
     return make_plan(kept[fastest], scores)
-
-
-def _standard_error(problem: SearchProblem, accuracy: float) -> float:
-    """Of an accuracy on the labelled samples; without labels nothing is left to chance."""
-    return 0.0 if problem.labelled is None else math.sqrt(accuracy * (1 - accuracy) / len(problem.labelled[1]))
-
-
-def _out_of_reach(problem: SearchProblem, walls: GateWalls) -> str:
-    bounds = [f"--{flag} {bound:,}" for flag, bound in problem.budget.flags.items() if bound is not None]
-    smallest = walls.smallest()
-    found = problem.cost.bytes_of(walls.make_plan(smallest))
-    work = walls.network.work(*split(walls.network, smallest.bits))
-    return (
-        f"search hybrid reached no plan within {' and '.join(bounds)}; with all that may be lowered at "
-        f"{walls.widths[0]} bits there are {work.bit_ops:,} BitOPs and {work.instructions:,} instructions, an arena of "
-        f"{found.arena_bytes:,} and a model of {found.flash_bytes:,} bytes; raise the bound that this exceeds"
-    )

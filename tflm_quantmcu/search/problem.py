@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +18,7 @@ from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.instructions import InstructionTable
 from tflm_quantmcu.progress import track
 from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.samples import digest
 from tflm_quantmcu.search.overrides import FixedWidths
 from tflm_quantmcu.stages import StageSearch
 from tflm_quantmcu.types import Budget, CalibrationResult, Format, ModelGraph, PrecisionPlan, TensorStats
@@ -166,10 +167,7 @@ class SearchProblem:
 
     @functools.cached_property
     def _calibration_sha256(self) -> str | None:
-        if self.calibration is None:
-            return None
-        samples = np.ascontiguousarray(self.calibration.samples)
-        return hashlib.sha256(f"{samples.dtype} {samples.shape}".encode() + samples.tobytes()).hexdigest()
+        return None if self.calibration is None else digest(self.calibration.samples)
 
     @property
     def stage_bounds(self) -> dict[str, Any]:
@@ -179,6 +177,25 @@ class SearchProblem:
             "max_macs_ratio": self.parameters["max_macs_ratio"],
             "input_mode": self.parameters["input"],
         }
+
+    def standard_error(self, accuracy: float) -> float:
+        """Of an accuracy on the labelled samples; without labels nothing is left to chance."""
+        return 0.0 if self.labelled is None else math.sqrt(max(accuracy * (1 - accuracy), 0) / len(self.labelled[1]))
+
+    def out_of_reach(self, nearest: PrecisionPlan, attempt: str) -> BudgetError:
+        """The refusal of bounds that no plan keeps.
+
+        Args:
+          nearest: the plan that comes nearest.
+          attempt: what was tried, a sentence that the bounds end.
+        """
+        bounds = [f"--{flag} {bound:,}" for flag, bound in self.budget.flags.items() if bound is not None]
+        work, found = self.cost.work_of(nearest), self.cost.bytes_of(nearest)
+        return BudgetError(
+            f"{attempt} {' and '.join(bounds)}; the smallest work reached is {work.bit_ops:,} BitOPs and "
+            f"{work.instructions:,} instructions, with an arena of {found.arena_bytes:,} and a model of "
+            f"{found.flash_bytes:,} bytes; raise the bound that this exceeds"
+        )
 
     def over_budget(self, found: StageSearch, smallest_bytes: int | None = None) -> BudgetError:
         """The refusal of a budget that no split reaches."""

@@ -17,12 +17,10 @@ rewards and agent (ddpg.py) from its authors' code. Our reading of the former, o
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu.errors import BudgetError
 from tflm_quantmcu.search.ddpg import Agent, Settings
 from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.memory_driven import search_memory_driven
@@ -166,7 +164,8 @@ class _Run:
     def best_plan(self) -> PrecisionPlan:
         """The best one, with how it came about."""
         if self.best is None:
-            raise self._out_of_reach()
+            nearest = self.walls.plan(self.walls.lower_work(self.memory_driven))
+            raise self.problem.out_of_reach(nearest, f"none of search rl's {self.episode} episodes kept to")
         chosen = self._most_like_int8() if self.problem.labelled else self.best
         judged = {"accuracy": self.found[chosen], "int8": self.reference}
         if self.memory_driven in self.found:  # else it does not keep a bound on work
@@ -177,24 +176,13 @@ class _Run:
     def _most_like_int8(self) -> Widths:
         """Of the widths whose accuracy is within a standard error of the best, and not behind memory_driven's."""
         assert self.best and self.problem.labelled
-        x, labels = self.problem.labelled
         best = self.found[self.best]
-        least = best - math.sqrt(max(best * (1 - best), 0) / len(labels))
+        least = best - self.problem.standard_error(best)
         least = max(least, self.found.get(self.memory_driven, least))
         near = sorted((w for w, accuracy in self.found.items() if accuracy >= least), key=self._rank, reverse=True)
-        fidelity = Evaluator(self.problem.graph, self.problem.cost, x)
+        fidelity = Evaluator(self.problem.graph, self.problem.cost, self.problem.labelled[0])
         compared = self.problem.track(near[:MAX_NEAR], "rl: the best")
         return max(compared, key=lambda widths: (fidelity(self.walls.plan(widths)), self._rank(widths)))
-
-    def _out_of_reach(self) -> BudgetError:
-        bounds = [f"--{flag} {bound:,}" for flag, bound in self.problem.budget.flags.items() if bound is not None]
-        nearest = self.walls.lower_work(self.memory_driven)
-        found, work = self.walls.measured(nearest), self.walls.work(nearest)
-        return BudgetError(
-            f"search rl kept to {' and '.join(bounds)} in none of its {self.episode} episodes; the smallest work "
-            f"reached is {work.bit_ops:,} BitOPs and {work.instructions:,} instructions, with an arena of "
-            f"{found.arena_bytes:,} and a model of {found.flash_bytes:,} bytes; raise the bound that this exceeds"
-        )
 
 
 def state_features(graph: ModelGraph, choices: Sequence[Choice]) -> np.ndarray:
