@@ -85,6 +85,7 @@ def plan(
       evaluation_data: labelled samples (x, y), or an .npz with them, for searches that judge plans by accuracy; judge
         the result by others. Without them such searches compare with the unchanged model's outputs.
       checkpoint: file of a long search's state: a call that was killed goes on from it if it is made again. It stays.
+        That of the calibration lies beside it while it runs.
       **options: see `tflm_quantmcu.options.Options`.
 
     Raises:
@@ -92,9 +93,10 @@ def plan(
     """
     chosen = Options.of(options)
     find_search(chosen.search)
-    source = read_source(model, calibration, calibration_data, chosen)
+    labelled = None if evaluation_data is None else read_labelled(evaluation_data)
+    source = read_source(model, calibration, calibration_data, chosen, checkpoint)
     costs = _costs(source, chosen)
-    found = _search(source, chosen, costs, evaluation_data, checkpoint)
+    found = _search(source, chosen, costs, labelled, checkpoint)
     _check_budget(costs, found, chosen.budget)
     return found
 
@@ -145,10 +147,11 @@ def convert(
     """
     chosen = Options.of(options)
     find_search(chosen.search)
-    source = read_source(model, calibration, calibration_data, chosen)
+    labelled = None if evaluation_data is None else read_labelled(evaluation_data)
+    source = read_source(model, calibration, calibration_data, chosen, checkpoint)
     costs = _costs(source, chosen)
     if plan is None:
-        plan = _search(source, chosen, costs, evaluation_data, checkpoint)
+        plan = _search(source, chosen, costs, labelled, checkpoint)
     else:
         if not isinstance(plan, PrecisionPlan):
             plan = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
@@ -180,7 +183,7 @@ def _search(
     source: Source,
     options: Options,
     costs: PlanCosts,
-    evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None,
+    labelled: tuple[np.ndarray, np.ndarray] | None,
     checkpoint: Path | None,
 ) -> PrecisionPlan:
     plan = find_search(options.search)(
@@ -188,7 +191,7 @@ def _search(
         source.calibration,
         options.budget,
         costs,
-        labelled=None if evaluation_data is None else labelled_samples(evaluation_data, source.graph),
+        labelled=None if labelled is None else labelled_inputs(labelled, source.graph),
         seed=options.seed,
         progress=options.progress,
         checkpoint=checkpoint,
@@ -201,19 +204,30 @@ def _search(
     return _problem(source, options, costs).compensated(plan)
 
 
-def labelled_samples(
-    data: tuple[np.ndarray, np.ndarray] | Path, graph: ModelGraph, flag: str = "--evaluation_data"
+def read_labelled(
+    data: tuple[np.ndarray, np.ndarray] | Path, flag: str = "--evaluation_data"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs of the model's type and their labels.
+    """Samples and their labels, before the model is known.
 
     Raises:
-      UsageError: they do not fit the model, or there are no labels; the sentence names `flag`.
+      UsageError: no such file, or no labels; the sentence names it or `flag`.
     """
-    tensor = graph.tensors[graph.inputs[0]]
-    x, y = data if isinstance(data, tuple) else load_samples(data, tensor)
+    x, y = data if isinstance(data, tuple) else load_samples(data, None)
     if y is None or len(x) != len(y):
         raise UsageError(f"{flag} has no label for each sample: it needs the key 'y' [N] beside 'x'")
-    return to_model_input(np.asarray(x), tensor, name=flag), np.asarray(y)
+    return np.asarray(x), np.asarray(y)
+
+
+def labelled_inputs(
+    data: tuple[np.ndarray, np.ndarray], graph: ModelGraph, flag: str = "--evaluation_data"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of the model's type and their labels, of what `read_labelled` gave.
+
+    Raises:
+      UsageError: they do not fit the model; the sentence names `flag`.
+    """
+    x, y = data
+    return to_model_input(x, graph.tensors[graph.inputs[0]], name=flag), y
 
 
 def _check_budget(costs: PlanCosts, plan: PrecisionPlan, budget: Budget) -> None:
@@ -223,8 +237,8 @@ def _check_budget(costs: PlanCosts, plan: PrecisionPlan, budget: Budget) -> None
     found, work = costs.bytes_of(plan), costs.work_of(plan)
     remedies = {
         "sram_bytes": "lower the widths",
-        "flash_bytes": "lower the weights: --search memory_driven does it as far as needed, --weight_bits of --search "
-        "uniform to one width",
+        "flash_bytes": "lower the weights: --search vdqs and memory_driven do it as far as needed, --weight_bits of "
+        "--search uniform to one width",
         "max_bit_ops": "lower the widths",
         "max_instructions": "lower the widths of what the core runs faster with fewer bits",
     }
@@ -280,8 +294,10 @@ def read_source(
     calibration: CalibrationResult | Path | None,
     calibration_data: np.ndarray | Path | None,
     options: Options,
+    checkpoint: Path | None = None,
 ) -> Source:
-    """The int8 model of `plan`'s first arguments, calibrated if there are data; raises as `plan`."""
+    """The int8 model of `plan`'s first arguments, calibrated if there are data; arguments and errors as of `plan`."""
+    kept = checkpoint and f"{os.fspath(checkpoint)}.calibration"
     if calibration is not None and not isinstance(calibration, CalibrationResult):
         calibration = load_calibration(calibration)
     model = _read(model)
@@ -289,14 +305,16 @@ def read_source(
         if calibration is None:
             if calibration_data is None:
                 raise UsageError("a Keras model needs representative inputs: pass --calibration_data or --calibration")
-            calibration = _calibrate(model, calibration_data, options)
+            calibration = _calibrate(model, calibration_data, options, kept)
         if calibration.model is None:
             raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
         model = calibration.model
     graph = read_model(model)
     require_full_integer(graph)
     if calibration is None and calibration_data is not None:
-        calibration = _calibrate(model, calibration_data, options)
+        calibration = _calibrate(model, calibration_data, options, kept)
+    if kept:
+        pathlib.Path(kept).unlink(missing_ok=True)
     if calibration is None:
         return Source(model, graph, None)
     if options.method.name not in ("own", calibration.method.name):

@@ -150,11 +150,13 @@ def compare(
     for name in searches:
         find_search(name)
     common = Options.of(options)
-    source = api.read_source(model, calibration, calibration_data, common)
-    x, y = api.labelled_samples(data, source.graph, "--data")
-    labelled = None if evaluation_data is None else api.labelled_samples(evaluation_data, source.graph)
+    judging = api.read_labelled(data, "--data")
+    searching = None if evaluation_data is None else api.read_labelled(evaluation_data)
     folder = pathlib.Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    source = api.read_source(model, calibration, calibration_data, common, folder / "checkpoint")
+    x, y = api.labelled_inputs(judging, source.graph, "--data")
+    labelled = None if searching is None else api.labelled_inputs(searching, source.graph)
     rows = [Row(*cell) for cell in itertools.product(searches, sram_bytes, flash_bytes, seeds)]
     tasks = [_Task(source, row, labelled, options, str(folder)) for row in [Row(BASELINE, None, None, 0), *rows]]
     cells = list(

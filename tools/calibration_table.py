@@ -43,7 +43,7 @@ def accuracies_of(method: str, widths: Sequence[int]) -> list[float]:
         int8 if bits == 8 else api.convert(int8, calibration=calibration, activation_bits=bits, **options).model
         for bits in widths
     ]
-    x, y = api.labelled_samples(_DATA.value, read_model(int8), "--data")
+    x, y = api.labelled_inputs(api.read_labelled(_DATA.value, "--data"), read_model(int8), "--data")
     return evaluation.accuracies(models, x, y)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -145,37 +146,37 @@ def test_little_work_starts_no_processes():
     assert module.worthwhile_jobs(graph, 10**9, 1) == 1
 
 
-def test_a_killed_run_goes_on_and_gives_the_same_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("command, beside", (("calibrate", ""), ("plan", ".calibration")))
+def test_a_killed_run_goes_on_and_gives_the_same_file(tmp_path, monkeypatch, command, beside):
     (tmp_path / "m.tflite").write_bytes(_model())
     np.savez(tmp_path / "x.npz", x=np.tile(X, (240, 1, 1, 1)))
-    checkpoint = tmp_path / "killed.npz.checkpoint"
+    checkpoint = tmp_path / f"killed.checkpoint{beside}"
 
     def arguments(output: str) -> list[str]:
         places = {"model": "m.tflite", "calibration_data": "x.npz", "output": output}
         flags = [f"--{flag}={tmp_path / name}" for flag, name in places.items()]
-        return ["calibrate", *flags, "--max_samples=2400", "--noprogress"]
+        return [command, *flags, "--max_samples=2400", "--noprogress"]
 
-    command = [sys.executable, "-m", "tflm_quantmcu.cli", *arguments("killed.npz")]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+    run = [sys.executable, "-m", "tflm_quantmcu.cli", *arguments("killed")]
+    with subprocess.Popen(run, stdout=subprocess.DEVNULL) as process:
         while not checkpoint.exists():
             assert process.poll() is None, "it ended before it was killed"
             time.sleep(0.001)
         os.kill(process.pid, signal.SIGKILL)
-    assert not (tmp_path / "killed.npz").exists()
+    assert not (tmp_path / "killed").exists()
 
     counted = []
     count_values = module._count_values
     monkeypatch.setattr(module, "_count_values", lambda chunk: counted.append(chunk) or count_values(chunk))
-    with pytest.raises(
-        UsageError, match=r"killed\.npz\.checkpoint was written by a run that differs in calibration_method"
-    ):
-        cli.run([*arguments("killed.npz"), "--calibration_method=mse"])
-    cli.run(arguments("killed.npz"))
+    sentence = rf"{re.escape(checkpoint.name)} was written by a run that differs in calibration_method"
+    with pytest.raises(UsageError, match=sentence):
+        cli.run([*arguments("killed"), "--calibration_method=mse"])
+    cli.run(arguments("killed"))
     assert 0 < len(counted) < 300
-    cli.run(arguments("whole.npz"))
+    cli.run(arguments("whole"))
     assert len(counted) > 300
-    assert (tmp_path / "killed.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
-    assert not list(tmp_path.glob("*.checkpoint"))
+    assert (tmp_path / "killed").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert not list(tmp_path.glob("*.checkpoint*"))
 
 
 def test_progress_goes_to_standard_error_alone(capfd):
