@@ -21,10 +21,11 @@ from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.packing import pack
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.stage_geometry import Region, StageOp
 from tflm_quantmcu.stage_layout import MapCache
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import Format, PrecisionPlan, Tensor, Window
+from tflm_quantmcu.types import Format, Tensor, Window
 
 
 def write_branches(converted: bytes, directory: str | os.PathLike[str]) -> list[Path]:

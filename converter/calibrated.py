@@ -12,6 +12,7 @@ import numpy as np
 
 from tflm_quantmcu.calibrate import calibrate, worthwhile_jobs
 from tflm_quantmcu.calibration_methods import wide_format
+from tflm_quantmcu.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult
 from tflm_quantmcu.checkpoint import Checkpoint
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
 from tflm_quantmcu.converter.real_model import RealModel
@@ -22,7 +23,7 @@ from tflm_quantmcu.format_groups import FormatGroup, free_groups
 from tflm_quantmcu.real_values import count_real_values
 from tflm_quantmcu.resumable_sums import Arrays, ResumableSums
 from tflm_quantmcu.samples import choose_samples, digest, to_model_input, to_real
-from tflm_quantmcu.types import OWN_FORMATS, CalibrationMethod, CalibrationResult, Format
+from tflm_quantmcu.types import Format
 
 
 def calibrate_int8(

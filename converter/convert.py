@@ -23,7 +23,8 @@ from tflm_quantmcu.converter.writer import write_model
 from tflm_quantmcu.custom_ops import PREFIX
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.lowering import CONVOLUTIONS
-from tflm_quantmcu.types import BIT_WIDTHS, ModelGraph, PrecisionPlan
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.types import BIT_WIDTHS, ModelGraph
 
 PASSES: tuple[Callable[[Rewrite], None], ...] = (
     fuse_stages,  # first: it decides which ops are left for the others

@@ -15,8 +15,9 @@ from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tflm_quantmcu.converter.model_builder import ModelBuilder
 from tflm_quantmcu.custom_ops import PREFIX
-from tflm_quantmcu.lowering import LoweredOp, clamp_range, requantization_table
+from tflm_quantmcu.lowering import LoweredOp
 from tflm_quantmcu.packing import pack
+from tflm_quantmcu.requantization import clamp_range, requantization_table
 from tflm_quantmcu.stage_program import FORMAT_VERSION
 from tflm_quantmcu.types import Format, Window
 

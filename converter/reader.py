@@ -21,8 +21,9 @@ from tflm_quantmcu.lookups import LOOKUPS
 from tflm_quantmcu.memory import OFFLINE_METADATA
 from tflm_quantmcu.metadata import plan_of, read_metadata
 from tflm_quantmcu.packing import run_bytes, unpack
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.streaming import find_streamed_input
-from tflm_quantmcu.types import ModelGraph, Op, PrecisionPlan, Tensor, Window
+from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
 COMPRESSION_METADATA = "COMPRESSION_METADATA"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tflm_quantmcu.converter.model_builder import ModelBuilder
-from tflm_quantmcu.types import Format, ModelGraph, PrecisionPlan
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.types import Format, ModelGraph
 
 
 class Rewrite(ModelBuilder):

@@ -20,10 +20,11 @@ from tflm_quantmcu.calibration_methods import candidate_formats, least_error_for
 from tflm_quantmcu.converter.real_model import RealModel
 from tflm_quantmcu.format_groups import FormatGroup
 from tflm_quantmcu.plan_formats import planned_formats, renew_plan
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.progress import track
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import to_real
-from tflm_quantmcu.types import Format, ModelGraph, PrecisionPlan, Tensor
+from tflm_quantmcu.types import Format, ModelGraph, Tensor
 
 # All maps of the samples that are used fit so many bytes at 8 bits.
 _KEPT_BYTES = 1 << 27

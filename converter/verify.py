@@ -19,10 +19,11 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.custom_ops import PREFIX
 from tflm_quantmcu.errors import VerificationError
 from tflm_quantmcu.packing import unpack
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples, to_model_input
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan, Tensor
+from tflm_quantmcu.types import ModelGraph, Tensor
 
 NUM_RANDOM_SAMPLES = 4
 

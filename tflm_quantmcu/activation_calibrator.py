@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.calibrate import save_calibration
+from tflm_quantmcu.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult
 from tflm_quantmcu.converter.calibrated import calibrate_int8
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.keras_to_tflite import check_representative_data, keras, keras_to_int8
 from tflm_quantmcu.samples import choose_samples
-from tflm_quantmcu.types import OWN_FORMATS, CalibrationMethod, CalibrationResult
 
 
 class ActivationCalibrator(keras.callbacks.Callback):

@@ -11,6 +11,7 @@ import numpy as np
 
 from tflm_quantmcu import report as reports
 from tflm_quantmcu.calibrate import load_calibration
+from tflm_quantmcu.calibration_result import CalibrationResult
 from tflm_quantmcu.converter.calibrated import calibrate_int8
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
 from tflm_quantmcu.converter.unified_scale import layerwise_plan
@@ -19,13 +20,14 @@ from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.plan_costs import PlanCosts
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
 from tflm_quantmcu.search import find_search, finish_plan
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.widths import free_maps
 from tflm_quantmcu.stages import Split, StagePlanner
-from tflm_quantmcu.types import Budget, CalibrationResult, ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import Budget, ModelGraph
 
 Path = Union[str, "os.PathLike[str]"]
 KERAS_SUFFIXES = (".keras", ".h5")

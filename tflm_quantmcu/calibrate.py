@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult, TensorStats
 from tflm_quantmcu.cost import op_macs
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import write_atomically
@@ -24,15 +25,7 @@ from tflm_quantmcu.outliers import PHIS, outlier_values
 from tflm_quantmcu.resumable_sums import Arrays, ResumableSums
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import choose_samples, to_model_input
-from tflm_quantmcu.types import (
-    OWN_FORMATS,
-    CalibrationMethod,
-    CalibrationResult,
-    Format,
-    ModelGraph,
-    Tensor,
-    TensorStats,
-)
+from tflm_quantmcu.types import Format, ModelGraph, Tensor
 
 FILE_VERSION = 2
 

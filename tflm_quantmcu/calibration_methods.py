@@ -12,10 +12,11 @@ import itertools
 
 import numpy as np
 
+from tflm_quantmcu.calibration_result import CalibrationMethod, TensorStats
 from tflm_quantmcu.fixed_point import round_half_away
 from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.real_histogram import RealHistogram
-from tflm_quantmcu.types import CalibrationMethod, Format, TensorStats
+from tflm_quantmcu.types import Format
 
 _BOUNDS = 257  # candidates at either end of a range, of method mse at 8 bits
 _LEVELS = 255

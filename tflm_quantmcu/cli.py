@@ -191,7 +191,7 @@ def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
     if path is None or not pathlib.Path(path).exists():
         return None
     from tflm_quantmcu.files import read_bytes
-    from tflm_quantmcu.types import PrecisionPlan
+    from tflm_quantmcu.precision_plan import PrecisionPlan
 
     plan = PrecisionPlan.from_json(read_bytes(path, "--plan").decode("utf-8", "replace"))
     made_with = {"search": plan.search.get("method"), **plan.search}

@@ -22,15 +22,16 @@ import rich.console
 import rich.table
 
 from tflm_quantmcu import api
+from tflm_quantmcu.calibration_result import CalibrationResult
 from tflm_quantmcu.checkpoint import Checkpoint
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.evaluation import accuracies
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.parallel import parallel_map
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.samples import digest
 from tflm_quantmcu.search import find_search
-from tflm_quantmcu.types import CalibrationResult, PrecisionPlan
 
 Path = Union[str, "os.PathLike[str]"]
 BASELINE = "int8"

@@ -21,19 +21,11 @@ import numpy as np
 from tflm_quantmcu.cost import op_macs
 from tflm_quantmcu.layer_moments import Moments, StoredMap, grouped_weights, mean_sums, moments_of, ungrouped
 from tflm_quantmcu.lowering import CONVOLUTIONS, LoweredOp, lower_op, lower_planned, why_unsupported
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, PatchClass, PrecisionPlan, RoundedWeights, StagePlan
 from tflm_quantmcu.rounding import fit_weights, round_weights
 from tflm_quantmcu.simulate import FeatureMaps, run_op
 from tflm_quantmcu.stage_geometry import stage_ops
-from tflm_quantmcu.types import (
-    CHOSEN_AT_RUN_TIME,
-    Format,
-    ModelGraph,
-    Op,
-    PatchClass,
-    PrecisionPlan,
-    RoundedWeights,
-    StagePlan,
-)
+from tflm_quantmcu.types import Format, ModelGraph, Op
 
 # At most so many samples, and fewer as long as they take more MACs than this; at least so many.
 MAX_SAMPLES, MAX_MACS, MIN_SAMPLES = 64, 1 << 30, 4

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_quantmcu.calibration_methods import narrow_format
+from tflm_quantmcu.calibration_result import TensorStats
 from tflm_quantmcu.fixed_point import round_half_away
 from tflm_quantmcu.ranges import requantize_weights
-from tflm_quantmcu.types import BIT_WIDTHS, Format, TensorStats
+from tflm_quantmcu.types import BIT_WIDTHS, Format
 
 
 def entropy_by_bits(stats: TensorStats, *, bits: Sequence[int] = BIT_WIDTHS) -> dict[int, float]:

@@ -17,15 +17,16 @@ import numpy as np
 
 from tflm_quantmcu.activation_calibrator import calibrate_keras
 from tflm_quantmcu.calibrate import load_calibration, save_calibration
+from tflm_quantmcu.calibration_result import CalibrationMethod, CalibrationResult
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.keras_mapping import map_model, require_graph
 from tflm_quantmcu.keras_to_tflite import check_representative_data, keras, load_keras, tf
 from tflm_quantmcu.plan_formats import renew_plan
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.samples import choose_samples, load_samples
 from tflm_quantmcu.training_model import TrainingModel
-from tflm_quantmcu.types import CalibrationMethod, CalibrationResult, PrecisionPlan
 
 LEARNING_RATE = 1e-4
 # Share of the epochs from which the rate is so many times the first one.

@@ -10,9 +10,9 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.memory_map import draw_png, draw_text
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME
 from tflm_quantmcu.report import describe_stage
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME
 
 
 def describe_model(data: bytes) -> str:

@@ -1,25 +1,22 @@
-"""Lowers ops of an int8 model to QMCU_ ops: filters as integers, requantisation tables as laws A2-A8 say.
+"""Lowers ops of an int8 model to QMCU_ ops, filters as integers.
 
-In: ModelGraph and formats. Out: LoweredOp, and the int32 table of one op for given input and output formats.
-Refuses, with the
-reason in words, every op that our kernels cannot carry over exactly.
+In: ModelGraph, and a plan's weights. Out: LoweredOp; its table for given formats see requantization.py. Refuses, with
+the reason in words, every op that our kernels cannot carry over exactly.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
 from tflm_quantmcu.lookups import LOOKUPS, Lookup, gate_of
+from tflm_quantmcu.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.ranges import requantize_weights
-from tflm_quantmcu.types import Format, ModelGraph, Op, PrecisionPlan, RoundedWeights, Tensor, Window
+from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
 CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
@@ -275,176 +272,3 @@ def _requantized(
 def _constant(tensor: Tensor) -> np.ndarray:
     assert tensor.data is not None
     return tensor.data
-
-
-def lower_region(
-    graph: ModelGraph,
-    ops: Sequence[Op],
-    weight_bits: Mapping[str, int],
-    rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
-) -> tuple[LoweredOp, ...]:
-    """Lowers the ops of a stage; a PAD that only convolutions of the stage read is folded into their windows, a
-    LOGISTIC of SiLU into its MUL.
-
-    Args:
-      ops: in execution order.
-      weight_bits: weight tensor name -> bits; absent is 8.
-      rounded_weights: weight tensor name -> values, of those that are not rounded to the nearest.
-
-    Raises:
-      UnsupportedModelError: our kernels cannot run an op exactly.
-    """
-    reduction = lower_reduction(graph, ops, weight_bits, rounded_weights)
-    if reduction:
-        return (*lower_region(graph, ops[: -reduction.num_ops], weight_bits, rounded_weights), reduction.op)
-    lowered = []
-    for op in ops:
-        name = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
-        lowered.append(lower_op(graph, op, weight_bits=weight_bits.get(name, 8), rounded=rounded_weights.get(name)))
-    inside = {op.index for op in ops}
-    folded = {
-        op.outputs[0]: low
-        for op, low in zip(ops, lowered, strict=True)
-        if op.pads
-        and graph.consumers[op.outputs[0]]
-        and op.outputs[0] not in graph.outputs
-        and all(
-            c.index in inside and c.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for c in graph.consumers[op.outputs[0]]
-        )
-    }
-    gates = {gate.outputs[0] for op in ops if (gate := gate_of(graph, op))}
-    halves = folded_maps(graph) & {low.output for low in lowered} - gates
-    if halves:
-        name = graph.tensors[min(halves)].label
-        raise UnsupportedModelError(f"a stage ends inside x * LOGISTIC(x), at '{name}'; let it end before or behind")
-    return tuple(_fold_pad(low, folded) for low in lowered if low.output not in {*folded, *gates})
-
-
-def _fold_pad(op: LoweredOp, pads: Mapping[int, LoweredOp]) -> LoweredOp:
-    pad = pads.get(op.inputs[0])
-    if pad is None:
-        return op
-    window = dataclasses.replace(
-        op.window,
-        pad_top=op.window.pad_top + pad.window.pad_top,
-        pad_left=op.window.pad_left + pad.window.pad_left,
-    )
-    return _fold_pad(dataclasses.replace(op, window=window, inputs=pad.inputs), pads)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Reduction:
-    """The end of a region that makes one pixel of a map: its last op, or a reshape and its last op."""
-
-    op: LoweredOp
-    num_ops: int
-
-
-def lower_reduction(
-    graph: ModelGraph,
-    ops: Sequence[Op],
-    weight_bits: Mapping[str, int],
-    rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
-) -> Reduction | None:
-    """Lowers the end of a region, if it is a reduction that can be taken piece by piece (docs/format.md F4)."""
-    last = ops[-1]
-    num_ops = 2 if len(ops) > 2 and last.kind == "FULLY_CONNECTED" and ops[-2].kind == "RESHAPE" else 1
-    if len(ops) <= num_ops:
-        return None
-    source, output = graph.tensors[graph.feature_maps(ops[-num_ops])[0]], graph.tensors[last.outputs[0]]
-    if len(source.shape) != 4 or source.shape[:1] != (1,) or source.shape[1:3] == (1, 1):
-        return None
-    if any(t.dtype != "int8" or len(t.scales) != 1 for t in (source, output)):
-        return None
-    place: dict[str, Any] = {"name": output.label, "inputs": (source.index,), "output": output.index}
-    if last.kind == "FULLY_CONNECTED":
-        name = graph.tensors[last.inputs[1]].name
-        bits = weight_bits.get(name, 8)
-        if why_unsupported(graph, last) or (source.shape[3] * bits) % 8:
-            return None
-        low = lower_op(graph, last, weight_bits=bits, rounded=rounded_weights.get(name))
-        return Reduction(dataclasses.replace(low, inputs=(source.index,)), num_ops)
-    pixels = source.shape[1] * source.shape[2]
-    if pixels > MAX_POOL_PIXELS:
-        return None
-    if last.kind == "MEAN" and _mean_axes(graph, last) == {1, 2}:
-        return Reduction(LoweredOp("MEAN", window=Window(), activation="NONE", num_pixels=pixels, **place), 1)
-    is_global = last.kind == "AVERAGE_POOL_2D" and _pools_all(last, source.shape, output.shape)
-    if is_global and why_unsupported(graph, last) is None:
-        return Reduction(LoweredOp("GLOBAL_AVERAGE_POOL_2D", window=Window(), activation=last.activation, **place), 1)
-    return None
-
-
-def _mean_axes(graph: ModelGraph, op: Op) -> set[int]:
-    axes = graph.tensors[op.inputs[1]].data
-    return set() if axes is None else {int(a) % len(graph.tensors[op.inputs[0]].shape) for a in axes.ravel()}
-
-
-def _pools_all(op: Op, shape: tuple[int, ...], output_shape: tuple[int, ...]) -> bool:
-    """Whether a pool has one window, which is the whole map."""
-    window = op.window or Window()
-    covers_all = (window.kernel_height, window.kernel_width, window.pad_top, window.pad_left) == (*shape[1:3], 0, 0)
-    return covers_all and output_shape[1:3] == (1, 1)
-
-
-def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format) -> np.ndarray:
-    """The op's int32 table (docs/format.md F3, F4) for these formats.
-
-    Returns:
-      Convolutions: [3 * O] bias, multiplier, shift. Add: [6]. Pools and requantize: [2]. LUT: its entries, four a word.
-
-    Raises:
-      UnsupportedModelError: a re-quantised bias or a multiplier does not fit.
-    """
-    if op.filter is not None:
-        return _convolution_table(op, op.filter, inputs[0], output)
-    if op.kind == "ADD":
-        twice_max = 2 * float(np.float32(max(f.scale for f in inputs)))
-        ratios = [f.scale / twice_max for f in inputs] + [twice_max / ((1 << 20) * output.scale)]
-        return np.array([w for r in ratios for w in quantize_multiplier(r)], np.int32)
-    if op.kind == "MEAN":
-        factor = quantize_multiplier(inputs[0].scale / output.scale)
-        return np.array(mean_multiplier(factor, op.num_pixels), np.int32)
-    if op.lookup is not None:
-        return op.lookup.table(inputs[0], output, clamp_range(op, output)).view("<i4").astype(np.int32)
-    if op.float32_ratio:
-        ratio = float(np.float32(inputs[0].scale) / np.float32(output.scale))
-    else:
-        ratio = inputs[0].scale / output.scale
-    return np.array(quantize_multiplier(ratio), np.int32)
-
-
-def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Format) -> np.ndarray:
-    outputs = filter.bias.size
-    if op.kind == "FULLY_CONNECTED" and filter.scales.size == 1:
-        product = np.float32(source.scale) * filter.scales[:1]
-        real = product.astype(np.float64) / output.scale
-    else:
-        real = source.scale * filter.scales.astype(np.float64) / output.scale
-    pairs = np.array([quantize_multiplier(r) for r in np.broadcast_to(real, outputs)], np.int64)
-    model_step = filter.model_input_scale * filter.model_scales.astype(np.float64)
-    step = source.scale * filter.scales.astype(np.float64)
-    bias = filter.bias.astype(np.float64)
-    if filter.bits != 8 or source.scale != filter.model_input_scale or filter.correction is not None:
-        correction = 0.0 if filter.correction is None else filter.correction / step
-        bias = round_half_away(bias * (model_step / step) + correction)
-    words = np.concatenate([bias, *pairs.T.astype(np.float64)])
-    if np.abs(words).max(initial=0) >= 2**31 or pairs[:, 1].max(initial=0) > 30:
-        raise UnsupportedModelError(
-            f"{op.kind} '{op.name}': a bias or multiplier leaves int32 at these widths; keep its maps at more bits"
-        )
-    return words.astype(np.int32)
-
-
-def clamp_range(op: LoweredOp, output: Format) -> tuple[int, int]:
-    """The activation clamps of law A8 in the output's format."""
-
-    def q(real: float) -> int:
-        steps = np.float32(real) / np.float32(output.scale)
-        return output.zero_point + int(round_half_away(np.float64(steps)))
-
-    low = {"RELU": 0.0, "RELU6": 0.0, "RELU_N1_TO_1": -1.0}.get(op.activation)
-    high = {"RELU6": 6.0, "RELU_N1_TO_1": 1.0}.get(op.activation)
-    clamp_min = output.qmin if low is None else max(output.qmin, q(low))
-    clamp_max = output.qmax if high is None else min(output.qmax, q(high))
-    return clamp_min, clamp_max

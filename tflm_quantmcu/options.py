@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tflm_quantmcu.bench import CORES
+from tflm_quantmcu.calibration_result import CALIBRATION_METHODS, CalibrationMethod
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.outliers import PHIS
 from tflm_quantmcu.stage_build import INPUT_MODES
-from tflm_quantmcu.types import BIT_WIDTHS, CALIBRATION_METHODS, COMPENSATIONS, PINNED_LAYERS, Budget, CalibrationMethod
+from tflm_quantmcu.types import BIT_WIDTHS, COMPENSATIONS, PINNED_LAYERS, Budget
 
 _NO_PARAMETERS = (
     "calibration_method",

@@ -15,8 +15,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tflm_quantmcu.calibration_result import TensorStats
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.types import Format, OutlierRule, TensorStats
+from tflm_quantmcu.precision_plan import OutlierRule
+from tflm_quantmcu.types import Format
 
 # A patch is an outlier patch where its share of outliers is so many times that of the whole map.
 CONCENTRATION = 2.0

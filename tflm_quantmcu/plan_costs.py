@@ -12,8 +12,9 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.cost import Cost
 from tflm_quantmcu.instructions import InstructionTable, load_table
 from tflm_quantmcu.plan_work import work_of
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.problem import PlanBytes
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import ModelGraph
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

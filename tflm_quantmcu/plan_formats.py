@@ -13,17 +13,9 @@ import numpy as np
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import CONVOLUTIONS
 from tflm_quantmcu.outliers import rule_in
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.stage_geometry import stage_ops
-from tflm_quantmcu.types import (
-    CHOSEN_AT_RUN_TIME,
-    Format,
-    ModelGraph,
-    OutlierRule,
-    PatchClass,
-    PrecisionPlan,
-    StagePlan,
-    Tensor,
-)
+from tflm_quantmcu.types import Format, ModelGraph, Tensor
 
 
 def planned_formats(graph: ModelGraph, plan: PrecisionPlan, tensor: Tensor) -> tuple[list[Format], np.ndarray | None]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tflm_quantmcu.cost import Cost, cost_of
 from tflm_quantmcu.instructions import InstructionTable
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.stage_build import planned_program
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import ModelGraph
 
 
 def stage_programs(graph: ModelGraph, plan: PrecisionPlan) -> list[tuple[frozenset[int], StageProgram]]:

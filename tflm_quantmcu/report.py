@@ -21,10 +21,10 @@ from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.instructions import load_table
 from tflm_quantmcu.persistent import CORTEX_M, PersistentBytes, persistent_bytes
 from tflm_quantmcu.plan_work import stage_programs, work_of
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.streaming import describe_requests
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
 
 
 @dataclasses.dataclass(frozen=True)

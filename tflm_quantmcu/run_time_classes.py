@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME
 from tflm_quantmcu.simulate import holds_outliers
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME
 
 
 def classes_on(program: StageProgram, x: np.ndarray) -> np.ndarray:

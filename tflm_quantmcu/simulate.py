@@ -16,19 +16,14 @@ import numpy as np
 from tflm_quantmcu import arithmetic, stock_kernels
 from tflm_quantmcu.arithmetic import OutputFormat, quantize_multiplier
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.lowering import (
-    CONVOLUTIONS,
-    LoweredOp,
-    clamp_range,
-    lower_planned,
-    requantization_table,
-    why_unsupported,
-)
+from tflm_quantmcu.lowering import CONVOLUTIONS, LoweredOp, lower_planned, why_unsupported
 from tflm_quantmcu.packing import run_bytes, unpack
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.requantization import clamp_range, requantization_table
 from tflm_quantmcu.stage_build import planned_program
 from tflm_quantmcu.stage_geometry import StageOp, stage_ops
 from tflm_quantmcu.stage_program import StageFormat, StageProgram
-from tflm_quantmcu.types import Format, ModelGraph, Op, PrecisionPlan, Window
+from tflm_quantmcu.types import Format, ModelGraph, Op, Window
 
 _NO_FILTER = np.zeros(0, np.int8)
 

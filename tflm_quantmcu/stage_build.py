@@ -8,12 +8,15 @@ from types import MappingProxyType
 import numpy as np
 
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.lowering import LoweredOp, clamp_range, lower_region, requantization_table
+from tflm_quantmcu.lowering import LoweredOp
 from tflm_quantmcu.packing import pack
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.region_lowering import lower_region
+from tflm_quantmcu.requantization import clamp_range, requantization_table
 from tflm_quantmcu.stage_geometry import StageGeometry, StageOp, map_shape, map_tensors, stage_ops
 from tflm_quantmcu.stage_layout import CACHE_MODES, MapCache, ScratchLayout
 from tflm_quantmcu.stage_program import MAX_MAPS, NO_OUTLIERS, StageFormat, StageProgram
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, Format, ModelGraph, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.types import Format, ModelGraph
 
 INPUT_MODES = ("resident", "streamed")
 

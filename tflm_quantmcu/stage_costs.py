@@ -15,15 +15,17 @@ import numpy as np
 
 from tflm_quantmcu import tiles
 from tflm_quantmcu.cost import PlacedStage
-from tflm_quantmcu.lowering import LoweredOp, lower_reduction, lower_region
+from tflm_quantmcu.lowering import LoweredOp
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.planned_model import PlannedModel, why_not_in_stage
+from tflm_quantmcu.precision_plan import PatchClass, StagePlan
+from tflm_quantmcu.region_lowering import lower_reduction, lower_region
 from tflm_quantmcu.stage_build import INPUT_MODES
 from tflm_quantmcu.stage_geometry import StageGeometry, macs_per_pixel, map_shape, map_tensors
 from tflm_quantmcu.stage_layout import CACHE_MODES, SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
 from tflm_quantmcu.stage_program import MAX_MAPS
-from tflm_quantmcu.types import ModelGraph, PatchClass, StagePlan
+from tflm_quantmcu.types import ModelGraph
 
 RECOMPUTE, ROWS, FULL = range(len(CACHE_MODES))
 _NEVER = -2.0  # MACs of a value whose halo is never kept

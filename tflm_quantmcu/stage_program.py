@@ -16,9 +16,10 @@ import numpy as np
 
 from tflm_quantmcu import tiles
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule
 from tflm_quantmcu.stage_geometry import REDUCTIONS, Region, StageGeometry, StageOp, macs_per_pixel
 from tflm_quantmcu.stage_layout import CACHE_MODES, MapCache
-from tflm_quantmcu.types import BIT_WIDTHS, CHOSEN_AT_RUN_TIME, OutlierRule, Window
+from tflm_quantmcu.types import BIT_WIDTHS, Window
 
 FORMAT_VERSION = 2
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE", *REDUCTIONS, "LUT")

@@ -18,9 +18,10 @@ from tflm_quantmcu import cost
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.memory import ARENA_ALIGNMENT
 from tflm_quantmcu.planned_model import PlannedModel, why_not_in_stage
+from tflm_quantmcu.precision_plan import StagePlan
 from tflm_quantmcu.stage_costs import PlannedStage, StageWays, UpstreamCosts
 from tflm_quantmcu.stage_path import Edge, PathSearch
-from tflm_quantmcu.types import ModelGraph, StagePlan
+from tflm_quantmcu.types import ModelGraph
 
 # Of as many MACs the path is taken that holds the least, summed over its edges: it is the easiest one to place.
 _MACS = 1 << 24

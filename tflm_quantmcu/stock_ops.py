@@ -33,7 +33,8 @@ from tflm_quantmcu.kernel_calls import (
     StridedCopyParams,
 )
 from tflm_quantmcu.lookups import Lookup
-from tflm_quantmcu.lowering import LoweredOp, clamp_range, requantization_table
+from tflm_quantmcu.lowering import LoweredOp
+from tflm_quantmcu.requantization import clamp_range, requantization_table
 from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
 Made = TypeVar("Made")

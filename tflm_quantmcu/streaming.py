@@ -13,9 +13,10 @@ from tflm_quantmcu.custom_ops import PATCH_STAGE, decode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.metadata import plan_of
 from tflm_quantmcu.packing import run_bytes
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.stage_geometry import Region
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan, Tensor
+from tflm_quantmcu.types import ModelGraph, Tensor
 
 _NO_TENSOR = -1
 

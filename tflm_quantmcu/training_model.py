@@ -17,7 +17,8 @@ from tflm_quantmcu.fake_quant import FakeQuantizedKernels, FakeQuantizedMap, Fre
 from tflm_quantmcu.keras_mapping import KerasMapping, rebuild
 from tflm_quantmcu.keras_to_tflite import keras
 from tflm_quantmcu.plan_formats import planned_formats
-from tflm_quantmcu.types import Format, ModelGraph, PrecisionPlan, Tensor
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.types import Format, ModelGraph, Tensor
 
 Path = Union[str, "os.PathLike[str]"]
 

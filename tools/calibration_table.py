@@ -14,10 +14,11 @@ from typing import Any
 from absl import app, flags
 
 from tflm_quantmcu import api, evaluation
+from tflm_quantmcu.calibration_result import CALIBRATION_METHODS
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import QuantMcuError
 from tflm_quantmcu.files import read_bytes
-from tflm_quantmcu.types import CALIBRATION_METHODS, COMPENSATIONS
+from tflm_quantmcu.types import COMPENSATIONS
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite, .keras or .h5.", required=True)
 _CALIBRATION_DATA = flags.DEFINE_string("calibration_data", None, ".npz with x.", required=True)

@@ -34,7 +34,7 @@ class Part:
 
 
 PYTHON_PARTS = (
-    Part("types", ("errors", "json_text", "types"), ()),
+    Part("types", ("calibration_result", "errors", "json_text", "precision_plan", "types"), ()),
     Part("converter", ("converter", "converter.*"), ("types", "analysis")),
     Part("search", ("search", "search.*"), ("types", "analysis")),
     Part("command line", ("cli", "__main__"), ("*",)),

@@ -21,8 +21,9 @@ from scipy import ndimage
 
 import tflm_quantmcu as qm
 from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.calibration_result import CalibrationResult
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.types import CalibrationResult, ModelGraph
+from tflm_quantmcu.types import ModelGraph
 
 _ALPHA, _SIZE, _ALL_BLOCKS = 1.0, 224, 16
 _BLOCKS = flags.DEFINE_multi_integer("blocks", [4, 8, 12, _ALL_BLOCKS], "Inverted residuals of the networks.")

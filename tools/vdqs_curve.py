@@ -32,6 +32,7 @@ from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.outliers import PHIS
 from tflm_quantmcu.plan_costs import PlanCosts
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.samples import load_samples, to_model_input
 from tflm_quantmcu.search import finish_plan
@@ -42,7 +43,7 @@ from tflm_quantmcu.search.widths import free_maps, free_weights
 from tflm_quantmcu.simulate import simulate
 from tflm_quantmcu.stage_build import build_program, planned_program
 from tflm_quantmcu.stage_geometry import stage_ops
-from tflm_quantmcu.types import ModelGraph, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import ModelGraph
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)
 _CALIBRATION_DATA = flags.DEFINE_string("calibration_data", None, ".npz with x.", required=True)

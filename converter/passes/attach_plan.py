@@ -17,7 +17,8 @@ from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.memory import OFFLINE_METADATA
 from tflm_quantmcu.metadata import PLAN_METADATA
-from tflm_quantmcu.types import PrecisionPlan, Tensor
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.types import Tensor
 
 TFLITE_METADATA = "TFLITE_METADATA"
 _TFLITE_METADATA_IDENTIFIER = b"M001"

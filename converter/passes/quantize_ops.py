@@ -8,7 +8,8 @@ import numpy as np
 from tflm_quantmcu.converter.operators import QmcuOp
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.lowering import CONVOLUTIONS, folded_maps, lower_planned, requantization_table, why_unsupported
+from tflm_quantmcu.lowering import CONVOLUTIONS, folded_maps, lower_planned, why_unsupported
+from tflm_quantmcu.requantization import requantization_table
 from tflm_quantmcu.types import Op
 
 

@@ -18,8 +18,8 @@ from tests.support.plans import front_stage
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import load_model_t, read_model, read_plan
 from tflm_quantmcu.metadata import read_metadata
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.types import PrecisionPlan
 
 MODEL = networks.inverted_residual()
 

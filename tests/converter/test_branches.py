@@ -21,21 +21,12 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.run_time_classes import classes_on
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import (
-    BIT_WIDTHS,
-    CHOSEN_AT_RUN_TIME,
-    Format,
-    ModelGraph,
-    Op,
-    OutlierRule,
-    PatchClass,
-    PrecisionPlan,
-    StagePlan,
-)
+from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, Op
 
 MODEL = networks.inverted_residual()
 

@@ -11,13 +11,13 @@ from tests.support.networks import inverted_residual
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import calibrate as calibrate_module
 from tflm_quantmcu.calibrate import calibrate
+from tflm_quantmcu.calibration_result import CALIBRATION_METHODS, CalibrationMethod, CalibrationResult
 from tflm_quantmcu.converter import calibrated as module
 from tflm_quantmcu.converter.calibrated import calibrate_int8
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.format_groups import free_groups
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.types import CALIBRATION_METHODS, CalibrationMethod, CalibrationResult
 
 MODEL = inverted_residual()
 X = np.random.default_rng(1).integers(-100, 100, (20, 24, 24, 3), dtype=np.int8)

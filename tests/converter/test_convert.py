@@ -15,10 +15,11 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
 from tflm_quantmcu.stages import plan_stages
-from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import Format, ModelGraph
 
 MODEL = networks.inverted_residual()
 SAMPLES = {"kws_dscnn_int8": "kws_calibration_125", "person_detect": "person_detect_2"}

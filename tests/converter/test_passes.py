@@ -19,7 +19,8 @@ from tflm_quantmcu.converter.reader import graph_of, load_model_t, read_model
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.types import Format, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import Format
 
 FOUR, TWO = Format(4, 0.5, 0), Format(2, 0.5, 0)
 

@@ -28,9 +28,10 @@ from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.metadata import read_metadata
 from tflm_quantmcu.overlap import overlap_distance
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.types import ModelGraph, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import ModelGraph
 
 
 def unpinned(graph: ModelGraph) -> ModelGraph:

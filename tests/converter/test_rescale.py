@@ -20,9 +20,10 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.rescale import rescale_model
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.format_groups import free_groups
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import Format, ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import Format, ModelGraph
 
 
 def _drawn_formats(graph: ModelGraph, seed: int) -> dict[int, Format]:

@@ -25,9 +25,9 @@ from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.converter.writer import write_model
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.metadata import read_metadata
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.types import PatchClass, PrecisionPlan, StagePlan
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)

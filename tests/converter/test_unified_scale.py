@@ -18,9 +18,10 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.real_model import RealModel
 from tflm_quantmcu.converter.unified_scale import layerwise_formats, layerwise_plan
 from tflm_quantmcu.format_groups import free_groups
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import Format, PrecisionPlan, Tensor
+from tflm_quantmcu.types import Format, Tensor
 
 RNG = np.random.default_rng(4)
 X = RNG.integers(-128, 128, (16, 4, 4, 3), dtype=np.int8)

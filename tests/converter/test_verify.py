@@ -16,8 +16,9 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import NUM_RANDOM_SAMPLES, verify_conversion
 from tflm_quantmcu.errors import UsageError, VerificationError
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.types import Format, PrecisionPlan
+from tflm_quantmcu.types import Format
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)

@@ -12,7 +12,8 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.types import Format, PrecisionPlan
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.types import Format
 
 
 def windows() -> bytes:

@@ -17,7 +17,7 @@ from tests.support.networks import inverted_residual
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import cli
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.types import PrecisionPlan
+from tflm_quantmcu.precision_plan import PrecisionPlan
 
 MODEL = inverted_residual()
 

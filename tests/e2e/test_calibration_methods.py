@@ -8,9 +8,9 @@ import pytest
 from tests.support.networks import inverted_residual
 from tflm_quantmcu import api, cli
 from tflm_quantmcu.calibrate import load_calibration, save_calibration
+from tflm_quantmcu.calibration_result import CALIBRATION_METHODS
 from tflm_quantmcu.converter.reader import read_plan
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.types import CALIBRATION_METHODS
 
 MODEL = inverted_residual()
 X = np.random.default_rng(1).integers(-100, 100, (8, 24, 24, 3), dtype=np.int8)

@@ -22,7 +22,7 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.inspection import describe_model
-from tflm_quantmcu.types import PatchClass, PrecisionPlan
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan
 
 ACTIVATIONS = ("silu", "hard_swish", "leaky_relu")
 MODEL = detection_network()

@@ -14,7 +14,8 @@ from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, stage_regions
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.lowering import why_unsupported
-from tflm_quantmcu.types import BIT_WIDTHS, ModelGraph, PrecisionPlan
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.types import BIT_WIDTHS, ModelGraph
 
 
 def _has_kernel(graph: ModelGraph, tensor: int) -> bool:

@@ -20,10 +20,11 @@ from tests.support.streamed import streamed
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
 from tflm_quantmcu.stage_layout import CACHE_MODES
-from tflm_quantmcu.types import BIT_WIDTHS, PrecisionPlan
+from tflm_quantmcu.types import BIT_WIDTHS
 
 
 @pytest.mark.parametrize("name", shared_data.CONVOLUTIONAL)

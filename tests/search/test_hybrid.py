@@ -22,12 +22,13 @@ from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError, UnsupportedModelError, UsageError
 from tflm_quantmcu.keras_to_tflite import tf
 from tflm_quantmcu.plan_costs import PlanCosts
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search import SEARCHES
 from tflm_quantmcu.search.free_bits import timed_layers
 from tflm_quantmcu.search.gate_walls import Bounds, GateWalls, join
 from tflm_quantmcu.search.network import Network
-from tflm_quantmcu.types import Budget, PrecisionPlan
+from tflm_quantmcu.types import Budget
 
 
 def _network() -> bytes:

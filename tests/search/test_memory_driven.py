@@ -13,8 +13,8 @@ from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import api
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.memory_rules import Extent, Layer, cut_activations
-from tflm_quantmcu.types import PrecisionPlan
 
 MODEL = inverted_residual(size=16, channels=16)
 GRAPH = read_model(MODEL)

@@ -13,11 +13,12 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.outliers import rule_in
+from tflm_quantmcu.precision_plan import OutlierRule, PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search import overrides as module
 from tflm_quantmcu.search.overrides import fixed_widths, override_plan, read_overrides
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import Format, OutlierRule, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import Format
 
 MODEL = inverted_residual()
 GRAPH = read_model(MODEL)

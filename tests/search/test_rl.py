@@ -19,13 +19,14 @@ from tflm_quantmcu import api
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError
 from tflm_quantmcu.plan_costs import PlanCosts
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.search import SEARCHES, rl
 from tflm_quantmcu.search.ddpg import Agent, Settings
 from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.rl import state_features
 from tflm_quantmcu.search.walls import Choice
-from tflm_quantmcu.types import Budget, PrecisionPlan
+from tflm_quantmcu.types import Budget
 
 
 def _model() -> bytes:

@@ -16,6 +16,7 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError
 from tflm_quantmcu.inspection import describe_model
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan, StagePlan
 from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.runtime import Interpreter
@@ -24,11 +25,6 @@ from tflm_quantmcu.search.vdqs import QuantizedStage, quantize_stage, search_vdq
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.stages import plan_stages
-from tflm_quantmcu.types import (
-    CHOSEN_AT_RUN_TIME,
-    PrecisionPlan,
-    StagePlan,
-)
 
 MODEL = inverted_residual()
 GRAPH = read_model(MODEL)

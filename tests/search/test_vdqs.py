@@ -17,6 +17,7 @@ from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.lowering import CONVOLUTIONS
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.plan_work import work_of
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search import finish_plan, vdqs
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.uniform import search_uniform
@@ -25,7 +26,7 @@ from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.stages import StageSearch, plan_stages
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import ModelGraph
 
 MODEL = inverted_residual()
 

@@ -11,8 +11,9 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.precision_plan import PrecisionPlan, StagePlan
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import ModelGraph
 
 # What the converter may refuse at random widths, and why that is right.
 REFUSALS = (

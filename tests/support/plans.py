@@ -6,10 +6,12 @@ import dataclasses
 
 import numpy as np
 
-from tflm_quantmcu.lowering import CONVOLUTIONS, lower_reduction, why_unsupported
+from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
 from tflm_quantmcu.planned_model import PlannedModel
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.region_lowering import lower_reduction
 from tflm_quantmcu.stage_costs import PlannedStage, UpstreamCosts
-from tflm_quantmcu.types import Format, ModelGraph, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import Format, ModelGraph
 
 
 def front_stage(graph: ModelGraph) -> StagePlan:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.lowering import lower_region
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, StagePlan
+from tflm_quantmcu.region_lowering import lower_region
 from tflm_quantmcu.stage_geometry import map_shape, stage_ops, tiled_tensor
 from tflm_quantmcu.stage_layout import CACHE_MODES
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, Format, ModelGraph, OutlierRule, PatchClass, StagePlan, Tensor
+from tflm_quantmcu.types import Format, ModelGraph, Tensor
 
 MAX_EXTENT, MAX_CHANNELS = 14, 9
 ACTIVATIONS = ("NONE", "RELU", "RELU", "RELU6", "NONE", "RELU_N1_TO_1")

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu import api
+from tflm_quantmcu.calibration_result import CalibrationResult
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.types import CalibrationResult
 
 
 def problem_of(model: bytes, x: np.ndarray | None, **options: Any) -> SearchProblem:

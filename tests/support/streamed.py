@@ -6,9 +6,10 @@ import dataclasses
 from typing import Any
 
 from tests.support.plans import front_stage
-from tflm_quantmcu.lowering import lower_region
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.region_lowering import lower_region
 from tflm_quantmcu.stage_geometry import map_shape, stage_ops, tiled_tensor
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import ModelGraph
 
 
 def streamed(plan: PrecisionPlan, **fields: Any) -> PrecisionPlan:

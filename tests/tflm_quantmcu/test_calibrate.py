@@ -20,10 +20,10 @@ from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu import calibrate as module
 from tflm_quantmcu import cli
 from tflm_quantmcu.calibrate import calibrate, load_calibration, save_calibration
+from tflm_quantmcu.calibration_result import CalibrationMethod, CalibrationResult
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.outliers import PHIS, outlier_values
-from tflm_quantmcu.types import CalibrationMethod, CalibrationResult
 
 RNG = np.random.default_rng(21)
 FILTER = RNG.integers(-127, 128, (4, 3, 3, 2))

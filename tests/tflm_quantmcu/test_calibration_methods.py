@@ -14,11 +14,12 @@ from tflm_quantmcu.calibration_methods import (
     narrow_format,
     wide_format,
 )
+from tflm_quantmcu.calibration_result import CALIBRATION_METHODS, CalibrationMethod, TensorStats
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.fixed_point import round_half_away
 from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.real_histogram import RealHistogram
-from tflm_quantmcu.types import CALIBRATION_METHODS, CalibrationMethod, Format, TensorStats
+from tflm_quantmcu.types import Format
 
 RNG = np.random.default_rng(8)
 GAUSSIAN = RNG.normal(0, 1, 20_000).astype(np.float32)

@@ -21,8 +21,8 @@ from tflm_quantmcu.compare import BASELINE, Comparison, Row, compare
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.evaluation import accuracies
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.types import PrecisionPlan
 
 MODEL = inverted_residual(size=16, channels=16)
 ARENA_BYTES = 16384

@@ -14,9 +14,9 @@ from tflm_quantmcu.compensation import compensate, has_low_widths, without_compe
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, RoundedWeights
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import PatchClass, PrecisionPlan, RoundedWeights
 
 MODEL = inverted_residual(3)
 GRAPH = read_model(MODEL)

@@ -12,7 +12,7 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.custom_ops import decode_options, encode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.types import PrecisionPlan
+from tflm_quantmcu.precision_plan import PrecisionPlan
 
 OPTIONS = {"version": 1, "clamp_min": -128, "multiplier": 2**31 - 1, "cache_mode": "recompute", "shift": -31}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tflm_quantmcu.calibration_result import TensorStats
 from tflm_quantmcu.entropy import entropy_by_bits, weight_entropy_by_bits
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.types import Format, TensorStats
+from tflm_quantmcu.types import Format
 
 
 def _stats(counts: dict[int, int], zero_point: int = 0, scale: float = 1.0) -> TensorStats:

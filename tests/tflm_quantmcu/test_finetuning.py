@@ -11,6 +11,7 @@ import tflm_quantmcu as qm
 from tests.support.tiny_keras import SubclassedCnn, samples
 from tflm_quantmcu import cli
 from tflm_quantmcu.activation_calibrator import calibrate_keras
+from tflm_quantmcu.calibration_result import CalibrationResult
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.finetuning import finetune
@@ -18,18 +19,12 @@ from tflm_quantmcu.keras_mapping import map_model
 from tflm_quantmcu.keras_to_tflite import keras, tf
 from tflm_quantmcu.lowering import CONVOLUTIONS
 from tflm_quantmcu.plan_formats import position_classes, renew_plan
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.ranges import mse_format
 from tflm_quantmcu.samples import to_model_input, to_real
 from tflm_quantmcu.simulate import simulate
 from tflm_quantmcu.training_model import TrainingModel
-from tflm_quantmcu.types import (
-    CHOSEN_AT_RUN_TIME,
-    CalibrationResult,
-    ModelGraph,
-    PatchClass,
-    PrecisionPlan,
-    StagePlan,
-)
+from tflm_quantmcu.types import ModelGraph
 
 layers = keras.layers
 SIZE = 12

@@ -12,7 +12,9 @@ from tests.support.tiny_models import Handle, TinyModel
 from tests.test_laws import table_rows
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.lookups import Lookup, gate_of
-from tflm_quantmcu.lowering import clamp_range, folded_maps, lower_op, lower_region, requantization_table
+from tflm_quantmcu.lowering import folded_maps, lower_op
+from tflm_quantmcu.region_lowering import lower_region
+from tflm_quantmcu.requantization import clamp_range, requantization_table
 from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph
 
 ALL_VALUES = np.arange(-128, 128, dtype=np.int8)

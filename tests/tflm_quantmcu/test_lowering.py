@@ -12,8 +12,10 @@ from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.arithmetic import multiply, round_half_away
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.lowering import lower_op, lower_reduction, requantization_table
+from tflm_quantmcu.lowering import lower_op
 from tflm_quantmcu.ranges import requantize_weights
+from tflm_quantmcu.region_lowering import lower_reduction
+from tflm_quantmcu.requantization import requantization_table
 from tflm_quantmcu.types import Format
 
 OUTPUTS, INPUTS = 24, 10

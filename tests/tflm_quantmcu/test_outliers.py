@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tflm_quantmcu.calibration_result import TensorStats
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.outliers import (
     PHIS,
@@ -15,7 +16,8 @@ from tflm_quantmcu.outliers import (
     rule_in,
     z_of_phi,
 )
-from tflm_quantmcu.types import Format, OutlierRule, TensorStats
+from tflm_quantmcu.precision_plan import OutlierRule
+from tflm_quantmcu.types import Format
 
 FORMAT = Format(8, 0.5, 10)
 

@@ -12,9 +12,10 @@ from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.overlap import overlap_distance
 from tflm_quantmcu.packing import run_bytes
+from tflm_quantmcu.precision_plan import PatchClass, StagePlan
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import BIT_WIDTHS, PatchClass, StagePlan
+from tflm_quantmcu.types import BIT_WIDTHS
 
 
 def overwrites(program: StageProgram, distance: int) -> bool:

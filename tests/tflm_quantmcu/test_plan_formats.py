@@ -8,7 +8,8 @@ from tests.support.networks import inverted_residual
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.outliers import rule_in
 from tflm_quantmcu.plan_formats import renew_plan
-from tflm_quantmcu.types import Format, OutlierRule, PatchClass, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.precision_plan import OutlierRule, PatchClass, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.types import Format
 
 OLD, NEW = (read_model(inverted_residual(seed)) for seed in (0, 1))
 INPUT, OUTPUT = (OLD.tensors[OLD.ops[i].outputs[0]].name for i in (0, 4))

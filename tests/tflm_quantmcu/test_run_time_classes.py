@@ -10,10 +10,10 @@ import pytest
 from tests.support.networks import inverted_residual
 from tests.support.plans import front_stage, narrowed
 from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass
 from tflm_quantmcu.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass
 
 RULE = OutlierRule(-40, 50, 21_000)  # about the share of values outside
 GRID = ((-1, 0, 1), (1, -1, -1), (0, -1, 1))

@@ -19,17 +19,11 @@ from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.simulate import run_patches, run_stage, simulate
 from tflm_quantmcu.stage_build import build_program
-from tflm_quantmcu.types import (
-    BIT_WIDTHS,
-    Format,
-    ModelGraph,
-    PatchClass,
-    PrecisionPlan,
-    StagePlan,
-)
+from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph
 
 INT8_MODELS = ("ad01_int8", "hello_world_int8", "ic_resnet8_int8", "kws_dscnn_int8", "person_detect")
 

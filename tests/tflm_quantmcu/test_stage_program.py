@@ -12,10 +12,11 @@ from tests.support.plans import front_stage
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.precision_plan import PatchClass
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import Format, PatchClass
+from tflm_quantmcu.types import Format
 
 
 def _plan(graph, **changes):

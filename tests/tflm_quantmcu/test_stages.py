@@ -14,10 +14,10 @@ from tflm_quantmcu import cost
 from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_costs import FULL
 from tflm_quantmcu.stages import StagePlanner, plan_stages
-from tflm_quantmcu.types import PrecisionPlan
 
 MODEL = inverted_residual()
 

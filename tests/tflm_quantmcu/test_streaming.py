@@ -13,10 +13,10 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import load_model_t, read_model
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.inspection import describe_model
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.streaming import describe_requests, find_streamed_input, input_requests
-from tflm_quantmcu.types import PrecisionPlan
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)

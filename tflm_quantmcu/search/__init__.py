@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu.calibration_result import CalibrationResult
 from tflm_quantmcu.checkpoint import Checkpoint
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.layer_names import layer_names
 from tflm_quantmcu.options import Options
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.samples import digest
 from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.hybrid import search_hybrid
@@ -22,7 +24,7 @@ from tflm_quantmcu.search.problem import CostModel, SearchProblem, Strategy
 from tflm_quantmcu.search.rl import search_rl
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
-from tflm_quantmcu.types import Budget, CalibrationResult, ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import Budget, ModelGraph
 
 
 @dataclasses.dataclass(frozen=True)

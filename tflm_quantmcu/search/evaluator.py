@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import to_real
 from tflm_quantmcu.search.problem import CostModel
 from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import ModelGraph, PrecisionPlan
+from tflm_quantmcu.types import ModelGraph
 
 BATCH = 64  # samples simulated at once
 

@@ -10,9 +10,9 @@ import bisect
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from tflm_quantmcu.errors import BudgetError
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.memory_rules import weight_cuts
 from tflm_quantmcu.search.network import Bits, Network
-from tflm_quantmcu.types import PrecisionPlan
 
 
 def flash_cuts(

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.free_bits import TimedLayer, free_bits
 from tflm_quantmcu.search.memory_rules import Layer
 from tflm_quantmcu.search.network import Network
-from tflm_quantmcu.types import PrecisionPlan
 
 MAX_CONVERSIONS = 8  # where that is not enough the bounds are nearly out of reach
 

@@ -20,12 +20,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tflm_quantmcu.errors import BudgetError
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.free_bits import timed_layers
 from tflm_quantmcu.search.gate_walls import Bits, Bounds, GateWalls, Kept, join, split
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.types import BIT_WIDTHS, PrecisionPlan
+from tflm_quantmcu.types import BIT_WIDTHS
 
 
 def search_hybrid(problem: SearchProblem) -> PrecisionPlan:

@@ -15,11 +15,11 @@ import dataclasses
 from collections.abc import Iterator
 
 from tflm_quantmcu.errors import BudgetError
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.flash import flash_cuts
 from tflm_quantmcu.search.memory_rules import Scheme, UnreachableError, cut_activations, read_only_bytes
 from tflm_quantmcu.search.network import Bits, Network
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.types import PrecisionPlan
 
 
 def search_memory_driven(problem: SearchProblem) -> PrecisionPlan:

@@ -19,9 +19,10 @@ from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.layer_names import layer_names
 from tflm_quantmcu.outliers import rule_in
+from tflm_quantmcu.precision_plan import PrecisionPlan, StagePlan
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
 from tflm_quantmcu.stage_geometry import stage_ops
-from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph
 
 _FLAG = "--precision_overrides"
 

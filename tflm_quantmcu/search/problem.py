@@ -11,17 +11,19 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from tflm_quantmcu.calibration_methods import narrow_format
+from tflm_quantmcu.calibration_result import CalibrationResult, TensorStats
 from tflm_quantmcu.checkpoint import Checkpoint
 from tflm_quantmcu.compensation import compensate, without_compensation
 from tflm_quantmcu.cost import Cost
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.instructions import InstructionTable
+from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.progress import track
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import digest
 from tflm_quantmcu.search.overrides import FixedWidths
 from tflm_quantmcu.stages import StageSearch
-from tflm_quantmcu.types import Budget, CalibrationResult, Format, ModelGraph, PrecisionPlan, TensorStats
+from tflm_quantmcu.types import Budget, Format, ModelGraph
 
 _Item = TypeVar("_Item")
 

@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.run_time_classes import bit_ops_on
 from tflm_quantmcu.search.branch import Branch, candidate_widths
 from tflm_quantmcu.search.flash import flash_cuts
@@ -25,7 +26,7 @@ from tflm_quantmcu.search.vdpc import Classification, classify
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.stages import Split, StagePlanner, plan_stages
-from tflm_quantmcu.types import ModelGraph, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.types import ModelGraph
 
 MAX_SWEEPS = 10
 MIXED_CANDIDATES = 16  # splits tried at each width when none meets the budget at 8 bits

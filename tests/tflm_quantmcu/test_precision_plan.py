@@ -8,7 +8,8 @@ import json
 import pytest
 
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.types import Format, PatchClass, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.types import Format
 
 FORMAT = Format(4, 0.5, -8)
 PLAN = PrecisionPlan(
