@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from tflm_quantmcu.fixed_point import multiply, quantize_multiplier, round_half_away, to_int32
+from tflm_quantmcu.fixed_point import multiply, quantize_multiplier, round_half_away
 from tflm_quantmcu.types import Window
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
 
 # Largest |x - zero_in| * |w| of 8-bit values: what a sum's exactness is judged by.
 _LARGEST_PRODUCT = 255 * 128
+_ALL_VALUES = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)  # of int8, in the order of their bytes
 # Elements of a convolution's intermediate arrays that are held at once: about what caches hold.
 _ELEMENTS_AT_ONCE = 1 << 17
 
@@ -132,10 +133,10 @@ def add(
 ) -> np.ndarray:
     """Law A4 on maps of equal shape; table: int32 [6], (multiplier, shift) of x0, x1, output."""
     scaled = [
-        multiply((x.astype(np.int64) - zero) << 20, table[2 * j], table[2 * j + 1])
+        _of_each(x, multiply((_ALL_VALUES - zero) << 20, table[2 * j], table[2 * j + 1]).astype(np.int64))
         for j, (x, zero) in enumerate(zip((x0, x1), zero_in, strict=True))
     ]
-    return _to_output(multiply(scaled[0].astype(np.int64) + scaled[1], table[4], table[5]), output)
+    return _to_output(multiply(scaled[0] + scaled[1], table[4], table[5]), output)
 
 
 def average_pool2d(
@@ -153,7 +154,7 @@ def average_pool2d(
     count = sum(tap for _, _, tap in tap_values(inside, window, size, 0))
     # Doubles tell a quotient of such small integers from the next whole number: trunc is exact.
     average = np.trunc((total + np.where(total > 0, count // 2, -(count // 2))) / count)
-    return _rescale(average.astype(np.int64), table, zero_in, output)
+    return _rescale(average.astype(np.int8), table, zero_in, output)
 
 
 def max_pool2d(
@@ -169,7 +170,7 @@ def max_pool2d(
     lowest = np.full((len(x), *size, x.shape[-1]), -128, np.int8)
     for _, _, tap in tap_values(x, window, size, -128):
         np.maximum(lowest, tap, out=lowest)
-    return _rescale(lowest.astype(np.int64), table, zero_in, output)
+    return _rescale(lowest, table, zero_in, output)
 
 
 def requantize(
@@ -182,7 +183,7 @@ def requantize(
     output: OutputFormat,
 ) -> np.ndarray:
     """Law A7; table: int32 [2] multiplier, shift. Of the window only the pads count."""
-    return _moved(_rescale(x.astype(np.int64), table, zero_in, output), window, size, output.zero_point)
+    return _moved(_rescale(x, table, zero_in, output), window, size, output.zero_point)
 
 
 def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, int], output: OutputFormat) -> np.ndarray:
@@ -246,10 +247,15 @@ def _requantize_sums(acc: np.ndarray, table: np.ndarray, output: OutputFormat) -
 
 
 def _rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat) -> np.ndarray:
-    return _to_output(multiply(x - zero_in, table[0], table[1]), output)
+    return _of_each(x, _to_output(multiply(_ALL_VALUES - zero_in, table[0], table[1]), output))
+
+
+def _of_each(x: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """What stands for each int8 value; entries in the order of `_ALL_VALUES`."""
+    return np.take(entries, x.view(np.uint8))
 
 
 def _to_output(x: np.ndarray, output: OutputFormat) -> np.ndarray:
     """Adds the zero point (int32, wraps) and clamps."""
-    moved = to_int32(x.astype(np.int64) + output.zero_point)
-    return np.clip(moved, output.clamp_min, output.clamp_max).astype(np.int8)
+    moved = x + np.int32(output.zero_point)
+    return np.clip(moved, output.clamp_min, output.clamp_max, out=moved).astype(np.int8)

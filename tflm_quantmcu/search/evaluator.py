@@ -13,18 +13,20 @@ import numpy as np
 from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import to_real
-from tflm_quantmcu.search.problem import CostModel
+from tflm_quantmcu.search.problem import CostModel, SearchProblem
 from tflm_quantmcu.simulate import simulate
 from tflm_quantmcu.types import ModelGraph
 
 BATCH = 64  # samples simulated at once
+_IDENTITIES = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
 class Evaluator:
     """A plan's accuracy where there are labels, else its fidelity; higher is better.
 
     Accuracy is the share of samples whose largest first output is at the label's index. Fidelity is 1 - the squared
-    difference from the outputs of the unchanged model over their variance: 1 is equal, 0 as far as their mean.
+    difference from the scores (`score_tensors`) of the unchanged model over their variance: 1 is equal, 0 as far as
+    their mean.
     """
 
     def __init__(self, graph: ModelGraph, cost: CostModel, x: np.ndarray, labels: np.ndarray | None = None) -> None:
@@ -40,6 +42,7 @@ class Evaluator:
         self._cost = cost
         self._x = x
         self._labels = labels
+        self._tensors = [graph.tensors[t] for t in (score_tensors(graph) if labels is None else graph.outputs)]
 
     def __call__(self, plan: PrecisionPlan) -> float:
         outputs = self._outputs(plan)
@@ -54,7 +57,7 @@ class Evaluator:
         return self._outputs(PrecisionPlan(self._graph.sha256, {}))
 
     def _outputs(self, plan: PrecisionPlan) -> list[np.ndarray]:
-        """Real values [N, elements] of every output."""
+        """Real values [N, elements] of every output, or what is compared in its place."""
         batches = [self._x[i : i + BATCH] for i in range(0, len(self._x), BATCH)]
         first = self._simulated(plan, batches[0])
         if first is None:
@@ -63,12 +66,11 @@ class Evaluator:
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
     def _simulated(self, plan: PrecisionPlan, x: np.ndarray) -> list[np.ndarray] | None:
-        tensors = [self._graph.tensors[t] for t in self._graph.outputs]
         values = simulate(self._graph, plan, x)
-        if any(t.name not in values for t in tensors):
+        if any(t.name not in values for t in self._tensors):
             return None
         found = []
-        for tensor in tensors:
+        for tensor in self._tensors:
             q = values[tensor.name].reshape(len(x), -1)
             planned = plan.formats.get(tensor.name)
             found.append(planned.scale * (q.astype(np.float32) - planned.zero_point) if planned else to_real(q, tensor))
@@ -81,3 +83,26 @@ class Evaluator:
             to_real(np.stack(values).reshape(len(runs), -1), tensor)
             for tensor, values in zip(interpreter.outputs, zip(*runs, strict=True), strict=True)
         ]
+
+
+def fidelity_of(problem: SearchProblem) -> Evaluator:
+    """Judges plans by fidelity on all samples of a problem, which tells more of others than accuracy on few does."""
+    parts = [] if problem.labelled is None else [problem.labelled[0]]
+    if problem.calibration is not None:
+        parts.append(problem.calibration.samples)
+    return Evaluator(problem.graph, problem.cost, np.concatenate(parts))
+
+
+def score_tensors(graph: ModelGraph) -> tuple[int, ...]:
+    """What a SOFTMAX made each output of, or the output itself: scores tell of errors where shares are near 0 or 1."""
+    return tuple(_scores(graph, tensor) for tensor in graph.outputs)
+
+
+def _scores(graph: ModelGraph, tensor: int) -> int:
+    at: int | None = tensor
+    while at is not None and at in graph.producer and graph.producer[at].kind in (*_IDENTITIES, "SOFTMAX"):
+        op = graph.producer[at]
+        if op.kind == "SOFTMAX":
+            return op.inputs[0]
+        at = op.inputs[0]
+    return tensor

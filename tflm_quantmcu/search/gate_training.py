@@ -18,6 +18,7 @@ from tflm_quantmcu.cost import op_macs
 from tflm_quantmcu.keras_to_tflite import keras, tf
 from tflm_quantmcu.lowering import CHANNEL_AXIS, lower_op
 from tflm_quantmcu.samples import to_real
+from tflm_quantmcu.search.evaluator import score_tensors
 from tflm_quantmcu.search.free_bits import TimedLayer
 from tflm_quantmcu.search.gates import (
     GatedKernel,
@@ -39,7 +40,6 @@ CHECKPOINT_STEPS = 10
 MU_REACH = 100.0  # so many times mu grows where a budget is exceeded at every step
 _TEACHER_BATCH = 64
 _EPSILON = 1e-7
-_IDENTITIES = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
 def train_gates(
@@ -65,7 +65,7 @@ def train_gates(
       UsageError: there is no calibration.
     """
     problem = network.problem
-    scored = dataclasses.replace(problem.graph, outputs=tuple(_scores(problem.graph, t) for t in problem.graph.outputs))
+    scored = dataclasses.replace(problem.graph, outputs=score_tensors(problem.graph))
     model = _GatedModel.of(network, scored, timed, widths)
     if not model.gates:
         return {}
@@ -203,14 +203,3 @@ class _Teacher:
             variance = float(np.mean((known - known.mean(axis=0)) ** 2))
             parts.append(keras.ops.mean(keras.ops.square(output - target)) / max(variance, _EPSILON))
         return sum(parts[1:], parts[0])
-
-
-def _scores(graph: ModelGraph, tensor: int) -> int:
-    """What a SOFTMAX made an output of, or the output itself: scores tell of errors where shares are near 0 or 1."""
-    at: int | None = tensor
-    while at is not None and at in graph.producer and graph.producer[at].kind in (*_IDENTITIES, "SOFTMAX"):
-        op = graph.producer[at]
-        if op.kind == "SOFTMAX":
-            return op.inputs[0]
-        at = op.inputs[0]
-    return tensor

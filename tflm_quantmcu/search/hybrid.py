@@ -7,20 +7,22 @@ table of measured instructions, see free_bits.py. Our reading:
   mu0, which grows while the widths exceed a budget, and from the model's own scores (gate_training.py).
 - Budgets are walls (gate_walls.py). Where the 8-bit model does not keep them, four plans are made: of the gates' widths
   behind the walls; of 8 bits behind the walls, so that only the budgets lower anything, by the gates' order or first
-  what makes the core faster; and of memory_driven's widths with free bits, a safeguard. Of those worth at least as much
-  as that one, and no standard error less than the best, the one of the fewest instructions is taken.
+  what makes the core faster; and of memory_driven's widths with free bits, a safeguard. Of those not behind that one in
+  accuracy, nor in likeness to the int8 model's scores, the one of the fewest instructions is taken.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
 from tflm_quantmcu.errors import BudgetError
 from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.search.evaluator import fidelity_of
 from tflm_quantmcu.search.free_bits import timed_layers
 from tflm_quantmcu.search.gate_walls import Bits, Bounds, GateWalls, Kept, join, split
 from tflm_quantmcu.search.memory_driven import search_memory_driven
@@ -60,11 +62,11 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
         for t, values in logits.items()
     }
 
-    def make_plan(kept: Kept, tries: Mapping[str, float] | None = None) -> PrecisionPlan:
+    def make_plan(kept: Kept, tries: Mapping[str, Sequence[float]] = MappingProxyType({})) -> PrecisionPlan:
         scores = {
             "instructions": {"before_free_bits": kept.instructions_before, "after_free_bits": kept.instructions},
             "gate_probabilities": probabilities,
-            "tries": tries or {},
+            "tries": dict(tries),
         }
         return network.plan(*split(network, kept.bits), method="hybrid", scores=scores)
 
@@ -80,7 +82,7 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
 def _best_plan(
     problem: SearchProblem, tries: Mapping[str, tuple[GateWalls, Bits]], make_plan: Callable[..., PrecisionPlan]
 ) -> PrecisionPlan:
-    """Of all tries the fastest plan that is as good as the best one as far as the samples tell.
+    """Of all tries the fastest plan that is not behind memory_driven's, or without that the best one.
 
     Args:
       problem: the search's.
@@ -101,8 +103,13 @@ def _best_plan(
     if not kept:
         attempt = f"search hybrid, down to {walls.widths[0]} bits, found no plan within"
         raise refusal or problem.out_of_reach(make_plan(walls.smallest()), attempt)
-    scores = {name: round(problem.evaluate(problem.compensated(make_plan(found))), 4) for name, found in kept.items()}
-    best = max(scores.values())
-    least = max(best - problem.standard_error(best), scores.get("memory_driven", -math.inf))
-    fastest = min((name for name in kept if scores[name] >= least), key=lambda n: (kept[n].instructions, -scores[n]))
+    # Without labels what a plan is worth is its fidelity.
+    judges: list[Callable[[PrecisionPlan], float]] = [problem.evaluate]
+    if problem.labelled:
+        judges.append(fidelity_of(problem))
+    plans = {name: problem.compensated(make_plan(found)) for name, found in kept.items()}
+    scores = {name: [round(judge(plan), 4) for judge in judges] for name, plan in plans.items()}
+    least = scores.get("memory_driven", max(scores.values(), key=lambda judged: judged[-1]))
+    able = [name for name, judged in scores.items() if all(map(operator.ge, judged, least))]
+    fastest = min(able, key=lambda name: (kept[name].instructions, [-score for score in scores[name]]))
     return make_plan(kept[fastest], scores)

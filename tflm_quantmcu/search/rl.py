@@ -10,8 +10,8 @@ rewards and agent (ddpg.py) from its authors' code. Our reading of the former, o
 - Nothing is trained, but widths are compensated (`problem.compensated`), as a search's result is; accuracy is
   `problem.evaluate` of that, of widths that were tried before the one found then.
 - The first episode plays what search memory_driven finds, so that the result is never behind it on these samples.
-- Accuracies on few samples differ by chance. Of the plans within a standard error of the best one the result is that
-  whose outputs are most like the int8 model's on these samples, which says more about others.
+- Accuracies on few samples differ by chance. Of memory_driven's plan and those within a standard error of the best one
+  the result is that whose scores are most like the int8 model's on all samples, which says more about others.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 
 from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.ddpg import Agent, Settings
-from tflm_quantmcu.search.evaluator import Evaluator
+from tflm_quantmcu.search.evaluator import fidelity_of
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
@@ -175,14 +175,15 @@ class _Run:
         return self.network.plan(*self.walls.split(chosen), method="rl", scores=scores)
 
     def _most_like_int8(self) -> Widths:
-        """Of the widths whose accuracy is within a standard error of the best, and not behind memory_driven's."""
-        assert self.best and self.problem.labelled
+        """Of memory_driven's widths and those whose accuracy is within a standard error of the best."""
+        assert self.best
         best = self.found[self.best]
         least = best - self.problem.standard_error(best)
         least = max(least, self.found.get(self.memory_driven, least))
         near = sorted((w for w, accuracy in self.found.items() if accuracy >= least), key=self._rank, reverse=True)
-        fidelity = Evaluator(self.problem.graph, self.problem.cost, self.problem.labelled[0])
-        compared = self.problem.track(near[:MAX_NEAR], "rl: the best")
+        fidelity = fidelity_of(self.problem)
+        kept = {*near[:MAX_NEAR], *({self.memory_driven} & self.found.keys())}
+        compared = self.problem.track(sorted(kept), "rl: the best")
         return max(compared, key=lambda widths: (fidelity(self.walls.plan(widths)), self._rank(widths)))
 
 
