@@ -14,7 +14,8 @@ set of corrections a patch class; weights, which the classes share, are rounded 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 
@@ -51,6 +52,38 @@ def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, m
     for op in graph.ops:
         walk.step(op)
     return walk.compensated()
+
+
+def with_room(graph: ModelGraph, plan: PrecisionPlan) -> PrecisionPlan:
+    """The plan with a correction wherever `compensate` finds one: its model takes as many bytes, and no samples run.
+
+    Those are the layers of lowered weights and all behind lowered maps; patch classes whose maps were lowered alike so
+    far have the same ones.
+    """
+    plan = without_compensation(plan)
+    inside = {op.outputs[0] for stage in plan.stages for op in _ops_of(graph, stage)}
+    formats = [_formats_of_class(graph, plan, number) for number in range(len(_class_shares(plan)))]
+    corrections: list[dict[str, tuple[float, ...]]] = [{} for _ in formats]
+    # By class: tensor -> number of all that was lowered on the way to it; missing where nothing was.
+    ways: list[dict[int, int]] = [{} for _ in formats]
+    numbers: dict[Hashable, int] = {}
+    for op in graph.ops:
+        is_layer = op.kind in CONVOLUTIONS
+        bits = plan.weight_bits.get(graph.tensors[op.inputs[1]].name, 8) if is_layer else 8
+        read = [(bits % 8, *(way.get(t, 0) for t in op.inputs)) for way in ways]
+        for way, of_class, before in zip(ways, formats, read, strict=True):
+            made = (*before, *(of_class.get(graph.tensors[t].name) for t in op.outputs))
+            if any(made):
+                way |= dict.fromkeys(op.outputs, numbers.setdefault((op.index, made), len(numbers) + 1))
+        if not is_layer or why_unsupported(graph, op) is not None:
+            continue
+        output = graph.tensors[op.outputs[0]]
+        for corrected, before in zip(corrections, read, strict=True):
+            concerns = read if output.index not in inside else [before]
+            if any(map(any, concerns)):
+                steps = read.index(concerns[0]) + 1
+                corrected[output.name] = (steps * output.format.scale,) * output.shape[-1]
+    return _with_corrections(graph, plan, corrections)
 
 
 def without_compensation(plan: PrecisionPlan) -> PrecisionPlan:
@@ -167,24 +200,29 @@ class _Walk:
 
     def compensated(self) -> PrecisionPlan:
         """The plan with all that was found."""
-        outside = {self._graph.tensors[t].name for op in self._graph.ops for t in op.outputs if t not in self._inside}
-        stages = []
-        for stage in self._plan.stages:
-            inside = {self._graph.tensors[op.outputs[0]].name for op in _ops_of(self._graph, stage)}
-            classes = [
-                dataclasses.replace(c, bias_corrections=_only(self._variants[number].corrections, inside))
-                for number, c in enumerate(stage.classes)
-            ]
-            stages.append(dataclasses.replace(stage, classes=tuple(classes)))
-        return dataclasses.replace(
-            self._plan,
-            stages=tuple(stages),
-            rounded_weights=self._rounded,
-            bias_corrections=_only(self._variants[0].corrections, outside),
-        )
+        plan = _with_corrections(self._graph, self._plan, [v.corrections for v in self._variants])
+        return dataclasses.replace(plan, rounded_weights=self._rounded)
 
 
-def _only(corrections: Mapping[str, tuple[float, ...]], names: set[str]) -> dict[str, tuple[float, ...]]:
+def _with_corrections(
+    graph: ModelGraph, plan: PrecisionPlan, corrections: Sequence[Mapping[str, tuple[float, ...]]]
+) -> PrecisionPlan:
+    """The plan with those of each class number in its stages, and with the first ones outside."""
+    inside: set[str] = set()
+    stages = []
+    for stage in plan.stages:
+        names = {graph.tensors[op.outputs[0]].name for op in _ops_of(graph, stage)}
+        classes = [
+            dataclasses.replace(c, bias_corrections=_only(corrections[number], names))
+            for number, c in enumerate(stage.classes)
+        ]
+        stages.append(dataclasses.replace(stage, classes=tuple(classes)))
+        inside |= names
+    outside = corrections[0].keys() - inside
+    return dataclasses.replace(plan, stages=tuple(stages), bias_corrections=_only(corrections[0], outside))
+
+
+def _only(corrections: Mapping[str, tuple[float, ...]], names: AbstractSet[str]) -> dict[str, tuple[float, ...]]:
     return {name: values for name, values in corrections.items() if name in names and any(values)}
 
 

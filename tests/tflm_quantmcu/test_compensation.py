@@ -10,10 +10,11 @@ import pytest
 from tests.support.networks import inverted_residual
 from tests.support.plans import front_stage, mixed, narrowed, split
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu.compensation import compensate, has_low_widths, without_compensation
+from tflm_quantmcu.compensation import compensate, has_low_widths, with_room, without_compensation
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, RoundedWeights
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.simulate import simulate
@@ -162,3 +163,13 @@ def test_what_does_not_fit_the_model_is_refused(changes, message):
     plan = PrecisionPlan(GRAPH.sha256, {}, weight_bits={FIRST_WEIGHTS: 4}, **changes)
     with pytest.raises(UsageError, match=message):
         convert_model(MODEL, plan)
+
+
+def test_the_bytes_of_a_compensated_model_are_known_without_samples():
+    measure, grows = PlanCosts(MODEL, GRAPH).bytes_of, []
+    for seed in range(6):
+        plan = mixed(GRAPH, seed)
+        found = measure(compensate(GRAPH, plan, X))
+        assert measure(with_room(GRAPH, plan)) == found
+        grows.append(found.flash_bytes > measure(plan).flash_bytes)
+    assert any(grows)

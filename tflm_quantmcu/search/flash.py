@@ -31,44 +31,37 @@ def flash_cuts(
     """
     problem = network.problem
     cuts = list(weight_cuts(network.layers, fixed=network.fixed_weights, min_bits=min_bits, margin=margin))
-    plan = plan_of(cuts[0])
-    budget, bound, first = problem.budget.flash_bytes, problem.budget.flash_bytes, 0
-    while budget is not None and bound is not None:
-        # A compensated model may hold biases that a plain one does not: the bound is lowered by them.
-        first = yield from _fewest(network, plan_of, cuts, first, bound)
-        plan = plan_of(cuts[first])
-        smallest = problem.cost.bytes_of(problem.compensated(plan)).flash_bytes
-        if smallest <= budget:
-            break
-        if first == len(cuts) - 1:
+    budget, first = problem.budget.flash_bytes, 0
+    if budget is not None:
+        first = yield from _fewest(network, plan_of, cuts, budget)
+        smallest = problem.bytes_of(plan_of(cuts[first])).flash_bytes
+        if smallest > budget:
             stored = network.weight_bytes(cuts[first])
             raise BudgetError(
                 f"--flash_bytes is {budget:,} and the smallest model reached is {smallest:,} bytes: {stored:,} of "
                 f"weights with all that may be cut at {min_bits} bits, the rest is what stands beside them; "
                 "raise --flash_bytes, leave out metadata with --strip_metadata or shrink the network"
             )
-        bound -= smallest - budget
-    yield plan
+    yield plan_of(cuts[first])
 
 
 def _fewest(
-    network: Network, plan_of: Callable[[Bits], PrecisionPlan], cuts: Sequence[Bits], first: int, bound: int
+    network: Network, plan_of: Callable[[Bits], PrecisionPlan], cuts: Sequence[Bits], budget: int
 ) -> Generator[PrecisionPlan, None, int]:
-    """Plans that are tried; returns the index of the fewest cuts from `first` on whose plan, not compensated, meets the
-    bound, or the last if none does."""
-    measure = network.problem.cost.bytes_of
-    excess = measure(plan_of(cuts[first])).flash_bytes - bound
+    """Plans that are tried; returns the index of the fewest cuts that meet the budget, or the last if none do."""
+    measure = network.problem.bytes_of
+    excess = measure(plan_of(cuts[0])).flash_bytes - budget
     if excess <= 0:
-        return first
-    fewest, most = min(first + 1, len(cuts) - 1), len(cuts) - 1
+        return 0
+    fewest, most = min(1, len(cuts) - 1), len(cuts) - 1
     # By the weights alone; what stands beside them changes too, mostly for the smaller.
-    uncut = network.weight_bytes(cuts[first])
+    uncut = network.weight_bytes(cuts[0])
     tried = bisect.bisect_left(cuts, excess, key=lambda cut: uncut - network.weight_bytes(cut))
     while fewest < most:
         tried = max(fewest, min(tried, most - 1))
         plan = plan_of(cuts[tried])
         yield plan
-        if measure(plan).flash_bytes <= bound:
+        if measure(plan).flash_bytes <= budget:
             most = tried
         else:
             fewest = tried + 1

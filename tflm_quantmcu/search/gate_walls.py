@@ -58,13 +58,13 @@ class Bounds:
     @staticmethod
     def of(network: Network) -> Bounds:
         """Those of the budgets; for weights what they may take beside the least that else is in a model."""
-        budget, cost = network.problem.budget, network.problem.cost
+        budget, measure = network.problem.budget, network.problem.bytes_of
         weight_bytes = math.inf
         if budget.flash_bytes is not None:
             # Where nothing is lowered the file keeps what conversion leaves out; lowered weights need more tables.
             beside = []
             for weights in (network.uncut_weights, {i: network.fixed_weights.get(i, 2) for i in network.weights}):
-                stored = cost.bytes_of(network.plan(network.uncut_maps, weights, method="hybrid")).flash_bytes
+                stored = measure(network.plan(network.uncut_maps, weights, method="hybrid")).flash_bytes
                 beside.append(stored - network.weight_bytes(weights))
             weight_bytes = budget.flash_bytes - min(beside)
         ram_bytes, bit_ops = (math.inf if bound is None else bound for bound in (budget.sram_bytes, budget.bit_ops))
@@ -195,19 +195,11 @@ class GateWalls:
         budget = self.network.problem.budget
         if (budget.sram_bytes, budget.flash_bytes) == (None, None):
             return math.inf, math.inf
-        found = self.network.problem.cost.bytes_of(self.make_plan(self._kept(bits, cut)))
-        arena, flash = self._compensation_bytes
+        found = self.network.problem.bytes_of(self.make_plan(self._kept(bits, cut)))
         return (
-            math.inf if budget.sram_bytes is None else budget.sram_bytes - found.arena_bytes - arena,
-            math.inf if budget.flash_bytes is None else budget.flash_bytes - found.flash_bytes - flash,
+            math.inf if budget.sram_bytes is None else budget.sram_bytes - found.arena_bytes,
+            math.inf if budget.flash_bytes is None else budget.flash_bytes - found.flash_bytes,
         )
-
-    @functools.cached_property
-    def _compensation_bytes(self) -> tuple[int, int]:
-        """What compensation adds at most to arena and model: a corrected bias makes of some ops others."""
-        problem, plan = self.network.problem, self.make_plan(self.smallest())
-        plain, found = (problem.cost.bytes_of(p) for p in (plan, problem.compensated(plan)))
-        return max(0, found.arena_bytes - plain.arena_bytes), max(0, found.flash_bytes - plain.flash_bytes)
 
     def _keeps_instructions(self, bits: Bits, bounds: Bounds) -> bool:
         """After free bits."""

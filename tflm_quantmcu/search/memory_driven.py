@@ -46,7 +46,7 @@ class _Cuts:
     def attempts(self) -> Iterator[PrecisionPlan]:
         """Plans of ever more cuts; the last one meets the budgets."""
         network, problem = self.network, self.network.problem
-        sram_bytes, measure = problem.budget.sram_bytes, problem.cost.bytes_of
+        sram_bytes, measure = problem.budget.sram_bytes, problem.bytes_of
         maps, weights = network.uncut_maps, network.uncut_weights
         if sram_bytes is not None:
             bound, plan = sram_bytes, self._plan(maps, weights)
@@ -66,7 +66,7 @@ class _Cuts:
         except UnreachableError as error:
             assert error.layer
             maps = {m: network.fixed_maps.get(m, self._min_bits) for m in network.uncut_maps}
-            smallest = network.problem.cost.bytes_of(self._plan(maps, {})).arena_bytes
+            smallest = network.problem.bytes_of(self._plan(maps, {})).arena_bytes
             if smallest <= sram_bytes:
                 return maps
             raise BudgetError(

@@ -13,7 +13,7 @@ import numpy as np
 from tflm_quantmcu.calibration_methods import narrow_format
 from tflm_quantmcu.calibration_result import CalibrationResult, TensorStats
 from tflm_quantmcu.checkpoint import Checkpoint
-from tflm_quantmcu.compensation import compensate, without_compensation
+from tflm_quantmcu.compensation import compensate, with_room, without_compensation
 from tflm_quantmcu.cost import Cost
 from tflm_quantmcu.errors import BudgetError, UsageError
 from tflm_quantmcu.instructions import InstructionTable
@@ -158,6 +158,12 @@ class SearchProblem:
         self._latest_compensated[:] = [(plan, compensated)]
         return compensated
 
+    def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
+        """What the plan takes once it is compensated; nothing is run for it."""
+        if self.calibration is not None and self.parameters["compensation"] != "off":
+            plan = with_room(self.graph, plan)
+        return self.cost.bytes_of(plan)
+
     def track(self, items: Iterable[_Item], what: str, *, total: int | None = None) -> Iterable[_Item]:
         """The items with a progress bar."""
         return track(items, what, progress=self.progress, total=total)
@@ -192,7 +198,7 @@ class SearchProblem:
           attempt: what was tried, a sentence that the bounds end.
         """
         bounds = [f"--{flag} {bound:,}" for flag, bound in self.budget.flags.items() if bound is not None]
-        work, found = self.cost.work_of(nearest), self.cost.bytes_of(nearest)
+        work, found = self.cost.work_of(nearest), self.bytes_of(nearest)
         return BudgetError(
             f"{attempt} {' and '.join(bounds)}; the smallest work reached is {work.bit_ops:,} BitOPs and "
             f"{work.instructions:,} instructions, with an arena of {found.arena_bytes:,} and a model of "

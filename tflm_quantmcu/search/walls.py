@@ -29,7 +29,6 @@ from tflm_quantmcu.cost import Cost
 from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.memory_rules import cut_largest, weight_cuts
 from tflm_quantmcu.search.network import Network
-from tflm_quantmcu.search.problem import PlanBytes
 from tflm_quantmcu.types import BIT_WIDTHS
 
 MAX_CONVERSIONS = 8  # of one wish: where that is not enough the bounds are nearly out of reach
@@ -88,8 +87,7 @@ class Walls:
         self._budget = network.problem.budget
         problem = network.problem
         self.plan = functools.lru_cache(maxsize=1)(lambda widths: problem.compensated(self._plain_plan(widths)))
-        self.measured = functools.cache(lambda widths: problem.cost.bytes_of(self.plan(widths)))
-        self._measured_plain = functools.cache(lambda widths: problem.cost.bytes_of(self._plain_plan(widths)))
+        self.measured = functools.cache(lambda widths: problem.bytes_of(self._plain_plan(widths)))
 
     def split(self, widths: Widths) -> tuple[dict[int, int], dict[int, int]]:
         """The bits of all maps, and of all weights: the reverse of `join`."""
@@ -109,7 +107,7 @@ class Walls:
         """Whether the converted model keeps every budget."""
         if self._work_above(widths):
             return False
-        return bool(np.all(self._room(widths, self.measured) >= self._counted(widths)))
+        return bool(np.all(self._room(widths) >= self._counted(widths)))
 
     def enforce(self, widths: Widths, wishes: Sequence[float]) -> Widths | None:
         """Widths near the given ones that keep every budget.
@@ -121,22 +119,18 @@ class Walls:
         Returns:
           Widths; None where the walls end above a budget.
         """
-        bounds, grows = self._room(self._like, self.measured), True
-        compensation = self._compensation_bytes(self._like)
+        bounds, grows = self._room(self._like), True
         for _ in range(MAX_CONVERSIONS):
             found = self._within(widths, bounds, wishes)
             if self._work_above(found):
                 return None
-            room = self._room(found, self._measured_plain) - compensation
+            room = self._room(found)
             if np.all(room >= self._counted(found)):
                 wider = np.maximum(bounds, room)
                 if grows and np.any(wider > bounds):
                     bounds = wider
                     continue
-                if self.keeps(found):
-                    return found
-                compensation = self._compensation_bytes(found)
-                room = self._room(found, self.measured)
+                return found
             bounds, grows = np.minimum(bounds, room), False
         return None
 
@@ -205,23 +199,14 @@ class Walls:
         maps, weights = self.split(widths)
         return np.array([self._network.ram_bytes(maps), self._network.weight_bytes(weights)], float)
 
-    def _room(self, widths: Widths, measured: Callable[[Widths], PlanBytes]) -> np.ndarray:
+    def _room(self, widths: Widths) -> np.ndarray:
         """The bounds that are left by what the converted model of these widths holds beside what is counted."""
-        if not self._counts_bytes:
-            return np.full(2, math.inf)
         bounds = (self._budget.sram_bytes, self._budget.flash_bytes)
+        if bounds == (None, None):
+            return np.full(2, math.inf)
         left = np.array([math.inf if bound is None else bound for bound in bounds])
-        return left - _bytes(measured(widths)) + self._counted(widths)
-
-    def _compensation_bytes(self, widths: Widths) -> np.ndarray:
-        """What compensation adds: a corrected bias makes of some ops others."""
-        if not self._counts_bytes:
-            return np.zeros(2)
-        return _bytes(self.measured(widths)) - _bytes(self._measured_plain(widths))
-
-    @property
-    def _counts_bytes(self) -> bool:
-        return self._budget.sram_bytes is not None or self._budget.flash_bytes is not None
+        found = self.measured(widths)
+        return left - (found.arena_bytes, found.flash_bytes) + self._counted(widths)
 
     def _plain_plan(self, widths: Widths) -> PrecisionPlan:
         return self._network.plan(*self.split(widths), method="rl")
@@ -234,7 +219,3 @@ class Walls:
         work = self.work(widths)
         found = zip(bounds, (work.bit_ops, work.instructions), strict=True)
         return sum(max(value / bound - 1, 0.0) for bound, value in found if bound is not None)
-
-
-def _bytes(found: PlanBytes) -> np.ndarray:
-    return np.array([found.arena_bytes, found.flash_bytes], float)
