@@ -302,9 +302,22 @@ def _softmax(builder: _Builder, op: Op) -> Any:
 
 
 def _activation(builder: _Builder, op: Op) -> Any:
-    names = {"LOGISTIC": "sigmoid", "TANH": "tanh", "HARD_SWISH": "hard_swish"}
+    names = {"LOGISTIC": "sigmoid", "TANH": "tanh", "ELU": "elu", "HARD_SWISH": "hard_swish"}
     name = names.get(op.kind) or _ACTIVATIONS[op.kind]
     return builder.layer(op, keras.layers.Activation, name)(builder.source(op))
+
+
+def _leaky_relu(builder: _Builder, op: Op) -> Any:
+    return builder.layer(op, keras.layers.LeakyReLU, op.alpha)(builder.source(op))
+
+
+def _resize(builder: _Builder, op: Op) -> Any:
+    """Keras takes the pixel whose middle is nearest; other rules are that one where a map grows by whole factors."""
+    source, output = (builder.tensor(op, position).shape[1:3] for position in (0, -1))
+    grows_evenly = all(after % before == 0 for before, after in zip(source, output, strict=True))
+    if op.align_corners or not (op.half_pixel_centers or grows_evenly):
+        raise builder.refuse(op, f"from {source} to {output} it takes other pixels than those in the middle")
+    return builder.layer(op, keras.layers.Resizing, *output, interpolation="nearest")(builder.source(op))
 
 
 def _identity(builder: _Builder, op: Op) -> Any:
@@ -320,10 +333,12 @@ _LAYERS: Mapping[str, Callable[[_Builder, Op], Any]] = {
     "MEAN": _mean,
     "MUL": _mul,
     "TRANSPOSE": _transpose,
+    "LEAKY_RELU": _leaky_relu,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D"), _pool2d),
     **dict.fromkeys(("PAD", "PADV2"), _pad),
     **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"), _reshape),
-    **dict.fromkeys(("RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH", "HARD_SWISH"), _activation),
+    **dict.fromkeys(("RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH", "ELU", "HARD_SWISH"), _activation),
     **dict.fromkeys(("QUANTIZE", "DEQUANTIZE"), _identity),
     "SOFTMAX": _softmax,
 }

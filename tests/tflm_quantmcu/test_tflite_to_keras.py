@@ -76,6 +76,10 @@ OPS: dict[str, Build] = {
     "logistic": lambda net, x: net.logistic(x),
     "hard swish": lambda net, x: net.hard_swish(x, scale=0.05, zero_point=-20),
     "tanh": lambda net, x: net.tanh(x),
+    "elu": lambda net, x: net.elu(x, **_grow(0.05)),
+    "leaky relu": lambda net, x: net.leaky_relu(x, alpha=0.3, **_grow(0.05)),
+    "resize": lambda net, x: net.resize_nearest(x, (14, 27)),
+    "resize by middles": lambda net, x: net.resize_nearest(x, (5, 13), half_pixel_centers=True),
     "softmax": lambda net, x: net.softmax(x, beta=0.5),
     "quantize": lambda net, x: net.quantize(x, scale=0.07, zero_point=9),
     "dequantize": lambda net, x: net.dequantize(x),
@@ -112,6 +116,11 @@ REFUSED: dict[str, tuple[Build, str]] = {
     ),
     "padded channels": (lambda net, x: net.pad(x, ((0, 0), (0, 0), (0, 0), (0, 2))), "PAD .*height and width"),
     "padded by a value": (lambda net, x: net.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), value=50), "PADV2 .*is 0"),
+    "resize by corners": (
+        lambda net, x: net.resize_nearest(x, (14, 18), align_corners=True),
+        r"RESIZE_NEAREST_NEIGHBOR .*from \(7, 9\) to \(14, 18\) it takes other pixels",
+    ),
+    "uneven resize": (lambda net, x: net.resize_nearest(x, (10, 18)), "it takes other pixels"),
     "rescaled by a reshape": (lambda net, x: net.reshape(x, (1, 252), scale=0.3), "RESHAPE .*different scales"),
     "whole constant": (
         lambda net, x: net.add(x, net.constant(_weights(7, 9, 4), scale=0.1, zero_point=0)),
