@@ -24,9 +24,7 @@ void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   auto* data = AllocateOpData<OpData>(context, kOp);
   if (data == nullptr) return nullptr;
   OptionReader options(context, kOp, buffer, length);
-  data->channels = ReadInput(&options, &data->input);
-  options.ExpectEqual("input_channels", data->channels, "output_channels",
-                      ReadOutput(&options, &data->output, &data->clamp));
+  data->channels = ReadEnds(&options, &data->input, &data->output, &data->clamp);
   ReadPads(&options, &data->pad_top, &data->pad_left);
   return options.Finish() ? data : nullptr;
 }

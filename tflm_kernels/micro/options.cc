@@ -109,6 +109,14 @@ int32_t ReadOutput(OptionReader* options, NarrowFormat* output, NarrowClamp* cla
   return ReadChannels(options, "output_channels");
 }
 
+int32_t ReadEnds(OptionReader* options, NarrowFormat* input, NarrowFormat* output,
+                 NarrowClamp* clamp) {
+  const int32_t channels = ReadInput(options, input);
+  options->ExpectEqual("input_channels", channels, "output_channels",
+                       ReadOutput(options, output, clamp));
+  return channels;
+}
+
 int16_t ReadExtent(OptionReader* options, const char* key, int32_t min) {
   return static_cast<int16_t>(options->Int(key, min, kMaxExtent));
 }

@@ -53,6 +53,9 @@ class OptionReader {
 int32_t ReadChannels(OptionReader* options, const char* key);
 int32_t ReadInput(OptionReader* options, NarrowFormat* input);
 int32_t ReadOutput(OptionReader* options, NarrowFormat* output, NarrowClamp* clamp);
+// Both, of an op that keeps the channels.
+int32_t ReadEnds(OptionReader* options, NarrowFormat* input, NarrowFormat* output,
+                 NarrowClamp* clamp);
 NarrowFormat ReadFormat(OptionReader* options, const char* bits_key, const char* zero_point_key);
 // An extent, stride, dilation or pad: `min` to kMaxExtent.
 int16_t ReadExtent(OptionReader* options, const char* key, int32_t min);

@@ -24,9 +24,7 @@ void* InitPool2D(TfLiteContext* context, const char* op, const char* buffer, siz
   auto* data = AllocateOpData<OpData>(context, op);
   if (data == nullptr) return nullptr;
   OptionReader options(context, op, buffer, length);
-  data->channels = ReadInput(&options, &data->input);
-  options.ExpectEqual("input_channels", data->channels, "output_channels",
-                      ReadOutput(&options, &data->output, &data->clamp));
+  data->channels = ReadEnds(&options, &data->input, &data->output, &data->clamp);
   data->window = ReadPoolWindow(&options);
   ReadFixedPoint(&options, "multiplier", "shift", &data->multiplier, &data->shift);
   return options.Finish() ? data : nullptr;
