@@ -32,7 +32,7 @@ demo: setup ops ## train a CNN on handwriting, shrink it, run it on TFLM (FRESH=
 
 test: setup ops ## every test, C++ and Python
 	@bazel test --test_output=errors //tests/kernels/...
-	@$(PY) -m pytest -n $(PYTEST_JOBS)
+	@OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(PY) -m pytest -n $(PYTEST_JOBS) # a core a worker
 	@echo "make test: all C++ and Python tests passed"
 
 test-cortex-m: setup ops ## the images of tests/cortex_m and a small model on every Cortex-M core, in QEMU
