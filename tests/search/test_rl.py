@@ -155,6 +155,23 @@ def test_of_plans_that_chance_may_tell_apart_the_one_most_like_int8_is_taken():
     assert repr(_decisions(plan)) == likest != max(near, key=lambda decisions: near[decisions][0])
 
 
+@pytest.mark.parametrize("is_apart", (True, False))
+def test_memory_driven_s_plan_stays_where_samples_do_not_tell_another_apart(monkeypatch, is_apart):
+    x, y = _labelled()
+    expected = _decisions(_search("memory_driven", **BOUNDS))
+
+    class Errors:
+        """All others are better on the mean, on each sample or by chance."""
+
+        def errors(self, plan: PrecisionPlan) -> np.ndarray:
+            better = 0.1 if is_apart else np.where(np.arange(64) % 2, 1.0, -0.9)
+            return np.ones(64) - (_decisions(plan) != expected) * better
+
+    monkeypatch.setattr(rl, "fidelity_of", lambda problem: Errors())
+    plan = _search(evaluate=lambda plan: 0.5, labelled=(x, y), **BOUNDS)
+    assert (_decisions(plan) != expected) == is_apart
+
+
 def test_seeds_decide_and_nothing_else():
     seen: list[list[str]] = []
     for seed in (1, 1, 2):

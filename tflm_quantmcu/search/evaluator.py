@@ -45,12 +45,16 @@ class Evaluator:
         self._tensors = [graph.tensors[t] for t in (score_tensors(graph) if labels is None else graph.outputs)]
 
     def __call__(self, plan: PrecisionPlan) -> float:
-        outputs = self._outputs(plan)
         if self._labels is not None:
-            return float((outputs[0].argmax(axis=1) == self._labels).mean())
-        lost = sum(float(np.sum((a - b) ** 2)) for a, b in zip(outputs, self._reference, strict=True))
+            return float((self._outputs(plan)[0].argmax(axis=1) == self._labels).mean())
+        return 1.0 - float(self.errors(plan).sum())
+
+    def errors(self, plan: PrecisionPlan) -> np.ndarray:
+        """Float64 [N]: what each sample takes off a fidelity of 1."""
+        pairs = zip(self._outputs(plan), self._reference, strict=True)
+        lost = sum(np.sum((a - b) ** 2, axis=1, dtype=np.float64) for a, b in pairs)
         variance = sum(float(np.sum((b - b.mean(axis=0)) ** 2)) for b in self._reference)
-        return 1.0 - lost / (variance or 1.0)
+        return np.asarray(lost) / (variance or 1.0)
 
     @functools.cached_property
     def _reference(self) -> list[np.ndarray]:

@@ -10,13 +10,15 @@ rewards and agent (ddpg.py) from its authors' code. Our reading of the former, o
 - Nothing is trained, but widths are compensated (`problem.compensated`), as a search's result is; accuracy is
   `problem.evaluate` of that, of widths that were tried before the one found then.
 - The first episode plays what search memory_driven finds, so that the result is never behind it on these samples.
-- Accuracies on few samples differ by chance. Of memory_driven's plan and those within a standard error of the best one
-  the result is that whose scores are most like the int8 model's on all samples, which says more about others.
+- Accuracies on few samples differ by chance. Of the plans within a standard error of the best one the result is that
+  whose scores are most like the int8 model's on all samples, which says more about others; but memory_driven's where
+  these do not tell the two apart.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -175,7 +177,7 @@ class _Run:
         return self.network.plan(*self.walls.split(chosen), method="rl", scores=scores)
 
     def _most_like_int8(self) -> Widths:
-        """Of memory_driven's widths and those whose accuracy is within a standard error of the best."""
+        """Of the widths whose accuracy is within a standard error of the best; or memory_driven's, see above."""
         assert self.best
         best = self.found[self.best]
         least = best - self.problem.standard_error(best)
@@ -183,8 +185,13 @@ class _Run:
         near = sorted((w for w, accuracy in self.found.items() if accuracy >= least), key=self._rank, reverse=True)
         fidelity = fidelity_of(self.problem)
         kept = {*near[:MAX_NEAR], *({self.memory_driven} & self.found.keys())}
-        compared = self.problem.track(sorted(kept), "rl: the best")
-        return max(compared, key=lambda widths: (fidelity(self.walls.plan(widths)), self._rank(widths)))
+        errors = {w: fidelity.errors(self.walls.plan(w)) for w in self.problem.track(sorted(kept), "rl: the best")}
+        likest = max(errors, key=lambda widths: (-errors[widths].sum(), self._rank(widths)))
+        if self.memory_driven not in errors:
+            return likest
+        gains = errors[self.memory_driven] - errors[likest]
+        is_apart = gains.sum() > gains.std() * math.sqrt(len(gains))  # by more than a standard error of the sum
+        return likest if is_apart else self.memory_driven
 
 
 def state_features(graph: ModelGraph, choices: Sequence[Choice]) -> np.ndarray:
