@@ -37,6 +37,7 @@ REWARD_SCALE = 0.1  # of percent
 CAPACITY_A_LAYER = 128  # transitions that the agent keeps
 CHECKPOINT_EPISODES = 5
 MAX_NEAR = 16  # plans that are compared by more than their accuracy
+APART = 2  # standard errors of what one is nearer: as the nearest of several it is so by chance too
 
 
 def search_rl(problem: SearchProblem) -> PrecisionPlan:
@@ -190,7 +191,7 @@ class _Run:
         if self.memory_driven not in errors:
             return likest
         gains = errors[self.memory_driven] - errors[likest]
-        is_apart = gains.sum() > gains.std() * math.sqrt(len(gains))  # by more than a standard error of the sum
+        is_apart = gains.sum() > APART * gains.std() * math.sqrt(len(gains))
         return likest if is_apart else self.memory_driven
 
 
