@@ -85,7 +85,7 @@ def plan(
       calibration_data: representative inputs [N, H, W, C] or an .npz with them as `x`; calibrated on when there is
         no `calibration`.
       evaluation_data: labelled samples (x, y), or an .npz with them, for searches that judge plans by accuracy; judge
-        the result by others. Without them such searches compare with the unchanged model's outputs.
+        the result by others. Without them such searches compare with the unchanged model's scores.
       checkpoint: file of a long search's state: a call that was killed goes on from it if it is made again. It stays.
         That of the calibration lies beside it while it runs.
       **options: see `tflm_quantmcu.options.Options`.
