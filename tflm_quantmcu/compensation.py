@@ -22,7 +22,7 @@ import numpy as np
 from tflm_quantmcu.cost import op_macs
 from tflm_quantmcu.layer_moments import Moments, StoredMap, grouped_weights, mean_sums, moments_of, ungrouped
 from tflm_quantmcu.lowering import CONVOLUTIONS, LoweredOp, lower_op, lower_planned, why_unsupported
-from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, PatchClass, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, RoundedWeights, StagePlan
 from tflm_quantmcu.rounding import fit_weights, round_weights
 from tflm_quantmcu.simulate import FeatureMaps, run_op
 from tflm_quantmcu.stage_geometry import stage_ops
@@ -235,9 +235,7 @@ def _class_shares(plan: PrecisionPlan) -> list[float]:
     number = max((len(stage.classes) for stage in plan.stages), default=1)
     shares = np.zeros(number)
     for stage in plan.stages:
-        grid = np.ravel(stage.patch_classes)
-        grid = np.where(grid == CHOSEN_AT_RUN_TIME, len(stage.classes) - 1, grid)
-        shares += np.bincount(grid, minlength=number) / grid.size
+        shares[: len(stage.classes)] += stage.class_shares()
     return (shares / shares.sum()).tolist() if plan.stages else [1.0]
 
 

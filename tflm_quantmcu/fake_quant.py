@@ -93,23 +93,34 @@ class Kernel:
       layer: whose it is.
       index: in `layer.weights`.
       channel_axes: how many of its last dimensions make up the output channels: 2 of a depthwise kernel, else 1.
-      signs: 1 or -1 an output channel: that of the factor which batch normalisation brings to the folded weights.
+      factors: one an output channel, which batch normalisation brings to the folded weights; 0 where it is not known.
     """
 
     layer: keras.layers.Layer
     index: int
     channel_axes: int
-    signs: np.ndarray
+    factors: np.ndarray
 
     @property
     def variable(self) -> Any:
         return self.layer.weights[self.index]
 
+    @property
+    def signs(self) -> np.ndarray:
+        """Those of the factors: 1 or -1."""
+        return np.where(self.factors < 0, -1, 1)
+
 
 def kernel_rows(kernel: np.ndarray, channel_axes: int) -> np.ndarray:
-    """A Keras kernel as [output channels, taps x inputs], the order of a `.tflite`'s filters."""
+    """A Keras kernel as [output channels, taps x inputs]."""
     channels = int(np.prod(kernel.shape[-channel_axes:]))
     return kernel.reshape(-1, channels).T
+
+
+def filter_rows(values: np.ndarray, channel_axes: int) -> np.ndarray:
+    """A `.tflite`'s filter as [output channels, taps x inputs], float64; the same order as `kernel_rows`."""
+    real = values.astype(np.float64)
+    return real.reshape(-1, real.shape[-1]).T if channel_axes == 2 else real.reshape(len(real), -1)
 
 
 class FakeQuantizedKernels(keras.layers.Layer):
@@ -214,7 +225,7 @@ def _sums(
     norm: keras.layers.BatchNormalization | None,
 ) -> _Sums:
     step = keras.ops.reshape(weight_scale, (-1,)) * keras.ops.max(source.scales())
-    factor, offset = (keras.ops.ones_like(step), keras.ops.zeros_like(step)) if norm is None else _folded(norm)
+    factor, offset = (keras.ops.ones_like(step), keras.ops.zeros_like(step)) if norm is None else folded(norm)
     bias = getattr(layer, "bias", None)
     whole = offset if bias is None else offset + bias
     error = round_straight_through(whole / step) * step - whole
@@ -224,8 +235,8 @@ def _sums(
     return _Sums(*(keras.ops.stop_gradient(v) for v in (error, offset, grid)))
 
 
-def _folded(norm: keras.layers.BatchNormalization) -> tuple[Any, Any]:
-    """Factor of a normalisation, and its offset as one before the factor."""
+def folded(norm: keras.layers.BatchNormalization) -> tuple[Any, Any]:
+    """The factor of a normalisation, and its offset as one before the factor."""
     factor = keras.ops.rsqrt(norm.moving_variance + norm.epsilon)
     if norm.gamma is not None:
         factor = factor * norm.gamma

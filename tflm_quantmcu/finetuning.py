@@ -74,7 +74,7 @@ def finetune(
     seed: int = 0,
     verbose: Any = "auto",
 ) -> FinetuneResult:
-    """Fine-tunes a copy of a model under a plan.
+    """Fine-tunes a copy of a model under a plan, from the weights and biases that the plan's compensation found.
 
     Args:
       model: functional or Sequential, the one that the plan's int8 `.tflite` came from; it stays as it is.

@@ -55,7 +55,7 @@ def renew_plan(
     """The plan for another model of the same structure: names and 8-bit formats are its own, others the learned ones.
 
     What made up for the old model's rounding, rounded weights and bias corrections, is left out: a model that was
-    trained at these widths has learned its own.
+    trained at these widths started from them and has learned its own.
 
     Raises:
       UnsupportedModelError: the two graphs differ in more than names and values.

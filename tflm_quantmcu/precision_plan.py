@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.json_text import readable_json
 from tflm_quantmcu.types import Format
@@ -109,6 +111,12 @@ class StagePlan:
     input_mode: str = "resident"
     vdpc: str = "off"
     outliers: OutlierRule | None = None
+
+    def class_shares(self) -> np.ndarray:
+        """The share of the patches that each class has; those chosen at run time count as the last, ordinary."""
+        grid = np.ravel(self.patch_classes)
+        grid = np.where(grid == CHOSEN_AT_RUN_TIME, len(self.classes) - 1, grid)
+        return np.bincount(grid, minlength=len(self.classes)) / grid.size
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tflm_quantmcu.keras_mapping import KerasMapping, rebuild
 from tflm_quantmcu.keras_to_tflite import keras
 from tflm_quantmcu.plan_formats import planned_formats
 from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.training_start import start_biases, start_kernels
 from tflm_quantmcu.types import Format, ModelGraph, Tensor
 
 Path = Union[str, "os.PathLike[str]"]
@@ -33,12 +34,13 @@ class TrainingModel(keras.Model):
     def of(
         ordinary: keras.Model, graph: ModelGraph, plan: PrecisionPlan, mapping: KerasMapping, input_shape: Sequence[int]
     ) -> TrainingModel:
-        """Builds it around the layers of `ordinary`, whose weights it trains.
+        """Builds it around the layers of `ordinary`, which it trains from where the plan's compensation put them.
 
         Raises:
           UnsupportedModelError: see `finetune`.
         """
         kernels = _kernels_by_layer(graph, plan, mapping)
+        start_kernels(graph, plan, mapping)
         maps = _maps_by_point(graph, plan, mapping)
         source, outer = graph.tensors[graph.inputs[0]], keras.Input(input_shape)
         wrapped: list[FakeQuantizedKernels] = []
@@ -64,7 +66,9 @@ class TrainingModel(keras.Model):
             quantized[source.name] = FakeQuantizedMap(*planned_formats(graph, plan, source))
             x = quantized[source.name](x)
         body = rebuild(ordinary, wrap=wrap, observe=observe, input_shape=input_shape)
-        _round_sums(graph, plan, mapping, body, quantized)
+        norms = _norms_by_layer(body)
+        start_biases(graph, plan, mapping, norms)
+        _round_sums(graph, plan, mapping, wrapped, norms, quantized)
         model = TrainingModel(outer, body(x), name=f"{ordinary.name}_training")
         model._parts = (ordinary, tuple(wrapped), quantized)
         return model
@@ -146,23 +150,29 @@ def _kernels_by_layer(
     return {layer: list(found.values()) for layer, found in kernels.items()}
 
 
+def _norms_by_layer(body: keras.Model) -> dict[Any, keras.layers.BatchNormalization]:
+    """Layer with a kernel -> the batch normalisation that follows it."""
+    return {
+        norm.input._keras_history.operation.layer: norm.layer
+        for norm in body._flatten_layers(include_self=False)
+        if isinstance(norm, FreezableNormalization)
+        and isinstance(norm.input._keras_history.operation, FakeQuantizedKernels)
+    }
+
+
 def _round_sums(
     graph: ModelGraph,
     plan: PrecisionPlan,
     mapping: KerasMapping,
-    body: keras.Model,
+    wrapped: Sequence[FakeQuantizedKernels],
+    norms: Mapping[Any, keras.layers.BatchNormalization],
     quantized: Mapping[str, FakeQuantizedMap],
 ) -> None:
     """Tells each layer with a kernel which maps it reads and gives, and what normalisation follows it."""
-    parts = body._flatten_layers(include_self=False)
-    wrapped = {layer.layer: layer for layer in parts if isinstance(layer, FakeQuantizedKernels)}
-    norms = {}
-    for layer in body._flatten_layers(include_self=False):
-        if isinstance(layer, FreezableNormalization):
-            norms[layer.input._keras_history.operation] = layer.layer
+    by_layer = {layer.layer: layer for layer in wrapped}
     for op in graph.ops:
         kernel = mapping.kernels.get(op.inputs[1]) if len(op.inputs) > 1 else None
-        if kernel is None or kernel.layer not in wrapped:
+        if kernel is None or kernel.layer not in by_layer:
             continue
         source = graph.tensors[op.inputs[0]]
         pad = graph.producer.get(source.index)
@@ -170,5 +180,4 @@ def _round_sums(
             source = graph.tensors[pad.inputs[0]]  # inside a stage it is folded into the window
         output = quantized.get(graph.tensors[op.outputs[0]].name)
         if source.name in quantized and output is not None:
-            layer = wrapped[kernel.layer]
-            layer.round_sums(quantized[source.name], output, norms.get(layer))
+            by_layer[kernel.layer].round_sums(quantized[source.name], output, norms.get(kernel.layer))

@@ -12,6 +12,7 @@ from tests.support.tiny_keras import SubclassedCnn, samples
 from tflm_quantmcu import cli
 from tflm_quantmcu.activation_calibrator import calibrate_keras
 from tflm_quantmcu.calibration_result import CalibrationResult
+from tflm_quantmcu.compensation import compensate
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.finetuning import finetune
@@ -151,6 +152,31 @@ def test_training_sees_what_the_simulation_computes(trained, bits, weight_bits, 
     y = np.asarray(_training_model(trained, plan)(X[:64]))
     expected = _simulated(trained.graph, plan, X[:64])
     assert np.abs(y - expected).mean() < tolerance * np.abs(expected).mean()
+
+
+def test_training_starts_from_the_compensated_weights():
+    """Also where normalisation turns a channel's sign, or silences it."""
+    model = _network()
+    norms = [model.get_layer(name) for name in ("stem_norm", "depthwise_norm")]
+    for norm in norms:
+        norm.gamma.assign([1.0, -1.0, 0.0, 2.0, 1.0, -0.5, 1.0, 1.0])
+        norm.moving_mean.assign(np.linspace(-0.2, 0.2, 8))
+    calibration = calibrate_keras(model, X[:64], progress=False)
+    trained = Trained(model, calibration, read_model(calibration.model))
+    graph, nearest = trained.graph, _plan(trained, 8, 2)
+    assert calibration.samples is not None
+    plan = compensate(graph, nearest, calibration.samples)
+    assert len(plan.rounded_weights) == len(nearest.weight_bits)
+    own = model.get_layer("stem").kernel.numpy()
+    training = _training_model(trained, plan)
+    kernel = model.get_layer("stem").kernel.numpy()
+    assert np.array_equal(kernel[..., 2], own[..., 2]) and not np.array_equal(kernel, own)
+    assert all(len(np.unique(kernel[..., o])) <= 4 for o in range(8) if o != 2)
+    expected, without = (_simulated(graph, p, X[:64]) for p in (plan, nearest))
+    error = np.abs(training(X[:64]) - expected).mean()
+    assert error < 0.25 * np.abs(without - expected).mean()
+    for norm in norms:
+        assert not np.allclose(norm.moving_mean, np.linspace(-0.2, 0.2, 8)), "bias corrections"
 
 
 def test_training_sees_the_classes_of_the_patches(trained):

@@ -7,6 +7,7 @@ precision (`memory_rules.weight_cuts`), that meets the budget once it is compens
 from __future__ import annotations
 
 import bisect
+import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from tflm_quantmcu.errors import BudgetError
@@ -29,12 +30,20 @@ def flash_cuts(
     Raises:
       BudgetError: the plan of all cuts exceeds the budget.
     """
-    problem = network.problem
     cuts = list(weight_cuts(network.layers, fixed=network.fixed_weights, min_bits=min_bits, margin=margin))
-    budget, first = problem.budget.flash_bytes, 0
+    budget, first = network.problem.budget.flash_bytes, 0
+
+    @functools.cache
+    def plan_at(index: int) -> PrecisionPlan:
+        return plan_of(cuts[index])
+
+    @functools.cache
+    def flash_at(index: int) -> int:
+        return network.problem.bytes_of(plan_at(index)).flash_bytes
+
     if budget is not None:
-        first = yield from _fewest(network, plan_of, cuts, budget)
-        smallest = problem.bytes_of(plan_of(cuts[first])).flash_bytes
+        first = yield from _fewest([network.weight_bytes(cut) for cut in cuts], plan_at, flash_at, budget)
+        smallest = flash_at(first)
         if smallest > budget:
             stored = network.weight_bytes(cuts[first])
             raise BudgetError(
@@ -42,26 +51,29 @@ def flash_cuts(
                 f"weights with all that may be cut at {min_bits} bits, the rest is what stands beside them; "
                 "raise --flash_bytes, leave out metadata with --strip_metadata or shrink the network"
             )
-    yield plan_of(cuts[first])
+    yield plan_at(first)
 
 
 def _fewest(
-    network: Network, plan_of: Callable[[Bits], PrecisionPlan], cuts: Sequence[Bits], budget: int
+    weight_bytes: Sequence[int], plan_at: Callable[[int], PrecisionPlan], flash_at: Callable[[int], int], budget: int
 ) -> Generator[PrecisionPlan, None, int]:
-    """Plans that are tried; returns the index of the fewest cuts that meet the budget, or the last if none do."""
-    measure = network.problem.bytes_of
-    excess = measure(plan_of(cuts[0])).flash_bytes - budget
+    """Plans that are tried; returns the number of the fewest cuts that meet the budget, or the last if none do.
+
+    Args:
+      weight_bytes: of the weights, falling, after so many cuts as the index says.
+      plan_at, flash_at: number of cuts -> their plan, and the bytes of its model.
+      budget: of those.
+    """
+    excess = flash_at(0) - budget
     if excess <= 0:
         return 0
-    fewest, most = min(1, len(cuts) - 1), len(cuts) - 1
+    fewest, most = min(1, len(weight_bytes) - 1), len(weight_bytes) - 1
     # By the weights alone; what stands beside them changes too, mostly for the smaller.
-    uncut = network.weight_bytes(cuts[0])
-    tried = bisect.bisect_left(cuts, excess, key=lambda cut: uncut - network.weight_bytes(cut))
+    tried = bisect.bisect_left(weight_bytes, excess, key=lambda cut: weight_bytes[0] - cut)
     while fewest < most:
         tried = max(fewest, min(tried, most - 1))
-        plan = plan_of(cuts[tried])
-        yield plan
-        if measure(plan).flash_bytes <= budget:
+        yield plan_at(tried)
+        if flash_at(tried) <= budget:
             most = tried
         else:
             fewest = tried + 1

@@ -107,9 +107,14 @@ def _best_plan(
     judges: list[Callable[[PrecisionPlan], float]] = [problem.evaluate]
     if problem.labelled:
         judges.append(fidelity_of(problem))
-    plans = {name: problem.compensated(make_plan(found)) for name, found in kept.items()}
-    scores = {name: [round(judge(plan), 4) for judge in judges] for name, plan in plans.items()}
-    least = scores.get("memory_driven", max(scores.values(), key=lambda judged: judged[-1]))
-    able = [name for name, judged in scores.items() if all(map(operator.ge, judged, least))]
+    judged: dict[frozenset[tuple[int, int]], list[float]] = {}
+    for found in kept.values():
+        widths = frozenset(found.bits.items())
+        if widths not in judged:
+            plan = problem.compensated(make_plan(found))
+            judged[widths] = [round(judge(plan), 4) for judge in judges]
+    scores = {name: judged[frozenset(found.bits.items())] for name, found in kept.items()}
+    least = scores.get("memory_driven", max(scores.values(), key=operator.itemgetter(-1)))
+    able = [name for name, score in scores.items() if all(map(operator.ge, score, least))]
     fastest = min(able, key=lambda name: (kept[name].instructions, [-score for score in scores[name]]))
     return make_plan(kept[fastest], scores)

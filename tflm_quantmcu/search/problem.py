@@ -25,6 +25,9 @@ from tflm_quantmcu.search.overrides import FixedWidths
 from tflm_quantmcu.stages import StageSearch
 from tflm_quantmcu.types import Budget, Format, ModelGraph
 
+# Plans; learning searches come back to the same widths.
+KEPT_COMPENSATED = 32
+
 _Item = TypeVar("_Item")
 
 
@@ -146,17 +149,20 @@ class SearchProblem:
     def compensated(self, plan: PrecisionPlan) -> PrecisionPlan:
         """The plan with what makes up for its widths, by the flag `compensation`: what becomes of a search's result.
 
-        That of the latest plan is kept.
+        Those of the latest plans are kept.
         """
         if self.calibration is None:
             return without_compensation(plan)
         samples = self.samples_of(self.graph.inputs[0])
-        for known, compensated in self._latest_compensated:
-            if known == plan:
-                return compensated
-        compensated = compensate(self.graph, plan, samples, mode=self.parameters["compensation"])
-        self._latest_compensated[:] = [(plan, compensated)]
-        return compensated
+        mode = self.parameters["compensation"]
+        decisive = {"compensation": mode, "calibration_sha256": self._calibration_sha256}
+        asked = dataclasses.replace(without_compensation(plan), search=decisive, notes=())
+        found = next((compensated for known, compensated in self._latest_compensated if known == asked), None)
+        if found is None:
+            found = compensate(self.graph, asked, samples, mode=mode)
+            self._latest_compensated.append((asked, found))
+            del self._latest_compensated[:-KEPT_COMPENSATED]
+        return dataclasses.replace(found, search=plan.search, notes=plan.notes, layers=plan.layers)
 
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
         """What the plan takes once it is compensated; nothing is run for it."""

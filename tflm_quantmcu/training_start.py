@@ -1,0 +1,78 @@
+"""Where fine-tuning starts: at the weights and biases that a plan's compensation found, in a Keras model's own terms.
+
+In: a Keras model whose layers are known in the graph of its int8 `.tflite`, a plan for that. Out: the same layers with
+other values. From there training has little left to win back; from weights rounded to the nearest it has points.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.fake_quant import filter_rows, folded, kernel_rows
+from tflm_quantmcu.keras_mapping import KerasMapping
+from tflm_quantmcu.keras_to_tflite import keras
+from tflm_quantmcu.lowering import CONVOLUTIONS, lower_op
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.types import ModelGraph
+
+
+def start_kernels(graph: ModelGraph, plan: PrecisionPlan, mapping: KerasMapping) -> None:
+    """Gives kernels the values that the plan rounds them to; a channel that normalisation silences keeps its own.
+
+    Raises:
+      UsageError: the plan's rounded weights do not fit the model.
+    """
+    for op in graph.ops:
+        kernel = mapping.kernels.get(op.inputs[1]) if op.kind in CONVOLUTIONS else None
+        rounded = plan.rounded_weights.get(graph.tensors[op.inputs[1]].name) if kernel else None
+        if kernel is None or rounded is None:
+            continue
+        lowered = lower_op(graph, op, weight_bits=rounded.bits, rounded=rounded).filter
+        assert lowered is not None
+        own = kernel_rows(np.asarray(kernel.variable, np.float64), kernel.channel_axes)
+        rows = filter_rows(lowered.values, kernel.channel_axes) * lowered.scales[:, None]
+        factors = np.broadcast_to(kernel.factors[:, None], rows.shape)
+        start = np.divide(rows, factors, out=own.copy(), where=factors != 0)
+        kernel.variable.assign(start.T.reshape(kernel.variable.shape))
+
+
+def start_biases(
+    graph: ModelGraph,
+    plan: PrecisionPlan,
+    mapping: KerasMapping,
+    norms: Mapping[Any, keras.layers.BatchNormalization],
+) -> None:
+    """Adds the plan's bias corrections to biases, or takes them off the means that batch normalisation expects.
+
+    Of patch classes the mean by their patches counts, of ops that share a layer their mean.
+
+    Args:
+      graph, plan, mapping: as of `start_kernels`.
+      norms: layer -> the normalisation that follows it.
+    """
+    corrections = _mean_corrections(plan)
+    kernels = {op.index: mapping.kernels.get(op.inputs[1]) for op in graph.ops if op.kind in CONVOLUTIONS}
+    uses = Counter(kernel.layer for kernel in kernels.values() if kernel)
+    for index, kernel in kernels.items():
+        correction = corrections.get(graph.tensors[graph.ops[index].outputs[0]].name)
+        if kernel is None or correction is None:
+            continue
+        correction = correction / uses[kernel.layer]
+        norm = norms.get(kernel.layer)
+        if norm is not None:
+            norm.moving_mean.assign_sub(correction / folded(norm)[0])
+        elif getattr(kernel.layer, "bias", None) is not None:
+            kernel.layer.bias.assign_add(correction)
+
+
+def _mean_corrections(plan: PrecisionPlan) -> dict[str, np.ndarray]:
+    found = {name: np.asarray(values) for name, values in plan.bias_corrections.items()}
+    for stage in plan.stages:
+        for share, patch_class in zip(stage.class_shares(), stage.classes, strict=True):
+            for name, values in patch_class.bias_corrections.items():
+                found[name] = found.get(name, 0.0) + share * np.asarray(values)
+    return found
