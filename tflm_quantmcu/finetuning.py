@@ -29,7 +29,7 @@ from tflm_quantmcu.samples import choose_samples, load_samples
 from tflm_quantmcu.training_model import TrainingModel
 
 LEARNING_RATE = 1e-4
-# Share of the epochs from which the rate is so many times the first one.
+# Share of all steps from which the rate is so many times the first one; of 10 epochs that is from the 5th and the 8th.
 RATE_STEPS = ((0.5, 0.5), (0.8, 0.1))
 MAPPING_SAMPLES = 8
 
@@ -88,7 +88,7 @@ def finetune(
       batch_size: of arrays.
       validation_data, callbacks, metrics, verbose: as of Keras' `fit` and `compile`. The model that callbacks see saves
         itself as one of ordinary layers, and its weights with the learned scales.
-      optimizer: None is Adam at `learning_rate`, half of it from half of the epochs on, a tenth from four fifths.
+      optimizer: None is Adam at `learning_rate`, half of it from half of the steps on, a tenth from four fifths.
       learning_rate: of that.
       loss: None is the compiled model's, else sparse cross entropy of what the model's outputs are, logits or shares.
       frozen_norm_epoch: from this epoch on, counted from 0, batch normalisation keeps its statistics.
@@ -208,13 +208,19 @@ class _Recipe(keras.callbacks.Callback):
         self._epochs = epochs
         self._frozen_norm_epoch = frozen_norm_epoch
         self._learning_rate = learning_rate
+        self._epoch = 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch
         if epoch >= self._frozen_norm_epoch:
             self.model.freeze_normalization()
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        steps = self.params["steps"]  # None of a dataset without a length: then the rate falls between epochs
+        done = (self._epoch + (batch / steps if steps else 0)) / self._epochs
+        factor = [1.0, *(factor for share, factor in RATE_STEPS if done >= share)][-1]
         if self._learning_rate is not None:
-            factors = [1.0, *(factor for share, factor in RATE_STEPS if epoch >= share * self._epochs)]
-            self.model.optimizer.learning_rate = self._learning_rate * factors[-1]
+            self.model.optimizer.learning_rate = self._learning_rate * factor
 
 
 def _int8_model(

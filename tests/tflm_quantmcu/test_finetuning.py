@@ -304,13 +304,31 @@ def test_formats_follow_the_model_to_other_names_and_ranges(trained):
         renew_plan(plan, graph, dataclasses.replace(new, ops=new.ops[:-1]), {})
 
 
+def test_the_rate_falls_with_the_steps_however_few_the_epochs(trained):
+    """Half of it from half of the steps on, a tenth from four fifths; with batches of 51 an epoch has ten steps."""
+    rates: list[float] = []
+
+    class Rates(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            rates.append(float(self.model.optimizer.learning_rate))
+
+    plan, x = _plan(trained, 4, 4), X[:510]
+    arguments = {"calibration": trained.calibration, "calibration_data": X[:64], "callbacks": [Rates()], "verbose": 0}
+    finetune(trained.model, plan, (x, Y[:510]), epochs=1, batch_size=51, **arguments)
+    assert np.allclose(rates, [1e-4] * 5 + [5e-5] * 3 + [1e-5] * 2)
+    rates.clear()
+    data = tf.data.Dataset.from_tensor_slices((x, Y[:510])).filter(lambda x, y: True).batch(255)
+    finetune(trained.model, plan, data, epochs=2, learning_rate=0.1, **arguments)
+    assert np.allclose(rates, [0.1, 0.1, 0.05, 0.05]), "steps that are not known beforehand: by epochs"
+
+
 def test_without_labels_the_model_s_own_outputs_are_learned(trained):
     plan = _plan(trained, 2, 2)
     result = finetune(
         trained.model,
         plan,
         X,
-        epochs=4,
+        epochs=8,
         batch_size=32,
         calibration=trained.calibration,
         calibration_data=X[:64],
