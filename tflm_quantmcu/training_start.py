@@ -6,7 +6,7 @@ other values. From there training has little left to win back; from weights roun
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,25 +48,29 @@ def start_biases(
 ) -> None:
     """Adds the plan's bias corrections to biases, or takes them off the means that batch normalisation expects.
 
-    Of patch classes the mean by their patches counts, of ops that share a layer their mean.
+    Of patch classes the mean by their patches counts, of ops that share a layer their mean. A layer of several kernels
+    keeps its bias, which is that of the last of its ops alone.
 
     Args:
       graph, plan, mapping: as of `start_kernels`.
       norms: layer -> the normalisation that follows it.
     """
     corrections = _mean_corrections(plan)
-    kernels = {op.index: mapping.kernels.get(op.inputs[1]) for op in graph.ops if op.kind in CONVOLUTIONS}
-    uses = Counter(kernel.layer for kernel in kernels.values() if kernel)
-    for index, kernel in kernels.items():
-        correction = corrections.get(graph.tensors[graph.ops[index].outputs[0]].name)
-        if kernel is None or correction is None:
+    found: dict[Any, list[np.ndarray]] = defaultdict(list)
+    kernels: dict[Any, set[int]] = defaultdict(set)
+    for op in graph.ops:
+        kernel = mapping.kernels.get(op.inputs[1]) if op.kind in CONVOLUTIONS else None
+        if kernel is not None:
+            kernels[kernel.layer].add(kernel.index)
+            found[kernel.layer].append(corrections.get(graph.tensors[op.outputs[0]].name, np.zeros(1)))
+    for layer in (layer for layer, indices in kernels.items() if len(indices) == 1):
+        norm, correction = norms.get(layer), sum(found[layer]) / len(found[layer])
+        if not np.any(correction):
             continue
-        correction = correction / uses[kernel.layer]
-        norm = norms.get(kernel.layer)
         if norm is not None:
             norm.moving_mean.assign_sub(correction / folded(norm)[0])
-        elif getattr(kernel.layer, "bias", None) is not None:
-            kernel.layer.bias.assign_add(correction)
+        elif getattr(layer, "bias", None) is not None:
+            layer.bias.assign_add(correction)
 
 
 def _mean_corrections(plan: PrecisionPlan) -> dict[str, np.ndarray]:

@@ -179,6 +179,30 @@ def test_training_starts_from_the_compensated_weights():
         assert not np.allclose(norm.moving_mean, np.linspace(-0.2, 0.2, 8)), "bias corrections"
 
 
+def test_layers_of_two_kernels_and_layers_used_twice_start_compensated():
+    image = keras.Input((SIZE, SIZE, 4))
+    twice = layers.Conv2D(4, 3, padding="same", name="twice")
+    x = layers.SeparableConv2D(6, 3, name="two_kernels")(twice(layers.ReLU()(twice(image))))
+    model = keras.Model(image, layers.Dense(4)(layers.Flatten()(x)))
+    x = np.random.default_rng(2).normal(0, 1, (64, SIZE, SIZE, 4)).astype(np.float32)
+    calibration = calibrate_keras(model, x, progress=False)
+    assert calibration.model is not None and calibration.samples is not None
+    graph = read_model(calibration.model)
+    weights = [graph.tensors[op.inputs[1]].name for op in graph.ops if op.kind in CONVOLUTIONS]
+    plan = compensate(
+        graph, PrecisionPlan(graph.sha256, {}, weight_bits=dict.fromkeys(weights, 4)), calibration.samples
+    )
+    convolutions = [op for op in graph.ops if op.kind in CONVOLUTIONS]
+    assert len(convolutions) == 5 and len(plan.rounded_weights) >= 4
+    before = model.get_layer("two_kernels").bias.numpy()
+    training = TrainingModel.of(model, graph, plan, map_model(model, graph, calibration.model, x[:4]), x.shape[1:])
+    assert np.array_equal(model.get_layer("two_kernels").bias, before)
+    first, second = (plan.bias_corrections[graph.tensors[op.outputs[0]].name] for op in convolutions[:2])
+    assert np.allclose(model.get_layer("twice").bias, np.add(first, second) / 2, rtol=1e-5)
+    expected = _simulated(graph, plan, x)
+    assert np.abs(training(x) - expected).mean() < 0.1 * np.abs(expected).mean()
+
+
 def test_training_sees_the_classes_of_the_patches(trained):
     """Nearer to the simulation than either class everywhere."""
     plan = _plan(trained, 2, 8)
