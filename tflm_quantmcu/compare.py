@@ -163,9 +163,10 @@ def compare(
     cells = list(
         parallel_map(_run_task, tasks, n_jobs=common.n_jobs, what="searching and converting", progress=common.progress)
     )
-    judged = accuracies([c.model for c in cells if c.model], x, y, n_jobs=common.n_jobs, progress=common.progress)
-    found = iter(judged)
-    rows = [dataclasses.replace(c.row, accuracy=next(found)) if c.model else c.row for c in cells]
+    models = {c.content: c.model for c in cells if c.model}  # of plans that seeds agree on one
+    judged = accuracies(list(models.values()), x, y, n_jobs=common.n_jobs, progress=common.progress)
+    found = dict(zip(models, judged, strict=True))
+    rows = [dataclasses.replace(c.row, accuracy=found[c.content]) if c.model else c.row for c in cells]
     comparison = Comparison(rows, {c.row.name: c.plan for c in cells if c.plan})
     comparison.save(folder)
     for task in tasks:
@@ -210,6 +211,11 @@ class _Cell:
     row: Row
     model: bytes | None = None
     plan: PrecisionPlan | None = None
+
+    @property
+    def content(self) -> str:
+        """All of the plan that decides what its model computes."""
+        return "" if self.plan is None else dataclasses.replace(self.plan, search={}, notes=()).to_json()
 
 
 def _run_task(task: _Task) -> _Cell:
