@@ -328,6 +328,7 @@ def test_formats_follow_the_model_to_other_names_and_ranges(trained):
         renew_plan(plan, graph, dataclasses.replace(new, ops=new.ops[:-1]), {})
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras' own, of datasets without a length
 def test_the_rate_falls_with_the_steps_however_few_the_epochs(trained):
     """Half of it from half of the steps on, a tenth from four fifths; with batches of 51 an epoch has ten steps."""
     rates: list[float] = []
