@@ -112,15 +112,9 @@ class Kernel:
 
 
 def kernel_rows(kernel: np.ndarray, channel_axes: int) -> np.ndarray:
-    """A Keras kernel as [output channels, taps x inputs]."""
+    """A Keras kernel as [output channels, taps x inputs], the order of a `.tflite`'s filters."""
     channels = int(np.prod(kernel.shape[-channel_axes:]))
     return kernel.reshape(-1, channels).T
-
-
-def filter_rows(values: np.ndarray, channel_axes: int) -> np.ndarray:
-    """A `.tflite`'s filter as [output channels, taps x inputs], float64; the same order as `kernel_rows`."""
-    real = values.astype(np.float64)
-    return real.reshape(-1, real.shape[-1]).T if channel_axes == 2 else real.reshape(len(real), -1)
 
 
 class FakeQuantizedKernels(keras.layers.Layer):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.fake_quant import Kernel, filter_rows, kernel_rows
+from tflm_quantmcu.fake_quant import Kernel, kernel_rows
 from tflm_quantmcu.keras_to_tflite import keras, tf
 from tflm_quantmcu.lowering import CONVOLUTIONS
 from tflm_quantmcu.runtime import Interpreter
@@ -201,8 +201,9 @@ def _find_kernel(graph: ModelGraph, op: Op, layers: Sequence[Any], taken: Sequen
     weights = graph.tensors[op.inputs[1]]
     assert weights.data is not None
     is_depthwise = op.kind == "DEPTHWISE_CONV_2D"
+    q = weights.data.astype(np.float64)
+    found = q.reshape(-1, q.shape[-1]).T if is_depthwise else q.reshape(len(q), -1)
     channel_axes = 2 if is_depthwise else 1
-    found = filter_rows(weights.data, channel_axes)
     used = {(id(k.layer), k.index) for k in taken}
     best: tuple[float, bool] = (KERNEL_TOLERANCE, True)
     kernel = None

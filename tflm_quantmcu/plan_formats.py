@@ -13,7 +13,7 @@ import numpy as np
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.lowering import CONVOLUTIONS
 from tflm_quantmcu.outliers import rule_in
-from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.precision_plan import OutlierRule, PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.types import Format, ModelGraph, Tensor
 
@@ -45,8 +45,7 @@ def position_classes(graph: ModelGraph, stage: StagePlan, tensor: Tensor) -> np.
     for axis, tile in ((1, stage.tile_height), (2, stage.tile_width)):
         centres = (np.arange(tensor.shape[axis]) + 0.5) * output.shape[axis] / tensor.shape[axis]
         axes.append(centres.astype(int) // tile)
-    classes = np.array(stage.patch_classes)[np.ix_(*axes)]
-    return np.where(classes == CHOSEN_AT_RUN_TIME, len(stage.classes) - 1, classes)
+    return stage.expected_classes()[np.ix_(*axes)]
 
 
 def renew_plan(

@@ -112,11 +112,15 @@ class StagePlan:
     vdpc: str = "off"
     outliers: OutlierRule | None = None
 
+    def expected_classes(self) -> np.ndarray:
+        """`patch_classes`, int [rows, cols]; those chosen at run time count as the last class, ordinary."""
+        grid = np.array(self.patch_classes)
+        return np.where(grid == CHOSEN_AT_RUN_TIME, len(self.classes) - 1, grid)
+
     def class_shares(self) -> np.ndarray:
-        """The share of the patches that each class has; those chosen at run time count as the last, ordinary."""
-        grid = np.ravel(self.patch_classes)
-        grid = np.where(grid == CHOSEN_AT_RUN_TIME, len(self.classes) - 1, grid)
-        return np.bincount(grid, minlength=len(self.classes)) / grid.size
+        """The share of the patches that each class has, see `expected_classes`."""
+        grid = self.expected_classes()
+        return np.bincount(grid.ravel(), minlength=len(self.classes)) / grid.size
 
 
 @dataclasses.dataclass(frozen=True)

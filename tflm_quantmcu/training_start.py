@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.fake_quant import filter_rows, folded, kernel_rows
+from tflm_quantmcu.fake_quant import folded, kernel_rows
 from tflm_quantmcu.keras_mapping import KerasMapping
 from tflm_quantmcu.keras_to_tflite import keras
-from tflm_quantmcu.lowering import CONVOLUTIONS, lower_op
+from tflm_quantmcu.layer_moments import grouped_weights
+from tflm_quantmcu.lowering import CONVOLUTIONS, lower_planned
 from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.types import ModelGraph
 
@@ -28,13 +29,12 @@ def start_kernels(graph: ModelGraph, plan: PrecisionPlan, mapping: KerasMapping)
     """
     for op in graph.ops:
         kernel = mapping.kernels.get(op.inputs[1]) if op.kind in CONVOLUTIONS else None
-        rounded = plan.rounded_weights.get(graph.tensors[op.inputs[1]].name) if kernel else None
-        if kernel is None or rounded is None:
+        name = graph.tensors[op.inputs[1]].name if kernel else ""
+        rounded = plan.rounded_weights.get(name)
+        if kernel is None or rounded is None or rounded.bits != plan.weight_bits.get(name, 8):
             continue
-        lowered = lower_op(graph, op, weight_bits=rounded.bits, rounded=rounded).filter
-        assert lowered is not None
         own = kernel_rows(np.asarray(kernel.variable, np.float64), kernel.channel_axes)
-        rows = filter_rows(lowered.values, kernel.channel_axes) * lowered.scales[:, None]
+        rows = grouped_weights(lower_planned(graph, op, plan)).reshape(own.shape)
         factors = np.broadcast_to(kernel.factors[:, None], rows.shape)
         start = np.divide(rows, factors, out=own.copy(), where=factors != 0)
         kernel.variable.assign(start.T.reshape(kernel.variable.shape))

@@ -168,6 +168,8 @@ def test_training_starts_from_the_compensated_weights():
     plan = compensate(graph, nearest, calibration.samples)
     assert len(plan.rounded_weights) == len(nearest.weight_bits)
     own = model.get_layer("stem").kernel.numpy()
+    _training_model(trained, dataclasses.replace(nearest, weight_bits={}, rounded_weights=plan.rounded_weights))
+    assert np.array_equal(model.get_layer("stem").kernel, own), "rounded weights of another width do not count"
     training = _training_model(trained, plan)
     kernel = model.get_layer("stem").kernel.numpy()
     assert np.array_equal(kernel[..., 2], own[..., 2]) and not np.array_equal(kernel, own)

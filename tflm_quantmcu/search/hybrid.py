@@ -107,13 +107,10 @@ def _best_plan(
     judges: list[Callable[[PrecisionPlan], float]] = [problem.evaluate]
     if problem.labelled:
         judges.append(fidelity_of(problem))
-    judged: dict[frozenset[tuple[int, int]], list[float]] = {}
-    for found in kept.values():
-        widths = frozenset(found.bits.items())
-        if widths not in judged:
-            plan = problem.compensated(make_plan(found))
-            judged[widths] = [round(judge(plan), 4) for judge in judges]
-    scores = {name: judged[frozenset(found.bits.items())] for name, found in kept.items()}
+    widths = {name: frozenset(found.bits.items()) for name, found in kept.items()}
+    plans = {widths[name]: problem.compensated(make_plan(found)) for name, found in kept.items()}
+    judged = {bits: [round(judge(plan), 4) for judge in judges] for bits, plan in plans.items()}
+    scores = {name: judged[bits] for name, bits in widths.items()}
     least = scores.get("memory_driven", max(scores.values(), key=operator.itemgetter(-1)))
     able = [name for name, score in scores.items() if all(map(operator.ge, score, least))]
     fastest = min(able, key=lambda name: (kept[name].instructions, [-score for score in scores[name]]))
