@@ -117,7 +117,7 @@ def _define(command: Command) -> flags.FlagValues:
         if field.name in command.options:
             help_text = field.metadata["help"]
             if field.metadata["choices"]:
-                help_text += " One of " + ", ".join(str(c) for c in field.metadata["choices"]) + "."
+                help_text += " One of " + ", ".join(str(c) for c in field.metadata["choices"] if c is not None) + "."
             define = _DEFINE[field.metadata["kind"]]
             define(field.name, field.default, help_text, flag_values=values)
     return values

@@ -25,6 +25,8 @@ _NO_PARAMETERS = (
     "strip_metadata",
 )
 
+OBJECTIVES = ("cycles", "bit_ops")
+DEFAULT_LAMBDA = 0.5
 HYBRID_REGULARISERS = ("bit_ops", "instructions")
 
 
@@ -99,7 +101,20 @@ class Options:
         "Share of outliers above which a patch keeps 8 bits; default twice that of the whole map, 0: any outlier.",
         kind=float,
     )
-    vdqs_lambda: float = _option(0.5, "Weight of the entropy loss against the BitOPs saved, 0 to 1.", kind=float)
+    objective: str | None = _option(
+        None,
+        "What search vdqs lowers widths for. cycles, the default: it lowers what a bound needs and nothing else, for "
+        "BitOPs saved make no core faster. bit_ops: QuantMCU's own trade of entropy against BitOPs, which "
+        "--vdqs_lambda sets and, where it is given, asks for.",
+        kind=str,
+        choices=(None, *OBJECTIVES),
+    )
+    vdqs_lambda: float | None = _option(
+        None,
+        f"Weight of the entropy loss against the BitOPs saved, 0 to 1, of --objective bit_ops; default "
+        f"{DEFAULT_LAMBDA}.",
+        kind=float,
+    )
     vdqs_min_bits: int = _option(
         4, "Smallest width that VDQS gives a map; below 4 expect to fine-tune.", kind=int, choices=BIT_WIDTHS
     )
@@ -177,9 +192,9 @@ class Options:
             value = getattr(self, field.name)
             choices = field.metadata["choices"]
             if choices and value not in choices:
-                raise UsageError(f"--{field.name} is {value}; supported are {', '.join(str(c) for c in choices)}")
-        if not 0 <= self.vdqs_lambda <= 1:
-            raise UsageError(f"--vdqs_lambda is {self.vdqs_lambda}; it must be from 0 to 1")
+                supported = ", ".join(str(c) for c in choices if c is not None)
+                raise UsageError(f"--{field.name} is {value}; supported are {supported}")
+        self._check_trade()
         fraction = self.vdpc_outlier_fraction
         if fraction is not None and not 0 <= fraction <= 1:
             raise UsageError(f"--vdpc_outlier_fraction is {fraction}; it must be from 0 to 1")
@@ -202,6 +217,22 @@ class Options:
             raise UsageError(f"--n_jobs is {self.n_jobs}; it must be -1 or at least 1")
         self.budget, self.method  # noqa: B018  (validates)
 
+    def _check_trade(self) -> None:
+        if self.vdqs_lambda is None:
+            return
+        if not 0 <= self.vdqs_lambda <= 1:
+            raise UsageError(f"--vdqs_lambda is {self.vdqs_lambda}; it must be from 0 to 1")
+        if self.objective == "cycles":
+            raise UsageError("--vdqs_lambda weighs BitOPs, which --objective cycles does not; use --objective bit_ops")
+
+    @property
+    def trade(self) -> Mapping[str, Any]:
+        """The objective and its lambda, defaults filled in; lambda is None where BitOPs do not count."""
+        if self.objective == "bit_ops" or self.vdqs_lambda is not None:
+            given = DEFAULT_LAMBDA if self.vdqs_lambda is None else self.vdqs_lambda
+            return {"objective": "bit_ops", "vdqs_lambda": given}
+        return {"objective": "cycles", "vdqs_lambda": None}
+
     @property
     def budget(self) -> Budget:
         return Budget(self.sram_bytes, self.flash_bytes, self.max_bit_ops, self.max_instructions)
@@ -213,7 +244,8 @@ class Options:
     @property
     def parameters(self) -> Mapping[str, Any]:
         """What decides a plan beside its calibration, for its provenance."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in _NO_PARAMETERS}
+        given = {name: value for name, value in dataclasses.asdict(self).items() if name not in _NO_PARAMETERS}
+        return {**given, **self.trade}
 
     @property
     def search_flags(self) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes, write_atomically
-from tflm_quantmcu.options import Options
+from tflm_quantmcu.options import DEFAULT_LAMBDA, Options
 from tflm_quantmcu.outliers import PHIS
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
@@ -233,12 +233,12 @@ def rows(curve: Curve) -> Iterator[dict[str, Any]]:
         yield _row(f"uniform a{bits}", "", "", curve, uniform, reference, **widths)
         for weight in ("0.0", *_LAMBDAS.value):
             plan = curve.plan(vdpc="off", vdqs_lambda=float(weight), **widths)
-            is_default = float(weight) == default.vdqs_lambda
+            is_default = float(weight) == DEFAULT_LAMBDA
             yield _row("off", "", weight, curve, plan, reference, is_default=is_default, **widths)
         for vdpc, phi, weight in itertools.product(_VDPC.value, _PHIS.value, ("0.0", *_LAMBDAS.value)):
             options = {"vdpc": vdpc, "vdpc_phi": float(phi), "vdqs_lambda": float(weight)}
             plan = curve.plan(**options, vdpc_outlier_fraction=_OUTLIER_FRACTION.value, **widths)
-            is_default = (float(phi), float(weight)) == (default.vdpc_phi, default.vdqs_lambda)
+            is_default = (float(phi), float(weight)) == (default.vdpc_phi, DEFAULT_LAMBDA)
             yield _row(vdpc, phi, weight, curve, plan, reference, is_default=is_default, **widths)
 
 

@@ -91,6 +91,22 @@ def test_a_bound_below_eight_bits_lowers_maps_until_it_is_met(graph) -> None:
     assert not any(c.name == "outlier" for stage in plan.stages for c in stage.classes)
 
 
+@pytest.mark.parametrize("room", (None, 0, 512))
+def test_nothing_is_lowered_where_eight_bits_meet_the_bound(graph, room) -> None:
+    bound = None if room is None else _smallest_at_eight_bits(graph) + room
+    options = {"vdqs_min_weight_bits": 4, "sram_bytes": bound}
+    plan = search_vdqs(_problem(_samples(True), **options))
+    assert plan.stages and not plan.weight_bits and not _bits(plan)
+    assert any("no width is lowered" in note for note in plan.notes)
+    assert search_vdqs(problem_of(MODEL, None, **options)).stages == plan.stages, "and no calibration is asked for"
+
+
+def test_memory_alone_lowers_no_weights(graph) -> None:
+    options = {"vdqs_min_weight_bits": 4, "vdpc": "off", "sram_bytes": _smallest_at_eight_bits(graph) - 64}
+    plan = search_vdqs(_problem(_samples(False), **options))
+    assert 4 in _bits(plan) and not plan.weight_bits
+
+
 def test_an_impossible_bound_names_the_smallest_bytes(graph) -> None:
     with pytest.raises(BudgetError, match=r"--sram_bytes is 64 and the smallest arena reached is [\d,]+ bytes"):
         search_vdqs(_problem(_samples(False), sram_bytes=64))
@@ -183,6 +199,25 @@ def test_a_bound_on_bit_ops_lowers_lambda_no_further_than_needed(graph) -> None:
     assert not any(
         n.startswith("lambda is ") for n in _search(vdqs_lambda=0.5, max_bit_ops=spent[0.5], **options).notes
     )
+
+
+def test_without_the_trade_a_bound_on_bit_ops_is_met_from_eight_bits_down(graph) -> None:
+    options = {"vdqs_min_weight_bits": 4, "compensation": "off"}
+    unbounded = _bit_ops(graph, _search(**options))
+    plan = _search(max_bit_ops=unbounded * 3 // 4, **options)
+    assert plan == dataclasses.replace(
+        _search(vdqs_lambda=1.0, max_bit_ops=unbounded * 3 // 4, **options), search=plan.search
+    )
+    assert _bit_ops(graph, plan) <= unbounded * 3 // 4
+    assert not _bits(_search(max_bit_ops=unbounded, **options))
+
+
+def test_the_objective_bit_ops_is_the_papers_trade(graph) -> None:
+    options = {"vdqs_min_weight_bits": 4}
+    assert _search(objective="bit_ops", **options) == _search(vdqs_lambda=0.5, **options)
+    assert _search(objective="bit_ops", vdqs_lambda=0.0, **options) == _search(vdqs_lambda=0.0, **options)
+    with pytest.raises(UsageError, match="--vdqs_lambda weighs BitOPs, which --objective cycles does not"):
+        _search(objective="cycles", vdqs_lambda=0.0)
 
 
 def test_plans_carry_what_makes_up_for_their_widths(graph) -> None:

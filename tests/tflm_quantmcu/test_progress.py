@@ -22,7 +22,11 @@ def test_items_come_through_with_and_without_a_bar(capfd):
 
 @pytest.mark.parametrize(
     ("search", "options"),
-    [("vdqs", {"vdpc": "dynamic", "vdpc_phi": 0.9}), ("memory_driven", {}), ("rl", {"rl_episodes": 2})],
+    [
+        ("vdqs", {"objective": "bit_ops", "vdpc": "dynamic", "vdpc_phi": 0.9}),
+        ("memory_driven", {}),
+        ("rl", {"rl_episodes": 2}),
+    ],
 )
 def test_searches_show_a_bar_unless_told_not_to(search, options, capfd):
     for progress in (True, False):

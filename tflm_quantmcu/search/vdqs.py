@@ -36,9 +36,11 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
     """Splits the network and lowers the feature maps of ordinary patches, and weights of the stages.
 
     Parameters:
+      objective: cycles lowers nothing but what a bound needs, and what costs the least entropy of that: lambda is 1.
+        bit_ops is the paper's trade.
       vdqs_min_bits, vdqs_min_weight_bits: candidate widths are those of 8, 4 and 2 from it up.
-      vdqs_lambda: 0 to 1; at 0 only BitOPs count, at 1 only entropy. Bounds on BitOPs or instructions lower it as far
-        as needed.
+      vdqs_lambda: of objective bit_ops, 0 to 1; at 0 only BitOPs count, at 1 only entropy. Bounds on BitOPs or
+        instructions lower it as far as needed, of either objective.
       pinned_layers: layers whose weights keep 8 bits.
       vdpc: when patches are classified, see `vdpc.classify`; off, all are ordinary.
       vdpc_phi: coverage of the fitted Gaussian beyond which a value is an outlier.
@@ -71,7 +73,9 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     budget = problem.budget.sram_bytes
     found = plan_stages(graph, **problem.stage_bounds)
     if found.best:
-        return _plan(problem, found.best, found.reason)
+        whole = _at_eight_bits(problem, found.best, found.reason)
+        is_enough = problem.parameters["objective"] == "cycles" and _meets(problem, whole)
+        return whole if is_enough else _plan(problem, found.best, found.reason)
     if not budget or found.baseline_arena_bytes <= budget:
         return PrecisionPlan(graph.sha256, problem.provenance("vdqs"), notes=(found.reason,))
     smallest: int | None = None
@@ -85,6 +89,22 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
         reason = f"{found.reason}; with --vdpc dynamic there is room for 8 bits in every patch"
         found = dataclasses.replace(found, reason=reason)
     raise problem.over_budget(found, smallest)
+
+
+def _at_eight_bits(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
+    note = "the bounds hold at 8 bits, so that no width is lowered (--objective bit_ops trades accuracy for BitOPs)"
+    return PrecisionPlan(
+        problem.graph.sha256,
+        problem.provenance("vdqs"),
+        stages=tuple(split.plans(problem.graph)),
+        notes=(reason, note),
+    )
+
+
+def _given_lambda(problem: SearchProblem) -> float:
+    """The largest lambda tried: at 1 widths are lowered for memory alone, at the least loss of entropy."""
+    given: float | None = problem.parameters["vdqs_lambda"]
+    return 1.0 if given is None else given
 
 
 def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePlanner, Split]]:
@@ -105,12 +125,12 @@ def _program(
 
 
 def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
-    """The plan at the largest lambda, not above `vdqs_lambda`, at which the bounds on work hold, or else at 0."""
+    """The plan at the largest lambda, not above the given one, at which the bounds on work hold, or else at 0."""
     stages = [
         ClassifiedStage.of(problem, planned.plan(problem.graph), planned.live_bytes - planned.scratch_bytes)
         for planned in split.stages
     ]
-    given = problem.parameters["vdqs_lambda"]
+    given = _given_lambda(problem)
     weights = [given, *_smaller_lambdas(given, [t for stage in stages for t in stage.branch.turning_points()])]
     plans = [lambda w=w: _plan_at(problem, stages, w, reason) for w in weights]  # each is made when it is asked for
     if problem.budget.bit_ops is None and problem.budget.instructions is None:
@@ -134,7 +154,7 @@ def _meets(problem: SearchProblem, plan: PrecisionPlan) -> bool:
 def _plan_at(problem: SearchProblem, stages: Sequence[ClassifiedStage], weight: float, reason: str) -> PrecisionPlan:
     found = [stage.quantized(weight) for stage in stages]
     notes = [reason, *(stage.note for stage in found)]
-    given = problem.parameters["vdqs_lambda"]
+    given = _given_lambda(problem)
     if weight < given:
         notes.append(f"lambda is {weight:.4g} instead of {given:g}, for the bounds on work")
     scores = {name: by_bits for stage in found for name, by_bits in stage.scores.items()}
@@ -173,7 +193,7 @@ def quantize_stage(problem: SearchProblem, whole: StagePlan, *, fixed_bytes: int
       whole: with all patches in one class, at 8 bits.
       fixed_bytes: of the budget that the stage takes beside its maps.
     """
-    return ClassifiedStage.of(problem, whole, fixed_bytes).quantized(problem.parameters["vdqs_lambda"])
+    return ClassifiedStage.of(problem, whole, fixed_bytes).quantized(_given_lambda(problem))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
