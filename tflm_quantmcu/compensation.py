@@ -24,7 +24,7 @@ from tflm_quantmcu.layer_moments import Moments, StoredMap, grouped_weights, mea
 from tflm_quantmcu.lowering import CONVOLUTIONS, LoweredOp, lower_op, lower_planned, why_unsupported
 from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, RoundedWeights, StagePlan
 from tflm_quantmcu.rounding import fit_weights, round_weights
-from tflm_quantmcu.simulate import FeatureMaps, run_op
+from tflm_quantmcu.simulate import FeatureMaps, known_maps, run_op
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.types import Format, ModelGraph, Op
 
@@ -57,8 +57,8 @@ def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, m
 def with_room(graph: ModelGraph, plan: PrecisionPlan) -> PrecisionPlan:
     """The plan with a correction wherever `compensate` finds one: its model takes as many bytes, and no samples run.
 
-    Those are the layers of lowered weights and all behind lowered maps; patch classes whose maps were lowered alike so
-    far have the same ones.
+    Those are the layers of lowered weights and all behind lowered maps, as far as the oracle knows what they read;
+    patch classes whose maps were lowered alike so far have the same ones.
     """
     plan = without_compensation(plan)
     inside = {op.outputs[0] for stage in plan.stages for op in _ops_of(graph, stage)}
@@ -67,6 +67,7 @@ def with_room(graph: ModelGraph, plan: PrecisionPlan) -> PrecisionPlan:
     # By class: tensor -> number of all that was lowered on the way to it; missing where nothing was.
     ways: list[dict[int, int]] = [{} for _ in formats]
     numbers: dict[Hashable, int] = {}
+    known = known_maps(graph, plan)
     for op in graph.ops:
         is_layer = op.kind in CONVOLUTIONS
         bits = plan.weight_bits.get(graph.tensors[op.inputs[1]].name, 8) if is_layer else 8
@@ -75,7 +76,7 @@ def with_room(graph: ModelGraph, plan: PrecisionPlan) -> PrecisionPlan:
             made = (*before, *(of_class.get(graph.tensors[t].name) for t in op.outputs))
             if any(made):
                 way |= dict.fromkeys(op.outputs, numbers.setdefault((op.index, made), len(numbers) + 1))
-        if not is_layer or why_unsupported(graph, op) is not None:
+        if not is_layer or why_unsupported(graph, op) is not None or op.inputs[0] not in known:
             continue
         output = graph.tensors[op.outputs[0]]
         for corrected, before in zip(corrections, read, strict=True):

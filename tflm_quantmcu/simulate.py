@@ -113,10 +113,21 @@ def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> di
             source, program = stage
             if source in maps.planned:
                 y = run_stage(program, maps.planned[source])
-            maps.put(op.outputs[0], y.reshape(len(y), *graph.tensors[op.outputs[0]].shape[1:]), is_planned=True)
+                maps.put(op.outputs[0], y.reshape(len(y), *graph.tensors[op.outputs[0]].shape[1:]), is_planned=True)
         elif op.index not in inside:
             run_op(maps, op)
     return {graph.tensors[t].name: v for t, v in maps.planned.items()}
+
+
+def known_maps(graph: ModelGraph, plan: PrecisionPlan) -> set[int]:
+    """The feature maps that an op by op run of the plan, stages unsplit, has values of; nothing is run."""
+    known = set(graph.inputs)
+    for op in graph.ops:
+        sources = graph.feature_maps(op)
+        has_oracle = _has_kernel(graph, plan, op) or stock_kernels.is_known(graph, op)
+        if sources and known.issuperset(sources) and has_oracle:
+            known.add(op.outputs[0])
+    return known
 
 
 class FeatureMaps:
@@ -323,8 +334,7 @@ def run_op(maps: FeatureMaps, op: Op) -> None:
     """Runs an op outside the stages whose inputs are known and which has an oracle."""
     graph = maps.graph
     sources = graph.feature_maps(op)
-    weights = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
-    has_kernel = maps.plan.weight_bits.get(weights, 8) != 8 or why_unsupported(graph, op) is None
+    has_kernel = _has_kernel(graph, maps.plan, op)
     is_planned = has_kernel or maps.keeps_bytes(op)
     known = maps.planned if is_planned else maps.own
     if not sources or any(t not in known for t in sources):
@@ -338,6 +348,12 @@ def run_op(maps: FeatureMaps, op: Op) -> None:
     if y is not None:
         shape = graph.tensors[op.outputs[0]].shape[1:]
         maps.put(op.outputs[0], y.reshape(len(y), *shape), is_planned=is_planned)
+
+
+def _has_kernel(graph: ModelGraph, plan: PrecisionPlan, op: Op) -> bool:
+    """Whether one of our ops computes it as planned; lowering says why not where weights below 8 bits need one."""
+    weights = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
+    return plan.weight_bits.get(weights, 8) != 8 or why_unsupported(graph, op) is None
 
 
 def _run_lowered(

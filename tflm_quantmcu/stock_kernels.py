@@ -55,22 +55,29 @@ def run(graph: ModelGraph, op: Op, known: Mapping[int, np.ndarray]) -> np.ndarra
     Returns:
       The output's values [N, ...] in any shape, or None if the op, its types or its shapes are not known.
     """
+    if not is_known(graph, op):
+        return None
     output = graph.tensors[op.outputs[0]]
-    maps = [known[t] for t in graph.feature_maps(op)]
-    if output.shape[:1] != (1,) or not maps:
-        return None
+    first = known[graph.feature_maps(op)[0]]
     if op.kind in RESHAPES:
-        return maps[0]
-    try:
-        calls = stock_calls(graph, op)
-    except UnsupportedModelError:
-        return None
-    y = np.empty((len(maps[0]), output.num_elements), output.dtype)
-    for call in calls:
+        return first
+    y = np.empty((len(first), output.num_elements), output.dtype)
+    for call in stock_calls(graph, op):
         inputs = [_flat(graph, known, t) for t in call.inputs]
         inputs += [values[None] for values in call.constants.values()]
         _KERNELS[call.kernel](call.params, inputs, y[:, call.output_offset :])
     return y
+
+
+def is_known(graph: ModelGraph, op: Op) -> bool:
+    """Whether `run` gives values."""
+    if graph.tensors[op.outputs[0]].shape[:1] != (1,) or not graph.feature_maps(op):
+        return False
+    try:
+        stock_calls(graph, op)
+    except UnsupportedModelError:
+        return False
+    return True
 
 
 def _flat(graph: ModelGraph, known: Mapping[int, np.ndarray], index: int) -> np.ndarray:
