@@ -7,6 +7,7 @@ between is exported for batch 1 and the inputs' own size, so that no shape is le
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import os
@@ -51,7 +52,7 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
     spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=_input_name(model))
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         try:
-            model.export(folder, format="tf_saved_model", verbose=False, input_signature=[spec])
+            _export(model, spec, folder)
             converter = tf.lite.TFLiteConverter.from_saved_model(folder)
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -64,6 +65,23 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
             raise UnsupportedModelError(
                 f"the Keras model '{model.name}' cannot become an int8 .tflite: {reason[0]}"
             ) from None
+
+
+def _export(model: keras.Model, spec: keras.InputSpec, folder: str) -> None:
+    """Writes the SavedModel of what `model.predict` computes.
+
+    `keras.Model.export` names no training phase, so that each layer falls back on its own default for it. `predict`
+    says False wherever the model can be told, and the model tells its layers.
+    """
+    phase = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
+
+    def serve(*args: Any) -> Any:
+        return model(*args, **phase)
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", serve, [spec])
+    archive.write_out(folder, verbose=False)
 
 
 def _input_name(model: keras.Model) -> str | None:

@@ -36,3 +36,22 @@ def samples(count: int = 24) -> tuple[np.ndarray, np.ndarray]:
     """Inputs float32 [count, 8, 6, 2] and labels [count]."""
     rng = np.random.default_rng(9)
     return rng.normal(size=(count, *SHAPE)).astype(np.float32), rng.integers(0, 3, count)
+
+
+class TrainsUnlessTold(keras.layers.Layer):
+    """Adds 3 in training, which is its default."""
+
+    def call(self, x, training=True):
+        return x + 3.0 if training else x
+
+
+class SubclassedTrainer(SubclassedCnn):
+    """Adds 3 to the input and to the outputs in training, which is its default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trainer = TrainsUnlessTold()
+
+    def call(self, x, training=True):
+        y = super().call(self.trainer(x))
+        return y + 3.0 if training else y

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from tests.support.shared_data import path_of
-from tests.support.tiny_keras import SHAPE, SubclassedCnn, functional_cnn, samples
+from tests.support.tiny_keras import (
+    SHAPE,
+    SubclassedCnn,
+    SubclassedTrainer,
+    TrainsUnlessTold,
+    functional_cnn,
+    samples,
+)
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.keras_to_tflite import check_representative_data, keras, keras_to_int8, load_keras
@@ -52,6 +59,34 @@ def test_subclassed_models_convert_once_they_are_built():
     model = SubclassedCnn()
     model(X[:1])
     _assert_close_to_keras(model, keras_to_int8(model, X))
+
+
+def _nested(*layers: keras.layers.Layer) -> keras.Model:
+    """Layers in front of a network, as a model within a model."""
+    x = keras.Input(SHAPE)
+    front = keras.Sequential([keras.Input(SHAPE), *layers])
+    return keras.Model(x, functional_cnn()(front(x)))
+
+
+@pytest.mark.parametrize("make", [lambda: _nested(TrainsUnlessTold()), SubclassedTrainer])
+def test_layers_compute_what_predict_does_though_training_be_their_default(make):
+    keras.utils.set_random_seed(5)
+    model = make()
+    trained = model(X, training=True)
+    expected = model.predict(X, verbose=0)
+    assert np.abs(trained - expected).max() > 2 * INT8_LOSS * np.ptp(expected)
+    _assert_close_to_keras(model, keras_to_int8(model, X))
+
+
+def test_random_augmentation_leaves_no_op():
+    layers = keras.layers
+    augmented = _nested(
+        layers.RandomFlip(), layers.RandomRotation(0.1), layers.RandomZoom(0.1), layers.GaussianNoise(1.0)
+    )
+    converted = keras_to_int8(augmented, X)
+    kinds = [[op.kind for op in read_model(m).ops] for m in (converted, keras_to_int8(functional_cnn(), X))]
+    assert kinds[0] == kinds[1]
+    _assert_close_to_keras(augmented, converted)
 
 
 @pytest.mark.parametrize("input_type", ["uint8", "float32"])
