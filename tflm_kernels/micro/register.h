@@ -1,7 +1,7 @@
 // micro/register.h - gives the ops to a TFLM resolver:
 //
-//   tflite::MicroMutableOpResolver<12> resolver;
-//   TF_LITE_ENSURE_STATUS(quantmcu::RegisterOps(resolver));  // takes kNumOps places
+//   tflite::MicroMutableOpResolver<quantmcu::kNumOps + 3> resolver;  // and 3 of TFLM's own
+//   TF_LITE_ENSURE_STATUS(quantmcu::RegisterOps(resolver));
 //
 // To save flash, add just the ops that a model has:
 //
@@ -25,16 +25,17 @@ const TFLMRegistration* Register_QMCU_MAX_POOL_2D();
 const TFLMRegistration* Register_QMCU_PATCH_STAGE();
 const TFLMRegistration* Register_QMCU_REQUANTIZE();
 
+// Places that RegisterOps takes in a resolver.
 constexpr int kNumOps = 9;
 
 // Adds all ops. Returns the first error of resolver.AddCustom, which TFLM's resolvers report.
 template <typename Resolver>
-TfLiteStatus RegisterOps(Resolver& resolver) {
+[[nodiscard]] TfLiteStatus RegisterOps(Resolver& resolver) {
   struct Op {
     const char* name;
     const TFLMRegistration* registration;
   };
-  const Op ops[kNumOps] = {
+  const Op ops[] = {
       {"QMCU_ADD", Register_QMCU_ADD()},
       {"QMCU_AVERAGE_POOL_2D", Register_QMCU_AVERAGE_POOL_2D()},
       {"QMCU_CONV_2D", Register_QMCU_CONV_2D()},
@@ -45,6 +46,7 @@ TfLiteStatus RegisterOps(Resolver& resolver) {
       {"QMCU_PATCH_STAGE", Register_QMCU_PATCH_STAGE()},
       {"QMCU_REQUANTIZE", Register_QMCU_REQUANTIZE()},
   };
+  static_assert(sizeof(ops) / sizeof(ops[0]) == kNumOps, "kNumOps is what resolvers are sized by");
   for (const Op& op : ops) {
     const TfLiteStatus status = resolver.AddCustom(op.name, op.registration);
     if (status != kTfLiteOk) return status;

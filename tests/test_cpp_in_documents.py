@@ -1,0 +1,79 @@
+"""The C++ that documents show compiles: against TFLM's headers where TFLM_DIR is set, else against our ABI page."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "tflm_kernels").rglob("*.md"))]
+
+# What a document's resolver needs of TFLM beside the C structs; that all ops have a place is checked here.
+WITHOUT_TFLM = """
+#include "tflm_kernels/micro/register.h"
+#define TF_LITE_ENSURE_STATUS(a) do { const TfLiteStatus s = (a); if (s != kTfLiteOk) return s; } while (0)
+namespace tflite {
+template <unsigned kOpCount>
+struct MicroMutableOpResolver {
+  TfLiteStatus AddCustom(const char*, const TFLMRegistration*) {
+    static_assert(kOpCount >= quantmcu::kNumOps, "RegisterOps needs more places");
+    return ++used <= kOpCount ? kTfLiteOk : kTfLiteError;
+  }
+  TfLiteStatus AddReshape() { return ++used <= kOpCount ? kTfLiteOk : kTfLiteError; }
+  TfLiteStatus AddSoftmax() { return AddReshape(); }
+  unsigned used = 0;
+};
+}  // namespace tflite
+"""
+WITH_TFLM = """
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tflm_kernels/micro/register.h"
+"""
+
+
+def resolver_snippets(document: Path) -> list[str]:
+    blocks = re.findall(r"```cpp\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    return [block for block in blocks if "Resolver<" in block]
+
+
+SNIPPETS = [(document.name, text) for document in DOCUMENTS for text in resolver_snippets(document)]
+
+
+def compile_body(tmp_path: Path, body: str) -> subprocess.CompletedProcess[str]:
+    """Compiles statements as a function that returns a status."""
+    tflm = os.environ.get("TFLM_DIR")
+    source = tmp_path / "snippet.cc"
+    prelude = WITH_TFLM if tflm else WITHOUT_TFLM
+    source.write_text(f"{prelude}\nTfLiteStatus SetUp() {{\n{body}\n  return kTfLiteOk;\n}}\n")
+    command = ["g++", "-std=c++17", "-fsyntax-only", "-Werror=unused-result", "-DTF_LITE_STATIC_MEMORY", f"-I{ROOT}"]
+    if tflm:
+        downloads = os.environ.get("TFLM_DOWNLOADS", f"{tflm}/tensorflow/lite/micro/tools/make/downloads")
+        command += ["-DQUANTMCU_USE_TFLM_HEADERS", f"-I{tflm}"]
+        command += [f"-I{downloads}/{name}" for name in ("flatbuffers/include", "gemmlowp", "ruy")]
+    return subprocess.run([*command, str(source)], capture_output=True, text=True)
+
+
+def test_the_readme_shows_a_resolver():
+    assert "README.md" in [name for name, _ in SNIPPETS]
+
+
+@pytest.mark.parametrize("text", [text for _, text in SNIPPETS], ids=[name for name, _ in SNIPPETS])
+def test_resolvers_of_documents_compile_and_have_room(tmp_path, text):
+    found = compile_body(tmp_path, text)
+    assert found.returncode == 0, found.stderr
+    assert "kNumOps +" in text  # a plain number is wrong as soon as there is another op
+
+
+@pytest.mark.skipif("TFLM_DIR" in os.environ, reason="TFLM's resolver finds a lack of places at run time only")
+def test_too_few_places_do_not_compile(tmp_path):
+    text = "tflite::MicroMutableOpResolver<8> resolver;\nTF_LITE_ENSURE_STATUS(quantmcu::RegisterOps(resolver));"
+    assert "RegisterOps needs more places" in compile_body(tmp_path, text).stderr
+
+
+def test_a_dropped_status_does_not_compile(tmp_path):
+    text = "tflite::MicroMutableOpResolver<20> resolver;\nquantmcu::RegisterOps(resolver);"
+    assert "nodiscard" in compile_body(tmp_path, text).stderr
