@@ -3,11 +3,14 @@
 Ranges here say what works; third_party/python/requirements.txt pins what `make setup` installs and tests.
 """
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 PACKAGE = "tflm_quantmcu"
+HERE = Path(__file__).parent
+(VERSION,) = re.findall(r'^__version__ = "([^"]+)"', (HERE / PACKAGE / "__init__.py").read_text("utf-8"), re.MULTILINE)
 
 # Each dependency with its reason.
 CORE = [
@@ -51,9 +54,9 @@ packages = [
 
 setup(
     name=PACKAGE,
-    version="0.1.0",
+    version=VERSION,
     description="Patch-split, mixed-precision CNNs on stock TensorFlow Lite Micro",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     classifiers=[
@@ -64,7 +67,7 @@ setup(
     python_requires=">=3.10,<3.12",
     packages=packages,
     package_dir={CONVERTER: "converter"},
-    package_data={PACKAGE: ["data/*", "templates/*"], f"{CONVERTER}.emit.templates": ["*/*"]},
+    package_data={PACKAGE: ["data/*", "templates/*", "py.typed"], f"{CONVERTER}.emit.templates": ["*/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": [f"{PACKAGE} = {PACKAGE}.cli:main"]},

@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import tflm_quantmcu
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -22,6 +26,32 @@ def test_installation_has_every_module_of_the_tree(tmp_path):
         for path in source.rglob("*.py")
     }
     assert set(built.rglob("*.py")) == expected
+    assert (built / "tflm_quantmcu" / "py.typed").is_file()
+
+
+def test_the_version_is_told_once():
+    (told,) = {
+        subprocess.run(
+            [sys.executable, *command, "--version"], cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.split()[-1]
+        for command in (["setup.py"], ["-m", "tflm_quantmcu.cli"])
+    }
+    assert told == tflm_quantmcu.__version__
+
+
+@pytest.mark.parametrize("name", tflm_quantmcu.__all__)
+def test_every_public_name_is_there(name):
+    found = getattr(tflm_quantmcu, name)
+    assert getattr(found, "__name__", name) == name
+    assert name in dir(tflm_quantmcu)
+
+
+def test_star_gives_every_public_name():
+    names: dict[str, object] = {}
+    exec("from tflm_quantmcu import *", names)
+    assert set(tflm_quantmcu.__all__) <= names.keys()
+    with pytest.raises(AttributeError, match="has no attribute 'Nothing'"):
+        _ = tflm_quantmcu.Nothing
 
 
 def test_converter_in_the_tree_is_the_subpackage():

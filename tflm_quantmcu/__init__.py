@@ -14,14 +14,16 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+__version__ = "0.1.0"  # setup.py reads this line
+
 _HOME = {
     "ActivationCalibrator": "activation_calibrator",
     "Budget": "types",
-    "CalibrationResult": "types",
+    "CalibrationResult": "calibration_result",
     "ConversionResult": "api",
     "FinetuneResult": "finetuning",
     "Interpreter": "runtime",
-    "PrecisionPlan": "types",
+    "PrecisionPlan": "precision_plan",
     "calibrate_model": "api",
     "convert": "api",
     "emit": "converter.emit.project",
@@ -33,10 +35,14 @@ _HOME = {
     "plan": "api",
     "save_calibration": "calibrate",
 }
-__all__ = sorted(_HOME)
+__all__ = sorted([*_HOME, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'tflm_quantmcu' has no attribute '{name}'")
     return getattr(importlib.import_module(f"tflm_quantmcu.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

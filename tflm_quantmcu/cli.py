@@ -15,6 +15,7 @@ from typing import Any
 
 from absl import flags
 
+from tflm_quantmcu import __version__
 from tflm_quantmcu.errors import QuantMcuError, UsageError
 from tflm_quantmcu.options import Options
 
@@ -76,6 +77,9 @@ def run(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("--help", "-h", "help"):
         print(_overview())
         return
+    if arguments[0] in ("--version", "version"):
+        print(f"tflm_quantmcu {__version__}")
+        return
     name, *rest = arguments
     if name not in COMMANDS:
         raise UsageError(f"there is no command '{name}'; there are {', '.join(COMMANDS)}")
@@ -99,7 +103,9 @@ def run(arguments: list[str]) -> None:
 def _overview() -> str:
     lines = [f"  {name:10} {command.summary}" for name, command in COMMANDS.items()]
     return (
-        "usage: tflm_quantmcu COMMAND [--flag value ...]\n\n" + "\n".join(lines) + "\n\nCOMMAND --help lists its flags."
+        "usage: tflm_quantmcu COMMAND [--flag value ...]\n\n"
+        + "\n".join(lines)
+        + "\n\nCOMMAND --help lists its flags; --version prints the version."
     )
 
 
