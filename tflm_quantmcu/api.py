@@ -21,6 +21,7 @@ from tflm_quantmcu.files import read_bytes, write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.sample_sources import SampleSource, gather_samples
 from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
 from tflm_quantmcu.search import find_search, finish_plan
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
@@ -72,7 +73,7 @@ def plan(
     model: Any,
     *,
     calibration: CalibrationResult | Path | None = None,
-    calibration_data: np.ndarray | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
     evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
     checkpoint: Path | None = None,
     **options: Any,
@@ -82,8 +83,9 @@ def plan(
     Args:
       model: a keras.Model, a path (.keras, .h5, .tflite) or the bytes of a full-integer int8 `.tflite`.
       calibration: what `ActivationCalibrator.result` or `calibrate` gave, or its saved file.
-      calibration_data: representative inputs [N, H, W, C] or an .npz with them as `x`; calibrated on when there is
-        no `calibration`.
+      calibration_data: representative inputs [N, H, W, C], an .npz with them as `x`, or what gives them: a list, a dict
+        by the input's name, a TFLite representative_dataset, a tf.data.Dataset, a generator (of what has no known end
+        the first `max_samples`); calibrated on when there is no `calibration`.
       evaluation_data: labelled samples (x, y), or an .npz with them, for searches that judge plans by accuracy; judge
         the result by others. Without them such searches compare with the unchanged model's scores.
       checkpoint: file of a long search's state: a call that was killed goes on from it if it is made again. It stays.
@@ -107,7 +109,7 @@ def pareto_front(
     model: Any,
     *,
     calibration: CalibrationResult | Path | None = None,
-    calibration_data: np.ndarray | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
     **options: Any,
 ) -> list[Split]:
     """What fewer bytes of arena cost in MACs, over all ways to split the model; see `pareto.write_front`.
@@ -131,7 +133,7 @@ def convert(
     model: Any,
     *,
     calibration: CalibrationResult | Path | None = None,
-    calibration_data: np.ndarray | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
     evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
     checkpoint: Path | None = None,
     plan: PrecisionPlan | Path | None = None,
@@ -254,7 +256,7 @@ def _check_budget(costs: PlanCosts, plan: PrecisionPlan, budget: Budget) -> None
 
 
 def calibrate_model(
-    model: Any, calibration_data: np.ndarray | Path, *, checkpoint: Path | None = None, **options: Any
+    model: Any, calibration_data: SampleSource | Path, *, checkpoint: Path | None = None, **options: Any
 ) -> CalibrationResult:
     """Measures the feature maps of a model.
 
@@ -294,7 +296,7 @@ def keras_from_tflite(model: bytes | Path) -> Any:
 def read_source(
     model: Any,
     calibration: CalibrationResult | Path | None,
-    calibration_data: np.ndarray | Path | None,
+    calibration_data: SampleSource | Path | None,
     options: Options,
     checkpoint: Path | None = None,
 ) -> Source:
@@ -343,7 +345,7 @@ def _read(model: Any) -> Any:
 
 
 def _calibrate(
-    model: Any, calibration_data: np.ndarray | Path, options: Options, checkpoint: Path | None = None
+    model: Any, calibration_data: SampleSource | Path, options: Options, checkpoint: Path | None = None
 ) -> CalibrationResult:
     inputs: dict[str, Any] = {
         "method": options.method,
@@ -358,9 +360,21 @@ def _calibrate(
         graph = read_model(model)
         require_full_integer(graph)
         tensor = graph.tensors[graph.inputs[0]]
-    x = calibration_data if isinstance(calibration_data, np.ndarray) else load_samples(calibration_data, tensor)[0]
+    if isinstance(calibration_data, (str, os.PathLike)):
+        x = load_samples(calibration_data, tensor)[0]
+    else:
+        rank, name = (len(tensor.shape), tensor.label) if tensor is not None else _keras_input(model)
+        x = gather_samples(calibration_data, rank=rank, input_name=name, max_samples=options.max_samples)
     if tensor is not None:
         return calibrate_int8(model, x, **inputs)
     from tflm_quantmcu.activation_calibrator import calibrate_keras  # TensorFlow takes seconds to import
 
     return calibrate_keras(model, x, **inputs)
+
+
+def _keras_input(model: Any) -> tuple[int | None, str | None]:
+    """Dimensions of a batch of a Keras model's first input and its layer's name, as far as the model says."""
+    from tflm_quantmcu.keras_to_tflite import input_name  # TensorFlow takes seconds to import
+
+    inputs = getattr(model, "inputs", None)
+    return (len(inputs[0].shape) if inputs else None), input_name(model)

@@ -30,6 +30,7 @@ from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.parallel import parallel_map
 from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.sample_sources import SampleSource
 from tflm_quantmcu.samples import digest
 from tflm_quantmcu.search import find_search
 
@@ -126,7 +127,7 @@ def compare(
     data: tuple[np.ndarray, np.ndarray] | Path,
     output_dir: Path,
     calibration: CalibrationResult | Path | None = None,
-    calibration_data: np.ndarray | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
     evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
     sram_bytes: Sequence[int | None] = (None,),
     flash_bytes: Sequence[int | None] = (None,),

@@ -49,7 +49,7 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
         raise UsageError(f"input_type is {input_type}; supported are {', '.join(INPUT_TYPES)}")
     check_representative_data(model, representative_data)
     x = np.asarray(representative_data).astype(np.float32)
-    spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=_input_name(model))
+    spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=input_name(model))
     with _quiet(), tempfile.TemporaryDirectory() as folder:
         try:
             _export(model, spec, folder)
@@ -84,7 +84,7 @@ def _export(model: keras.Model, spec: keras.InputSpec, folder: str) -> None:
     archive.write_out(folder, verbose=False)
 
 
-def _input_name(model: keras.Model) -> str | None:
+def input_name(model: keras.Model) -> str | None:
     """The input layer's name; that of an input tensor changes when a model is saved and loaded."""
     inputs = getattr(model, "inputs", None)
     history = getattr(inputs[0], "_keras_history", None) if inputs else None
