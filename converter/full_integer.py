@@ -19,6 +19,12 @@ _SOFTMAX_FRACTION_BITS = 26
 # What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
 _PLAIN = ("int8", "int32", "int64", "bool")
 _WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+# Custom ops that hold what a compiler made of others, for one accelerator: nothing in them can be read.
+_COMPILED = {
+    "ethos-u": ("an Ethos-U", "Vela"),
+    "edgetpu-custom-op": ("an Edge TPU", "the Edge TPU compiler"),
+    "NeutronGraph": ("an eIQ Neutron", "the Neutron converter"),
+}
 
 
 def require_full_integer(graph: ModelGraph) -> None:
@@ -27,6 +33,7 @@ def require_full_integer(graph: ModelGraph) -> None:
     Raises:
       UnsupportedModelError: naming the op, the tensor, what kind of model it looks like and how to convert it instead.
     """
+    _check_is_source(graph)
     if len(graph.input_tensors) != 1:
         raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
     for op in graph.ops:
@@ -38,6 +45,15 @@ def require_full_integer(graph: ModelGraph) -> None:
             _check_format(graph, op, tensor)
         _check_weights(graph, op)
         _check_softmax(graph, op)
+
+
+def _check_is_source(graph: ModelGraph) -> None:
+    for op in graph.ops:
+        if op.kind in _COMPILED:
+            accelerator, compiler = _COMPILED[op.kind]
+            raise UnsupportedModelError(
+                f"{_place(graph, op)} was compiled for {accelerator}; give the .tflite from before {compiler}"
+            )
 
 
 def _may_be(graph: ModelGraph, op: Op, tensor: Tensor) -> bool:

@@ -9,7 +9,7 @@ import pytest
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
-from tests.support.edit_model import StockModel, with_tensor
+from tests.support.edit_model import StockModel, edited, with_tensor
 from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
 from tflm_quantmcu.errors import UnsupportedModelError
@@ -149,3 +149,26 @@ def test_refuses_real_float_models(name):
 
 def test_a_residual_network_is_full_integer():
     require_full_integer(read_model(networks.inverted_residual()))
+
+
+@pytest.mark.parametrize(
+    "code, sentence",
+    [
+        ("ethos-u", "was compiled for an Ethos-U; give the .tflite from before Vela"),
+        ("edgetpu-custom-op", "was compiled for an Edge TPU; give the .tflite from before the Edge TPU compiler"),
+    ],
+)
+def test_compiled_models_are_told_from_other_ways_to_quantise(code, sentence):
+    """As Vela writes them: the command stream is uint8, and so is scratch, which nothing writes."""
+    net = StockModel()
+    x, scratch = net.input((1, 4, 4, 3)), net.input((4096,), dtype="uint8")
+    stream = net.constant(np.zeros(64, np.uint8))
+    y = net.stock("CUSTOM", [stream, scratch, x], None, (1, 10))
+
+    def finish(tree: schema.ModelT) -> None:
+        tree.operatorCodes[0].customCode = code
+        tree.subgraphs[0].inputs = [x.index]
+
+    with pytest.raises(UnsupportedModelError, match=f"^{code} '.*' .op 0. {re.escape(sentence)}$") as caught:
+        require_full_integer(read_model(edited(net.build(y), finish)))
+    assert caught.value.exit_code == 3
