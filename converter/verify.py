@@ -36,7 +36,7 @@ class VerificationResult:
       num_samples: inputs run, the random ones included.
       is_same_function: all widths are 8 bits, and all outputs equal those of the model it came from.
       num_maps: feature maps compared with the oracle, a sample.
-      arena_bytes: non-persistent, predicted and recorded.
+      arena_bytes: non-persistent, predicted and recorded on this host, which runs the reference kernels.
       output_crc32: of all outputs in order, to compare with another machine's.
     """
 
@@ -55,7 +55,8 @@ class VerificationResult:
             else f"{self.num_maps} feature maps equal the numpy oracle in every byte"
         )
         return (
-            f"{found} on {self.num_samples} inputs, recorded arena = predicted = {self.arena_bytes:,} bytes, "
+            f"{found} on {self.num_samples} inputs, recorded arena = predicted = {self.arena_bytes:,} bytes "
+            f"on this host, "
             f"CRC32 of the outputs {self.output_crc32:08x}"
         )
 

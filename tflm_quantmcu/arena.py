@@ -1,20 +1,26 @@
 """The non-persistent arena of a model, stock or converted, as TFLM records it: feature maps and kernels' scratch.
 
-In: a ModelGraph. Out: bytes. Refuses custom ops of others and LSTMs, whose scratch is not known.
+In: a ModelGraph, and which variant of our kernels runs it. Out: bytes. Refuses custom ops of others and LSTMs, whose
+scratch is not known.
 Source: RequestScratchBufferInArena in TFLM's reference kernels at the pinned version.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tflm_quantmcu import memory
-from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, program_of
+from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
+from tflm_quantmcu.kernel_scratch import KERNEL_VARIANTS, REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
+from tflm_quantmcu.packing import run_bytes
+from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
 # Bytes of one value in TFLM's arena where numpy has no type or another idea.
 _VALUE_BYTES = {"int4": 1, "bfloat16": 2, "resource": 4}
@@ -24,13 +30,22 @@ _KNOWN = {name for name in vars(schema.BuiltinOperator) if not name.startswith("
 _KNOWN -= {"UNIDIRECTIONAL_SEQUENCE_LSTM"}
 
 
-def predict_arena(graph: ModelGraph) -> int:
-    """The non-persistent arena bytes that TFLM on this machine records for the model.
+def arena_by_variant(graph: ModelGraph) -> dict[str, int]:
+    """Variant of our kernels -> `predict_arena`; the largest of these bytes hold the model on every core."""
+    return {variant: predict_arena(graph, variant) for variant in KERNEL_VARIANTS}
+
+
+def predict_arena(graph: ModelGraph, variant: str = REFERENCE) -> int:
+    """The non-persistent arena bytes that TFLM records for the model.
+
+    Args:
+      graph: the model.
+      variant: of our kernels; stock ops run on TFLM's own. This machine's is the reference.
 
     Raises:
       UnsupportedModelError: an op or a tensor whose bytes are not known.
     """
-    steps = [memory.Step(op.inputs, op.outputs, op_scratch_bytes(graph, op)) for op in graph.ops]
+    steps = [memory.Step(op.inputs, op.outputs, op_scratch_bytes(graph, op, variant)) for op in graph.ops]
     return memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=graph.offline_offsets)
 
 
@@ -56,8 +71,13 @@ def _value_bytes(tensor: Tensor) -> int:
         ) from None
 
 
-def op_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
-    """The scratch buffers that the op's kernel requests, in its order.
+def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tuple[int, ...]:
+    """The scratch buffers that the op's kernel requests, in its order; of an op of ours one or none.
+
+    Args:
+      graph: the model.
+      op: of it.
+      variant: of our kernels; stock ops run on TFLM's own.
 
     Raises:
       UnsupportedModelError: an LSTM, a custom op that is not ours, or an op without the inputs of its kind.
@@ -70,12 +90,21 @@ def op_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
             raise UnsupportedModelError(
                 f"{op.kind} (op {op.index}) has inputs of shapes {shapes}, which do not make such an op"
             ) from None
+    if op.kind == PATCH_STAGE:
+        return (stage_scratch_bytes(variant, program_of(graph, op)),)
+    if op.kind in _KERNELS:
+        return _kernel_scratch(graph, op, variant)
     if op.kind in _KNOWN or op.kind.startswith(PREFIX):
         return ()
     raise UnsupportedModelError(
         f"how much scratch {op.kind} (op {op.index}) takes is not known; supported are {PREFIX} ops and TFLite's own "
         "except LSTMs"
     )
+
+
+def largest_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    """`op_scratch_bytes` of the variant that requests the most."""
+    return max((op_scratch_bytes(graph, op, variant) for variant in KERNEL_VARIANTS), key=sum)
 
 
 def _filter(graph: ModelGraph, op: Op) -> tuple[int, ...]:
@@ -125,5 +154,40 @@ _SCRATCH: Mapping[str, Callable[[ModelGraph, Op], tuple[int, ...]]] = {
     "ADD_N": lambda graph, op: (_HOST_POINTER_BYTES * len(op.inputs),),
     "MIRROR_PAD": _mirror_pad,
     "SVDF": _svdf,
-    PATCH_STAGE: lambda graph, op: (program_of(graph, op).scratch_bytes,),
 }
+
+# The kernels of ours that take scratch on some core.
+_KERNELS = {
+    f"{PREFIX}CONV_2D": "Conv2D",
+    f"{PREFIX}DEPTHWISE_CONV_2D": "DepthwiseConv2D",
+    f"{PREFIX}FULLY_CONNECTED": "FullyConnected",
+}
+
+
+def _kernel_scratch(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
+    """Of an op of ours with weights, as its options say (docs/format.md F3)."""
+    if variant == REFERENCE:
+        return ()
+    try:
+        num_bytes = kernel_scratch_bytes(variant, _KERNELS[op.kind], _kernel_params(graph, op))
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise UnsupportedModelError(f"{op.kind} (op {op.index}) has malformed options or inputs: {error!r}") from None
+    return (num_bytes,) if num_bytes else ()
+
+
+def _kernel_params(graph: ModelGraph, op: Op) -> Any:
+    options = decode_options(op.custom_options)
+    is_vector = op.kind == f"{PREFIX}FULLY_CONNECTED"
+
+    def view(prefix: str, tensor: int) -> FeatureMap:
+        height, width = (1, 1) if is_vector else graph.tensors[tensor].shape[1:3]
+        channels, bits = options[f"{prefix}_channels"], options[f"{prefix}_bits"]
+        return FeatureMap(height, width, channels, width * run_bytes(channels, bits), bits, 0)
+
+    ends = view("input", op.inputs[0]), view("output", op.outputs[0])
+    if is_vector:
+        return FullyConnectedParams(*ends, (0, 0), options["weight_bits"])
+    window = Window(**{field.name: options[field.name] for field in dataclasses.fields(Window)})
+    if op.kind == f"{PREFIX}CONV_2D":
+        return Conv2DParams(*ends, window, (0, 0), options["weight_bits"])
+    return DepthwiseConv2DParams(*ends, window, (0, 0), options["weight_bits"], options["depth_multiplier"])

@@ -48,7 +48,7 @@ class Row:
       sram_bytes, flash_bytes: the budget, None without bound.
       seed: of the search.
       accuracy: share of right answers on TFLM.
-      arena_bytes: non-persistent, as TFLM recorded it.
+      arena_bytes: non-persistent, of the core that takes the most.
       model_bytes: of the `.tflite`.
       macs, bit_ops: of one inference, the worst case.
       instructions: of our kernels on the core of the comparison, estimated.
@@ -264,7 +264,7 @@ def _search(task: _Task) -> _Cell:
 def _measured(row: Row, figures: Any) -> Row:
     return dataclasses.replace(
         row,
-        arena_bytes=figures.recorded_non_persistent_bytes,
+        arena_bytes=figures.arena_bytes,
         model_bytes=figures.flash_bytes,
         macs=figures.cost.macs,
         bit_ops=figures.cost.bit_ops,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
 from tflm_quantmcu.instructions import InstructionTable, graph_instructions, stage_instructions
 from tflm_quantmcu.lowering import folded_maps
-from tflm_quantmcu.memory import ARENA_ALIGNMENT, Step, graph_buffers, greedy_offsets, peak
+from tflm_quantmcu.memory import ARENA_ALIGNMENT, Buffer, Step, graph_buffers, greedy_offsets, peak
 from tflm_quantmcu.placement import place_best
 from tflm_quantmcu.stage_program import StageProgram
 from tflm_quantmcu.types import ModelGraph, Op
@@ -23,13 +23,14 @@ class PlacedStage:
     Attributes:
       ops: op indices.
       input, output: tensor indices.
+      scratch_bytes: of each variant of our kernels.
       distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
     """
 
     ops: Collection[int]
     input: int
     output: int
-    scratch_bytes: int
+    scratch_bytes: tuple[int, ...]
     distance: int | None = None
 
 
@@ -40,7 +41,9 @@ def arena_of(
     tensor_bytes: Sequence[int] | None = None,
     enough: int = 0,
 ) -> int:
-    """Non-persistent arena bytes of the graph with these regions fused, as TFLM will record them.
+    """Non-persistent arena bytes of the graph with these regions fused, on the core that takes the most.
+
+    TFLM will record no more on any core: as it places by itself, or around offsets that hold the largest scratch.
 
     Args:
       graph: the model.
@@ -51,24 +54,37 @@ def arena_of(
     tensor_bytes = list(tensor_bytes or placed_bytes(graph))
     for t in folded_maps(graph):
         tensor_bytes[t] = 0
-    owner = {index: stage for stage in stages for index in stage.ops}
-    steps = []
-    for op in graph.ops:
-        stage = owner.get(op.index)
-        if stage is None:
-            steps.append(Step(op.inputs, op.outputs, op_scratch_bytes(graph, op)))
-        elif stage.output in op.outputs:
-            steps.append(Step((stage.input,), (stage.output,), (stage.scratch_bytes,)))
-        else:
-            for t in op.outputs:
-                tensor_bytes[t] = 0
-    tensors, buffers = graph_buffers(tensor_bytes, steps, graph.inputs, graph.outputs)
+    for stage in stages:
+        for t in (t for i in stage.ops for t in graph.ops[i].outputs if t != stage.output):
+            tensor_bytes[t] = 0
+
+    def buffers_with(scratch: Sequence[int]) -> tuple[list[int], list[Buffer]]:
+        """What TFLM places where the stages take so much."""
+        return graph_buffers(tensor_bytes, _steps(graph, stages, scratch), graph.inputs, graph.outputs)
+
+    tensors, buffers = buffers_with([max(s.scratch_bytes) for s in stages])
     index = {t: i for i, t in enumerate(tensors)}
     distances = {(index[s.output], index[s.input]): s.distance for s in stages if s.distance is not None}
     best = place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances, node_limit=_NODE_LIMIT, enough=enough)
     placed = dict(zip(tensors, best.offsets, strict=False))
     pinned = [placed.get(t, -1) for t in range(len(tensor_bytes))]
-    return min(peak(buffers, greedy_offsets(tensors, buffers, pins)) for pins in (None, pinned))
+    variants = set(zip(*(s.scratch_bytes for s in stages), strict=True)) or {()}
+    unpinned = [peak(found, greedy_offsets(tensors, found)) for _, found in map(buffers_with, variants)]
+    return min(max(unpinned), peak(buffers, greedy_offsets(tensors, buffers, pinned)))
+
+
+def _steps(graph: ModelGraph, stages: Sequence[PlacedStage], scratch: Sequence[int]) -> list[Step]:
+    """The ops as the arena sees them, a stage with its scratch in place of its ops."""
+    owner = {index: (stage, n) for stage, n in zip(stages, scratch, strict=True) for index in stage.ops}
+    steps = []
+    for op in graph.ops:
+        if op.index not in owner:
+            steps.append(Step(op.inputs, op.outputs, op_scratch_bytes(graph, op)))
+            continue
+        stage, num_bytes = owner[op.index]
+        if stage.output in op.outputs:
+            steps.append(Step((stage.input,), (stage.output,), (num_bytes,)))
+    return steps
 
 
 def op_macs(graph: ModelGraph, op: Op) -> int:

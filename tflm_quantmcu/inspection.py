@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 
-from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.arena import arena_by_variant
 from tflm_quantmcu.arena_plan import tflm_plan
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.kernel_scratch import CORES
 from tflm_quantmcu.memory_map import draw_png, draw_text
 from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME
 from tflm_quantmcu.report import describe_stage
@@ -26,13 +27,17 @@ def describe_model(data: bytes) -> str:
     parts = [view_graph(graph)]
     for number, op in enumerate(stages):
         parts.append(_describe_program(number, program_of(graph, op)))
-    arena = predict_arena(graph)
-    parts.append(f"non-persistent arena: {arena:,} bytes; flash: {len(data):,} bytes")
+    arenas = arena_by_variant(graph)
+    cores = [f"{n:,} with {variant} kernels ({', '.join(CORES[variant])})" for variant, n in arenas.items()]
+    most = max(arenas.values())
+    parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(data):,} bytes")
     return "\n\n".join(parts)
 
 
 def describe_memory(data: bytes, png: str | os.PathLike[str] | None = None) -> str:
-    """The arena as TFLM lays it out, lifetime x offset, as text and, if `png` names a file, as a picture there.
+    """The arena as TFLM lays it out with the reference kernels, lifetime x offset, as text.
+
+    If `png` names a file, also as a picture there.
 
     Raises:
       UnsupportedModelError: `data` is not a model that can be read, or its arena is not known.

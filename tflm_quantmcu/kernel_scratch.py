@@ -7,17 +7,25 @@ In: a variant of the kernels and their params. Out: bytes. Emitted code holds th
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
+from tflm_quantmcu.memory import align
 from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.stage_geometry import Region
+from tflm_quantmcu.stage_geometry import StageOp
+from tflm_quantmcu.stage_layout import SCRATCH_ALIGNMENT
 from tflm_quantmcu.stage_program import StageProgram
 
-REFERENCE, DSP, MVE = "reference", "dsp", "mve"
+KERNEL_VARIANTS = REFERENCE, DSP, MVE = "reference", "dsp", "mve"
 # Which kernels run on each core of third_party/arm_none_eabi/cores.bzl.
 VARIANTS = {"host": REFERENCE, "m0plus": REFERENCE, "m3": REFERENCE, "m4": DSP, "m7": DSP, "m33": DSP, "m55": MVE}
+CORES = {v: tuple(core for core, own in VARIANTS.items() if own == v) for v in KERNEL_VARIANTS}
+
+_STAGE_KERNELS = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}
 
 _MVE_LANES = 16
 _MVE_QUAD = 4
@@ -36,43 +44,97 @@ def kernel_scratch_bytes(variant: str, kernel: str, params: Any) -> int:
 
 def stage_scratch_bytes(variant: str, program: StageProgram) -> int:
     """Of a patch stage: its maps, and behind them what the largest call takes."""
-    map_bytes = program.scratch_bytes
-    kernel_bytes = max(
-        (_largest_call(variant, program, r, c, k) for r, c in program.visits() for k in program.classes_of(r, c)),
-        default=0,
-    )
-    return map_bytes if kernel_bytes == 0 else -(-map_bytes // 4) * 4 + kernel_bytes
+    kernel_bytes = 0
+    for number, places in _places_by_class(program).items():
+        bits = [format.bits for format in program.formats[number]]
+        largest = stage_kernel_bytes(variant, program.ops, program.shapes, program.spans, bits, places)
+        kernel_bytes = max(kernel_bytes, largest)
+    return behind_maps(program.scratch_bytes, kernel_bytes)
 
 
-def _largest_call(variant: str, program: StageProgram, row: int, col: int, patch_class: int) -> int:
+def behind_maps(map_bytes: int, kernel_bytes: int) -> int:
+    """Scratch of a stage whose maps take so much, and its largest call so much."""
+    return align(map_bytes, SCRATCH_ALIGNMENT) + kernel_bytes if kernel_bytes else map_bytes
+
+
+def stage_kernel_bytes(
+    variant: str,
+    ops: Iterable[StageOp],
+    shapes: Sequence[tuple[int, int, int]],
+    spans: tuple[np.ndarray, np.ndarray],
+    bits: Sequence[int],
+    places: Sequence[tuple[int, int]] | None = None,
+) -> int:
+    """The most that a call of a stage takes, in tiles of one class.
+
+    Args:
+      variant: of the kernels.
+      ops: of the stage; filters do not count.
+      shapes: [map] (height, width, channels).
+      spans: along both axes (`StageGeometry.spans`).
+      bits: [map] widths.
+      places: in `spans`, of the tiles; None is all.
+    """
     largest = 0
-    for op in program.ops:
-        kernel = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}.get(op.kind)
-        if kernel is None:
+    for op in ops:
+        kernel = _STAGE_KERNELS.get(op.kind, "")
+        if (variant, kernel) not in _FORMULAS:
             continue
-        regions = (program.region(row, col, op.inputs[0]), program.computed(row, col, op.output))
-        source, output = (
-            _view(program, patch_class, m, region) for m, region in zip((op.inputs[0], op.output), regions, strict=True)
-        )
-        if output.height == 0 or output.width == 0:
-            continue
-        window = dataclasses.replace(
-            op.window,
-            pad_top=op.window.pad_top + regions[0][0] - regions[1][0] * op.window.stride_height,
-            pad_left=op.window.pad_left + regions[0][2] - regions[1][2] * op.window.stride_width,
-        )
-        params: Any = Conv2DParams(source, output, window, (0, 0), op.weight_bits)
-        if kernel == "DepthwiseConv2D":
-            params = DepthwiseConv2DParams(source, output, window, (0, 0), op.weight_bits, op.depth_multiplier)
-        largest = max(largest, kernel_scratch_bytes(variant, kernel, params))
+        rows = _extents(spans[0], op, op.window.stride_height, op.window.pad_top)
+        cols = _extents(spans[1], op, op.window.stride_width, op.window.pad_left)
+        met = itertools.product(set(rows), set(cols)) if places is None else {(rows[r], cols[c]) for r, c in places}
+        for row, col in met:
+            if row[1] and col[1]:
+                call = _stage_call(op, shapes, bits, row, col)
+                largest = max(largest, kernel_scratch_bytes(variant, kernel, call))
     return largest
 
 
-def _view(program: StageProgram, patch_class: int, index: int, region: Region) -> FeatureMap:
-    y0, y1, x0, x1 = region
-    stored, channels = program.formats[patch_class][index], program.shapes[index][2]
-    row_bytes = (x1 - x0) * run_bytes(channels, stored.bits)
-    return FeatureMap(y1 - y0, x1 - x0, channels, row_bytes, stored.bits, stored.zero_point)
+def least_kernel_bytes(variant: str, op: StageOp, shapes: Sequence[tuple[int, int, int]], bits: Sequence[int]) -> int:
+    """What an op of a stage takes whatever its tiles are."""
+    kernel = _STAGE_KERNELS.get(op.kind, "")
+    if (variant, kernel) not in _FORMULAS:
+        return 0
+    return kernel_scratch_bytes(variant, kernel, _stage_call(op, shapes, bits, (1, 1, 0), (1, 1, 0)))
+
+
+# (pixels that a call reads, pixels that it writes, padding before them) along one axis.
+_Extent = tuple[int, int, int]
+
+
+def _extents(spans: np.ndarray, op: StageOp, stride: int, pad: int) -> list[_Extent]:
+    """[tile]"""
+    begin, _, end = spans[:, op.inputs[0]].T
+    _, fresh, written = spans[:, op.output].T
+    extents = np.stack([end - begin, written - fresh, pad + begin - fresh * stride], axis=-1)
+    return [(read, computed, before) for read, computed, before in extents.tolist()]
+
+
+def _stage_call(
+    op: StageOp, shapes: Sequence[tuple[int, int, int]], bits: Sequence[int], row: _Extent, col: _Extent
+) -> Any:
+    """The params of a convolution over one tile; zero points and clamps do not count."""
+    (source, output) = (
+        FeatureMap(row[side], col[side], shapes[m][2], col[side] * run_bytes(shapes[m][2], bits[m]), bits[m], 0)
+        for side, m in enumerate((op.inputs[0], op.output))
+    )
+    window = dataclasses.replace(op.window, pad_top=row[2], pad_left=col[2])
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return DepthwiseConv2DParams(source, output, window, (0, 0), op.weight_bits, op.depth_multiplier)
+    return Conv2DParams(source, output, window, (0, 0), op.weight_bits)
+
+
+def _places_by_class(program: StageProgram) -> Mapping[int, list[tuple[int, int]] | None]:
+    """Class -> places in the program's spans of the tiles that may be of it; None is all."""
+    if len(program.formats) == 1:
+        return {0: None}
+    places: dict[int, list[tuple[int, int]]] = {}
+    rows, cols = program.spans
+    in_spans = itertools.product(range(len(rows)), range(len(cols)))
+    for place, visit in zip(in_spans, program.visits(), strict=True):
+        for number in program.classes_of(*visit):
+            places.setdefault(number, []).append(place)
+    return places
 
 
 def _dsp_groups(filter_bytes: int, weight_bits: int) -> int:

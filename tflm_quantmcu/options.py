@@ -40,7 +40,7 @@ class Options:
 
     sram_bytes: int | None = _option(
         None,
-        "Bound on the non-persistent arena (maps and scratch), in bytes. Without it the smallest arena is taken.",
+        "Bound on the non-persistent arena (maps and scratch) of any core, in bytes. Without it the smallest is taken.",
         kind=int,
     )
     flash_bytes: int | None = _option(None, "Bound on the .tflite, in bytes.", kind=int)

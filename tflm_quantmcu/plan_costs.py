@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.arena import arena_by_variant
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.cost import Cost
@@ -56,7 +56,7 @@ class PlanCosts:
             if known == plan:
                 return converted, num_bytes
         converted = convert_model(self.data, plan, strip_metadata=self.strip_metadata)
-        num_bytes = PlanBytes(predict_arena(read_model(converted)), len(converted))
+        num_bytes = PlanBytes(max(arena_by_variant(read_model(converted)).values()), len(converted))
         self._latest[:] = [(plan, converted, num_bytes)]
         return converted, num_bytes
 

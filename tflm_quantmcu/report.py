@@ -12,13 +12,14 @@ import rich.box
 import rich.console
 import rich.table
 
-from tflm_quantmcu.arena import op_scratch_bytes, predict_arena
+from tflm_quantmcu.arena import arena_by_variant, largest_scratch_bytes
 from tflm_quantmcu.arena_plan import plan_arena
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost import Cost, cost_of
 from tflm_quantmcu.files import write_atomically
 from tflm_quantmcu.instructions import load_table
+from tflm_quantmcu.kernel_scratch import CORES, REFERENCE
 from tflm_quantmcu.persistent import CORTEX_M, PersistentBytes, persistent_bytes
 from tflm_quantmcu.plan_work import stage_programs, work_of
 from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
@@ -32,8 +33,8 @@ class Figures:
     """One model's figures.
 
     Attributes:
-      predicted_non_persistent_bytes: arena for feature maps and scratch, by our planner.
-      recorded_non_persistent_bytes: the same, as TFLM records it.
+      arena_by_variant: variant of our kernels -> predicted arena for feature maps and scratch.
+      recorded_non_persistent_bytes: the same, as TFLM records it on this host, which runs the reference kernels.
       recorded_persistent_bytes: nodes, eval tensors and op data as TFLM records them on the 64-bit host.
       persistent: the same on a Cortex-M, predicted; None where an op's data is not known.
       input_excluded_bytes: of an arena that the network input is not part of (convention b); the arena itself is
@@ -42,7 +43,7 @@ class Figures:
       cost: MACs and BitOPs; the stage's are those of the same ops in both models.
     """
 
-    predicted_non_persistent_bytes: int
+    arena_by_variant: Mapping[str, int]
     recorded_non_persistent_bytes: int
     recorded_persistent_bytes: int
     persistent: PersistentBytes | None
@@ -50,10 +51,24 @@ class Figures:
     flash_bytes: int
     cost: Cost
 
+    @property
+    def arena_bytes(self) -> int:
+        """Of the core that takes the most: what `--sram_bytes` bounds."""
+        return max(self.arena_by_variant.values())
+
+    @property
+    def predicted_non_persistent_bytes(self) -> int:
+        """On this host."""
+        return self.arena_by_variant[REFERENCE]
+
 
 ROWS: Sequence[tuple[str, str]] = (
-    ("non-persistent arena, recorded by TFLM (bytes)", "recorded_non_persistent_bytes"),
-    ("non-persistent arena, predicted (bytes)", "predicted_non_persistent_bytes"),
+    ("non-persistent arena, the most on any core (bytes)", "arena_bytes"),
+    *(
+        (f"  with {variant} kernels: {', '.join(cores)}", f"arena_by_variant.{variant}")
+        for variant, cores in CORES.items()
+    ),
+    ("  recorded by TFLM on this host", "recorded_non_persistent_bytes"),
     ("  of our planner, without the network input (bytes)", "input_excluded_bytes"),
     ("persistent arena, recorded on the 64-bit host (bytes)", "recorded_persistent_bytes"),
     ("persistent arena on a Cortex-M, predicted (bytes)", "persistent.total"),
@@ -131,6 +146,8 @@ def _figure(figures: Figures, path: str) -> int | None:
     holder: object = figures
     for part in parts:
         holder = getattr(holder, part)
+    if isinstance(holder, Mapping):
+        return holder[name]
     return None if holder is None else getattr(holder, name)
 
 
@@ -159,9 +176,9 @@ def build_report(
 def _measure(data: bytes, cost: Cost) -> Figures:
     recorded = Interpreter(data).allocations()
     graph = read_model(data)
-    scratch_bytes = [op_scratch_bytes(graph, op) for op in graph.ops]
+    scratch_bytes = [largest_scratch_bytes(graph, op) for op in graph.ops]
     return Figures(
-        predicted_non_persistent_bytes=predict_arena(graph),
+        arena_by_variant=arena_by_variant(graph),
         recorded_non_persistent_bytes=recorded.non_persistent_bytes,
         recorded_persistent_bytes=recorded.persistent_bytes,
         persistent=persistent_bytes(graph, CORTEX_M),

@@ -1,8 +1,9 @@
 """What it costs to run consecutive ops of a model as one patch stage, in any of its ways.
 
 In: a PlannedModel. Out: `UpstreamCosts`, for one tensor the arena and MACs of every stage that ends in it, for all tile
-sizes and cache modes at once. Bytes are exact but for the places of tile buffers in scratch, where they are what is
-live at once: a lower bound that `UpstreamCosts.stage` makes exact for one way.
+sizes and cache modes at once. Bytes are those of the core whose kernels take the most. They are exact but for the
+places of tile buffers in scratch, where they are what is live at once, and for what kernels take in some tiles alone:
+a lower bound that `UpstreamCosts.stage` makes exact for one way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 
 from tflm_quantmcu import tiles
 from tflm_quantmcu.cost import PlacedStage
+from tflm_quantmcu.kernel_scratch import KERNEL_VARIANTS, behind_maps, least_kernel_bytes, stage_kernel_bytes
 from tflm_quantmcu.lowering import LoweredOp
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.packing import run_bytes
@@ -22,7 +24,7 @@ from tflm_quantmcu.planned_model import PlannedModel, why_not_in_stage
 from tflm_quantmcu.precision_plan import PatchClass, StagePlan
 from tflm_quantmcu.region_lowering import lower_reduction, lower_region
 from tflm_quantmcu.stage_build import INPUT_MODES
-from tflm_quantmcu.stage_geometry import StageGeometry, macs_per_pixel, map_shape, map_tensors
+from tflm_quantmcu.stage_geometry import StageGeometry, StageOp, macs_per_pixel, map_shape, map_tensors
 from tflm_quantmcu.stage_layout import CACHE_MODES, SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
 from tflm_quantmcu.stage_program import MAX_MAPS
 from tflm_quantmcu.types import ModelGraph
@@ -44,9 +46,10 @@ class PlannedStage:
       modes: tensor index -> index into CACHE_MODES, of the input and the maps between it and the tiled one.
       is_streamed: the input is not in the arena but given by a reader.
       primed: tiles before the first bring cached maps on their way.
-      scratch_bytes: halo stores, sums and tile buffers.
+      map_bytes: of scratch, for halo stores, sums and tile buffers.
+      scratch_bytes: of each variant of our kernels, what its calls take behind the maps included.
       distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
-      live_bytes: of the arena while the stage runs.
+      live_bytes: of the arena while the stage runs, on the core that takes the most.
       macs: recomputation included.
       base_macs: of the same ops unsplit.
     """
@@ -60,7 +63,8 @@ class PlannedStage:
     modes: Mapping[int, int]
     is_streamed: bool
     primed: bool
-    scratch_bytes: int
+    map_bytes: int
+    scratch_bytes: tuple[int, ...]
     distance: int | None
     live_bytes: int
     macs: int
@@ -340,13 +344,21 @@ class UpstreamCosts:
             # Without the input, which the longer region holds in a tile buffer.
             with_input = (live[..., position:end] - buffers[..., m, None]).max(axis=-1)
             scratch = np.maximum(with_input, self._live_from[..., end]) + stores[..., self._num_entries + position]
-        scratch += self._sums_bytes
+        scratch += self._sums_bytes + self._kernel_bytes_from[position]
         ends = self._ends_bytes(source, first)[:, :, None]
         num_bytes = ends + _align(scratch, ARENA_ALIGNMENT)
         rows, cols = (np.stack([costs.counts for costs in axis]) for axis in self._axes)
         calls = rows[:, :, None] * cols[:, None] * (self._end - first)
         reduced = sum(self._model.base_macs[self._last + 1 : self._end])
         return num_bytes.astype(np.int64), macs[..., self._num_entries + position].astype(np.int64) + reduced, calls
+
+    @functools.cached_property
+    def _kernel_bytes_from(self) -> np.ndarray:
+        """[ops] the least that the largest call of an op or of one behind it takes, with the kernels that take most."""
+        shapes, bits = self._geometry.shapes, [self._model.inner_bits(t) for t in self._maps]
+        ops = _without_filters(self._lowered, self._maps)
+        least = [max(least_kernel_bytes(variant, op, shapes, bits) for variant in KERNEL_VARIANTS) for op in ops]
+        return np.maximum.accumulate(least[::-1])[::-1]
 
     @property
     def _sums_bytes(self) -> int:
@@ -392,7 +404,12 @@ class UpstreamCosts:
         choices = [*modes.values(), *[RECOMPUTE] * (len(maps) - geometry.tiled)]
         spans = geometry.spans(height, width, choices, primed=primed)
         layout = ScratchLayout.of(geometry, spans, choices, bits, is_streamed=is_streamed)
-        scratch = max(0, *(offset + n for offset, n in layout.places(bits)))
+        map_bytes = max(0, *(offset + n for offset, n in layout.places(bits)))
+        ops = _without_filters(lowered, maps)
+        scratch = tuple(
+            behind_maps(map_bytes, stage_kernel_bytes(variant, ops, geometry.shapes, spans, bits))
+            for variant in KERNEL_VARIANTS
+        )
         ends = int(self._ends_bytes(ways.source, ways.first)[choice, h])
         return PlannedStage(
             input=ways.source,
@@ -404,9 +421,10 @@ class UpstreamCosts:
             modes=modes,
             is_streamed=is_streamed,
             primed=primed,
+            map_bytes=map_bytes,
             scratch_bytes=scratch,
             distance=distance if is_shared else None,
-            live_bytes=ends + align(scratch, ARENA_ALIGNMENT),
+            live_bytes=ends + align(max(scratch), ARENA_ALIGNMENT),
             macs=int(ways.macs[choice, h, w]),
             base_macs=sum(self._model.base_macs[ways.first : ways.end]),
         )
@@ -421,6 +439,15 @@ def _tiles_of_sizes(extent: int, sizes: Sequence[int], priming: Sequence[int]) -
     most = max(map(len, cuts))
     padded = [cut + [(extent, extent)] * (most - len(cut)) for cut in cuts]
     return np.array(padded), np.array([[i < len(cut) for i in range(most)] for cut in cuts])
+
+
+def _without_filters(lowered: Sequence[LoweredOp], maps: Sequence[int]) -> list[StageOp]:
+    """The ops of a stage with these maps, weights at 8 bits."""
+    index = {t: m for m, t in enumerate(maps)}
+    return [
+        StageOp(op.kind, tuple(index[t] for t in op.inputs), index[op.output], op.window, 8, op.depth_multiplier)
+        for op in lowered
+    ]
 
 
 def _align(num_bytes: np.ndarray, alignment: int = SCRATCH_ALIGNMENT) -> np.ndarray:

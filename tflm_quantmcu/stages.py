@@ -3,7 +3,8 @@
 In: an int8 ModelGraph and bounds on the arena or on the work. Out: the split to use, or the reasons, with numbers, why
 splitting does not help. Every path from input to output of single ops and stages is considered (stage_path.py), each
 stage in all its ways (stage_costs.py).
-Work is judged by MACs with recomputed halos and borders clipped, memory by the arena that TFLM will record.
+Work is judged by MACs with recomputed halos and borders clipped, memory by the arena that TFLM will record on the core
+whose kernels take the most.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Split:
 
     Attributes:
       stages: in execution order.
-      arena_bytes: non-persistent arena of the whole network.
+      arena_bytes: non-persistent arena of the whole network, on the core that takes the most.
       macs: of the whole network, recomputation included.
       base_macs: of the network unsplit.
       binding: the op or stage that holds the most, for messages.
@@ -218,8 +219,8 @@ class StagePlanner:
                 bound -= 1
         return found
 
-    def arena_of(self, split: Split, scratch_bytes: Sequence[int], *, enough: int = 0) -> int:
-        """The arena of a split whose stages take this much scratch; `enough` as of `cost.arena_of`."""
+    def arena_of(self, split: Split, scratch_bytes: Sequence[tuple[int, ...]], *, enough: int = 0) -> int:
+        """The arena of a split whose stages take this much scratch [stage][variant]; `enough` as of `cost.arena_of`."""
         stages = [
             dataclasses.replace(s.placed, scratch_bytes=n) for s, n in zip(split.stages, scratch_bytes, strict=True)
         ]

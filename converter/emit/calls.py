@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.arena import op_scratch_bytes
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
@@ -62,14 +61,6 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
     if op.kind == "ADD" and reason is None:
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     return stock_calls(graph, op)
-
-
-def core_scratch_bytes(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
-    """The scratch buffers that an op requests from TFLM with this variant of our kernels; stock ops with TFLM's own."""
-    if not op.kind.startswith(PREFIX):
-        return op_scratch_bytes(graph, op)
-    requested = (call.scratch_bytes or 0 for call in calls_of(graph, op, variant=variant))
-    return tuple(n for n in requested if n)
 
 
 def stage_kernels(graph: ModelGraph, namespace: str) -> Kernels | None:

@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu import memory
-from tflm_quantmcu.arena import placed_bytes
-from tflm_quantmcu.converter.emit.calls import core_scratch_bytes, stage_kernels
+from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.converter.emit.calls import stage_kernels
 from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
@@ -41,7 +40,9 @@ def emit_tflm(
       name: C++ identifier that the files and the namespace are called by.
       core: key of third_party/arm_none_eabi/cores.bzl, or `host`: what the Makefile builds for unless told otherwise.
     """
-    arena_bytes = recording.arena_bytes + _extra_bytes(graph, recording, VARIANTS[core])
+    # Scratch of the core's kernels, where it adds to what TFLM recorded with the reference.
+    extra_bytes = max(0, predict_arena(graph, VARIANTS[core]) - recording.non_persistent_bytes)
+    arena_bytes = recording.arena_bytes + extra_bytes
     kinds = sorted({op.kind for op in graph.ops})
     kernels = stage_kernels(graph, "quantmcu::kernels")
     context: dict[str, Any] = {
@@ -71,13 +72,6 @@ def emit_tflm(
         "BUILD": "BUILD",
     }
     return {file: render(f"tflm/{template}", context) for file, template in files.items()}, arena_bytes
-
-
-def _extra_bytes(graph: ModelGraph, recording: Recording, variant: str) -> int:
-    """What the scratch of this variant of our kernels adds to the arena that TFLM recorded with the reference."""
-    steps = [memory.Step(op.inputs, op.outputs, core_scratch_bytes(graph, op, variant)) for op in graph.ops]
-    needed = memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=graph.offline_offsets)
-    return max(0, needed - recording.non_persistent_bytes)
 
 
 def _adder(kind: str) -> str:

@@ -1,4 +1,4 @@
-"""Pins feature maps to places in the arena where our plan is smaller than what TFLM's planner makes of the model."""
+"""Pins feature maps to places in the arena where our plan is smaller, on every core, than what TFLM's planner makes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import numpy as np
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tflm_quantmcu import memory
-from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.arena import largest_scratch_bytes, op_scratch_bytes, placed_bytes
 from tflm_quantmcu.arena_plan import plan_arena
-from tflm_quantmcu.converter.emit.calls import core_scratch_bytes
 from tflm_quantmcu.converter.reader import graph_of
 from tflm_quantmcu.converter.rewrite import Rewrite
-from tflm_quantmcu.kernel_scratch import DSP, MVE
+from tflm_quantmcu.kernel_scratch import KERNEL_VARIANTS
 from tflm_quantmcu.types import ModelGraph
 
 # Words before the number of tensors and their offsets: version, number of subgraphs.
@@ -22,26 +21,30 @@ _IN_PLACE = "RESHAPE"
 
 
 def pin_offsets(rewrite: Rewrite) -> None:
-    """Writes OfflineMemoryAllocation, which the device reads, if it makes the arena smaller.
+    """Writes OfflineMemoryAllocation, which the device reads, if it makes the worst arena of any core smaller.
 
-    Scratch cannot be pinned: TFLM puts it into the gaps, largest first. The kernels of a core may ask for more scratch
-    than those of the host, so of plans that are equal on the host the one that is the least on all cores is taken.
+    Scratch cannot be pinned: TFLM puts it into the gaps, and where one is too small, on top of all. So offsets are
+    planned for the largest scratch of any variant of our kernels, for each variant's and for none (maps low, scratch
+    behind them), and those with the smallest worst arena are taken; of equal ones those that exceed the least, summed
+    over the variants, what TFLM makes of the model without pins, then those of the smallest arena on the host.
 
     Source: TFLM's docs/memory_management.md, "Offline planned tensor allocations".
     """
     graph = graph_of(rewrite.model, rewrite.graph.sha256)
-    scratch = [[op_scratch_bytes(graph, op) for op in graph.ops]]
-    best = _planned(graph, scratch[0])
-    if _arena(graph, scratch[0], best) >= _arena(graph, scratch[0], None):
-        return
-    scratch += [[core_scratch_bytes(graph, op, variant) for op in graph.ops] for variant in (DSP, MVE)]
+    scratch = [[op_scratch_bytes(graph, op, variant) for op in graph.ops] for variant in KERNEL_VARIANTS]
+    largest = [largest_scratch_bytes(graph, op) for op in graph.ops]
+    unpinned = _arenas(graph, scratch, None)
 
-    def arenas(pinned: list[int]) -> tuple[int, int]:
-        """(on the host, on all)"""
-        found = [_arena(graph, scratch_bytes, pinned) for scratch_bytes in scratch]
-        return found[0], sum(found)
+    def rank(pinned: list[int]) -> tuple[int, ...]:
+        found = _arenas(graph, scratch, pinned)
+        losses = (max(0, ours - theirs) for ours, theirs in zip(found, unpinned, strict=True))
+        return max(found), sum(losses), *found
 
-    _add(rewrite.model, min([best, *(_planned(graph, n) for n in scratch[1:])], key=arenas))
+    alone: list[tuple[int, ...]] = [()] * len(graph.ops)
+    distinct = {tuple(sizes): sizes for sizes in (largest, *scratch, alone)}
+    best = min((_planned(graph, sizes) for sizes in distinct.values()), key=rank)
+    if rank(best)[0] < max(unpinned):
+        _add(rewrite.model, best)
 
 
 def _planned(graph: ModelGraph, scratch_bytes: list[tuple[int, ...]]) -> list[int]:
@@ -49,9 +52,19 @@ def _planned(graph: ModelGraph, scratch_bytes: list[tuple[int, ...]]) -> list[in
     return [offsets.get(t, _UNPINNED) for t in range(len(graph.tensors))]
 
 
-def _arena(graph: ModelGraph, scratch_bytes: list[tuple[int, ...]], pinned: list[int] | None) -> int:
-    steps = [memory.Step(op.inputs, op.outputs, n) for op, n in zip(graph.ops, scratch_bytes, strict=True)]
-    return memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=pinned)
+def _arenas(graph: ModelGraph, scratch: list[list[tuple[int, ...]]], pinned: list[int] | None) -> list[int]:
+    """Of each variant, as TFLM places around what is pinned."""
+    num_bytes = placed_bytes(graph)
+    return [
+        memory.greedy_arena(
+            num_bytes,
+            [memory.Step(op.inputs, op.outputs, n) for op, n in zip(graph.ops, sizes, strict=True)],
+            graph.inputs,
+            graph.outputs,
+            pinned=pinned,
+        )
+        for sizes in scratch
+    ]
 
 
 def _in_place(graph: ModelGraph) -> dict[int, int]:

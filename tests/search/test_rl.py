@@ -83,7 +83,7 @@ def test_budgets_and_accuracy_are_those_on_tflm():
     x, y = _labelled()
     options = {"search": "rl", "progress": False, "strip_metadata": True, "evaluation_data": (x, y)}
     result = api.convert(MODEL, calibration=CALIBRATION, **options, **EPISODES, **BOUNDS)
-    assert result.report.converted.recorded_non_persistent_bytes <= BOUNDS["sram_bytes"]
+    assert result.report.converted.arena_bytes <= BOUNDS["sram_bytes"]
     assert len(result.model) <= BOUNDS["flash_bytes"]
     scores = result.plan.search["scores"]
     found = Interpreter(result.model).run(x).reshape(len(x), -1).argmax(axis=1)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
+from tests.support.plans import front_stage
 from tests.support.search_problems import problem_of
 from tflm_quantmcu import simulate
 from tflm_quantmcu.compensation import without_compensation
@@ -21,7 +22,7 @@ from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search import finish_plan, vdqs
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.uniform import search_uniform
-from tflm_quantmcu.search.vdqs import search_vdqs
+from tflm_quantmcu.search.vdqs import quantize_stage, search_vdqs
 from tflm_quantmcu.stage_build import build_program
 from tflm_quantmcu.stage_geometry import stage_ops
 from tflm_quantmcu.stage_program import StageProgram
@@ -183,9 +184,14 @@ def test_weights_of_stages_are_scored_like_maps(graph, bits) -> None:
 
 
 def test_pinned_weights_keep_eight_bits(graph) -> None:
-    plan = _search(vdqs_lambda=0.0, vdqs_min_weight_bits=4, pinned_layers="first")
+    options = {"vdqs_lambda": 0.0, "vdqs_min_weight_bits": 4, "vdpc": "off"}
     first = graph.tensors[graph.ops[0].inputs[1]].name
-    assert first in _stage_weights(graph, plan) - set(plan.weight_bits)
+    free, pinned = (
+        quantize_stage(_problem(_samples(False), pinned_layers=layers, **options), front_stage(graph)).weight_bits
+        for layers in ("none", "first")
+    )
+    assert first in free
+    assert set(pinned) == set(free) - {first}
 
 
 def test_a_bound_on_bit_ops_lowers_lambda_no_further_than_needed(graph) -> None:

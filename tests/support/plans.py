@@ -30,7 +30,7 @@ def front_stage(graph: ModelGraph) -> StagePlan:
 
     def rank(stage: PlannedStage) -> tuple[int, int]:
         """The first op, and the bytes with input and output side by side."""
-        return stage.ops[0], stage.scratch_bytes + sum(model.tensor_bytes(t) for t in (stage.input, stage.output))
+        return stage.ops[0], stage.map_bytes + sum(model.tensor_bytes(t) for t in (stage.input, stage.output))
 
     return min(found, key=rank).plan(graph)
 

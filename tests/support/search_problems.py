@@ -31,4 +31,4 @@ def calibration_of(model: bytes, *, shape: tuple[int, ...], count: int = 8, seed
 def plain_bytes(model: bytes, **options: Any) -> tuple[int, int]:
     """(arena, flash) of the model through our converter at 8 bits, not split."""
     result = api.convert(model, search="memory_driven", progress=False, **options)
-    return result.report.converted.predicted_non_persistent_bytes, len(result.model)
+    return result.report.converted.arena_bytes, len(result.model)

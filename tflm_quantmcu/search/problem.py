@@ -36,7 +36,7 @@ class PlanBytes:
     """What a plan costs once it is converted.
 
     Attributes:
-      arena_bytes: non-persistent arena, as TFLM records it.
+      arena_bytes: non-persistent arena, as TFLM records it on the core whose kernels take the most.
       flash_bytes: of the `.tflite`.
     """
 

@@ -16,6 +16,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
+from tflm_quantmcu.kernel_scratch import KERNEL_VARIANTS, stage_scratch_bytes
 from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.run_time_classes import bit_ops_on
 from tflm_quantmcu.search.branch import Branch, candidate_widths
@@ -81,7 +82,7 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     smallest: int | None = None
     for planner, split in _mixed_splits(problem, budget):
         plan = _plan(problem, split, found.reason)
-        arena_bytes = planner.arena_of(split, [_program(graph, stage).scratch_bytes for stage in plan.stages])
+        arena_bytes = planner.arena_of(split, [_scratch_bytes(graph, plan, stage) for stage in plan.stages])
         if arena_bytes <= budget:
             return plan
         smallest = min(arena_bytes, smallest or arena_bytes)
@@ -124,10 +125,16 @@ def _program(
     return build_program(graph, stage, weight_bits=weight_bits, formats={})
 
 
+def _scratch_bytes(graph: ModelGraph, plan: PrecisionPlan, stage: StagePlan) -> tuple[int, ...]:
+    """Of each variant of our kernels."""
+    program = _program(graph, stage, plan.weight_bits)
+    return tuple(stage_scratch_bytes(variant, program) for variant in KERNEL_VARIANTS)
+
+
 def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
     """The plan at the largest lambda, not above the given one, at which the bounds on work hold, or else at 0."""
     stages = [
-        ClassifiedStage.of(problem, planned.plan(problem.graph), planned.live_bytes - planned.scratch_bytes)
+        ClassifiedStage.of(problem, planned.plan(problem.graph), planned.live_bytes - planned.map_bytes)
         for planned in split.stages
     ]
     given = _given_lambda(problem)

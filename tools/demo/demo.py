@@ -50,7 +50,8 @@ class Row:
 
     Attributes:
       accuracy: share of the evaluated held-out samples, 0 to 1.
-      arena_bytes, persistent_bytes: as TFLM recorded them on this host.
+      arena_bytes: non-persistent, of the core that takes the most.
+      persistent_bytes: as TFLM recorded them on this host.
       flash_bytes: of the `.tflite`; of the float32 weights for Keras.
     """
 
@@ -122,7 +123,7 @@ def _row(name: str, model: bytes, figures: Any, samples: Samples, *, is_split: b
         name,
         accuracy=_accuracy_on_tflm(model, samples, name),
         flash_bytes=figures.flash_bytes,
-        arena_bytes=figures.recorded_non_persistent_bytes,
+        arena_bytes=figures.arena_bytes,
         persistent_bytes=figures.recorded_persistent_bytes,
         macs=figures.cost.macs,
         stage_bit_ops=figures.cost.stage_bit_ops if is_split else None,
