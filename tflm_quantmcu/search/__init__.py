@@ -22,6 +22,7 @@ from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.overrides import FixedWidths, override_plan
 from tflm_quantmcu.search.problem import CostModel, SearchProblem, Strategy
 from tflm_quantmcu.search.rl import search_rl
+from tflm_quantmcu.search.tighten import within_sram
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
 from tflm_quantmcu.types import Budget, ModelGraph
@@ -101,8 +102,8 @@ class Search:
 SEARCHES: dict[str, Search] = {
     name: Search(name, strategy)
     for name, strategy in {
-        "uniform": search_uniform,
-        "vdqs": search_vdqs,
+        "uniform": within_sram(search_uniform),
+        "vdqs": within_sram(search_vdqs),
         "memory_driven": search_memory_driven,
         "rl": search_rl,
         "hybrid": search_hybrid,

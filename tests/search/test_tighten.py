@@ -1,0 +1,39 @@
+"""A network is split again where the widths that were chosen after the split take more than was planned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.networks import inverted_residual
+from tests.support.search_problems import problem_of
+from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.tighten import within_sram
+from tflm_quantmcu.search.uniform import search_uniform
+
+MODEL = inverted_residual()
+SAMPLES = np.random.default_rng(0).integers(-100, 100, (4, 24, 24, 3)).astype(np.int8)
+
+
+def problem(**options: int) -> SearchProblem:
+    return problem_of(MODEL, SAMPLES, search="uniform", **options)
+
+
+@pytest.mark.parametrize("sram_bytes", [2896, 3024, 3088])
+def test_narrow_weights_that_take_more_scratch_keep_the_bound(sram_bytes: int) -> None:
+    narrow = problem(sram_bytes=sram_bytes, activation_bits=4, weight_bits=2)
+    assert narrow.bytes_of(search_uniform(narrow)).arena_bytes > sram_bytes
+    assert narrow.bytes_of(within_sram(search_uniform)(narrow)).arena_bytes <= sram_bytes
+
+
+def test_what_no_split_meets_is_the_smallest_that_was_tried() -> None:
+    narrow = problem(sram_bytes=64, activation_bits=4, weight_bits=2)
+    once, again = (s(narrow) for s in (search_uniform, within_sram(search_uniform)))
+    assert 64 < narrow.bytes_of(again).arena_bytes <= narrow.bytes_of(once).arena_bytes
+
+
+def test_eight_bits_are_planned_exactly() -> None:
+    wide = problem(sram_bytes=6000)
+    plan = within_sram(search_uniform)(wide)
+    assert plan == search_uniform(wide)
+    assert wide.bytes_of(plan).arena_bytes <= 6000
