@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.tflm_wheel import require_known_wheel
 
 PATH_VARIABLE = "TFLM_QUANTMCU_OPS"
 LIBRARY = "libquantmcu_ops.so"
@@ -38,8 +39,9 @@ def load_op_library(path: Path) -> ctypes.CDLL:
     """Loads the library for the whole process: TFLM looks up REGISTERER among the global symbols.
 
     Raises:
-      UsageError: it cannot be loaded, or is another library.
+      UsageError: it cannot be loaded, is another library, or was not built for the installed TFLM wheel.
     """
+    require_known_wheel()
     try:
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         getattr(library, REGISTERER)
