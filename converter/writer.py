@@ -8,10 +8,12 @@ from pathlib import Path
 
 import flatbuffers
 import numpy as np
-from tflite_micro.tensorflow.lite.micro.tools import tflite_flatbuffer_align_wrapper
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tflm_quantmcu.flatbuffer_check import FILE_IDENTIFIER
+from tflm_quantmcu.tflm_wheel import wheel_module
+
+_ALIGNER = "tensorflow.lite.micro.tools.tflite_flatbuffer_align_wrapper"
 
 _INPUTS_FIELD = 6  # of SubGraph, in its vtable
 _LENGTH_BYTES = 4
@@ -38,7 +40,7 @@ def _aligned(model: schema.ModelT) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         packed, aligned = Path(folder, "packed.tflite"), Path(folder, "aligned.tflite")
         packed.write_bytes(builder.Output())
-        tflite_flatbuffer_align_wrapper.align_tflite_model(str(packed), str(aligned))
+        wheel_module(_ALIGNER).align_tflite_model(str(packed), str(aligned))
         return aligned.read_bytes()
 
 

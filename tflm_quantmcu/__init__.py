@@ -14,8 +14,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from tflm_quantmcu.tflm_wheel import require_known_wheel
-
 __version__ = "0.1.0"  # setup.py reads this line
 
 _HOME = {
@@ -43,7 +41,6 @@ __all__ = sorted([*_HOME, "__version__"])
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'tflm_quantmcu' has no attribute '{name}'")
-    require_known_wheel()
     return getattr(importlib.import_module(f"tflm_quantmcu.{_HOME[name]}"), name)
 
 

@@ -18,7 +18,6 @@ from absl import flags
 from tflm_quantmcu import __version__
 from tflm_quantmcu.errors import QuantMcuError, UsageError
 from tflm_quantmcu.options import Options
-from tflm_quantmcu.tflm_wheel import require_known_wheel
 
 _DEFINE: dict[type, Callable[..., Any]] = {
     int: flags.DEFINE_integer,
@@ -98,7 +97,6 @@ def run(arguments: list[str]) -> None:
     for flag in command.required:
         if not values[flag].value:
             raise UsageError(f"--{flag} is missing; see tflm_quantmcu {name} --help")
-    require_known_wheel()
     command.run(values)
 
 

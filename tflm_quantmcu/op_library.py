@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.tflm_wheel import require_known_wheel
+from tflm_quantmcu.tflm_wheel import context_functions, interpreter_library
 
 PATH_VARIABLE = "TFLM_QUANTMCU_OPS"
 LIBRARY = "libquantmcu_ops.so"
@@ -35,16 +35,19 @@ def find_op_library() -> Path:
 
 
 @functools.cache
-def load_op_library(path: Path) -> ctypes.CDLL:
-    """Loads the library for the whole process: TFLM looks up REGISTERER among the global symbols.
+def connect_op_library(path: Path) -> ctypes.CDLL:
+    """Loads the library for the whole process, and hands it the functions of the installed TFLM wheel.
+
+    TFLM looks up REGISTERER among the global symbols. Whether the two work together, handshake.py finds out.
 
     Raises:
-      UsageError: it cannot be loaded, is another library, or was not built for the installed TFLM wheel.
+      UsageError: it cannot be loaded or is another library, or there is no wheel that has the functions.
     """
-    require_known_wheel()
     try:
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
         getattr(library, REGISTERER)
+        take_functions = library.QuantMcuSetContextFunctions
     except (OSError, AttributeError) as error:
         raise UsageError(f"{path} is not the op library: {error}; build it with `make ops`") from None
+    take_functions(ctypes.byref(context_functions(interpreter_library())))
     return library

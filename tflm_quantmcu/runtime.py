@@ -17,18 +17,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tflite_micro.python.tflite_micro import runtime as tflm
 from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer
+from tflm_quantmcu.handshake import load_op_library
 from tflm_quantmcu.input_reader import InputFeed, InputReader
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
 from tflm_quantmcu.native_stderr import capture_native_stderr
-from tflm_quantmcu.op_library import REGISTERER, find_op_library, load_op_library
+from tflm_quantmcu.op_library import REGISTERER, find_op_library
 from tflm_quantmcu.samples import to_model_input, to_real
 from tflm_quantmcu.streaming import find_streamed_input
+from tflm_quantmcu.tflm_wheel import interpreter_module
 from tflm_quantmcu.types import Tensor
 
 CUSTOM_PREFIX = b"QMCU_"
@@ -98,8 +99,8 @@ class Interpreter:
             inputs. None: `invoke`, `run` and `predict` take samples as ever.
 
         Raises:
-          UsageError: no such file, too small an arena, a reader for a model with an input tensor, or our op library is
-            needed and missing.
+          UsageError: no such file, too small an arena, a reader for a model with an input tensor, no TFLM wheel that
+            works with this package, or our op library is needed and missing.
           UnsupportedModelError: not a whole `.tflite`, or TFLM cannot prepare it; the sentence has
             TFLM's own words.
         """
@@ -228,7 +229,9 @@ class Interpreter:
             and (i in written or model.Buffers(graph.Tensors(i).Buffer()).DataLength())
         )
 
-    def _prepare(self, registerers: list[str], arena_bytes: int) -> tflm.Interpreter:
+    def _prepare(self, registerers: list[str], arena_bytes: int) -> Any:
+        """TFLM's own interpreter."""
+        tflm = interpreter_module()
         planner = tflm.InterpreterConfig(int(self._preserves))
         # The planner that preserves all tensors refuses a model with offsets; as metadata of no meaning they may stay.
         model = self._model.replace(_OFFLINE, _OFFLINE[::-1]) if self._preserves else self._model

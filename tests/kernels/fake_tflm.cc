@@ -56,43 +56,48 @@ FakeInterpreter::FakeInterpreter(const TFLMRegistration& registration,
     eval_tensors_[i].dims = IntArray(tensors_[i].shape, &int_arrays_[i]);
     eval_tensors_[i].type = tensors_[i].type;
   }
-  context_.impl_ = this;
-  context_.ReportError = ReportError;
-  context_.AllocatePersistentBuffer = [](TfLiteContext* context, size_t bytes) -> void* {
+  context_functions = Functions();
+}
+
+tflm_abi::ContextFunctions FakeInterpreter::Functions() {
+  tflm_abi::ContextFunctions functions = {};
+  functions.ReportOpError = ReportError;
+  functions.AllocatePersistentBuffer = [](TfLiteContext* context, size_t bytes) -> void* {
     FakeInterpreter* self = Of(context);
     if (self->is_arena_full_) return nullptr;
     self->persistent_.push_back(std::make_unique<uint8_t[]>(bytes));
     std::fill_n(self->persistent_.back().get(), bytes, uint8_t{0xCD});
     return self->persistent_.back().get();
   };
-  context_.RequestScratchBufferInArena = [](TfLiteContext* context, size_t bytes, int* index) {
+  functions.RequestScratchBufferInArena = [](TfLiteContext* context, size_t bytes, int* index) {
     *index = Of(context)->num_scratch_requests_++;
     Of(context)->scratch_.assign(bytes, 0xA5);
     return kTfLiteOk;
   };
-  context_.GetScratchBuffer = [](TfLiteContext* context, int) -> void* {
+  functions.GetScratchBuffer = [](TfLiteContext* context, int) -> void* {
     return Of(context)->scratch_.data();
   };
-  context_.GetEvalTensor = [](const TfLiteContext* context, int index) {
+  functions.GetEvalTensor = [](const TfLiteContext* context, int index) {
     return &Of(context)->eval_tensors_[index];
   };
+  return functions;
 }
 
 TfLiteStatus FakeInterpreter::Prepare() {
   ShowData(false);
-  node_.user_data = registration_.init(&context_, reinterpret_cast<const char*>(options_.data()),
+  node_.user_data = registration_.init(context(), reinterpret_cast<const char*>(options_.data()),
                                        options_.size());
-  return registration_.prepare(&context_, &node_);
+  return registration_.prepare(context(), &node_);
 }
 
 std::vector<uint8_t> FakeInterpreter::Invoke() {
   ShowData(true);
-  EXPECT_EQ(registration_.invoke(&context_, &node_), kTfLiteOk);
+  EXPECT_EQ(registration_.invoke(context(), &node_), kTfLiteOk);
   return tensors_.back().bytes;
 }
 
 FakeInterpreter* FakeInterpreter::Of(const TfLiteContext* context) {
-  return static_cast<FakeInterpreter*>(context->impl_);
+  return reinterpret_cast<FakeInterpreter*>(const_cast<TfLiteContext*>(context));
 }
 
 void FakeInterpreter::ReportError(TfLiteContext* context, const char* format, ...) {

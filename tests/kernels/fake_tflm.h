@@ -1,4 +1,4 @@
-// A stand-in for TFLM's interpreter around one node: what ops use of TfLiteContext, and what they
+// A stand-in for TFLM's interpreter around one node: what ops ask of TfLiteContext, and what they
 // reported.
 #ifndef TESTS_KERNELS_FAKE_TFLM_H_
 #define TESTS_KERNELS_FAKE_TFLM_H_
@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tflm_kernels/micro/context.h"
 #include "tflm_kernels/micro/tflm.h"
 
 namespace quantmcu {
@@ -58,9 +59,11 @@ class FakeInterpreter {
 
  private:
   static FakeInterpreter* Of(const TfLiteContext* context);
+  static tflm_abi::ContextFunctions Functions();
   static void ReportError(TfLiteContext* context, const char* format, ...);
   static TfLiteIntArray* IntArray(const std::vector<int>& values, std::vector<int>* storage);
 
+  TfLiteContext* context() { return reinterpret_cast<TfLiteContext*>(this); }
   void ShowData(bool all);
 
   const TFLMRegistration& registration_;
@@ -73,7 +76,6 @@ class FakeInterpreter {
   int num_scratch_requests_ = 0;
   std::string reports_;
   bool is_arena_full_ = false;
-  TfLiteContext context_ = {};
   TfLiteNode node_ = {};
 };
 

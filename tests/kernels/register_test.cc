@@ -2,10 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
 
+extern "C" void QuantMcuSetContextFunctions(const tflm_abi::ContextFunctions* functions);
 extern "C" bool QuantMcuRegisterOps(void* resolver);
 
 namespace quantmcu {
@@ -49,7 +51,25 @@ TEST(RegisterOpsTest, PassesTheResolversErrorOn) {
   EXPECT_EQ(RegisterOps(resolver), kTfLiteError);
 }
 
-TEST(RegisterPythonTest, AppendsToTheInterpretersResolver) {
+// With functions that nobody calls.
+class RegisterPythonTest : public testing::Test {
+ protected:
+  RegisterPythonTest() {
+    tflm_abi::ContextFunctions functions = {};
+    functions.GetEvalTensor = [](const TfLiteContext*, int) -> TfLiteEvalTensor* { std::abort(); };
+    QuantMcuSetContextFunctions(&functions);
+  }
+};
+
+TEST_F(RegisterPythonTest, RefusesWithoutTheInterpretersFunctions) {
+  const tflm_abi::ContextFunctions none = {};
+  QuantMcuSetContextFunctions(&none);
+  const auto resolver = std::make_unique<PythonOpsResolver>();
+  EXPECT_FALSE(QuantMcuRegisterOps(resolver.get()));
+  EXPECT_EQ(resolver->num_registrations, 0u);
+}
+
+TEST_F(RegisterPythonTest, AppendsToTheInterpretersResolver) {
   const auto resolver = std::make_unique<PythonOpsResolver>();
   resolver->num_registrations = 100;
   ASSERT_TRUE(QuantMcuRegisterOps(resolver.get()));
@@ -60,7 +80,7 @@ TEST(RegisterPythonTest, AppendsToTheInterpretersResolver) {
   }
 }
 
-TEST(RegisterPythonTest, RefusesToRegisterTwiceOrBeyondTheEnd) {
+TEST_F(RegisterPythonTest, RefusesToRegisterTwiceOrBeyondTheEnd) {
   const auto resolver = std::make_unique<PythonOpsResolver>();
   EXPECT_TRUE(QuantMcuRegisterOps(resolver.get()));
   EXPECT_FALSE(QuantMcuRegisterOps(resolver.get()));

@@ -10,7 +10,7 @@ constexpr char kOutput[] = "output";
 constexpr int kNoScratch = -1;
 
 const TfLiteEvalTensor* OutputTensor(const TfLiteContext* context, const TfLiteNode* node) {
-  return context->GetEvalTensor(context, node->outputs->data[0]);
+  return GetEvalTensor(context, node->outputs->data[0]);
 }
 
 int32_t LastDimension(const TfLiteEvalTensor& tensor) {
@@ -49,17 +49,17 @@ int Shown(int64_t number) { return number > INT32_MAX ? INT32_MAX : static_cast<
 TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int* index) {
   *index = kNoScratch;
   if (bytes == 0) return kTfLiteOk;
-  return context->RequestScratchBufferInArena(context, bytes, index);
+  return RequestScratchBufferInArena(context, bytes, index);
 }
 
 uint8_t* Scratch(TfLiteContext* context, int index) {
   if (index == kNoScratch) return nullptr;
-  return static_cast<uint8_t*>(context->GetScratchBuffer(context, index));
+  return static_cast<uint8_t*>(GetScratchBuffer(context, index));
 }
 
 const TfLiteEvalTensor* InputTensor(const TfLiteContext* context, const TfLiteNode* node,
                                     int index) {
-  return context->GetEvalTensor(context, node->inputs->data[index]);
+  return GetEvalTensor(context, node->inputs->data[index]);
 }
 
 const uint8_t* InputBytes(const TfLiteContext* context, const TfLiteNode* node, int index) {
@@ -178,23 +178,22 @@ int32_t NodeChecker::Constant(int index, TfLiteType type) {
 void NodeChecker::Require(bool is_met, const char* otherwise) {
   if (!is_ok_ || is_met) return;
   is_ok_ = false;
-  context_->ReportError(context_, "%s: %s", op_, otherwise);
+  ReportError(context_, "%s: %s", op_, otherwise);
 }
 
 void NodeChecker::Expect(bool is_met, const char* role, int index, const char* requirement,
                          int64_t found) {
   if (!is_ok_ || is_met) return;
   is_ok_ = false;
-  context_->ReportError(context_, "%s: %s %d %s (found %d)", op_, role, index, requirement,
-                        Shown(found));
+  ReportError(context_, "%s: %s %d %s (found %d)", op_, role, index, requirement, Shown(found));
 }
 
 void NodeChecker::ExpectCount(const char* role, int index, const char* what, int64_t found,
                               int64_t expected) {
   if (!is_ok_ || found == expected) return;
   is_ok_ = false;
-  context_->ReportError(context_, "%s: %s %d has %d %s; its op needs %d", op_, role, index,
-                        Shown(found), what, Shown(expected));
+  ReportError(context_, "%s: %s %d has %d %s; its op needs %d", op_, role, index, Shown(found),
+              what, Shown(expected));
 }
 
 }  // namespace quantmcu

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/micro/context.h"
 #include "tflm_kernels/micro/op_data.h"
 #include "tflm_kernels/micro/tflm.h"
 #include "tflm_kernels/portable/feature_map.h"
@@ -18,10 +19,10 @@ namespace quantmcu {
 // Persistent memory for an op's data; reports and returns null if the arena has none left.
 template <typename OpData>
 OpData* AllocateOpData(TfLiteContext* context, const char* op) {
-  void* bytes = context->AllocatePersistentBuffer(context, sizeof(OpData));
+  void* bytes = AllocatePersistentBuffer(context, sizeof(OpData));
   if (bytes == nullptr) {
-    context->ReportError(context, "%s: the arena has no %d bytes left for the op's data", op,
-                         static_cast<int>(sizeof(OpData)));
+    ReportError(context, "%s: the arena has no %d bytes left for the op's data", op,
+                static_cast<int>(sizeof(OpData)));
   }
   return static_cast<OpData*>(bytes);
 }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "tflm_kernels/micro/context.h"
 #include "tflm_kernels/portable/limits.h"
 
 namespace quantmcu {
@@ -28,8 +29,8 @@ int32_t OptionReader::Int(const char* key, int32_t min, int32_t max) {
   if (!is_ok_) return min;
   if (min <= integer && integer <= max) return static_cast<int32_t>(integer);
   is_ok_ = false;
-  context_->ReportError(context_, "%s: %s is %d; supported is %d to %d", op_, key, Shown(integer),
-                        static_cast<int>(min), static_cast<int>(max));
+  ReportError(context_, "%s: %s is %d; supported is %d to %d", op_, key, Shown(integer),
+              static_cast<int>(min), static_cast<int>(max));
   return min;
 }
 
@@ -37,8 +38,7 @@ int32_t OptionReader::Bits(const char* key) {
   const int32_t bits = Int(key, INT32_MIN, INT32_MAX);
   if (!is_ok_ || IsBitWidth(bits)) return is_ok_ ? bits : 8;
   is_ok_ = false;
-  context_->ReportError(context_, "%s: %s is %d; supported are 8, 4 and 2", op_, key,
-                        static_cast<int>(bits));
+  ReportError(context_, "%s: %s is %d; supported are 8, 4 and 2", op_, key, static_cast<int>(bits));
   return 8;
 }
 
@@ -49,7 +49,7 @@ int32_t OptionReader::Choice(const char* key, const char* const* supported, int3
     if (strcmp(value.text, supported[i]) == 0) return i;
   }
   is_ok_ = false;
-  context_->ReportError(context_, "%s: %s is \"%s\", which is not supported", op_, key, value.text);
+  ReportError(context_, "%s: %s is \"%s\", which is not supported", op_, key, value.text);
   return 0;
 }
 
@@ -57,15 +57,15 @@ void OptionReader::ExpectEqual(const char* key, int32_t value, const char* other
                                int32_t other_value) {
   if (!is_ok_ || value == other_value) return;
   is_ok_ = false;
-  context_->ReportError(context_, "%s: %s is %d and %s is %d; they must be equal", op_, key,
-                        static_cast<int>(value), other_key, static_cast<int>(other_value));
+  ReportError(context_, "%s: %s is %d and %s is %d; they must be equal", op_, key,
+              static_cast<int>(value), other_key, static_cast<int>(other_value));
 }
 
 bool OptionReader::Finish() {
   if (is_ok_ && map_.size() != num_keys_read_) {
     is_ok_ = false;
-    context_->ReportError(context_, "%s: custom_options has %d keys; supported are %d", op_,
-                          static_cast<int>(map_.size()), static_cast<int>(num_keys_read_));
+    ReportError(context_, "%s: custom_options has %d keys; supported are %d", op_,
+                static_cast<int>(map_.size()), static_cast<int>(num_keys_read_));
   }
   return is_ok_;
 }
@@ -82,7 +82,7 @@ FlexValue OptionReader::Find(const char* key, FlexValue::Kind kind) {
 }
 
 void OptionReader::Fail(const char* key, const char* problem) {
-  if (is_ok_) context_->ReportError(context_, "%s: %s %s", op_, key, problem);
+  if (is_ok_) ReportError(context_, "%s: %s %s", op_, key, problem);
   is_ok_ = false;
 }
 

@@ -56,9 +56,8 @@ bool ReadProgram(TfLiteContext* context, const TfLiteNode* node, const Kernels& 
                                              num_words, InputBytes(context, node, kFilters),
                                              num_filter_bytes, kernels, params, &error);
   if (!is_read) {
-    context->ReportError(context, "%s: %s %d: %s (found %d)", kOp, error.item,
-                         static_cast<int>(error.index), error.message,
-                         static_cast<int>(error.found));
+    ReportError(context, "%s: %s %d: %s (found %d)", kOp, error.item, static_cast<int>(error.index),
+                error.message, static_cast<int>(error.found));
   }
   return is_read;
 }

@@ -1,11 +1,31 @@
-// The symbol by which TFLM's Python interpreter finds our ops (docs/format.md F6). Load this
-// library with RTLD_GLOBAL, then
+// What TFLM's Python interpreter and its user call (docs/format.md F6). Load this library with
+// RTLD_GLOBAL, hand over the interpreter's functions, then
 //   runtime.Interpreter.from_bytes(model, custom_op_registerers=["QuantMcuRegisterOps"])
-#include <string.h>
-
+#include "tflm_kernels/micro/context.h"
+#include "tflm_kernels/micro/handshake_python.h"
 #include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/micro/resolver_python.h"
 #include "tflm_kernels/portable/stored_map.h"
+
+// The functions of the interpreter's own library; before any model is prepared.
+extern "C" void QuantMcuSetContextFunctions(const tflm_abi::ContextFunctions* functions) {
+  quantmcu::context_functions = *functions;
+}
+
+// False if no functions were handed over, or the resolver has no place left or has our ops.
+extern "C" bool QuantMcuRegisterOps(void* resolver) {
+  if (quantmcu::context_functions.GetEvalTensor == nullptr) return false;
+  quantmcu::ResolverAccess access(resolver);
+  return quantmcu::RegisterOps(access) == kTfLiteOk;
+}
+
+// The same, for the one op that a handshake runs (handshake_python.h).
+extern "C" bool QuantMcuRegisterHandshake(void* resolver) {
+  if (quantmcu::context_functions.GetEvalTensor == nullptr) return false;
+  quantmcu::ResolverAccess access(resolver);
+  return access.AddCustom("QMCU_HANDSHAKE", quantmcu::Register_QMCU_HANDSHAKE()) == kTfLiteOk;
+}
 
 // For models whose input is streamed: sets the one reader (micro/input_reader.h).
 extern "C" void QuantMcuSetInputReader(quantmcu::ReadInputFn* read, void* context) {
@@ -16,60 +36,3 @@ extern "C" void QuantMcuSetInputReader(quantmcu::ReadInputFn* read, void* contex
 extern "C" void QuantMcuReadStoredMap(void* context, const quantmcu::InputRegion& region) {
   quantmcu::ReadStoredMap(context, region);
 }
-
-#ifdef QUANTMCU_USE_TFLM_HEADERS
-
-#include "python/tflite_micro/python_ops_resolver.h"
-
-extern "C" bool QuantMcuRegisterOps(void* resolver) {
-  return quantmcu::RegisterOps(*static_cast<tflite::PythonOpsResolver*>(resolver)) == kTfLiteOk;
-}
-
-#else
-
-namespace quantmcu {
-namespace {
-
-// What MicroMutableOpResolver::AddCustom does, on the resolver's own members.
-class ResolverAccess {
- public:
-  explicit ResolverAccess(void* resolver)
-      : resolver_(*static_cast<tflm_abi::PythonOpsResolver*>(resolver)) {}
-
-  TfLiteStatus AddCustom(const char* name, const TFLMRegistration* registration) {
-    if (!HasRoom() || Has(name)) return kTfLiteError;
-    TFLMRegistration& added = resolver_.registrations[resolver_.num_registrations++];
-    added = *registration;
-    added.builtin_code = tflm_abi::kBuiltinOperatorCustom;
-    added.custom_name = name;
-    return kTfLiteOk;
-  }
-
- private:
-  bool HasRoom() const {
-    return resolver_.num_registrations < tflm_abi::PythonOpsResolver::kMaxRegistrations;
-  }
-
-  bool Has(const char* name) const {
-    for (unsigned int i = 0; i < resolver_.num_registrations; ++i) {
-      const TFLMRegistration& known = resolver_.registrations[i];
-      if (known.builtin_code == tflm_abi::kBuiltinOperatorCustom &&
-          strcmp(known.custom_name, name) == 0) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  tflm_abi::PythonOpsResolver& resolver_;
-};
-
-}  // namespace
-}  // namespace quantmcu
-
-extern "C" bool QuantMcuRegisterOps(void* resolver) {
-  quantmcu::ResolverAccess access(resolver);
-  return quantmcu::RegisterOps(access) == kTfLiteOk;
-}
-
-#endif  // QUANTMCU_USE_TFLM_HEADERS

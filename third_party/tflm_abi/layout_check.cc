@@ -45,13 +45,6 @@ SAME_OFFSET(TfLiteNode, user_data);
 SAME_OFFSET(TfLiteNode, custom_initial_data);
 SAME_OFFSET(TfLiteNode, custom_initial_data_size);
 
-SAME_SIZE(TfLiteContext);
-SAME_OFFSET(TfLiteContext, ReportError);
-SAME_OFFSET(TfLiteContext, AllocatePersistentBuffer);
-SAME_OFFSET(TfLiteContext, RequestScratchBufferInArena);
-SAME_OFFSET(TfLiteContext, GetScratchBuffer);
-SAME_OFFSET(TfLiteContext, GetEvalTensor);
-
 SAME_SIZE(TFLMRegistration);
 SAME_OFFSET(TFLMRegistration, init);
 SAME_OFFSET(TFLMRegistration, free);

@@ -1,7 +1,7 @@
 // The part of TFLM's binary interface that our ops use, declared anew, for builds without TFLM.
 //
-// Layout of TensorFlow Lite Micro built with TF_LITE_STATIC_MEMORY, at the version that
-// third_party/README.md pins. Members that we do not use are placeholders of the same size.
+// Layout of TensorFlow Lite Micro built with TF_LITE_STATIC_MEMORY, the same in every version that
+// third_party/README.md names. Members that we do not use are placeholders of the same size.
 // layout_check.cc holds this page against the real headers.
 #ifndef THIRD_PARTY_TFLM_ABI_TFLM_ABI_H_
 #define THIRD_PARTY_TFLM_ABI_TFLM_ABI_H_
@@ -42,36 +42,8 @@ struct TfLiteNode {
   int custom_initial_data_size;
 };
 
-struct TfLiteContext {
-  using Unused = void (*)();
-
-  size_t tensors_size;
-  Unused GetExecutionPlan;
-  void* tensors;
-  void* impl_;
-  Unused ResizeTensor;
-  void (*ReportError)(TfLiteContext* context, const char* format, ...);
-  Unused AddTensors;
-  Unused GetNodeAndRegistration;
-  Unused ReplaceNodeSubsetsWithDelegateKernels;
-  int recommended_num_threads;
-  Unused GetExternalContext;
-  Unused SetExternalContext;
-  bool allow_fp32_relax_to_fp16;
-  void* profiler;
-  void* (*AllocatePersistentBuffer)(TfLiteContext* context, size_t bytes);
-  Unused AllocateBufferForEval;
-  TfLiteStatus (*RequestScratchBufferInArena)(TfLiteContext* context, size_t bytes,
-                                              int* buffer_index);
-  void* (*GetScratchBuffer)(TfLiteContext* context, int buffer_index);
-  Unused ResizeTensorExplicit;
-  Unused PreviewDelegatePartitioning;
-  Unused GetTensor;
-  TfLiteEvalTensor* (*GetEvalTensor)(const TfLiteContext* context, int tensor_index);
-  Unused GetModelMetadata;
-  Unused AcquireSubgraphContext;
-  Unused ReleaseSubgraphContext;
-};
+// What the interpreter hands to every op. Its members differ between versions, so nobody looks inside.
+struct TfLiteContext;
 
 struct TFLMRegistration {
   void* (*init)(TfLiteContext* context, const char* buffer, size_t length);
@@ -81,6 +53,16 @@ struct TFLMRegistration {
   void (*reset)(TfLiteContext* context, void* buffer);
   int32_t builtin_code;
   const char* custom_name;
+};
+
+// TFLM's functions MicroContextAllocatePersistentBuffer and so on, with TFLM's own signatures.
+struct ContextFunctions {
+  void* (*AllocatePersistentBuffer)(TfLiteContext* context, size_t bytes);
+  TfLiteStatus (*RequestScratchBufferInArena)(TfLiteContext* context, size_t bytes,
+                                              int* buffer_index);
+  void* (*GetScratchBuffer)(TfLiteContext* context, int buffer_index);
+  TfLiteEvalTensor* (*GetEvalTensor)(const TfLiteContext* context, int tensor_index);
+  void (*ReportOpError)(TfLiteContext* context, const char* format, ...);
 };
 
 // The leading members of the Python interpreter's resolver, a MicroMutableOpResolver<200>.
