@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops demo test test-cortex-m crc-matrix check clean test-tflm
+.PHONY: help setup ops wheels canary demo test test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -27,10 +27,17 @@ setup: .venv/setup.stamp ## Debian packages, .venv, pinned Python packages (PYTH
 ops: setup ## the custom-op library and the kernels for Python, in bazel-bin/
 	@bazel build $(OPS)
 
+wheels: setup ## five TFLM wheels of different versions, in build/wheels/, for `make test`
+	@$(PY) -m tools.wheels
+
+canary: setup ops ## whether the TFLM wheel that is newest today gives the bytes of the pinned one
+	@$(PY) -m tools.wheels --newest
+	@$(PY) -m pytest tests/e2e/test_tflm_wheels.py
+
 demo: setup ops ## train a CNN on handwriting, shrink it, run it on TFLM (FRESH=1 trains anew)
 	@$(PY) -m tools.demo.demo $(if $(FRESH),--fresh)
 
-test: setup ops ## every test, C++ and Python
+test: setup ops wheels ## every test, C++ and Python
 	@bazel test --test_output=errors //tests/kernels/...
 	@OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(PY) -m pytest -n $(PYTEST_JOBS) # a core a worker
 	@echo "make test: all C++ and Python tests passed"

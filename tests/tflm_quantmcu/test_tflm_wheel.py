@@ -15,7 +15,7 @@ from tests.support import networks
 from tests.support.plans import split
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.tflm_wheel import PACKAGE, interpreter_library
+from tflm_quantmcu.tflm_wheel import DISTRIBUTION, FIRST, PACKAGE, interpreter_library
 
 ROOT = Path(__file__).resolve().parents[2]
 # Lines of third_party/tflm_abi/tflm_abi.h, and what a version of TFLM with one member more might have there.
@@ -105,8 +105,18 @@ def test_an_interpreter_with_other_arguments(model: Path, tmp_path: Path) -> Non
     _assert_refused(_run(model, tmp_path), "Interpreter.from_bytes does not take arena_size")
 
 
+def test_a_wheel_without_the_interpreter(model: Path, tmp_path: Path) -> None:
+    (_wheel_copy(tmp_path) / interpreter_library().name).unlink()
+    _assert_refused(_run(model, tmp_path), "cannot import name '_runtime'")
+
+
 def test_a_process_without_children_says_so(model: Path) -> None:
     _assert_refused(_run(model, before="import sys; sys.executable = '/nowhere/python'"), "trying it failed")
+
+
+def test_the_package_states_the_range_and_the_set_up_pins_its_first() -> None:
+    assert f'"{DISTRIBUTION}>={FIRST}"' in (ROOT / "setup.py").read_text()
+    assert f"{PACKAGE}=={FIRST}" in (ROOT / "third_party" / "python" / "requirements.txt").read_text().splitlines()
 
 
 def test_the_installed_wheel_works(model: Path) -> None:
