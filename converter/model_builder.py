@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.custom_ops import encode_options
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.types import Format

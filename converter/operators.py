@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.model_builder import ModelBuilder
 from tflm_quantmcu.custom_ops import PREFIX
 from tflm_quantmcu.lowering import LoweredOp

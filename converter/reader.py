@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.full_integer import require_full_integer as require_full_integer
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.flatbuffer_check import check_flatbuffer

@@ -10,8 +10,8 @@ import copy
 from collections.abc import Mapping
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.biases import bias_steps
 from tflm_quantmcu.converter.reader import graph_of, load_model_t
 from tflm_quantmcu.converter.writer import write_model

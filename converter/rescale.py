@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.biases import bias_steps
 from tflm_quantmcu.converter.convert import associated_files
 from tflm_quantmcu.converter.passes.prune_unused import prune_buffers

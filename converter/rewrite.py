@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
-
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.model_builder import ModelBuilder
 from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.types import Format, ModelGraph

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import flatbuffers
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.flatbuffer_check import FILE_IDENTIFIER
 from tflm_quantmcu.tflm_wheel import wheel_module
 

@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
-from tflm_quantmcu import memory
+from tflm_quantmcu import memory, schema
 from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams

@@ -13,8 +13,7 @@ import struct
 from collections.abc import Iterable
 from typing import Any
 
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
-
+from tflm_quantmcu import schema
 from tflm_quantmcu.errors import UnsupportedModelError
 
 FILE_IDENTIFIER = b"TFL3"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
-
+from tflm_quantmcu import schema
 from tflm_quantmcu.precision_plan import PrecisionPlan
 
 PLAN_METADATA = "QUANTMCU_PLAN"

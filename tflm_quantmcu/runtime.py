@@ -17,8 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer

@@ -7,8 +7,8 @@ have; the requests, and a sentence about them.
 from __future__ import annotations
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.custom_ops import PATCH_STAGE, decode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.metadata import plan_of

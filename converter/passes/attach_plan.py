@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import flatbuffers
 import numpy as np
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.memory import OFFLINE_METADATA
 from tflm_quantmcu.metadata import PLAN_METADATA

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
-from tflm_quantmcu import memory
+from tflm_quantmcu import memory, schema
 from tflm_quantmcu.arena import largest_scratch_bytes, op_scratch_bytes, placed_bytes
 from tflm_quantmcu.arena_plan import plan_arena
 from tflm_quantmcu.converter.reader import graph_of

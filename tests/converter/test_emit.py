@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
 from tests.support.edit_model import StockModel, edited
@@ -18,7 +17,7 @@ from tests.support.emitted import ROOT, EmittedModel, emit_and_compile, portable
 from tests.support.plans import mixed, split
 from tests.support.streamed import streamed
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import cli
+from tflm_quantmcu import cli, schema
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory

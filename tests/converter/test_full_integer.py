@@ -6,11 +6,11 @@ import re
 
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
 from tests.support.edit_model import StockModel, edited, with_tensor
 from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.reader import read_model, require_full_integer
 from tflm_quantmcu.errors import UnsupportedModelError
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.edit_model import edited
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.passes.fuse_stages import fuse_stages
 from tflm_quantmcu.converter.passes.insert_requantize import insert_requantize
 from tflm_quantmcu.converter.passes.prune_unused import prune_unused

@@ -6,10 +6,10 @@ import re
 
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.edit_model import StockModel, edited, with_metadata, with_tensor
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.reader import load_model_t, read_model, read_plan
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.metadata import read_metadata

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks
 from tests.support.edit_model import edited
 from tests.support.plans import narrowed, split
 from tests.support.streamed import streamed, streamed_plan
 from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.branches import write_branches
 from tflm_quantmcu.converter.convert import convert_model

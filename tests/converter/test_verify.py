@@ -7,11 +7,11 @@ import re
 
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks
 from tests.support.edit_model import edited
 from tests.support.plans import front_stage
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import NUM_RANDOM_SAMPLES, verify_conversion

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
 from tests.support.edit_model import with_metadata
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.reader import load_model_t, read_model
 from tflm_quantmcu.converter.view import view_graph
 from tflm_quantmcu.converter.writer import write_model

@@ -11,11 +11,10 @@ import sys
 import flatbuffers
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.networks import inverted_residual
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import cli
+from tflm_quantmcu import cli, schema
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.precision_plan import PrecisionPlan
 

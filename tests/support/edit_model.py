@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.writer import write_model
 
 

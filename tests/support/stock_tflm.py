@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from tflite_micro.python.tflite_micro.runtime import Interpreter
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
+
+from tflm_quantmcu import schema
 
 
 def run_stock(model: bytes, x: np.ndarray, *, arena_bytes: int = 1 << 20) -> list[np.ndarray]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
+
+from tflm_quantmcu import schema
 
 Pair = tuple[int, int]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
 from tests.support.edit_model import StockModel, edited, with_metadata, with_tensor
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.arena import op_scratch_bytes, predict_arena
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks
 from tests.support.edit_model import with_tensor
 from tests.support.plans import front_stage
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.custom_ops import decode_options, encode_options, program_of

@@ -7,11 +7,10 @@ from collections.abc import Callable
 import flatbuffers
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.shared_data import path_of
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import flatbuffer_check
+from tflm_quantmcu import flatbuffer_check, schema
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.flatbuffer_check import check_flatbuffer
 from tflm_quantmcu.runtime import Interpreter

@@ -6,9 +6,9 @@ import ctypes.util
 
 import flatbuffers
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.errors import UsageError
 from tflm_quantmcu.handshake import load_op_library
 from tflm_quantmcu.op_library import PATH_VARIABLE, find_op_library

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import networks, shared_data
 from tests.support.detection import detection_network
@@ -13,6 +12,7 @@ from tests.support.plans import mixed, split
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.persistent import CORTEX_M, HOST, PersistentBytes, persistent_bytes

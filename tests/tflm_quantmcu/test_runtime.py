@@ -7,11 +7,11 @@ import gc
 import flatbuffers
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.shared_data import path_of
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.runtime import Interpreter
 

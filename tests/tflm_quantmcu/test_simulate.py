@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support import shared_data
 from tests.support.edit_model import StockModel
@@ -17,6 +16,7 @@ from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, stage_regions
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan

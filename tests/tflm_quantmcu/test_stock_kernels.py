@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 from tests.support.edit_model import StockModel
 from tests.support.tiny_models import Handle, TinyModel
 from tests.test_laws import table_rows
+from tflm_quantmcu import schema
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import UnsupportedModelError
 from tflm_quantmcu.simulate import simulate
