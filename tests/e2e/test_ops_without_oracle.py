@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
 
 import tflm_quantmcu as qm
 from tests.support.edit_model import StockModel
 from tests.support.tiny_models import Handle
+from tflm_quantmcu import schema
 from tflm_quantmcu.compensation import compensate, with_room
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.plan_costs import PlanCosts
