@@ -23,7 +23,7 @@ CORE = [
     "protobuf==3.20.3",  # tflite-support takes no newer one, TensorFlow 2.19 takes this one
     "pyyaml",  # widths set by hand, --precision_overrides
     "rich",  # progress bars and tables
-    "tflite-micro>=0.dev20260930204519",  # TFLM itself; whether a newer wheel works is tried (decision 0012)
+    "tflite-micro>=0.dev20260930204519",  # TFLM itself; whether a newer wheel works is tried (decision 0013)
     "tflite-support==0.4.4",  # standard TFLite Metadata
 ]
 EXTRAS = {

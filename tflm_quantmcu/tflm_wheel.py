@@ -62,8 +62,8 @@ def refusal(reason: str) -> UsageError:
     return UsageError(f"{sentence}; install one that does: pip install {DISTRIBUTION}=={FIRST}")
 
 
-def wheel_module(name: str) -> ModuleType:
-    """The wheel's module tflite_micro.`name`.
+def wheel_module(name: str = "") -> ModuleType:
+    """The wheel's package tflite_micro, or its module of that name.
 
     Raises:
       UsageError: there is no wheel, or it has no such module.
@@ -71,20 +71,20 @@ def wheel_module(name: str) -> ModuleType:
     if importlib.util.find_spec(PACKAGE) is None:
         raise UsageError(f"TFLM's Python interpreter is not installed: {INSTALL}")
     try:
-        return importlib.import_module(f"{PACKAGE}.{name}")
+        return importlib.import_module(f"{PACKAGE}.{name}".rstrip("."))
     except Exception as error:  # whatever an unknown wheel raises
         raise refusal(str(error)) from None
 
 
 @functools.cache
 def interpreter_module() -> ModuleType:
-    """The wheel's module with `Interpreter` and `InterpreterConfig`.
+    """The wheel's module with `Interpreter` and `InterpreterConfig`, by the public name that TFLM gives it.
 
     Raises:
       UsageError: there is no wheel, or its interpreter is called otherwise.
     """
-    module = wheel_module("python.tflite_micro.runtime")
     try:
+        module = wheel_module().runtime
         missing = _FROM_BYTES - set(inspect.signature(module.Interpreter.from_bytes).parameters)
     except AttributeError as error:
         raise refusal(str(error)) from None
@@ -97,9 +97,12 @@ def interpreter_library() -> Path:
     """The interpreter's extension library.
 
     Raises:
-      UsageError: as of `wheel_module`.
+      UsageError: as of `interpreter_module`, or that module uses no such library.
     """
-    return Path(str(wheel_module("python.tflite_micro._runtime").__file__))
+    try:
+        return Path(interpreter_module()._runtime.__file__)
+    except AttributeError as error:
+        raise refusal(str(error)) from None
 
 
 def context_functions(library: Path) -> ContextFunctions:

@@ -1,4 +1,4 @@
-"""Puts TFLM wheels side by side below build/wheels/, a folder a version, for tests that run them one after the other.
+"""Puts TFLM wheels side by side below build/wheels/PYTHON/, a folder a version, for tests that run one after the other.
 
     python -m tools.wheels            # what is missing of VERSIONS and of a newest one
     python -m tools.wheels --newest   # what is newest on the index now
@@ -18,7 +18,7 @@ from pathlib import Path
 from tflm_quantmcu.tflm_wheel import DISTRIBUTION, FIRST
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / "build" / "wheels"
+FOLDER = ROOT / "build" / "wheels" / str(sys.implementation.cache_tag)
 NEWEST = FOLDER / "newest"  # the version that was newest when the index was last asked
 # The first, and behind it one for each change of TFLM's binary interface or of its modules.
 VERSIONS = (FIRST, "0.dev20261002230103", "0.dev20261006214927", "0.dev20261009205824")
@@ -55,16 +55,20 @@ def fetch_or_say(requirement: str) -> str | None:
     return version
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str]) -> int:
+    """0; with --newest 1 if that could not be fetched."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for version in VERSIONS:
         if not (FOLDER / version).is_dir():
             fetch_or_say(f"{DISTRIBUTION}=={version}")
-    if "--newest" in arguments or not NEWEST.is_file():
-        newest = fetch_or_say(f"{DISTRIBUTION}>={FIRST}")
-        if newest:
-            NEWEST.write_text(f"{newest}\n")
+    asks_for_newest = "--newest" in arguments
+    if NEWEST.is_file() and not asks_for_newest:
+        return 0
+    newest = fetch_or_say(f"{DISTRIBUTION}>={FIRST}")
+    if newest:
+        NEWEST.write_text(f"{newest}\n")
+    return int(asks_for_newest and newest is None)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from tflite_micro.python.tflite_micro.runtime import Interpreter
+from tflite_micro import runtime
 
 from tflm_quantmcu import schema
 
@@ -19,7 +19,7 @@ def run_stock(model: bytes, x: np.ndarray, *, arena_bytes: int = 1 << 20) -> lis
     Returns:
       [N, ...] an output.
     """
-    interpreter = Interpreter.from_bytes(model, arena_size=arena_bytes)
+    interpreter = runtime.Interpreter.from_bytes(model, arena_size=arena_bytes)
     samples = []
     for sample in x:
         interpreter.set_input(sample[None], 0)
