@@ -11,6 +11,7 @@ import inspect
 import io
 import logging
 import os
+import re
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ with capture_native_stderr():  # TensorFlow tells of the GPUs that it does not f
     import tensorflow as tf
 
 INPUT_TYPES = ("int8", "uint8", "float32")
+# Of Keras' messages: escape sequences of terminals, and what stands around the cause.
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_AROUND = re.compile(r"Exception encountered when calling |Arguments received by |• ")
 
 
 def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_type: str = "int8") -> bytes:
@@ -61,9 +65,8 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
             converter.representative_dataset = lambda: ([sample[None]] for sample in x)
             return converter.convert()
         except Exception as error:  # Keras and TensorFlow raise many kinds
-            reason = str(error).strip().splitlines() or [type(error).__name__]
             raise UnsupportedModelError(
-                f"the Keras model '{model.name}' cannot become an int8 .tflite: {reason[0]}"
+                f"the Keras model '{model.name}' cannot become an int8 .tflite: {_reason(error)}"
             ) from None
 
 
@@ -122,8 +125,7 @@ def load_keras(path: str | os.PathLike[str]) -> keras.Model:
         try:
             return keras.models.load_model(path, custom_objects=legacy, compile=False)
         except Exception as error:  # Keras raises many kinds
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise UnsupportedModelError(f"{path} cannot be loaded by Keras: {reason[0]}") from None
+            raise UnsupportedModelError(f"{path} cannot be loaded by Keras: {_reason(error)}") from None
 
 
 class _LegacyDepthwiseConv2D(keras.layers.DepthwiseConv2D):
@@ -132,6 +134,13 @@ class _LegacyDepthwiseConv2D(keras.layers.DepthwiseConv2D):
     def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
         del groups
         super().__init__(*args, **kwargs)
+
+
+def _reason(error: Exception) -> str:
+    """The line of Keras' or TensorFlow's text that says what failed; Keras puts a line a layer around it."""
+    lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines()]
+    told = [line for line in lines if line and not _AROUND.match(line)]
+    return told[0] if told else type(error).__name__
 
 
 @contextlib.contextmanager

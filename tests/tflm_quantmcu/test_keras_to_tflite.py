@@ -130,6 +130,38 @@ def test_ops_that_tflite_lacks_are_named_in_one_line():
     assert "\n" not in str(info.value)
 
 
+class _Refuses(keras.layers.Layer):
+    """Fails once it is told to."""
+
+    refuses = False
+
+    def call(self, x):
+        if self.refuses:
+            raise RuntimeError("this is why")
+        return x
+
+
+def _named(name: str) -> keras.Model:
+    x = keras.Input((4,))
+    return keras.Model(x, keras.layers.Dense(2, name=name)(x))
+
+
+def _refusing() -> keras.Model:
+    x, layer = keras.Input((4,)), _Refuses()
+    model = keras.Model(x, keras.Sequential([keras.Input((4,)), layer])(x))
+    layer.refuses = True
+    return model
+
+
+@pytest.mark.parametrize(
+    "make, cause", [(lambda: _named("卷积 1"), "'卷积 1' is not a valid .*scope name"), (_refusing, "this is why")]
+)
+def test_the_cause_is_told_from_what_keras_puts_around_it(make, cause):
+    with pytest.raises(UnsupportedModelError, match=f"cannot become an int8 .tflite: {cause}") as info:
+        keras_to_int8(make(), np.ones((2, 4), np.float32))
+    assert "\n" not in str(info.value) and "\x1b" not in str(info.value)
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_saved_models_load_again(tmp_path, suffix):
     model = functional_cnn()
