@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 from typing import Any
 
@@ -13,7 +12,7 @@ from tflm_quantmcu.calibrate import save_calibration
 from tflm_quantmcu.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult
 from tflm_quantmcu.converter.calibrated import calibrate_int8
 from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.keras_to_tflite import check_representative_data, keras, keras_to_int8
+from tflm_quantmcu.keras_to_tflite import check_representative_data, keras, keras_to_int8, weights_sha256
 from tflm_quantmcu.samples import choose_samples
 
 
@@ -61,7 +60,7 @@ class ActivationCalibrator(keras.callbacks.Callback):
         self._n_jobs = n_jobs
         self._progress = progress
         self._is_fitting = False
-        self._calibrated: bytes | None = None
+        self._calibrated: str | None = None
         self._result: CalibrationResult | None = None
 
     @property
@@ -148,11 +147,8 @@ def calibrate_keras(
         progress=progress,
         checkpoint=checkpoint,
     )
-    return dataclasses.replace(result, model=result.model or converted)
+    return dataclasses.replace(result, model=result.model or converted, weights_sha256=weights_sha256(model))
 
 
-def _fingerprint(model: keras.Model) -> bytes:
-    digest = hashlib.sha256(str(id(model)).encode())
-    for weights in model.get_weights():
-        digest.update(weights.tobytes())
-    return digest.digest()
+def _fingerprint(model: keras.Model) -> str:
+    return f"{id(model)} {weights_sha256(model)}"

@@ -310,9 +310,7 @@ def read_source(
             if calibration_data is None:
                 raise UsageError("a Keras model needs representative inputs: pass --calibration_data or --calibration")
             calibration = _calibrate(model, calibration_data, options, kept)
-        if calibration.model is None:
-            raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
-        model = calibration.model
+        model = _calibrated_model(model, calibration)
     graph = read_model(model)
     require_full_integer(graph)
     if calibration is None and calibration_data is not None:
@@ -331,6 +329,20 @@ def read_source(
     if calibration.model_sha256 != graph.sha256:
         raise UsageError("the calibration was made for another model; calibrate this one anew")
     return Source(model, graph, calibration)
+
+
+def _calibrated_model(model: Any, calibration: CalibrationResult) -> bytes:
+    """The int8 `.tflite` that a calibration made of a Keras model; refuses that of another, or of former weights."""
+    from tflm_quantmcu.keras_to_tflite import weights_sha256  # TensorFlow takes seconds to import
+
+    if calibration.model is None or calibration.weights_sha256 is None:
+        raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
+    if calibration.weights_sha256 != weights_sha256(model):
+        raise UsageError(
+            f"the calibration was made of other weights than the Keras model '{model.name}' has: of another model, or "
+            "before it was trained on; calibrate it anew"
+        )
+    return calibration.model
 
 
 def _read(model: Any) -> Any:

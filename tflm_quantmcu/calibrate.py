@@ -108,6 +108,7 @@ def save_calibration(result: CalibrationResult, path: str | os.PathLike[str]) ->
         "method": np.array(result.method.name),
         "percentile": np.float64(result.method.percentile),
         "source_sha256": np.array(result.source_sha256 or ""),
+        "weights_sha256": np.array(result.weights_sha256 or ""),
     }
     if result.model is not None:
         arrays["model"] = np.frombuffer(result.model, np.uint8)
@@ -138,6 +139,7 @@ def load_calibration(path: str | os.PathLike[str]) -> CalibrationResult:
             stats={s.name: s for s in stats},
             method=method,
             source_sha256=str(arrays["source_sha256"]) or None,
+            weights_sha256=str(arrays.get("weights_sha256", "")) or None,
         )
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None

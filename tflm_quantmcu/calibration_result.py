@@ -79,6 +79,7 @@ class CalibrationResult:
       stats: tensor name -> stats.
       method: how ranges are chosen.
       source_sha256: the int8 `.tflite` that new 8-bit formats were given to; else None.
+      weights_sha256: of the Keras model that was converted and measured; else None.
     """
 
     model_sha256: str
@@ -87,3 +88,4 @@ class CalibrationResult:
     stats: Mapping[str, TensorStats]
     method: CalibrationMethod = OWN_FORMATS
     source_sha256: str | None = None
+    weights_sha256: str | None = None

@@ -22,7 +22,7 @@ import numpy as np
 
 from tflm_quantmcu.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.native_stderr import capture_native_stderr
-from tflm_quantmcu.samples import check_samples
+from tflm_quantmcu.samples import check_samples, digest
 from tflm_quantmcu.types import Tensor
 
 with capture_native_stderr():  # TensorFlow tells of the GPUs that it does not find
@@ -109,6 +109,11 @@ def check_representative_data(model: keras.Model, representative_data: np.ndarra
     if len(declared) == x.ndim - 1:
         declared = tuple(found if d is None else d for d, found in zip(declared, x.shape[1:], strict=True))
     check_samples(x, Tensor(0, "input", (1, *declared), "float32"), name="representative_data")
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """SHA-256 of all weights, in hexadecimal: a model that is saved and loaded has the same one."""
+    return digest(*model.get_weights())
 
 
 def load_keras(path: str | os.PathLike[str]) -> keras.Model:

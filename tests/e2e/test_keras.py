@@ -80,3 +80,30 @@ def test_other_exports_are_untouched(network, tmp_path) -> None:
 def test_a_keras_model_without_data_is_refused(network) -> None:
     with pytest.raises(UsageError, match="representative inputs"):
         qm.convert(network, sram_bytes=4500)
+
+
+@pytest.mark.parametrize("change", ["trained on", "another model"])
+def test_a_calibration_is_bound_to_its_weights(
+    network, samples, calibrator, tmp_path, monkeypatch, capsys, change
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    calibrator.save("calibration.npz")
+    model = keras.models.clone_model(network)
+    assert qm.load_calibration("calibration.npz").weights_sha256 == calibrator.result.weights_sha256
+    if change == "trained on":
+        model.set_weights(network.get_weights())
+        assert qm.convert(model, calibration="calibration.npz", search="uniform").model
+        model.layers[1].bias.assign_add([1e-3] * 8)
+    with pytest.raises(UsageError, match="was made of other weights than the Keras model"):
+        qm.convert(model, calibration=calibrator.result, search="uniform")
+    model.save("m.keras")
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["convert", "--model=m.keras", "--calibration=calibration.npz", "--output=m.tflite"])
+    assert exit.value.code == 2 and "calibrate it anew" in capsys.readouterr().err
+    assert not pathlib.Path("m.tflite").exists()
+
+
+def test_a_calibration_of_a_tflite_is_none_of_a_keras_model(network, samples, calibrator) -> None:
+    of_tflite = qm.calibrate_model(calibrator.result.model, samples, calibration_method="minmax", progress=False)
+    with pytest.raises(UsageError, match="was made for a .tflite; calibrate the Keras model"):
+        qm.convert(network, calibration=of_tflite, search="uniform")
