@@ -79,7 +79,8 @@ def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tup
       variant: of our kernels; stock ops run on TFLM's own.
 
     Raises:
-      UnsupportedModelError: an LSTM, a custom op that is not ours, or an op without the inputs of its kind.
+      UnsupportedModelError: an LSTM, a custom op that is not ours, an op without the inputs of its kind, or one of ours
+        that is malformed.
     """
     if op.kind in _SCRATCH:
         try:
@@ -89,10 +90,11 @@ def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tup
             raise UnsupportedModelError(
                 f"{op.kind} (op {op.index}) has inputs of shapes {shapes}, which do not make such an op"
             ) from None
-    if op.kind == PATCH_STAGE:
-        return (stage_scratch_bytes(variant, program_of(graph, op)),)
-    if op.kind in _KERNELS:
-        return _kernel_scratch(graph, op, variant)
+    if op.kind in (PATCH_STAGE, *_KERNELS):
+        try:
+            return _own_scratch(graph, op, variant)
+        except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise UnsupportedModelError(f"{op.kind} (op {op.index}) is malformed: {error!r}") from None
     if op.kind in _KNOWN or op.kind.startswith(PREFIX):
         return ()
     raise UnsupportedModelError(
@@ -163,18 +165,15 @@ _KERNELS = {
 }
 
 
-def _kernel_scratch(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
-    """Of an op of ours with weights, as its options say (docs/format.md F3)."""
-    if variant == REFERENCE:
-        return ()
-    try:
-        num_bytes = kernel_scratch_bytes(variant, _KERNELS[op.kind], _kernel_params(graph, op))
-    except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise UnsupportedModelError(f"{op.kind} (op {op.index}) has malformed options or inputs: {error!r}") from None
+def _own_scratch(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
+    if op.kind == PATCH_STAGE:
+        return (stage_scratch_bytes(variant, program_of(graph, op)),)
+    num_bytes = 0 if variant == REFERENCE else kernel_scratch_bytes(variant, _KERNELS[op.kind], _params(graph, op))
     return (num_bytes,) if num_bytes else ()
 
 
-def _kernel_params(graph: ModelGraph, op: Op) -> Any:
+def _params(graph: ModelGraph, op: Op) -> Any:
+    """What an op of ours with weights calls its kernel with, as its options say (docs/format.md F3)."""
     options = decode_options(op.custom_options)
     is_vector = op.kind == f"{PREFIX}FULLY_CONNECTED"
 

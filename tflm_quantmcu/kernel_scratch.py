@@ -44,6 +44,8 @@ def kernel_scratch_bytes(variant: str, kernel: str, params: Any) -> int:
 
 def stage_scratch_bytes(variant: str, program: StageProgram) -> int:
     """Of a patch stage: its maps, and behind them what the largest call takes."""
+    if variant == REFERENCE:
+        return program.scratch_bytes
     kernel_bytes = 0
     for number, places in _places_by_class(program).items():
         bits = [format.bits for format in program.formats[number]]
