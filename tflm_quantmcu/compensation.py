@@ -30,7 +30,9 @@ from tflm_quantmcu.types import Format, ModelGraph, Op
 
 # At most so many samples, and fewer as long as they take more MACs than this; at least so many.
 MAX_SAMPLES, MAX_MACS, MIN_SAMPLES = 64, 1 << 30, 4
-RIDGE = 0.01  # of an input's mean energy; K inputs of N values add K / N, lest noise be fitted
+RIDGE = 0.01  # of an input's mean variance; K inputs of N values add K / N, lest noise be fitted
+# Of an input's mean square: a variance below that is what rounding leaves of a constant.
+_CONSTANT = 1e-9
 _DIGITS = 6  # significant ones of a correction
 
 
@@ -174,7 +176,7 @@ class _Walk:
         moments = [self._moments(v, own, with_products=rounds) for v in self._variants]
         if rounds:
             shares = [v.share for v in self._variants]
-            self._rounded[weights.name] = _round(own, weights_wanted, moments, shares, bits)
+            self._rounded |= _round(own, weights.name, weights_wanted, moments, shares, bits)
         planned = grouped_weights(lower_planned(self._graph, op, self._variants[0].maps.plan))
         found = [mean_sums(weights_wanted, m.mean) - mean_sums(planned, m.planned_mean) for m in moments]
         if output.index not in self._inside:
@@ -257,14 +259,25 @@ def _class(stage: StagePlan, number: int) -> PatchClass:
 
 
 def _round(
-    op: LoweredOp, weights: np.ndarray, moments: Sequence[Moments], shares: Sequence[float], bits: int
-) -> RoundedWeights:
-    """Weights [G, O, K] rounded for the mean of the patch classes."""
+    op: LoweredOp, name: str, weights: np.ndarray, moments: Sequence[Moments], shares: Sequence[float], bits: int
+) -> dict[str, RoundedWeights]:
+    """Weights [G, O, K] rounded for the mean of the patch classes; nothing, so to the nearest, where that has none."""
     cross = sum(share * m.cross for share, m in zip(shares, moments, strict=True) if m.cross is not None)
     gram = sum(share * m.gram for share, m in zip(shares, moments, strict=True) if m.gram is not None)
     assert isinstance(gram, np.ndarray)
+    square = sum(share * np.mean(m.planned_mean**2, axis=1) for share, m in zip(shares, moments, strict=True))
+    ridge = _ridge(gram, np.asarray(square), moments[0].count)
+    try:
+        q, scales = round_weights(fit_weights(weights, cross + ridge, gram + ridge), gram + ridge, bits)
+    except np.linalg.LinAlgError:
+        return {}
+    return {name: RoundedWeights(bits, tuple(scales.ravel().tolist()), ungrouped(op, q).tobytes())}
+
+
+def _ridge(gram: np.ndarray, square: np.ndarray, count: int) -> np.ndarray:
+    """What is added to covariances [G, K, K] of inputs with these squared means [G], averaged over the inputs, from
+    `count` values each: it holds weights to what they were, wholly where inputs never change."""
     taps = gram.shape[1]
-    energy = np.trace(gram, axis1=1, axis2=2) / taps
-    ridge = np.where(energy > 0, (RIDGE + taps / moments[0].count) * energy, 1.0)[:, None, None] * np.eye(taps)
-    q, scales = round_weights(fit_weights(weights, cross + ridge, gram + ridge), gram + ridge, bits)
-    return RoundedWeights(bits, tuple(scales.ravel().tolist()), ungrouped(op, q).tobytes())
+    variance = np.trace(gram, axis1=1, axis2=2) / taps
+    floor = np.maximum(variance, _CONSTANT * (variance + square))
+    return np.where(floor > 0, (RIDGE + taps / count) * floor, 1.0)[:, None, None] * np.eye(taps)

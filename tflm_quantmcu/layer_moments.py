@@ -42,10 +42,10 @@ class StoredMap:
     values: np.ndarray
     format: Format
 
-    def real(self, part: slice) -> np.ndarray:
-        """float32, of some samples."""
+    def real(self, part: slice, unit: float) -> np.ndarray:
+        """float32, of some samples, in units of `unit`."""
         steps = self.values[part].astype(np.float32) - np.float32(self.format.zero_point)
-        return steps * np.float32(self.format.scale)
+        return steps * np.float32(self.format.scale / unit)
 
 
 def moments_of(
@@ -61,21 +61,28 @@ def moments_of(
     """
     values = op.window.kernel_height * op.window.kernel_width * wanted.values[0].size
     at_once = max(1, _VALUES_AT_ONCE // values)
+    unit = wanted.format.scale  # whatever it is, float32 sums neither overflow nor vanish
+    shifts: list[np.ndarray] = []
     totals: list[np.ndarray] = []
     count = 0
     for start in range(0, len(wanted.values), at_once):
-        x, y = (_columns(op, stored.real(slice(start, start + at_once)), size) for stored in (wanted, planned))
-        parts = [x.sum(axis=1, dtype=np.float64), y.sum(axis=1, dtype=np.float64)]
+        parts = slice(start, start + at_once)
+        both = [_columns(op, stored.real(parts, unit), size) for stored in (wanted, planned)]
+        # Near the means: a covariance is not the small difference of two large products then.
+        shifts = shifts or [columns.mean(axis=1, dtype=np.float64).astype(np.float32) for columns in both]
+        x, y = (columns - shift[:, None, :] for columns, shift in zip(both, shifts, strict=True))
+        sums = [x.sum(axis=1, dtype=np.float64), y.sum(axis=1, dtype=np.float64)]
         if with_products:
-            parts += [(columns.swapaxes(1, 2) @ y).astype(np.float64) for columns in (x, y)]
-        totals = [total + part for total, part in zip(totals, parts, strict=True)] if totals else parts
+            sums += [(columns.swapaxes(1, 2) @ y).astype(np.float64) for columns in (x, y)]
+        totals = [total + part for total, part in zip(totals, sums, strict=True)] if totals else sums
         count += x.shape[1]
-    mean, planned_mean = (total / count for total in totals[:2])
+    offset, planned_offset = (total / count for total in totals[:2])
+    mean, planned_mean = ((offset + shifts[0]) * unit, (planned_offset + shifts[1]) * unit)
     if not with_products:
         return Moments(mean, planned_mean, None, None, count)
     cross, gram = (
-        product / count - first[:, :, None] * planned_mean[:, None, :]
-        for product, first in zip(totals[2:], (mean, planned_mean), strict=True)
+        (product / count - first[:, :, None] * planned_offset[:, None, :]) * unit**2
+        for product, first in zip(totals[2:], (offset, planned_offset), strict=True)
     )
     return Moments(mean, planned_mean, cross, gram, count)
 

@@ -173,3 +173,55 @@ def test_the_bytes_of_a_compensated_model_are_known_without_samples():
         assert measure(with_room(GRAPH, plan)) == found
         grows.append(found.flash_bytes > measure(plan).flash_bytes)
     assert any(grows)
+
+
+def _degenerate(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-128, 128, (5, *shape), dtype=np.int8)
+    return {
+        "one sample": x[:1],
+        "one sample again and again": x[:1].repeat(8, axis=0),
+        "constant": np.full_like(x, rng.integers(-128, 128)),
+        "constant but for one value": np.where(np.arange(x.size).reshape(x.shape) == 0, 127, -100).astype(np.int8),
+        "equal channels": x[..., :1].repeat(shape[-1], axis=-1),
+        "channels of zeros": np.where(np.arange(shape[-1]) == 1, x, 0).astype(np.int8),
+    }[kind]
+
+
+@pytest.mark.parametrize("scale", (1e-12, 0.05, 1e12))
+@pytest.mark.parametrize(
+    "kind",
+    (
+        "one sample",
+        "one sample again and again",
+        "constant",
+        "constant but for one value",
+        "equal channels",
+        "channels of zeros",
+    ),
+)
+@pytest.mark.parametrize("bits", ((8, 4), (4, 2), (4, 8)))
+def test_samples_that_say_little_give_a_model_that_runs(bits, kind, scale):
+    """Convolutions, one of them depthwise with a multiplier, at the size where one value a tap is all there is."""
+    rng, map_bits, weight_bits = np.random.default_rng(0), *bits
+    net = TinyModel()
+    x = net.input((1, 3, 3, 4), scale=scale)
+    for shape in ((6, 3, 3, 4), (3, 3, 12), (5, 1, 1, 12)):
+        filter = rng.integers(-127, 128, shape, dtype=np.int8)
+        if len(shape) == 3:
+            x = net.depthwise_conv2d(x, filter, filter_scales=[0.01] * 12, scale=scale)
+        else:
+            x = net.conv2d(x, filter, filter_scales=[0.004] * shape[0], padding="VALID", scale=scale)
+    model = net.build(x)
+    graph = read_model(model)
+    inner = [graph.tensors[op.outputs[0]] for op in graph.ops[:-1]]
+    plan = PrecisionPlan(
+        graph.sha256,
+        {},
+        formats={t.name: narrowed(t.format, map_bits) for t in inner if map_bits < 8},
+        weight_bits={graph.tensors[op.inputs[1]].name: weight_bits for op in graph.ops if weight_bits < 8},
+    )
+    samples = _degenerate(kind, (3, 3, 4), 1)
+    plan = compensate(graph, plan, samples)
+    expected = simulate(graph, plan, samples)[graph.tensors[graph.outputs[0]].name]
+    np.testing.assert_array_equal(Interpreter(convert_model(model, plan)).run(samples), expected)
