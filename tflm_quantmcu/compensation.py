@@ -271,7 +271,7 @@ def _round(
         q, scales = round_weights(fit_weights(weights, cross + ridge, gram + ridge), gram + ridge, bits)
     except np.linalg.LinAlgError:
         return {}
-    return {name: RoundedWeights(bits, tuple(scales.ravel().tolist()), ungrouped(op, q).tobytes())}
+    return {name: RoundedWeights.of(bits, scales, ungrouped(op, q))}
 
 
 def _ridge(gram: np.ndarray, square: np.ndarray, count: int) -> np.ndarray:

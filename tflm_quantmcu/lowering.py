@@ -239,12 +239,13 @@ def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None
 def _rounded(
     weights: Tensor, rounded: RoundedWeights, shape: tuple[int, ...], outputs: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    values = np.frombuffer(rounded.values, np.int8)
+    values = rounded.values(weights.num_elements)
     scales = np.asarray(rounded.scales, np.float32)
     limit = 1 << (rounded.bits - 1)
     if values.size != weights.num_elements or scales.shape != (outputs,):
+        found = f"{values.size}" if values.size <= weights.num_elements else f"more than {weights.num_elements}"
         raise UsageError(
-            f"the plan rounds {values.size} weights '{weights.label}' with {scales.size} scales; the model has "
+            f"the plan rounds {found} weights '{weights.label}' with {scales.size} scales; the model has "
             f"{weights.num_elements} for {outputs} output channels"
         )
     if values.min() < -limit or values.max() >= limit or not (np.isfinite(scales) & (scales > 0)).all():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import json
 import zlib
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from tflm_quantmcu.types import Format
 
 PLAN_VERSION = 1
 CHOSEN_AT_RUN_TIME = -1
+_KEPT_PACKED = 256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,26 +43,48 @@ class RoundedWeights:
     Attributes:
       bits: 4 or 2; they count where the plan gives the weights this width.
       scales: float32 values, one an output channel.
-      values: int8, in the order that a `.tflite` keeps them, within the width's range.
+      packed: zlib data of int8 values, in the order that a `.tflite` keeps them, within the width's range. A file says
+        what it likes here, so that they are unpacked where the model says how many there may be.
     """
 
     bits: int
     scales: tuple[float, ...]
-    values: bytes
+    packed: bytes
+
+    @staticmethod
+    def of(bits: int, scales: np.ndarray, values: np.ndarray) -> RoundedWeights:
+        """Of float32 scales [O], in any shape, and int8 values."""
+        return RoundedWeights(bits, tuple(scales.ravel().tolist()), _packed(values.tobytes()))
+
+    def values(self, limit: int) -> np.ndarray:
+        """Int8 [N], read-only; of more than `limit` the first `limit` + 1.
+
+        Raises:
+          UsageError: they are no zlib data.
+        """
+        unpacker = zlib.decompressobj()
+        try:
+            unpacked = unpacker.decompress(self.packed, limit + 1)
+        except zlib.error as error:
+            raise UsageError(f"the plan's rounded weights are no zlib data: {error}") from None
+        return np.frombuffer(unpacked, np.int8)
 
     def to_fields(self) -> dict[str, Any]:
         """What stands in the plan's file: values as base64 of zlib."""
-        packed = base64.b64encode(zlib.compress(self.values, 9)).decode()
-        return {"bits": self.bits, "scales": list(self.scales), "values": packed}
+        return {"bits": self.bits, "scales": list(self.scales), "values": base64.b64encode(self.packed).decode()}
 
     @staticmethod
     def from_fields(*, bits: int, scales: list[float], values: str) -> RoundedWeights:
-        """Raises ValueError for values that are not of this form."""
-        try:
-            unpacked = zlib.decompress(base64.b64decode(values, validate=True))
-        except zlib.error as error:
-            raise ValueError(f"rounded weights are no zlib data: {error}") from None
-        return RoundedWeights(bits, tuple(float(scale) for scale in scales), unpacked)
+        """Raises ValueError or UsageError for values that are not of this form."""
+        read = RoundedWeights(bits, tuple(float(scale) for scale in scales), base64.b64decode(values, validate=True))
+        read.values(0)
+        return read
+
+
+@functools.lru_cache(maxsize=_KEPT_PACKED)
+def _packed(values: bytes) -> bytes:
+    """Kept, since searches round the same weights again and again."""
+    return zlib.compress(values, 9)
 
 
 @dataclasses.dataclass(frozen=True)

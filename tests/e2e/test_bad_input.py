@@ -16,7 +16,7 @@ from tests.support.networks import inverted_residual
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import cli, schema
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.precision_plan import PrecisionPlan, RoundedWeights
 
 MODEL = inverted_residual()
 
@@ -74,6 +74,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "plan_other.json").write_text(PrecisionPlan("0" * 64, {"method": "uniform"}).to_json())
     graph = read_model(MODEL)
     (tmp_path / "plan_softmax.json").write_text(_softmax_plan(graph))
+    (tmp_path / "plan_bomb.json").write_text(_bomb_plan(graph))
     return tmp_path
 
 
@@ -84,6 +85,14 @@ def _softmax_plan(graph) -> str:
     stage |= {"patch_classes": [[0]], "classes": [{"name": "outlier", "formats": {}}]}
     head = {"version": 1, "model_sha256": graph.sha256, "search": {"method": "uniform"}}
     return json.dumps({**head, "stages": [stage], "formats": {}, "weight_bits": {}, "notes": []})
+
+
+def _bomb_plan(graph) -> str:
+    """Weights that are small as zlib data alone."""
+    weights = graph.tensors[graph.ops[0].inputs[1]].name
+    rounded = {weights: RoundedWeights.of(4, np.ones(graph.by_name[weights].shape[0]), np.zeros(1 << 26, np.int8))}
+    search = {"method": "uniform"}
+    return PrecisionPlan(graph.sha256, search, weight_bits={weights: 4}, rounded_weights=rounded).to_json()
 
 
 CONVERT = "convert --output out.tflite --model "
@@ -142,6 +151,7 @@ TABLE = [
     (CONVERT + "good.tflite --plan plan_other.json", 2, "the plan was made for the model with SHA-256"),
     (CONVERT + "good.tflite --plan plan_other.json --search vdqs", 2, "was made with --search uniform, not vdqs"),
     (CONVERT + "good.tflite --plan plan_softmax.json", 3, "cannot become a QMCU_ op"),
+    (CONVERT + "good.tflite --plan plan_bomb.json", 2, "the plan rounds more than"),
     ("convert --model good.tflite --search uniform --output nowhere/out.tflite", 2, "cannot be written"),
     ("evaluate --model good.tflite --data unlabelled.npz", 2, "unlabelled.npz has no labels"),
     ("evaluate --model good.tflite --data labels.npz", 2, "key y of labels.npz"),

@@ -144,14 +144,18 @@ def test_rounded_weights_count_at_their_width_only():
 def _rounding(values: np.ndarray | None = None, num_scales: int | None = None) -> RoundedWeights:
     own = GRAPH.by_name[FIRST_WEIGHTS]
     own_values = np.zeros(own.num_elements, np.int8)
-    scales = (0.5,) * (own.shape[0] if num_scales is None else num_scales)
-    return RoundedWeights(4, scales, (own_values if values is None else values).astype(np.int8).tobytes())
+    scales = np.full(own.shape[0] if num_scales is None else num_scales, 0.5)
+    return RoundedWeights.of(4, scales, (own_values if values is None else values).astype(np.int8))
 
 
 @pytest.mark.parametrize(
     "changes, message",
     (
         ({"rounded_weights": {FIRST_WEIGHTS: _rounding(np.zeros(5))}}, "rounds 5 weights '.*' with 4 scales"),
+        (
+            {"rounded_weights": {FIRST_WEIGHTS: _rounding(np.zeros(1 << 20))}},
+            "rounds more than 108 weights '.*' with 4",
+        ),
         ({"rounded_weights": {FIRST_WEIGHTS: _rounding(num_scales=2)}}, "rounds 108 weights '.*' with 2 scales"),
         ({"rounded_weights": {FIRST_WEIGHTS: _rounding(np.full(108, 8))}}, "leave 4 bits, or have a scale <= 0"),
         ({"rounded_weights": {"nothing": _rounding()}}, "'nothing', which is no weights of the model"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
@@ -43,7 +44,7 @@ def test_what_made_up_for_the_old_model_s_rounding_is_left_out():
     weights = OLD.tensors[OLD.ops[0].inputs[1]].name
     classes = (PatchClass("ordinary", {}, {OUTPUT: (0.5,)}),)
     stage = StagePlan(INPUT, OUTPUT, 24, 24, ((0,),), classes)
-    rounded = {weights: RoundedWeights(4, (1.0,), b"\1")}
+    rounded = {weights: RoundedWeights.of(4, np.ones(1), np.ones(1, np.int8))}
     plan = PrecisionPlan(
         OLD.sha256, {}, (stage,), weight_bits={weights: 4}, rounded_weights=rounded, bias_corrections={INPUT: (1.0,)}
     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tracemalloc
+import zlib
 
+import numpy as np
 import pytest
 
 from tflm_quantmcu.errors import UsageError
@@ -39,18 +42,29 @@ def test_what_makes_up_for_widths_is_in_the_file_only_where_there_is_some():
     plan = dataclasses.replace(
         PLAN,
         stages=(dataclasses.replace(PLAN.stages[0], classes=classes),),
-        rounded_weights={"w": RoundedWeights(2, (0.1, 0.2), bytes([0, 1, 254, 255]))},
+        rounded_weights={"w": RoundedWeights.of(2, np.array([0.1, 0.2]), np.array([0, 1, -2, -1], np.int8))},
         bias_corrections={"a": (1e-3,)},
     )
     assert PrecisionPlan.from_json(plan.to_json()) == plan
     assert plan.to_json(compact=True) == PLAN.to_json(compact=True)
 
 
-@pytest.mark.parametrize("values", ("AAAA", "no base64!"))
-def test_rounded_weights_that_cannot_be_read_are_refused(values):
+@pytest.mark.parametrize("values, message", (("AAAA", "are no zlib data"), ("no base64!", "the plan cannot be read")))
+def test_rounded_weights_that_cannot_be_read_are_refused(values, message):
     fields = json.loads(PLAN.to_json()) | {"rounded_weights": {"w": {"bits": 2, "scales": [1.0], "values": values}}}
-    with pytest.raises(UsageError, match="the plan cannot be read"):
+    with pytest.raises(UsageError, match=message):
         PrecisionPlan.from_json(json.dumps(fields))
+
+
+def test_rounded_weights_are_unpacked_as_far_as_the_model_has_some():
+    bomb = RoundedWeights(4, (1.0,), zlib.compress(bytes(1 << 26), 9))
+    text = dataclasses.replace(PLAN, rounded_weights={"w": bomb}).to_json()
+    tracemalloc.start()
+    rounded = PrecisionPlan.from_json(text).rounded_weights["w"]
+    assert len(rounded.values(9)) == 10, "one too many shows that they do not fit"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
 
 
 def test_layers_stand_beside_tensor_names_and_a_row_of_patches_on_a_line():
