@@ -190,7 +190,12 @@ def _search(
     labelled: tuple[np.ndarray, np.ndarray] | None,
     checkpoint: Path | None,
 ) -> PrecisionPlan:
-    plan = find_search(options.search)(
+    def refine(plan: PrecisionPlan) -> PrecisionPlan:
+        if source.calibration is None or source.calibration.method.name != "uspiq":
+            return plan
+        return layerwise_plan(source.data, source.graph, plan, source.calibration.samples, progress=options.progress)
+
+    return find_search(options.search)(
         source.graph,
         source.calibration,
         options.budget,
@@ -200,12 +205,9 @@ def _search(
         progress=options.progress,
         checkpoint=checkpoint,
         fixed=_fixed(source, options),
+        refine=refine,
         **options.search_flags,
     )
-    if source.calibration is None or source.calibration.method.name != "uspiq":
-        return plan
-    plan = layerwise_plan(source.data, source.graph, plan, source.calibration.samples, progress=options.progress)
-    return _problem(source, options, costs).compensated(plan)
 
 
 def read_labelled(

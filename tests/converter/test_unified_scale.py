@@ -13,6 +13,7 @@ from tests.support.search_problems import calibration_of
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import api
 from tflm_quantmcu.calibration_methods import candidate_formats, format_of_range
+from tflm_quantmcu.compensation import compensate, without_compensation
 from tflm_quantmcu.converter import unified_scale as module
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.real_model import RealModel
@@ -20,6 +21,7 @@ from tflm_quantmcu.converter.unified_scale import layerwise_formats, layerwise_p
 from tflm_quantmcu.format_groups import free_groups
 from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.search import problem
 from tflm_quantmcu.simulate import simulate
 from tflm_quantmcu.types import Format, Tensor
 
@@ -116,6 +118,22 @@ def test_a_plan_keeps_widths_and_stages(options):
     assert _widths(refined) == _widths(plan)
     assert dataclasses.replace(refined, stages=(), formats={}) == dataclasses.replace(plan, stages=(), formats={})
     assert layerwise_plan(MODEL, graph, plan, IMAGES) == refined
+
+
+def test_a_plan_is_compensated_once_for_the_formats_that_it_ends_with(monkeypatch):
+    calibration = api.calibrate_model(MODEL, IMAGES, calibration_method="uspiq", progress=False)
+    compensated = []
+
+    def compensate_and_count(graph, plan, samples, **options):
+        compensated.append(compensate(graph, plan, samples, **options))
+        return compensated[-1]
+
+    monkeypatch.setattr(problem, "compensate", compensate_and_count)
+    options = {"search": "uniform", "activation_bits": 4, "weight_bits": 4, "progress": False}
+    plan = api.plan(MODEL, calibration=calibration, **options)
+    assert len(compensated) == 1 and plan.rounded_weights
+    off = api.plan(MODEL, calibration=calibration, **options, compensation="off")
+    assert dataclasses.replace(without_compensation(plan), search=off.search) == off
 
 
 def test_narrow_maps_come_nearer_to_the_network_given_those_before():

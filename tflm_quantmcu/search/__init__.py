@@ -48,6 +48,7 @@ class Search:
         progress: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         fixed: FixedWidths | None = None,
+        refine: Callable[[PrecisionPlan], PrecisionPlan] | None = None,
         **parameters: Any,
     ) -> PrecisionPlan:
         """Searches; the same arguments give the same plan.
@@ -65,6 +66,7 @@ class Search:
           progress: bars on standard error.
           checkpoint: file of a long search's state; after a kill the same call goes on from it. It stays.
           fixed: widths set by hand.
+          refine: chooses formats anew once all widths are known, before what makes up for them is found.
           **parameters: the search's flags, see `options.Options`; the rest have their defaults.
 
         Raises:
@@ -96,7 +98,7 @@ class Search:
                 f"--input is streamed, and --search {self.name} made no patch stage that reads the input "
                 f"({'; '.join(plan.notes)}); use another search, or leave the input resident"
             )
-        return finish_plan(problem, plan, is_new=True)
+        return finish_plan(problem, plan, is_new=True, refine=refine)
 
 
 SEARCHES: dict[str, Search] = {
@@ -122,13 +124,22 @@ def find_search(name: str) -> Search:
     return SEARCHES[name]
 
 
-def finish_plan(problem: SearchProblem, plan: PrecisionPlan, *, is_new: bool = False) -> PrecisionPlan:
+def finish_plan(
+    problem: SearchProblem,
+    plan: PrecisionPlan,
+    *,
+    is_new: bool = False,
+    refine: Callable[[PrecisionPlan], PrecisionPlan] | None = None,
+) -> PrecisionPlan:
     """Any plan with the user's fixed widths, and with layer names for who reads it.
 
     What makes up for widths below 8 bits is found where the plan is new or its widths were changed; else it stays.
+    `refine` see `Search`.
     """
     graph = problem.graph
     changed = override_plan(graph, plan, problem.fixed, problem.format_of)
+    if refine is not None:
+        changed = refine(changed)
     if is_new or _widths(changed) != _widths(plan):
         changed = problem.compensated(changed)
     return dataclasses.replace(changed, layers=layer_names(graph))
