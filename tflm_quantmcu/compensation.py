@@ -14,18 +14,26 @@ set of corrections a patch class; weights, which the classes share, are rounded 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 import numpy as np
 
 from tflm_quantmcu.cost import op_macs
-from tflm_quantmcu.layer_moments import Moments, StoredMap, grouped_weights, mean_sums, moments_of, ungrouped
-from tflm_quantmcu.lowering import CONVOLUTIONS, LoweredOp, lower_op, lower_planned, why_unsupported
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.layer_moments import (
+    Moments,
+    StoredMap,
+    filter_of,
+    grouped_weights,
+    mean_sums,
+    moments_of,
+    ungrouped,
+)
+from tflm_quantmcu.lowered_paths import changed_layers, class_formats, class_shares, ops_of, tensors_inside
+from tflm_quantmcu.lowering import LoweredOp, lower_op, lower_planned
+from tflm_quantmcu.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.rounding import fit_weights, round_weights
-from tflm_quantmcu.simulate import FeatureMaps, known_maps, run_op
-from tflm_quantmcu.stage_geometry import stage_ops
+from tflm_quantmcu.simulate import FeatureMaps, run_op
 from tflm_quantmcu.types import Format, ModelGraph, Op
 
 # At most so many samples, and fewer as long as they take more MACs than this; at least so many.
@@ -34,6 +42,7 @@ RIDGE = 0.01  # of an input's mean variance; K inputs of N values add K / N, les
 # Of an input's mean square: a variance below that is what rounding leaves of a constant.
 _CONSTANT = 1e-9
 _DIGITS = 6  # significant ones of a correction
+_MAX_BIAS = 1 << 30  # steps that a corrected bias may have, if it has not more already; half of int32
 
 
 def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, mode: str = "weights") -> PrecisionPlan:
@@ -59,33 +68,20 @@ def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, m
 def with_room(graph: ModelGraph, plan: PrecisionPlan) -> PrecisionPlan:
     """The plan with a correction wherever `compensate` finds one: its model takes as many bytes, and no samples run.
 
-    Those are the layers of lowered weights and all behind lowered maps, as far as the oracle knows what they read;
-    patch classes whose maps were lowered alike so far have the same ones.
+    They are a few steps of a bias, towards 0, so that none leaves int32; patch classes have the same ones where
+    `compensate` finds the same.
     """
     plan = without_compensation(plan)
-    inside = {op.outputs[0] for stage in plan.stages for op in _ops_of(graph, stage)}
-    formats = [_formats_of_class(graph, plan, number) for number in range(len(_class_shares(plan)))]
+    formats = class_formats(graph, plan)
     corrections: list[dict[str, tuple[float, ...]]] = [{} for _ in formats]
-    # By class: tensor -> number of all that was lowered on the way to it; missing where nothing was.
-    ways: list[dict[int, int]] = [{} for _ in formats]
-    numbers: dict[Hashable, int] = {}
-    known = known_maps(graph, plan)
-    for op in graph.ops:
-        is_layer = op.kind in CONVOLUTIONS
-        bits = plan.weight_bits.get(graph.tensors[op.inputs[1]].name, 8) if is_layer else 8
-        read = [(bits % 8, *(way.get(t, 0) for t in op.inputs)) for way in ways]
-        for way, of_class, before in zip(ways, formats, read, strict=True):
-            made = (*before, *(of_class.get(graph.tensors[t].name) for t in op.outputs))
-            if any(made):
-                way |= dict.fromkeys(op.outputs, numbers.setdefault((op.index, made), len(numbers) + 1))
-        if not is_layer or why_unsupported(graph, op) is not None or op.inputs[0] not in known:
-            continue
-        output = graph.tensors[op.outputs[0]]
-        for corrected, before in zip(corrections, read, strict=True):
-            concerns = read if output.index not in inside else [before]
-            if any(map(any, concerns)):
-                steps = read.index(concerns[0]) + 1
-                corrected[output.name] = (steps * output.format.scale,) * output.shape[-1]
+    for index, numbers in changed_layers(graph, plan).items():
+        op = graph.ops[index]
+        source, weights, output = (graph.tensors[t] for t in (*op.inputs[:2], op.outputs[0]))
+        filter = filter_of(lower_op(graph, op, weight_bits=plan.weight_bits.get(weights.name, 8)))
+        for corrected, of_class, number in zip(corrections, formats, numbers, strict=True):
+            if number:
+                step = of_class.get(source.name, source.format).scale * filter.scales.astype(np.float64)
+                corrected[output.name] = tuple((-np.copysign(number, filter.bias) * step).tolist())
     return _with_corrections(graph, plan, corrections)
 
 
@@ -115,13 +111,11 @@ class _Variant:
     """The network as patches of one class see it, unsplit.
 
     Attributes:
-      number: of the class, in stages that have so many; in others of the last.
       share: of the patches.
       maps: computed so far.
       corrections: tensor name -> bias correction, found so far; `maps` are computed with them.
     """
 
-    number: int
     share: float
     maps: FeatureMaps
     corrections: dict[str, tuple[float, ...]]
@@ -135,29 +129,32 @@ class _Walk:
         self._plan = plan
         self._rounds_weights = rounds_weights
         self._rounded: dict[str, RoundedWeights] = {}
-        self._inside = {op.outputs[0] for stage in plan.stages for op in _ops_of(graph, stage)}
+        self._inside = tensors_inside(graph, plan)
+        self._changed = changed_layers(graph, plan)
         self._reference = FeatureMaps(graph, PrecisionPlan(graph.sha256, {}))
-        self._variants = [self._variant(number, share) for number, share in enumerate(_class_shares(plan))]
+        views = zip(class_shares(plan), class_formats(graph, plan), strict=True)
+        self._variants = [self._variant(share, formats) for share, formats in views]
         for maps in (self._reference, *(v.maps for v in self._variants)):
             maps.put(graph.inputs[0], x, is_planned=False)
 
-    def _variant(self, number: int, share: float) -> _Variant:
+    def _variant(self, share: float, formats: Mapping[str, Format]) -> _Variant:
         corrections: dict[str, tuple[float, ...]] = {}
         plan = PrecisionPlan(
             self._graph.sha256,
             {},
-            formats=_formats_of_class(self._graph, self._plan, number),
+            formats=formats,
             weight_bits=self._plan.weight_bits,
             rounded_weights=self._rounded,
             bias_corrections=corrections,
         )
-        return _Variant(number, share, FeatureMaps(self._graph, plan), corrections)
+        return _Variant(share, FeatureMaps(self._graph, plan), corrections)
 
     def step(self, op: Op) -> None:
         """Finds what makes up for an op's widths and runs it."""
         source = op.inputs[0] if op.inputs else -1
-        has_weights = op.kind in CONVOLUTIONS and why_unsupported(self._graph, op) is None
-        if has_weights and all(source in m.planned for m in (self._reference, *(v.maps for v in self._variants))):
+        if op.index in self._changed and all(
+            source in m.planned for m in (self._reference, *(v.maps for v in self._variants))
+        ):
             self._compensate(op)
         for maps in (self._reference, *(v.maps for v in self._variants)):
             run_op(maps, op)
@@ -168,8 +165,6 @@ class _Walk:
     def _compensate(self, op: Op) -> None:
         weights, output = (self._graph.tensors[t] for t in (op.inputs[1], op.outputs[0]))
         bits = self._plan.weight_bits.get(weights.name, 8)
-        if bits == 8 and all(self._is_as_before(v, op.inputs[0]) for v in self._variants):
-            return
         own = lower_op(self._graph, op)
         weights_wanted = grouped_weights(own)
         rounds = bits < 8 and self._rounds_weights and weights.name not in self._rounded
@@ -177,29 +172,30 @@ class _Walk:
         if rounds:
             shares = [v.share for v in self._variants]
             self._rounded |= _round(own, weights.name, weights_wanted, moments, shares, bits)
-        planned = grouped_weights(lower_planned(self._graph, op, self._variants[0].maps.plan))
+        lowered = lower_planned(self._graph, op, self._variants[0].maps.plan)
+        planned = grouped_weights(lowered)
         found = [mean_sums(weights_wanted, m.mean) - mean_sums(planned, m.planned_mean) for m in moments]
         if output.index not in self._inside:
             mean = sum(v.share * correction for v, correction in zip(self._variants, found, strict=True))
             found = [mean] * len(found)
-        for variant, correction in zip(self._variants, found, strict=True):
-            variant.corrections[output.name] = tuple(float(f"{value:.{_DIGITS}g}") for value in correction.tolist())
-
-    def _is_as_before(self, variant: _Variant, tensor: int) -> bool:
-        if self._graph.tensors[tensor].name in variant.maps.plan.formats:
-            return False
-        return np.array_equal(variant.maps.planned[tensor], self._reference.planned[tensor])
+        for variant, number, correction in zip(self._variants, self._changed[op.index], found, strict=True):
+            if number:
+                kept = _within_int32(lowered, self._format(variant, op.inputs[0]).scale, correction)
+                variant.corrections[output.name] = tuple(float(f"{v:.{_DIGITS}g}") for v in kept.tolist())
 
     def _moments(self, variant: _Variant, op: LoweredOp, *, with_products: bool) -> Moments:
         tensor = self._graph.tensors[op.inputs[0]]
-        format = variant.maps.plan.formats.get(tensor.name, tensor.format)
         return moments_of(
             op,
             StoredMap(self._reference.planned[tensor.index], tensor.format),
-            StoredMap(variant.maps.planned[tensor.index], format),
+            StoredMap(variant.maps.planned[tensor.index], self._format(variant, tensor.index)),
             self._graph.tensors[op.output].shape[1:3],
             with_products=with_products,
         )
+
+    def _format(self, variant: _Variant, tensor: int) -> Format:
+        read = self._graph.tensors[tensor]
+        return variant.maps.plan.formats.get(read.name, read.format)
 
     def compensated(self) -> PrecisionPlan:
         """The plan with all that was found."""
@@ -214,7 +210,7 @@ def _with_corrections(
     inside: set[str] = set()
     stages = []
     for stage in plan.stages:
-        names = {graph.tensors[op.outputs[0]].name for op in _ops_of(graph, stage)}
+        names = {graph.tensors[op.outputs[0]].name for op in ops_of(graph, stage)}
         classes = [
             dataclasses.replace(c, bias_corrections=_only(corrections[number], names))
             for number, c in enumerate(stage.classes)
@@ -226,36 +222,15 @@ def _with_corrections(
 
 
 def _only(corrections: Mapping[str, tuple[float, ...]], names: AbstractSet[str]) -> dict[str, tuple[float, ...]]:
-    return {name: values for name, values in corrections.items() if name in names and any(values)}
+    return {name: values for name, values in corrections.items() if name in names}
 
 
-def _ops_of(graph: ModelGraph, stage: StagePlan) -> Sequence[Op]:
-    return stage_ops(graph, *(graph.by_name[name].index for name in (stage.input, stage.output)))
-
-
-def _class_shares(plan: PrecisionPlan) -> list[float]:
-    """Of each class number, the mean over the stages; where classes are chosen at run time all are counted ordinary."""
-    number = max((len(stage.classes) for stage in plan.stages), default=1)
-    shares = np.zeros(number)
-    for stage in plan.stages:
-        shares[: len(stage.classes)] += stage.class_shares()
-    return (shares / shares.sum()).tolist() if plan.stages else [1.0]
-
-
-def _formats_of_class(graph: ModelGraph, plan: PrecisionPlan, number: int) -> dict[str, Format]:
-    """Formats of all maps as patches of a class see them; a PAD that is folded into a window has its input's."""
-    formats = dict(plan.formats)
-    for stage in plan.stages:
-        formats |= _class(stage, number).formats
-        for op in _ops_of(graph, stage):
-            source, output = (graph.tensors[t].name for t in (op.inputs[0], op.outputs[0]))
-            if op.pads and source in formats and output not in formats:
-                formats[output] = formats[source]
-    return formats
-
-
-def _class(stage: StagePlan, number: int) -> PatchClass:
-    return stage.classes[min(number, len(stage.classes) - 1)]
+def _within_int32(op: LoweredOp, input_scale: float, correction: np.ndarray) -> np.ndarray:
+    """As much of a correction, real values [O], as leaves the bias in int32."""
+    filter = filter_of(op)
+    own = filter.bias * (filter.model_input_scale * filter.model_scales.astype(np.float64))
+    limit = np.maximum(_MAX_BIAS * input_scale * filter.scales.astype(np.float64), np.abs(own))
+    return np.clip(correction, -limit - own, limit - own)
 
 
 def _round(

@@ -100,7 +100,7 @@ def _columns(op: LoweredOp, x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
 
 def grouped_weights(op: LoweredOp) -> np.ndarray:
     """The op's real weights, float64 [G, O, K]."""
-    filter = _filter_of(op)
+    filter = filter_of(op)
     shape = [1] * filter.values.ndim
     shape[CHANNEL_AXIS[op.kind]] = -1
     weights = filter.values * filter.scales.astype(np.float64).reshape(shape)
@@ -112,7 +112,7 @@ def grouped_weights(op: LoweredOp) -> np.ndarray:
 def ungrouped(op: LoweredOp, weights: np.ndarray) -> np.ndarray:
     """[G, O, K] in the shape of the op's filter."""
     in_order = weights.transpose(2, 0, 1) if op.kind == "DEPTHWISE_CONV_2D" else weights
-    return np.ascontiguousarray(in_order).reshape(_filter_of(op).values.shape)
+    return np.ascontiguousarray(in_order).reshape(filter_of(op).values.shape)
 
 
 def mean_sums(weights: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -120,6 +120,7 @@ def mean_sums(weights: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return (weights @ mean[:, :, None]).ravel()
 
 
-def _filter_of(op: LoweredOp) -> Filter:
+def filter_of(op: LoweredOp) -> Filter:
+    """The filter of a convolution or fully connected op."""
     assert op.filter is not None
     return op.filter
