@@ -35,8 +35,8 @@ def test_allowed_directions_pass(tmp_path):
         "tflm_quantmcu/cli.py": "from tflm_quantmcu import api",
         "converter/reader.py": "from ..types import Op\nfrom . import writer",
         "converter/writer.py": "from tflm_quantmcu.cost import arena",
-        "tflm_kernels/portable/add.h": "#include <stdint.h>",
-        "tflm_kernels/micro/add.cc": '#include "tflm_kernels/portable/add.h"',
+        "tflm_kernels/portable/ops/add.h": "#include <stdint.h>",
+        "tflm_kernels/micro/add.cc": '#include "tflm_kernels/portable/ops/add.h"',
     }
     assert check_layers.check(_tree(tmp_path, files)) == []
 
@@ -68,10 +68,23 @@ def test_allowed_directions_pass(tmp_path):
             "it may use types, analysis",
         ),
         (
-            "tflm_kernels/portable/add.cc",
+            "tflm_kernels/portable/ops/add.cc",
             '#include <stdint.h>\n  # include "tflm_kernels/micro/add.h"',
-            "tflm_kernels/portable/add.cc:2: portable may not include tflm_kernels/micro/add.h; "
-            "it may include tflm_kernels/portable/*, stdint.h, stddef.h, string.h",
+            "tflm_kernels/portable/ops/add.cc:2: ops may not include tflm_kernels/micro/add.h; "
+            "it may include tflm_kernels/portable/law/*, stdint.h, stddef.h, string.h",
+        ),
+        (
+            "tflm_kernels/portable/law/packed.h",
+            '#include "tflm_kernels/portable/ops/add.h"',
+            "tflm_kernels/portable/law/packed.h:1: law may not include tflm_kernels/portable/ops/add.h; "
+            "it may include stdint.h, stddef.h, string.h",
+        ),
+        (
+            "tflm_kernels/cortex_m/dsp/add.cc",
+            '#include "tflm_kernels/cortex_m/dsp/simd.h"\n#include "tflm_kernels/cortex_m/mve/packed.h"',
+            "tflm_kernels/cortex_m/dsp/add.cc:2: dsp may not include tflm_kernels/cortex_m/mve/packed.h; "
+            "it may include tflm_kernels/portable/law/*, tflm_kernels/portable/ops/*, "
+            "tflm_kernels/cortex_m/operands.h, stdint.h, stddef.h, string.h, arm_acle.h",
         ),
         (
             "tflm_kernels/aot/run.h",

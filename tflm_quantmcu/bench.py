@@ -20,13 +20,14 @@ from pathlib import Path
 
 from tflm_quantmcu.errors import QuantMcuError, UsageError
 from tflm_quantmcu.files import write_atomically
+from tflm_quantmcu.kernel_scratch import VARIANTS
 
 CORES = ("m0plus", "m3", "m4", "m7", "m33", "m55")
 BASELINE = "tflm_kernels/benchmarks/cmsis_nn_baseline.csv"
 BASELINE_TAG = "a8w8"
 _SHAPES = "tflm_kernels/benchmarks/shapes"
 _WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "fully_connected")
-_LIBRARIES = ("portable/libportable.a", "cortex_m/libkernels.a")
+_PORTABLE, _FAST = "portable/libportable.a", "cortex_m/libkernels.a"
 _OBJECT = re.compile(r"^\s*(\d+)\s.*\s(\w+)\.o\b", re.MULTILINE)
 
 
@@ -102,7 +103,7 @@ def bench(core: str, *, output: str | os.PathLike[str]) -> str:
     labels = [f"//tflm_kernels/benchmarks:{network}" for network in networks]
     _call(["bazel", "build", f"--config=cortex_{core}", *labels], root)
     binaries = root / f"build/cortex_{core}/bin/tflm_kernels"
-    text_bytes = _text_bytes(binaries, root)
+    text_bytes = _text_bytes(binaries, core, root)
     rows: dict[tuple[str, str, KernelShape], BenchRow] = {}
     for network in networks:
         image = binaries / "benchmarks" / network
@@ -231,11 +232,15 @@ def _source_tree() -> Path:
     return root
 
 
-def _text_bytes(binaries: Path, root: Path) -> dict[str, int]:
-    """Bytes of code of each object file of the kernels; cores without fast variants have one library."""
-    libraries = [str(binaries / name) for name in _LIBRARIES if (binaries / name).is_file()]
-    text = _call(["arm-none-eabi-size", *libraries], root)
-    return {name: int(size) for size, name in _OBJECT.findall(text)}
+def _text_bytes(binaries: Path, core: str, root: Path) -> dict[str, int]:
+    """Bytes of code of each object file of the kernels: `<op>`, and `<op>_<variant>` on cores with fast variants."""
+    libraries = {_PORTABLE: "", _FAST: f"_{VARIANTS[core]}"}
+    sizes: dict[str, int] = {}
+    for library, suffix in libraries.items():
+        if (binaries / library).is_file():
+            text = _call(["arm-none-eabi-size", str(binaries / library)], root)
+            sizes |= {f"{name}{suffix}": int(size) for size, name in _OBJECT.findall(text)}
+    return sizes
 
 
 def _call(command: Sequence[str], root: Path) -> str:

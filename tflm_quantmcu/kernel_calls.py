@@ -213,7 +213,7 @@ class PatchStageParams:
 
 @dataclasses.dataclass(frozen=True)
 class Kernels:
-    """Names of the C++ functions that patch stages run (tflm_kernels/portable/kernels.h)."""
+    """Names of the C++ functions that patch stages run (tflm_kernels/portable/ops/kernels.h)."""
 
     conv2d: str = "nullptr"
     conv2d_scratch_bytes: str = "nullptr"

@@ -185,7 +185,7 @@ def test_the_first_sample_of_inputs_is_embedded(tmp_path: Path) -> None:
 
 
 def test_the_table_of_kernels_has_the_fields_of_the_struct() -> None:
-    header = (ROOT / "tflm_kernels/portable/kernels.h").read_text()
+    header = (ROOT / "tflm_kernels/portable/ops/kernels.h").read_text()
     (body,) = re.findall(r"struct Kernels \{(.*?)\};", header, re.DOTALL)
     assert [f.name for f in dataclasses.fields(Kernels)] == re.findall(r"\* (\w+);", body)
 

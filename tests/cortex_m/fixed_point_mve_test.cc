@@ -1,11 +1,10 @@
 // Both forms of Multiply in fixed_point_mve.h give law A1, on values around every rounding and sign
 // change, at every shift.
-#include "tflm_kernels/cortex_m/fixed_point_mve.h"
-
 #include <stdint.h>
 
 #include "tests/cortex_m/random_values.h"
 #include "tflm_kernels/boards/report.h"
+#include "tflm_kernels/cortex_m/mve/fixed_point.h"
 
 namespace quantmcu {
 namespace {

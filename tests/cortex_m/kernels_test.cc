@@ -7,10 +7,10 @@
 #include "tests/cortex_m/random_case.h"
 #include "tflm_kernels/boards/board.h"
 #include "tflm_kernels/boards/report.h"
-#include "tflm_kernels/portable/add.h"
-#include "tflm_kernels/portable/average_pool2d.h"
-#include "tflm_kernels/portable/max_pool2d.h"
-#include "tflm_kernels/portable/requantize.h"
+#include "tflm_kernels/portable/ops/add.h"
+#include "tflm_kernels/portable/ops/average_pool2d.h"
+#include "tflm_kernels/portable/ops/max_pool2d.h"
+#include "tflm_kernels/portable/ops/requantize.h"
 
 namespace quantmcu {
 namespace {

@@ -5,10 +5,10 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/portable/feature_map.h"
-#include "tflm_kernels/portable/fixed_point.h"
-#include "tflm_kernels/portable/limits.h"
-#include "tflm_kernels/portable/packed.h"
+#include "tflm_kernels/portable/law/feature_map.h"
+#include "tflm_kernels/portable/law/fixed_point.h"
+#include "tflm_kernels/portable/law/limits.h"
+#include "tflm_kernels/portable/law/packed.h"
 
 namespace quantmcu {
 

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/add.h"
+#include "tflm_kernels/portable/ops/add.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/conv2d.h"
+#include "tflm_kernels/portable/ops/conv2d.h"
 
 #include <gtest/gtest.h>
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "tflm_kernels/portable/feature_map.h"
+#include "tflm_kernels/portable/law/feature_map.h"
 
 namespace quantmcu {
 

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/depthwise_conv2d.h"
+#include "tflm_kernels/portable/ops/depthwise_conv2d.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/fixed_point.h"
+#include "tflm_kernels/portable/law/fixed_point.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/fully_connected.h"
+#include "tflm_kernels/portable/ops/fully_connected.h"
 
 #include <gtest/gtest.h>
 

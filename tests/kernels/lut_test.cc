@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/lut.h"
+#include "tflm_kernels/portable/ops/lut.h"
 
 #include <gtest/gtest.h>
 

@@ -13,7 +13,7 @@
 #include "tests/kernels/op_cases.h"
 #include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/patch_stage.h"
-#include "tflm_kernels/portable/stored_map.h"
+#include "tflm_kernels/portable/stage/stored_map.h"
 
 namespace quantmcu {
 namespace {

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
-#include "tflm_kernels/portable/add.h"
-#include "tflm_kernels/portable/feature_map.h"
-#include "tflm_kernels/portable/fixed_point.h"
+#include "tflm_kernels/portable/law/feature_map.h"
+#include "tflm_kernels/portable/law/fixed_point.h"
+#include "tflm_kernels/portable/ops/add.h"
 
 namespace quantmcu {
 namespace naive {

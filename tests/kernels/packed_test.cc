@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/packed.h"
+#include "tflm_kernels/portable/law/packed.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "tests/kernels/naive.h"
-#include "tflm_kernels/portable/dot.h"
+#include "tflm_kernels/portable/law/dot.h"
 
 namespace quantmcu {
 namespace {

@@ -10,8 +10,8 @@
 
 #include "tests/kernels/naive.h"
 #include "tests/kernels/stage_builder.h"
-#include "tflm_kernels/portable/limits.h"
-#include "tflm_kernels/portable/patch_stage.h"
+#include "tflm_kernels/portable/law/limits.h"
+#include "tflm_kernels/portable/stage/patch_stage.h"
 
 namespace quantmcu {
 namespace {

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/patch_stage.h"
+#include "tflm_kernels/portable/stage/patch_stage.h"
 
 #include <gtest/gtest.h>
 

@@ -6,9 +6,9 @@
 
 #include "tests/kernels/convolution_cases.h"
 #include "tests/kernels/naive.h"
-#include "tflm_kernels/portable/average_pool2d.h"
-#include "tflm_kernels/portable/limits.h"
-#include "tflm_kernels/portable/max_pool2d.h"
+#include "tflm_kernels/portable/law/limits.h"
+#include "tflm_kernels/portable/ops/average_pool2d.h"
+#include "tflm_kernels/portable/ops/max_pool2d.h"
 
 namespace quantmcu {
 namespace {

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/requantize.h"
+#include "tflm_kernels/portable/ops/requantize.h"
 
 #include <gtest/gtest.h>
 

@@ -7,15 +7,15 @@
 #include <limits>
 #include <vector>
 
-#include "tflm_kernels/portable/broadcast_add.h"
-#include "tflm_kernels/portable/exponential.h"
-#include "tflm_kernels/portable/hard_swish.h"
-#include "tflm_kernels/portable/logistic.h"
-#include "tflm_kernels/portable/mean.h"
-#include "tflm_kernels/portable/mul.h"
-#include "tflm_kernels/portable/quantize.h"
-#include "tflm_kernels/portable/softmax.h"
-#include "tflm_kernels/portable/strided_copy.h"
+#include "tflm_kernels/portable/law/exponential.h"
+#include "tflm_kernels/portable/ops/broadcast_add.h"
+#include "tflm_kernels/portable/ops/hard_swish.h"
+#include "tflm_kernels/portable/ops/logistic.h"
+#include "tflm_kernels/portable/ops/mean.h"
+#include "tflm_kernels/portable/ops/mul.h"
+#include "tflm_kernels/portable/ops/quantize.h"
+#include "tflm_kernels/portable/ops/softmax.h"
+#include "tflm_kernels/portable/ops/strided_copy.h"
 
 namespace quantmcu {
 namespace {

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/stored_map.h"
+#include "tflm_kernels/portable/stage/stored_map.h"
 
 #include <gtest/gtest.h>
 

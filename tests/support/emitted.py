@@ -32,7 +32,7 @@ def compile_object(source: Path, output: Path, flags: Sequence[str] = FLAGS) -> 
 def portable_objects() -> tuple[Path, ...]:
     """Objects of tflm_kernels/portable, compiled once a session."""
     folder = Path(tempfile.mkdtemp(prefix="portable_"))
-    sources = [s for s in sorted((ROOT / "tflm_kernels/portable").glob("*.cc")) if s.name != "c_api.cc"]
+    sources = sorted((ROOT / "tflm_kernels/portable").glob("*/*.cc"))
     return tuple(compile_object(source, folder / f"{source.stem}.o") for source in sources)
 
 
@@ -107,7 +107,7 @@ def _wrapper(name: str, num_inputs: int, num_outputs: int, streamed: Tensor | No
     return f"""
 #include <string.h>
 #include "{name}.h"
-#include "tflm_kernels/portable/stored_map.h"
+#include "tflm_kernels/portable/stage/stored_map.h"
 extern "C" bool test_is_plan_right() {{ return {name}::IsPlanRight(); }}
 extern "C" void* test_output(uint8_t* arena, int i) {{
   switch (i) {{ {cases("Output", num_outputs)} default: return nullptr; }}

@@ -6,17 +6,17 @@
 #include <stddef.h>
 
 #include "tflm_kernels/cortex_m/kernels.h"
-#include "tflm_kernels/portable/broadcast_add.h"
-#include "tflm_kernels/portable/fully_connected.h"
-#include "tflm_kernels/portable/hard_swish.h"
-#include "tflm_kernels/portable/kernels.h"
-#include "tflm_kernels/portable/logistic.h"
-#include "tflm_kernels/portable/mean.h"
-#include "tflm_kernels/portable/mul.h"
-#include "tflm_kernels/portable/patch_stage.h"
-#include "tflm_kernels/portable/quantize.h"
-#include "tflm_kernels/portable/softmax.h"
-#include "tflm_kernels/portable/strided_copy.h"
+#include "tflm_kernels/portable/ops/broadcast_add.h"
+#include "tflm_kernels/portable/ops/fully_connected.h"
+#include "tflm_kernels/portable/ops/hard_swish.h"
+#include "tflm_kernels/portable/ops/kernels.h"
+#include "tflm_kernels/portable/ops/logistic.h"
+#include "tflm_kernels/portable/ops/mean.h"
+#include "tflm_kernels/portable/ops/mul.h"
+#include "tflm_kernels/portable/ops/quantize.h"
+#include "tflm_kernels/portable/ops/softmax.h"
+#include "tflm_kernels/portable/ops/strided_copy.h"
+#include "tflm_kernels/portable/stage/patch_stage.h"
 
 namespace quantmcu {
 namespace aot {

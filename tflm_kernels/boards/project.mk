@@ -21,8 +21,8 @@ VARIANT_m4 := dsp
 VARIANT_m7 := dsp
 VARIANT_m33 := dsp
 VARIANT_m55 := mve
-KERNEL_SOURCES := $(filter-out %/c_api.cc,$(wildcard $(QUANTMCU_DIR)/tflm_kernels/portable/*.cc)) \
-  $(if $(VARIANT_$(CORE)),$(wildcard $(QUANTMCU_DIR)/tflm_kernels/cortex_m/*_$(VARIANT_$(CORE)).cc))
+KERNEL_SOURCES := $(wildcard $(QUANTMCU_DIR)/tflm_kernels/portable/*/*.cc) \
+  $(if $(VARIANT_$(CORE)),$(wildcard $(QUANTMCU_DIR)/tflm_kernels/cortex_m/$(VARIANT_$(CORE))/*.cc))
 SOURCES += $(KERNEL_SOURCES)
 
 ifeq ($(CORE),host)

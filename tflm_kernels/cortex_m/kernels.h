@@ -6,12 +6,12 @@
 #define TFLM_KERNELS_CORTEX_M_KERNELS_H_
 
 #if defined(__ARM_FEATURE_MVE)
-#include "tflm_kernels/cortex_m/kernels_mve.h"
+#include "tflm_kernels/cortex_m/mve/kernels.h"
 #elif defined(__ARM_FEATURE_DSP)
-#include "tflm_kernels/cortex_m/kernels_dsp.h"
+#include "tflm_kernels/cortex_m/dsp/kernels.h"
 #else
-#include "tflm_kernels/portable/fully_connected.h"
-#include "tflm_kernels/portable/kernels.h"
+#include "tflm_kernels/portable/ops/fully_connected.h"
+#include "tflm_kernels/portable/ops/kernels.h"
 #endif
 
 namespace quantmcu {

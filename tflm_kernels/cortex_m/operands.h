@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/portable/depthwise_conv2d.h"
+#include "tflm_kernels/portable/ops/depthwise_conv2d.h"
 
 namespace quantmcu {
 

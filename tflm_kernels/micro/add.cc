@@ -3,7 +3,7 @@
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
-#include "tflm_kernels/portable/limits.h"
+#include "tflm_kernels/portable/law/limits.h"
 
 namespace quantmcu {
 namespace {

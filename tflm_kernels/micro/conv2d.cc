@@ -2,7 +2,7 @@
 #include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/filter_op.h"
 #include "tflm_kernels/micro/register.h"
-#include "tflm_kernels/portable/limits.h"
+#include "tflm_kernels/portable/law/limits.h"
 
 namespace quantmcu {
 namespace {

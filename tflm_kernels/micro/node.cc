@@ -1,6 +1,6 @@
 #include "tflm_kernels/micro/node.h"
 
-#include "tflm_kernels/portable/limits.h"
+#include "tflm_kernels/portable/law/limits.h"
 
 namespace quantmcu {
 namespace {

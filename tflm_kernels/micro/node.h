@@ -11,8 +11,8 @@
 #include "tflm_kernels/micro/context.h"
 #include "tflm_kernels/micro/op_data.h"
 #include "tflm_kernels/micro/tflm.h"
-#include "tflm_kernels/portable/feature_map.h"
-#include "tflm_kernels/portable/fixed_point.h"
+#include "tflm_kernels/portable/law/feature_map.h"
+#include "tflm_kernels/portable/law/fixed_point.h"
 
 namespace quantmcu {
 
@@ -68,7 +68,7 @@ class NodeChecker {
   void Table(int index, int32_t num_channels, int64_t num_products, int32_t input_bits,
              int32_t weight_bits);
 
-  // The constant int8 table of a lut for inputs of `input_bits` (portable/lut.h).
+  // The constant int8 table of a lut for inputs of `input_bits` (portable/ops/lut.h).
   void Lut(int index, int32_t input_bits, const Clamp& clamp);
 
   // A constant tensor of `type` and any shape; returns its number of elements, 0 after a failure.

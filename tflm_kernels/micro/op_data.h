@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/portable/feature_map.h"
-#include "tflm_kernels/portable/fixed_point.h"
+#include "tflm_kernels/portable/law/feature_map.h"
+#include "tflm_kernels/portable/law/fixed_point.h"
 
 namespace quantmcu {
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "tflm_kernels/micro/context.h"
-#include "tflm_kernels/portable/limits.h"
+#include "tflm_kernels/portable/law/limits.h"
 
 namespace quantmcu {
 namespace {

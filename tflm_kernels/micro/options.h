@@ -11,7 +11,7 @@
 #include "tflm_kernels/micro/flex_map.h"
 #include "tflm_kernels/micro/op_data.h"
 #include "tflm_kernels/micro/tflm.h"
-#include "tflm_kernels/portable/fixed_point.h"
+#include "tflm_kernels/portable/law/fixed_point.h"
 
 namespace quantmcu {
 

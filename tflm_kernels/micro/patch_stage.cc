@@ -6,8 +6,8 @@
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
-#include "tflm_kernels/portable/limits.h"
-#include "tflm_kernels/portable/patch_stage.h"
+#include "tflm_kernels/portable/law/limits.h"
+#include "tflm_kernels/portable/stage/patch_stage.h"
 
 namespace quantmcu {
 namespace {

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 #include "tflm_kernels/micro/tflm.h"
-#include "tflm_kernels/portable/kernels.h"
+#include "tflm_kernels/portable/ops/kernels.h"
 
 namespace quantmcu {
 

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #include "tflm_kernels/micro/tflm.h"
-#include "tflm_kernels/portable/pool2d_params.h"
+#include "tflm_kernels/portable/ops/pool2d_params.h"
 
 namespace quantmcu {
 

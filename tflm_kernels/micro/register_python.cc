@@ -6,7 +6,7 @@
 #include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/register.h"
 #include "tflm_kernels/micro/resolver_python.h"
-#include "tflm_kernels/portable/stored_map.h"
+#include "tflm_kernels/portable/stage/stored_map.h"
 
 // The functions of the interpreter's own library; before any model is prepared.
 extern "C" void QuantMcuSetContextFunctions(const tflm_abi::ContextFunctions* functions) {

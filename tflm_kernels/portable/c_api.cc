@@ -1,15 +1,15 @@
 #include "tflm_kernels/portable/c_api.h"
 
-#include "tflm_kernels/portable/add.h"
-#include "tflm_kernels/portable/average_pool2d.h"
-#include "tflm_kernels/portable/conv2d.h"
-#include "tflm_kernels/portable/depthwise_conv2d.h"
-#include "tflm_kernels/portable/fully_connected.h"
-#include "tflm_kernels/portable/lut.h"
-#include "tflm_kernels/portable/max_pool2d.h"
-#include "tflm_kernels/portable/patch_stage.h"
-#include "tflm_kernels/portable/requantize.h"
-#include "tflm_kernels/portable/stored_map.h"
+#include "tflm_kernels/portable/ops/add.h"
+#include "tflm_kernels/portable/ops/average_pool2d.h"
+#include "tflm_kernels/portable/ops/conv2d.h"
+#include "tflm_kernels/portable/ops/depthwise_conv2d.h"
+#include "tflm_kernels/portable/ops/fully_connected.h"
+#include "tflm_kernels/portable/ops/lut.h"
+#include "tflm_kernels/portable/ops/max_pool2d.h"
+#include "tflm_kernels/portable/ops/requantize.h"
+#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/stored_map.h"
 
 namespace {
 

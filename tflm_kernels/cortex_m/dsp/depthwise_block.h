@@ -1,0 +1,157 @@
+// cortex_m/dsp/depthwise_block.h - depthwise convolution takes output channels in blocks of four: what
+// a block's weights and factors are, and how the sums of one output pixel become its values.
+//
+// What is gained: four results are clamped in one word and leave in one store.
+// Source   written from docs/arithmetic.md A3 and docs/format.md F2.
+#ifndef TFLM_KERNELS_CORTEX_M_DSP_DEPTHWISE_BLOCK_H_
+#define TFLM_KERNELS_CORTEX_M_DSP_DEPTHWISE_BLOCK_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/cortex_m/dsp/fixed_point.h"
+#include "tflm_kernels/cortex_m/dsp/four_values.h"
+#include "tflm_kernels/cortex_m/operands.h"
+
+namespace quantmcu {
+namespace dsp {
+
+constexpr int32_t kLanes = 4;
+
+// Up to four output channels; with a depth multiplier above 1 all read one input channel.
+struct Block {
+  Block(const Depthwise& conv, int32_t first_channel)
+      : begin(first_channel),
+        count(Count(conv.params, first_channel)),
+        is_whole(count == kLanes && begin % kLanes == 0),
+        weight_bits(conv.params.weight_bits),
+        tap_bytes(RunBytes(conv.params.output.channels, weight_bits)),
+        filter(conv.filter + (is_whole ? begin * weight_bits / 8 : 0)) {}
+
+  static int32_t Count(const DepthwiseConv2DParams& params, int32_t begin) {
+    const int32_t multiplier = params.depth_multiplier;
+    const int32_t left =
+        multiplier == 1 ? params.output.channels - begin : multiplier - begin % multiplier;
+    return left < kLanes ? left : kLanes;
+  }
+
+  // Of a lane; behind the last channel that channel.
+  int32_t Channel(int32_t lane) const { return begin + (lane < count ? lane : count - 1); }
+
+  // A tap's as int8; behind the last channel anything.
+  uint32_t Weights(int32_t tap) const {
+    const uint8_t* run = filter + tap * tap_bytes;
+    return is_whole ? LoadFour(run, weight_bits) : WeightsOneByOne(run);
+  }
+
+  FourSums Bias(const Depthwise& conv) const {
+    return {conv.bias[Channel(0)], conv.bias[Channel(1)], conv.bias[Channel(2)],
+            conv.bias[Channel(3)]};
+  }
+
+  const int32_t begin;
+  const int32_t count;
+  const bool is_whole;  // and its runs start on a byte
+  const int32_t weight_bits;
+  const int32_t tap_bytes;
+  const uint8_t* const filter;  // of a whole block its own weights
+
+ private:
+  [[gnu::noinline]] uint32_t WeightsOneByOne(const uint8_t* run) const {
+    uint32_t weights = 0;
+    for (int32_t lane = 0; lane < kLanes; ++lane) {
+      const int32_t weight = LoadValue(run, Channel(lane), weight_bits);
+      weights |= static_cast<uint32_t>(static_cast<uint8_t>(weight)) << (8 * lane);
+    }
+    return weights;
+  }
+};
+
+class BlockStore {
+ public:
+  BlockStore(const Depthwise& conv, const Block& block)
+      : multiplier_(conv.multiplier),
+        shift_(conv.shift),
+        bits_(conv.params.output.bits),
+        block_(block) {
+    fast_.zero_point = conv.params.output.zero_point;
+    fast_.clamp = MakeClampBytes(conv.params.clamp);
+    bool is_fast = block.is_whole;
+    for (int32_t lane = 0; lane < kLanes; ++lane) {
+      const FixedPoint factor = Factor(lane);
+      fast_.factors[lane] = MakeSmallFactor(factor);
+      is_fast &= IsSmallFactor(factor);
+    }
+    fast_.bits = is_fast ? bits_ : 0;
+  }
+
+  // `pixel`: where the block's values stand; for a block that is not whole where the pixel does.
+  [[gnu::always_inline]] void Put(FourSums sums, uint8_t* pixel) const {
+    const uint32_t* words = reinterpret_cast<const uint32_t*>(&fast_);
+    uint32_t zero_point, bits, min, max;
+    LoadTwo(words, &zero_point, &bits);
+    if (bits == 0) return PutAny(sums, pixel);
+    sums.s0 = MultiplyAdd(sums.s0, NextFactor(words), zero_point);
+    sums.s1 = MultiplyAdd(sums.s1, NextFactor(words), zero_point);
+    sums.s2 = MultiplyAdd(sums.s2, NextFactor(words), zero_point);
+    sums.s3 = MultiplyAdd(sums.s3, NextFactor(words), zero_point);
+    LoadTwo(words, &min, &max);
+    StoreFour(pixel, bits, ClampedBytes(sums.s0, sums.s1, sums.s2, sums.s3, {min, max}));
+  }
+
+ private:
+  static SmallFactor NextFactor(const uint32_t*& words) {
+    uint32_t doubled_multiplier, minus_power;
+    LoadTwo(words, &doubled_multiplier, &minus_power);
+    return {static_cast<int32_t>(doubled_multiplier), static_cast<int32_t>(minus_power)};
+  }
+
+  FixedPoint Factor(int32_t lane) const {
+    const int32_t channel = block_.Channel(lane);
+    return {multiplier_[channel], shift_[channel]};
+  }
+
+  // With any factors, of a block that may not be whole.
+  [[gnu::noinline]] void PutAny(FourSums sums, uint8_t* pixel) const {
+    const int32_t zero_point = fast_.zero_point;
+    uint32_t values =
+        ClampedBytes(MultiplyAdd(sums.s0, MakeAnyFactor(Factor(0)), zero_point),
+                     MultiplyAdd(sums.s1, MakeAnyFactor(Factor(1)), zero_point),
+                     MultiplyAdd(sums.s2, MakeAnyFactor(Factor(2)), zero_point),
+                     MultiplyAdd(sums.s3, MakeAnyFactor(Factor(3)), zero_point), fast_.clamp);
+    if (block_.is_whole) return StoreFour(pixel, bits_, values);
+    for (int32_t lane = 0; lane < block_.count; ++lane, values >>= 8) {
+      StoreValue(pixel, block_.begin + lane, bits_, static_cast<int32_t>(values));
+    }
+  }
+
+  // In the order in which Put reads it; bits is 0 where PutAny is needed.
+  struct Fast {
+    int32_t zero_point;
+    int32_t bits;
+    SmallFactor factors[kLanes];
+    ClampBytes clamp;
+  };
+
+  Fast fast_;
+  const int32_t* const multiplier_;
+  const int32_t* const shift_;
+  const int32_t bits_;
+  const Block& block_;
+};
+
+// A rectangle of output pixels whose windows have the same taps inside.
+struct Pixels {
+  int32_t height;
+  int32_t width;
+  uint32_t first;  // address of the first window's first pixel, inside the map or not
+  int32_t step;
+  int32_t row_step;
+  uint8_t* output;
+  int32_t output_step;
+  int32_t output_row_step;
+};
+
+}  // namespace dsp
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_DSP_DEPTHWISE_BLOCK_H_

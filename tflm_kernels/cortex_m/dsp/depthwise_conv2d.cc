@@ -1,0 +1,240 @@
+// Depthwise convolution with the DSP extension.
+//
+// What is gained: four channels go over the whole of a rectangle of output pixels before the next ones,
+// with their weights unpacked once on the stack. Two taps of a channel are multiplied by one
+// instruction (depthwise_pairs.h), or three where activations and weights have 4 or 2 bits and the
+// window three columns (depthwise_columns.h).
+// The map is cut into rectangles of output pixels whose windows have the same taps inside (nine of
+// them for a 3x3 window with padding): within one, nothing asks where the border is.
+// Memory   about 1.4 KB of stack.
+// Calls the reference for more than 49 taps.
+
+// Scheduling before register allocation makes GCC 12 spill what the loops need.
+#pragma GCC optimize("O2", "no-schedule-insns")
+
+#include "tflm_kernels/cortex_m/dsp/depthwise_block.h"
+#include "tflm_kernels/cortex_m/dsp/depthwise_columns.h"
+#include "tflm_kernels/cortex_m/dsp/depthwise_pairs.h"
+#include "tflm_kernels/cortex_m/dsp/kernels.h"
+
+namespace quantmcu {
+namespace dsp {
+namespace {
+
+int32_t NumTaps(const Window& window) { return window.kernel_height * window.kernel_width; }
+
+// One axis of the window.
+struct Axis {
+  int32_t input;
+  int32_t output;
+  int32_t kernel;
+  int32_t stride;
+  int32_t dilation;
+  int32_t pad;
+};
+
+// Output positions [begin, end) whose windows have the taps [first_tap, last_tap) inside.
+struct Segment {
+  int32_t begin;
+  int32_t end;
+  int32_t first_tap;
+  int32_t last_tap;
+};
+
+Segment SegmentAt(const Axis& axis, int32_t begin) {
+  const int32_t first_input = begin * axis.stride - axis.pad;
+  // How many further windows lie inside as a whole.
+  const int32_t room = axis.input - 1 - (axis.kernel - 1) * axis.dilation - first_input;
+  if (first_input >= 0 && room >= 0) {
+    const int32_t end = begin + room / axis.stride + 1;
+    return {begin, end < axis.output ? end : axis.output, 0, axis.kernel};
+  }
+  Segment segment = {begin, begin + 1, 0, 0};
+  for (int32_t k = 0; k < axis.kernel; ++k) {
+    const int32_t position = first_input + k * axis.dilation;
+    if (position < 0) segment.first_tap = k + 1;
+    if (position < axis.input) segment.last_tap = k + 1;
+  }
+  return segment;
+}
+
+// Output pixels whose windows have the same taps inside.
+class Rectangle {
+ public:
+  Rectangle(const Depthwise& conv, const Segment& rows, const Segment& columns)
+      : conv_(conv),
+        rows_(rows),
+        columns_(columns),
+        tap_row_bytes_(conv.params.window.dilation_height * conv.params.input.row_bytes),
+        tap_bytes_(conv.params.window.dilation_width * PixelBytes(conv.params.input)),
+        pixels_(AllPixels()) {}
+
+  void Output() {
+    const FeatureMap& in = conv_.params.input;
+    const bool has_columns = HasColumns();
+    const int32_t multiplier = conv_.params.depth_multiplier;
+    SetOffsets(tap_row_bytes_, tap_bytes_);
+    const int32_t channels = conv_.params.output.channels;
+    for (int32_t begin = 0, end; begin < channels; begin = end) {
+      const Block block(conv_, begin);
+      end = begin + block.count;
+      const BlockStore store(conv_, block);
+      const int32_t first_bit = begin / multiplier * in.bits;
+      Pixels pixels = pixels_;
+      pixels.first += first_bit / 8;
+      if (block.is_whole) pixels.output += begin * conv_.params.output.bits / 8;
+      if (multiplier == 1 && block.count < kLanes) {
+        OutputShortBlock(store, block, pixels);
+        continue;
+      }
+      if (has_columns && (in.bits == 4 ? OutputColumns<4>(store, block, pixels)
+                                       : OutputColumns<2>(store, block, pixels))) {
+        continue;
+      }
+      SetWeights(block);
+      OutputPixelsOf(in.bits, taps_.count, multiplier > 1)(store, taps_, pixels, first_bit % 8);
+    }
+  }
+
+ private:
+  Pixels AllPixels() const {
+    const FeatureMap& in = conv_.params.input;
+    const FeatureMap& out = conv_.params.output;
+    const Window& w = conv_.params.window;
+    const int32_t first = PixelOffset(in, rows_.begin * w.stride_height - w.pad_top,
+                                      columns_.begin * w.stride_width - w.pad_left);
+    return {rows_.end - rows_.begin,
+            columns_.end - columns_.begin,
+            static_cast<uint32_t>(reinterpret_cast<uintptr_t>(conv_.input) + first),
+            w.stride_width * PixelBytes(in),
+            w.stride_height * in.row_bytes,
+            conv_.output + PixelOffset(out, rows_.begin, columns_.begin),
+            PixelBytes(out),
+            out.row_bytes};
+  }
+
+  // Whether depthwise_columns.h has this.
+  bool HasColumns() const {
+    const Window& w = conv_.params.window;
+    return conv_.params.input.bits < 8 && conv_.params.weight_bits < 8 &&
+           conv_.params.depth_multiplier == 1 && w.kernel_width == kSumColumns &&
+           columns_.last_tap - columns_.first_tap == kSumColumns &&
+           rows_.last_tap > rows_.first_tap && rows_.last_tap - rows_.first_tap <= kSumRows &&
+           w.stride_width == w.dilation_width &&
+           // In tens of instructions: 3 a pixel less, 7 a row and 30 a block more than pairs of taps.
+           pixels_.height * (3 * pixels_.width - 7) > 30;
+  }
+
+  template <int kABits>
+  bool OutputColumns(const BlockStore& store, const Block& block, Pixels pixels) const {
+    SumTaps taps;
+    if (!DepthwiseColumns<kABits>::SetTaps(conv_, block, rows_.first_tap, rows_.last_tap,
+                                           tap_row_bytes_, tap_bytes_, &taps)) {
+      return false;
+    }
+    pixels.first += rows_.first_tap * tap_row_bytes_;
+    DepthwiseColumns<kABits>::Output(store, taps, pixels);
+    return true;
+  }
+
+  // Of a block of fewer than four channels. Its taps are copied, so that nothing behind the map is read.
+  [[gnu::noinline]] void OutputShortBlock(const BlockStore& store, const Block& block,
+                                          const Pixels& pixels) {
+    const int32_t bits = conv_.params.input.bits;
+    const int32_t width = conv_.params.window.kernel_width;
+    uint8_t values[kMaxTaps][kLanes];
+    SetOffsets(width * kLanes, kLanes);
+    SetWeights(block);
+    Pixels pixel = {1, 1, static_cast<uint32_t>(reinterpret_cast<uintptr_t>(values)), 0, 0, nullptr,
+                    0, 0};
+    for (int32_t y = 0; y < pixels.height; ++y) {
+      for (int32_t x = 0; x < pixels.width; ++x) {
+        const uint32_t first = pixels.first + y * pixels.row_step + x * pixels.step;
+        for (int32_t ky = rows_.first_tap; ky < rows_.last_tap; ++ky) {
+          for (int32_t kx = columns_.first_tap; kx < columns_.last_tap; ++kx) {
+            const uint32_t tap = first + ky * tap_row_bytes_ + kx * tap_bytes_;
+            memcpy(values[ky * width + kx], reinterpret_cast<const uint8_t*>(tap),
+                   RunBytes(block.count, bits));
+          }
+        }
+        pixel.output = pixels.output + y * pixels.output_row_step + x * pixels.output_step;
+        OutputPixelsOf(bits, 0, false)(store, taps_, pixel, 0);
+      }
+    }
+  }
+
+  void SetOffsets(int32_t row_bytes, int32_t column_bytes) {
+    const int32_t width = conv_.params.window.kernel_width;
+    int32_t n = 0;
+    for (int32_t ky = rows_.first_tap; ky < rows_.last_tap; ++ky) {
+      for (int32_t kx = columns_.first_tap; kx < columns_.last_tap; ++kx, ++n) {
+        // The second tap of the last pair may have weight 0.
+        uint32_t* offsets = taps_.pairs[n / 2].offsets;
+        offsets[n % 2] = offsets[1] = ky * row_bytes + kx * column_bytes;
+        tap_numbers_[n] = static_cast<uint8_t>(ky * width + kx);
+      }
+    }
+    taps_.count = n;
+  }
+
+  [[gnu::noinline]] void SetWeights(const Block& block) {
+    const uint8_t* number = tap_numbers_;
+    TapPair* pair = taps_.pairs;
+    uint32_t even_sums = 0;  // of lanes 0 and 2
+    uint32_t odd_sums = 0;
+    for (int32_t left = taps_.count; left > 0; left -= 2) {
+      const uint32_t first = block.Weights(*number++);
+      const uint32_t second = left > 1 ? block.Weights(*number++) : 0;
+      PairLanes(first, second, pair->weights);
+      ++pair;
+      even_sums = __sxtab16(__sxtab16(even_sums, first), second);
+      odd_sums = Sxtab16Ror8(Sxtab16Ror8(odd_sums, first), second);
+    }
+    const FeatureMap& in = conv_.params.input;
+    const int32_t minus_zero = -in.zero_point - AddedToValues(in.bits);
+    const FourSums bias = block.Bias(conv_);
+    taps_.bias = {__smlabb(even_sums, minus_zero, bias.s0), __smlabb(odd_sums, minus_zero, bias.s1),
+                  __smlatb(even_sums, minus_zero, bias.s2),
+                  __smlatb(odd_sums, minus_zero, bias.s3)};
+  }
+
+  const Depthwise& conv_;
+  const Segment rows_;
+  const Segment columns_;
+  const int32_t tap_row_bytes_;
+  const int32_t tap_bytes_;
+  const Pixels pixels_;
+  Taps taps_;
+  uint8_t tap_numbers_[kMaxTaps];  // of the taps inside
+};
+
+}  // namespace
+
+void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
+                     const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
+                     const int32_t* shift, uint8_t* output, uint8_t* scratch) {
+  const FeatureMap& in = params.input;
+  const FeatureMap& out = params.output;
+  const Window& w = params.window;
+  if (NumTaps(w) > kMaxTaps) {
+    reference::DepthwiseConv2D(params, input, filter, bias, multiplier, shift, output, scratch);
+    return;
+  }
+  const Depthwise conv = {params, input, filter, bias, multiplier, shift, output};
+  const Axis y_axis = {in.height,       out.height,        w.kernel_height,
+                       w.stride_height, w.dilation_height, w.pad_top};
+  const Axis x_axis = {in.width,       out.width,        w.kernel_width,
+                       w.stride_width, w.dilation_width, w.pad_left};
+  Segment rows;
+  Segment columns;
+  for (int32_t oy = 0; oy < out.height; oy = rows.end) {
+    rows = SegmentAt(y_axis, oy);
+    for (int32_t ox = 0; ox < out.width; ox = columns.end) {
+      columns = SegmentAt(x_axis, ox);
+      Rectangle(conv, rows, columns).Output();
+    }
+  }
+}
+
+}  // namespace dsp
+}  // namespace quantmcu

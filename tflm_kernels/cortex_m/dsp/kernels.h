@@ -1,0 +1,37 @@
+// cortex_m/dsp/kernels.h - the kernels of portable/ for cores with the DSP extension (Cortex-M4, M7,
+// M33): equal to `reference` in every byte. Each is in <op>.cc, which says what it gains and what
+// it leaves to the reference.
+//
+// Memory   as in the portable header of the op.
+#ifndef TFLM_KERNELS_CORTEX_M_DSP_KERNELS_H_
+#define TFLM_KERNELS_CORTEX_M_DSP_KERNELS_H_
+
+#include "tflm_kernels/portable/ops/fully_connected.h"
+#include "tflm_kernels/portable/ops/kernels.h"
+
+namespace quantmcu {
+namespace dsp {
+
+Conv2DFn Conv2D;
+Conv2DScratchBytesFn Conv2DScratchBytes;
+DepthwiseConv2DFn DepthwiseConv2D;
+using reference::DepthwiseConv2DScratchBytes;
+FullyConnectedFn FullyConnected;
+FullyConnectedScratchBytesFn FullyConnectedScratchBytes;
+AddFn Add;
+Pool2DFn AveragePool2D;
+Pool2DFn MaxPool2D;
+RequantizeFn Requantize;
+using reference::DotPixels;
+using reference::Lut;
+using reference::SumPixels;
+
+inline constexpr Kernels kKernels = {
+    Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,    AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,    SumPixels,          DotPixels};
+
+}  // namespace dsp
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_DSP_KERNELS_H_

@@ -1,0 +1,148 @@
+// cortex_m/dsp/widen.h - activations widened to halfwords in the order in which the weights of a word
+// unpack, so that SMLAD meets them without a shuffle; shared by convolution and fully connected.
+//
+// A group is the 32 / w_bits weights of one word. Word j of the half group of words that meets it holds
+// x[j] in the low half and x[j + group / 2] in the high one.
+// Values   x - zero_point; where a tap lies outside the map, or a run has unused bits, 0.
+// Pixels   kStride words side by side: words j and j + 1 of a pixel stand kStride words apart.
+// Source   written from docs/arithmetic.md A3 and docs/format.md F2; the order of unpacking as in
+//          CMix-NN (Capotondi et al., TCAS-II 2020).
+#ifndef TFLM_KERNELS_CORTEX_M_DSP_WIDEN_H_
+#define TFLM_KERNELS_CORTEX_M_DSP_WIDEN_H_
+
+#include <stdint.h>
+#include <string.h>
+
+#include "tflm_kernels/cortex_m/dsp/simd.h"
+#include "tflm_kernels/portable/law/packed.h"
+
+namespace quantmcu {
+namespace dsp {
+
+// Groups that `filter_bytes` of weights begin; at any width they hold 64 / w_bits bytes a pixel.
+constexpr int32_t NumGroups(int32_t filter_bytes) { return (filter_bytes + 3) / 4; }
+constexpr int32_t GroupBytes(int32_t w_bits) { return 64 / w_bits; }
+
+template <int kWBits>
+struct Widening {
+  static constexpr int kGroup = 32 / kWBits;
+  static constexpr int kHalfGroup = kGroup / 2;
+
+  // Weights below 8 bits unpack to q + kWeightOffset.
+  static constexpr int32_t kWeightOffset = kWBits == 8 ? 0 : 1 << (kWBits - 1);
+};
+
+// The words of one pixel in the making.
+struct Column {
+  uint32_t* words;
+  int32_t zero_point;
+  int32_t sum;  // of the values so far; only w_bits < 8 needs it
+};
+
+// Zeroes for all groups: needed where AddSpan will not write every value.
+inline void Clear(const Column& column, int32_t num_groups, int32_t w_bits, int32_t stride) {
+  const int32_t num_words = num_groups * (16 / w_bits);
+  for (int32_t i = 0; i < num_words; ++i) column.words[i * stride] = 0;
+}
+
+// `count` values from a run's start on, for the places from `slot` on.
+using AddSpanFn = void(const uint8_t* run, int32_t slot, int32_t count, Column* column);
+
+// With kShift, all halves are shifted left by so much and added to what stands there: another pixel's,
+// that has been widened before.
+template <int kABits, int kWBits, int kStride, int kShift = 0>
+class Widen {
+  using W = Widening<kWBits>;
+
+ public:
+  static void AddSpan(const uint8_t* run, int32_t slot, int32_t count, Column* column) {
+    const int32_t to_group = -slot & (W::kGroup - 1);
+    if (to_group > 0) {
+      const int32_t head = to_group < count && to_group * kABits % 8 == 0 ? to_group : count;
+      AddValues(run, slot, head, column);
+      run += head * kABits / 8;
+      slot += head;
+      count -= head;
+    }
+    const int32_t num_groups = count / W::kGroup;
+    AddGroups(run, num_groups, column->words + slot / W::kGroup * (W::kHalfGroup * kStride),
+              column);
+    const int32_t added = num_groups * W::kGroup;
+    if (added < count) AddValues(run + added * kABits / 8, slot + added, count - added, column);
+  }
+
+ private:
+  [[gnu::noinline]] static void AddValues(const uint8_t* run, int32_t slot, int32_t count,
+                                          Column* column) {
+    const int32_t zero_point = column->zero_point;
+    int32_t sum = column->sum;
+    int16_t* half = Half(*column, slot);
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t value = LoadValue(run, i, kABits) - zero_point;
+      sum += value;
+      const int32_t rest = kShift == 0 ? 0 : *half;
+      *half = static_cast<int16_t>(rest + value * (1 << kShift));
+      ++slot;
+      half = slot % W::kHalfGroup == 0 ? Half(*column, slot) : half + 2 * kStride;
+    }
+    column->sum = sum;
+  }
+
+  static int16_t* Half(const Column& column, int32_t slot) {
+    const int32_t half = slot / W::kHalfGroup;
+    const int32_t word = half / 2 * W::kHalfGroup + slot % W::kHalfGroup;
+    return reinterpret_cast<int16_t*>(column.words + word * kStride) + half % 2;
+  }
+
+  [[gnu::always_inline]] static void AddGroups(const uint8_t* run, int32_t num_groups,
+                                               uint32_t* words, Column* column) {
+    const int32_t zero = column->zero_point + (kABits == kWBits ? W::kWeightOffset : 0);
+    const uint32_t zero_pair = PackLowHalves(zero, zero);
+    const uint32_t* const end = words + num_groups * (W::kHalfGroup * kStride);
+    int32_t sum = column->sum;
+    while (words != end) {
+      sum = AddGroup(run, zero_pair, words, sum);
+      run += W::kGroup * kABits / 8;
+      words += W::kHalfGroup * kStride;
+    }
+    column->sum = sum;
+  }
+
+  [[gnu::always_inline]] static int32_t AddGroup(const uint8_t* run, uint32_t zero_pair,
+                                                 uint32_t* words, int32_t sum) {
+    uint32_t raw[(W::kGroup * kABits + 31) / 32] = {};
+    memcpy(raw, run, W::kGroup * kABits / 8);
+    if (kABits == kWBits && kABits < 8) raw[0] ^= kABits == 4 ? 0x88888888u : 0xAAAAAAAAu;
+#pragma GCC unroll 8
+    for (int j = 0; j < W::kHalfGroup; ++j) {
+      const uint32_t pair = __ssub16(RawPair(raw, j), zero_pair);
+      if (kWBits < 8) sum = __smlad(pair, 0x00010001, sum);
+      uint32_t& word = words[j * kStride];
+      word = kShift == 0 ? pair : __sadd16(word, pair << kShift & kShiftedHalves);
+    }
+    return sum;
+  }
+
+  // Values j and j + half a group. Where both widths are equal, activations unpack as weights do.
+  [[gnu::always_inline]] static uint32_t RawPair(const uint32_t* raw, int j) {
+    if constexpr (kABits == 8 && kWBits == 8) return j == 0 ? __sxtb16(raw[0]) : Sxtb16Ror8(raw[0]);
+    if constexpr (kABits == kWBits) {
+      return raw[0] >> (j * kABits) & 0x00010001u * ((1 << kABits) - 1);
+    }
+    return PackLowHalves(Value(raw, j), Value(raw, j + W::kHalfGroup));
+  }
+
+  static int32_t Value(const uint32_t* raw, int index) {
+    const int position = index * kABits;
+    return static_cast<int32_t>(raw[position / 32] << (32 - kABits - position % 32)) >>
+           (32 - kABits);
+  }
+
+  // The bits of a shifted pair that belong to the half they are in.
+  static constexpr uint32_t kShiftedHalves = 0x00010001u * (0x10000u - (1u << kShift));
+};
+
+}  // namespace dsp
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_DSP_WIDEN_H_

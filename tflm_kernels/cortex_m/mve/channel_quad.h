@@ -1,0 +1,98 @@
+// cortex_m/mve/channel_quad.h - four output channels at once, one a lane: their table entries,
+// their requantisation and their place in a packed pixel (four values fill whole bytes).
+#ifndef TFLM_KERNELS_CORTEX_M_MVE_CHANNEL_QUAD_H_
+#define TFLM_KERNELS_CORTEX_M_MVE_CHANNEL_QUAD_H_
+
+#include <arm_mve.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tflm_kernels/cortex_m/mve/fixed_point.h"
+#include "tflm_kernels/portable/law/feature_map.h"
+
+namespace quantmcu {
+namespace mve {
+
+constexpr int32_t kQuad = 4;
+
+// The tables of a convolution, each int32 [num_channels].
+struct ChannelTables {
+  const int32_t* bias;
+  const int32_t* multiplier;
+  const int32_t* shift;
+  int32_t num_channels;
+};
+
+// Lanes behind the last channel are 0.
+struct ChannelQuad {
+  int32x4_t bias;
+  FixedPointLanes factor;
+  int32_t count;  // of channels, 1 to 4
+};
+
+inline ChannelQuad LoadQuad(const ChannelTables& tables, int32_t first) {
+  const int32_t remaining = tables.num_channels - first;
+  const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(remaining));
+  const int32x4_t multiplier = vldrwq_z_s32(tables.multiplier + first, inside);
+  const int32x4_t shift = vldrwq_z_s32(tables.shift + first, inside);
+  return {vldrwq_z_s32(tables.bias + first, inside), Lanes(multiplier, shift),
+          remaining < kQuad ? remaining : kQuad};
+}
+
+// What requantisation and packing need of the output, the same for all quads.
+struct OutputLanes {
+  int32_t bits;
+  int32_t zero_point;
+  int32x4_t min;
+  int32x4_t max;
+  uint32x4_t places;  // 2^(lane * bits)
+};
+
+inline OutputLanes Lanes(const FeatureMap& output, const Clamp& clamp) {
+  const uint32_t bits = static_cast<uint32_t>(output.bits);
+  const uint32x4_t exponents = vmulq_n_u32(vidupq_n_u32(0, 1), bits);
+  const uint32x4_t places = vshlq_u32(vdupq_n_u32(1), vreinterpretq_s32_u32(exponents));
+  return {output.bits, output.zero_point, vdupq_n_s32(clamp.min), vdupq_n_s32(clamp.max), places};
+}
+
+inline int32x4_t Requantized(int32x4_t accumulators, const FixedPointLanes& factor,
+                             const OutputLanes& output) {
+  const int32x4_t y = vaddq_n_s32(Multiply(accumulators, factor), output.zero_point);
+  return vminq_s32(vmaxq_s32(y, output.min), output.max);
+}
+
+// The fields of all lanes in one number. The sum of signed values at their places borrows from the
+// places above; with an offset that makes values positive it does not, and taking the offset
+// out again flips the top bits of the fields, whichever they are.
+inline uint32_t Packed(const OutputLanes& output, int32x4_t values) {
+  const uint32_t sum = vmladavq_u32(vreinterpretq_u32_s32(values), output.places);
+  const uint32_t offsets = output.bits == 4 ? 0x8888 : 0xAA;
+  return (sum + offsets) ^ offsets;
+}
+
+// Four channels of 4 or 2 bits to the quad's bytes of a packed pixel.
+inline void StoreQuad(uint8_t* bytes, const OutputLanes& output, int32x4_t values) {
+  const uint16_t packed = static_cast<uint16_t>(Packed(output, values));
+  if (output.bits == 4) {
+    memcpy(bytes, &packed, sizeof(packed));
+  } else {
+    bytes[0] = static_cast<uint8_t>(packed);
+  }
+}
+
+// The first `count` channels of any width: unused bits become 0.
+inline void StoreQuad(uint8_t* bytes, const OutputLanes& output, int32x4_t values, int32_t count) {
+  const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(count));
+  if (output.bits == 8) {
+    vstrbq_p_s32(reinterpret_cast<int8_t*>(bytes), values, inside);
+    return;
+  }
+  const uint32_t packed = Packed(output, vpselq_s32(values, vdupq_n_s32(0), inside));
+  bytes[0] = static_cast<uint8_t>(packed);
+  if (output.bits == 4 && count > 2) bytes[1] = static_cast<uint8_t>(packed >> 8);
+}
+
+}  // namespace mve
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_MVE_CHANNEL_QUAD_H_

@@ -1,0 +1,31 @@
+#include "tflm_kernels/portable/ops/broadcast_add.h"
+
+namespace quantmcu {
+namespace reference {
+namespace {
+
+constexpr int32_t kLeftShift = 20;
+
+int32_t Rescaled(uint8_t value, int32_t zero_point, const FixedPoint& multiplier) {
+  const int32_t x = static_cast<int8_t>(value) - zero_point;
+  return Multiply(WrappingShiftLeft(x, kLeftShift), multiplier);
+}
+
+}  // namespace
+
+void BroadcastAdd(const BroadcastAddParams& params, const uint8_t* input0, const uint8_t* input1,
+                  uint8_t* output) {
+  const AddMultipliers& multipliers = params.multipliers;
+  ForEachOffset(params.extents, params.input0_steps, params.input1_steps,
+                [&](int32_t offset0, int32_t offset1) {
+                  const int32_t sum = WrappingAdd(
+                      Rescaled(input0[offset0], params.input0_zero_point, multipliers.input0),
+                      Rescaled(input1[offset1], params.input1_zero_point, multipliers.input1));
+                  const int32_t y =
+                      Requantized(sum, multipliers.output, params.output_zero_point, params.clamp);
+                  *output++ = static_cast<uint8_t>(y);
+                });
+}
+
+}  // namespace reference
+}  // namespace quantmcu

@@ -1,0 +1,44 @@
+// portable/ops/kernels.h - which variant of each op a patch stage runs.
+//
+// reference::kKernels is the definition; tables of fast variants stand beside those (cortex_m). Each
+// kernel equals the reference in every byte, so the choice changes instructions and scratch only.
+// A table of one's own links just what it names: whatever no stage runs may be null.
+#ifndef TFLM_KERNELS_PORTABLE_OPS_KERNELS_H_
+#define TFLM_KERNELS_PORTABLE_OPS_KERNELS_H_
+
+#include "tflm_kernels/portable/ops/add.h"
+#include "tflm_kernels/portable/ops/average_pool2d.h"
+#include "tflm_kernels/portable/ops/conv2d.h"
+#include "tflm_kernels/portable/ops/depthwise_conv2d.h"
+#include "tflm_kernels/portable/ops/lut.h"
+#include "tflm_kernels/portable/ops/max_pool2d.h"
+#include "tflm_kernels/portable/ops/pixel_sums.h"
+#include "tflm_kernels/portable/ops/requantize.h"
+
+namespace quantmcu {
+
+// The ops that need scratch stand with the function that says how much.
+struct Kernels {
+  Conv2DFn* conv2d;
+  Conv2DScratchBytesFn* conv2d_scratch_bytes;
+  DepthwiseConv2DFn* depthwise_conv2d;
+  DepthwiseConv2DScratchBytesFn* depthwise_conv2d_scratch_bytes;
+  AddFn* add;
+  Pool2DFn* average_pool2d;
+  Pool2DFn* max_pool2d;
+  RequantizeFn* requantize;
+  LutFn* lut;
+  SumPixelsFn* sum_pixels;
+  DotPixelsFn* dot_pixels;
+};
+
+namespace reference {
+inline constexpr Kernels kKernels = {
+    Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,    AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,    SumPixels,          DotPixels};
+}
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_PORTABLE_OPS_KERNELS_H_

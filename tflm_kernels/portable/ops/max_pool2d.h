@@ -1,0 +1,24 @@
+// portable/ops/max_pool2d.h - max pool on packed 8/4/2-bit values, batch 1.
+//
+// out = clamp(multiply(max(in) - in_zero, multiplier) + out_zero)          docs/arithmetic.md A6
+// over the taps inside the input
+// Layout   input [H,W,C]  output [Ho,Wo,C]; runs: format.md F2.
+// Range    pool2d_params.h.
+// Memory   no allocation, no scratch; input and output do not overlap.
+// Source   written from docs/arithmetic.md.
+#ifndef TFLM_KERNELS_PORTABLE_OPS_MAX_POOL2D_H_
+#define TFLM_KERNELS_PORTABLE_OPS_MAX_POOL2D_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/portable/ops/pool2d_params.h"
+
+namespace quantmcu {
+
+namespace reference {
+Pool2DFn MaxPool2D;
+}
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_PORTABLE_OPS_MAX_POOL2D_H_

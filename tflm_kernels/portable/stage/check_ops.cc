@@ -1,0 +1,180 @@
+// CheckOps: the part of ReadPatchStageProgram that does not depend on classes.
+#include "tflm_kernels/portable/stage/checks.h"
+
+namespace quantmcu {
+namespace {
+
+bool IsPool(const StageOp& op) {
+  return op.kind == kStageAveragePool2D || op.kind == kStageMaxPool2D;
+}
+
+// Op i writes map i + 1, so it may read the maps up to i.
+bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const bool is_input1_right = op.kind == kStageAdd ? InRange(op.input1, 0, i) : op.input1 == -1;
+  return Require(InRange(op.kind, kStageConv2D, kStageLut),
+                 {"op", i, "kind must be 0 to 9", op.kind}, error) &&
+         Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
+                 {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
+         Require(!IsReduction(op) || op.input0 == i,
+                 {"op", i, "a reduction must read the map before Y", op.input0}, error) &&
+         Require(InRange(op.input0, 0, i),
+                 {"op", i, "input0 must be X or written by an op before", op.input0}, error) &&
+         Require(is_input1_right, {"op", i, "input1 must be as input0 for add, else -1", op.input1},
+                 error) &&
+         Require(op.output == i + 1, {"op", i, "op i must write map i + 1", op.output}, error);
+}
+
+bool HasKernel(const Kernels& kernels, int32_t kind) {
+  switch (kind) {
+    case kStageConv2D:
+      return kernels.conv2d != nullptr && kernels.conv2d_scratch_bytes != nullptr;
+    case kStageDepthwiseConv2D:
+      return kernels.depthwise_conv2d != nullptr &&
+             kernels.depthwise_conv2d_scratch_bytes != nullptr;
+    case kStageAdd:
+      return kernels.add != nullptr;
+    case kStageAveragePool2D:
+      return kernels.average_pool2d != nullptr;
+    case kStageMaxPool2D:
+      return kernels.max_pool2d != nullptr;
+    case kStageRequantize:
+      return kernels.requantize != nullptr;
+    case kStageMean:
+    case kStageGlobalAveragePool2D:
+      return kernels.sum_pixels != nullptr;
+    case kStageFullyConnected:
+      return kernels.dot_pixels != nullptr;
+    case kStageLut:
+      return kernels.lut != nullptr;
+    default:
+      return false;
+  }
+}
+
+bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const Window& w = op.window;
+  const int32_t extents[] = {w.kernel_height, w.kernel_width,    w.stride_height,
+                             w.stride_width,  w.dilation_height, w.dilation_width};
+  const int32_t largest = IsConvolution(op) || IsPool(op) ? kMaxExtent : 1;
+  for (int32_t extent : extents) {
+    if (!Require(
+            InRange(extent, 1, largest),
+            {"op", i, "kernel, stride and dilation must be 1 to 32767, 1 where not used", extent},
+            error)) {
+      return false;
+    }
+  }
+  const int32_t largest_pad = op.kind == kStageAdd || IsReduction(op) ? 0 : kMaxExtent;
+  const StageMap& in = p.maps[op.input0];
+  const StageMap& out = p.maps[op.output];
+  return Require(InRange(w.pad_top, -largest_pad, largest_pad),
+                 {"op", i, "pad_top must be -32767 to 32767, 0 where not used", w.pad_top},
+                 error) &&
+         Require(InRange(w.pad_left, -largest_pad, largest_pad),
+                 {"op", i, "pad_left must be -32767 to 32767, 0 where not used", w.pad_left},
+                 error) &&
+         Require(!IsPool(op) || PoolWindowFits(w, in.height, in.width, out.height, out.width),
+                 {"op", i, "a pool must have dilation 1, at most 2^23 taps and no empty window",
+                  op.kind},
+                 error);
+}
+
+bool CheckWeightBits(const StageOp& op, int32_t i, StageError* error) {
+  return Require(!HasFilter(op) || IsBitWidth(op.weight_bits),
+                 {"op", i, "weight_bits must be 8, 4 or 2", op.weight_bits}, error);
+}
+
+bool SameShape(const StageMap& a, const StageMap& b) {
+  return a.height == b.height && a.width == b.width && a.channels == b.channels;
+}
+
+bool CheckReducedShape(const StageMap& in, const StageMap& out, int32_t i, StageError* error) {
+  return Require(out.height == 1 && out.width == 1,
+                 {"op", i, "a reduction must make one pixel", out.height}, error) &&
+         Require(in.height * in.width <= kMaxPoolTaps,
+                 {"op", i, "a reduction must be of at most 2^23 pixels", in.height}, error);
+}
+
+bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const StageMap& in = p.maps[op.input0];
+  const StageMap& out = p.maps[op.output];
+  switch (op.kind) {
+    case kStageConv2D:
+      return true;
+    case kStageDepthwiseConv2D:
+      return Require(op.depth_multiplier >= 1 &&
+                         SaturatingProduct(in.channels, op.depth_multiplier) == out.channels,
+                     {"op", i, "output channels must be input channels times depth_multiplier",
+                      op.depth_multiplier},
+                     error);
+    case kStageAdd:
+      return Require(SameShape(in, out) && SameShape(p.maps[op.input1], out),
+                     {"op", i, "add needs inputs of the output's shape", op.output}, error);
+    case kStageMean:
+    case kStageGlobalAveragePool2D:
+      return CheckReducedShape(in, out, i, error) &&
+             Require(in.channels == out.channels,
+                     {"op", i, "mean and pools keep the channels", out.channels}, error);
+    case kStageFullyConnected:
+      return CheckReducedShape(in, out, i, error) &&
+             Require(in.channels % (8 / op.weight_bits) == 0,
+                     {"op", i, "a pixel's weights must fill whole bytes", in.channels}, error);
+    default:
+      return Require(in.channels == out.channels,
+                     {"op", i, "pools, requantize and lut keep the channels", out.channels}, error);
+  }
+}
+
+// The bytes of the filter that the op's shapes imply.
+int64_t FilterBytes(const PatchStageParams& p, const StageOp& op) {
+  const int64_t taps = NumTaps(p, op);
+  const int32_t output_channels = p.maps[op.output].channels;
+  if (op.kind == kStageDepthwiseConv2D) {
+    return SaturatingProduct(taps, RunBytes(output_channels, op.weight_bits));
+  }
+  const int32_t run_bytes = RunBytes(p.maps[op.input0].channels, op.weight_bits);
+  return SaturatingProduct(SaturatingProduct(output_channels, taps), run_bytes);
+}
+
+bool CheckFilter(const PatchStageParams& p, int32_t i, int32_t num_filter_bytes,
+                 StageError* error) {
+  const StageOp& op = p.ops[i];
+  if (op.kind != kStageDepthwiseConv2D &&
+      !Require(op.depth_multiplier == 0,
+               {"op", i, "depth_multiplier must be 0 but for depthwise", op.depth_multiplier},
+               error)) {
+    return false;
+  }
+  if (!HasFilter(op)) {
+    return Require(op.weight_bits == 0 && op.filter_offset == 0 && op.filter_bytes == 0,
+                   {"op", i, "weight_bits and filter must be 0 for ops without a filter", op.kind},
+                   error);
+  }
+  return Require(op.filter_bytes == FilterBytes(p, op),
+                 {"op", i, "filter_bytes must be what the shapes imply", op.filter_bytes}, error) &&
+         Require(op.filter_offset >= 0 && op.filter_offset % kAlignment == 0,
+                 {"op", i, "filter_offset must be a multiple of 4", op.filter_offset}, error) &&
+         Require(int64_t{op.filter_offset} + op.filter_bytes <= num_filter_bytes,
+                 {"op", i, "the filter ends behind the filters tensor", op.filter_offset}, error);
+}
+
+}  // namespace
+
+bool CheckOps(const PatchStageParams& p, const Kernels& kernels, int32_t num_filter_bytes,
+              StageError* error) {
+  for (int32_t i = 0; i < p.header.num_ops; ++i) {
+    if (!CheckOrder(p, i, error) ||
+        !Require(HasKernel(kernels, p.ops[i].kind),
+                 {"op", i, "this build has no kernel of the kind", p.ops[i].kind}, error) ||
+        !CheckWindow(p, i, error) || !CheckWeightBits(p.ops[i], i, error) ||
+        !CheckShapes(p, i, error) || !CheckFilter(p, i, num_filter_bytes, error)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace quantmcu
