@@ -7,7 +7,8 @@
 #include "tflm_kernels/boards/crc32.h"
 #include "tflm_kernels/boards/report.h"
 #include "tflm_kernels/cortex_m/kernels.h"
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/read_program.h"
+#include "tflm_kernels/portable/stage/run.h"
 
 namespace quantmcu {
 namespace {

@@ -11,7 +11,8 @@
 #include "tests/kernels/naive.h"
 #include "tests/kernels/stage_builder.h"
 #include "tflm_kernels/portable/law/limits.h"
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/read_program.h"
+#include "tflm_kernels/portable/stage/run.h"
 
 namespace quantmcu {
 namespace {

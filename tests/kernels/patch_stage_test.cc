@@ -1,5 +1,3 @@
-#include "tflm_kernels/portable/stage/patch_stage.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +7,8 @@
 
 #include "tests/kernels/naive.h"
 #include "tests/kernels/stage_builder.h"
+#include "tflm_kernels/portable/stage/read_program.h"
+#include "tflm_kernels/portable/stage/run.h"
 
 namespace quantmcu {
 namespace {

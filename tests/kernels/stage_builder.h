@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "tests/kernels/naive.h"
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/program.h"
 
 namespace quantmcu {
 

@@ -16,7 +16,7 @@
 #include "tflm_kernels/portable/ops/quantize.h"
 #include "tflm_kernels/portable/ops/softmax.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/run.h"
 
 namespace quantmcu {
 namespace aot {

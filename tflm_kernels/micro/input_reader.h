@@ -5,7 +5,7 @@
 #ifndef TFLM_KERNELS_MICRO_INPUT_READER_H_
 #define TFLM_KERNELS_MICRO_INPUT_READER_H_
 
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/input_reader.h"
 
 namespace quantmcu {
 

@@ -7,7 +7,8 @@
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
 #include "tflm_kernels/portable/law/limits.h"
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/read_program.h"
+#include "tflm_kernels/portable/stage/run.h"
 
 namespace quantmcu {
 namespace {

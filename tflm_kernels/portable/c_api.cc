@@ -8,7 +8,8 @@
 #include "tflm_kernels/portable/ops/lut.h"
 #include "tflm_kernels/portable/ops/max_pool2d.h"
 #include "tflm_kernels/portable/ops/requantize.h"
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/read_program.h"
+#include "tflm_kernels/portable/stage/run.h"
 #include "tflm_kernels/portable/stage/stored_map.h"
 
 namespace {

@@ -1,4 +1,5 @@
-// CheckOps: the part of ReadPatchStageProgram that does not depend on classes.
+#include "tflm_kernels/portable/stage/check_ops.h"
+
 #include "tflm_kernels/portable/stage/checks.h"
 
 namespace quantmcu {

@@ -1,5 +1,5 @@
-// CheckOverlaps: a part of ReadPatchStageProgram. A tile's buffers live while the tile runs, each
-// from the op that writes it to the last one that reads it; halos and sums live all the time.
+#include "tflm_kernels/portable/stage/check_overlaps.h"
+
 #include "tflm_kernels/portable/stage/checks.h"
 #include "tflm_kernels/portable/stage/regions.h"
 

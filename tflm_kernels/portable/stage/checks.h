@@ -1,11 +1,11 @@
-// portable/stage/checks.h - what the two halves of ReadPatchStageProgram share.
+// portable/stage/checks.h - what the parts of ReadPatchStageProgram share.
 #ifndef TFLM_KERNELS_PORTABLE_STAGE_CHECKS_H_
 #define TFLM_KERNELS_PORTABLE_STAGE_CHECKS_H_
 
 #include <stdint.h>
 
 #include "tflm_kernels/portable/law/limits.h"
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/read_program.h"
 
 namespace quantmcu {
 
@@ -31,13 +31,6 @@ inline int64_t NumTaps(const PatchStageParams& params, const StageOp& op) {
              ? input.height * input.width
              : SaturatingProduct(op.window.kernel_height, op.window.kernel_width);
 }
-
-// Checks that what stands in scratch at the same time shares no bytes.
-bool CheckOverlaps(const PatchStageParams& params, StageError* error);
-
-// Checks the ops: kinds, order, kernels, windows, shapes, filters. Relies on checked counts and maps.
-bool CheckOps(const PatchStageParams& params, const Kernels& kernels, int32_t num_filter_bytes,
-              StageError* error);
 
 }  // namespace quantmcu
 

@@ -7,7 +7,8 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/ops/kernels.h"
+#include "tflm_kernels/portable/stage/program.h"
 
 namespace quantmcu {
 

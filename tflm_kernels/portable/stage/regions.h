@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/program.h"
 
 namespace quantmcu {
 

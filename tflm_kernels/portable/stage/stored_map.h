@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/input_reader.h"
 
 namespace quantmcu {
 

@@ -1,4 +1,4 @@
-#include "tflm_kernels/portable/stage/patch_stage.h"
+#include "tflm_kernels/portable/stage/run.h"
 
 #include "tflm_kernels/portable/stage/halo.h"
 #include "tflm_kernels/portable/stage/outliers.h"

@@ -1,28 +1,16 @@
-// portable/stage/patch_stage.h - a region of a network run tile by tile: map 0 (X) in, the last map (Y)
-// out, batch 1.
+// portable/stage/program.h - a patch stage as data: the structs that are laid over a program's words,
+// and what is read off them.
 //
-// For every tile of Y, in row-major order, each op computes just the region of its output that the
-// tile needs and that was not kept from tiles before; regions and what is kept lie in scratch, X is
-// read (or pulled from a reader, region by region) and Y is written in place. The tile's class
-// chooses formats and tables. A stage may end in a reduction: then its input is cut into tiles, and
-// sums of Y grow tile by tile. The result is what the same ops give on whole maps, in every byte.
-// Layout   `program` and `filters` as docs/format.md F4 has them, used where they stand, in
-//          flash; the structs below are laid over the program's words.
-// Range    all of it is checked once, by ReadPatchStageProgram; PatchStage cannot fail after it.
-// Memory   no allocation; scratch >= PatchStageScratchBytes(params, kernels), on a multiple of 4;
-//          about 1.5 KB of stack; scratch, program and filters overlap nothing; program and filters
-//          outlive the params. Y may overlap X where no byte of Y, up to the last row of a row of
-//          tiles, lies behind the first byte of X that this row of tiles reads.
+// Layout   docs/format.md F4. `program` and `filters` are used where they stand, in flash.
+// Range    all of it is checked once, by read_program.h.
 // Source   written from docs/format.md.
-#ifndef TFLM_KERNELS_PORTABLE_STAGE_PATCH_STAGE_H_
-#define TFLM_KERNELS_PORTABLE_STAGE_PATCH_STAGE_H_
+#ifndef TFLM_KERNELS_PORTABLE_STAGE_PROGRAM_H_
+#define TFLM_KERNELS_PORTABLE_STAGE_PROGRAM_H_
 
-#include <stddef.h>
 #include <stdint.h>
 
 #include "tflm_kernels/portable/law/feature_map.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
-#include "tflm_kernels/portable/ops/kernels.h"
 
 namespace quantmcu {
 
@@ -113,65 +101,6 @@ struct PatchStageParams {
   const uint8_t* filters;
 };
 
-// A part of X that a tile asks for: all of rows [y, y + height) x columns [x, x + width), packed
-// pixels, rows `row_bytes` apart.
-struct InputRegion {
-  int32_t y;
-  int32_t x;
-  int32_t height;
-  int32_t width;
-  int32_t row_bytes;
-  uint8_t* pixels;
-};
-
-// Fills a region of the network's input from where it is: a camera's line buffer, external flash.
-// Cannot fail.
-using ReadInputFn = void(void* context, const InputRegion& region);
-
-struct InputReader {
-  ReadInputFn* read;
-  void* context;
-};
-
-// X: whole in memory, or to be pulled from a reader.
-struct StageInput {
-  StageInput(const uint8_t* x) : map(x), reader{} {}  // NOLINT(runtime/explicit)
-  StageInput(const InputReader& input_reader)         // NOLINT(runtime/explicit)
-      : map(nullptr), reader(input_reader) {}
-
-  const uint8_t* map;
-  InputReader reader;
-};
-
-// Why a program was refused: "<item> <index>: <message> (found <found>)".
-struct StageError {
-  const char* item;
-  int32_t index;
-  const char* message;
-  int32_t found;
-};
-
-// Lays `params` over a program after checking all of it, and that `kernels` has what its ops run
-// on. On failure returns false, fills `error` and leaves `params` unusable. Work: one pass over the
-// program and, for each tile, one over the ops.
-bool ReadPatchStageProgram(const PatchStageHeader& header, const int32_t* program,
-                           int32_t num_words, const uint8_t* filters, int32_t num_filter_bytes,
-                           const Kernels& kernels, PatchStageParams* params, StageError* error);
-
-// The params of a program that ReadPatchStageProgram has accepted with this header. Work: a few
-// additions, so that nobody needs to keep them.
-PatchStageParams ParamsOfPatchStage(const PatchStageHeader& header, const int32_t* program,
-                                    const uint8_t* filters);
-
-// The largest scratch_offset + scratch_bytes, 0 when the stage has no inner maps; behind it, on a
-// multiple of 4, the most that one kernel needs for one tile, which is nothing with
-// reference::kKernels. Work: one pass over the ops for each tile.
-size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels);
-
-// X must be a reader if IsStreamed(params), else a map.
-void PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
-                uint8_t* scratch, uint8_t* y);
-
 inline const StageFormat& FormatOf(const PatchStageParams& params, int32_t patch_class,
                                    int32_t map) {
   return params.formats[patch_class * params.header.num_maps + map];
@@ -206,4 +135,4 @@ inline const uint8_t* EntriesOf(const int32_t* table) {
 
 }  // namespace quantmcu
 
-#endif  // TFLM_KERNELS_PORTABLE_STAGE_PATCH_STAGE_H_
+#endif  // TFLM_KERNELS_PORTABLE_STAGE_PROGRAM_H_

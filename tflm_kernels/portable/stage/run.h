@@ -1,0 +1,50 @@
+// portable/stage/run.h - a region of a network run tile by tile: map 0 (X) in, the last map (Y)
+// out, batch 1.
+//
+// For every tile of Y, in row-major order, each op computes just the region of its output that the
+// tile needs and that was not kept from tiles before; regions and what is kept lie in scratch, X is
+// read (or pulled from a reader, region by region) and Y is written in place. The tile's class
+// chooses formats and tables. A stage may end in a reduction: then its input is cut into tiles, and
+// sums of Y grow tile by tile. The result is what the same ops give on whole maps, in every byte.
+// Layout   `program` and `filters` as docs/format.md F4 has them, used where they stand, in
+//          flash.
+// Range    all of it is checked once, by ReadPatchStageProgram; PatchStage cannot fail after it.
+// Memory   no allocation; scratch >= PatchStageScratchBytes(params, kernels), on a multiple of 4;
+//          about 1.5 KB of stack; scratch, program and filters overlap nothing; program and filters
+//          outlive the params. Y may overlap X where no byte of Y, up to the last row of a row of
+//          tiles, lies behind the first byte of X that this row of tiles reads.
+// Source   written from docs/format.md.
+#ifndef TFLM_KERNELS_PORTABLE_STAGE_RUN_H_
+#define TFLM_KERNELS_PORTABLE_STAGE_RUN_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/portable/ops/kernels.h"
+#include "tflm_kernels/portable/stage/input_reader.h"
+#include "tflm_kernels/portable/stage/program.h"
+
+namespace quantmcu {
+
+// X: whole in memory, or to be pulled from a reader.
+struct StageInput {
+  StageInput(const uint8_t* x) : map(x), reader{} {}  // NOLINT(runtime/explicit)
+  StageInput(const InputReader& input_reader)         // NOLINT(runtime/explicit)
+      : map(nullptr), reader(input_reader) {}
+
+  const uint8_t* map;
+  InputReader reader;
+};
+
+// The largest scratch_offset + scratch_bytes, 0 when the stage has no inner maps; behind it, on a
+// multiple of 4, the most that one kernel needs for one tile, which is nothing with
+// reference::kKernels. Work: one pass over the ops for each tile.
+size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels);
+
+// X must be a reader if IsStreamed(params), else a map.
+void PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
+                uint8_t* scratch, uint8_t* y);
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_PORTABLE_STAGE_RUN_H_
