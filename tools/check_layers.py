@@ -63,14 +63,13 @@ _PORTABLE = "tflm_kernels/portable/*"
 _LAW = "tflm_kernels/portable/law/*"
 _OPS = "tflm_kernels/portable/ops/*"
 _KERNELS = "tflm_kernels/cortex_m/kernels.h"
-_OPERANDS = "tflm_kernels/cortex_m/operands.h"
 CPP_PARTS = (
     Part("law", ("tflm_kernels/portable/law",), _LIBC),
     Part("ops", ("tflm_kernels/portable/ops",), (_LAW, *_LIBC)),
     Part("stage", ("tflm_kernels/portable/stage",), (_LAW, _OPS, *_LIBC)),
     Part("portable", ("tflm_kernels/portable",), (_PORTABLE, *_LIBC)),
-    Part("dsp", ("tflm_kernels/cortex_m/dsp",), (_LAW, _OPS, _OPERANDS, *_LIBC, "arm_acle.h")),
-    Part("mve", ("tflm_kernels/cortex_m/mve",), (_LAW, _OPS, _OPERANDS, *_LIBC, "arm_mve.h")),
+    Part("dsp", ("tflm_kernels/cortex_m/dsp",), (_LAW, _OPS, *_LIBC, "arm_acle.h")),
+    Part("mve", ("tflm_kernels/cortex_m/mve",), (_LAW, _OPS, *_LIBC, "arm_mve.h")),
     Part("cortex_m", ("tflm_kernels/cortex_m",), (_PORTABLE, *_LIBC)),
     Part("aot", ("tflm_kernels/aot",), (_PORTABLE, _KERNELS, *_LIBC)),
     Part(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.converter.emit.calls import calls_of, stage_kernels
+from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of, stage_kernels
 from tflm_quantmcu.converter.emit.cpp_text import (
     Definitions,
     array_initializer,
@@ -125,7 +125,7 @@ def _statement(
     offsets = call.input_offsets or (0,) * len(call.inputs)
     for t, offset in zip(call.inputs, offsets, strict=True):
         arguments.append(_address(graph, plan, definitions, t, offset, is_input=True))
-    arguments += [definitions.array(f"kOp{op.index}{label}", values) for label, values in call.constants.items()]
+    arguments += _constants(definitions, op, call)
     output = _address(graph, plan, definitions, call.output, call.output_offset, is_input=False)
     scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
     if call.kernel == "PatchStage":
@@ -135,6 +135,12 @@ def _statement(
     return statement(
         f"{namespace}::{call.kernel}", [*arguments, output, *([] if call.scratch_bytes is None else [scratch])]
     )
+
+
+def _constants(definitions: Definitions, op: Op, call: KernelCall) -> list[str]:
+    names = {label: definitions.array(f"kOp{op.index}{label}", values) for label, values in call.constants.items()}
+    table = [names.pop(label) for label in CHANNEL_TABLE if label in names]
+    return [*names.values(), *(["{" + ", ".join(table) + "}"] if table else [])]
 
 
 def _scratch_check(call: KernelCall, params: str) -> str:

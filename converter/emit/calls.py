@@ -38,7 +38,7 @@ from tflm_quantmcu.stock_ops import stock_calls
 from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
 _STAGE_KEYS = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
-_TABLE_NAMES = ("Filter", "Bias", "Multiplier", "Shift")
+CHANNEL_TABLE = ("Bias", "Multiplier", "Shift")  # constants that a call takes as one ChannelTable
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
 
 
@@ -137,7 +137,7 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelC
     constants = {}
     if qmcu.filter is not None:
         filter = np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel()
-        constants = dict(zip(_TABLE_NAMES, (filter, *qmcu.table.reshape(3, -1)), strict=True))
+        constants = dict(zip(("Filter", *CHANNEL_TABLE), (filter, *qmcu.table.reshape(3, -1)), strict=True))
     elif qmcu.kind == "LUT":
         constants = {"Table": qmcu.table.astype("<i4").view(np.uint8)}
     params = build(qmcu, views)

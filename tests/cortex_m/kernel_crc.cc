@@ -60,8 +60,8 @@ class Case {
     const int32_t taps = shape_.window.kernel_height * shape_.window.kernel_width;
     random_.FillRuns(output_.channels * taps, input_.channels, weight_bits_, filter);
     FillTable(taps * input_.channels);
-    kernels::Conv2D({input_, output_, shape_.window, clamp_, weight_bits_}, input0, filter, table,
-                    table + output_.channels, table + 2 * output_.channels, output, scratch);
+    kernels::Conv2D({input_, output_, shape_.window, clamp_, weight_bits_}, input0, filter,
+                    ChannelTableOf(table, output_.channels), output, scratch);
   }
 
   void DepthwiseConv2D() {
@@ -70,16 +70,14 @@ class Case {
     FillTable(taps);
     kernels::DepthwiseConv2D(
         {input_, output_, shape_.window, clamp_, weight_bits_, output_.channels / input_.channels},
-        input0, filter, table, table + output_.channels, table + 2 * output_.channels, output,
-        scratch);
+        input0, filter, ChannelTableOf(table, output_.channels), output, scratch);
   }
 
   void FullyConnected() {
     random_.FillRuns(output_.channels, input_.channels, weight_bits_, filter);
     FillTable(input_.channels);
-    kernels::FullyConnected({input_, output_, clamp_, weight_bits_}, input0, filter, table,
-                            table + output_.channels, table + 2 * output_.channels, output,
-                            scratch);
+    kernels::FullyConnected({input_, output_, clamp_, weight_bits_}, input0, filter,
+                            ChannelTableOf(table, output_.channels), output, scratch);
   }
 
   void Add() {

@@ -21,16 +21,11 @@ constexpr uint32_t kCases = 3000;  // of each op
 template <typename Kernel, typename Params>
 bool AreEqualWithTable(Kernel* expected, Kernel* actual, size_t scratch_bytes, const Params& params,
                        const uint8_t* input, const uint8_t* filter) {
-  const int32_t* multiplier = g_table + params.output.channels;
-  const int32_t* shift = multiplier + params.output.channels;
+  const ChannelTable table = ChannelTableOf(g_table, params.output.channels);
   return AreEqual(
       scratch_bytes,
-      [&](uint8_t* output) {
-        expected(params, input, filter, g_table, multiplier, shift, output, nullptr);
-      },
-      [&](uint8_t* output) {
-        actual(params, input, filter, g_table, multiplier, shift, output, g_scratch);
-      });
+      [&](uint8_t* output) { expected(params, input, filter, table, output, nullptr); },
+      [&](uint8_t* output) { actual(params, input, filter, table, output, g_scratch); });
 }
 
 template <typename Params>

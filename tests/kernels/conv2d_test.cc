@@ -19,9 +19,8 @@ std::vector<uint8_t> RunConv2D(const naive::Map& input, const naive::Filter& fil
                                const Clamp& clamp, const naive::Map& output) {
   const Conv2DParams params = {input.View(), output.View(), window, clamp, filter.bits};
   std::vector<uint8_t> bytes(output.Packed().size(), 0xFF);
-  const int32_t* words = table.data();
-  reference::Conv2D(params, input.Packed().data(), filter.Packed().data(), words,
-                    words + output.channels, words + 2 * output.channels, bytes.data(), nullptr);
+  reference::Conv2D(params, input.Packed().data(), filter.Packed().data(),
+                    ChannelTableOf(table.data(), output.channels), bytes.data(), nullptr);
   return bytes;
 }
 
@@ -120,8 +119,8 @@ TEST(Conv2DByHandTest, ReadsAndWritesViewsInPlace) {
   naive::Map written = naive::RandomMap(4, 4, 3, 4, &random);
   std::vector<uint8_t> bytes = written.Packed();
   reference::Conv2D({input_view, output_view, window, {-8, 7}, 4}, whole.Packed().data() + corner,
-                    filter.Packed().data(), table.data(), table.data() + 3, table.data() + 6,
-                    bytes.data() + corner, nullptr);
+                    filter.Packed().data(), ChannelTableOf(table.data(), 3), bytes.data() + corner,
+                    nullptr);
   for (int32_t y = 0; y < 2; ++y) {
     for (int32_t x = 0; x < 2; ++x) {
       for (int32_t c = 0; c < 3; ++c) written.At(y + 1, x + 1, c) = expected.At(y, x, c);

@@ -30,9 +30,8 @@ void Compare(const WindowCase& c, int32_t input_channels, int32_t depth_multipli
   const DepthwiseConv2DParams params = {input.View(), output.View(), c.window,
                                         clamp,        weight_bits,   depth_multiplier};
   std::vector<uint8_t> bytes(output.Packed().size(), 0xFF);
-  reference::DepthwiseConv2D(params, input.Packed().data(), filter.Packed().data(), table.data(),
-                             table.data() + channels, table.data() + 2 * channels, bytes.data(),
-                             nullptr);
+  reference::DepthwiseConv2D(params, input.Packed().data(), filter.Packed().data(),
+                             ChannelTableOf(table.data(), channels), bytes.data(), nullptr);
   naive::ExpectSameBytes(output.Packed(), bytes);
 }
 
@@ -78,7 +77,7 @@ TEST(DepthwiseConv2DByHandTest, ChannelsByHand) {
   uint8_t output[4];
   reference::DepthwiseConv2D(
       {{1, 1, 2, 2, 8, 0}, {1, 1, 4, 4, 8, 0}, {1, 1, 1, 1, 1, 1, 0, 0}, {-128, 127}, 8, 2}, input,
-      filter, bias, multiplier, shift, output, nullptr);
+      filter, {bias, multiplier, shift}, output, nullptr);
   EXPECT_EQ(std::vector<uint8_t>(output, output + 4), (std::vector<uint8_t>{2, 20, 3, 30}));
 }
 

@@ -24,9 +24,8 @@ void Compare(int32_t inputs, int32_t outputs, int32_t input_bits, int32_t weight
 
   std::vector<uint8_t> bytes(output.Packed().size(), 0xFF);
   reference::FullyConnected({input.View(), output.View(), clamp, weight_bits},
-                            input.Packed().data(), filter.Packed().data(), table.data(),
-                            table.data() + outputs, table.data() + 2 * outputs, bytes.data(),
-                            nullptr);
+                            input.Packed().data(), filter.Packed().data(),
+                            ChannelTableOf(table.data(), outputs), bytes.data(), nullptr);
   naive::ExpectSameBytes(output.Packed(), bytes);
 }
 
@@ -53,7 +52,7 @@ TEST(FullyConnectedTest, ProductsByHand) {
   const int32_t shift = 0;
   uint8_t output;
   reference::FullyConnected({{1, 1, 2, 2, 8, 1}, {1, 1, 1, 1, 8, 0}, {-128, 127}, 8}, input, filter,
-                            &bias, &multiplier, &shift, &output, nullptr);
+                            {&bias, &multiplier, &shift}, &output, nullptr);
   EXPECT_EQ(output, 5);
 }
 

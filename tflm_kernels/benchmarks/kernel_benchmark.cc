@@ -81,8 +81,7 @@ struct Case {
   FixedPoint factor;
 };
 
-const int32_t* Multipliers(const Case& c) { return g_table + c.output.channels; }
-const int32_t* Shifts(const Case& c) { return g_table + 2 * c.output.channels; }
+ChannelTable Table(const Case& c) { return ChannelTableOf(g_table, c.output.channels); }
 
 Clamp FullClamp(const Case& c) { return {QMin(c.output.bits), QMax(c.output.bits)}; }
 
@@ -92,19 +91,18 @@ Window WindowOf(const Shape& s) {
 
 void RunConv2D(const Case& c) {
   c.variant->conv2d({c.input, c.output, WindowOf(c.shape), FullClamp(c), c.weight_bits}, g_input0,
-                    g_filter, g_table, Multipliers(c), Shifts(c), g_output, g_scratch);
+                    g_filter, Table(c), g_output, g_scratch);
 }
 
 void RunDepthwiseConv2D(const Case& c) {
   c.variant->depthwise_conv2d({c.input, c.output, WindowOf(c.shape), FullClamp(c), c.weight_bits,
                                c.output.channels / c.input.channels},
-                              g_input0, g_filter, g_table, Multipliers(c), Shifts(c), g_output,
-                              g_scratch);
+                              g_input0, g_filter, Table(c), g_output, g_scratch);
 }
 
 void RunFullyConnected(const Case& c) {
   c.variant->fully_connected({c.input, c.output, FullClamp(c), c.weight_bits}, g_input0, g_filter,
-                             g_table, Multipliers(c), Shifts(c), g_output, g_scratch);
+                             Table(c), g_output, g_scratch);
 }
 
 void RunAdd(const Case& c) {

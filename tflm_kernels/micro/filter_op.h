@@ -8,6 +8,7 @@
 #include "tflm_kernels/micro/op_data.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/tflm.h"
+#include "tflm_kernels/portable/law/channel_table.h"
 
 namespace quantmcu {
 
@@ -36,10 +37,9 @@ inline void ReadFilterOp(OptionReader* options, FilterOpData* data) {
 template <typename Kernel, typename Params>
 TfLiteStatus RunFilterOp(TfLiteContext* context, const TfLiteNode* node, const FilterOpData& data,
                          Kernel kernel, const Params& params) {
-  const int32_t* table = InputWords(context, node, kTable);
-  kernel(params, InputBytes(context, node, kInput), InputBytes(context, node, kFilter), table,
-         table + data.output_channels, table + 2 * data.output_channels, OutputBytes(context, node),
-         Scratch(context, data.scratch_index));
+  kernel(params, InputBytes(context, node, kInput), InputBytes(context, node, kFilter),
+         ChannelTableOf(InputWords(context, node, kTable), data.output_channels),
+         OutputBytes(context, node), Scratch(context, data.scratch_index));
   return kTfLiteOk;
 }
 

@@ -149,8 +149,8 @@ void NodeChecker::Table(int index, int32_t num_channels, int64_t num_products, i
   ExpectCount(kInput, index, "words", Constant(index, kTfLiteInt32), 3 * int64_t{num_channels});
   if (!is_ok_) return;
   const int32_t* table = InputWords(context_, node_, index);
-  const int32_t bad_channel =
-      FindBadChannel(table, num_channels, num_products, input_bits, weight_bits);
+  const int32_t bad_channel = FindBadChannel(ChannelTableOf(table, num_channels), num_channels,
+                                             num_products, input_bits, weight_bits);
   Expect(bad_channel < 0, kInput, index,
          "has a channel whose multiplier or shift is out of range, or whose sum may leave int32",
          bad_channel);

@@ -24,8 +24,8 @@ const Struct& Words(const int32_t* words) {
 template <typename Kernel, typename Params>
 void RunWithTable(Kernel* kernel, const Params& params, const uint8_t* input, const uint8_t* filter,
                   const int32_t* table, uint8_t* output) {
-  const int32_t channels = params.output.channels;
-  kernel(params, input, filter, table, table + channels, table + 2 * channels, output, nullptr);
+  kernel(params, input, filter, quantmcu::ChannelTableOf(table, params.output.channels), output,
+         nullptr);
 }
 
 bool Read(const int32_t* header, const int32_t* program, int32_t num_words, const uint8_t* filters,

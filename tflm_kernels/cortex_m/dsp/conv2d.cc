@@ -13,11 +13,11 @@
 #include "tflm_kernels/cortex_m/dsp/dot.h"
 #include "tflm_kernels/cortex_m/dsp/fixed_point.h"
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
+#include "tflm_kernels/cortex_m/dsp/operands.h"
 #include "tflm_kernels/cortex_m/dsp/paired.h"
 #include "tflm_kernels/cortex_m/dsp/store_pixels.h"
 #include "tflm_kernels/cortex_m/dsp/store_quad.h"
 #include "tflm_kernels/cortex_m/dsp/widen.h"
-#include "tflm_kernels/cortex_m/operands.h"
 
 namespace quantmcu {
 namespace dsp {
@@ -65,10 +65,10 @@ void PairedChannels(const Conv2DParams& params, const Operands& all_operands,
   }
   const uint8_t* filter = operands.filter;
   const auto put = [&](const int32_t(&sums)[kPairedPixels], int32_t o) {
-    const int32_t bias = operands.bias[o];
+    const int32_t bias = operands.table.bias[o];
     store.Put({WrappingAdd(bias, sums[0]), WrappingAdd(bias, sums[1]), WrappingAdd(bias, sums[2]),
                WrappingAdd(bias, sums[3])},
-              {operands.multiplier[o], operands.shift[o]});
+              FactorOf(operands.table, o));
   };
   int32_t o = 0;
   for (; o + P::kChannels <= num_channels; o += P::kChannels) {
@@ -102,19 +102,19 @@ void WideChannels(const Conv2DParams& params, const Operands& all_operands,
     int32_t sums[2][2] = {{0, 0}, {0, 0}};
     Dots<kWBits, 2, 2>::Add(filter, filter_bytes, columns, sums);
     filter += 2 * filter_bytes;
-    const int32_t* bias = operands.bias + o;
+    const int32_t* bias = operands.table.bias + o;
     store.Put({WrappingAdd(sums[0][0], WrappingAdd(bias[0], corrections[0])),
                WrappingAdd(sums[0][1], WrappingAdd(bias[0], corrections[1])),
                WrappingAdd(sums[1][0], WrappingAdd(bias[1], corrections[0])),
                WrappingAdd(sums[1][1], WrappingAdd(bias[1], corrections[1]))},
-              operands.multiplier + o, operands.shift + o);
+              FactorOf(operands.table, o), FactorOf(operands.table, o + 1));
   }
   if (last % 2 == 0) {
     int32_t sums[1][2] = {{0, 0}};
     Dots<kWBits, 1, 2>::Add(filter, filter_bytes, columns, sums);
-    store.PutLast(WrappingAdd(sums[0][0], WrappingAdd(operands.bias[last], corrections[0])),
-                  WrappingAdd(sums[0][1], WrappingAdd(operands.bias[last], corrections[1])),
-                  {operands.multiplier[last], operands.shift[last]});
+    store.PutLast(WrappingAdd(sums[0][0], WrappingAdd(operands.table.bias[last], corrections[0])),
+                  WrappingAdd(sums[0][1], WrappingAdd(operands.table.bias[last], corrections[1])),
+                  FactorOf(operands.table, last));
   }
 }
 
@@ -227,13 +227,12 @@ size_t Conv2DScratchBytes(const Conv2DParams& params) {
 }
 
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
-            const int32_t* bias, const int32_t* multiplier, const int32_t* shift, uint8_t* output,
-            uint8_t* scratch) {
+            const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
   if (FilterBytes(params) > kMaxPairedFilterBytes) {
-    reference::Conv2D(params, input, filter, bias, multiplier, shift, output, scratch);
+    reference::Conv2D(params, input, filter, table, output, scratch);
     return;
   }
-  Convolution(params, {input, filter, bias, multiplier, shift, scratch, output}).Run();
+  Convolution(params, {input, filter, table, scratch, output}).Run();
 }
 
 }  // namespace dsp

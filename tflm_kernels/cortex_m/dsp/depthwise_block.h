@@ -10,12 +10,20 @@
 
 #include "tflm_kernels/cortex_m/dsp/fixed_point.h"
 #include "tflm_kernels/cortex_m/dsp/four_values.h"
-#include "tflm_kernels/cortex_m/operands.h"
+#include "tflm_kernels/portable/ops/depthwise_conv2d.h"
 
 namespace quantmcu {
 namespace dsp {
 
 constexpr int32_t kLanes = 4;
+
+struct Depthwise {
+  const DepthwiseConv2DParams& params;
+  const uint8_t* input;
+  const uint8_t* filter;
+  ChannelTable table;
+  uint8_t* output;
+};
 
 // Up to four output channels; with a depth multiplier above 1 all read one input channel.
 struct Block {
@@ -44,8 +52,8 @@ struct Block {
   }
 
   FourSums Bias(const Depthwise& conv) const {
-    return {conv.bias[Channel(0)], conv.bias[Channel(1)], conv.bias[Channel(2)],
-            conv.bias[Channel(3)]};
+    return {conv.table.bias[Channel(0)], conv.table.bias[Channel(1)], conv.table.bias[Channel(2)],
+            conv.table.bias[Channel(3)]};
   }
 
   const int32_t begin;
@@ -69,10 +77,7 @@ struct Block {
 class BlockStore {
  public:
   BlockStore(const Depthwise& conv, const Block& block)
-      : multiplier_(conv.multiplier),
-        shift_(conv.shift),
-        bits_(conv.params.output.bits),
-        block_(block) {
+      : table_(conv.table), bits_(conv.params.output.bits), block_(block) {
     fast_.zero_point = conv.params.output.zero_point;
     fast_.clamp = MakeClampBytes(conv.params.clamp);
     bool is_fast = block.is_whole;
@@ -105,10 +110,7 @@ class BlockStore {
     return {static_cast<int32_t>(doubled_multiplier), static_cast<int32_t>(minus_power)};
   }
 
-  FixedPoint Factor(int32_t lane) const {
-    const int32_t channel = block_.Channel(lane);
-    return {multiplier_[channel], shift_[channel]};
-  }
+  FixedPoint Factor(int32_t lane) const { return FactorOf(table_, block_.Channel(lane)); }
 
   // With any factors, of a block that may not be whole.
   [[gnu::noinline]] void PutAny(FourSums sums, uint8_t* pixel) const {
@@ -133,8 +135,7 @@ class BlockStore {
   };
 
   Fast fast_;
-  const int32_t* const multiplier_;
-  const int32_t* const shift_;
+  const ChannelTable table_;
   const int32_t bits_;
   const Block& block_;
 };

@@ -211,16 +211,16 @@ class Rectangle {
 }  // namespace
 
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
-                     const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
-                     const int32_t* shift, uint8_t* output, uint8_t* scratch) {
+                     const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                     uint8_t* scratch) {
   const FeatureMap& in = params.input;
   const FeatureMap& out = params.output;
   const Window& w = params.window;
   if (NumTaps(w) > kMaxTaps) {
-    reference::DepthwiseConv2D(params, input, filter, bias, multiplier, shift, output, scratch);
+    reference::DepthwiseConv2D(params, input, filter, table, output, scratch);
     return;
   }
-  const Depthwise conv = {params, input, filter, bias, multiplier, shift, output};
+  const Depthwise conv = {params, input, filter, table, output};
   const Axis y_axis = {in.height,       out.height,        w.kernel_height,
                        w.stride_height, w.dilation_height, w.pad_top};
   const Axis x_axis = {in.width,       out.width,        w.kernel_width,

@@ -10,8 +10,8 @@
 #include "tflm_kernels/cortex_m/dsp/dot.h"
 #include "tflm_kernels/cortex_m/dsp/fixed_point.h"
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
+#include "tflm_kernels/cortex_m/dsp/operands.h"
 #include "tflm_kernels/cortex_m/dsp/widen.h"
-#include "tflm_kernels/cortex_m/operands.h"
 
 namespace quantmcu {
 namespace dsp {
@@ -20,9 +20,9 @@ namespace {
 // Stores output o; `sum` lacks the bias.
 [[gnu::noinline]] void StoreSum(const FullyConnectedParams& params, const Operands& operands,
                                 int32_t o, int32_t sum) {
-  const AnyFactor factor = MakeAnyFactor({operands.multiplier[o], operands.shift[o]});
+  const AnyFactor factor = MakeAnyFactor(FactorOf(operands.table, o));
   const int32_t y =
-      MultiplyAdd(WrappingAdd(operands.bias[o], sum), factor, params.output.zero_point);
+      MultiplyAdd(WrappingAdd(operands.table.bias[o], sum), factor, params.output.zero_point);
   const int32_t not_below = y < params.clamp.min ? params.clamp.min : y;
   StoreValue(operands.output, o, params.output.bits,
              not_below > params.clamp.max ? params.clamp.max : not_below);
@@ -72,9 +72,8 @@ size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {
 }
 
 void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, const uint8_t* filter,
-                    const int32_t* bias, const int32_t* multiplier, const int32_t* shift,
-                    uint8_t* output, uint8_t* scratch) {
-  const Operands operands = {input, filter, bias, multiplier, shift, scratch, output};
+                    const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
+  const Operands operands = {input, filter, table, scratch, output};
   if (params.input.bits == 8) return RunWith<8>(params, operands);
   if (params.input.bits == 4) return RunWith<4>(params, operands);
   RunWith<2>(params, operands);

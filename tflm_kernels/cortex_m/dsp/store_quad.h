@@ -35,9 +35,7 @@ class QuadStore {
 
   // The sums [channel][pixel] of the next two channels; multiplier and shift point at theirs. By
   // value: an array whose address leaves would live in memory.
-  [[gnu::always_inline]] void Put(Quad sums, const int32_t* multiplier, const int32_t* shift) {
-    const FixedPoint factor0 = {multiplier[0], shift[0]};
-    const FixedPoint factor1 = {multiplier[1], shift[1]};
+  [[gnu::always_inline]] void Put(Quad sums, FixedPoint factor0, FixedPoint factor1) {
     const SmallFactor small0 = MakeSmallFactor(factor0);
     const SmallFactor small1 = MakeSmallFactor(factor1);
     // Negative if both are small, see IsSmallFactor.

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tflm_kernels/cortex_m/mve/fixed_point.h"
+#include "tflm_kernels/portable/law/channel_table.h"
 #include "tflm_kernels/portable/law/feature_map.h"
 
 namespace quantmcu {
@@ -15,12 +16,9 @@ namespace mve {
 
 constexpr int32_t kQuad = 4;
 
-// The tables of a convolution, each int32 [num_channels].
-struct ChannelTables {
-  const int32_t* bias;
-  const int32_t* multiplier;
-  const int32_t* shift;
-  int32_t num_channels;
+struct Channels {
+  ChannelTable table;
+  int32_t count;
 };
 
 // Lanes behind the last channel are 0.
@@ -30,12 +28,13 @@ struct ChannelQuad {
   int32_t count;  // of channels, 1 to 4
 };
 
-inline ChannelQuad LoadQuad(const ChannelTables& tables, int32_t first) {
-  const int32_t remaining = tables.num_channels - first;
+inline ChannelQuad LoadQuad(const Channels& channels, int32_t first) {
+  const ChannelTable& table = channels.table;
+  const int32_t remaining = channels.count - first;
   const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(remaining));
-  const int32x4_t multiplier = vldrwq_z_s32(tables.multiplier + first, inside);
-  const int32x4_t shift = vldrwq_z_s32(tables.shift + first, inside);
-  return {vldrwq_z_s32(tables.bias + first, inside), Lanes(multiplier, shift),
+  const int32x4_t multiplier = vldrwq_z_s32(table.multiplier + first, inside);
+  const int32x4_t shift = vldrwq_z_s32(table.shift + first, inside);
+  return {vldrwq_z_s32(table.bias + first, inside), Lanes(multiplier, shift),
           remaining < kQuad ? remaining : kQuad};
 }
 

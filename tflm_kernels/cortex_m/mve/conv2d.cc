@@ -33,7 +33,7 @@ struct Convolution {
   const Conv2DParams& params;
   const uint8_t* input;
   const uint8_t* filter;
-  ChannelTables tables;
+  Channels channels;
   OutputLanes output_lanes;
   uint8_t* output;
   int8_t* weights;   // of num_quads quads, expanded
@@ -78,7 +78,7 @@ int32_t NumQuads(const Conv2DParams& params) {
 }
 
 ConvQuad PrepareQuad(const Convolution& conv, int32_t first, int8_t* weights) {
-  ConvQuad quad = {LoadQuad(conv.tables, first), weights};
+  ConvQuad quad = {LoadQuad(conv.channels, first), weights};
   const int32_t row_bytes = RowBytes(conv.filter_row);
   int32_t sums[kQuad] = {};
   for (int32_t c = 0; c < kQuad; ++c) {
@@ -322,10 +322,9 @@ size_t Conv2DScratchBytes(const Conv2DParams& params) {
 }
 
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
-            const int32_t* bias, const int32_t* multiplier, const int32_t* shift, uint8_t* output,
-            uint8_t* scratch) {
+            const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
   if (!IsCovered(params)) {
-    reference::Conv2D(params, input, filter, bias, multiplier, shift, output, scratch);
+    reference::Conv2D(params, input, filter, table, output, scratch);
     return;
   }
   const int32_t quad_bytes = QuadBytes(params);
@@ -333,7 +332,7 @@ void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* fil
   const Convolution conv = {params,
                             input,
                             filter,
-                            {bias, multiplier, shift, params.output.channels},
+                            {table, params.output.channels},
                             Lanes(params.output, params.clamp),
                             output,
                             reinterpret_cast<int8_t*>(scratch),

@@ -11,7 +11,6 @@
 #include "tflm_kernels/cortex_m/mve/channel_block.h"
 #include "tflm_kernels/cortex_m/mve/kernels.h"
 #include "tflm_kernels/cortex_m/mve/window.h"
-#include "tflm_kernels/cortex_m/operands.h"
 
 namespace quantmcu {
 namespace mve {
@@ -48,7 +47,12 @@ int32_t FirstInputByte(const DepthwiseConv2DParams& params, const Block& block) 
   return block.first / params.depth_multiplier * params.input.bits / 8;
 }
 
-struct BlockwiseDepthwise : Depthwise {
+struct BlockwiseDepthwise {
+  const DepthwiseConv2DParams& params;
+  const uint8_t* input;
+  const uint8_t* filter;
+  ChannelTable table;
+  uint8_t* output;
   int8_t* scratch;  // for a block's expanded weights and, behind them, its table
 };
 
@@ -102,9 +106,9 @@ void FillTable(const BlockwiseDepthwise& conv, const Block& block) {
       const int32_t channel = WideChannel(v, lane);
       const bool is_channel = channel < block.count;
       const int32_t at = block.first + channel;
-      const int32_t shift = is_channel ? conv.shift[at] : 0;
-      table->bias[lane] = is_channel ? conv.bias[at] : 0;
-      table->multiplier[lane] = is_channel ? conv.multiplier[at] : 0;
+      const int32_t shift = is_channel ? conv.table.shift[at] : 0;
+      table->bias[lane] = is_channel ? conv.table.bias[at] : 0;
+      table->multiplier[lane] = is_channel ? conv.table.multiplier[at] : 0;
       table->left[lane] = shift > 0 ? shift : 0;
       table->right[lane] = shift < 0 ? shift : 0;
     }
@@ -267,10 +271,10 @@ size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {
 }
 
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
-                     const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
-                     const int32_t* shift, uint8_t* output, uint8_t* scratch) {
-  const BlockwiseDepthwise conv = {{params, input, filter, bias, multiplier, shift, output},
-                                   reinterpret_cast<int8_t*>(scratch)};
+                     const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                     uint8_t* scratch) {
+  const BlockwiseDepthwise conv = {params, input,  filter,
+                                   table,  output, reinterpret_cast<int8_t*>(scratch)};
   if (params.input.bits == 8) {
     Run<8>(conv);
   } else if (params.input.bits == 4) {

@@ -59,30 +59,33 @@ inline Pair DotPair(const int8_t* x, const uint8_t* weights0, const uint8_t* wei
 
 template <int kBits>
 void Run(const FullyConnectedParams& params, const int8_t* x, const uint8_t* filter,
-         const ChannelTables& tables, uint8_t* output) {
+         const ChannelTable& table, uint8_t* output) {
   const FeatureMap& out = params.output;
   const OutputLanes lanes = Lanes(out, params.clamp);
   const int32_t row_bytes = RunBytes(params.input.channels, kBits);
   const RowSteps steps = StepsOf<kBits>(row_bytes);
-  for (int32_t o = 0; o < out.channels; o += kQuad) {
-    const ChannelQuad quad = LoadQuad(tables, o);
+  const int32_t num_channels = out.channels;
+  for (int32_t o = 0; o < num_channels; o += kQuad) {
+    const int32_t count = num_channels - o < kQuad ? num_channels - o : kQuad;
     int32_t sums[kQuad] = {};
     int32_t weight_sums[kQuad] = {};
-    for (int32_t c = 0; c < quad.count; c += 2) {
+    for (int32_t c = 0; c < count; c += 2) {
       const uint8_t* row0 = filter + (o + c) * row_bytes;
-      const uint8_t* row1 = c + 1 < quad.count ? row0 + row_bytes : row0;
+      const uint8_t* row1 = c + 1 < count ? row0 + row_bytes : row0;
       const Pair pair = DotPair<kBits>(x, row0, row1, steps);
       sums[c] = pair.sums[0];
       sums[c + 1] = pair.sums[1];
       weight_sums[c] = pair.weight_sums[0];
       weight_sums[c + 1] = pair.weight_sums[1];
     }
+    // Read behind the sums, which need the vector registers.
+    const ChannelQuad quad = LoadQuad({table, num_channels}, o);
     const int32x4_t products = Reduced<kBits>(vldrwq_s32(sums));
     const int32x4_t folded =
         vmulq_n_s32(Reduced<kBits>(vldrwq_s32(weight_sums)), params.input.zero_point);
     const int32x4_t accumulators = vaddq_s32(quad.bias, vsubq_s32(products, folded));
     StoreQuad(output + o * out.bits / 8, lanes, Requantized(accumulators, quad.factor, lanes),
-              quad.count);
+              count);
   }
 }
 
@@ -94,11 +97,10 @@ size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {
 }
 
 void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, const uint8_t* filter,
-                    const int32_t* bias, const int32_t* multiplier, const int32_t* shift,
-                    uint8_t* output, uint8_t* scratch) {
+                    const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
   const FeatureMap& in = params.input;
   if (in.channels > kMaxRow) {
-    reference::FullyConnected(params, input, filter, bias, multiplier, shift, output, scratch);
+    reference::FullyConnected(params, input, filter, table, output, scratch);
     return;
   }
   const int8_t* x = reinterpret_cast<const int8_t*>(input);
@@ -107,13 +109,12 @@ void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, co
     ExpandRow(input, {1, in.channels, in.bits}, params.weight_bits, kLanes, expanded);
     x = expanded;
   }
-  const ChannelTables tables = {bias, multiplier, shift, params.output.channels};
   if (params.weight_bits == 8) {
-    Run<8>(params, x, filter, tables, output);
+    Run<8>(params, x, filter, table, output);
   } else if (params.weight_bits == 4) {
-    Run<4>(params, x, filter, tables, output);
+    Run<4>(params, x, filter, table, output);
   } else {
-    Run<2>(params, x, filter, tables, output);
+    Run<2>(params, x, filter, table, output);
   }
 }
 

@@ -21,16 +21,14 @@ bool PoolWindowFits(const Window& window, int32_t input_height, int32_t input_wi
                     window.pad_left);
 }
 
-int32_t FindBadChannel(const int32_t* table, int32_t num_channels, int64_t num_products,
+int32_t FindBadChannel(const ChannelTable& table, int32_t num_channels, int64_t num_products,
                        int32_t input_bits, int32_t weight_bits) {
-  const int32_t* bias = table;
-  const int32_t* multiplier = table + num_channels;
-  const int32_t* shift = table + 2 * num_channels;
   const int64_t largest_product = int64_t{(1 << input_bits) - 1} * -QMin(weight_bits);
   const int64_t largest_sum = SaturatingProduct(num_products, largest_product);
   for (int32_t o = 0; o < num_channels; ++o) {
-    const int64_t magnitude = bias[o] < 0 ? -int64_t{bias[o]} : int64_t{bias[o]};
-    if (!FixedPointFits({multiplier[o], shift[o]}) || magnitude + largest_sum > INT32_MAX) return o;
+    const int64_t bias = table.bias[o];
+    const int64_t magnitude = bias < 0 ? -bias : bias;
+    if (!FixedPointFits(FactorOf(table, o)) || magnitude + largest_sum > INT32_MAX) return o;
   }
   return -1;
 }

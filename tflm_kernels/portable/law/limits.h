@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+#include "tflm_kernels/portable/law/channel_table.h"
 #include "tflm_kernels/portable/law/feature_map.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
 
@@ -52,8 +53,8 @@ bool PoolWindowFits(const Window& window, int32_t input_height, int32_t input_wi
 
 // The first output channel whose table entry is out of range, or -1 if there is none: multiplier >=
 // 0, shift in range, and the accumulator of `num_products` products stays in int32 whatever the
-// values are. table: bias, multiplier, shift, each int32 [num_channels] (format.md F3).
-int32_t FindBadChannel(const int32_t* table, int32_t num_channels, int64_t num_products,
+// values are.
+int32_t FindBadChannel(const ChannelTable& table, int32_t num_channels, int64_t num_products,
                        int32_t input_bits, int32_t weight_bits);
 
 // The first entry of a lut (lut.h) outside of [clamp.min, clamp.max], or -1 if there is none.

@@ -24,8 +24,7 @@ int32_t SumOfTaps(const Conv2DParams& params, const uint8_t* input, const uint8_
 size_t Conv2DScratchBytes(const Conv2DParams&) { return 0; }
 
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
-            const int32_t* bias, const int32_t* multiplier, const int32_t* shift, uint8_t* output,
-            uint8_t* /*scratch*/) {
+            const ChannelTable& table, uint8_t* output, uint8_t* /*scratch*/) {
   const FeatureMap& out = params.output;
   const int32_t filter_bytes = params.window.kernel_height * params.window.kernel_width *
                                RunBytes(params.input.channels, params.weight_bits);
@@ -35,7 +34,7 @@ void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* fil
       for (int32_t o = 0; o < out.channels; ++o) {
         const int32_t sum = SumOfTaps(params, input, filter + o * filter_bytes, oy, ox);
         StoreValue(run, o, out.bits,
-                   Requantized(WrappingAdd(bias[o], sum), {multiplier[o], shift[o]}, out.zero_point,
+                   Requantized(WrappingAdd(table.bias[o], sum), FactorOf(table, o), out.zero_point,
                                params.clamp));
       }
     }

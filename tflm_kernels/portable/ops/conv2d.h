@@ -2,7 +2,7 @@
 //
 // acc[y,x,o] = bias[o] + sum((in - in_zero) * w) over the taps inside      docs/arithmetic.md A3
 // out[y,x,o] = clamp(multiply(acc, multiplier[o], shift[o]) + out_zero)
-// Layout   input [H,W,I]  filter [O,Kh,Kw,I]  bias, multiplier, shift int32 [O]  output [Ho,Wo,O];
+// Layout   input [H,W,I]  filter [O,Kh,Kw,I]  table [O]  output [Ho,Wo,O];
 //          runs: format.md F2.
 // Range    limits.h; FindBadChannel checks that the accumulator fits int32.
 // Memory   no allocation; scratch >= Conv2DScratchBytes(params) bytes on a multiple of 4;
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/portable/law/channel_table.h"
 #include "tflm_kernels/portable/law/feature_map.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
 
@@ -28,8 +29,7 @@ struct Conv2DParams {
 };
 
 using Conv2DFn = void(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
-                      const int32_t* bias, const int32_t* multiplier, const int32_t* shift,
-                      uint8_t* output, uint8_t* scratch);
+                      const ChannelTable& table, uint8_t* output, uint8_t* scratch);
 using Conv2DScratchBytesFn = size_t(const Conv2DParams& params);
 
 namespace reference {

@@ -42,8 +42,8 @@ void AddTap(const DepthwiseConv2DParams& params, const uint8_t* pixel, const uin
 size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams&) { return 0; }
 
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
-                     const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
-                     const int32_t* shift, uint8_t* output, uint8_t* /*scratch*/) {
+                     const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                     uint8_t* /*scratch*/) {
   const FeatureMap& out = params.output;
   const int32_t tap_bytes = RunBytes(out.channels, params.weight_bits);
   for (int32_t oy = 0; oy < out.height; ++oy) {
@@ -53,16 +53,15 @@ void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
       for (block.begin = 0; block.begin < out.channels; block.begin += kBlock) {
         const int32_t remaining = out.channels - block.begin;
         block.count = remaining < kBlock ? remaining : kBlock;
-        for (int32_t c = 0; c < block.count; ++c) block.sums[c] = bias[block.begin + c];
+        for (int32_t c = 0; c < block.count; ++c) block.sums[c] = table.bias[block.begin + c];
         ForEachTapInside(params.input, params.window, oy, ox,
                          [&](int32_t pixel_offset, int32_t tap) {
                            AddTap(params, input + pixel_offset, filter + tap * tap_bytes, &block);
                          });
         for (int32_t c = 0; c < block.count; ++c) {
           const int32_t o = block.begin + c;
-          StoreValue(
-              run, o, out.bits,
-              Requantized(block.sums[c], {multiplier[o], shift[o]}, out.zero_point, params.clamp));
+          StoreValue(run, o, out.bits,
+                     Requantized(block.sums[c], FactorOf(table, o), out.zero_point, params.clamp));
         }
       }
     }

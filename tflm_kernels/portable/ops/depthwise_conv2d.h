@@ -2,7 +2,7 @@
 //
 // As conv2d.h, but output channel o reads input channel o / depth_multiplier only.
 // Layout   input [H,W,I]  filter [Kh,Kw,O], O = I * depth_multiplier
-//          bias, multiplier, shift int32 [O]  output [Ho,Wo,O]; runs: format.md F2.
+//          table [O]  output [Ho,Wo,O]; runs: format.md F2.
 // Range    limits.h; FindBadChannel checks that the accumulator fits int32.
 // Memory   no allocation; scratch >= DepthwiseConv2DScratchBytes(params) bytes on a multiple of 4;
 //          input, output and scratch do not overlap. The reference needs no scratch and about
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/portable/law/channel_table.h"
 #include "tflm_kernels/portable/law/feature_map.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
 
@@ -29,8 +30,7 @@ struct DepthwiseConv2DParams {
 };
 
 using DepthwiseConv2DFn = void(const DepthwiseConv2DParams& params, const uint8_t* input,
-                               const uint8_t* filter, const int32_t* bias,
-                               const int32_t* multiplier, const int32_t* shift, uint8_t* output,
+                               const uint8_t* filter, const ChannelTable& table, uint8_t* output,
                                uint8_t* scratch);
 using DepthwiseConv2DScratchBytesFn = size_t(const DepthwiseConv2DParams& params);
 

@@ -8,8 +8,7 @@ namespace reference {
 size_t FullyConnectedScratchBytes(const FullyConnectedParams&) { return 0; }
 
 void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, const uint8_t* filter,
-                    const int32_t* bias, const int32_t* multiplier, const int32_t* shift,
-                    uint8_t* output, uint8_t* /*scratch*/) {
+                    const ChannelTable& table, uint8_t* output, uint8_t* /*scratch*/) {
   const FeatureMap& in = params.input;
   const FeatureMap& out = params.output;
   const int32_t run_bytes = RunBytes(in.channels, params.weight_bits);
@@ -17,7 +16,7 @@ void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, co
     const int32_t sum =
         Dot(input, in.bits, in.zero_point, filter + o * run_bytes, params.weight_bits, in.channels);
     StoreValue(output, o, out.bits,
-               Requantized(WrappingAdd(bias[o], sum), {multiplier[o], shift[o]}, out.zero_point,
+               Requantized(WrappingAdd(table.bias[o], sum), FactorOf(table, o), out.zero_point,
                            params.clamp));
   }
 }

@@ -2,7 +2,7 @@
 //
 // acc[o] = bias[o] + sum((in[i] - in_zero) * w[o,i])                       docs/arithmetic.md A3
 // out[o] = clamp(multiply(acc, multiplier[o], shift[o]) + out_zero)
-// Layout   input [I]  filter [O,I]  bias, multiplier, shift int32 [O]  output [O]; a vector is a
+// Layout   input [I]  filter [O,I]  table [O]  output [O]; a vector is a
 //          map of one pixel, each output's weights are a run: format.md F2.
 // Range    limits.h; FindBadChannel checks that the accumulator fits int32.
 // Memory   no allocation; scratch >= FullyConnectedScratchBytes(params) bytes on a multiple of 4;
@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/portable/law/channel_table.h"
 #include "tflm_kernels/portable/law/feature_map.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
 
@@ -27,8 +28,8 @@ struct FullyConnectedParams {
 };
 
 using FullyConnectedFn = void(const FullyConnectedParams& params, const uint8_t* input,
-                              const uint8_t* filter, const int32_t* bias, const int32_t* multiplier,
-                              const int32_t* shift, uint8_t* output, uint8_t* scratch);
+                              const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                              uint8_t* scratch);
 using FullyConnectedScratchBytesFn = size_t(const FullyConnectedParams& params);
 
 namespace reference {

@@ -68,8 +68,9 @@ int64_t TableWords(const PatchStageParams& p, int32_t patch_class, const StageOp
 bool CheckChannels(const PatchStageParams& p, const int32_t* table, int32_t patch_class, int32_t i,
                    StageError* error) {
   const StageOp& op = p.ops[i];
+  const int32_t channels = p.maps[op.output].channels;
   const int32_t bad_channel =
-      FindBadChannel(table, p.maps[op.output].channels, NumProducts(p, op),
+      FindBadChannel(ChannelTableOf(table, channels), channels, NumProducts(p, op),
                      FormatOf(p, patch_class, op.input0).bits, op.weight_bits);
   return Require(bad_channel < 0,
                  {"op", i,

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tflm_kernels/portable/law/channel_table.h"
+
 namespace quantmcu {
 namespace {
 
@@ -29,9 +31,9 @@ int32_t Reduced(const PatchStageParams& params, int32_t sum, int32_t o) {
       return Requantized(RoundedMean(sum, count) - input_zero, {table[0], table[1]}, y.zero_point,
                          y.clamp);
     default: {
-      const int32_t channels = params.maps[op.output].channels;
-      return Requantized(WrappingAdd(table[o], sum), {table[channels + o], table[2 * channels + o]},
-                         y.zero_point, y.clamp);
+      const ChannelTable channels = ChannelTableOf(table, params.maps[op.output].channels);
+      return Requantized(WrappingAdd(channels.bias[o], sum), FactorOf(channels, o), y.zero_point,
+                         y.clamp);
     }
   }
 }

@@ -105,9 +105,9 @@ DepthwiseConv2DParams ParamsOfDepthwiseConv2D(const Tile& tile, const StageOp& o
 template <typename Kernel, typename Params>
 void RunConvolution(const Tile& tile, const StageOp& op, const int32_t* table, Kernel* kernel,
                     const Params& params) {
-  const int32_t channels = params.output.channels;
-  kernel(params, InputData(tile, op.input0), tile.params.filters + op.filter_offset, table,
-         table + channels, table + 2 * channels, OutputData(tile, op.output), tile.kernel_scratch);
+  kernel(params, InputData(tile, op.input0), tile.params.filters + op.filter_offset,
+         ChannelTableOf(table, params.output.channels), OutputData(tile, op.output),
+         tile.kernel_scratch);
 }
 
 // An input's region may be larger than the sum's, when another op needs more of it.
