@@ -1,7 +1,7 @@
 """Loads the op library, once it was seen to work with the installed TFLM wheel.
 
 A wheel whose C structs are others would end the process, so a process of its own tries it. It runs one model whose op
-(tflm_kernels/micro/handshake_python.h) uses all that our ops use of TFLM: the resolver, nodes, tensors, options,
+(tflm_kernels/micro/python/handshake.h) uses all that our ops use of TFLM: the resolver, nodes, tensors, options,
 persistent and scratch memory, and TFLM's way to report.
 """
 

@@ -1,20 +1,24 @@
-"""How much scratch the kernels of a core ask for: <Op>ScratchBytes of tflm_kernels/cortex_m, computed ahead of time.
+"""How much scratch the kernels of a core ask for: what their own <Op>ScratchBytes say, compiled for the host.
 
-In: a variant of the kernels and their params. Out: bytes. Emitted code holds the same figures against the C++ functions
-(IsPlanRight), so that a difference between the two shows in the first run of its test.
+In: a variant of the kernels and their params. Out: bytes. The op library answers
+(tflm_kernels/micro/python/scratch.cc), so that nothing of the kernels is known twice.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import dataclasses
+import functools
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
+from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap
 from tflm_quantmcu.memory import align
+from tflm_quantmcu.op_library import find_op_library, load_op_library
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.stage_geometry import StageOp
 from tflm_quantmcu.stage_layout import SCRATCH_ALIGNMENT
@@ -27,31 +31,40 @@ CORES = {v: tuple(core for core, own in VARIANTS.items() if own == v) for v in K
 
 _STAGE_KERNELS = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}
 
-_MVE_LANES = 16
-_MVE_QUAD = 4
-_MVE_MAX_ROW = 1 << 16
-_MVE_MAX_QUADS = 8
-_MVE_WEIGHT_BYTES = 2048
-_MVE_GATHERED_PIXELS = 4
-_MVE_DEPTHWISE_TABLE_BYTES = 256
+_NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2}
+_KERNELS = ("Conv2D", "DepthwiseConv2D", "FullyConnected")
 
 
+@functools.lru_cache(maxsize=1 << 16)  # the planner asks for the same calls again and again
 def kernel_scratch_bytes(variant: str, kernel: str, params: Any) -> int:
-    """Of one call; 0 for kernels that take none."""
-    formula = _FORMULAS.get((variant, kernel))
-    return formula(params) if formula else 0
+    """Of one call; 0 for kernels that take none.
+
+    Args:
+      variant: REFERENCE, DSP or MVE.
+      kernel: name of the C++ function.
+      params: its params, as kernel_calls.py has them.
+
+    Raises:
+      UsageError: the op library is missing.
+    """
+    if variant == REFERENCE or kernel not in _KERNELS:
+        return 0
+    words = np.array(list(_flattened(params)), np.int32)
+    return int(_function(f"QuantMcu{kernel}ScratchBytes")(_NUMBERS[variant], words.ctypes.data))
 
 
+@functools.lru_cache(maxsize=256)
 def stage_scratch_bytes(variant: str, program: StageProgram) -> int:
-    """Of a patch stage: its maps, and behind them what the largest call takes."""
+    """Of a patch stage: its maps, and behind them what the largest call takes.
+
+    Raises:
+      UsageError: the op library is missing.
+    """
     if variant == REFERENCE:
         return program.scratch_bytes
-    kernel_bytes = 0
-    for number, places in _places_by_class(program).items():
-        bits = [format.bits for format in program.formats[number]]
-        largest = stage_kernel_bytes(variant, program.ops, program.shapes, program.spans, bits, places)
-        kernel_bytes = max(kernel_bytes, largest)
-    return behind_maps(program.scratch_bytes, kernel_bytes)
+    _, _, words = program.encode()
+    header = np.array(program.header_words, np.int32)
+    return int(_function("QuantMcuStageScratchBytes")(_NUMBERS[variant], header.ctypes.data, words.ctypes.data))
 
 
 def behind_maps(map_bytes: int, kernel_bytes: int) -> int:
@@ -65,9 +78,8 @@ def stage_kernel_bytes(
     shapes: Sequence[tuple[int, int, int]],
     spans: tuple[np.ndarray, np.ndarray],
     bits: Sequence[int],
-    places: Sequence[tuple[int, int]] | None = None,
 ) -> int:
-    """The most that a call of a stage takes, in tiles of one class.
+    """The most that a call of a stage takes, in tiles of one class, before the stage is built.
 
     Args:
       variant: of the kernels.
@@ -75,17 +87,15 @@ def stage_kernel_bytes(
       shapes: [map] (height, width, channels).
       spans: along both axes (`StageGeometry.spans`).
       bits: [map] widths.
-      places: in `spans`, of the tiles; None is all.
     """
     largest = 0
     for op in ops:
         kernel = _STAGE_KERNELS.get(op.kind, "")
-        if (variant, kernel) not in _FORMULAS:
+        if variant == REFERENCE or not kernel:
             continue
         rows = _extents(spans[0], op, op.window.stride_height, op.window.pad_top)
         cols = _extents(spans[1], op, op.window.stride_width, op.window.pad_left)
-        met = itertools.product(set(rows), set(cols)) if places is None else {(rows[r], cols[c]) for r, c in places}
-        for row, col in met:
+        for row, col in itertools.product(set(rows), set(cols)):
             if row[1] and col[1]:
                 call = _stage_call(op, shapes, bits, row, col)
                 largest = max(largest, kernel_scratch_bytes(variant, kernel, call))
@@ -95,7 +105,7 @@ def stage_kernel_bytes(
 def least_kernel_bytes(variant: str, op: StageOp, shapes: Sequence[tuple[int, int, int]], bits: Sequence[int]) -> int:
     """What an op of a stage takes whatever its tiles are."""
     kernel = _STAGE_KERNELS.get(op.kind, "")
-    if (variant, kernel) not in _FORMULAS:
+    if variant == REFERENCE or not kernel:
         return 0
     return kernel_scratch_bytes(variant, kernel, _stage_call(op, shapes, bits, (1, 1, 0), (1, 1, 0)))
 
@@ -126,78 +136,39 @@ def _stage_call(
     return Conv2DParams(source, output, window, (0, 0), op.weight_bits)
 
 
-def _places_by_class(program: StageProgram) -> Mapping[int, list[tuple[int, int]] | None]:
-    """Class -> places in the program's spans of the tiles that may be of it; None is all."""
-    if len(program.formats) == 1:
-        return {0: None}
-    places: dict[int, list[tuple[int, int]]] = {}
-    rows, cols = program.spans
-    in_spans = itertools.product(range(len(rows)), range(len(cols)))
-    for place, visit in zip(in_spans, program.visits(), strict=True):
-        for number in program.classes_of(*visit):
-            places.setdefault(number, []).append(place)
-    return places
+@contextlib.contextmanager
+def asked_as(variant: str) -> Iterator[None]:
+    """While it lasts, our ops ask TFLM on the host for the scratch that this variant takes; they compute all the same.
+
+    Not for several threads at once: TFLM's Python interpreter has no place for it but the library itself.
+
+    Raises:
+      UsageError: the op library is missing.
+    """
+    if variant == REFERENCE:
+        yield
+        return
+    set_variant = load_op_library(find_op_library()).QuantMcuSetScratchVariant
+    set_variant(_NUMBERS[variant])
+    try:
+        yield
+    finally:
+        set_variant(_NUMBERS[REFERENCE])
 
 
-def _dsp_groups(filter_bytes: int, weight_bits: int) -> int:
-    """Bytes of one widened pixel."""
-    return -(-filter_bytes // 4) * (64 // weight_bits)
+def _function(name: str) -> Any:
+    function = getattr(load_op_library(find_op_library()), name)
+    function.argtypes = [ctypes.c_int32] + [ctypes.c_void_p] * (2 if name == "QuantMcuStageScratchBytes" else 1)
+    function.restype = ctypes.c_int64
+    return function
 
 
-def _dsp_conv2d(params: Conv2DParams) -> int:
-    taps = params.window.kernel_height * params.window.kernel_width
-    return 2 * _dsp_groups(taps * run_bytes(params.input.channels, params.weight_bits), params.weight_bits)
-
-
-def _dsp_fully_connected(params: FullyConnectedParams) -> int:
-    return _dsp_groups(run_bytes(params.input.channels, params.weight_bits), params.weight_bits)
-
-
-def _mve_expanded(num_runs: int, run_length: int, order_bits: int) -> int:
-    values = num_runs * run_bytes(run_length, order_bits) * (8 // order_bits)
-    return -(-values // _MVE_LANES) * _MVE_LANES
-
-
-def _mve_conv2d(params: Conv2DParams) -> int:
-    taps, channels, bits = (
-        params.window.kernel_height * params.window.kernel_width,
-        params.input.channels,
-        params.input.bits,
-    )
-    if taps * channels > _MVE_MAX_ROW:
-        return 0
-    quad_bytes = _MVE_QUAD * _mve_expanded(taps, channels, bits)
-    if not _mve_needs_gather(params):
-        return quad_bytes
-    fitting = max(1, min(_MVE_WEIGHT_BYTES // quad_bytes, _MVE_MAX_QUADS))
-    num_quads = min(fitting, -(-params.output.channels // _MVE_QUAD))
-    return num_quads * quad_bytes + _MVE_GATHERED_PIXELS * taps * run_bytes(channels, bits)
-
-
-def _mve_needs_gather(params: Conv2DParams) -> bool:
-    w, source, output = params.window, params.input, params.output
-    return (
-        (w.kernel_height, w.kernel_width, w.pad_top, w.pad_left) != (1, 1, 0, 0)
-        or (output.height - 1) * w.stride_height >= source.height
-        or (output.width - 1) * w.stride_width >= source.width
-    )
-
-
-def _mve_depthwise_conv2d(params: DepthwiseConv2DParams) -> int:
-    return params.window.kernel_height * params.window.kernel_width * _MVE_LANES + _MVE_DEPTHWISE_TABLE_BYTES
-
-
-def _mve_fully_connected(params: FullyConnectedParams) -> int:
-    channels, bits = params.input.channels, params.input.bits
-    if channels > _MVE_MAX_ROW or (bits, params.weight_bits) == (8, 8):
-        return 0
-    return _mve_expanded(1, channels, params.weight_bits)
-
-
-_FORMULAS: Mapping[tuple[str, str], Callable[[Any], int]] = {
-    (DSP, "Conv2D"): _dsp_conv2d,
-    (DSP, "FullyConnected"): _dsp_fully_connected,
-    (MVE, "Conv2D"): _mve_conv2d,
-    (MVE, "DepthwiseConv2D"): _mve_depthwise_conv2d,
-    (MVE, "FullyConnected"): _mve_fully_connected,
-}
+def _flattened(params: Any) -> Iterator[int]:
+    """The int32 words of a C++ struct: its fields in order."""
+    if dataclasses.is_dataclass(params):
+        params = [getattr(params, field.name) for field in dataclasses.fields(params)]
+    if isinstance(params, (list, tuple)):
+        for item in params:
+            yield from _flattened(item)
+    else:
+        yield int(params)

@@ -24,6 +24,7 @@ from tflm_quantmcu.files import read_bytes
 from tflm_quantmcu.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer
 from tflm_quantmcu.handshake import load_op_library
 from tflm_quantmcu.input_reader import InputFeed, InputReader
+from tflm_quantmcu.kernel_scratch import REFERENCE, asked_as
 from tflm_quantmcu.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
 from tflm_quantmcu.native_stderr import capture_native_stderr
 from tflm_quantmcu.op_library import REGISTERER, find_op_library
@@ -86,6 +87,7 @@ class Interpreter:
         arena_bytes: int | None = None,
         preserve_all_tensors: bool = False,
         input_reader: InputReader | None = None,
+        kernel_variant: str = REFERENCE,
     ) -> None:
         """Prepares the model.
 
@@ -97,6 +99,8 @@ class Interpreter:
           input_reader: gives a streamed input region by region: called as (y, x, height, width), all of rows
             [y, y + height) x columns [x, x + width), it returns them as int8 [height, width, C]. `invoke` then takes no
             inputs. None: `invoke`, `run` and `predict` take samples as ever.
+          kernel_variant: our ops ask for the scratch that this variant of the kernels takes, so that `allocations`
+            counts the non-persistent arena of its cores (`kernel_scratch.VARIANTS`); values are the same.
 
         Raises:
           UsageError: no such file, too small an arena, a reader for a model with an input tensor, no TFLM wheel that
@@ -110,6 +114,7 @@ class Interpreter:
         self._preserves = preserve_all_tensors
         registerers = [REGISTERER] if _has_own_ops(root) else []
         library = load_op_library(find_op_library()) if registerers else None
+        self._variant = kernel_variant if registerers else REFERENCE
         graph = root.Subgraphs(0)
         has_inputs = graph.InputsLength() > 0
         streamed = None if has_inputs else find_streamed_input(tree)
@@ -236,7 +241,7 @@ class Interpreter:
         # The planner that preserves all tensors refuses a model with offsets; as metadata of no meaning they may stay.
         model = self._model.replace(_OFFLINE, _OFFLINE[::-1]) if self._preserves else self._model
         failure = None
-        with self._fed(), capture_native_stderr() as captured:
+        with self._fed(), asked_as(self._variant), capture_native_stderr() as captured:
             try:
                 interpreter = tflm.Interpreter.from_bytes(
                     model,

@@ -150,6 +150,13 @@ class StageProgram:
         """The most that any map keeps."""
         return CACHE_MODES[max(cache.mode for cache in self.caches)]
 
+    @property
+    def header_words(self) -> tuple[int, ...]:
+        """The words of the C++ struct PatchStageHeader."""
+        counts = len(self.ops), len(self.shapes), len(self.formats)
+        mode = CACHE_MODES.index(self.cache_mode)
+        return self.tile_height, self.tile_width, *counts, mode, int(self.primed), *dataclasses.astuple(self.outliers)
+
     def patch_cost(self, row: int, col: int) -> PatchCost:
         """MACs and BitOPs of one patch, as an outlier patch if that is chosen at run time; a MAC is counted for every
         kernel tap of a computed output pixel."""

@@ -63,6 +63,7 @@ _PORTABLE = "tflm_kernels/portable/*"
 _LAW = "tflm_kernels/portable/law/*"
 _OPS = "tflm_kernels/portable/ops/*"
 _KERNELS = "tflm_kernels/cortex_m/kernels.h"
+_SCRATCH = "tflm_kernels/cortex_m/scratch.h"
 CPP_PARTS = (
     Part("law", ("tflm_kernels/portable/law",), _LIBC),
     Part("ops", ("tflm_kernels/portable/ops",), (_LAW, *_LIBC)),
@@ -78,6 +79,7 @@ CPP_PARTS = (
         (
             _PORTABLE,
             _KERNELS,
+            _SCRATCH,
             *_LIBC,
             "third_party/tflm_abi/*",
             "tensorflow/lite/*",

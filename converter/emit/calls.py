@@ -32,12 +32,10 @@ from tflm_quantmcu.kernel_calls import (
 from tflm_quantmcu.kernel_scratch import REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.lowering import CONVOLUTIONS, POOLS, lower_op, why_unsupported
 from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.stage_layout import CACHE_MODES
 from tflm_quantmcu.stage_program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
 from tflm_quantmcu.stock_ops import stock_calls
 from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
-_STAGE_KEYS = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes")
 CHANNEL_TABLE = ("Bias", "Multiplier", "Shift")  # constants that a call takes as one ChannelTable
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
 
@@ -236,19 +234,14 @@ def _stage_call(graph: ModelGraph, op: Op, variant: str) -> KernelCall:
 
 def _stage_params(program: StageProgram) -> PatchStageParams:
     """The program's sections (docs/format.md F4) as arrays of their own."""
-    options, filters, words = program.encode()
+    _, filters, words = program.encode()
     num_ops, num_maps, num_classes = len(program.ops), len(program.shapes), len(program.formats)
     grid = np.shape(program.patch_classes)
     counts = [num_ops * OP_WORDS, num_maps * MAP_WORDS, num_classes * num_maps * FORMAT_WORDS]
     counts += [num_classes * num_ops, grid[0] * grid[1]]
     ops, maps, formats, offsets, classes, tables = np.split(words, np.cumsum(counts))
     return PatchStageParams(
-        header=(
-            *(options[key] for key in _STAGE_KEYS),
-            CACHE_MODES.index(program.cache_mode),
-            int(program.primed),
-            *dataclasses.astuple(program.outliers),
-        ),
+        header=program.header_words,
         ops=StructArray("StageOp", tuple((*r[:4], tuple(r[4:12]), *r[12:]) for r in _rows(ops, OP_WORDS))),
         maps=StructArray("StageMap", _rows(maps, MAP_WORDS)),
         formats=StructArray("StageFormat", tuple((*r[:2], r[2:4], *r[4:]) for r in _rows(formats, FORMAT_WORDS))),

@@ -1,4 +1,4 @@
-"""The scratch that is planned = what the kernels of a core ask for, in QEMU, for all widths and many shapes."""
+"""The scratch that is planned, the kernels' own functions on the host, = what they ask for on the core, in QEMU."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 #include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/filter_op.h"
 #include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/micro/scratch.h"
 #include "tflm_kernels/portable/law/limits.h"
 
 namespace quantmcu {
@@ -45,7 +46,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   checker.Table(kTable, output.channels, SaturatingProduct(taps, input.channels), input.bits,
                 params.weight_bits);
   if (checker.status() != kTfLiteOk) return checker.status();
-  return RequestScratch(context, kernels::Conv2DScratchBytes(params), &data->scratch_index);
+  return RequestScratch(context, ScratchBytes(params), &data->scratch_index);
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {

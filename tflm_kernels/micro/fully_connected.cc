@@ -2,6 +2,7 @@
 #include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/filter_op.h"
 #include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/micro/scratch.h"
 
 namespace quantmcu {
 namespace {
@@ -40,7 +41,7 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   checker.Filter(kFilter, output.channels, RunBytes(input.channels, params.weight_bits));
   checker.Table(kTable, output.channels, input.channels, input.bits, params.weight_bits);
   if (checker.status() != kTfLiteOk) return checker.status();
-  return RequestScratch(context, kernels::FullyConnectedScratchBytes(params), &data->scratch_index);
+  return RequestScratch(context, ScratchBytes(params), &data->scratch_index);
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {

@@ -6,6 +6,7 @@
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/micro/scratch.h"
 #include "tflm_kernels/portable/law/limits.h"
 #include "tflm_kernels/portable/stage/read_program.h"
 #include "tflm_kernels/portable/stage/run.h"
@@ -95,7 +96,7 @@ TfLiteStatus PreparePatchStage(TfLiteContext* context, TfLiteNode* node, const K
   if (!IsStreamed(params)) checker.InputMap(kInput, MapInProgram(params, 0));
   checker.OutputMap(MapInProgram(params, params.header.num_maps - 1));
   if (checker.status() != kTfLiteOk) return checker.status();
-  return RequestScratch(context, PatchStageScratchBytes(params, kernels), &data->scratch_index);
+  return RequestScratch(context, ScratchBytes(params, kernels), &data->scratch_index);
 }
 
 TfLiteStatus EvalPatchStage(TfLiteContext* context, TfLiteNode* node, const Kernels& kernels) {

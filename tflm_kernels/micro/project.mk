@@ -32,7 +32,7 @@ endif
 KERNELS := $(QUANTMCU_DIR)/tflm_kernels
 PROGRAMS := main $(NAME)_test
 TEST_PROGRAM := $(NAME)_test
-SOURCES := $(NAME)_model_data.cc $(TFLM_SOURCES) $(filter-out %_python.cc,$(wildcard $(KERNELS)/micro/*.cc))
+SOURCES := $(NAME)_model_data.cc $(TFLM_SOURCES) $(wildcard $(KERNELS)/micro/*.cc)
 # NDEBUG as in TFLM's release builds: its debug checks end the program on a convolution without a bias.
 FLAGS := -DNDEBUG -DTF_LITE_STATIC_MEMORY -DQUANTMCU_USE_TFLM_HEADERS -isystem $(TFLM_DIR)
 FLAGS += $(addprefix -isystem ,$(TFLM_DOWNLOADS)/flatbuffers/include $(TFLM_DOWNLOADS)/gemmlowp $(TFLM_DOWNLOADS)/ruy)

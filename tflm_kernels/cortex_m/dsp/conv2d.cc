@@ -15,6 +15,7 @@
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
 #include "tflm_kernels/cortex_m/dsp/operands.h"
 #include "tflm_kernels/cortex_m/dsp/paired.h"
+#include "tflm_kernels/cortex_m/dsp/scratch.h"
 #include "tflm_kernels/cortex_m/dsp/store_pixels.h"
 #include "tflm_kernels/cortex_m/dsp/store_quad.h"
 #include "tflm_kernels/cortex_m/dsp/widen.h"
@@ -22,11 +23,6 @@
 namespace quantmcu {
 namespace dsp {
 namespace {
-
-int32_t FilterBytes(const Conv2DParams& params) {
-  return params.window.kernel_height * params.window.kernel_width *
-         RunBytes(params.input.channels, params.weight_bits);
-}
 
 // Values of a run with those that would fill its last byte.
 int32_t Slots(int32_t channels, int32_t bits) { return RunBytes(channels, bits) * 8 / bits; }
@@ -126,8 +122,6 @@ struct Variant {
   AllChannelsFn* all_channels;
 };
 
-constexpr int kStride = 2;  // words side by side in scratch
-
 template <int kABits, int kWBits>
 constexpr Variant MakeVariant() {
   if constexpr (kABits < 8 && kWBits < 8) {
@@ -220,11 +214,6 @@ class Convolution {
 };
 
 }  // namespace
-
-size_t Conv2DScratchBytes(const Conv2DParams& params) {
-  return static_cast<size_t>(NumGroups(FilterBytes(params))) * GroupBytes(params.weight_bits) *
-         kStride;
-}
 
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
             const ChannelTable& table, uint8_t* output, uint8_t* scratch) {

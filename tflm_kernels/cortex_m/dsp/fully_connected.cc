@@ -66,11 +66,6 @@ void RunWith(const FullyConnectedParams& params, const Operands& operands) {
 
 }  // namespace
 
-size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {
-  const int32_t run_bytes = RunBytes(params.input.channels, params.weight_bits);
-  return static_cast<size_t>(NumGroups(run_bytes)) * GroupBytes(params.weight_bits);
-}
-
 void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, const uint8_t* filter,
                     const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
   const Operands operands = {input, filter, table, scratch, output};

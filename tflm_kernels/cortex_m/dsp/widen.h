@@ -13,15 +13,12 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "tflm_kernels/cortex_m/dsp/scratch.h"
 #include "tflm_kernels/cortex_m/dsp/simd.h"
 #include "tflm_kernels/portable/law/packed.h"
 
 namespace quantmcu {
 namespace dsp {
-
-// Groups that `filter_bytes` of weights begin; at any width they hold 64 / w_bits bytes a pixel.
-constexpr int32_t NumGroups(int32_t filter_bytes) { return (filter_bytes + 3) / 4; }
-constexpr int32_t GroupBytes(int32_t w_bits) { return 64 / w_bits; }
 
 template <int kWBits>
 struct Widening {

@@ -16,8 +16,6 @@
 namespace quantmcu {
 namespace mve {
 
-constexpr int kWideVectors = 4;
-
 // Vectors 0 and 1 are the even and odd ones of the even channels, 2 and 3 of the odd channels.
 constexpr int32_t WideChannel(int32_t vector, int32_t lane) {
   return 4 * lane + (vector & 1) * 2 + (vector >> 1);

@@ -8,13 +8,12 @@
 #include <string.h>
 
 #include "tflm_kernels/cortex_m/mve/fixed_point.h"
+#include "tflm_kernels/cortex_m/mve/scratch.h"
 #include "tflm_kernels/portable/law/channel_table.h"
 #include "tflm_kernels/portable/law/feature_map.h"
 
 namespace quantmcu {
 namespace mve {
-
-constexpr int32_t kQuad = 4;
 
 struct Channels {
   ChannelTable table;

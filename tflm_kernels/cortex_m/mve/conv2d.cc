@@ -20,10 +20,6 @@ namespace quantmcu {
 namespace mve {
 namespace {
 
-constexpr int32_t kGatheredPixels = 4;
-constexpr int32_t kMaxQuads = 8;  // on the stack, about 70 bytes each
-constexpr int32_t kWeightBytes = 2048;
-
 struct ConvQuad {
   ChannelQuad channels;
   const int8_t* weights;
@@ -43,39 +39,6 @@ struct Convolution {
   int32_t quad_bytes;
   int32_t num_quads;
 };
-
-RowShape FilterRow(const Conv2DParams& params) {
-  return {params.window.kernel_height * params.window.kernel_width, params.input.channels,
-          params.weight_bits};
-}
-
-bool LastPixelInside(int32_t input, int32_t output, int32_t stride) {
-  return (output - 1) * stride < input;
-}
-
-bool NeedsGather(const Conv2DParams& params) {
-  const Window& w = params.window;
-  return w.kernel_height != 1 || w.kernel_width != 1 || w.pad_top != 0 || w.pad_left != 0 ||
-         !LastPixelInside(params.input.height, params.output.height, w.stride_height) ||
-         !LastPixelInside(params.input.width, params.output.width, w.stride_width);
-}
-
-int32_t WindowBytes(const Conv2DParams& params) {
-  const RowShape row = FilterRow(params);
-  return RowBytes({row.num_runs, row.run_length, params.input.bits});
-}
-
-int32_t QuadBytes(const Conv2DParams& params) {
-  return kQuad * ExpandedBytes(FilterRow(params), params.input.bits);
-}
-
-int32_t NumQuads(const Conv2DParams& params) {
-  const int32_t fitting = kWeightBytes / QuadBytes(params);
-  if (!NeedsGather(params) || fitting < 1) return 1;
-  const int32_t most = fitting < kMaxQuads ? fitting : kMaxQuads;
-  const int32_t all = (params.output.channels + kQuad - 1) / kQuad;
-  return most < all ? most : all;
-}
 
 ConvQuad PrepareQuad(const Convolution& conv, int32_t first, int8_t* weights) {
   ConvQuad quad = {LoadQuad(conv.channels, first), weights};
@@ -308,18 +271,7 @@ void Run(const Convolution& conv) {
   }
 }
 
-bool IsCovered(const Conv2DParams& params) {
-  const RowShape row = FilterRow(params);
-  return int64_t{row.num_runs} * row.run_length <= kMaxRow;
-}
-
 }  // namespace
-
-size_t Conv2DScratchBytes(const Conv2DParams& params) {
-  if (!IsCovered(params)) return 0;
-  const int32_t windows = NeedsGather(params) ? kGatheredPixels * WindowBytes(params) : 0;
-  return static_cast<size_t>(NumQuads(params) * QuadBytes(params) + windows);
-}
 
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
             const ChannelTable& table, uint8_t* output, uint8_t* scratch) {

@@ -16,21 +16,10 @@ namespace quantmcu {
 namespace mve {
 namespace {
 
-int32_t NumTaps(const Window& window) { return window.kernel_height * window.kernel_width; }
-
 template <typename Sums>
 inline void AddProducts(int8x16_t x, int8x16_t w, Sums* sums) {
   AddLanes(vmullbq_int_s8(x, w), vmulltq_int_s8(x, w), sums);
 }
-
-// The table entries of a block in the order of wide lanes; channels behind the last one have 0.
-// They lie behind the block's weights, where a walk through these ends.
-struct TableEntries {
-  int32_t bias[4];
-  int32_t multiplier[4];
-  int32_t left[4];
-  int32_t right[4];
-};
 
 struct Block {
   int32_t first;
@@ -265,10 +254,6 @@ void Run(const BlockwiseDepthwise& conv) {
 }
 
 }  // namespace
-
-size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {
-  return NumTaps(params.window) * kLanes + kWideVectors * sizeof(TableEntries);
-}
 
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
                      const uint8_t* filter, const ChannelTable& table, uint8_t* output,

@@ -13,11 +13,10 @@
 #include <stdint.h>
 
 #include "tflm_kernels/cortex_m/mve/packed.h"
+#include "tflm_kernels/cortex_m/mve/scratch.h"
 
 namespace quantmcu {
 namespace mve {
-
-constexpr int32_t kMaxRow = 1 << 16;
 
 template <int kBits>
 constexpr int kFields = 8 / kBits;
@@ -79,23 +78,6 @@ template <int kBits>
 int32x4_t Reduced(int32x4_t sums) {
   if constexpr (kBits == 8) return sums;
   if constexpr (kBits != 8) return vshrq_n_s32(sums, 8 - kBits);
-}
-
-// A row of weights or inputs: `num_runs` runs of `run_length` values, one behind the other.
-struct RowShape {
-  int32_t num_runs;
-  int32_t run_length;
-  int32_t bits;
-};
-
-inline int32_t RowBytes(const RowShape& shape) {
-  return shape.num_runs * RunBytes(shape.run_length, shape.bits);
-}
-
-// Bytes of a row expanded for a packed operand of `order_bits`: a multiple of 16.
-inline int32_t ExpandedBytes(const RowShape& shape, int32_t order_bits) {
-  const int32_t packed_bytes = RowBytes({shape.num_runs, shape.run_length, order_bits});
-  return (packed_bytes * (8 / order_bits) + kLanes - 1) / kLanes * kLanes;
 }
 
 // Writes the row's steps of 16 values `stride` bytes apart, with 0 where the packed operand has no

@@ -17,10 +17,6 @@ struct Pair {
   int32_t weight_sums[2];
 };
 
-bool NeedsExpansion(const FullyConnectedParams& params) {
-  return params.input.bits != 8 || params.weight_bits != 8;
-}
-
 // One step for two rows. Four accumulators are what the instruction's registers (even ones) allow
 // beside the addresses.
 inline void AddProducts(int8x16_t x, int8x16_t w0, int8x16_t w1, Pair* pair) {
@@ -90,11 +86,6 @@ void Run(const FullyConnectedParams& params, const int8_t* x, const uint8_t* fil
 }
 
 }  // namespace
-
-size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {
-  if (params.input.channels > kMaxRow || !NeedsExpansion(params)) return 0;
-  return ExpandedBytes({1, params.input.channels, params.input.bits}, params.weight_bits);
-}
 
 void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, const uint8_t* filter,
                     const ChannelTable& table, uint8_t* output, uint8_t* scratch) {

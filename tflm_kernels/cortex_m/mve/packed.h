@@ -9,12 +9,11 @@
 #include <arm_mve.h>
 #include <stdint.h>
 
+#include "tflm_kernels/cortex_m/mve/scratch.h"
 #include "tflm_kernels/portable/law/packed.h"
 
 namespace quantmcu {
 namespace mve {
-
-constexpr int32_t kLanes = 16;
 
 // Each uint16 lane holds a byte of two values: they move to the tops of its two bytes. What lies
 // below them is arbitrary.

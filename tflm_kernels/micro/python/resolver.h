@@ -1,6 +1,6 @@
-// micro/resolver_python.h - adds ops to the resolver of TFLM's Python interpreter.
-#ifndef TFLM_KERNELS_MICRO_RESOLVER_PYTHON_H_
-#define TFLM_KERNELS_MICRO_RESOLVER_PYTHON_H_
+// micro/python/resolver.h - adds ops to the resolver of TFLM's Python interpreter.
+#ifndef TFLM_KERNELS_MICRO_PYTHON_RESOLVER_H_
+#define TFLM_KERNELS_MICRO_PYTHON_RESOLVER_H_
 
 #include <string.h>
 
@@ -44,4 +44,4 @@ class ResolverAccess {
 
 }  // namespace quantmcu
 
-#endif  // TFLM_KERNELS_MICRO_RESOLVER_PYTHON_H_
+#endif  // TFLM_KERNELS_MICRO_PYTHON_RESOLVER_H_

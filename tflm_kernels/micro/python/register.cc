@@ -1,11 +1,12 @@
 // What TFLM's Python interpreter and its user call (docs/format.md F6). Load this library with
 // RTLD_GLOBAL, hand over the interpreter's functions, then
 //   runtime.Interpreter.from_bytes(model, custom_op_registerers=["QuantMcuRegisterOps"])
-#include "tflm_kernels/micro/context.h"
-#include "tflm_kernels/micro/handshake_python.h"
-#include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/register.h"
-#include "tflm_kernels/micro/resolver_python.h"
+
+#include "tflm_kernels/micro/context.h"
+#include "tflm_kernels/micro/input_reader.h"
+#include "tflm_kernels/micro/python/handshake.h"
+#include "tflm_kernels/micro/python/resolver.h"
 #include "tflm_kernels/portable/stage/stored_map.h"
 
 // The functions of the interpreter's own library; before any model is prepared.
@@ -20,7 +21,7 @@ extern "C" bool QuantMcuRegisterOps(void* resolver) {
   return quantmcu::RegisterOps(access) == kTfLiteOk;
 }
 
-// The same, for the one op that a handshake runs (handshake_python.h).
+// The same, for the one op that a handshake runs (handshake.h).
 extern "C" bool QuantMcuRegisterHandshake(void* resolver) {
   if (quantmcu::context_functions.GetEvalTensor == nullptr) return false;
   quantmcu::ResolverAccess access(resolver);

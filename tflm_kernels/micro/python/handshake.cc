@@ -1,4 +1,4 @@
-#include "tflm_kernels/micro/handshake_python.h"
+#include "tflm_kernels/micro/python/handshake.h"
 
 #include <string.h>
 

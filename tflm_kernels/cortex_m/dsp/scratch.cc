@@ -1,0 +1,19 @@
+#include "tflm_kernels/cortex_m/dsp/scratch.h"
+
+#include "tflm_kernels/cortex_m/dsp/kernels.h"
+
+namespace quantmcu {
+namespace dsp {
+
+size_t Conv2DScratchBytes(const Conv2DParams& params) {
+  return static_cast<size_t>(NumGroups(FilterBytes(params))) * GroupBytes(params.weight_bits) *
+         kStride;
+}
+
+size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {
+  const int32_t run_bytes = RunBytes(params.input.channels, params.weight_bits);
+  return static_cast<size_t>(NumGroups(run_bytes)) * GroupBytes(params.weight_bits);
+}
+
+}  // namespace dsp
+}  // namespace quantmcu

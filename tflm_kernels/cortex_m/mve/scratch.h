@@ -1,0 +1,104 @@
+// cortex_m/mve/scratch.h - what the scratch of the MVE kernels depends on. No intrinsics: on the host it
+// tells what a core will ask for.
+#ifndef TFLM_KERNELS_CORTEX_M_MVE_SCRATCH_H_
+#define TFLM_KERNELS_CORTEX_M_MVE_SCRATCH_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/portable/law/packed.h"
+#include "tflm_kernels/portable/ops/conv2d.h"
+#include "tflm_kernels/portable/ops/depthwise_conv2d.h"
+#include "tflm_kernels/portable/ops/fully_connected.h"
+
+namespace quantmcu {
+namespace mve {
+
+constexpr int32_t kLanes = 16;        // int8 of a vector
+constexpr int32_t kQuad = 4;          // channels of a convolution at once
+constexpr int kWideVectors = 4;       // of int32 that hold the lanes
+constexpr int32_t kMaxRow = 1 << 16;  // values; the reference takes longer rows
+
+// A row of weights or inputs: `num_runs` runs of `run_length` values, one behind the other.
+struct RowShape {
+  int32_t num_runs;
+  int32_t run_length;
+  int32_t bits;
+};
+
+inline int32_t RowBytes(const RowShape& shape) {
+  return shape.num_runs * RunBytes(shape.run_length, shape.bits);
+}
+
+// Bytes of a row expanded for a packed operand of `order_bits`: a multiple of 16.
+inline int32_t ExpandedBytes(const RowShape& shape, int32_t order_bits) {
+  const int32_t packed_bytes = RowBytes({shape.num_runs, shape.run_length, order_bits});
+  return (packed_bytes * (8 / order_bits) + kLanes - 1) / kLanes * kLanes;
+}
+
+// ---- Convolution
+
+constexpr int32_t kGatheredPixels = 4;
+constexpr int32_t kMaxQuads = 8;  // on the stack, about 70 bytes each
+constexpr int32_t kWeightBytes = 2048;
+
+inline RowShape FilterRow(const Conv2DParams& params) {
+  return {params.window.kernel_height * params.window.kernel_width, params.input.channels,
+          params.weight_bits};
+}
+
+inline bool LastPixelInside(int32_t input, int32_t output, int32_t stride) {
+  return (output - 1) * stride < input;
+}
+
+inline bool NeedsGather(const Conv2DParams& params) {
+  const Window& w = params.window;
+  return w.kernel_height != 1 || w.kernel_width != 1 || w.pad_top != 0 || w.pad_left != 0 ||
+         !LastPixelInside(params.input.height, params.output.height, w.stride_height) ||
+         !LastPixelInside(params.input.width, params.output.width, w.stride_width);
+}
+
+inline int32_t WindowBytes(const Conv2DParams& params) {
+  const RowShape row = FilterRow(params);
+  return RowBytes({row.num_runs, row.run_length, params.input.bits});
+}
+
+inline int32_t QuadBytes(const Conv2DParams& params) {
+  return kQuad * ExpandedBytes(FilterRow(params), params.input.bits);
+}
+
+inline int32_t NumQuads(const Conv2DParams& params) {
+  const int32_t fitting = kWeightBytes / QuadBytes(params);
+  if (!NeedsGather(params) || fitting < 1) return 1;
+  const int32_t most = fitting < kMaxQuads ? fitting : kMaxQuads;
+  const int32_t all = (params.output.channels + kQuad - 1) / kQuad;
+  return most < all ? most : all;
+}
+
+inline bool IsCovered(const Conv2DParams& params) {
+  const RowShape row = FilterRow(params);
+  return int64_t{row.num_runs} * row.run_length <= kMaxRow;
+}
+
+// ---- Depthwise convolution
+
+inline int32_t NumTaps(const Window& window) { return window.kernel_height * window.kernel_width; }
+
+// The table entries of a block in the order of wide lanes; channels behind the last one have 0.
+// They lie behind the block's weights, where a walk through these ends.
+struct TableEntries {
+  int32_t bias[4];
+  int32_t multiplier[4];
+  int32_t left[4];
+  int32_t right[4];
+};
+
+// ---- Fully connected
+
+inline bool NeedsExpansion(const FullyConnectedParams& params) {
+  return params.input.bits != 8 || params.weight_bits != 8;
+}
+
+}  // namespace mve
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_MVE_SCRATCH_H_

@@ -1,0 +1,42 @@
+// cortex_m/scratch.h - how much scratch the kernels of each variant take, on any machine: a host plans for a
+// core.
+#ifndef TFLM_KERNELS_CORTEX_M_SCRATCH_H_
+#define TFLM_KERNELS_CORTEX_M_SCRATCH_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tflm_kernels/cortex_m/dsp/kernels.h"
+#include "tflm_kernels/cortex_m/mve/kernels.h"
+#include "tflm_kernels/portable/ops/fully_connected.h"
+#include "tflm_kernels/portable/ops/kernels.h"
+#include "tflm_kernels/portable/stage/run.h"
+
+namespace quantmcu {
+
+struct ScratchFunctions {
+  Conv2DScratchBytesFn* conv2d;
+  DepthwiseConv2DScratchBytesFn* depthwise_conv2d;
+  FullyConnectedScratchBytesFn* fully_connected;
+};
+
+constexpr int32_t kNumScratchVariants = 3;
+
+// [variant]: 0 reference, 1 DSP, 2 MVE.
+inline constexpr ScratchFunctions kScratchFunctions[kNumScratchVariants] = {
+    {reference::Conv2DScratchBytes, reference::DepthwiseConv2DScratchBytes,
+     reference::FullyConnectedScratchBytes},
+    {dsp::Conv2DScratchBytes, dsp::DepthwiseConv2DScratchBytes, dsp::FullyConnectedScratchBytes},
+    {mve::Conv2DScratchBytes, mve::DepthwiseConv2DScratchBytes, mve::FullyConnectedScratchBytes},
+};
+
+inline size_t StageScratchBytes(const PatchStageParams& params, const ScratchFunctions& functions) {
+  Kernels kernels = reference::kKernels;
+  kernels.conv2d_scratch_bytes = functions.conv2d;
+  kernels.depthwise_conv2d_scratch_bytes = functions.depthwise_conv2d;
+  return PatchStageScratchBytes(params, kernels);
+}
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_SCRATCH_H_
