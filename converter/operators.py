@@ -15,10 +15,10 @@ import numpy as np
 from tflm_quantmcu import schema
 from tflm_quantmcu.converter.model_builder import ModelBuilder
 from tflm_quantmcu.custom_ops import PREFIX
+from tflm_quantmcu.format_version import FORMAT_VERSION
 from tflm_quantmcu.lowering import LoweredOp
 from tflm_quantmcu.packing import pack
 from tflm_quantmcu.requantization import clamp_range, requantization_table
-from tflm_quantmcu.stage_program import FORMAT_VERSION
 from tflm_quantmcu.types import Format, Window
 
 _WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D")

@@ -16,12 +16,18 @@ import numpy as np
 
 from tflm_quantmcu import tiles
 from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.format_version import FORMAT_VERSION, check_keys, check_version
 from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule
 from tflm_quantmcu.stage_geometry import REDUCTIONS, Region, StageGeometry, StageOp, macs_per_pixel
 from tflm_quantmcu.stage_layout import CACHE_MODES, MapCache
 from tflm_quantmcu.types import BIT_WIDTHS, Window
 
-FORMAT_VERSION = 2
+_KEYS = (
+    *("version", "tile_height", "tile_width", "cache_mode", "primed", "outlier_low", "outlier_high", "outlier_share"),
+    *("num_ops", "num_maps", "num_classes"),
+)
+# Optional keys of a stage and the one value of each that we know (docs/format.md F3); version 2 has none.
+_OPTIONAL_KEYS = {"num_inputs": 1, "num_outputs": 1, "span_tables": 0}
 KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE", *REDUCTIONS, "LUT")
 OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 10, 6
 MAX_MAPS = 64
@@ -229,10 +235,10 @@ class StageProgram:
         """The inverse of `encode`.
 
         Raises:
-          UsageError: another version, or a program that its own counts do not describe.
+          UsageError: another version, something of a later one, or a program that its own counts do not describe.
         """
-        if options.get("version") != FORMAT_VERSION:
-            raise UsageError(f"QMCU_PATCH_STAGE has version {options.get('version')}; supported is {FORMAT_VERSION}")
+        check_version("QMCU_PATCH_STAGE", options)
+        check_keys("QMCU_PATCH_STAGE", options, _KEYS, _OPTIONAL_KEYS)
         try:
             return _Decoder(options, filters, program).program()
         except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:
@@ -293,6 +299,10 @@ class _Decoder:
     def _op(self, words: list[int]) -> StageOp:
         kind, input0, input1, output = words[:4]
         weight_bits, depth_multiplier, offset, num_bytes = words[12:]
+        if not 0 <= kind < len(KINDS):
+            raise UsageError(f"QMCU_PATCH_STAGE has an op of kind {kind}; supported are 0 to {len(KINDS) - 1}")
+        if weight_bits >> 8:
+            raise UsageError(f"QMCU_PATCH_STAGE has a filter of layout {weight_bits >> 8}; supported is 0")
         return StageOp(
             kind=KINDS[kind],
             inputs=(input0,) if input1 < 0 else (input0, input1),

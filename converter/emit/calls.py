@@ -15,6 +15,7 @@ import numpy as np
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.errors import UnsupportedModelError
+from tflm_quantmcu.format_version import check_keys, check_version
 from tflm_quantmcu.kernel_calls import (
     AddParams,
     Conv2DParams,
@@ -37,6 +38,7 @@ from tflm_quantmcu.stock_ops import stock_calls
 from tflm_quantmcu.types import ModelGraph, Op, Tensor, Window
 
 CHANNEL_TABLE = ("Bias", "Multiplier", "Shift")  # constants that a call takes as one ChannelTable
+_OPTIONAL_KEYS = {"filter_layout": 0}
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
 
 
@@ -82,6 +84,7 @@ def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
 def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
     """The inverse of QmcuOp.options and its constants (docs/format.md F3)."""
     options = decode_options(op.custom_options)
+    check_version(op.kind, options)
     kind = op.kind.removeprefix(PREFIX)
     filter, table = (graph.tensors[t].data for t in op.inputs[1:]) if kind in CONVOLUTIONS else (None, None)
     if kind == "LUT":
@@ -93,7 +96,7 @@ def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
         table = np.array([options[name] for name in names], np.int32)
     elif table is None:
         table = np.array([options["multiplier"], options["shift"]], np.int32)
-    return QmcuOp(
+    qmcu = QmcuOp(
         kind=kind,
         inputs=_read_inputs(kind, options),
         output=_read_map("output", options),
@@ -105,6 +108,8 @@ def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
         depth_multiplier=options.get("depth_multiplier", 1),
         origins=tuple((options.get(f"input{j}_top", 0), options.get(f"input{j}_left", 0)) for j in range(2)),
     )
+    check_keys(op.kind, options, qmcu.options(), _OPTIONAL_KEYS if kind in CONVOLUTIONS else {})
+    return qmcu
 
 
 def _read_inputs(kind: str, options: Mapping[str, Any]) -> tuple[QmcuMap, ...]:

@@ -37,13 +37,15 @@ void ExpectRefusal(const OpCase& c, const std::string& words) {
 
 class MicroOpTest : public testing::TestWithParam<OpCase> {};
 
-TEST_P(MicroOpTest, RunsAValidNode) {
-  FakeInterpreter interpreter = Interpreter(GetParam());
+void ExpectTheLaw(const OpCase& c) {
+  FakeInterpreter interpreter = Interpreter(c);
   ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
-  naive::ExpectSameBytes(GetParam().expected, interpreter.Invoke());
-  naive::ExpectSameBytes(GetParam().expected, interpreter.Invoke());
+  naive::ExpectSameBytes(c.expected, interpreter.Invoke());
+  naive::ExpectSameBytes(c.expected, interpreter.Invoke());
   EXPECT_EQ(interpreter.reports(), "");
 }
+
+TEST_P(MicroOpTest, RunsAValidNode) { ExpectTheLaw(GetParam()); }
 
 TEST_P(MicroOpTest, RefusesEveryMissingOrIllTypedOption) {
   for (const auto& [key, value] : GetParam().options.integers) {
@@ -80,10 +82,38 @@ TEST_P(MicroOpTest, RefusesUnknownKeysVersionsAndBytes) {
   c.options.integers["novelty"] = 1;
   ExpectRefusal(c, "keys");
   c = GetParam();
-  c.options.integers["version"] = 1;
-  ExpectRefusal(c, "version is 1");
+  for (int64_t version : {1, 4}) {
+    c.options.integers["version"] = version;
+    ExpectRefusal(c, "version is " + std::to_string(version) + "; supported is 2 to 3");
+  }
   FakeInterpreter no_map(*c.registration, {1, 2, 3, 4}, c.inputs, c.output);
   ExpectRefusal(&no_map, c, "custom_options");
+}
+
+// Keys of version 3 that may be left out, and what each op says of another value.
+TEST_P(MicroOpTest, RefusesPlacesThatNobodyFillsYet) {
+  const bool is_stage = GetParam().name == "QMCU_PATCH_STAGE";
+  const bool has_filter = GetParam().options.integers.count("weight_bits") > 0;
+  for (const auto& [key, known] : {std::pair<std::string, int64_t>{"filter_layout", 0},
+                                   {"num_inputs", 1},
+                                   {"num_outputs", 1},
+                                   {"span_tables", 0}}) {
+    const bool is_its_own = key == "filter_layout" ? has_filter : is_stage;
+    OpCase c = GetParam();
+    c.options.integers[key] = known + 1;
+    ExpectRefusal(c, is_its_own ? key + " is " + std::to_string(known + 1) : "keys");
+    c.options.integers[key] = known;
+    c.options.integers["version"] = 2;
+    ExpectRefusal(c, "keys");
+    c.options.integers["version"] = 3;
+    if (is_its_own) ExpectTheLaw(c);
+  }
+}
+
+TEST_P(MicroOpTest, ReadsVersion2) {
+  OpCase c = GetParam();
+  c.options.integers["version"] = 2;
+  ExpectTheLaw(c);
 }
 
 TEST_P(MicroOpTest, RefusesAFullArena) {
@@ -227,6 +257,16 @@ TEST(PatchStageOpTest, ReportsThePartOfTheProgramThatIsWrong) {
   OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
   c.inputs[2].bytes[0] = 10;
   ExpectRefusal(c, "op 0: kind must be 0 to 9 (found 10)");
+}
+
+TEST(PatchStageOpTest, RefusesAFilterLayoutThatItLacks) {
+  OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
+  std::vector<uint8_t>& program = c.inputs[2].bytes;
+  size_t first_bits = 4 * 12;  // word weight_bits of op 0
+  int op = 0;
+  for (; program[first_bits] == 0; first_bits += 4 * 16) ++op;  // the first op with a filter
+  program[first_bits + 1] = 1;
+  ExpectRefusal(c, "op " + std::to_string(op) + ": the filter's layout must be 0 (found 1)");
 }
 
 constexpr Kernels kNoKernels = {};

@@ -56,7 +56,7 @@ void SetFactor(const std::string& prefix, const FixedPoint& factor, FakeOptions*
 
 OpCase Finished(const std::string& name, const TFLMRegistration* registration, FakeOptions options,
                 std::vector<FakeTensor> inputs, const naive::Map& output) {
-  options.integers["version"] = 2;
+  options.integers["version"] = 3;
   FakeTensor output_tensor = MapTensor(output);
   output_tensor.bytes.assign(output_tensor.bytes.size(), 0xFF);
   return {name, registration, options, inputs, output_tensor, output.Packed()};

@@ -9,6 +9,7 @@
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/tflm.h"
 #include "tflm_kernels/portable/law/channel_table.h"
+#include "tflm_kernels/portable/law/limits.h"
 
 namespace quantmcu {
 
@@ -31,6 +32,7 @@ inline void ReadFilterOp(OptionReader* options, FilterOpData* data) {
   data->input_channels = ReadInput(options, &data->input);
   data->output_channels = ReadOutput(options, &data->output, &data->clamp);
   data->weight_bits = static_cast<int8_t>(options->Bits("weight_bits"));
+  options->OptionalInt("filter_layout", 0, kMaxFilterLayout, 0);
 }
 
 // In Eval: one call of the kernel.

@@ -8,7 +8,9 @@
 namespace quantmcu {
 namespace {
 
-constexpr int32_t kVersion = 2;
+// Files of version 2 have no optional keys.
+constexpr int32_t kOldestVersion = 2;
+constexpr int32_t kVersion = 3;
 
 int Shown(int64_t number) {
   if (number < INT32_MIN) return INT32_MIN;
@@ -21,7 +23,7 @@ OptionReader::OptionReader(TfLiteContext* context, const char* op, const char* b
                            size_t length)
     : context_(context), op_(op), map_(reinterpret_cast<const uint8_t*>(buffer), length) {
   if (!map_.is_valid()) Fail("custom_options", "is not a FlexBuffer map");
-  Int("version", kVersion, kVersion);
+  version_ = Int("version", kOldestVersion, kVersion);
 }
 
 int32_t OptionReader::Int(const char* key, int32_t min, int32_t max) {
@@ -32,6 +34,12 @@ int32_t OptionReader::Int(const char* key, int32_t min, int32_t max) {
   ReportError(context_, "%s: %s is %d; supported is %d to %d", op_, key, Shown(integer),
               static_cast<int>(min), static_cast<int>(max));
   return min;
+}
+
+int32_t OptionReader::OptionalInt(const char* key, int32_t min, int32_t max,
+                                  int32_t default_value) {
+  const bool is_there = version_ == kVersion && map_.Find(key).kind != FlexValue::kMissing;
+  return is_there ? Int(key, min, max) : default_value;
 }
 
 int32_t OptionReader::Bits(const char* key) {

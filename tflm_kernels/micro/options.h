@@ -17,12 +17,15 @@ namespace quantmcu {
 
 class OptionReader {
  public:
-  // Checks that the bytes are a map of our version. `op` is the custom code; it and the buffer must
+  // Checks that the bytes are a map of a version that we know. `op` is the custom code; it and the buffer must
   // outlive the reader.
   OptionReader(TfLiteContext* context, const char* op, const char* buffer, size_t length);
 
   // The integer under `key`; min after a failure.
   int32_t Int(const char* key, int32_t min, int32_t max);
+
+  // The same of a key that may be left out, and that version 2 does not have.
+  int32_t OptionalInt(const char* key, int32_t min, int32_t max, int32_t default_value);
 
   // 8, 4 or 2; 8 after a failure.
   int32_t Bits(const char* key);
@@ -44,6 +47,7 @@ class OptionReader {
   TfLiteContext* context_;
   const char* op_;
   FlexMap map_;
+  int32_t version_ = 0;
   size_t num_keys_read_ = 0;
   bool is_ok_ = true;
 };

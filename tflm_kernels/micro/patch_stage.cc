@@ -80,6 +80,10 @@ void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) 
   data->outlier_low = static_cast<int8_t>(options.Int("outlier_low", -128, 127));
   data->outlier_high = static_cast<int8_t>(options.Int("outlier_high", -128, 127));
   data->outlier_share = options.Int("outlier_share", 0, 65536);
+  // Places of the format that no kernel fills yet: their default alone.
+  options.OptionalInt("num_inputs", 1, 1, 1);
+  options.OptionalInt("num_outputs", 1, 1, 1);
+  options.OptionalInt("span_tables", 0, 0, 0);
   return options.Finish() ? data : nullptr;
 }
 

@@ -18,6 +18,7 @@ constexpr int32_t kMaxExtent =
 constexpr int32_t kMaxChannels = 1 << 24;
 constexpr int32_t kMaxPoolTaps = 1 << 23;  // 2^23 taps of 8 bits sum to less than 2^31
 constexpr int32_t kMaxBytes = INT32_MAX;
+constexpr int32_t kMaxFilterLayout = 0;  // docs/format.md F2
 constexpr int32_t kMinShift = -31;
 constexpr int32_t kMaxShift = 30;
 

@@ -83,7 +83,10 @@ bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
 }
 
 bool CheckWeightBits(const StageOp& op, int32_t i, StageError* error) {
-  return Require(!HasFilter(op) || IsBitWidth(op.weight_bits),
+  if (!HasFilter(op)) return true;
+  return Require(InRange(op.weight_bits >> 8, 0, kMaxFilterLayout),
+                 {"op", i, "the filter's layout must be 0", op.weight_bits >> 8}, error) &&
+         Require(IsBitWidth(op.weight_bits),
                  {"op", i, "weight_bits must be 8, 4 or 2", op.weight_bits}, error);
 }
 

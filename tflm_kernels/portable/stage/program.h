@@ -43,7 +43,7 @@ struct StageOp {
   int32_t input1;  // -1 but for add
   int32_t output;
   Window window;
-  int32_t weight_bits;
+  int32_t weight_bits;  // with the filter's layout id above the low 8 bits, which is 0
   int32_t depth_multiplier;
   int32_t filter_offset;
   int32_t filter_bytes;
