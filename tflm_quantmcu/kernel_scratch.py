@@ -18,7 +18,7 @@ import numpy as np
 
 from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap
 from tflm_quantmcu.memory import align
-from tflm_quantmcu.op_library import find_op_library, load_op_library
+from tflm_quantmcu.op_library import find_op_library, open_op_library
 from tflm_quantmcu.packing import run_bytes
 from tflm_quantmcu.stage_geometry import StageOp
 from tflm_quantmcu.stage_layout import SCRATCH_ALIGNMENT
@@ -148,7 +148,7 @@ def asked_as(variant: str) -> Iterator[None]:
     if variant == REFERENCE:
         yield
         return
-    set_variant = load_op_library(find_op_library()).QuantMcuSetScratchVariant
+    set_variant = open_op_library(find_op_library()).QuantMcuSetScratchVariant
     set_variant(_NUMBERS[variant])
     try:
         yield
@@ -157,7 +157,7 @@ def asked_as(variant: str) -> Iterator[None]:
 
 
 def _function(name: str) -> Any:
-    function = getattr(load_op_library(find_op_library()), name)
+    function = getattr(open_op_library(find_op_library()), name)
     function.argtypes = [ctypes.c_int32] + [ctypes.c_void_p] * (2 if name == "QuantMcuStageScratchBytes" else 1)
     function.restype = ctypes.c_int64
     return function

@@ -35,19 +35,29 @@ def find_op_library() -> Path:
 
 
 @functools.cache
-def connect_op_library(path: Path) -> ctypes.CDLL:
-    """Loads the library for the whole process, and hands it the functions of the installed TFLM wheel.
-
-    TFLM looks up REGISTERER among the global symbols. Whether the two work together, handshake.py finds out.
+def open_op_library(path: Path) -> ctypes.CDLL:
+    """Loads the library for the whole process: TFLM looks up REGISTERER among the global symbols.
 
     Raises:
-      UsageError: it cannot be loaded or is another library, or there is no wheel that has the functions.
+      UsageError: it cannot be loaded, or is another library.
     """
     try:
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-        getattr(library, REGISTERER)
-        take_functions = library.QuantMcuSetContextFunctions
+        library[REGISTERER], library["QuantMcuSetContextFunctions"]
     except (OSError, AttributeError) as error:
         raise UsageError(f"{path} is not the op library: {error}; build it with `make ops`") from None
-    take_functions(ctypes.byref(context_functions(interpreter_library())))
+    return library
+
+
+@functools.cache
+def connect_op_library(path: Path) -> ctypes.CDLL:
+    """Opens the library and hands it the functions of the installed TFLM wheel.
+
+    Whether the two work together, handshake.py finds out.
+
+    Raises:
+      UsageError: as `open_op_library`, or there is no wheel that has the functions.
+    """
+    library = open_op_library(path)
+    library.QuantMcuSetContextFunctions(ctypes.byref(context_functions(interpreter_library())))
     return library

@@ -7,19 +7,14 @@ import pytest
 
 from tests.support import networks
 from tests.support.plans import split
-from tflm_quantmcu import memory
-from tflm_quantmcu.arena import placed_bytes
+from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.emit.calls import core_scratch_bytes
 from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.kernel_scratch import DSP, MVE, REFERENCE
+from tflm_quantmcu.kernel_scratch import DSP, KERNEL_VARIANTS, MVE, REFERENCE
 from tflm_quantmcu.lowering import CONVOLUTIONS
 from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime import Interpreter
 from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.types import ModelGraph
-
-VARIANTS = (REFERENCE, DSP, MVE)
 
 
 def converted_models() -> dict[str, bytes]:
@@ -30,11 +25,6 @@ def converted_models() -> dict[str, bytes]:
     return {name: convert_model(model, plan) for name, plan in plans.items()}
 
 
-def planned(graph: ModelGraph, variant: str) -> int:
-    steps = [memory.Step(op.inputs, op.outputs, core_scratch_bytes(graph, op, variant)) for op in graph.ops]
-    return memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=graph.offline_offsets)
-
-
 def recorded(model: bytes, variant: str) -> int:
     return Interpreter(model, kernel_variant=variant).allocations().non_persistent_bytes
 
@@ -43,8 +33,8 @@ def recorded(model: bytes, variant: str) -> int:
 def test_tflm_records_what_is_planned_for_each_variant(name: str) -> None:
     model = converted_models()[name]
     graph = read_model(model)
-    found = {variant: recorded(model, variant) for variant in VARIANTS}
-    assert found == {variant: planned(graph, variant) for variant in VARIANTS}
+    found = {variant: recorded(model, variant) for variant in KERNEL_VARIANTS}
+    assert found == {variant: predict_arena(graph, variant) for variant in KERNEL_VARIANTS}
     assert len(set(found.values())) > 1, "no variant takes more: the test tells nothing"
     assert recorded(model, REFERENCE) == found[REFERENCE], "a variant outlived its interpreter"
 
