@@ -1,7 +1,9 @@
 """Checks that dependencies point one way; the rules are the two tables below.
 
-In: a source tree. Out: one sentence for each import or #include that its part may not use, and for each
-import cycle. Imports inside functions count too: they hide a dependency, they do not remove it.
+In: a source tree. Out: one sentence for each import or #include that its room or part may not use, for each module
+that stands in no room, and for each import cycle. Imports inside functions count too: they hide a dependency, they do
+not remove it. TensorFlow, which takes seconds to import, is the exception: who may not load it may still call, from
+inside a function, a module that does.
 """
 
 from __future__ import annotations
@@ -19,44 +21,60 @@ PACKAGE = "tflm_quantmcu"
 
 
 @dataclasses.dataclass(frozen=True)
+class Room:
+    """A folder of the package.
+
+    Attributes:
+      name: the folder; "" holds the modules at the package's top.
+      uses: rooms; what these may use it may use too. They stand above it in the table, so no two rooms use each other.
+      tensorflow: its modules that import TensorFlow when they are imported, patterns as of fnmatch.
+    """
+
+    name: str
+    uses: Sequence[str] = ()
+    tensorflow: Sequence[str] = ()
+
+
+ROOMS = (  # lowest first
+    Room("base"),
+    Room("placement"),
+    Room("graph", ("base",)),
+    Room("law", ("graph",)),
+    Room("lowering", ("law",)),
+    Room("stage", ("placement", "lowering")),
+    Room("tflite", ("stage",)),
+    Room("native", ("tflite",)),
+    Room("arena", ("native",)),
+    Room("oracle", ("stage",)),
+    Room("runtime", ("native",)),
+    Room("cost", ("arena",)),
+    Room("patches", ("cost",)),
+    Room("calibration", ("runtime", "cost")),
+    Room("compensation", ("oracle", "cost")),
+    Room("converter", ("arena", "oracle", "runtime")),
+    Room("keras_bridge", ("calibration",), tensorflow=("*",)),
+    Room("search", ("patches", "compensation", "keras_bridge"), tensorflow=("gates", "gate_training")),
+    Room("finetuning", ("compensation", "keras_bridge"), tensorflow=("*",)),
+    Room("app", ("converter", "search"), tensorflow=("keras_export",)),
+    Room("", ("finetuning", "app")),
+)
+FRONT_MODULES = ("", "cli")  # the package itself and the command line
+
+
+@dataclasses.dataclass(frozen=True)
 class Part:
-    """A part of the tree and all that it may use beside itself.
+    """A part of the C++ tree.
 
     Attributes:
       name: shown in messages.
-      members: Python: module names below the package; C++: folders. The first part that matches owns a file,
-        of C++ also the files of folders below.
-      may_use: Python: names of parts; C++: included files. Patterns as of fnmatch.
+      members: folders. The first part that matches owns a file, also in folders below.
+      may_use: files that it may include beside its own, patterns as of fnmatch.
     """
 
     name: str
     members: Sequence[str]
     may_use: Sequence[str]
 
-
-PYTHON_PARTS = (
-    Part("types", ("calibration_result", "errors", "json_text", "precision_plan", "types"), ()),
-    Part("converter", ("converter", "converter.*"), ("types", "analysis")),
-    Part("search", ("search", "search.*"), ("types", "analysis")),
-    Part("command line", ("cli", "__main__"), ("*",)),
-    Part(
-        "interface",
-        (
-            "",
-            "activation_calibrator",
-            "api",
-            "compare",
-            "evaluation",
-            "finetuning",
-            "inspection",
-            "keras_export",
-            "plan_costs",
-            "report",
-        ),
-        ("types", "analysis", "search", "converter"),
-    ),
-    Part("analysis", ("*",), ("types",)),
-)
 
 _LIBC = ("stdint.h", "stddef.h", "string.h")
 _PORTABLE = "tflm_kernels/portable/*"
@@ -89,68 +107,133 @@ CPP_PARTS = (
     ),
 )
 
+_TENSORFLOW = ("tensorflow", "keras")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*[<"]([^>"]+)[>"]', re.MULTILINE)
 
 
+@dataclasses.dataclass(frozen=True)
+class Use:
+    """An import.
+
+    Attributes:
+      place: file and line, as messages name them.
+      module, used: names below the package ("" is the package itself); `used` is "tensorflow" or "keras" for those.
+      is_at_top: outside of functions, so that it runs when the module is imported.
+    """
+
+    place: str
+    module: str
+    used: str
+    is_at_top: bool
+
+
 def check(root: Path) -> list[str]:
-    """All violations below `root`, the folder that holds tflm_quantmcu/, converter/ and tflm_kernels/."""
-    return [*_check_python(root), *_check_cpp(root)]
+    """All violations below `root`, the folder that holds tflm_quantmcu/ and tflm_kernels/."""
+    uses = python_uses(root)
+    return [*_homeless(root), *room_violations(uses, ROOMS), *_cycles(uses), *_check_cpp(root)]
 
 
-def _check_python(root: Path) -> Iterator[str]:
+def room_violations(uses: Sequence[Use], rooms: Sequence[Room]) -> Iterator[str]:
+    """Uses of rooms, and of TensorFlow, that the table does not allow."""
+    by_name = {room.name: room for room in rooms}
+    reach = _reach(rooms)
+    for use in uses:
+        name, other = _room_name(use.module), _room_name(use.used)
+        if name not in by_name:
+            continue
+        if use.used in _TENSORFLOW:
+            if not _loads_tensorflow(use.module, by_name):
+                yield f"{use.place}: {_shown(name)} may not import {use.used}; {_tensorflow_modules(rooms)} may"
+        elif other != name and other not in reach[name]:
+            yield (
+                f"{use.place}: {_shown(name)} may not use {_shown(other)} ({_dotted(use.used)}); "
+                f"it may use {_listed([r.name for r in rooms if r.name in reach[name]])}"
+            )
+        elif use.is_at_top and _loads_tensorflow(use.used, by_name) and not _loads_tensorflow(use.module, by_name):
+            yield f"{use.place}: {_dotted(use.used)} loads TensorFlow; import it inside the function that needs it"
+
+
+def python_uses(root: Path) -> list[Use]:
+    """Every import of the package's own modules and of TensorFlow below `root`."""
     modules = dict(_modules(root))
+    return [use for module, path in modules.items() for use in _uses(root, module, path, modules)]
+
+
+def _homeless(root: Path) -> Iterator[str]:
+    names = [room.name for room in ROOMS if room.name]
+    for module, path in _modules(root):
+        if module not in FRONT_MODULES and module.partition(".")[0] not in names:
+            yield f"{path.relative_to(root)} stands in no room; the rooms are {_listed(names)}"
+
+
+def _cycles(uses: Sequence[Use]) -> Iterator[str]:
     graph: dict[str, set[str]] = {}
-    for module, path in modules.items():
-        part = _part_of(module, PYTHON_PARTS)
-        used = set(_imports(module, path, modules))
-        graph[module] = {name for name, _ in used}
-        for name, line in sorted(used, key=lambda use: use[1]):
-            other = _part_of(name, PYTHON_PARTS)
-            if other is not part and not _matches(other.name, part.may_use):
-                yield (
-                    f"{path.relative_to(root)}:{line}: {part.name} may not use {other.name} "
-                    f"({_dotted(name)}); it may use {_listed(part.may_use)}"
-                )
+    for use in uses:
+        graph.setdefault(use.module, set()).add(use.used)
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
         yield "import cycle: " + " <- ".join(_dotted(name) for name in error.args[1])
 
 
+def _reach(rooms: Sequence[Room]) -> dict[str, set[str]]:
+    """Room -> all that it may use, itself left out."""
+    reach: dict[str, set[str]] = {}
+    for room in rooms:
+        reach[room.name] = {name for used in room.uses for name in (used, *reach[used])}
+    return reach
+
+
+def _room_name(module: str) -> str:
+    return "" if module in FRONT_MODULES else module.partition(".")[0]
+
+
+def _loads_tensorflow(module: str, by_name: Mapping[str, Room]) -> bool:
+    room, _, inner = module.partition(".")
+    return bool(inner) and room in by_name and _matches(inner, by_name[room].tensorflow)
+
+
+def _tensorflow_modules(rooms: Sequence[Room]) -> str:
+    return ", ".join(f"{room.name}.{pattern}" for room in rooms for pattern in room.tensorflow)
+
+
 def _modules(root: Path) -> Iterator[tuple[str, Path]]:
     """Every module as its name below the package ('' is the package itself) and its file."""
-    for folder, prefix in ((root / PACKAGE, ()), (root / "converter", ("converter",))):
-        for path in sorted(folder.rglob("*.py")):
-            inner = path.relative_to(folder).with_suffix("").parts
-            if prefix == () and inner[0] == "converter":
-                continue  # the link to the folder converter/
-            name = ".".join((*prefix, *inner))
-            yield name.removesuffix("__init__").removesuffix("."), path
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        name = ".".join(path.relative_to(root / PACKAGE).with_suffix("").parts)
+        yield name.removesuffix("__init__").removesuffix("."), path
 
 
-def _imports(module: str, path: Path, modules: Mapping[str, Path]) -> Iterator[tuple[str, int]]:
-    """(module of ours, line) for each import in the file."""
-    is_package = path.name == "__init__.py"
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _ours(alias.name, node.lineno)
-        elif isinstance(node, ast.ImportFrom):
-            source = node.module or ""
-            if node.level:
-                parents = [PACKAGE, *filter(None, module.split("."))]
-                parents = parents[: len(parents) - node.level + is_package]
-                source = ".".join([*parents, *filter(None, [source])])
-            for alias in node.names:
-                below = f"{source}.{alias.name}".removeprefix(f"{PACKAGE}.")
-                is_module = source.split(".")[0] == PACKAGE and below in modules
-                yield from _ours(f"{source}.{alias.name}" if is_module else source, node.lineno)
+def _uses(root: Path, module: str, path: Path, modules: Mapping[str, Path]) -> Iterator[Use]:
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+    inside = {id(n) for f in ast.walk(tree) if isinstance(f, functions) for n in ast.walk(f)}
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            place = f"{path.relative_to(root)}:{node.lineno}"
+            for used in dict.fromkeys(_imported(node, package, modules)):
+                yield Use(place, module, used, id(node) not in inside)
 
 
-def _ours(dotted: str, line: int) -> Iterator[tuple[str, int]]:
-    package, _, name = dotted.partition(".")
-    if package == PACKAGE:
-        yield name, line
+def _imported(node: ast.Import | ast.ImportFrom, package: str, modules: Mapping[str, Path]) -> Iterator[str]:
+    """What of the package an import names, as modules below it; TensorFlow and Keras by these names."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    else:
+        source = node.module or ""
+        if node.level:
+            parents = [PACKAGE, *filter(None, package.split("."))]
+            source = ".".join([*parents[: len(parents) - node.level + 1], *filter(None, [source])])
+        below = source.removeprefix(PACKAGE).removeprefix(".")
+        inner = {alias.name: ".".join(filter(None, [below, alias.name])) for alias in node.names}
+        names = [f"{source}.{name}" if inner[name] in modules else source for name in inner]
+    for name in names:
+        first, _, rest = name.partition(".")
+        if first == PACKAGE:
+            yield rest
+        elif first in _TENSORFLOW:
+            yield first
 
 
 def _check_cpp(root: Path) -> Iterator[str]:
@@ -177,8 +260,8 @@ def _check_includes(root: Path, path: Path, part: Part) -> Iterator[str]:
             )
 
 
-def _part_of(name: str, parts: Sequence[Part]) -> Part:
-    return next(part for part in parts if _matches(name, part.members))
+def _shown(room: str) -> str:
+    return room or "the package's top"
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
