@@ -9,18 +9,16 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
-from tests.support.search_problems import calibration_of, plain_bytes
+from tests.support.search_problems import MapCosts, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import api
-from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.errors import BudgetError
 from tflm_quantmcu.options import Options
-from tflm_quantmcu.plan_costs import PlanCosts
 from tflm_quantmcu.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.memory_rules import Extent, Layer, cut_activations
-from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
+from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.types import Budget
 
 MODEL = inverted_residual(size=16, channels=16)
@@ -64,14 +62,6 @@ def test_a_budget_out_of_reach_names_what_binds_and_the_smallest_that_is_reached
         _plan(**{flag: smallest - 1})
 
 
-class _MapsAlone(PlanCosts):
-    """On cores whose kernels take no scratch, which the rules know nothing of."""
-
-    def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
-        converted = self.convert(plan)
-        return PlanBytes(predict_arena(read_model(converted)), len(converted))
-
-
 def test_a_chain_gets_the_policy_of_the_rules():
     net, rng = TinyModel(), np.random.default_rng(3)
     sizes = ((16, 4), (16, 24), (16, 24), (8, 40), (8, 8))
@@ -85,7 +75,7 @@ def test_a_chain_gets_the_policy_of_the_rules():
     calibration = calibration_of(model, shape=(16, 16, 4))
     graph = read_model(model)
     options = Options.of(OPTIONS)
-    problem = SearchProblem(graph, calibration, options.budget, _MapsAlone(model, graph), options.parameters)
+    problem = SearchProblem(graph, calibration, options.budget, MapCosts(model, graph), options.parameters)
     names = [graph.tensors[t].name for t in (*graph.inputs, *(op.outputs[0] for op in graph.ops))]
     policies = set()
     for bound in (12288, 9216, 7168, 4096, 3072):

@@ -7,11 +7,21 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu import api
+from tflm_quantmcu.arena import predict_arena
 from tflm_quantmcu.calibration_result import CalibrationResult
 from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.options import Options
 from tflm_quantmcu.plan_costs import PlanCosts
-from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
+
+
+class MapCosts(PlanCosts):
+    """Costs on the cores whose kernels take no scratch: of models so small that scratch would rule their budgets."""
+
+    def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
+        converted = self.convert(plan)
+        return PlanBytes(predict_arena(read_model(converted)), len(converted))
 
 
 def problem_of(model: bytes, x: np.ndarray | None, **options: Any) -> SearchProblem:
