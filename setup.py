@@ -1,4 +1,4 @@
-"""The package `tflm_quantmcu`; the folder `converter/` is its subpackage `tflm_quantmcu.converter`.
+"""The package `tflm_quantmcu`; the top-level `converter` is a link to its room tflm_quantmcu/converter.
 
 Ranges here say what works; third_party/python/requirements.txt pins what `make setup` installs and tests.
 """
@@ -45,13 +45,6 @@ EXTRAS = {
     ],
 }
 
-CONVERTER = f"{PACKAGE}.converter"
-packages = [
-    *find_packages(include=[PACKAGE, f"{PACKAGE}.*"], exclude=[CONVERTER, f"{CONVERTER}.*"]),
-    CONVERTER,
-    *(f"{CONVERTER}.{name}" for name in find_packages("converter")),
-]
-
 setup(
     name=PACKAGE,
     version=VERSION,
@@ -65,9 +58,13 @@ setup(
         "Programming Language :: Python :: 3.11",
     ],
     python_requires=">=3.10,<3.12",
-    packages=packages,
-    package_dir={CONVERTER: "converter"},
-    package_data={PACKAGE: ["data/*", "templates/*", "py.typed"], f"{CONVERTER}.emit.templates": ["*/*"]},
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={
+        PACKAGE: ["py.typed"],
+        f"{PACKAGE}.cost": ["data/*"],
+        f"{PACKAGE}.app": ["templates/*"],
+        f"{PACKAGE}.converter.emit.templates": ["*/*"],
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": [f"{PACKAGE} = {PACKAGE}.cli:main"]},

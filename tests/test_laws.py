@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tflm_quantmcu.arithmetic import multiply, quantize_multiplier
-from tflm_quantmcu.packing import pack, run_bytes, unpack
+from tflm_quantmcu.law.arithmetic import multiply, quantize_multiplier
+from tflm_quantmcu.law.packing import pack, run_bytes, unpack
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -17,14 +17,7 @@ def test_installation_has_every_module_of_the_tree(tmp_path):
     built = tmp_path / "lib"
     build = ["setup.py", "-q", "build", "--build-base", str(tmp_path)]
     subprocess.run([sys.executable, *build, "build_py", "--build-lib", str(built)], cwd=ROOT, check=True)
-    expected = {
-        target / path.relative_to(source)
-        for source, target in (
-            (ROOT / "tflm_quantmcu", built / "tflm_quantmcu"),
-            (ROOT / "converter", built / "tflm_quantmcu" / "converter"),
-        )
-        for path in source.rglob("*.py")
-    }
+    expected = {built / path.relative_to(ROOT) for path in (ROOT / "tflm_quantmcu").rglob("*.py")}
     assert set(built.rglob("*.py")) == expected
     assert (built / "tflm_quantmcu" / "py.typed").is_file()
 
@@ -54,5 +47,14 @@ def test_star_gives_every_public_name():
         _ = tflm_quantmcu.Nothing
 
 
-def test_converter_in_the_tree_is_the_subpackage():
-    assert (ROOT / "tflm_quantmcu" / "converter").resolve() == ROOT / "converter"
+def test_installation_has_the_data_of_the_tree(tmp_path):
+    built = tmp_path / "lib"
+    build = ["setup.py", "-q", "build", "--build-base", str(tmp_path)]
+    subprocess.run([sys.executable, *build, "build_py", "--build-lib", str(built)], cwd=ROOT, check=True)
+    for pattern in ("*.csv", "*.html", "*.jinja"):
+        names = {path.relative_to(ROOT) for path in (ROOT / "tflm_quantmcu").rglob(pattern)}
+        assert names and names == {path.relative_to(built) for path in built.rglob(pattern)}
+
+
+def test_converter_at_the_top_level_is_the_room():
+    assert (ROOT / "converter").resolve() == ROOT / "tflm_quantmcu" / "converter"

@@ -16,8 +16,8 @@ from typing import Any
 from absl import flags
 
 from tflm_quantmcu import __version__
-from tflm_quantmcu.errors import QuantMcuError, UsageError
-from tflm_quantmcu.options import Options
+from tflm_quantmcu.base.errors import QuantMcuError, UsageError
+from tflm_quantmcu.search.options import Options
 
 _DEFINE: dict[type, Callable[..., Any]] = {
     int: flags.DEFINE_integer,
@@ -136,8 +136,8 @@ def _options(values: flags.FlagValues) -> dict[str, Any]:
 
 
 def _calibrate(values: flags.FlagValues) -> None:
-    from tflm_quantmcu import api
-    from tflm_quantmcu.calibrate import save_calibration
+    from tflm_quantmcu.app import api
+    from tflm_quantmcu.calibration.calibrate import save_calibration
 
     checkpoint = _checkpoint(values)
     result = api.calibrate_model(values.model, values.calibration_data, checkpoint=checkpoint, **_options(values))
@@ -147,12 +147,12 @@ def _calibrate(values: flags.FlagValues) -> None:
 
 
 def _plan(values: flags.FlagValues) -> None:
-    from tflm_quantmcu import api
-    from tflm_quantmcu.files import write_atomically
+    from tflm_quantmcu.app import api
+    from tflm_quantmcu.base.files import write_atomically
 
     inputs = {"calibration": values.calibration, "calibration_data": values.calibration_data, **_options(values)}
     if values.pareto:
-        from tflm_quantmcu.pareto import write_front
+        from tflm_quantmcu.patches.pareto import write_front
 
         picture = write_front(api.pareto_front(values.model, **inputs), values.pareto)
         print(f"wrote {values.pareto} and {picture}")
@@ -168,8 +168,8 @@ def _checkpoint(values: flags.FlagValues) -> pathlib.Path:
 
 
 def _convert(values: flags.FlagValues) -> None:
-    from tflm_quantmcu import api
-    from tflm_quantmcu.files import write_atomically
+    from tflm_quantmcu.app import api
+    from tflm_quantmcu.base.files import write_atomically
 
     options = _options(values)
     plan = _existing_plan(values.plan, options)
@@ -196,8 +196,8 @@ def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
     """The plan in the file, if there is one; it must have been made with the options that are given now."""
     if path is None or not pathlib.Path(path).exists():
         return None
-    from tflm_quantmcu.files import read_bytes
-    from tflm_quantmcu.precision_plan import PrecisionPlan
+    from tflm_quantmcu.base.files import read_bytes
+    from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 
     plan = PrecisionPlan.from_json(read_bytes(path, "--plan").decode("utf-8", "replace"))
     made_with = {"search": plan.search.get("method"), **plan.search}
@@ -211,7 +211,7 @@ def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
 
 
 def _compare(values: flags.FlagValues) -> None:
-    from tflm_quantmcu.compare import compare, parse_numbers
+    from tflm_quantmcu.app.compare import compare, parse_numbers
 
     comparison = compare(
         values.model,
@@ -231,7 +231,7 @@ def _compare(values: flags.FlagValues) -> None:
 
 
 def _finetune(values: flags.FlagValues) -> None:
-    from tflm_quantmcu.finetuning import finetune_file
+    from tflm_quantmcu.finetuning.finetune import finetune_file
 
     print(
         finetune_file(
@@ -250,9 +250,9 @@ def _finetune(values: flags.FlagValues) -> None:
 
 
 def _inspect(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.app.inspection import describe_memory, describe_model
+    from tflm_quantmcu.base.files import read_bytes
     from tflm_quantmcu.converter.branches import write_branches
-    from tflm_quantmcu.files import read_bytes
-    from tflm_quantmcu.inspection import describe_memory, describe_model
 
     data = read_bytes(values.model, "--model")
     print(describe_model(data))
@@ -264,13 +264,13 @@ def _inspect(values: flags.FlagValues) -> None:
 
 
 def _run(values: flags.FlagValues) -> None:
-    from tflm_quantmcu.evaluation import run_file
+    from tflm_quantmcu.app.evaluation import run_file
 
     print(run_file(values.model, values.inputs, values.outputs))
 
 
 def _evaluate(values: flags.FlagValues) -> None:
-    from tflm_quantmcu.evaluation import evaluate_file
+    from tflm_quantmcu.app.evaluation import evaluate_file
 
     print(evaluate_file(values.model, values.data, n_jobs=values.n_jobs, progress=values.progress))
 
@@ -290,7 +290,7 @@ def _emit(values: flags.FlagValues) -> None:
 
 
 def _bench(values: flags.FlagValues) -> None:
-    from tflm_quantmcu.bench import bench
+    from tflm_quantmcu.cost.bench import bench
 
     print(bench(values.core, output=values.output))
 
@@ -433,7 +433,7 @@ COMMANDS: dict[str, Command] = {
             ("core", "m0plus, m3, m4, m7, m33 or m55."),
             (
                 "output",
-                "Where to write the counts (.csv); tflm_quantmcu/data/instructions_<core>.csv feeds the estimates.",
+                "Where to write the counts (.csv); those in tflm_quantmcu/cost/data/ feed the estimates.",
             ),
         ),
         ("core", "output"),

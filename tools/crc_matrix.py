@@ -25,12 +25,12 @@ import rich.table
 import rich.text
 
 import tflm_quantmcu as qm
-from tflm_quantmcu.converter.reader import read_model, require_full_integer
-from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, program_of
-from tflm_quantmcu.errors import QuantMcuError, UnsupportedModelError, UsageError
-from tflm_quantmcu.kernel_scratch import VARIANTS
-from tflm_quantmcu.samples import load_samples, random_samples, to_model_input
-from tflm_quantmcu.types import Tensor
+from tflm_quantmcu.base.errors import QuantMcuError, UnsupportedModelError, UsageError
+from tflm_quantmcu.graph.types import Tensor
+from tflm_quantmcu.native.kernel_scratch import VARIANTS
+from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
+from tflm_quantmcu.tflite.reader import read_model, require_full_integer
 from tools.qemu_run import QemuError, cores, parse_results, run_image
 
 ROOT = Path(__file__).resolve().parent.parent

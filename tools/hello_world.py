@@ -15,8 +15,8 @@ import numpy as np
 
 import tflm_quantmcu as qm
 from tests.support.networks import inverted_residual
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.samples import random_samples
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite.reader import read_model
 
 # Version -> options of the conversion; None: the model as it is.
 VERSIONS: Mapping[str, Mapping[str, object] | None] = {

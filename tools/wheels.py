@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tflm_quantmcu.tflm_wheel import DISTRIBUTION, FIRST
+from tflm_quantmcu.base.tflm_wheel import DISTRIBUTION, FIRST
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "wheels" / str(sys.implementation.cache_tag)

@@ -16,10 +16,10 @@ from tests.support import networks
 from tests.support.edit_model import with_metadata
 from tests.support.plans import front_stage
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import load_model_t, read_model, read_plan
-from tflm_quantmcu.metadata import read_metadata
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.metadata import read_metadata
+from tflm_quantmcu.tflite.reader import load_model_t, read_model, read_plan
 
 MODEL = networks.inverted_residual()
 

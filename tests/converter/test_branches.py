@@ -15,18 +15,18 @@ from tests.support import networks, shared_data
 from tests.support.plans import front_stage
 from tests.support.random_cnn import random_cnns, random_stages, stage_regions
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.converter.branches import build_branch, standalone_program, write_branches
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.converter.view import view_graph
-from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
-from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.run_time_classes import classes_on
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph, Op
+from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, ModelGraph, Op
+from tflm_quantmcu.oracle.run_time_classes import classes_on
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.view import view_graph
 
 MODEL = networks.inverted_residual()
 

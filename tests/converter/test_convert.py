@@ -11,15 +11,15 @@ import pytest
 from tests.support import networks, shared_data
 from tests.support.plans import mixed, split
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion
-from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.stages import plan_stages
-from tflm_quantmcu.types import Format, ModelGraph
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import Format, ModelGraph
+from tflm_quantmcu.patches.planner import plan_stages
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = networks.inverted_residual()
 SAMPLES = {"kws_dscnn_int8": "kws_calibration_125", "person_detect": "person_detect_2"}

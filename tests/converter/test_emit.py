@@ -17,17 +17,18 @@ from tests.support.emitted import ROOT, EmittedModel, emit_and_compile, portable
 from tests.support.plans import mixed, split
 from tests.support.streamed import streamed
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import cli, schema
+from tflm_quantmcu import cli
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.converter.emit.project import emit
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.kernel_calls import Kernels
-from tflm_quantmcu.kernel_scratch import VARIANTS
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import random_samples
+from tflm_quantmcu.law.kernel_calls import Kernels
+from tflm_quantmcu.native.kernel_scratch import VARIANTS
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)

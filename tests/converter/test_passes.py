@@ -10,17 +10,17 @@ import pytest
 
 from tests.support.edit_model import edited
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import schema
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.converter.passes.fuse_stages import fuse_stages
 from tflm_quantmcu.converter.passes.insert_requantize import insert_requantize
 from tflm_quantmcu.converter.passes.prune_unused import prune_unused
 from tflm_quantmcu.converter.passes.quantize_ops import quantize_ops
-from tflm_quantmcu.converter.reader import graph_of, load_model_t, read_model
 from tflm_quantmcu.converter.rewrite import Rewrite
-from tflm_quantmcu.converter.view import view_graph
-from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.types import Format
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import graph_of, load_model_t, read_model
+from tflm_quantmcu.tflite.view import view_graph
 
 FOUR, TWO = Format(4, 0.5, 0), Format(2, 0.5, 0)
 

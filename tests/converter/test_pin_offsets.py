@@ -20,29 +20,29 @@ from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_stages, stage_regions
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import memory
-from tflm_quantmcu.arena import (
+from tflm_quantmcu.arena.overlap import overlap_distance
+from tflm_quantmcu.arena.plan import plan_arena, tflm_plan
+from tflm_quantmcu.arena.predict import (
     arena_by_variant,
     largest_scratch_bytes,
     op_scratch_bytes,
     placed_bytes,
     predict_arena,
 )
-from tflm_quantmcu.arena_plan import plan_arena, tflm_plan
+from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
-from tflm_quantmcu.converter.reader import load_model_t, read_model
 from tflm_quantmcu.converter.verify import verify_conversion
-from tflm_quantmcu.custom_ops import PATCH_STAGE, PREFIX, program_of
-from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.kernel_scratch import KERNEL_VARIANTS
-from tflm_quantmcu.metadata import read_metadata
-from tflm_quantmcu.overlap import overlap_distance
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.types import ModelGraph, Op
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import ModelGraph, Op
+from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS
+from tflm_quantmcu.placement import memory
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
+from tflm_quantmcu.tflite.metadata import read_metadata
+from tflm_quantmcu.tflite.reader import load_model_t, read_model
 
 
 def unpinned(graph: ModelGraph) -> ModelGraph:

@@ -15,19 +15,19 @@ from tests.support.edit_model import edited
 from tests.support.plans import narrowed, split
 from tests.support.streamed import streamed, streamed_plan
 from tests.support.tiny_models import Handle, TinyModel
-from tflm_quantmcu import schema
-from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.arena.predict import predict_arena
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.converter.branches import write_branches
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import load_model_t, read_model, read_plan
 from tflm_quantmcu.converter.verify import verify_conversion
-from tflm_quantmcu.converter.view import view_graph
-from tflm_quantmcu.converter.writer import write_model
-from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.metadata import read_metadata
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import random_samples
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.metadata import read_metadata
+from tflm_quantmcu.tflite.reader import load_model_t, read_model, read_plan
+from tflm_quantmcu.tflite.view import view_graph
+from tflm_quantmcu.tflite.writer import write_model
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)

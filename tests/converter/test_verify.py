@@ -11,14 +11,14 @@ import pytest
 from tests.support import networks
 from tests.support.edit_model import edited
 from tests.support.plans import front_stage
-from tflm_quantmcu import schema
+from tflm_quantmcu.base.errors import UsageError, VerificationError
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import NUM_RANDOM_SAMPLES, verify_conversion
-from tflm_quantmcu.errors import UsageError, VerificationError
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.types import Format
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)

@@ -14,9 +14,10 @@ import pytest
 
 from tests.support.networks import inverted_residual
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import cli, schema
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.precision_plan import PrecisionPlan, RoundedWeights
+from tflm_quantmcu import cli
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual()
 

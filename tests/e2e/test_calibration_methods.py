@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
-from tflm_quantmcu import api, cli
-from tflm_quantmcu.calibrate import load_calibration, save_calibration
-from tflm_quantmcu.calibration_result import CALIBRATION_METHODS
-from tflm_quantmcu.converter.reader import read_plan
-from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu import cli
+from tflm_quantmcu.app import api
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.calibration.calibrate import load_calibration, save_calibration
+from tflm_quantmcu.graph.calibration_result import CALIBRATION_METHODS
+from tflm_quantmcu.tflite.reader import read_plan
 
 MODEL = inverted_residual()
 X = np.random.default_rng(1).integers(-100, 100, (8, 24, 24, 3), dtype=np.int8)
@@ -83,7 +84,7 @@ def test_the_command_line_gives_the_same_bytes(tmp_path):
 
 def test_keras_models_get_new_formats_too():
     from tests.support.tiny_keras import functional_cnn, samples
-    from tflm_quantmcu.activation_calibrator import ActivationCalibrator
+    from tflm_quantmcu.keras_bridge.activation_calibrator import ActivationCalibrator
 
     method, model, (x, _) = "uspiq", functional_cnn(), samples()
     own = api.calibrate_model(model, x, **OPTIONS)

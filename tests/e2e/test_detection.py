@@ -17,12 +17,12 @@ from tests.support.plans import mixed, split
 from tests.support.stock_tflm import run_stock
 from tests.support.streamed import streamed
 from tflm_quantmcu import cli
+from tflm_quantmcu.app.inspection import describe_model
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion
-from tflm_quantmcu.custom_ops import PATCH_STAGE, program_of
-from tflm_quantmcu.inspection import describe_model
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.tflite.reader import read_model
 
 ACTIVATIONS = ("silu", "hard_swish", "leaky_relu")
 MODEL = detection_network()

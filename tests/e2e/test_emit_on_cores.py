@@ -15,7 +15,7 @@ from tests.support.plans import mixed, split
 from tests.support.streamed import streamed
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.project import emit
-from tflm_quantmcu.converter.reader import read_model
+from tflm_quantmcu.tflite.reader import read_model
 from tools.qemu_run import parse_results
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 import tflm_quantmcu as qm
 from tflm_quantmcu import cli
-from tflm_quantmcu.errors import UsageError
+from tflm_quantmcu.base.errors import UsageError
 
 keras = pytest.importorskip("keras")
 

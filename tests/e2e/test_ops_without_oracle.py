@@ -10,13 +10,13 @@ import pytest
 import tflm_quantmcu as qm
 from tests.support.edit_model import StockModel
 from tests.support.tiny_models import Handle
-from tflm_quantmcu import schema
-from tflm_quantmcu.compensation import compensate, with_room
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.plan_costs import PlanCosts
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.stock_kernels import is_known
+from tflm_quantmcu.app.plan_costs import PlanCosts
+from tflm_quantmcu.compensation.compensate import compensate, with_room
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.oracle.simulate import simulate
+from tflm_quantmcu.oracle.stock_kernels import is_known
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import read_model
 
 SIZE, CHANNELS = 20, 4
 SEARCHES = {

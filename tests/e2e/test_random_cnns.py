@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tests.support.conversions import assert_equals_oracle, assert_split_equals_stock
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, stage_regions
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.lowering import why_unsupported
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.types import BIT_WIDTHS, ModelGraph
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph
+from tflm_quantmcu.lowering.ops import why_unsupported
+from tflm_quantmcu.tflite.reader import read_model
 
 
 def _has_kernel(graph: ModelGraph, tensor: int) -> bool:

@@ -7,10 +7,10 @@ import pytest
 
 import tflm_quantmcu as qm
 from tests.support import shared_data
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.samples import random_samples, to_model_input
+from tflm_quantmcu.runtime.samples import random_samples, to_model_input
+from tflm_quantmcu.tflite.reader import read_model
 
-# Samples of each model; a test takes a few, `tools/compare_with_stock.py` takes all.
+# Samples of each model; a test takes a few, `experiments/compare_with_stock.py` takes all.
 SAMPLES = {
     "ic_resnet8_int8": "cifar10_test_2000",
     "kws_dscnn_int8": "kws_test_375",

@@ -17,14 +17,14 @@ from tests.support.plans import front_stage, mixed
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, streamable_regions
 from tests.support.streamed import streamed
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.stage_layout import CACHE_MODES
-from tflm_quantmcu.types import BIT_WIDTHS
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.stage.layout import CACHE_MODES
+from tflm_quantmcu.tflite.reader import read_model
 
 
 @pytest.mark.parametrize("name", shared_data.CONVOLUTIONAL)

@@ -11,10 +11,10 @@ import pytest
 
 from tests.support.cortex_m import skip_without_tools
 from tflm_quantmcu.converter.emit.cpp_text import initializer
-from tflm_quantmcu.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
-from tflm_quantmcu.kernel_scratch import VARIANTS, kernel_scratch_bytes
-from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.types import BIT_WIDTHS, Window
+from tflm_quantmcu.graph.types import BIT_WIDTHS, Window
+from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
+from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.native.kernel_scratch import VARIANTS, kernel_scratch_bytes
 
 ROOT = Path(__file__).parents[2]
 SEED = 20240131

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from tests.support.kernels import PackedMap, address, clamp_words, kernels, run_kernel, window_words
-from tflm_quantmcu import arithmetic
-from tflm_quantmcu.packing import pack
-from tflm_quantmcu.types import BIT_WIDTHS, Window
+from tflm_quantmcu.graph.types import BIT_WIDTHS, Window
+from tflm_quantmcu.law import arithmetic
+from tflm_quantmcu.law.packing import pack
 
 SEED = 20240129
 CHANNELS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33)

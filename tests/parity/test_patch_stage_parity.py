@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from tests.support.kernels import run_stage_on_kernels
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, stage_regions
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.precision_plan import StagePlan
-from tflm_quantmcu.simulate import run_stage
-from tflm_quantmcu.stage_build import INPUT_MODES, build_program
-from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import BIT_WIDTHS
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.precision_plan import StagePlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS
+from tflm_quantmcu.oracle.simulate import run_stage
+from tflm_quantmcu.stage.build import INPUT_MODES, build_program
+from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite.reader import read_model
 
 
 @st.composite

@@ -7,10 +7,10 @@ import pytest
 
 from tests.support.kernels import why_refused
 from tests.support.networks import inverted_residual
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.precision_plan import PatchClass, StagePlan
-from tflm_quantmcu.stage_build import build_program
-from tflm_quantmcu.stage_program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+from tflm_quantmcu.graph.precision_plan import PatchClass, StagePlan
+from tflm_quantmcu.stage.build import build_program
+from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+from tflm_quantmcu.tflite.reader import read_model
 
 
 def _program() -> StageProgram:

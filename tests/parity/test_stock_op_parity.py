@@ -13,9 +13,9 @@ import pytest
 
 from tests.support.emitted import emit_and_compile
 from tests.support.tiny_models import Handle, TinyModel
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.simulate import simulate
+from tflm_quantmcu.oracle.simulate import simulate
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.reader import read_model
 
 SEED = 20240130
 NUM_CASES = 40

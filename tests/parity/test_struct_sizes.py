@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tflm_quantmcu.persistent import CORTEX_M, HOST, Machine
+from tflm_quantmcu.arena.persistent import CORTEX_M, HOST, Machine
 
 ROOT = Path(__file__).parents[2]
 COMPILERS = {"host": ("g++",), "cortex-m": ("arm-none-eabi-g++", "-mcpu=cortex-m4", "-mthumb")}

@@ -9,11 +9,11 @@ import pytest
 
 from tests.support.search_problems import calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import api
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.search import SEARCHES
-from tflm_quantmcu.simulate import simulate
+from tflm_quantmcu.app import api
+from tflm_quantmcu.oracle.simulate import simulate
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.search.registry import SEARCHES
+from tflm_quantmcu.tflite.reader import read_model
 
 DEAD_SCALE, DEAD_BIAS = 5e-10, 1 << 30  # what TFLite's converter makes of one: the bias just fits
 ALMOST = np.int32(2**31 - 1)

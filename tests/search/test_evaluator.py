@@ -9,14 +9,14 @@ import pytest
 
 from tests.support.search_problems import calibration_of, problem_of
 from tests.support.tiny_models import Handle, TinyModel
-from tflm_quantmcu.calibration_methods import narrow_format
+from tflm_quantmcu.app.plan_costs import PlanCosts
+from tflm_quantmcu.calibration.methods import narrow_format
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.plan_costs import PlanCosts
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import to_real
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import to_real
 from tflm_quantmcu.search.evaluator import Evaluator, fidelity_of, score_tensors
+from tflm_quantmcu.tflite.reader import read_model
 
 SHAPE = (6, 6, 3)
 X = np.random.default_rng(0).integers(-128, 128, (40, *SHAPE), dtype=np.int8)

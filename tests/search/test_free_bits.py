@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from tests.support.networks import inverted_residual
 from tests.support.search_problems import problem_of
-from tflm_quantmcu.instructions import graph_instructions
-from tflm_quantmcu.lowering import CONVOLUTIONS
+from tflm_quantmcu.cost.instructions import graph_instructions
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.search.free_bits import TimedLayer, free_bits, timed_layers
 from tflm_quantmcu.search.network import Network
-from tflm_quantmcu.types import ModelGraph
 
 WIDTHS = (8, 4, 2)
 # Packed weights cost unpacking, unless the map is packed too; 2-bit weights always do.

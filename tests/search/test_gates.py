@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tflm_quantmcu.keras_to_tflite import keras, tf
+from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.keras_bridge.to_tflite import keras, tf
 from tflm_quantmcu.search.gates import (
     GatedKernel,
     GatedLayer,
@@ -17,7 +18,6 @@ from tflm_quantmcu.search.gates import (
     open_probabilities,
     sample_gates,
 )
-from tflm_quantmcu.types import Format
 
 WIDTHS = (2, 4, 8)
 FORMATS = (Format(2, 1.0, -2), Format(4, 0.25, -8), Format(8, 1 / 64, -128))

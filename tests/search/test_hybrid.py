@@ -17,19 +17,19 @@ import pytest
 
 from tests.support.search_problems import MapCosts, calibration_of, plain_bytes, problem_of
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import api
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import BudgetError, UnsupportedModelError, UsageError
-from tflm_quantmcu.keras_to_tflite import tf
-from tflm_quantmcu.plan_costs import PlanCosts
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.search import SEARCHES
+from tflm_quantmcu.app import api
+from tflm_quantmcu.app.plan_costs import PlanCosts
+from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import Budget
+from tflm_quantmcu.keras_bridge.to_tflite import tf
+from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.free_bits import timed_layers
 from tflm_quantmcu.search.gate_walls import Bounds, GateWalls, join
 from tflm_quantmcu.search.network import Network
-from tflm_quantmcu.types import Budget
+from tflm_quantmcu.search.registry import SEARCHES
+from tflm_quantmcu.tflite.reader import read_model
 
 
 def _network() -> bytes:
@@ -281,5 +281,5 @@ def test_a_resumed_search_trains_no_step_again(tmp_path):
 
 
 def test_tensorflow_is_imported_by_a_run_alone():
-    code = "import sys, tflm_quantmcu.search, tflm_quantmcu.api; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, tflm_quantmcu.search.registry, tflm_quantmcu.app.api; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,15 +11,15 @@ import pytest
 from tests.support.networks import inverted_residual
 from tests.support.search_problems import MapCosts, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import api
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.options import Options
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.app import api
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import Budget
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.memory_rules import Extent, Layer, cut_activations
+from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.types import Budget
+from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual(size=16, channels=16)
 GRAPH = read_model(MODEL)

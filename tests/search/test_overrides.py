@@ -7,18 +7,18 @@ import pytest
 
 from tests.support.networks import inverted_residual
 from tests.support.search_problems import calibration_of
-from tflm_quantmcu import api
-from tflm_quantmcu.compensation import compensate, without_compensation
+from tflm_quantmcu.app import api
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.calibration.outliers import rule_in
+from tflm_quantmcu.compensation.compensate import compensate, without_compensation
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.outliers import rule_in
-from tflm_quantmcu.precision_plan import OutlierRule, PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.graph.precision_plan import OutlierRule, PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.oracle.simulate import simulate
+from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search import overrides as module
 from tflm_quantmcu.search.overrides import fixed_widths, override_plan, read_overrides
-from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import Format
+from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual()
 GRAPH = read_model(MODEL)

@@ -15,18 +15,19 @@ import pytest
 
 from tests.support.search_problems import MapCosts, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu import api
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.plan_costs import PlanCosts
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.search import SEARCHES, rl
+from tflm_quantmcu.app import api
+from tflm_quantmcu.app.plan_costs import PlanCosts
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import Budget
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.search import rl
 from tflm_quantmcu.search.ddpg import Agent, Settings
 from tflm_quantmcu.search.evaluator import Evaluator
+from tflm_quantmcu.search.registry import SEARCHES
 from tflm_quantmcu.search.rl import state_features
 from tflm_quantmcu.search.walls import Choice
-from tflm_quantmcu.types import Budget
+from tflm_quantmcu.tflite.reader import read_model
 
 
 def _model() -> bytes:

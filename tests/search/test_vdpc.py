@@ -11,20 +11,21 @@ import pytest
 from tests.support.networks import inverted_residual
 from tests.support.plans import front_stage
 from tests.support.search_problems import problem_of
-from tflm_quantmcu import outliers, simulate
+from tflm_quantmcu.app.inspection import describe_model
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.calibration import outliers
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.inspection import describe_model
-from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan, StagePlan
-from tflm_quantmcu.ranges import mse_format
-from tflm_quantmcu.run_time_classes import bit_ops_on, classes_on
-from tflm_quantmcu.runtime import Interpreter
+from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan, StagePlan
+from tflm_quantmcu.law.ranges import mse_format
+from tflm_quantmcu.oracle import simulate
+from tflm_quantmcu.oracle.run_time_classes import bit_ops_on, classes_on
+from tflm_quantmcu.patches.planner import plan_stages
+from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.vdqs import QuantizedStage, quantize_stage, search_vdqs
-from tflm_quantmcu.stage_build import build_program
-from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.stages import plan_stages
+from tflm_quantmcu.stage.build import build_program
+from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual()
 GRAPH = read_model(MODEL)

@@ -11,23 +11,24 @@ import pytest
 from tests.support.networks import inverted_residual
 from tests.support.plans import front_stage
 from tests.support.search_problems import problem_of
-from tflm_quantmcu import simulate
-from tflm_quantmcu.compensation import without_compensation
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.errors import BudgetError, UsageError
-from tflm_quantmcu.lowering import CONVOLUTIONS
-from tflm_quantmcu.options import Options
-from tflm_quantmcu.plan_work import work_of
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.search import finish_plan, vdqs
+from tflm_quantmcu.base.errors import BudgetError, UsageError
+from tflm_quantmcu.compensation.compensate import without_compensation
+from tflm_quantmcu.cost.plan_work import work_of
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.lowering.ops import CONVOLUTIONS
+from tflm_quantmcu.oracle import simulate
+from tflm_quantmcu.patches.planner import StageSearch, plan_stages
+from tflm_quantmcu.search import vdqs
+from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.registry import finish_plan
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import quantize_stage, search_vdqs
-from tflm_quantmcu.stage_build import build_program
-from tflm_quantmcu.stage_geometry import stage_ops
-from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.stages import StageSearch, plan_stages
-from tflm_quantmcu.types import ModelGraph
+from tflm_quantmcu.stage.build import build_program
+from tflm_quantmcu.stage.geometry import stage_ops
+from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual()
 

@@ -6,14 +6,14 @@ import numpy as np
 
 from tests.support.random_cnn import RandomCnn
 from tests.support.stock_tflm import run_stock
-from tflm_quantmcu.arena import predict_arena
+from tflm_quantmcu.arena.predict import predict_arena
+from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
 from tflm_quantmcu.converter.verify import verify_conversion
-from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.precision_plan import PrecisionPlan, StagePlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.types import ModelGraph
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.reader import read_model
 
 # What the converter may refuse at random widths, and why that is right.
 REFUSALS = (

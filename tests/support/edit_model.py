@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tests.support.tiny_models import Handle, TinyModel
-from tflm_quantmcu import schema
-from tflm_quantmcu.converter.writer import write_model
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.writer import write_model
 
 
 def edited(model: bytes, edit: Callable[[schema.ModelT], object]) -> bytes:

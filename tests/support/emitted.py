@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from tflm_quantmcu.converter.emit.project import emit
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.types import Tensor
+from tflm_quantmcu.graph.types import Tensor
+from tflm_quantmcu.tflite.reader import read_model
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ("-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fno-exceptions", "-fno-rtti", f"-I{ROOT}")

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tflm_quantmcu.arithmetic import OutputFormat
-from tflm_quantmcu.packing import pack, run_bytes, unpack
-from tflm_quantmcu.stage_layout import CACHE_MODES
-from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import Window
+from tflm_quantmcu.graph.types import Window
+from tflm_quantmcu.law.arithmetic import OutputFormat
+from tflm_quantmcu.law.packing import pack, run_bytes, unpack
+from tflm_quantmcu.stage.layout import CACHE_MODES
+from tflm_quantmcu.stage.program import StageProgram
 
 PATH_VARIABLE = "TFLM_QUANTMCU_KERNELS"
 BUILT = Path(__file__).parents[2] / "bazel-bin/tflm_kernels/portable/libquantmcu_kernels.so"

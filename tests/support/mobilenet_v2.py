@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu import tiles
-from tflm_quantmcu.stage_geometry import StageGeometry, macs_per_pixel
-from tflm_quantmcu.types import Window
+from tflm_quantmcu.graph.types import Window
+from tflm_quantmcu.stage import tiles
+from tflm_quantmcu.stage.geometry import StageGeometry, macs_per_pixel
 
 _BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from hypothesis import strategies as st
 
-from tflm_quantmcu.memory import Buffer, Distances
+from tflm_quantmcu.placement.memory import Buffer, Distances
 
 
 @st.composite

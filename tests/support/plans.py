@@ -6,12 +6,12 @@ import dataclasses
 
 import numpy as np
 
-from tflm_quantmcu.lowering import CONVOLUTIONS, why_unsupported
-from tflm_quantmcu.planned_model import PlannedModel
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.region_lowering import lower_reduction
-from tflm_quantmcu.stage_costs import PlannedStage, UpstreamCosts
-from tflm_quantmcu.types import Format, ModelGraph
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import Format, ModelGraph
+from tflm_quantmcu.lowering.ops import CONVOLUTIONS, why_unsupported
+from tflm_quantmcu.lowering.regions import lower_reduction
+from tflm_quantmcu.patches.planned_model import PlannedModel
+from tflm_quantmcu.patches.stage_costs import PlannedStage, UpstreamCosts
 
 
 def front_stage(graph: ModelGraph) -> StagePlan:

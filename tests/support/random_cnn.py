@@ -12,12 +12,12 @@ import numpy as np
 from hypothesis import strategies as st
 
 from tests.support.tiny_models import Handle, TinyModel
-from tflm_quantmcu.errors import UnsupportedModelError
-from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, StagePlan
-from tflm_quantmcu.region_lowering import lower_region
-from tflm_quantmcu.stage_geometry import map_shape, stage_ops, tiled_tensor
-from tflm_quantmcu.stage_layout import CACHE_MODES
-from tflm_quantmcu.types import Format, ModelGraph, Tensor
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, StagePlan
+from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
+from tflm_quantmcu.lowering.regions import lower_region
+from tflm_quantmcu.stage.geometry import map_shape, stage_ops, tiled_tensor
+from tflm_quantmcu.stage.layout import CACHE_MODES
 
 MAX_EXTENT, MAX_CHANNELS = 14, 9
 ACTIVATIONS = ("NONE", "RELU", "RELU", "RELU6", "NONE", "RELU_N1_TO_1")

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu import api
-from tflm_quantmcu.arena import predict_arena
-from tflm_quantmcu.calibration_result import CalibrationResult
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.options import Options
-from tflm_quantmcu.plan_costs import PlanCosts
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.app import api
+from tflm_quantmcu.app.plan_costs import PlanCosts
+from tflm_quantmcu.arena.predict import predict_arena
+from tflm_quantmcu.graph.calibration_result import CalibrationResult
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
+from tflm_quantmcu.tflite.reader import read_model
 
 
 class MapCosts(PlanCosts):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tflite_micro import runtime
 
-from tflm_quantmcu import schema
+from tflm_quantmcu.tflite import schema
 
 
 def run_stock(model: bytes, x: np.ndarray, *, arena_bytes: int = 1 << 20) -> list[np.ndarray]:

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 from tests.support.plans import front_stage
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.region_lowering import lower_region
-from tflm_quantmcu.stage_geometry import map_shape, stage_ops, tiled_tensor
-from tflm_quantmcu.types import ModelGraph
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.lowering.regions import lower_region
+from tflm_quantmcu.stage.geometry import map_shape, stage_ops, tiled_tensor
 
 
 def streamed(plan: PrecisionPlan, **fields: Any) -> PrecisionPlan:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tflm_quantmcu.keras_to_tflite import keras
+from tflm_quantmcu.keras_bridge.to_tflite import keras
 
 SHAPE = (8, 6, 2)
 

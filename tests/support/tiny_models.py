@@ -10,7 +10,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
-from tflm_quantmcu import schema
+from tflm_quantmcu.tflite import schema
 
 Pair = tuple[int, int]
 

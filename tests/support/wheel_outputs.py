@@ -12,11 +12,11 @@ import numpy as np
 from tests.support import networks
 from tests.support.plans import mixed, split
 from tests.support.streamed import streamed
+from tflm_quantmcu.base.tflm_wheel import version
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.reader import read_model
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import random_samples
-from tflm_quantmcu.tflm_wheel import version
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite.reader import read_model
 
 
 def outputs() -> dict[str, np.ndarray]:

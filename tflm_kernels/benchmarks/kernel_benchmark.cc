@@ -1,6 +1,6 @@
 // Instructions and CRC32 of every kernel variant of a core, over the shapes of a network and all tags.
 //
-// Prints a line of comma-separated values a case, which tflm_quantmcu/bench.py reads:
+// Prints a line of comma-separated values a case, which tflm_quantmcu/cost/bench.py reads:
 //   CASE,variant,op,tag,input HxWxC,output HxWxC,kernel HxW,stride HxW,pad HxW,instructions,crc32
 // A variant may bound the products of a case: then the case has fewer output rows and its line says
 // so. Inputs, filters and tables are seeded by the case, so that equal cases have equal outputs in

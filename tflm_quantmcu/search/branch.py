@@ -11,20 +11,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tflm_quantmcu.calibration_methods import narrow_format
-from tflm_quantmcu.calibration_result import TensorStats
-from tflm_quantmcu.entropy import entropy_by_bits, weight_entropy_by_bits
-from tflm_quantmcu.lowering import CHANNEL_AXIS, CONVOLUTIONS, LoweredOp
-from tflm_quantmcu.packing import run_bytes
-from tflm_quantmcu.precision_plan import StagePlan
-from tflm_quantmcu.region_lowering import lower_region
+from tflm_quantmcu.calibration.entropy import entropy_by_bits, weight_entropy_by_bits
+from tflm_quantmcu.calibration.methods import narrow_format
+from tflm_quantmcu.graph.calibration_result import TensorStats
+from tflm_quantmcu.graph.precision_plan import StagePlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, Op
+from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, CONVOLUTIONS, LoweredOp
+from tflm_quantmcu.lowering.regions import lower_region
+from tflm_quantmcu.oracle.simulate import run_patches
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.vdpc import Classification
 from tflm_quantmcu.search.widths import free_weights
-from tflm_quantmcu.simulate import run_patches
-from tflm_quantmcu.stage_geometry import map_tensors, stage_ops
-from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.types import BIT_WIDTHS, Format, Op
+from tflm_quantmcu.stage.geometry import map_tensors, stage_ops
+from tflm_quantmcu.stage.program import StageProgram
 
 # Samples whose values choose the ranges and entropies of a branch, where some patches are not in it: at least so many,
 # and more as long as they take no more MACs than this.

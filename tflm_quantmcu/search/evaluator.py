@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import to_real
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.oracle.simulate import simulate
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import to_real
 from tflm_quantmcu.search.problem import CostModel, SearchProblem
-from tflm_quantmcu.simulate import simulate
-from tflm_quantmcu.types import ModelGraph
 
 BATCH = 64  # samples simulated at once
 _IDENTITIES = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")

@@ -10,8 +10,8 @@ import bisect
 import functools
 from collections.abc import Callable, Generator, Iterator, Sequence
 
-from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.memory_rules import weight_cuts
 from tflm_quantmcu.search.network import Bits, Network
 

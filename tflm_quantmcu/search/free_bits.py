@@ -15,10 +15,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from tflm_quantmcu.instructions import graph_instructions
+from tflm_quantmcu.cost.instructions import graph_instructions
+from tflm_quantmcu.graph.types import BIT_WIDTHS
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.widths import weighted_ops
-from tflm_quantmcu.types import BIT_WIDTHS
 
 Bits = Mapping[int, int]
 

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.cost import op_macs
-from tflm_quantmcu.keras_to_tflite import keras, tf
-from tflm_quantmcu.lowering import CHANNEL_AXIS, lower_op
-from tflm_quantmcu.samples import to_real
+from tflm_quantmcu.cost.network_cost import op_macs
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.keras_bridge.from_tflite import keras_from_graph, keras_kernel
+from tflm_quantmcu.keras_bridge.to_tflite import keras, tf
+from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, lower_op
+from tflm_quantmcu.runtime.samples import to_real
 from tflm_quantmcu.search.evaluator import score_tensors
 from tflm_quantmcu.search.free_bits import TimedLayer
 from tflm_quantmcu.search.gates import (
@@ -30,8 +32,6 @@ from tflm_quantmcu.search.gates import (
 )
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.tflite_to_keras import keras_from_graph, keras_kernel
-from tflm_quantmcu.types import ModelGraph, Op, Tensor
 
 REGULARISERS = {"bit_ops": bit_ops_regulariser, "instructions": instructions_regulariser}
 # How far Adam can move a logit in the authors' run: 11 epochs of 5,004 steps at a rate of 1e-4.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.free_bits import TimedLayer, free_bits
 from tflm_quantmcu.search.memory_rules import Layer
 from tflm_quantmcu.search.network import Network

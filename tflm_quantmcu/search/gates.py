@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.fake_quant import fake_quantize
-from tflm_quantmcu.keras_to_tflite import keras
-from tflm_quantmcu.types import Format
+from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.keras_bridge.fake_quant import fake_quantize
+from tflm_quantmcu.keras_bridge.to_tflite import keras
 
 TEMPERATURE = 0.5
 LOW, HIGH = -0.1, 1.1

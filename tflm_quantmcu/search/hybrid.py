@@ -20,15 +20,15 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS
 from tflm_quantmcu.search.evaluator import fidelity_of
 from tflm_quantmcu.search.free_bits import timed_layers
 from tflm_quantmcu.search.gate_walls import Bits, Bounds, GateWalls, Kept, join, split
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.types import BIT_WIDTHS
 
 
 def search_hybrid(problem: SearchProblem) -> PrecisionPlan:

@@ -14,8 +14,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
-from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.flash import flash_cuts
 from tflm_quantmcu.search.memory_rules import Scheme, UnreachableError, cut_activations, read_only_bytes
 from tflm_quantmcu.search.network import Bits, Network

@@ -16,7 +16,7 @@ import enum
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from tflm_quantmcu.packing import run_bytes
+from tflm_quantmcu.law.packing import run_bytes
 
 
 class Scheme(enum.Enum):

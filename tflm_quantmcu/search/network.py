@@ -12,15 +12,15 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tflm_quantmcu.arena import op_scratch_bytes, placed_bytes
-from tflm_quantmcu.cost import Cost, cost_of
-from tflm_quantmcu.lowering import folded_maps
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.cost.network_cost import Cost, cost_of
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import ModelGraph, Tensor
+from tflm_quantmcu.lowering.ops import folded_maps
 from tflm_quantmcu.search.memory_rules import Extent, Layer
 from tflm_quantmcu.search.overrides import override_plan
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
-from tflm_quantmcu.types import ModelGraph, Tensor
 
 Bits = Mapping[int, int]
 

@@ -15,14 +15,14 @@ from typing import Any
 
 import yaml
 
-from tflm_quantmcu.errors import UsageError
-from tflm_quantmcu.files import read_bytes
-from tflm_quantmcu.layer_names import layer_names
-from tflm_quantmcu.outliers import rule_in
-from tflm_quantmcu.precision_plan import PrecisionPlan, StagePlan
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.files import read_bytes
+from tflm_quantmcu.calibration.outliers import rule_in
+from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, ModelGraph
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
-from tflm_quantmcu.stage_geometry import stage_ops
-from tflm_quantmcu.types import BIT_WIDTHS, Format, ModelGraph
+from tflm_quantmcu.stage.geometry import stage_ops
 
 _FLAG = "--precision_overrides"
 

@@ -10,20 +10,20 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from tflm_quantmcu.calibration_methods import narrow_format
-from tflm_quantmcu.calibration_result import CalibrationResult, TensorStats
-from tflm_quantmcu.checkpoint import Checkpoint
-from tflm_quantmcu.compensation import compensate, with_room, without_compensation
-from tflm_quantmcu.cost import Cost
-from tflm_quantmcu.errors import BudgetError, UsageError
-from tflm_quantmcu.instructions import InstructionTable
-from tflm_quantmcu.precision_plan import PrecisionPlan
-from tflm_quantmcu.progress import track
-from tflm_quantmcu.runtime import Interpreter
-from tflm_quantmcu.samples import digest
+from tflm_quantmcu.base.checkpoint import Checkpoint
+from tflm_quantmcu.base.errors import BudgetError, UsageError
+from tflm_quantmcu.base.progress import track
+from tflm_quantmcu.calibration.methods import narrow_format
+from tflm_quantmcu.compensation.compensate import compensate, with_room, without_compensation
+from tflm_quantmcu.cost.instructions import InstructionTable
+from tflm_quantmcu.cost.network_cost import Cost
+from tflm_quantmcu.graph.calibration_result import CalibrationResult, TensorStats
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import Budget, Format, ModelGraph
+from tflm_quantmcu.patches.planner import StageSearch
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.overrides import FixedWidths
-from tflm_quantmcu.stages import StageSearch
-from tflm_quantmcu.types import Budget, Format, ModelGraph
 
 # Plans; learning searches come back to the same widths.
 KEPT_COMPENSATED = 32

@@ -23,7 +23,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph, Op, Window
 from tflm_quantmcu.search.ddpg import Agent, Settings
 from tflm_quantmcu.search.evaluator import fidelity_of
 from tflm_quantmcu.search.memory_driven import search_memory_driven
@@ -31,7 +32,6 @@ from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.walls import Choice, Walls, Widths, choices_of, join
 from tflm_quantmcu.search.widths import weighted_ops
-from tflm_quantmcu.types import BIT_WIDTHS, ModelGraph, Op, Window
 
 REWARD_SCALE = 0.1  # of percent
 CAPACITY_A_LAYER = 128  # transitions that the agent keeps

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 
-from tflm_quantmcu.errors import BudgetError
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.problem import SearchProblem, Strategy
 
 MAX_TRIES = 4  # each within less by twice as much as the one before

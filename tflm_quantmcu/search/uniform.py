@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import Format, ModelGraph
+from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.widths import free_maps, free_weights
-from tflm_quantmcu.stage_geometry import stage_ops
-from tflm_quantmcu.stages import plan_stages
-from tflm_quantmcu.types import Format, ModelGraph
+from tflm_quantmcu.stage.geometry import stage_ops
 
 
 def search_uniform(problem: SearchProblem) -> PrecisionPlan:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tflm_quantmcu.outliers import OutlierReport, classify_patches, outlier_rule
-from tflm_quantmcu.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, StagePlan
-from tflm_quantmcu.run_time_classes import classes_on
+from tflm_quantmcu.calibration.outliers import OutlierReport, classify_patches, outlier_rule
+from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, StagePlan
+from tflm_quantmcu.oracle.run_time_classes import classes_on
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.stage_program import StageProgram
+from tflm_quantmcu.stage.program import StageProgram
 
 OUTLIER, ORDINARY = range(2)
 

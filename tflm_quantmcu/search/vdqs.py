@@ -16,18 +16,18 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-from tflm_quantmcu.kernel_scratch import KERNEL_VARIANTS, stage_scratch_bytes
-from tflm_quantmcu.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.run_time_classes import bit_ops_on
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, stage_scratch_bytes
+from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
+from tflm_quantmcu.patches.planner import Split, StagePlanner, plan_stages
 from tflm_quantmcu.search.branch import Branch, candidate_widths
 from tflm_quantmcu.search.flash import flash_cuts
 from tflm_quantmcu.search.network import Bits, Network
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.vdpc import Classification, classify
-from tflm_quantmcu.stage_build import build_program
-from tflm_quantmcu.stage_program import StageProgram
-from tflm_quantmcu.stages import Split, StagePlanner, plan_stages
-from tflm_quantmcu.types import ModelGraph
+from tflm_quantmcu.stage.build import build_program
+from tflm_quantmcu.stage.program import StageProgram
 
 MAX_SWEEPS = 10
 MIXED_CANDIDATES = 16  # splits tried at each width when none meets the budget at 8 bits

@@ -25,11 +25,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tflm_quantmcu.cost import Cost
-from tflm_quantmcu.precision_plan import PrecisionPlan
+from tflm_quantmcu.cost.network_cost import Cost
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import BIT_WIDTHS
 from tflm_quantmcu.search.memory_rules import cut_largest, weight_cuts
 from tflm_quantmcu.search.network import Network
-from tflm_quantmcu.types import BIT_WIDTHS
 
 MAX_CONVERSIONS = 8  # of one wish: where that is not enough the bounds are nearly out of reach
 

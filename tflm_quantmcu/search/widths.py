@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from tflm_quantmcu.lowering import CONVOLUTIONS, folded_maps, why_unsupported
-from tflm_quantmcu.types import ModelGraph, Op
+from tflm_quantmcu.graph.types import ModelGraph, Op
+from tflm_quantmcu.lowering.ops import CONVOLUTIONS, folded_maps, why_unsupported
 
 
 def free_maps(graph: ModelGraph, *, alone: bool = False) -> list[str]:

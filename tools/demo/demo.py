@@ -20,7 +20,7 @@ import rich.progress
 import rich.table
 
 import tflm_quantmcu as qm
-from tflm_quantmcu.native_stderr import capture_native_stderr
+from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
 from tools.demo.dataset import Samples
 
 with capture_native_stderr():  # TensorFlow reports the GPUs that it does not find

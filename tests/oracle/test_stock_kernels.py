@@ -1,0 +1,143 @@
+"""Laws A11 to A21: their worked examples, and what has no kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from tests.support.edit_model import StockModel
+from tests.support.tiny_models import Handle, TinyModel
+from tests.test_laws import table_rows
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.lowering.stock_ops import stock_calls
+from tflm_quantmcu.oracle.simulate import simulate
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import read_model
+
+LAW = "arithmetic.md"
+
+
+def numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split(",")]
+
+
+def run(
+    build: Callable[[TinyModel, Handle], Handle], row: list[float], *, dtype: str = "int8", **format: float
+) -> list:
+    net = TinyModel()
+    x = net.input((1, len(row)), dtype=dtype, **format)  # type: ignore[arg-type]
+    graph = read_model(net.build(build(net, x)))
+    values = simulate(graph, None, np.array([row], dtype))
+    return values[graph.tensors[graph.outputs[0]].name].ravel().tolist()
+
+
+def example(name: str, *columns: str) -> tuple[list[float], list[float]]:
+    """The inputs and results of a table whose header row are the inputs."""
+    (row,) = table_rows(LAW, *columns)
+    assert row[0] == name
+    return [float(c) for c in columns[1:]], [float(c) for c in row[1:]]
+
+
+@pytest.mark.parametrize("row", table_rows(LAW, "x", "s_in, zero_in", "s_out, zero_out", "mean"), ids=" ".join)
+def test_mean_gives_the_worked_result(row):
+    (scale, zero), (output_scale, output_zero) = numbers(row[1]), numbers(row[2])
+
+    def build(net: TinyModel, x: Handle) -> Handle:
+        return net.mean(x, (1,), keep_dims=True, scale=output_scale, zero_point=int(output_zero))
+
+    assert run(build, numbers(row[0]), scale=scale, zero_point=int(zero)) == [float(row[3])]
+
+
+def test_mul_gives_the_worked_results():
+    x, expected = example("x * x", "x", "-128", "-5", "0", "17", "127")
+    assert run(lambda net, x: net.mul(x, x, scale=0.3, zero_point=4), x, scale=0.1, zero_point=-2) == expected
+
+
+@pytest.mark.parametrize("row", table_rows(LAW, "row", "softmax"), ids=" ".join)
+def test_softmax_gives_the_worked_row(row):
+    x, expected = map(numbers, row)
+    assert run(TinyModel.softmax, x, scale=0.1, zero_point=0) == expected
+
+
+def test_logistic_gives_the_worked_results():
+    x, expected = example("logistic", "x", "-128", "-100", "-3", "0", "3", "4", "40", "127")
+    assert run(TinyModel.logistic, x, scale=0.05, zero_point=3) == expected
+
+
+def test_hard_swish_gives_the_worked_results():
+    x, expected = example("hard swish", "x", "-128", "-57", "-30", "3", "4", "63", "127")
+    assert run(lambda net, x: net.hard_swish(x, scale=0.04, zero_point=-100), x, scale=0.05, zero_point=3) == expected
+
+
+def test_tanh_gives_the_worked_results():
+    x, expected = example("tanh", "x", "-128", "-60", "-20", "-3", "3", "4", "9", "40", "127")
+    assert run(TinyModel.tanh, x, scale=0.05, zero_point=3) == expected
+
+
+def test_leaky_relu_gives_the_worked_results():
+    x, expected = example("leaky relu", "x", "-128", "-60", "-20", "3", "4", "40", "127")
+
+    def build(net: TinyModel, x: Handle) -> Handle:
+        return net.leaky_relu(x, 0.1, scale=0.04, zero_point=-100)
+
+    assert run(build, x, scale=0.05, zero_point=3) == expected
+
+
+def test_elu_gives_the_worked_results():
+    x, expected = example("elu", "x", "-128", "-60", "-3", "3", "9", "40", "127")
+    assert run(lambda net, x: net.elu(x, scale=0.04, zero_point=-100), x, scale=0.05, zero_point=3) == expected
+
+
+def test_quantize_gives_the_worked_results():
+    x, expected = example("quantize", "real", "0.25", "-0.25", "0.15", "100", "-100")
+    assert run(lambda net, x: net.quantize(x, scale=0.1, zero_point=-2), x, dtype="float32") == expected
+
+
+def test_nan_and_huge_values_are_quantized_to_the_limits():
+    x = [np.nan, np.inf, -np.inf, 1e30, -1e30]
+    y = run(lambda net, x: net.quantize(x, scale=0.1, zero_point=-2), x, dtype="float32")
+    assert y == [-128, 127, -128, 127, -128]
+
+
+def refusal(build: Callable[[StockModel, Handle], Handle], shape: tuple[int, ...], *, scale: float = 0.1) -> str:
+    net = StockModel()
+    graph = read_model(net.build(build(net, net.input(shape, scale=scale))))
+    with pytest.raises(UnsupportedModelError) as caught:
+        stock_calls(graph, graph.ops[0])
+    return str(caught.value)
+
+
+def test_an_op_without_a_kernel_is_refused_with_what_is_covered():
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.stock("ABS", [x], schema.AbsOptionsT(), x.shape)
+
+    assert "ABS 'map1' (op 0) has no portable kernel; covered are ADD, CONCAT" in refusal(build, (1, 4))
+
+
+def test_long_softmax_rows_are_refused():
+    assert "rows up to 4095" in refusal(TinyModel.softmax, (1, 4096))
+
+
+def test_a_transpose_of_five_dimensions_is_refused():
+    message = refusal(lambda net, x: net.transpose(x, (0, 5, 4, 3, 2, 1)), (1, 2, 3, 4, 5, 6))
+    assert "it moves along 5 dimensions; supported are 4" in message
+
+
+def test_cropping_pads_are_refused():
+    assert "pads are not constant counts" in refusal(lambda net, x: net.pad(x, ((0, 0), (-1, 2))), (1, 8))
+
+
+@pytest.mark.parametrize(("size", "align_corners"), [((6, 8), False), ((2, 8), False), ((12, 12), True)])
+def test_a_resize_by_other_than_whole_factors_is_refused(size, align_corners):
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.resize_nearest(x, size, align_corners=align_corners)
+
+    assert "supported are whole factors" in refusal(build, (1, 4, 4, 2))
+
+
+def test_an_activation_whose_formats_tflm_does_not_take_is_refused():
+    assert "its input's scale is 1e-09; TFLM's kernel needs one above 2^-28" in refusal(
+        TinyModel.tanh, (1, 4), scale=1e-9
+    )

@@ -1,0 +1,40 @@
+"""Pareto fronts: files that say what the planner found, and flags that bound it."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from tests.support.networks import inverted_residual
+from tflm_quantmcu import cli
+from tflm_quantmcu.app import api
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.patches.pareto import COLUMNS
+
+MODEL = inverted_residual()
+
+
+def test_plan_writes_the_front_and_its_plot(tmp_path) -> None:
+    model, table = tmp_path / "m.tflite", tmp_path / "front.csv"
+    model.write_bytes(MODEL)
+    flags = ["--model", str(model), "--output", str(tmp_path / "plan.json"), "--search", "uniform"]
+    cli.run(["plan", *flags, "--pareto", str(table)])
+    header, *rows = csv.reader(table.read_text().splitlines())
+    front = api.pareto_front(MODEL)
+    assert tuple(header) == COLUMNS
+    assert [(int(row[0]), int(row[1])) for row in rows] == [(s.arena_bytes, s.macs) for s in front]
+    assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_ratio_of_macs_is_kept() -> None:
+    least, *_, most = api.pareto_front(MODEL)
+    plans = [api.plan(MODEL, search="uniform", max_macs_ratio=r) for r in (1.0, most.macs_ratio + 0.01)]
+    notes = [plan.notes[0] for plan in plans]
+    assert f"{least.arena_bytes:,} bytes for no more MACs" in notes[0]
+    assert f"{most.arena_bytes:,} bytes for {most.macs_ratio - 1:.1%} more MACs" in notes[1]
+
+
+def test_a_ratio_below_one_is_refused() -> None:
+    with pytest.raises(UsageError, match="--max_macs_ratio is 0.5; it must be at least 1"):
+        api.plan(MODEL, max_macs_ratio=0.5)

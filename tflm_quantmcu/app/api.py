@@ -1,0 +1,394 @@
+"""The Python interface: plan and convert. Each is one straight line through the other modules."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+from typing import Any, Union
+
+import numpy as np
+
+from tflm_quantmcu.app import report as reports
+from tflm_quantmcu.app.plan_costs import PlanCosts
+from tflm_quantmcu.base.errors import BudgetError, UsageError
+from tflm_quantmcu.base.files import read_bytes, write_atomically
+from tflm_quantmcu.calibration.calibrate import load_calibration
+from tflm_quantmcu.calibration.calibrated import calibrate_int8
+from tflm_quantmcu.calibration.unified_scale import layerwise_plan
+from tflm_quantmcu.converter.verify import verify_conversion
+from tflm_quantmcu.graph.calibration_result import CalibrationResult
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import Budget, ModelGraph
+from tflm_quantmcu.patches.planner import Split, StagePlanner
+from tflm_quantmcu.runtime.sample_sources import SampleSource, gather_samples
+from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
+from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
+from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.registry import find_search, finish_plan
+from tflm_quantmcu.search.widths import free_maps
+from tflm_quantmcu.tflite.reader import read_model, require_full_integer
+
+Path = Union[str, "os.PathLike[str]"]
+KERAS_SUFFIXES = (".keras", ".h5")
+VERIFY_SAMPLES = 4
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ConversionResult:
+    """A converted model and its proof.
+
+    Attributes:
+      model: the `.tflite` bytes.
+      plan: what was decided.
+      report: bytes, work and checks before and after; printable, `save_html(path)`.
+    """
+
+    model: bytes
+    plan: PrecisionPlan
+    report: reports.ConversionReport
+
+    def save(self, path: Path) -> None:
+        """Writes the `.tflite` under a temporary name and renames it."""
+        write_atomically(path, self.model)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """The int8 model behind the user's `model` argument."""
+
+    data: bytes
+    graph: ModelGraph
+    calibration: CalibrationResult | None
+
+    def samples(self, count: int) -> np.ndarray:
+        """`count` model inputs: of the calibration, else random."""
+        if self.calibration is not None:
+            return self.calibration.samples[:count]
+        return random_samples(self.graph.tensors[self.graph.inputs[0]], count)
+
+
+def plan(
+    model: Any,
+    *,
+    calibration: CalibrationResult | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
+    evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
+    checkpoint: Path | None = None,
+    **options: Any,
+) -> PrecisionPlan:
+    """Decides stages and bit widths.
+
+    Args:
+      model: a keras.Model, a path (.keras, .h5, .tflite) or the bytes of a full-integer int8 `.tflite`.
+      calibration: what `ActivationCalibrator.result` or `calibrate` gave, or its saved file.
+      calibration_data: representative inputs [N, H, W, C], an .npz with them as `x`, or what gives them: a list, a dict
+        by the input's name, a TFLite representative_dataset, a tf.data.Dataset, a generator (of what has no known end
+        the first `max_samples`); calibrated on when there is no `calibration`.
+      evaluation_data: labelled samples (x, y), or an .npz with them, for searches that judge plans by accuracy; judge
+        the result by others. Without them such searches compare with the unchanged model's scores.
+      checkpoint: file of a long search's state: a call that was killed goes on from it if it is made again. It stays.
+        That of the calibration lies beside it while it runs.
+      **options: see `tflm_quantmcu.search.options.Options`.
+
+    Raises:
+      UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.base.errors`.
+    """
+    chosen = Options.of(options)
+    find_search(chosen.search)
+    labelled = None if evaluation_data is None else read_labelled(evaluation_data)
+    source = read_source(model, calibration, calibration_data, chosen, checkpoint)
+    costs = _costs(source, chosen)
+    found = _search(source, chosen, costs, labelled, checkpoint)
+    _check_budget(costs, found, chosen.budget)
+    return found
+
+
+def pareto_front(
+    model: Any,
+    *,
+    calibration: CalibrationResult | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
+    **options: Any,
+) -> list[Split]:
+    """What fewer bytes of arena cost in MACs, over all ways to split the model; see `pareto.write_front`.
+
+    Feature maps have 8 bits, of search uniform `activation_bits`; bounds do not count.
+
+    Args:
+      model, calibration, calibration_data, **options: as of `plan`.
+
+    Raises:
+      UsageError, UnsupportedModelError: see `tflm_quantmcu.base.errors`.
+    """
+    chosen = Options.of(options)
+    graph = read_source(model, calibration, calibration_data, chosen).graph
+    bits = chosen.activation_bits if chosen.search == "uniform" else 8
+    widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
+    return StagePlanner(graph, bits=widths, input_mode=chosen.input).front()
+
+
+def convert(
+    model: Any,
+    *,
+    calibration: CalibrationResult | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
+    evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
+    checkpoint: Path | None = None,
+    plan: PrecisionPlan | Path | None = None,
+    **options: Any,
+) -> ConversionResult:
+    """Converts a model, verifies it on TFLM and reports.
+
+    Args:
+      model, calibration, calibration_data, evaluation_data, checkpoint, **options: as of `plan`.
+      plan: use this plan (or its file) instead of searching.
+
+    Raises:
+      UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.base.errors`.
+      VerificationError: the converted model does not compute what it must; nothing is returned.
+    """
+    chosen = Options.of(options)
+    find_search(chosen.search)
+    labelled = None if evaluation_data is None else read_labelled(evaluation_data)
+    source = read_source(model, calibration, calibration_data, chosen, checkpoint)
+    costs = _costs(source, chosen)
+    if plan is None:
+        plan = _search(source, chosen, costs, labelled, checkpoint)
+    else:
+        if not isinstance(plan, PrecisionPlan):
+            plan = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
+        plan = finish_plan(_problem(source, chosen, costs), plan)
+    _check_budget(costs, plan, chosen.budget)
+    converted = costs.convert(plan)
+    verification = verify_conversion(source.data, converted, plan, source.samples(VERIFY_SAMPLES))
+    report = reports.build_report(source.data, converted, plan, verification, core=chosen.core)
+    return ConversionResult(converted, plan, report)
+
+
+def _costs(source: Source, options: Options) -> PlanCosts:
+    return PlanCosts(source.data, source.graph, options.core, options.strip_metadata)
+
+
+def _fixed(source: Source, options: Options) -> FixedWidths:
+    rules = options.precision_overrides
+    return fixed_widths(source.graph, read_overrides(rules)) if rules else FixedWidths()
+
+
+def _problem(source: Source, options: Options, costs: PlanCosts) -> SearchProblem:
+    """What finishing a plan of the user's asks for."""
+    return SearchProblem(
+        source.graph, source.calibration, options.budget, costs, options.parameters, fixed=_fixed(source, options)
+    )
+
+
+def _search(
+    source: Source,
+    options: Options,
+    costs: PlanCosts,
+    labelled: tuple[np.ndarray, np.ndarray] | None,
+    checkpoint: Path | None,
+) -> PrecisionPlan:
+    def refine(plan: PrecisionPlan) -> PrecisionPlan:
+        if source.calibration is None or source.calibration.method.name != "uspiq":
+            return plan
+        return layerwise_plan(source.data, source.graph, plan, source.calibration.samples, progress=options.progress)
+
+    return find_search(options.search)(
+        source.graph,
+        source.calibration,
+        options.budget,
+        costs,
+        labelled=None if labelled is None else labelled_inputs(labelled, source.graph),
+        seed=options.seed,
+        progress=options.progress,
+        checkpoint=checkpoint,
+        fixed=_fixed(source, options),
+        refine=refine,
+        **options.search_flags,
+    )
+
+
+def read_labelled(
+    data: tuple[np.ndarray, np.ndarray] | Path, flag: str = "--evaluation_data"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Samples and their labels, before the model is known.
+
+    Raises:
+      UsageError: no such file, or no labels; the sentence names it or `flag`.
+    """
+    x, y = data if isinstance(data, tuple) else load_samples(data, None)
+    if y is None or len(x) != len(y):
+        raise UsageError(f"{flag} has no label for each sample: it needs the key 'y' [N] beside 'x'")
+    return np.asarray(x), np.asarray(y)
+
+
+def labelled_inputs(
+    data: tuple[np.ndarray, np.ndarray], graph: ModelGraph, flag: str = "--evaluation_data"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Inputs of the model's type and their labels, of what `read_labelled` gave.
+
+    Raises:
+      UsageError: they do not fit the model; the sentence names `flag`.
+    """
+    x, y = data
+    return to_model_input(x, graph.tensors[graph.inputs[0]], name=flag), y
+
+
+def _check_budget(costs: PlanCosts, plan: PrecisionPlan, budget: Budget) -> None:
+    """Refuses a plan that exceeds a bound."""
+    if budget == Budget():
+        return
+    found, work = costs.bytes_of(plan), costs.work_of(plan)
+    remedies = {
+        "sram_bytes": "lower the widths",
+        "flash_bytes": "lower the weights: --search vdqs and memory_driven do it as far as needed, --weight_bits of "
+        "--search uniform to one width",
+        "max_bit_ops": "lower the widths",
+        "max_instructions": "lower the widths of what the core runs faster with fewer bits",
+    }
+    reached = (found.arena_bytes, found.flash_bytes, work.bit_ops, work.instructions)
+    for (flag, bound), value in zip(budget.flags.items(), reached, strict=True):
+        if bound is not None and value > bound:
+            unit = " bytes" if flag.endswith("_bytes") else ""
+            raise BudgetError(
+                f"--{flag} is {bound:,} and the smallest reached is {value:,}{unit}; raise --{flag} or {remedies[flag]}"
+            )
+
+
+def calibrate_model(
+    model: Any, calibration_data: SampleSource | Path, *, checkpoint: Path | None = None, **options: Any
+) -> CalibrationResult:
+    """Measures the feature maps of a model.
+
+    Args:
+      model, calibration_data: as of `plan`.
+      checkpoint: file that keeps what was counted: a call that was killed goes on from it if made again. It stays.
+      **options: `calibration_method`, `calibration_percentile`, `max_samples`, `seed`, `n_jobs` and `progress`.
+
+    Returns:
+      The calibration; its `model` holds the int8 `.tflite` that was made, of a Keras model or with new 8-bit formats.
+
+    Raises:
+      UsageError, UnsupportedModelError: see `tflm_quantmcu.base.errors`.
+    """
+    return _calibrate(_read(model), calibration_data, Options.of(options), checkpoint)
+
+
+def keras_from_tflite(model: bytes | Path) -> Any:
+    """An ordinary Keras model of an int8 `.tflite`, to fine-tune what has no Keras source.
+
+    Weights are the dequantised ones; batch normalisation stays folded into them. It takes and gives real values.
+
+    Args:
+      model: the file's bytes or its path.
+
+    Raises:
+      UsageError: no such file.
+      UnsupportedModelError: not a full-integer int8 model, or an op that Keras has no layer for; the sentence names it.
+    """
+    from tflm_quantmcu.keras_bridge.from_tflite import keras_from_graph  # TensorFlow takes seconds to import
+
+    graph = read_model(model if isinstance(model, bytes) else read_bytes(model, "model"))
+    require_full_integer(graph)
+    return keras_from_graph(graph)
+
+
+def read_source(
+    model: Any,
+    calibration: CalibrationResult | Path | None,
+    calibration_data: SampleSource | Path | None,
+    options: Options,
+    checkpoint: Path | None = None,
+) -> Source:
+    """The int8 model of `plan`'s first arguments, calibrated if there are data; arguments and errors as of `plan`."""
+    kept = checkpoint and f"{os.fspath(checkpoint)}.calibration"
+    if calibration is not None and not isinstance(calibration, CalibrationResult):
+        calibration = load_calibration(calibration)
+    model = _read(model)
+    if not isinstance(model, bytes):
+        if calibration is None:
+            if calibration_data is None:
+                raise UsageError("a Keras model needs representative inputs: pass --calibration_data or --calibration")
+            calibration = _calibrate(model, calibration_data, options, kept)
+        model = _calibrated_model(model, calibration)
+    graph = read_model(model)
+    require_full_integer(graph)
+    if calibration is None and calibration_data is not None:
+        calibration = _calibrate(model, calibration_data, options, kept)
+    if kept:
+        pathlib.Path(kept).unlink(missing_ok=True)
+    if calibration is None:
+        return Source(model, graph, None)
+    if options.method.name not in ("own", calibration.method.name):
+        raise UsageError(
+            f"the calibration was made with --calibration_method {calibration.method.name}, not {options.method.name}; "
+            "calibrate anew or drop the flag"
+        )
+    if calibration.model is not None and calibration.source_sha256 == graph.sha256:
+        model, graph = calibration.model, read_model(calibration.model)
+    if calibration.model_sha256 != graph.sha256:
+        raise UsageError("the calibration was made for another model; calibrate this one anew")
+    return Source(model, graph, calibration)
+
+
+def _calibrated_model(model: Any, calibration: CalibrationResult) -> bytes:
+    """The int8 `.tflite` that a calibration made of a Keras model; refuses that of another, or of former weights."""
+    from tflm_quantmcu.keras_bridge.to_tflite import weights_sha256  # TensorFlow takes seconds to import
+
+    if calibration.model is None or calibration.weights_sha256 is None:
+        raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
+    if calibration.weights_sha256 != weights_sha256(model):
+        raise UsageError(
+            f"the calibration was made of other weights than the Keras model '{model.name}' has: of another model, or "
+            "before it was trained on; calibrate it anew"
+        )
+    return calibration.model
+
+
+def _read(model: Any) -> Any:
+    """Bytes of a `.tflite`, a keras.Model, or the keras.Model of a path."""
+    if not isinstance(model, (str, os.PathLike)):
+        return model
+    if pathlib.Path(model).suffix not in KERAS_SUFFIXES:
+        return read_bytes(model, "--model")
+    from tflm_quantmcu.keras_bridge.to_tflite import load_keras  # TensorFlow takes seconds to import
+
+    return load_keras(model)
+
+
+def _calibrate(
+    model: Any, calibration_data: SampleSource | Path, options: Options, checkpoint: Path | None = None
+) -> CalibrationResult:
+    inputs: dict[str, Any] = {
+        "method": options.method,
+        "max_samples": options.max_samples,
+        "seed": options.seed,
+        "n_jobs": options.n_jobs,
+        "progress": options.progress,
+        "checkpoint": checkpoint,
+    }
+    tensor = None
+    if isinstance(model, bytes):
+        graph = read_model(model)
+        require_full_integer(graph)
+        tensor = graph.tensors[graph.inputs[0]]
+    if isinstance(calibration_data, (str, os.PathLike)):
+        x = load_samples(calibration_data, tensor)[0]
+    else:
+        rank, name = (len(tensor.shape), tensor.label) if tensor is not None else _keras_input(model)
+        x = gather_samples(calibration_data, rank=rank, input_name=name, max_samples=options.max_samples)
+    if tensor is not None:
+        return calibrate_int8(model, x, **inputs)
+    from tflm_quantmcu.keras_bridge.activation_calibrator import calibrate_keras  # TensorFlow takes seconds to import
+
+    return calibrate_keras(model, x, **inputs)
+
+
+def _keras_input(model: Any) -> tuple[int | None, str | None]:
+    """Dimensions of a batch of a Keras model's first input and its layer's name, as far as the model says."""
+    from tflm_quantmcu.keras_bridge.to_tflite import input_name  # TensorFlow takes seconds to import
+
+    inputs = getattr(model, "inputs", None)
+    return (len(inputs[0].shape) if inputs else None), input_name(model)

@@ -1,0 +1,311 @@
+"""Compares searches on one model: every search at every budget and seed, judged on labelled samples on TFLM.
+
+In: a model, calibration, labelled samples to search by and others to judge by. Out: one table, one plot, every plan.
+Searches and judging run in parallel (see `base/parallel.py`); a comparison that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import itertools
+import os
+import pathlib
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Union
+
+import numpy as np
+import rich.box
+import rich.console
+import rich.table
+
+from tflm_quantmcu.app import api
+from tflm_quantmcu.app.evaluation import accuracies
+from tflm_quantmcu.base.checkpoint import Checkpoint
+from tflm_quantmcu.base.errors import BudgetError, UsageError
+from tflm_quantmcu.base.files import write_atomically
+from tflm_quantmcu.base.parallel import parallel_map
+from tflm_quantmcu.graph.calibration_result import CalibrationResult
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.runtime.sample_sources import SampleSource
+from tflm_quantmcu.runtime.samples import digest
+from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.search.registry import find_search
+
+Path = Union[str, "os.PathLike[str]"]
+BASELINE = "int8"
+PLOT_FIGURES = (("arena_bytes", "non-persistent arena, bytes"), ("bit_ops", "BitOPs"), ("instructions", "instructions"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One search at one budget; what it did not reach is None.
+
+    Attributes:
+      search: name; `int8` is the model as it came.
+      sram_bytes, flash_bytes: the budget, None without bound.
+      seed: of the search.
+      accuracy: share of right answers on TFLM.
+      arena_bytes: non-persistent, of the core that takes the most.
+      model_bytes: of the `.tflite`.
+      macs, bit_ops: of one inference, the worst case.
+      instructions: of our kernels on the core of the comparison, estimated.
+      seconds: of processor time that the search took; of one that was killed those since then.
+      refused: why there is no such plan.
+    """
+
+    search: str
+    sram_bytes: int | None
+    flash_bytes: int | None
+    seed: int
+    accuracy: float | None = None
+    arena_bytes: int | None = None
+    model_bytes: int | None = None
+    macs: int | None = None
+    bit_ops: int | None = None
+    instructions: int | None = None
+    seconds: float | None = None
+    refused: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of files."""
+        bounds = (self.sram_bytes or "any", self.flash_bytes or "any")
+        return "_".join(map(str, (self.search, *bounds, self.seed)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """Rows, the baseline first, and the plan of each that has one by its row's name."""
+
+    rows: Sequence[Row]
+    plans: dict[str, PrecisionPlan]
+
+    def __str__(self) -> str:
+        headings = ("search", "SRAM bound", "flash bound", "seed", "accuracy", "arena, B", "flash, B", "BitOPs")
+        table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+        for heading in (*headings, "instructions", "search, s"):
+            table.add_column(heading, justify="left" if heading == "search" else "right")
+        for row in self.rows:
+            bounds = [_grouped(bound) or "-" for bound in (row.sram_bytes, row.flash_bytes)]
+            if row.refused:
+                table.add_row(row.search, *bounds, str(row.seed), "refused")
+                continue
+            figures = [_grouped(n) for n in (row.arena_bytes, row.model_bytes, row.bit_ops, row.instructions)]
+            seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
+            table.add_row(row.search, *bounds, str(row.seed), f"{row.accuracy:.2%}", *figures, seconds)
+        console = rich.console.Console(file=io.StringIO(), width=130)
+        console.print(table)
+        for row in self.rows:
+            if row.refused:
+                console.print(f"{row.name}: {row.refused}", highlight=False, soft_wrap=True)
+        return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
+
+    def save(self, folder: Path) -> None:
+        """Writes table.csv, plot.png and a plan.json a row into a folder that exists."""
+        table = io.StringIO()
+        writer = csv.DictWriter(table, [f.name for f in dataclasses.fields(Row)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(dataclasses.asdict, self.rows))
+        target = pathlib.Path(folder)
+        write_atomically(target / "table.csv", table.getvalue().encode())
+        write_atomically(target / "plot.png", _plot(self.rows))
+        for name, plan in self.plans.items():
+            write_atomically(target / f"{name}.plan.json", plan.to_json().encode())
+
+
+def _grouped(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def compare(
+    model: Any,
+    *,
+    searches: Sequence[str],
+    data: tuple[np.ndarray, np.ndarray] | Path,
+    output_dir: Path,
+    calibration: CalibrationResult | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
+    evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
+    sram_bytes: Sequence[int | None] = (None,),
+    flash_bytes: Sequence[int | None] = (None,),
+    seeds: Sequence[int] = (0,),
+    **options: Any,
+) -> Comparison:
+    """Runs every search at every pair of budgets with every seed.
+
+    Args:
+      model, calibration, calibration_data: as of `plan`.
+      searches: names.
+      data: labelled samples (x, y), or an .npz with them, that the plans are judged on.
+      output_dir: made if it is not there; finished parts are kept here until all are done, and then the result.
+      evaluation_data: labelled samples that searches may judge by, none of `data`.
+      sram_bytes, flash_bytes: bounds; None is no bound.
+      seeds: of the searches.
+      **options: the rest of `tflm_quantmcu.search.options.Options`, for all.
+
+    Raises:
+      UsageError, UnsupportedModelError: see `tflm_quantmcu.base.errors`. A budget that a search cannot meet is a row.
+    """
+    for name in searches:
+        find_search(name)
+    common = Options.of(options)
+    judging = api.read_labelled(data, "--data")
+    searching = None if evaluation_data is None else api.read_labelled(evaluation_data)
+    folder = pathlib.Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    source = api.read_source(model, calibration, calibration_data, common, folder / "checkpoint")
+    x, y = api.labelled_inputs(judging, source.graph, "--data")
+    labelled = None if searching is None else api.labelled_inputs(searching, source.graph)
+    rows = [Row(*cell) for cell in itertools.product(searches, sram_bytes, flash_bytes, seeds)]
+    tasks = [_Task(source, row, labelled, options, str(folder)) for row in [Row(BASELINE, None, None, 0), *rows]]
+    cells = list(
+        parallel_map(_run_task, tasks, n_jobs=common.n_jobs, what="searching and converting", progress=common.progress)
+    )
+    models = {c.content: c.model for c in cells if c.model}  # of plans that seeds agree on one
+    judged = accuracies(list(models.values()), x, y, n_jobs=common.n_jobs, progress=common.progress)
+    found = dict(zip(models, judged, strict=True))
+    rows = [dataclasses.replace(c.row, accuracy=found[c.content]) if c.model else c.row for c in cells]
+    comparison = Comparison(rows, {c.row.name: c.plan for c in cells if c.plan})
+    comparison.save(folder)
+    for task in tasks:
+        task.checkpoint.remove()
+        task.search_checkpoint.unlink(missing_ok=True)
+    return comparison
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Task:
+    """One row to be had, as a process is given it."""
+
+    source: api.Source
+    row: Row
+    labelled: tuple[np.ndarray, np.ndarray] | None
+    options: dict[str, Any]
+    folder: str
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """Of the finished cell."""
+        options = {name: value for name, value in self.options.items() if name not in ("progress", "n_jobs")}
+        calibration = self.source.calibration
+        key = {
+            "model": self.source.graph.sha256,
+            "calibration": None if calibration is None else digest(calibration.samples),
+            "evaluation_data": None if self.labelled is None else digest(*self.labelled),
+            "options": {name: str(value) for name, value in options.items()},
+            "row": dataclasses.asdict(self.row),
+        }
+        return Checkpoint(pathlib.Path(self.folder) / f"{self.row.name}.checkpoint", key)
+
+    @property
+    def search_checkpoint(self) -> pathlib.Path:
+        return pathlib.Path(self.folder) / f"{self.row.name}.search.checkpoint"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Cell:
+    """A row without its accuracy, with what was made for it."""
+
+    row: Row
+    model: bytes | None = None
+    plan: PrecisionPlan | None = None
+
+    @property
+    def content(self) -> str:
+        """All of the plan that decides what its model computes."""
+        return "" if self.plan is None else dataclasses.replace(self.plan, search={}, notes=()).to_json()
+
+
+def _run_task(task: _Task) -> _Cell:
+    """The cell, from its checkpoint if it was finished before."""
+    state = task.checkpoint.load()
+    if state is None:
+        cell = _baseline(task) if task.row.search == BASELINE else _search(task)
+        values = {"row": dataclasses.asdict(cell.row), "plan": cell.plan and cell.plan.to_json()}
+        task.checkpoint.save(values, {} if cell.model is None else {"model": np.frombuffer(cell.model, np.uint8)})
+        return cell
+    plan = state.values["plan"]
+    return _Cell(
+        Row(**state.values["row"]),
+        state.arrays["model"].tobytes() if "model" in state.arrays else None,
+        plan and PrecisionPlan.from_json(plan),
+    )
+
+
+def _baseline(task: _Task) -> _Cell:
+    report = api.convert(task.source.data, plan=PrecisionPlan(task.source.graph.sha256, {}), progress=False).report
+    return _Cell(_measured(task.row, report.baseline), task.source.data)
+
+
+def _search(task: _Task) -> _Cell:
+    row = task.row
+    options = {**task.options, "progress": False, "n_jobs": 1}
+    bounds = {"sram_bytes": row.sram_bytes, "flash_bytes": row.flash_bytes}
+    inputs: dict[str, Any] = {"calibration": task.source.calibration, **options, **bounds, "search": row.search}
+    start = time.process_time()
+    try:
+        plan = api.plan(
+            task.source.data,
+            evaluation_data=task.labelled,
+            checkpoint=task.search_checkpoint,
+            seed=row.seed,
+            **inputs,
+        )
+    except BudgetError as error:
+        return _Cell(dataclasses.replace(row, refused=str(error)))
+    row = dataclasses.replace(row, seconds=round(time.process_time() - start, 2))
+    result = api.convert(task.source.data, plan=plan, **inputs)
+    return _Cell(_measured(row, result.report.converted), result.model, result.plan)
+
+
+def _measured(row: Row, figures: Any) -> Row:
+    return dataclasses.replace(
+        row,
+        arena_bytes=figures.arena_bytes,
+        model_bytes=figures.flash_bytes,
+        macs=figures.cost.macs,
+        bit_ops=figures.cost.bit_ops,
+        instructions=figures.cost.instructions,
+    )
+
+
+def _plot(rows: Iterable[Row]) -> bytes:
+    """Accuracy against bytes, BitOPs and instructions; a colour a search."""
+    from matplotlib.figure import Figure  # takes a second to import
+
+    kept = [row for row in rows if not row.refused]
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(PLOT_FIGURES), sharey=True)
+    for axes, (figure_name, label) in zip(panels, PLOT_FIGURES, strict=True):
+        for name in dict.fromkeys(row.search for row in kept):
+            own = [row for row in kept if row.search == name]
+            marker = "*" if name == BASELINE else "o"
+            axes.plot(
+                [getattr(row, figure_name) for row in own],
+                [100 * (row.accuracy or 0.0) for row in own],
+                marker,
+                label=name,
+                alpha=0.7,
+            )
+        axes.set_xlabel(label)
+        axes.grid(visible=True, linewidth=0.3)
+    panels[0].set_ylabel("accuracy on TFLM, %")
+    panels[-1].legend()
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
+    return picture.getvalue()
+
+
+def parse_numbers(values: Sequence[str], flag: str) -> list[Any]:
+    """Numbers of the command line; `none` is None.
+
+    Raises:
+      UsageError: neither a number nor `none`.
+    """
+    for value in values:
+        if value != "none" and not value.isdigit():
+            raise UsageError(f"--{flag} has '{value}'; supported are numbers, and none for no bound")
+    return [None if value == "none" else int(value) for value in values]

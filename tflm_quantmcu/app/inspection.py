@@ -1,0 +1,73 @@
+"""Describes a model file in words: its ops, and of converted ones the stages, patches, classes, bits and bytes."""
+
+from __future__ import annotations
+
+import os
+
+from tflm_quantmcu.app.report import describe_stage
+from tflm_quantmcu.arena.memory_map import draw_png, draw_text
+from tflm_quantmcu.arena.plan import tflm_plan
+from tflm_quantmcu.arena.predict import arena_by_variant
+from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME
+from tflm_quantmcu.native.kernel_scratch import CORES
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.view import view_graph
+
+
+def describe_model(data: bytes) -> str:
+    """The whole description, one text.
+
+    Raises:
+      UnsupportedModelError: `data` is not a model that can be read.
+    """
+    graph = read_model(data)
+    stages = [op for op in graph.ops if op.kind == PATCH_STAGE]
+    parts = [view_graph(graph)]
+    for number, op in enumerate(stages):
+        parts.append(_describe_program(number, program_of(graph, op)))
+    arenas = arena_by_variant(graph)
+    cores = [f"{n:,} with {variant} kernels ({', '.join(CORES[variant])})" for variant, n in arenas.items()]
+    most = max(arenas.values())
+    parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(data):,} bytes")
+    return "\n\n".join(parts)
+
+
+def describe_memory(data: bytes, png: str | os.PathLike[str] | None = None) -> str:
+    """The arena as TFLM lays it out with the reference kernels, lifetime x offset, as text.
+
+    If `png` names a file, also as a picture there.
+
+    Raises:
+      UnsupportedModelError: `data` is not a model that can be read, or its arena is not known.
+    """
+    graph = read_model(data)
+    plan = tflm_plan(graph)
+    if png is not None:
+        draw_png(graph, plan, png)
+    return draw_text(graph, plan)
+
+
+def _describe_program(number: int, program: StageProgram) -> str:
+    lines = [describe_stage(number, program)]
+    for index, op in enumerate(program.ops):
+        height, width, channels = program.shapes[op.output]
+        bits = " ".join(f"a{formats[op.output].bits}" for formats in program.formats)
+        weights = f" w{op.weight_bits}" if op.weight_bits else ""
+        window = op.window
+        kernel = f" {window.kernel_height}x{window.kernel_width}/{window.stride_height}x{window.stride_width}"
+        sources = ", ".join(f"map {m}" for m in op.inputs)
+        lines.append(
+            f"  {index:2} {op.kind}{kernel}{weights}: {sources} -> map {op.output} "
+            f"[{height}, {width}, {channels}], a class: {bits}"
+        )
+    is_chosen = any(k == CHOSEN_AT_RUN_TIME for _, _, k in program.patches())
+    lines.append("  patch classes" + (", ? is chosen at run time:" if is_chosen else ":"))
+    lines += [
+        "    " + " ".join("?" if k == CHOSEN_AT_RUN_TIME else str(k) for k in row) for row in program.patch_classes
+    ]
+    cost = program.cost
+    most = "at most " if is_chosen else ""
+    lines.append(f"  {cost.macs:,} MACs, {most}{cost.bit_ops:,} BitOPs, recomputed halos included")
+    return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""Measures plans of one model: bytes as converted, and work."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+from tflm_quantmcu.arena.predict import arena_by_variant
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.cost.instructions import InstructionTable, load_table
+from tflm_quantmcu.cost.network_cost import Cost
+from tflm_quantmcu.cost.plan_work import work_of
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.search.problem import PlanBytes
+from tflm_quantmcu.tflite.reader import read_model
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PlanCosts:
+    """What searches ask about plans of one model.
+
+    Attributes:
+      data: the int8 `.tflite`.
+      graph: of it.
+      core: cortex-m4, ...: whose instructions are estimated.
+      strip_metadata: as of `convert`.
+    """
+
+    data: bytes
+    graph: ModelGraph
+    core: str = "cortex-m4"
+    strip_metadata: bool = False
+    _latest: list[tuple[PrecisionPlan, bytes, PlanBytes]] = dataclasses.field(default_factory=list)
+
+    @functools.cached_property
+    def table(self) -> InstructionTable:
+        """Instructions as measured on the core."""
+        return load_table(self.core.removeprefix("cortex-"))
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {"core": self.core, "strip_metadata": self.strip_metadata}
+
+    def convert(self, plan: PrecisionPlan) -> bytes:
+        """The converted model."""
+        return self._measured(plan)[0]
+
+    def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
+        return self._measured(plan)[1]
+
+    def _measured(self, plan: PrecisionPlan) -> tuple[bytes, PlanBytes]:
+        """The converted model and its bytes; those of the latest plan are kept."""
+        for known, converted, num_bytes in self._latest:
+            if known == plan:
+                return converted, num_bytes
+        converted = convert_model(self.data, plan, strip_metadata=self.strip_metadata)
+        num_bytes = PlanBytes(max(arena_by_variant(read_model(converted)).values()), len(converted))
+        self._latest[:] = [(plan, converted, num_bytes)]
+        return converted, num_bytes
+
+    def work_of(self, plan: PrecisionPlan) -> Cost:
+        return work_of(self.graph, plan, self.table)

@@ -1,0 +1,192 @@
+"""The non-persistent arena of a model, stock or converted, as TFLM records it: feature maps and kernels' scratch.
+
+In: a ModelGraph, and which variant of our kernels runs it. Out: bytes. Refuses custom ops of others and LSTMs, whose
+scratch is not known.
+Source: RequestScratchBufferInArena in TFLM's reference kernels at the pinned version.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
+from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
+from tflm_quantmcu.placement import memory
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
+from tflm_quantmcu.tflite import schema
+
+# Bytes of one value in TFLM's arena where numpy has no type or another idea.
+_VALUE_BYTES = {"int4": 1, "bfloat16": 2, "resource": 4}
+_HOST_POINTER_BYTES = 8
+_INT_BYTES = 4
+_KNOWN = {name for name in vars(schema.BuiltinOperator) if not name.startswith("_")}
+_KNOWN -= {"UNIDIRECTIONAL_SEQUENCE_LSTM"}
+
+
+def arena_by_variant(graph: ModelGraph) -> dict[str, int]:
+    """Variant of our kernels -> `predict_arena`; the largest of these bytes hold the model on every core."""
+    return {variant: predict_arena(graph, variant) for variant in KERNEL_VARIANTS}
+
+
+def predict_arena(graph: ModelGraph, variant: str = REFERENCE) -> int:
+    """The non-persistent arena bytes that TFLM records for the model.
+
+    Args:
+      graph: the model.
+      variant: of our kernels; stock ops run on TFLM's own. This machine's is the reference.
+
+    Raises:
+      UnsupportedModelError: an op or a tensor whose bytes are not known.
+    """
+    steps = [memory.Step(op.inputs, op.outputs, op_scratch_bytes(graph, op, variant)) for op in graph.ops]
+    return memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=graph.offline_offsets)
+
+
+def placed_bytes(graph: ModelGraph) -> tuple[int, ...]:
+    """Bytes of every tensor that TFLM's planner places; 0 for constants, and for variables unless they are pinned.
+
+    Raises:
+      UnsupportedModelError: a tensor of a type that TFLM cannot place.
+    """
+    pinned = graph.offline_offsets or (-1,) * len(graph.tensors)
+    return tuple(
+        0 if t.is_constant or (t.is_variable and offset == -1) else t.num_elements * _value_bytes(t)
+        for t, offset in zip(graph.tensors, pinned, strict=True)
+    )
+
+
+def _value_bytes(tensor: Tensor) -> int:
+    try:
+        return _VALUE_BYTES.get(tensor.dtype) or np.dtype(tensor.dtype).itemsize
+    except TypeError:
+        raise UnsupportedModelError(
+            f"tensor '{tensor.name}' is {tensor.dtype}, a type that TFLM cannot place in its arena"
+        ) from None
+
+
+def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tuple[int, ...]:
+    """The scratch buffers that the op's kernel requests, in its order; of an op of ours one or none.
+
+    Args:
+      graph: the model.
+      op: of it.
+      variant: of our kernels; stock ops run on TFLM's own.
+
+    Raises:
+      UnsupportedModelError: an LSTM, a custom op that is not ours, an op without the inputs of its kind, or one of ours
+        that is malformed.
+    """
+    if op.kind in _SCRATCH:
+        try:
+            return _SCRATCH[op.kind](graph, op)
+        except (IndexError, ValueError):
+            shapes = [graph.tensors[t].shape for t in op.inputs if t >= 0]
+            raise UnsupportedModelError(
+                f"{op.kind} (op {op.index}) has inputs of shapes {shapes}, which do not make such an op"
+            ) from None
+    if op.kind in (PATCH_STAGE, *_KERNELS):
+        try:
+            return _own_scratch(graph, op, variant)
+        except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise UnsupportedModelError(f"{op.kind} (op {op.index}) is malformed: {error!r}") from None
+    if op.kind in _KNOWN or op.kind.startswith(PREFIX):
+        return ()
+    raise UnsupportedModelError(
+        f"how much scratch {op.kind} (op {op.index}) takes is not known; supported are {PREFIX} ops and TFLite's own "
+        "except LSTMs"
+    )
+
+
+def largest_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    """`op_scratch_bytes` of the variant that requests the most."""
+    return max((op_scratch_bytes(graph, op, variant) for variant in KERNEL_VARIANTS), key=sum)
+
+
+def _filter(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    """A 4-bit filter is unpacked as a whole."""
+    weights = graph.tensors[op.inputs[1]]
+    return (weights.num_elements,) if weights.dtype == "int4" else ()
+
+
+def _iterators(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    rank = len(graph.tensors[op.inputs[0]].shape)
+    return _INT_BYTES * rank, _INT_BYTES * graph.tensors[op.inputs[1]].num_elements
+
+
+def _mean(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    accumulators = (_INT_BYTES * graph.tensors[op.outputs[0]].num_elements,)
+    is_integer = graph.tensors[op.inputs[0]].dtype in ("int8", "int16")
+    return (accumulators if is_integer else ()) + _iterators(graph, op)
+
+
+def _transpose_conv(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    output = graph.tensors[op.outputs[0]]
+    return (_INT_BYTES * output.num_elements,) if output.dtype == "int8" else ()
+
+
+def _mirror_pad(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    return (_INT_BYTES * len(graph.tensors[op.inputs[0]].shape),) * 2
+
+
+def _svdf(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    batch, _ = graph.tensors[op.inputs[0]].shape
+    num_filters, _ = graph.tensors[op.inputs[1]].shape
+    output = graph.tensors[op.outputs[0]]
+    sums = (_INT_BYTES * output.num_elements,) if output.dtype == "int8" else ()
+    return (_INT_BYTES * batch * num_filters, *sums)
+
+
+_SCRATCH: Mapping[str, Callable[[ModelGraph, Op], tuple[int, ...]]] = {
+    "CONV_2D": _filter,
+    "DEPTHWISE_CONV_2D": _filter,
+    "FULLY_CONNECTED": _filter,
+    "MEAN": _mean,
+    "SUM": _mean,
+    "REDUCE_MAX": _iterators,
+    "REDUCE_MIN": _iterators,
+    "REDUCE_ALL": _iterators,
+    "TRANSPOSE_CONV": _transpose_conv,
+    "ADD_N": lambda graph, op: (_HOST_POINTER_BYTES * len(op.inputs),),
+    "MIRROR_PAD": _mirror_pad,
+    "SVDF": _svdf,
+}
+
+# The kernels of ours that take scratch on some core.
+_KERNELS = {
+    f"{PREFIX}CONV_2D": "Conv2D",
+    f"{PREFIX}DEPTHWISE_CONV_2D": "DepthwiseConv2D",
+    f"{PREFIX}FULLY_CONNECTED": "FullyConnected",
+}
+
+
+def _own_scratch(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
+    if op.kind == PATCH_STAGE:
+        return (stage_scratch_bytes(variant, program_of(graph, op)),)
+    num_bytes = 0 if variant == REFERENCE else kernel_scratch_bytes(variant, _KERNELS[op.kind], _params(graph, op))
+    return (num_bytes,) if num_bytes else ()
+
+
+def _params(graph: ModelGraph, op: Op) -> Any:
+    """What an op of ours with weights calls its kernel with, as its options say (docs/format.md F3)."""
+    options = decode_options(op.custom_options)
+    is_vector = op.kind == f"{PREFIX}FULLY_CONNECTED"
+
+    def view(prefix: str, tensor: int) -> FeatureMap:
+        height, width = (1, 1) if is_vector else graph.tensors[tensor].shape[1:3]
+        channels, bits = options[f"{prefix}_channels"], options[f"{prefix}_bits"]
+        return FeatureMap(height, width, channels, width * run_bytes(channels, bits), bits, 0)
+
+    ends = view("input", op.inputs[0]), view("output", op.outputs[0])
+    if is_vector:
+        return FullyConnectedParams(*ends, (0, 0), options["weight_bits"])
+    window = Window(**{field.name: options[field.name] for field in dataclasses.fields(Window)})
+    if op.kind == f"{PREFIX}CONV_2D":
+        return Conv2DParams(*ends, window, (0, 0), options["weight_bits"])
+    return DepthwiseConv2DParams(*ends, window, (0, 0), options["weight_bits"], options["depth_multiplier"])

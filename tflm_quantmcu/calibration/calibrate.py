@@ -1,0 +1,225 @@
+"""Measures every int8 feature map of a model on samples, and keeps the result in a file.
+
+In: an int8 `.tflite`, its graph and samples. Out: CalibrationResult: of each map a histogram of all its
+values, which loses nothing, and where in the map values lie beyond z(phi) standard deviations. The
+same inputs give the same result, wherever and in however many pieces they are measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import os
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.base.files import write_atomically
+from tflm_quantmcu.base.resumable_sums import Arrays, ResumableSums
+from tflm_quantmcu.calibration.outliers import PHIS, outlier_values
+from tflm_quantmcu.cost.network_cost import op_macs
+from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult, TensorStats
+from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import choose_samples, to_model_input
+
+FILE_VERSION = 2
+
+# Samples that are measured at a time, by one process.
+CHUNK_SAMPLES = 8
+# Below so much work, seconds of it, starting processes takes longer than they save.
+_SMALL_MACS = 1 << 33
+
+
+def calibrate(
+    model: bytes,
+    samples: np.ndarray,
+    *,
+    graph: ModelGraph,
+    max_samples: int = 256,
+    seed: int = 0,
+    progress: bool = True,
+    n_jobs: int = -1,
+    method: CalibrationMethod = OWN_FORMATS,
+    sums: ResumableSums | None = None,
+) -> CalibrationResult:
+    """Runs samples through a model and gathers the statistics of its int8 feature maps.
+
+    Args:
+      model: the int8 `.tflite`.
+      samples: [N, ...], as `samples.to_model_input` takes them.
+      graph: the model as read.
+      max_samples: of more samples so many are drawn by `seed`.
+      progress: a progress bar on standard error.
+      n_jobs: processes; -1 is one a core where the work is worth it.
+      method: by which formats below 8 bits are to be chosen; nothing that is measured depends on it.
+      sums: does the work, in place of `progress` and `n_jobs`.
+
+    Returns:
+      Statistics of every int8 map with one scale that the model's ops write or that is its input.
+
+    Raises:
+      UsageError: samples that do not fit the model, or max_samples below 1.
+      UnsupportedModelError: TFLM does not run the model, or it has not exactly one input.
+    """
+    if len(graph.inputs) != 1:
+        raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
+    chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
+    inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
+    sums = sums or ResumableSums(None, n_jobs=worthwhile_jobs(graph, len(inputs), n_jobs), progress=progress)
+    maps = _int8_maps(graph)
+    chunks = [_Chunk(model, part, tuple(t.index for t in maps)) for part in split_samples(inputs)]
+    counts = sums.sum("calibrating", _count_values, chunks)["counts"]
+    histograms = {t.index: histogram for t, histogram in zip(maps, counts, strict=True)}
+    outliers = _outlier_maps(sums, chunks, [t for t in maps if len(t.shape) == 4], histograms)
+    stats = {t.name: TensorStats(t.name, histograms[t.index], t.format, outliers.get(t.index), method) for t in maps}
+    return CalibrationResult(hashlib.sha256(model).hexdigest(), None, inputs, stats, method)
+
+
+def split_samples(x: np.ndarray) -> list[np.ndarray]:
+    """The samples [N, ...] in the pieces in which they are measured, whatever the number of processes."""
+    return [x[i : i + CHUNK_SAMPLES] for i in range(0, len(x), CHUNK_SAMPLES)]
+
+
+def worthwhile_jobs(graph: ModelGraph, num_samples: int, n_jobs: int) -> int:
+    """`n_jobs`, or 1 where so many samples run faster than processes start."""
+    return n_jobs if num_samples * sum(op_macs(graph, op) for op in graph.ops) > _SMALL_MACS else 1
+
+
+def save_calibration(result: CalibrationResult, path: str | os.PathLike[str]) -> None:
+    """Writes a calibration as a compressed `.npz`.
+
+    Raises:
+      UsageError: the file cannot be written.
+    """
+    stats = list(result.stats.values())
+    arrays: dict[str, Any] = {
+        "version": np.int64(FILE_VERSION),
+        "model_sha256": np.array(result.model_sha256),
+        "samples": result.samples,
+        "names": np.array([s.name for s in stats], np.str_),
+        "histograms": np.array([s.histogram for s in stats], np.int64).reshape(-1, 256),
+        "scales": np.array([s.format.scale for s in stats], np.float64),
+        "zero_points": np.array([s.format.zero_point for s in stats], np.int64),
+        "method": np.array(result.method.name),
+        "percentile": np.float64(result.method.percentile),
+        "source_sha256": np.array(result.source_sha256 or ""),
+        "weights_sha256": np.array(result.weights_sha256 or ""),
+    }
+    if result.model is not None:
+        arrays["model"] = np.frombuffer(result.model, np.uint8)
+    arrays |= {f"outliers_{i}": s.outliers for i, s in enumerate(stats) if s.outliers is not None}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def load_calibration(path: str | os.PathLike[str]) -> CalibrationResult:
+    """Reads what `save_calibration` wrote.
+
+    Raises:
+      UsageError: no such file, or not a whole calibration of this version.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        version = int(arrays["version"])
+        if version != FILE_VERSION:
+            raise UsageError(f"{path} has version {version}; supported is {FILE_VERSION}")
+        method = CalibrationMethod(str(arrays["method"]), float(arrays["percentile"]))
+        stats = [_stats_from(arrays, i, method) for i in range(len(arrays["names"]))]
+        return CalibrationResult(
+            model_sha256=str(arrays["model_sha256"]),
+            model=arrays["model"].tobytes() if "model" in arrays else None,
+            samples=arrays["samples"],
+            stats={s.name: s for s in stats},
+            method=method,
+            source_sha256=str(arrays["source_sha256"]) or None,
+            weights_sha256=str(arrays.get("weights_sha256", "")) or None,
+        )
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{path} is not a whole calibration file ({error!r}); write it anew with `calibrate`"
+        ) from None
+
+
+def _stats_from(arrays: dict[str, np.ndarray], i: int, method: CalibrationMethod) -> TensorStats:
+    histogram = arrays["histograms"][i].astype(np.int64, casting="safe").reshape(256)
+    outliers = arrays.get(f"outliers_{i}")
+    if outliers is not None:
+        outliers = outliers.astype(np.float32, casting="safe")
+        if outliers.ndim != 3 or len(outliers) != len(PHIS):
+            raise ValueError(f"outliers_{i} has shape {outliers.shape}")
+    format = Format(8, float(arrays["scales"][i]), int(arrays["zero_points"][i]))
+    return TensorStats(str(arrays["names"][i]), histogram, format, outliers, method)
+
+
+def _int8_maps(graph: ModelGraph) -> list[Tensor]:
+    """Feature maps that hold values after a run; optional or dangling tensors hold none."""
+    written = [*graph.inputs, *(t for op in graph.ops for t in op.outputs)]
+    tensors = (graph.tensors[t] for t in dict.fromkeys(written))
+    return [t for t in tensors if t.dtype == "int8" and len(t.scales) == 1 and not t.is_constant]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Chunk:
+    """Work for one process: samples, and the maps that are measured.
+
+    Attributes:
+      levels: uint8 [maps, 256], of how many of PHIS each value is an outlier; None where only values are counted.
+    """
+
+    model: bytes
+    inputs: np.ndarray
+    maps: tuple[int, ...]
+    levels: np.ndarray | None = None
+
+    def runs(self) -> Iterator[list[np.ndarray]]:
+        """The maps' values for each sample, as uint8 bins q + 128."""
+        interpreter = Interpreter(self.model, preserve_all_tensors=True)
+        for sample in self.inputs:
+            interpreter.invoke(sample)
+            yield [interpreter.tensor(t).view(np.uint8) ^ 0x80 for t in self.maps]
+
+
+def _count_values(chunk: _Chunk) -> Arrays:
+    counts = np.zeros((len(chunk.maps), 256), np.int64)
+    for run in chunk.runs():
+        for i, bins in enumerate(run):
+            counts[i] += np.bincount(bins.ravel(), minlength=256)
+    return {"counts": counts}
+
+
+def _count_outliers(chunk: _Chunk) -> Arrays:
+    """Of each map, by its index: int64 [len(PHIS), H, W]."""
+    assert chunk.levels is not None
+    counts: dict[str, np.ndarray] = {}
+    for run in chunk.runs():
+        for t, bins, levels in zip(chunk.maps, run, chunk.levels, strict=True):
+            level = levels[bins[0]]
+            count = counts.setdefault(str(t), np.zeros((len(PHIS), *level.shape[:2]), np.int64))
+            for k in range(level.max(initial=0)):
+                count[k] += np.count_nonzero(level > k, axis=-1)
+    return counts
+
+
+def _outlier_maps(
+    sums: ResumableSums, chunks: list[_Chunk], maps: list[Tensor], histograms: dict[int, np.ndarray]
+) -> dict[int, np.ndarray]:
+    """Float32 [len(PHIS), H, W] of each [1, H, W, C] map: mean share of outliers."""
+    if not maps:
+        return {}
+    # An outlier of one phi is one of every smaller phi: a value's level says of how many it is one.
+    levels = np.stack(
+        [np.sum([outlier_values(histograms[t.index], phi) for phi in PHIS], axis=0, dtype=np.uint8) for t in maps]
+    )
+    items = [dataclasses.replace(c, maps=tuple(t.index for t in maps), levels=levels) for c in chunks]
+    counts = sums.sum("looking for outliers", _count_outliers, items)
+    num_samples = sum(len(chunk.inputs) for chunk in chunks)
+    return {t.index: (counts[str(t.index)] / (num_samples * t.shape[3])).astype(np.float32) for t in maps}

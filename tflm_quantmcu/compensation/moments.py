@@ -1,0 +1,126 @@
+"""What a layer's inputs are like: means and covariances of all that its output positions read.
+
+In: a lowered convolution or fully connected op and real values of its input, as they should be and as they are. Out:
+Moments, and the op's weights in the same groups. A group is what the same output channels read: a channel of a
+depthwise op, all of any other.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.law.arithmetic import tap_values
+from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, Filter, LoweredOp
+
+_VALUES_AT_ONCE = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Moments:
+    """Of inputs in groups: x that should be, x' that are.
+
+    Attributes:
+      mean, planned_mean: float64 [G, K].
+      cross, gram: covariances E[x x'^T] and E[x' x'^T], float64 [G, K, K]; None where they were not asked for.
+      count: of values a tap.
+    """
+
+    mean: np.ndarray
+    planned_mean: np.ndarray
+    cross: np.ndarray | None
+    gram: np.ndarray | None
+    count: int
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StoredMap:
+    """Values int8 [N, ...] of a feature map and their format."""
+
+    values: np.ndarray
+    format: Format
+
+    def real(self, part: slice, unit: float) -> np.ndarray:
+        """float32, of some samples, in units of `unit`."""
+        steps = self.values[part].astype(np.float32) - np.float32(self.format.zero_point)
+        return steps * np.float32(self.format.scale / unit)
+
+
+def moments_of(
+    op: LoweredOp, wanted: StoredMap, planned: StoredMap, size: tuple[int, ...], *, with_products: bool
+) -> Moments:
+    """Moments of an op's input.
+
+    Args:
+      op: convolution or fully connected.
+      wanted, planned: the input as it should be and as it is, of the same samples.
+      size: output height and width; of a convolution alone it counts.
+      with_products: covariances too.
+    """
+    values = op.window.kernel_height * op.window.kernel_width * wanted.values[0].size
+    at_once = max(1, _VALUES_AT_ONCE // values)
+    unit = wanted.format.scale  # whatever it is, float32 sums neither overflow nor vanish
+    shifts: list[np.ndarray] = []
+    totals: list[np.ndarray] = []
+    count = 0
+    for start in range(0, len(wanted.values), at_once):
+        parts = slice(start, start + at_once)
+        both = [_columns(op, stored.real(parts, unit), size) for stored in (wanted, planned)]
+        # Near the means: a covariance is not the small difference of two large products then.
+        shifts = shifts or [columns.mean(axis=1, dtype=np.float64).astype(np.float32) for columns in both]
+        x, y = (columns - shift[:, None, :] for columns, shift in zip(both, shifts, strict=True))
+        sums = [x.sum(axis=1, dtype=np.float64), y.sum(axis=1, dtype=np.float64)]
+        if with_products:
+            sums += [(columns.swapaxes(1, 2) @ y).astype(np.float64) for columns in (x, y)]
+        totals = [total + part for total, part in zip(totals, sums, strict=True)] if totals else sums
+        count += x.shape[1]
+    offset, planned_offset = (total / count for total in totals[:2])
+    mean, planned_mean = ((offset + shifts[0]) * unit, (planned_offset + shifts[1]) * unit)
+    if not with_products:
+        return Moments(mean, planned_mean, None, None, count)
+    cross, gram = (
+        (product / count - first[:, :, None] * planned_offset[:, None, :]) * unit**2
+        for product, first in zip(totals[2:], (offset, planned_offset), strict=True)
+    )
+    return Moments(mean, planned_mean, cross, gram, count)
+
+
+def _columns(op: LoweredOp, x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """What each output position reads, float32 [G, positions, K]; outside the map 0, as padding is."""
+    if op.kind == "FULLY_CONNECTED":
+        return x.reshape(1, len(x), -1)
+    taps = [tap.reshape(-1, tap.shape[-1]) for _, _, tap in tap_values(x, op.window, (size[0], size[1]), 0)]
+    stacked = np.stack(taps, axis=1)
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return np.ascontiguousarray(stacked.transpose(2, 0, 1))
+    return stacked.reshape(1, len(stacked), -1)
+
+
+def grouped_weights(op: LoweredOp) -> np.ndarray:
+    """The op's real weights, float64 [G, O, K]."""
+    filter = filter_of(op)
+    shape = [1] * filter.values.ndim
+    shape[CHANNEL_AXIS[op.kind]] = -1
+    weights = filter.values * filter.scales.astype(np.float64).reshape(shape)
+    if op.kind != "DEPTHWISE_CONV_2D":
+        return weights.reshape(1, len(weights), -1)
+    return weights.reshape(weights.shape[0] * weights.shape[1], -1, op.depth_multiplier).transpose(1, 2, 0)
+
+
+def ungrouped(op: LoweredOp, weights: np.ndarray) -> np.ndarray:
+    """[G, O, K] in the shape of the op's filter."""
+    in_order = weights.transpose(2, 0, 1) if op.kind == "DEPTHWISE_CONV_2D" else weights
+    return np.ascontiguousarray(in_order).reshape(filter_of(op).values.shape)
+
+
+def mean_sums(weights: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Mean sums, without bias, of all output channels in order: float64 [O] of weights [G, O, K], inputs [G, K]."""
+    return (weights @ mean[:, :, None]).ravel()
+
+
+def filter_of(op: LoweredOp) -> Filter:
+    """The filter of a convolution or fully connected op."""
+    assert op.filter is not None
+    return op.filter

@@ -1,0 +1,188 @@
+"""C++ that runs a model without TFLM: constants, a static memory plan and one straight line of kernel calls.
+
+In: a model's bytes and a Recording of it. Out: the files of a project. Refuses, naming the op, what no portable kernel
+computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of, stage_kernels
+from tflm_quantmcu.converter.emit.cpp_text import (
+    Definitions,
+    array_initializer,
+    comment_text,
+    float_literal,
+    statement,
+    struct_initializer,
+)
+from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
+from tflm_quantmcu.converter.emit.recording import Recording
+from tflm_quantmcu.converter.emit.templates import render
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.law.kernel_calls import KernelCall
+from tflm_quantmcu.native.kernel_scratch import DSP, MVE, REFERENCE, VARIANTS
+from tflm_quantmcu.tflite.streaming import describe_model_requests
+
+# What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
+STACK_BYTES = {REFERENCE: 2560, DSP: 3072, MVE: 3072}
+
+# Those of which a core may have a variant of its own (tflm_kernels/cortex_m/kernels.h).
+_CORE_KERNELS = frozenset(
+    ("Add", "AveragePool2D", "Conv2D", "DepthwiseConv2D", "FullyConnected", "MaxPool2D", "Requantize")
+)
+_CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """An input or output of the model, in the words of the templates; `offset` is None where a reader gives it."""
+
+    name: str
+    label: str
+    cpp_type: str
+    shape: tuple[int, ...]
+    num_bytes: int
+    offset: int | None
+    scale: str | None
+    zero_point: int
+
+
+@dataclasses.dataclass(frozen=True)
+class _Step:
+    """An op: its definitions and calls as text."""
+
+    comment: str
+    definitions: Sequence[str]
+    statements: Sequence[str]
+    checks: Sequence[str]
+
+
+def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -> tuple[dict[str, str], int]:
+    """The project's files, name -> text, and the arena's bytes.
+
+    Args:
+      graph: the model.
+      recording: of the same model.
+      name: C++ identifier that the files and the namespace are called by.
+      core: key of third_party/arm_none_eabi/cores.bzl, or `host`: what the Makefile builds for unless told otherwise.
+
+    Raises:
+      UnsupportedModelError: an op without a kernel, or a tensor of a type that no kernel takes.
+    """
+    variant = VARIANTS[core]
+    calls = [calls_of(graph, op, variant=variant) for op in graph.ops]
+    plan = plan_memory(graph, calls)
+    definitions = Definitions()
+    steps = [_step(graph, plan, definitions, op, group) for op, group in zip(graph.ops, calls, strict=True)]
+    kernels = stage_kernels(graph, "kernels")
+    context: dict[str, Any] = {
+        "name": name,
+        "macro": name.upper(),
+        "core": core,
+        "variant": variant,
+        "sha256": graph.sha256,
+        "arena_bytes": plan.arena_bytes,
+        "stack_bytes": STACK_BYTES[variant],
+        "constant_bytes": definitions.num_bytes,
+        "tflm_arena_bytes": recording.non_persistent_bytes,
+        "inputs": _ports(graph.input_tensors, plan, "Input"),
+        "outputs": _ports([graph.tensors[t] for t in graph.outputs], plan, "Output"),
+        "streamed": graph.streamed_input,
+        "requests": describe_model_requests(graph),
+        "stage_kernels": struct_initializer(kernels) if kernels else "",
+        "steps": steps,
+        "crc32": recording.crc32,
+        "samples": [array_initializer(np.frombuffer(v.tobytes(), np.uint8)) for v in recording.input_values],
+    }
+    files = {f"{name}.h": "model.h", f"{name}.cc": "model.cc", "main.cc": "main.cc"}
+    files |= {file: file for file in ("Makefile", "BUILD")}
+    return {file: render(f"aot/{template}", context) for file, template in files.items()}, plan.arena_bytes
+
+
+def _step(graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, calls: Sequence[KernelCall]) -> _Step:
+    first = len(definitions.text)
+    statements, checks = [], []
+    for number, call in enumerate(calls):
+        params = definitions.params(f"kOp{op.index}{call.kernel}{number or ''}", call.params)
+        statements.append(_statement(graph, plan, definitions, op, call, params))
+        if call.scratch_bytes is not None:
+            checks.append(_scratch_check(call, params))
+    comment = comment_text(f"{op.index} {op.kind} '{graph.tensors[op.outputs[0]].label}'")
+    return _Step(comment, definitions.text[first:], statements, checks)
+
+
+def _statement(
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, call: KernelCall, params: str
+) -> str:
+    arguments = [params]
+    offsets = call.input_offsets or (0,) * len(call.inputs)
+    for t, offset in zip(call.inputs, offsets, strict=True):
+        arguments.append(_address(graph, plan, definitions, t, offset, is_input=True))
+    arguments += _constants(definitions, op, call)
+    output = _address(graph, plan, definitions, call.output, call.output_offset, is_input=False)
+    scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
+    if call.kernel == "PatchStage":
+        source = arguments[1:] or ["reader"]
+        return statement("quantmcu::PatchStage", [params, "kStageKernels", *source, scratch, output])
+    namespace = "kernels" if call.kernel in _CORE_KERNELS else "quantmcu::reference"
+    return statement(
+        f"{namespace}::{call.kernel}", [*arguments, output, *([] if call.scratch_bytes is None else [scratch])]
+    )
+
+
+def _constants(definitions: Definitions, op: Op, call: KernelCall) -> list[str]:
+    names = {label: definitions.array(f"kOp{op.index}{label}", values) for label, values in call.constants.items()}
+    table = [names.pop(label) for label in CHANNEL_TABLE if label in names]
+    return [*names.values(), *(["{" + ", ".join(table) + "}"] if table else [])]
+
+
+def _scratch_check(call: KernelCall, params: str) -> str:
+    """Whether a call's kernel takes the scratch that the plan has for it."""
+    if call.kernel == "PatchStage":
+        needed = f"quantmcu::PatchStageScratchBytes({params}, kStageKernels)"
+    else:
+        needed = f"kernels::{call.kernel}ScratchBytes({params})"
+    return f"quantmcu::aot::IsPlanned({needed}, {call.scratch_bytes})"
+
+
+def _address(
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, tensor: int, offset: int, *, is_input: bool
+) -> str:
+    read = graph.tensors[plan.sources[tensor]]
+    place = plan.offset(tensor)
+    if place is None:
+        assert read.data is not None
+        name = definitions.array(f"kTensor{read.index}", read.data)
+        return f"{name} + {offset}" if offset else name
+    address = f"arena + {place + offset}"
+    if read.dtype != "float32":
+        return address
+    return f"reinterpret_cast<{'const ' if is_input else ''}float*>({address})"
+
+
+def _ports(tensors: Sequence[Tensor], plan: MemoryPlan, name: str) -> list[Port]:
+    return [_port(t, plan, name if len(tensors) == 1 else f"{name}{i}") for i, t in enumerate(tensors)]
+
+
+def _port(tensor: Tensor, plan: MemoryPlan, name: str) -> Port:
+    if tensor.dtype not in _CPP_TYPES:
+        raise UnsupportedModelError(
+            f"'{tensor.label}' is {tensor.dtype}; inputs and outputs may be {', '.join(_CPP_TYPES)}"
+        )
+    return Port(
+        name=name,
+        label=comment_text(tensor.label),
+        cpp_type=_CPP_TYPES[tensor.dtype],
+        shape=tensor.shape,
+        num_bytes=tensor.num_bytes,
+        offset=None if tensor.index < 0 else plan.offset(tensor.index),
+        scale=float_literal(tensor.scales[0]) if len(tensor.scales) == 1 else None,
+        zero_point=tensor.zero_points[0] if len(tensor.scales) == 1 else 0,
+    )

@@ -1,0 +1,261 @@
+"""A model's ops as calls of the portable kernels: ours as their options say, stock ones as TFLM's Prepare would.
+
+In: a ModelGraph, stock or converted, that TFLM has prepared, so that options and shapes are sound. Out: KernelCalls.
+Refuses, naming the op, what no kernel computes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.law.kernel_calls import (
+    AddParams,
+    Conv2DParams,
+    DepthwiseConv2DParams,
+    FeatureMap,
+    FullyConnectedParams,
+    KernelCall,
+    Kernels,
+    LutParams,
+    PatchStageParams,
+    Pool2DParams,
+    RequantizeParams,
+    StructArray,
+)
+from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.lowering.ops import CONVOLUTIONS, POOLS, lower_op, why_unsupported
+from tflm_quantmcu.lowering.stock_ops import stock_calls
+from tflm_quantmcu.native.kernel_scratch import REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
+from tflm_quantmcu.stage.format_version import check_keys, check_version
+from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+
+CHANNEL_TABLE = ("Bias", "Multiplier", "Shift")  # constants that a call takes as one ChannelTable
+_OPTIONAL_KEYS = {"filter_layout": 0}
+_WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
+
+
+def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[KernelCall, ...]:
+    """The calls that compute `op`, in order, with the scratch that this variant of the kernels takes.
+
+    Raises:
+      UnsupportedModelError: no kernel computes it exactly.
+    """
+    if op.kind == PATCH_STAGE:
+        return (_stage_call(graph, op, variant),)
+    if op.kind.startswith(PREFIX):
+        return (_qmcu_call(graph, op, _read_qmcu_op(graph, op), variant),)
+    reason = why_unsupported(graph, op)
+    if op.kind in (*CONVOLUTIONS, *POOLS):
+        if reason:
+            place = f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
+            raise UnsupportedModelError(f"{place} cannot run on a portable kernel: {reason}")
+        return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
+    if op.kind == "ADD" and reason is None:
+        return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
+    return stock_calls(graph, op)
+
+
+def stage_kernels(graph: ModelGraph, namespace: str) -> Kernels | None:
+    """The table of just those kernels that the model's patch stages run; None without a stage."""
+    stages = [program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE]
+    fields = sorted({field for stage in stages for op in stage.ops for field in _STAGE_KERNELS[op.kind]})
+    functions = ["".join(map(str.capitalize, field.split("_"))).replace("2d", "2D") for field in fields]
+    table = {field: f"{namespace}::{function}" for field, function in zip(fields, functions, strict=True)}
+    return Kernels(**table) if stages else None
+
+
+def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
+    lowered = lower_op(graph, op)
+    sources = [graph.tensors[t] for t in lowered.inputs]
+    output = graph.tensors[lowered.output]
+    num_inputs = lowered.filter.values.shape[1] if op.kind == "FULLY_CONNECTED" and lowered.filter else 0
+    channels = [num_inputs or t.shape[-1] for t in sources] + [output.shape[-1]]
+    return QmcuOp.of(lowered, [t.format for t in sources], output.format, channels)
+
+
+def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
+    """The inverse of QmcuOp.options and its constants (docs/format.md F3)."""
+    options = decode_options(op.custom_options)
+    check_version(op.kind, options)
+    kind = op.kind.removeprefix(PREFIX)
+    filter, table = (graph.tensors[t].data for t in op.inputs[1:]) if kind in CONVOLUTIONS else (None, None)
+    if kind == "LUT":
+        entries = graph.tensors[op.inputs[1]].data
+        assert entries is not None
+        table = entries.view("<i4").astype(np.int32)
+    if kind == "ADD":
+        names = [f"{name}_{key}" for name in ("input0", "input1", "output") for key in ("multiplier", "shift")]
+        table = np.array([options[name] for name in names], np.int32)
+    elif table is None:
+        table = np.array([options["multiplier"], options["shift"]], np.int32)
+    qmcu = QmcuOp(
+        kind=kind,
+        inputs=_read_inputs(kind, options),
+        output=_read_map("output", options),
+        clamps=(options["clamp_min"], options["clamp_max"]),
+        window=Window(**{key: options[key] for key in _WINDOW_KEYS if key in options}),
+        table=table,
+        filter=filter,
+        weight_bits=options.get("weight_bits", 0),
+        depth_multiplier=options.get("depth_multiplier", 1),
+        origins=tuple((options.get(f"input{j}_top", 0), options.get(f"input{j}_left", 0)) for j in range(2)),
+    )
+    check_keys(op.kind, options, qmcu.options(), _OPTIONAL_KEYS if kind in CONVOLUTIONS else {})
+    return qmcu
+
+
+def _read_inputs(kind: str, options: Mapping[str, Any]) -> tuple[QmcuMap, ...]:
+    if kind != "ADD":
+        return (_read_map("input", options),)
+    return tuple(
+        QmcuMap(options["channels"], options[f"input{j}_bits"], options[f"input{j}_zero_point"]) for j in range(2)
+    )
+
+
+def _read_map(prefix: str, options: Mapping[str, Any]) -> QmcuMap:
+    return QmcuMap(options[f"{prefix}_channels"], options[f"{prefix}_bits"], options[f"{prefix}_zero_point"])
+
+
+def _view(tensor: Tensor, map: QmcuMap) -> FeatureMap:
+    height, width = tensor.shape[1:3] if len(tensor.shape) == 4 else (1, 1)
+    return FeatureMap(height, width, map.channels, width * run_bytes(map.channels, map.bits), map.bits, map.zero_point)
+
+
+def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelCall:
+    sources = graph.feature_maps(op)
+    kernel, build = _KERNELS[qmcu.kind]
+    if qmcu.kind == "FULLY_CONNECTED":
+        views = [FeatureMap(1, 1, m.channels, run_bytes(m.channels, m.bits), m.bits, m.zero_point) for m in _maps(qmcu)]
+    else:
+        tensors = [graph.tensors[t] for t in (*sources, op.outputs[0])]
+        views = [_view(tensor, map) for tensor, map in zip(tensors, _maps(qmcu), strict=True)]
+    constants = {}
+    if qmcu.filter is not None:
+        filter = np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel()
+        constants = dict(zip(("Filter", *CHANNEL_TABLE), (filter, *qmcu.table.reshape(3, -1)), strict=True))
+    elif qmcu.kind == "LUT":
+        constants = {"Table": qmcu.table.astype("<i4").view(np.uint8)}
+    params = build(qmcu, views)
+    return KernelCall(
+        kernel,
+        params,
+        inputs=sources,
+        output=op.outputs[0],
+        constants=constants,
+        input_offsets=tuple(
+            top * view.row_bytes + left * run_bytes(view.channels, view.bits)
+            for view, (top, left) in zip(views[:-1], qmcu.origins, strict=False)
+        ),
+        scratch_bytes=kernel_scratch_bytes(variant, kernel, params) if qmcu.filter is not None else None,
+    )
+
+
+def _maps(qmcu: QmcuOp) -> tuple[QmcuMap, ...]:
+    return (*qmcu.inputs, qmcu.output)
+
+
+def _conv2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> Conv2DParams:
+    source, output = maps
+    return Conv2DParams(source, output, op.window, op.clamps, op.weight_bits)
+
+
+def _depthwise_conv2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> DepthwiseConv2DParams:
+    source, output = maps
+    return DepthwiseConv2DParams(source, output, op.window, op.clamps, op.weight_bits, op.depth_multiplier)
+
+
+def _fully_connected(op: QmcuOp, maps: Sequence[FeatureMap]) -> FullyConnectedParams:
+    source, output = maps
+    return FullyConnectedParams(source, output, op.clamps, op.weight_bits)
+
+
+def _add(op: QmcuOp, maps: Sequence[FeatureMap]) -> AddParams:
+    x0, x1, output = maps
+    factor0, factor1, factor_out = op.table.reshape(3, 2).tolist()
+    return AddParams(x0, x1, output, op.clamps, (tuple(factor0), tuple(factor1), tuple(factor_out)))
+
+
+def _pool2d(op: QmcuOp, maps: Sequence[FeatureMap]) -> Pool2DParams:
+    source, output = maps
+    return Pool2DParams(source, output, op.window, op.clamps, tuple(op.table.tolist()))
+
+
+def _requantize(op: QmcuOp, maps: Sequence[FeatureMap]) -> RequantizeParams:
+    source, output = maps
+    pads = op.window.pad_top, op.window.pad_left
+    return RequantizeParams(source, output, *pads, op.clamps, tuple(op.table.tolist()))
+
+
+def _lut(op: QmcuOp, maps: Sequence[FeatureMap]) -> LutParams:
+    source, output = maps
+    return LutParams(source, output, op.window.pad_top, op.window.pad_left)
+
+
+_KERNELS: Mapping[str, tuple[str, Callable[[QmcuOp, Sequence[FeatureMap]], Any]]] = {
+    "CONV_2D": ("Conv2D", _conv2d),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2D", _depthwise_conv2d),
+    "FULLY_CONNECTED": ("FullyConnected", _fully_connected),
+    "ADD": ("Add", _add),
+    "AVERAGE_POOL_2D": ("AveragePool2D", _pool2d),
+    "MAX_POOL_2D": ("MaxPool2D", _pool2d),
+    "REQUANTIZE": ("Requantize", _requantize),
+    "LUT": ("Lut", _lut),
+}
+
+
+# What an op of a stage takes of the table: fields of Kernels.
+_STAGE_KERNELS: Mapping[str, tuple[str, ...]] = {
+    "CONV_2D": ("conv2d", "conv2d_scratch_bytes"),
+    "DEPTHWISE_CONV_2D": ("depthwise_conv2d", "depthwise_conv2d_scratch_bytes"),
+    "ADD": ("add",),
+    "AVERAGE_POOL_2D": ("average_pool2d",),
+    "MAX_POOL_2D": ("max_pool2d",),
+    "REQUANTIZE": ("requantize",),
+    "LUT": ("lut",),
+    "MEAN": ("sum_pixels",),
+    "GLOBAL_AVERAGE_POOL_2D": ("sum_pixels",),
+    "FULLY_CONNECTED": ("dot_pixels",),
+}
+
+
+def _stage_call(graph: ModelGraph, op: Op, variant: str) -> KernelCall:
+    program = program_of(graph, op)
+    return KernelCall(
+        "PatchStage",
+        _stage_params(program),
+        inputs=() if program.is_streamed else op.inputs[:1],
+        output=op.outputs[0],
+        scratch_bytes=stage_scratch_bytes(variant, program),
+    )
+
+
+def _stage_params(program: StageProgram) -> PatchStageParams:
+    """The program's sections (docs/format.md F4) as arrays of their own."""
+    _, filters, words = program.encode()
+    num_ops, num_maps, num_classes = len(program.ops), len(program.shapes), len(program.formats)
+    grid = np.shape(program.patch_classes)
+    counts = [num_ops * OP_WORDS, num_maps * MAP_WORDS, num_classes * num_maps * FORMAT_WORDS]
+    counts += [num_classes * num_ops, grid[0] * grid[1]]
+    ops, maps, formats, offsets, classes, tables = np.split(words, np.cumsum(counts))
+    return PatchStageParams(
+        header=program.header_words,
+        ops=StructArray("StageOp", tuple((*r[:4], tuple(r[4:12]), *r[12:]) for r in _rows(ops, OP_WORDS))),
+        maps=StructArray("StageMap", _rows(maps, MAP_WORDS)),
+        formats=StructArray("StageFormat", tuple((*r[:2], r[2:4], *r[4:]) for r in _rows(formats, FORMAT_WORDS))),
+        table_offsets=offsets,
+        patch_classes=classes,
+        tables=tables,
+        filters=filters.view(np.uint8),
+    )
+
+
+def _rows(words: np.ndarray, length: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in words.reshape(-1, length).tolist())

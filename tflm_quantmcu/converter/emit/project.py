@@ -1,0 +1,125 @@
+"""Writes the project of a model: what `tflm_quantmcu emit` does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Union
+
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.files import read_bytes, write_atomically
+from tflm_quantmcu.converter.emit.aot import emit_aot
+from tflm_quantmcu.converter.emit.recording import record
+from tflm_quantmcu.converter.emit.tflm import emit_tflm
+from tflm_quantmcu.tflite.reader import read_model, require_full_integer
+
+PathLike = Union[str, "os.PathLike[str]"]
+TARGETS = ("aot", "tflm")
+# As in third_party/arm_none_eabi/cores.bzl.
+CORES = ("host", "m0plus", "m3", "m4", "m7", "m33", "m55")
+
+# Words that would not compile, or would shadow what emitted code uses.
+_TAKEN = """
+alignas alignof and asm auto bitand bitor bool break case catch char class compl const constexpr continue
+decltype default delete do double else enum explicit export extern false final float for friend goto if inline
+int long main mutable namespace new noexcept not nullptr operator or override private protected public
+quantmcu register return short signed sizeof static std struct switch template tflite this throw true try
+typedef typeid typename union unsigned using virtual void volatile while xor
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class EmittedProject:
+    """What was written.
+
+    Attributes:
+      directory: where.
+      files: names in it.
+      name: of the model in the code.
+      target: `aot` or `tflm`.
+      arena_bytes: aot: all RAM but the stack; tflm: of the tensor arena that the code sets aside.
+    """
+
+    directory: Path
+    files: tuple[str, ...]
+    name: str
+    target: str
+    arena_bytes: int
+
+    @property
+    def summary(self) -> str:
+        """What there is and how to run it, for the command line."""
+        checkout = Path(__file__).resolve().parents[3]
+        needed = [f"QUANTMCU_DIR={checkout if (checkout / 'tflm_kernels').is_dir() else '<checkout of tflm_quantmcu>'}"]
+        needed += ["TFLM_DIR=<checkout of tflite-micro>"] if self.target == "tflm" else []
+        return (
+            f"{self.name}: arena {self.arena_bytes:,} bytes; wrote {', '.join(self.files)}\n"
+            f"to run its test: make -C {self.directory} test {' '.join(needed)}"
+        )
+
+
+def emit(
+    model: bytes | PathLike,
+    *,
+    output_dir: PathLike,
+    target: str = "aot",
+    core: str = "host",
+    inputs: PathLike | None = None,
+    name: str | None = None,
+) -> EmittedProject:
+    """Writes a C++ project that runs the model and tests itself against TFLM on this host.
+
+    Args:
+      model: a full-integer int8 `.tflite`, stock or converted, or its path.
+      output_dir: is made where it is missing; files of the same names are replaced.
+      target: `aot`: no TFLM, a static plan; `tflm`: an interpreter project in the shape of TFLM's hello_world.
+      core: what it is built for by default: `host`, or `cortex-m0plus`, `-m3`, `-m4`, `-m7`, `-m33`, `-m55`.
+      inputs: `.npz` whose first sample the test runs; else a random one.
+      name: a C++ identifier; by default made of the model's file name.
+
+    Raises:
+      UsageError: a name, a folder or samples that cannot be used.
+      UnsupportedModelError: an op that the target does not run.
+    """
+    if target not in TARGETS:
+        raise UsageError(f"--target is {target}; supported are {' and '.join(TARGETS)}")
+    short_core = core.removeprefix("cortex-").replace("m0+", "m0plus")
+    if short_core not in CORES:
+        raise UsageError(f"--core is {core}; supported are host, {', '.join(f'cortex-{c}' for c in CORES[1:])}")
+    chosen = _identifier(name, "model" if isinstance(model, bytes) else Path(model).stem)
+    data = model if isinstance(model, bytes) else read_bytes(model, "--model")
+    graph = read_model(data)
+    require_full_integer(graph)
+    recording = record(data, inputs)
+    if target == "aot":
+        files, arena_bytes = emit_aot(graph, recording, name=chosen, core=short_core)
+    else:
+        files, arena_bytes = emit_tflm(data, graph, recording, name=chosen, core=short_core)
+    return EmittedProject(_write(Path(output_dir), files), tuple(files), chosen, target, arena_bytes)
+
+
+def _identifier(name: str | None, stem: str) -> str:
+    if name is None:
+        name = re.sub(r"[\W_]+", "_", stem, flags=re.ASCII).lower().strip("_")
+        return name if _is_identifier(name) else f"model_{name}".rstrip("_")
+    if not _is_identifier(name):
+        raise UsageError(f"--name is {name}; needed is a C++ identifier of lower-case letters, digits and _")
+    return name
+
+
+def _is_identifier(name: str) -> bool:
+    return bool(re.fullmatch(r"[a-z][a-z0-9_]*", name)) and name not in _TAKEN.split()
+
+
+def _write(folder: Path, files: dict[str, str]) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output_dir {folder} cannot be made: {error.strerror or error}") from None
+    for name, text in files.items():
+        path, data = folder / name, text.encode()
+        if not path.is_file() or path.read_bytes() != data:  # make builds again what is newer
+            write_atomically(path, data)
+    return folder

@@ -1,0 +1,90 @@
+"""A TFLM project in the shape of its hello_world: the model as an array, a resolver with just its ops, a main, a test.
+
+In: a model's bytes and a Recording of it, so that TFLM is known to run it. Out: the files of a project.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.arena.predict import predict_arena
+from tflm_quantmcu.converter.emit.calls import stage_kernels
+from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
+from tflm_quantmcu.converter.emit.recording import Recording
+from tflm_quantmcu.converter.emit.templates import render
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.native.kernel_scratch import VARIANTS
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
+from tflm_quantmcu.tflite.streaming import describe_model_requests
+
+# Where MicroMutableOpResolver's name is not the operator's in CamelCase.
+_RESOLVER_NAMES = {
+    "CUMSUM": "CumSum",
+    "PADV2": "PadV2",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
+}
+
+
+def emit_tflm(
+    model: bytes, graph: ModelGraph, recording: Recording, *, name: str, core: str
+) -> tuple[dict[str, str], int]:
+    """The project's files, name -> text, and the bytes of the tensor arena that it sets aside.
+
+    Args:
+      model: the `.tflite`.
+      graph: as read from it.
+      recording: of it.
+      name: C++ identifier that the files and the namespace are called by.
+      core: key of third_party/arm_none_eabi/cores.bzl, or `host`: what the Makefile builds for unless told otherwise.
+    """
+    # Scratch of the core's kernels, where it adds to what TFLM recorded with the reference.
+    extra_bytes = max(0, predict_arena(graph, VARIANTS[core]) - recording.non_persistent_bytes)
+    arena_bytes = recording.arena_bytes + extra_bytes
+    kinds = sorted({op.kind for op in graph.ops})
+    kernels = stage_kernels(graph, "quantmcu::kernels")
+    context: dict[str, Any] = {
+        "name": name,
+        "macro": name.upper(),
+        "core": core,
+        "sha256": graph.sha256,
+        "model_bytes": len(model),
+        "model": array_initializer(np.frombuffer(model, np.uint8)),
+        "arena_bytes": arena_bytes,
+        "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
+        "stage_kernels": struct_initializer(kernels) if kernels else "",
+        "adders": [_adder(kind) for kind in kinds],
+        "streamed": graph.streamed_input,
+        "requests": describe_model_requests(graph),
+        "inputs": [_sample(values) for values in recording.input_values],
+        "outputs": [_sample(values) for values in recording.output_values],
+        "crc32": recording.crc32,
+    }
+    files = {
+        f"{name}_model_data.h": "model_data.h",
+        f"{name}_model_data.cc": "model_data.cc",
+        f"{name}_ops.h": "ops.h",
+        f"{name}_test.cc": "test.cc",
+        "main.cc": "main.cc",
+        "Makefile": "Makefile",
+        "BUILD": "BUILD",
+    }
+    return {file: render(f"tflm/{template}", context) for file, template in files.items()}, arena_bytes
+
+
+def _adder(kind: str) -> str:
+    """The call that adds an op to a resolver."""
+    if kind == PATCH_STAGE:
+        return f'AddCustom("{kind}", quantmcu::RegisterPatchStage<kStageKernels>())'
+    if kind.startswith(PREFIX):
+        return f'AddCustom("{kind}", quantmcu::Register_{kind}())'
+    words = [word.capitalize() for word in kind.split("_")]
+    # 2D keeps its capital.
+    name = "".join(re.sub(r"(\d)d$", r"\1D", word) for word in words)
+    return f"Add{_RESOLVER_NAMES.get(kind, name)}()"
+
+
+def _sample(values: np.ndarray) -> str:
+    return array_initializer(np.frombuffer(values.tobytes(), np.uint8))

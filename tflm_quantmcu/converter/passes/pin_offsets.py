@@ -1,0 +1,87 @@
+"""Pins feature maps to places in the arena where our plan is smaller, on every core, than what TFLM's planner makes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tflm_quantmcu.arena.plan import plan_arena
+from tflm_quantmcu.arena.predict import largest_scratch_bytes, op_scratch_bytes, placed_bytes
+from tflm_quantmcu.converter.rewrite import Rewrite
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS
+from tflm_quantmcu.placement import memory
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import graph_of
+
+# Words before the number of tensors and their offsets: version, number of subgraphs.
+_HEADER = (1, 1)
+_UNPINNED = -1
+# TFLM's kernel does nothing where its input is its output; those of the other reshapes copy in any case.
+_IN_PLACE = "RESHAPE"
+
+
+def pin_offsets(rewrite: Rewrite) -> None:
+    """Writes OfflineMemoryAllocation, which the device reads, if it makes the worst arena of any core smaller.
+
+    Scratch cannot be pinned: TFLM puts it into the gaps, and where one is too small, on top of all. So offsets are
+    planned for the largest scratch of any variant of our kernels, for each variant's and for none (maps low, scratch
+    behind them), and those with the smallest worst arena are taken; of equal ones those that exceed the least, summed
+    over the variants, what TFLM makes of the model without pins, then those of the smallest arena on the host.
+
+    Source: TFLM's docs/memory_management.md, "Offline planned tensor allocations".
+    """
+    graph = graph_of(rewrite.model, rewrite.graph.sha256)
+    scratch = [[op_scratch_bytes(graph, op, variant) for op in graph.ops] for variant in KERNEL_VARIANTS]
+    largest = [largest_scratch_bytes(graph, op) for op in graph.ops]
+    unpinned = _arenas(graph, scratch, None)
+
+    def rank(pinned: list[int]) -> tuple[int, ...]:
+        found = _arenas(graph, scratch, pinned)
+        losses = (max(0, ours - theirs) for ours, theirs in zip(found, unpinned, strict=True))
+        return max(found), sum(losses), *found
+
+    alone: list[tuple[int, ...]] = [()] * len(graph.ops)
+    distinct = {tuple(sizes): sizes for sizes in (largest, *scratch, alone)}
+    best = min((_planned(graph, sizes) for sizes in distinct.values()), key=rank)
+    if rank(best)[0] < max(unpinned):
+        _add(rewrite.model, best)
+
+
+def _planned(graph: ModelGraph, scratch_bytes: list[tuple[int, ...]]) -> list[int]:
+    offsets = plan_arena(graph, scratch_bytes, sources=_in_place(graph)).offsets
+    return [offsets.get(t, _UNPINNED) for t in range(len(graph.tensors))]
+
+
+def _arenas(graph: ModelGraph, scratch: list[list[tuple[int, ...]]], pinned: list[int] | None) -> list[int]:
+    """Of each variant, as TFLM places around what is pinned."""
+    num_bytes = placed_bytes(graph)
+    return [
+        memory.greedy_arena(
+            num_bytes,
+            [memory.Step(op.inputs, op.outputs, n) for op, n in zip(graph.ops, sizes, strict=True)],
+            graph.inputs,
+            graph.outputs,
+            pinned=pinned,
+        )
+        for sizes in scratch
+    ]
+
+
+def _in_place(graph: ModelGraph) -> dict[int, int]:
+    """Output of a reshape -> the tensor that its bytes are."""
+    sources: dict[int, int] = {}
+    for op in graph.ops:
+        if op.kind == _IN_PLACE and not (
+            graph.tensors[op.inputs[0]].is_constant or graph.tensors[op.inputs[0]].is_variable
+        ):
+            sources[op.outputs[0]] = sources.get(op.inputs[0], op.inputs[0])
+    return sources
+
+
+def _add(model: schema.ModelT, offsets: list[int]) -> None:
+    words = np.array([*_HEADER, len(offsets), *offsets], "<i4")
+    model.buffers.append(schema.BufferT(data=np.frombuffer(words.tobytes(), np.uint8)))
+    model.metadata = [
+        *(model.metadata or ()),
+        schema.MetadataT(name=memory.OFFLINE_METADATA.encode(), buffer=len(model.buffers) - 1),
+    ]

@@ -1,0 +1,80 @@
+"""Lowers ops outside stages that read or write a map below 8 bits, or whose weights are below 8 bits, and every SiLU,
+which one table computes without the map between LOGISTIC and MUL."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.converter.operators import QmcuOp
+from tflm_quantmcu.converter.rewrite import Rewrite
+from tflm_quantmcu.graph.types import Op
+from tflm_quantmcu.lowering.ops import CONVOLUTIONS, folded_maps, lower_planned, why_unsupported
+from tflm_quantmcu.lowering.requantization import requantization_table
+
+
+def quantize_ops(rewrite: Rewrite) -> None:
+    """Replaces them one by one; an op that has no kernel stays, and reads and writes 8 bits. Others stay stock ops, so
+    that they run on vendors' kernels.
+
+    Raises:
+      UnsupportedModelError: the plan lowers the weights of an op that has no kernel, or a table does not fit.
+    """
+    folded = folded_maps(rewrite.graph)
+    for op in rewrite.graph.ops:
+        if not rewrite.is_untouched(op.index):
+            continue
+        if op.outputs[0] in folded:
+            rewrite.slots[op.index] = []
+            continue
+        bits = _weight_bits(rewrite, op)
+        touches = any(rewrite.is_reformatted(t) for t in _maps(rewrite, op))
+        is_silu = not folded.isdisjoint(op.inputs)
+        if bits != 8 or is_silu or (touches and why_unsupported(rewrite.graph, op) is None):
+            _replace(rewrite, op)
+        elif rewrite.graph.tensors[op.outputs[0]].name in rewrite.plan.bias_corrections:
+            _correct_bias(rewrite, op)
+
+
+def _weight_bits(rewrite: Rewrite, op: Op) -> int:
+    if op.kind not in CONVOLUTIONS:
+        return 8
+    return rewrite.plan.weight_bits.get(rewrite.graph.tensors[op.inputs[1]].name, 8)
+
+
+def _maps(rewrite: Rewrite, op: Op) -> tuple[int, ...]:
+    return (*rewrite.graph.feature_maps(op), *op.outputs)
+
+
+def _correct_bias(rewrite: Rewrite, op: Op) -> None:
+    """A stock op stays one: its bias alone is another constant."""
+    lowered = lower_planned(rewrite.graph, op, rewrite.plan)
+    assert lowered.filter is not None
+    source, output = (rewrite.graph.tensors[t].format for t in (op.inputs[0], lowered.output))
+    bias = requantization_table(lowered, [source], output)[: lowered.filter.bias.size]
+    index = rewrite.add_bias(f"{lowered.name}/bias", bias, np.float32(source.scale) * lowered.filter.scales)
+    rewrite.slots[op.index][0].inputs = np.array([*op.inputs[:2], index], np.int32)
+
+
+def _replace(rewrite: Rewrite, op: Op) -> None:
+    graph = rewrite.graph
+    lowered = lower_planned(graph, op, rewrite.plan)
+    formats = [rewrite.format_of(t) for t in lowered.inputs]
+    output = rewrite.format_of(lowered.output)
+    channels = [graph.tensors[t].shape[-1] for t in (*lowered.inputs, lowered.output)]
+    if op.kind == "FULLY_CONNECTED":
+        channels[0] = _flattened_channels(rewrite, op)
+    qmcu = QmcuOp.of(lowered, formats, output, channels)
+    rewrite.slots[op.index] = [qmcu.operator(rewrite, lowered.name, lowered.inputs, lowered.output)]
+
+
+def _flattened_channels(rewrite: Rewrite, op: Op) -> int:
+    """A fully connected op reads its whole input as one pixel, which its runs must allow."""
+    source = rewrite.graph.tensors[op.inputs[0]]
+    bits = rewrite.format_of(source.index).bits
+    if source.shape[-1] != source.num_elements and source.shape[-1] * bits % 8:
+        raise UnsupportedModelError(
+            f"FULLY_CONNECTED (op {op.index}) flattens '{source.label}' of {source.shape[-1]} channels, whose "
+            f"{bits}-bit runs have gaps; keep that map at 8 bits"
+        )
+    return source.num_elements

@@ -1,0 +1,218 @@
+"""Proves on the real TFLM that a converted model computes what it must, and takes the memory that was promised.
+
+In: the model before and after, the plan, samples. Out: VerificationResult. Where all widths are 8 bits, every output
+byte must equal stock TFLM's; where they are not, every feature map must equal the numpy oracle's, as far as it knows.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tflm_quantmcu.arena.predict import predict_arena
+from tflm_quantmcu.base.errors import VerificationError
+from tflm_quantmcu.converter.passes.insert_requantize import PACKED_SUFFIX
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import ModelGraph, Tensor
+from tflm_quantmcu.law.packing import unpack
+from tflm_quantmcu.oracle import stock_kernels
+from tflm_quantmcu.oracle.simulate import simulate
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_samples, to_model_input
+from tflm_quantmcu.stage.custom_ops import PREFIX
+from tflm_quantmcu.tflite.reader import read_model
+
+NUM_RANDOM_SAMPLES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class VerificationResult:
+    """The checks that a model has passed.
+
+    Attributes:
+      num_samples: inputs run, the random ones included.
+      is_same_function: all widths are 8 bits, and all outputs equal those of the model it came from.
+      num_maps: feature maps compared with the oracle, a sample.
+      arena_bytes: non-persistent, predicted and recorded on this host, which runs the reference kernels.
+      output_crc32: of all outputs in order, to compare with another machine's.
+    """
+
+    num_samples: int
+    is_same_function: bool
+    num_maps: int
+    arena_bytes: int
+    output_crc32: int
+
+    @property
+    def summary(self) -> str:
+        """One sentence for the report."""
+        found = (
+            "outputs equal stock TFLM in every byte"
+            if self.is_same_function
+            else f"{self.num_maps} feature maps equal the numpy oracle in every byte"
+        )
+        return (
+            f"{found} on {self.num_samples} inputs, recorded arena = predicted = {self.arena_bytes:,} bytes "
+            f"on this host, "
+            f"CRC32 of the outputs {self.output_crc32:08x}"
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Runs:
+    """Samples and what the converted model made of them.
+
+    Attributes:
+      x: [N, ...], as the original takes them.
+      given: [N, ...], as the converted model does.
+      outputs: [N][output].
+    """
+
+    x: np.ndarray
+    given: np.ndarray
+    outputs: Sequence[Sequence[np.ndarray]]
+
+
+def verify_conversion(
+    original: bytes, converted: bytes, plan: PrecisionPlan, samples: np.ndarray
+) -> VerificationResult:
+    """Runs both models.
+
+    Args:
+      original: the int8 model.
+      converted: what `convert_model` made of it.
+      plan: the same.
+      samples: inputs [N, ...] of the model's type, or reals; as many random ones are added as `NUM_RANDOM_SAMPLES`.
+
+    Raises:
+      VerificationError: a byte differs; the sentence names the op, the sample and the first index.
+      UsageError: the samples do not fit, or our op library is missing.
+    """
+    graph, graph_after = read_model(original), read_model(converted)
+    source = graph.tensors[graph.inputs[0]]
+    x = to_model_input(samples, source)
+    x = np.concatenate([x, random_samples(source, NUM_RANDOM_SAMPLES)])
+    interpreter = Interpreter(converted)
+    arena_bytes = _check_arena(graph_after, interpreter)
+    given = _given(graph, plan, x)
+    runs = _Runs(x, given, [interpreter.invoke(sample) for sample in given])
+    is_same_function = _is_eight_bit(graph, plan)
+    if is_same_function:
+        num_maps = 0
+        _check_outputs(original, converted, runs)
+    else:
+        num_maps = _check_maps(graph, graph_after, converted, plan, runs)
+    crc32 = 0
+    for values in (values for sample in runs.outputs for values in sample):
+        crc32 = zlib.crc32(values.tobytes(), crc32)
+    return VerificationResult(len(x), is_same_function, num_maps, arena_bytes, crc32)
+
+
+def _given(graph: ModelGraph, plan: PrecisionPlan, x: np.ndarray) -> np.ndarray:
+    """What the converted model is given for samples of the original: they, or what a QUANTIZE made of them."""
+    streamed = plan.streamed_input
+    writer = graph.producer.get(graph.by_name[streamed].index) if streamed else None
+    if streamed is None or writer is None:
+        return x
+    values = stock_kernels.run(graph, writer, {graph.inputs[0]: x})
+    assert values is not None
+    return values.reshape(len(x), *graph.by_name[streamed].shape[1:])
+
+
+def _is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
+    formats = [plan.formats, *(c.formats for s in plan.stages for c in s.classes)]
+    has_own = all(format == graph.by_name[name].format for chosen in formats for name, format in chosen.items())
+    return has_own and all(bits == 8 for bits in plan.weight_bits.values())
+
+
+def _check_arena(graph: ModelGraph, interpreter: Interpreter) -> int:
+    recorded = interpreter.allocations().non_persistent_bytes
+    predicted = predict_arena(graph)
+    if recorded != predicted:
+        raise VerificationError(
+            f"TFLM recorded a non-persistent arena of {recorded:,} bytes; predicted were {predicted:,}"
+        )
+    return recorded
+
+
+def _check_outputs(original: bytes, converted: bytes, runs: _Runs) -> None:
+    stock = Interpreter(original)
+    for index, sample in enumerate(runs.x):
+        for tensor, wanted, found in zip(stock.outputs, stock.invoke(sample), runs.outputs[index], strict=True):
+            if not _are_equal(wanted, found):
+                _find_difference(original, converted, runs, index)
+                raise _mismatch(f"output '{tensor.label}'", index, "stock TFLM", wanted, found)
+
+
+def _find_difference(original: bytes, converted: bytes, runs: _Runs, index: int) -> None:
+    """Blames the first op, of those that both models have, whose result differs."""
+    before, after = (read_model(data) for data in (original, converted))
+    stock, ours = (Interpreter(data, preserve_all_tensors=True) for data in (original, converted))
+    stock.invoke(runs.x[index])
+    ours.invoke(runs.given[index])
+    for op in after.ops:
+        tensor = after.tensors[op.outputs[0]]
+        wanted, found = stock.tensor(before.by_name[tensor.name].index), ours.tensor(tensor.index)
+        if not _are_equal(wanted, found):
+            raise _mismatch(_place(after, tensor), index, "stock TFLM", wanted, found)
+
+
+def _check_maps(graph: ModelGraph, graph_after: ModelGraph, converted: bytes, plan: PrecisionPlan, runs: _Runs) -> int:
+    """Compares what TFLM computes for every map that the oracle knows; returns how many there are."""
+    known = simulate(graph, plan, runs.x)
+    stored = {name: _stored(graph_after, name, plan) for name in known}
+    compared = {name: tensor for name, tensor in stored.items() if tensor is not None}
+    preserved = Interpreter(converted, preserve_all_tensors=True)
+    for index, sample in enumerate(runs.given):
+        for output, wanted, found in zip(preserved.outputs, preserved.invoke(sample), runs.outputs[index], strict=True):
+            if not _are_equal(wanted, found):
+                raise _mismatch(f"output '{output.label}'", index, "TFLM without shared memory", wanted, found)
+        for name, tensor in compared.items():
+            found = _values(preserved, graph.by_name[name], tensor, plan)
+            if not _are_equal(known[name][index], found):
+                raise _mismatch(_place(graph_after, tensor), index, "the numpy oracle", known[name][index], found)
+    return len(compared)
+
+
+def _stored(graph: ModelGraph, name: str, plan: PrecisionPlan) -> Tensor | None:
+    """The converted model's tensor that holds a map at the plan's format, if there is one."""
+    tensor = graph.by_name.get(name + PACKED_SUFFIX, graph.by_name.get(name))
+    if tensor is None or name not in plan.formats:
+        return tensor
+    around = [op for op in (graph.producer.get(tensor.index), *graph.consumers[tensor.index]) if op]
+    # A map between stock ops alone stays as it was.
+    return tensor if any(op.kind.startswith(PREFIX) for op in around) else None
+
+
+def _values(interpreter: Interpreter, before: Tensor, found: Tensor, plan: PrecisionPlan) -> np.ndarray:
+    data = interpreter.tensor(found.index)
+    if before.name in plan.formats:
+        data = unpack(data, plan.formats[before.name].bits, before.shape[-1])
+    return data.reshape(before.shape[1:])
+
+
+def _place(graph: ModelGraph, tensor: Tensor) -> str:
+    op = graph.producer.get(tensor.index)
+    return f"{op.kind} '{tensor.label}' (op {op.index})" if op else f"input '{tensor.label}'"
+
+
+def _are_equal(wanted: np.ndarray, found: np.ndarray) -> bool:
+    return wanted.dtype == found.dtype and wanted.tobytes() == found.tobytes()
+
+
+def _mismatch(place: str, sample: int, reference: str, wanted: np.ndarray, found: np.ndarray) -> VerificationError:
+    if wanted.dtype != found.dtype or wanted.size != found.size:
+        what = f"{found.dtype}{list(found.shape)} instead of {wanted.dtype}{list(wanted.shape)}"
+    else:
+        # As bytes: of floats, 0 and -0 are equal numbers and NaN is none.
+        rows = [v.reshape(-1, 1).view(np.uint8) for v in map(np.ascontiguousarray, (wanted, found))]
+        differing = np.flatnonzero((rows[0] != rows[1]).any(axis=1))
+        first = int(differing[0])
+        what = (
+            f"{differing.size} of {wanted.size} values, first at index {first}: "
+            f"{found.flat[first]} instead of {wanted.flat[first]}"
+        )
+    return VerificationError(f"{place} differs from {reference} on sample {sample}: {what}")

@@ -1,0 +1,253 @@
+"""Measures every kernel variant of a core in QEMU: the command `bench`.
+
+In: a source tree with Bazel, the cross compiler and QEMU; the shapes are its tflm_kernels/benchmarks/shapes/*.txt.
+Out: a CSV with a row for each variant, op, tag and shape. Counts are exact and do not depend on the machine
+(docs/cortex_m.md). What is not a source tree is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tflm_quantmcu.base.errors import QuantMcuError, UsageError
+from tflm_quantmcu.base.files import write_atomically
+from tflm_quantmcu.native.kernel_scratch import VARIANTS
+
+CORES = ("m0plus", "m3", "m4", "m7", "m33", "m55")
+BASELINE = "tflm_kernels/benchmarks/cmsis_nn_baseline.csv"
+BASELINE_TAG = "a8w8"
+_SHAPES = "tflm_kernels/benchmarks/shapes"
+_WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "fully_connected")
+_PORTABLE, _FAST = "portable/libportable.a", "cortex_m/libkernels.a"
+_OBJECT = re.compile(r"^\s*(\d+)\s.*\s(\w+)\.o\b", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class KernelShape:
+    """What a kernel is called on: input and output [H, W, C], and kernel, stride and top left pad [H, W]."""
+
+    op: str
+    input: tuple[int, ...]
+    output: tuple[int, ...]
+    kernel: tuple[int, ...] = (1, 1)
+    stride: tuple[int, ...] = (1, 1)
+    pad: tuple[int, ...] = (0, 0)
+
+    @property
+    def num_outputs(self) -> int:
+        return math.prod(self.output)
+
+    @property
+    def products_per_output(self) -> int:
+        """Multiply-accumulates of one output value; of ops without weights the values that it reads."""
+        taps = math.prod(self.kernel)
+        return taps * self.input[2] if self.op in ("conv2d", "fully_connected") else taps
+
+    @property
+    def work(self) -> int:
+        """MACs, or output values of ops without weights: what instructions are stated for."""
+        return self.num_outputs * (self.products_per_output if self.op in _WITH_WEIGHTS else 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchRow:
+    """One measured call; `text_bytes` is the code of the variant's own object file, all tags together."""
+
+    core: str
+    variant: str
+    tag: str
+    shape: KernelShape
+    instructions: int
+    crc32: int
+    text_bytes: int
+
+    @property
+    def per_unit(self) -> float:
+        """Instructions per MAC, or per output value of ops without weights."""
+        return self.instructions / self.shape.work
+
+
+_COLUMNS = (
+    *("core", "variant", "op", "tag", "input", "output", "kernel", "stride", "pad", "work"),
+    *("instructions", "instructions_per_unit", "crc32", "text_bytes"),
+)
+
+
+def bench(core: str, *, output: str | os.PathLike[str]) -> str:
+    """Builds and runs the benchmark images of a core and writes the CSV.
+
+    Args:
+      core: one of CORES.
+      output: the CSV.
+
+    Returns:
+      What was measured in words; on cores with figures of CMSIS-NN the ratio to them.
+
+    Raises:
+      UsageError: no source tree, or no such core.
+      QuantMcuError: a tool failed, or two variants differ in a byte.
+    """
+    if core not in CORES:
+        raise UsageError(f"--core is {core}; there are {', '.join(CORES)}")
+    root = _source_tree()
+    networks = sorted(path.stem for path in (root / _SHAPES).glob("*.txt"))
+    labels = [f"//tflm_kernels/benchmarks:{network}" for network in networks]
+    _call(["bazel", "build", f"--config=cortex_{core}", *labels], root)
+    binaries = root / f"build/cortex_{core}/bin/tflm_kernels"
+    text_bytes = _text_bytes(binaries, core, root)
+    rows: dict[tuple[str, str, KernelShape], BenchRow] = {}
+    for network in networks:
+        image = binaries / "benchmarks" / network
+        text = _call([sys.executable, "-m", "tools.qemu_run", "--core", core, str(image)], root)
+        for row in parse_output(text, core=core, text_bytes=text_bytes):
+            rows[row.variant, row.tag, row.shape] = row
+    check_equal_outputs(rows.values())
+    write_atomically(output, to_csv(rows.values()).encode())
+    lines = [f"measured {len(rows)} calls on {core} -> {output}"]
+    if ratios := baseline_ratios(rows.values(), (root / BASELINE).read_text(), core=core):
+        lines += [f"{tag} / CMSIS-NN int8, MobileNetV2: {ratio:.3f}" for tag, ratio in ratios.items()]
+    return "\n".join(lines)
+
+
+def parse_output(text: str, *, core: str, text_bytes: dict[str, int]) -> list[BenchRow]:
+    """The rows that an image printed; `text_bytes` of object files `<op>` and `<op>_<variant>`."""
+    rows = []
+    for line in text.splitlines():
+        if not line.startswith("CASE,"):
+            continue
+        _, variant, op, tag, *dimensions, instructions, crc32 = line.split(",")
+        shape = KernelShape(op, *map(_numbers, dimensions))
+        source = op if variant == "reference" else f"{op}_{variant}"
+        size = text_bytes.get(source, 0)
+        rows.append(BenchRow(core, variant, tag, shape, int(instructions), int(crc32), size))
+    return rows
+
+
+def check_equal_outputs(rows: Iterable[BenchRow]) -> None:
+    """Refuses variants whose outputs on the same case differ.
+
+    Raises:
+      QuantMcuError: they do.
+    """
+    outputs: dict[tuple[str, KernelShape], BenchRow] = {}
+    for row in rows:
+        other = outputs.setdefault((row.tag, row.shape), row)
+        if other.crc32 != row.crc32:
+            raise QuantMcuError(
+                f"{row.variant} and {other.variant} differ in the output of {row.shape.op} {row.tag} on "
+                f"{_text(row.shape.input)} -> {_text(row.shape.output)}"
+            )
+
+
+def to_csv(rows: Iterable[BenchRow]) -> str:
+    """The rows as text with a header."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for row in rows:
+        shape = row.shape
+        dimensions = map(_text, (shape.input, shape.output, shape.kernel, shape.stride, shape.pad))
+        counts = (shape.work, row.instructions, f"{row.per_unit:.3f}", f"{row.crc32:08x}", row.text_bytes)
+        writer.writerow([row.core, row.variant, shape.op, row.tag, *dimensions, *counts])
+    return buffer.getvalue()
+
+
+def from_csv(text: str) -> list[BenchRow]:
+    """The inverse of to_csv."""
+    return [
+        BenchRow(
+            cells["core"],
+            cells["variant"],
+            cells["tag"],
+            _shape(cells),
+            int(cells["instructions"]),
+            int(cells["crc32"], 16),
+            int(cells["text_bytes"]),
+        )
+        for cells in csv.DictReader(io.StringIO(text))
+    ]
+
+
+def baseline_ratios(
+    rows: Iterable[BenchRow], baseline: str, *, core: str, network: str = "mobilenet_v2"
+) -> dict[str, float]:
+    """Instructions of the fast variants over CMSIS-NN's at int8: geometric means over a network's shapes.
+
+    Args:
+      rows: measured ones.
+      baseline: the text of BASELINE.
+      core: CMSIS-NN's figures are of m4 and m55; m7 and m33 run the code of m4.
+      network: a network of the baseline.
+
+    Returns:
+      {tag: ratio over all ops, "<op> <tag>": of that op}; without figures for the core, empty. Ops without weights
+      count for every tag with their activation bits.
+    """
+    column = {"m4": "m4", "m7": "m4", "m33": "m4", "m55": "m55"}.get(core)
+    if column is None:
+        return {}
+    theirs = {
+        _shape(cells): int(cells[f"{column}_instructions"])
+        for cells in csv.DictReader(io.StringIO(baseline))
+        if cells["network"] == network
+    }
+    ratios: dict[str, list[float]] = {}
+    for row in rows:
+        if row.variant == "reference" or row.shape not in theirs:
+            continue
+        ratio = row.instructions / theirs[row.shape]
+        tags = [row.tag] if "w" in row.tag else [f"{row.tag}w{bits}" for bits in (8, 4, 2)]
+        for key in (*tags, f"{row.shape.op} {row.tag}"):
+            ratios.setdefault(key, []).append(ratio)
+    return {key: math.exp(sum(map(math.log, group)) / len(group)) for key, group in sorted(ratios.items())}
+
+
+def _shape(cells: dict[str, str]) -> KernelShape:
+    return KernelShape(cells["op"], *(_numbers(cells[name]) for name in ("input", "output", "kernel", "stride", "pad")))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split("x")))
+
+
+def _text(numbers: Sequence[int]) -> str:
+    return "x".join(map(str, numbers))
+
+
+def _source_tree() -> Path:
+    root = Path(__file__).resolve().parents[2]
+    if not (root / _SHAPES).is_dir():
+        raise UsageError(
+            f"bench builds kernels from a source tree, and {root} is none: run it where the project is cloned"
+        )
+    return root
+
+
+def _text_bytes(binaries: Path, core: str, root: Path) -> dict[str, int]:
+    """Bytes of code of each object file of the kernels: `<op>`, and `<op>_<variant>` on cores with fast variants."""
+    libraries = {_PORTABLE: "", _FAST: f"_{VARIANTS[core]}"}
+    sizes: dict[str, int] = {}
+    for library, suffix in libraries.items():
+        if (binaries / library).is_file():
+            text = _call(["arm-none-eabi-size", str(binaries / library)], root)
+            sizes |= {f"{name}{suffix}": int(size) for size, name in _OBJECT.findall(text)}
+    return sizes
+
+
+def _call(command: Sequence[str], root: Path) -> str:
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise QuantMcuError(f"{command[0]} is missing; `make setup` installs it") from None
+    if done.returncode != 0:
+        raise QuantMcuError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout

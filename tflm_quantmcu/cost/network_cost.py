@@ -1,0 +1,153 @@
+"""What a network costs: MACs, BitOPs and the arena of a graph whose regions are fused into stages."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+
+from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.cost.instructions import InstructionTable, graph_instructions, stage_instructions
+from tflm_quantmcu.graph.types import ModelGraph, Op
+from tflm_quantmcu.lowering.ops import folded_maps
+from tflm_quantmcu.placement.best import place_best
+from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, Buffer, Step, graph_buffers, greedy_offsets, peak
+from tflm_quantmcu.stage.program import StageProgram
+
+_NODE_LIMIT = 300  # of the search for places: planning tries many networks, the converter searches longer
+
+
+@dataclasses.dataclass(frozen=True)
+class PlacedStage:
+    """A region as one op of the arena.
+
+    Attributes:
+      ops: op indices.
+      input, output: tensor indices.
+      scratch_bytes: of each variant of our kernels.
+      distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
+    """
+
+    ops: Collection[int]
+    input: int
+    output: int
+    scratch_bytes: tuple[int, ...]
+    distance: int | None = None
+
+
+def arena_of(
+    graph: ModelGraph,
+    stages: Sequence[PlacedStage] = (),
+    *,
+    tensor_bytes: Sequence[int] | None = None,
+    enough: int = 0,
+) -> int:
+    """Non-persistent arena bytes of the graph with these regions fused, on the core that takes the most.
+
+    TFLM will record no more on any core: as it places by itself, or around offsets that hold the largest scratch.
+
+    Args:
+      graph: the model.
+      stages: the regions.
+      tensor_bytes: [tensor] bytes in the arena where they are not the graph's own.
+      enough: bytes that decide: of an arena that keeps or exceeds them, the smallest is not searched for.
+    """
+    tensor_bytes = list(tensor_bytes or placed_bytes(graph))
+    for t in folded_maps(graph):
+        tensor_bytes[t] = 0
+    for stage in stages:
+        for t in (t for i in stage.ops for t in graph.ops[i].outputs if t != stage.output):
+            tensor_bytes[t] = 0
+
+    def buffers_with(scratch: Sequence[int]) -> tuple[list[int], list[Buffer]]:
+        """What TFLM places where the stages take so much."""
+        return graph_buffers(tensor_bytes, _steps(graph, stages, scratch), graph.inputs, graph.outputs)
+
+    tensors, buffers = buffers_with([max(s.scratch_bytes) for s in stages])
+    index = {t: i for i, t in enumerate(tensors)}
+    distances = {(index[s.output], index[s.input]): s.distance for s in stages if s.distance is not None}
+    best = place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances, node_limit=_NODE_LIMIT, enough=enough)
+    placed = dict(zip(tensors, best.offsets, strict=False))
+    pinned = [placed.get(t, -1) for t in range(len(tensor_bytes))]
+    variants = set(zip(*(s.scratch_bytes for s in stages), strict=True)) or {()}
+    unpinned = [peak(found, greedy_offsets(tensors, found)) for _, found in map(buffers_with, variants)]
+    return min(max(unpinned), peak(buffers, greedy_offsets(tensors, buffers, pinned)))
+
+
+def _steps(graph: ModelGraph, stages: Sequence[PlacedStage], scratch: Sequence[int]) -> list[Step]:
+    """The ops as the arena sees them, a stage with its scratch in place of its ops."""
+    owner = {index: (stage, n) for stage, n in zip(stages, scratch, strict=True) for index in stage.ops}
+    steps = []
+    for op in graph.ops:
+        if op.index not in owner:
+            steps.append(Step(op.inputs, op.outputs, op_scratch_bytes(graph, op)))
+            continue
+        stage, num_bytes = owner[op.index]
+        if stage.output in op.outputs:
+            steps.append(Step((stage.input,), (stage.output,), (num_bytes,)))
+    return steps
+
+
+def op_macs(graph: ModelGraph, op: Op) -> int:
+    """Multiply-accumulates of an op of the model; 0 for ops without weights."""
+    output = graph.tensors[op.outputs[0]]
+    if op.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        return 0
+    weights = graph.tensors[op.inputs[1]]
+    per_output = weights.num_elements // output.shape[-1]
+    return output.num_elements * per_output
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Work of one inference.
+
+    Attributes:
+      macs, bit_ops: of the whole network; BitOPs = MACs x input bits x weight bits.
+      stage_macs, stage_bit_ops: of its patch stages, recomputed halos included.
+      instructions: of our kernels on a core, estimated from its measured table; 0 without one.
+    """
+
+    macs: int
+    bit_ops: int
+    stage_macs: int
+    stage_bit_ops: int
+    instructions: int = 0
+
+
+def cost_of(
+    graph: ModelGraph,
+    programs: Sequence[tuple[Collection[int], StageProgram]] = (),
+    *,
+    map_bits: Mapping[str, int] | None = None,
+    weight_bits: Mapping[str, int] | None = None,
+    only: Collection[int] | None = None,
+    table: InstructionTable | None = None,
+) -> Cost:
+    """Counts the work of a network.
+
+    Args:
+      graph: the int8 model.
+      programs: (op indices, program) of each stage.
+      map_bits, weight_bits: tensor name -> bits outside the stages; absent is 8.
+      only: op indices to count; default all.
+      table: of the core whose instructions are estimated.
+    """
+    inside = {index for ops, _ in programs for index in ops}
+    macs = bit_ops = 0
+    for op in graph.ops:
+        if op.index in inside or (only is not None and op.index not in only):
+            continue
+        if not (count := op_macs(graph, op)):
+            continue
+        a_bits = (map_bits or {}).get(graph.tensors[op.inputs[0]].name, 8)
+        w_bits = (weight_bits or {}).get(graph.tensors[op.inputs[1]].name, 8)
+        macs += count
+        bit_ops += count * a_bits * w_bits
+    stage_macs = sum(p.cost.macs for _, p in programs)
+    stage_bit_ops = sum(p.cost.bit_ops for _, p in programs)
+    instructions = 0.0
+    if table:
+        counted = set(range(len(graph.ops)) if only is None else only) - inside
+        instructions = graph_instructions(graph, table, map_bits=map_bits, weight_bits=weight_bits, only=counted)
+        instructions += sum(stage_instructions(p, table) for _, p in programs)
+    return Cost(macs + stage_macs, bit_ops + stage_bit_ops, stage_macs, stage_bit_ops, round(instructions))

@@ -1,0 +1,53 @@
+"""Keras layer names of tensors, as far as their names in the `.tflite` tell; for people, nothing is decided by them.
+
+TensorFlow names a tensor `model/layer/Operation` and joins the names of all that it fused by `;`. A map that a
+convolution writes is called after the convolution's layer, also where it was fused with the batch normalisation and
+activation behind it. Its weights have the same name.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tflm_quantmcu.graph.types import ModelGraph
+
+# TensorFlow numbers operations of one name: Conv2D1, convolution_2.
+_WEIGHTED = re.compile(r"(Conv2D|convolution|depthwise|MatMul|BiasAdd)_?\d*")
+_INNER_SCOPE = "batchnorm"
+_SERVING = "serving_default_"
+
+
+def layer_names(graph: ModelGraph) -> dict[str, str]:
+    """Tensor name -> layer name, for the feature maps and constants whose names tell."""
+    names: dict[str, str] = {}
+    for op in graph.ops:
+        layer = _layer_of(graph.tensors[op.outputs[0]].name)
+        for t in (*op.outputs, *op.inputs):
+            if t >= 0:
+                tensor = graph.tensors[t]
+                own = _layer_of(tensor.name)
+                name = (layer or own) if tensor.is_constant else own
+                if name:
+                    names.setdefault(tensor.name, name)
+    return names
+
+
+def _layer_of(name: str) -> str | None:
+    parts = [part.split("/") for part in name.split(";") if part]
+    for components in parts:
+        # From the end: a layer may have an operation's name itself.
+        for i in range(len(components) - 1, 0, -1):
+            if _WEIGHTED.fullmatch(components[i]):
+                return _path(components[:i])
+    first = parts[0] if parts else [name]
+    if len(first) > 1:
+        scopes = first[:-1]
+        return _path(scopes[:-1] if scopes[-1] == _INNER_SCOPE else scopes)
+    if name.startswith(_SERVING):
+        return name.removeprefix(_SERVING).rsplit(":", 1)[0]
+    return None
+
+
+def _path(scopes: list[str]) -> str:
+    """The layer's path below the model's own name."""
+    return "/".join(scopes[1:] or scopes)

@@ -1,0 +1,1 @@
+"""All that needs TensorFlow: Keras models to `.tflite` and back, fake quantisation, calibration in a callback."""

@@ -1,0 +1,261 @@
+"""The numpy oracle: the kernels of docs/arithmetic.md, written from the law alone.
+
+Every function takes unpacked int8 maps with a leading batch axis, [N, H, W, C], and the op's int32
+requantisation table as docs/format.md F3 and F4 lay it out. Heights and widths of outputs are
+given, so that a window may start anywhere; pads may be negative. Convolution sums are taken in
+floating point, wide enough to be exact, for the speed of the matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import Window
+from tflm_quantmcu.law.fixed_point import multiply, quantize_multiplier, round_half_away
+
+__all__ = [
+    "OutputFormat",
+    "add",
+    "average_pool2d",
+    "conv2d",
+    "depthwise_conv2d",
+    "fully_connected",
+    "max_pool2d",
+    "multiply",
+    "quantize_multiplier",
+    "requantize",
+    "round_half_away",
+]
+
+# Largest |x - zero_in| * |w| of 8-bit values: what a sum's exactness is judged by.
+_LARGEST_PRODUCT = 255 * 128
+_ALL_VALUES = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)  # of int8, in the order of their bytes
+# Elements of a convolution's intermediate arrays that are held at once: about what caches hold.
+_ELEMENTS_AT_ONCE = 1 << 17
+
+
+class OutputFormat(Protocol):
+    """What a kernel needs to know of the map that it writes; `program.StageFormat` is one."""
+
+    @property
+    def zero_point(self) -> int: ...
+
+    @property
+    def clamp_min(self) -> int: ...
+
+    @property
+    def clamp_max(self) -> int: ...
+
+
+def conv2d(
+    x: np.ndarray,
+    filter: np.ndarray,
+    table: np.ndarray,
+    *,
+    window: Window,
+    size: tuple[int, int],
+    zero_in: int,
+    output: OutputFormat,
+) -> np.ndarray:
+    """Law A3, convolution.
+
+    Args:
+      x: int8 [N, H, W, I].
+      filter: int8 [O, Kh, Kw, I].
+      table: int32 [3 * O]: bias, multiplier, shift.
+      window: its bottom and right pads follow from `size`.
+      size: output height and width.
+      zero_in: zero point of x.
+      output: zero point and clamps of the result.
+
+    Returns:
+      int8 [N, *size, O].
+    """
+    num_taps = filter[0].size
+    dtype = _exact_dtype(num_taps)
+    weights = filter.reshape(len(filter), num_taps).T.astype(dtype)
+    y = np.empty((len(x), *size, len(filter)), np.int8)
+    for batch in _batches(len(x), num_taps * size[0] * size[1]):
+        centred = x[batch].astype(dtype) - dtype(zero_in)
+        columns = np.concatenate([tap for _, _, tap in tap_values(centred, window, size, 0)], axis=-1)
+        y[batch] = _requantize_sums((columns @ weights).astype(np.int64), table, output)
+    return y
+
+
+def depthwise_conv2d(
+    x: np.ndarray,
+    filter: np.ndarray,
+    table: np.ndarray,
+    *,
+    window: Window,
+    size: tuple[int, int],
+    zero_in: int,
+    depth_multiplier: int,
+    output: OutputFormat,
+) -> np.ndarray:
+    """Law A3, depthwise; filter int8 [Kh, Kw, O], channel o reads input o / depth_multiplier."""
+    y = np.empty((len(x), *size, filter.shape[-1]), np.int8)
+    for batch in _batches(len(x), y[:1].size):
+        spread = np.repeat(x[batch], depth_multiplier, axis=-1)
+        centred = spread.astype(np.int32) - np.int32(zero_in)
+        acc = np.zeros((len(spread), *size, filter.shape[-1]), np.int32)
+        for ky, kx, tap in tap_values(centred, window, size, 0):
+            acc += tap * filter[ky, kx].astype(np.int32)
+        y[batch] = _requantize_sums(acc, table, output)
+    return y
+
+
+def fully_connected(
+    x: np.ndarray, filter: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat
+) -> np.ndarray:
+    """Law A3, fully connected: x int8 [N, I], filter int8 [O, I]; int8 [N, O]."""
+    dtype = _exact_dtype(filter.shape[1])
+    sums = (x.astype(dtype) - dtype(zero_in)) @ filter.T.astype(dtype)
+    return _requantize_sums(sums.astype(np.int64), table, output)
+
+
+def mean(x: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat) -> np.ndarray:
+    """Law A11 over height and width: x int8 [N, H, W, C], table int32 [2] with 1 / (H * W) in it; int8 [N, C]."""
+    sums = (x.astype(np.int32) - np.int32(zero_in)).sum(axis=(1, 2), dtype=np.int32)
+    return _to_output(multiply(sums, table[0], table[1]), output)
+
+
+def add(
+    x0: np.ndarray,
+    x1: np.ndarray,
+    table: np.ndarray,
+    *,
+    zero_in: tuple[int, int],
+    output: OutputFormat,
+) -> np.ndarray:
+    """Law A4 on maps of equal shape; table: int32 [6], (multiplier, shift) of x0, x1, output."""
+    scaled = [
+        _of_each(x, multiply((_ALL_VALUES - zero) << 20, table[2 * j], table[2 * j + 1]).astype(np.int64))
+        for j, (x, zero) in enumerate(zip((x0, x1), zero_in, strict=True))
+    ]
+    return _to_output(multiply(scaled[0] + scaled[1], table[4], table[5]), output)
+
+
+def average_pool2d(
+    x: np.ndarray,
+    table: np.ndarray,
+    *,
+    window: Window,
+    size: tuple[int, int],
+    zero_in: int,
+    output: OutputFormat,
+) -> np.ndarray:
+    """Law A5; table: int32 [2] multiplier, shift. Every window has a tap inside the map."""
+    inside = np.ones((1, *x.shape[1:3], 1), np.int64)
+    total = sum(tap for _, _, tap in tap_values(x.astype(np.int64), window, size, 0))
+    count = sum(tap for _, _, tap in tap_values(inside, window, size, 0))
+    # Doubles tell a quotient of such small integers from the next whole number: trunc is exact.
+    average = np.trunc((total + np.where(total > 0, count // 2, -(count // 2))) / count)
+    return _rescale(average.astype(np.int8), table, zero_in, output)
+
+
+def max_pool2d(
+    x: np.ndarray,
+    table: np.ndarray,
+    *,
+    window: Window,
+    size: tuple[int, int],
+    zero_in: int,
+    output: OutputFormat,
+) -> np.ndarray:
+    """Law A6; table: int32 [2] multiplier, shift. Every window has a tap inside the map."""
+    lowest = np.full((len(x), *size, x.shape[-1]), -128, np.int8)
+    for _, _, tap in tap_values(x, window, size, -128):
+        np.maximum(lowest, tap, out=lowest)
+    return _rescale(lowest, table, zero_in, output)
+
+
+def requantize(
+    x: np.ndarray,
+    table: np.ndarray,
+    *,
+    window: Window,
+    size: tuple[int, int],
+    zero_in: int,
+    output: OutputFormat,
+) -> np.ndarray:
+    """Law A7; table: int32 [2] multiplier, shift. Of the window only the pads count."""
+    return _moved(_rescale(x, table, zero_in, output), window, size, output.zero_point)
+
+
+def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, int], output: OutputFormat) -> np.ndarray:
+    """Law A18; table: int32 words of the entries, four each. Of the window only the pads count."""
+    entries = table.astype("<i4").view(np.int8)
+    values = entries[x.astype(np.int64) + entries.size // 2]
+    return _moved(values, window, size, output.zero_point)
+
+
+def _moved(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> np.ndarray:
+    """x [N, *size, C] padded with `fill`, or cropped, by the window's pads."""
+    shifted = Window(pad_top=window.pad_top, pad_left=window.pad_left)
+    return next(tap for _, _, tap in tap_values(x, shifted, size, fill))
+
+
+def _batches(num_samples: int, elements_a_sample: int) -> Iterator[slice]:
+    at_once = max(1, _ELEMENTS_AT_ONCE // max(1, elements_a_sample))
+    return (slice(start, start + at_once) for start in range(0, num_samples, at_once))
+
+
+def tap_values(
+    x: np.ndarray, window: Window, size: tuple[int, int], fill: int
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """(ky, kx, [N, *size, C]): what each tap reads for all outputs, `fill` outside the map."""
+    rows = _read_extent(window.pad_top, size[0], window.stride_height, window.kernel_height, window.dilation_height)
+    cols = _read_extent(window.pad_left, size[1], window.stride_width, window.kernel_width, window.dilation_width)
+    x = _crop_or_pad(x, rows, cols, fill)
+    for ky in range(window.kernel_height):
+        for kx in range(window.kernel_width):
+            y0, x0 = ky * window.dilation_height, kx * window.dilation_width
+            tap = x[:, y0 :: window.stride_height, x0 :: window.stride_width]
+            yield ky, kx, tap[:, : size[0], : size[1]]
+
+
+def _read_extent(pad: int, size: int, stride: int, kernel: int, dilation: int) -> tuple[int, int]:
+    """[start, end) in input coordinates of all that an axis' windows cover."""
+    return -pad, -pad + max(0, (size - 1) * stride + (kernel - 1) * dilation + 1)
+
+
+def _crop_or_pad(x: np.ndarray, rows: tuple[int, int], cols: tuple[int, int], fill: int) -> np.ndarray:
+    """The part [rows) x [cols) of a map, which may reach outside it."""
+    (top, bottom), (left, right) = rows, cols
+    height, width = x.shape[1:3]
+    if top == 0 and left == 0 and bottom <= height and right <= width:
+        return x[:, :bottom, :right]
+    part = np.full((len(x), bottom - top, right - left, x.shape[-1]), fill, x.dtype)
+    y0, y1, x0, x1 = max(top, 0), min(bottom, height), max(left, 0), min(right, width)
+    if y0 < y1 and x0 < x1:
+        part[:, y0 - top : y1 - top, x0 - left : x1 - left] = x[:, y0:y1, x0:x1]
+    return part
+
+
+def _exact_dtype(num_taps: int) -> type[np.floating]:
+    """The fastest type that sums `num_taps` products without rounding, in any order."""
+    return np.float32 if num_taps * _LARGEST_PRODUCT < 1 << 24 else np.float64
+
+
+def _requantize_sums(acc: np.ndarray, table: np.ndarray, output: OutputFormat) -> np.ndarray:
+    bias, multiplier, shift = table.reshape(3, -1)
+    return _to_output(multiply(acc + bias.astype(np.int64), multiplier, shift), output)
+
+
+def _rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat) -> np.ndarray:
+    return _of_each(x, _to_output(multiply(_ALL_VALUES - zero_in, table[0], table[1]), output))
+
+
+def _of_each(x: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """What stands for each int8 value; entries in the order of `_ALL_VALUES`."""
+    return np.take(entries, x.view(np.uint8))
+
+
+def _to_output(x: np.ndarray, output: OutputFormat) -> np.ndarray:
+    """Adds the zero point (int32, wraps) and clamps."""
+    moved = x + np.int32(output.zero_point)
+    return np.clip(moved, output.clamp_min, output.clamp_max, out=moved).astype(np.int8)

@@ -1,0 +1,136 @@
+"""Activations as tables (law A18): which ops of an int8 model are functions of one value, and the table of each.
+
+In: an op of a ModelGraph. Out: a Lookup. Refuses, with a ValueError that says why, what TFLM's own kernels do not take.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import Format, ModelGraph, Op
+from tflm_quantmcu.law import activations
+from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
+from tflm_quantmcu.law.kernel_calls import Pair
+
+LOOKUPS = ("ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "TANH")
+_GATED = "MUL"
+# Beyond every range: steps are clamped here before they become integers.
+_MAX_STEPS = 1024.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Lookup:
+    """A function of one value.
+
+    Attributes:
+      kind: of the stock op, one of LOOKUPS; MUL is x * LOGISTIC(x), SiLU.
+      source, output: the model's own formats.
+      gate: the model's own format of LOGISTIC(x) in SiLU.
+      alpha: of LEAKY_RELU, a float32 value.
+    """
+
+    kind: str
+    source: Format
+    output: Format
+    gate: Format | None = None
+    alpha: float = 0.0
+
+    @staticmethod
+    def of(graph: ModelGraph, op: Op) -> Lookup:
+        """Of an op in LOOKUPS, or of a MUL that has a `gate_of`.
+
+        Raises:
+          ValueError: TFLM's kernel does not take these formats.
+        """
+        gate = gate_of(graph, op)
+        source, output = (graph.tensors[t].format for t in ((gate or op).inputs[0], op.outputs[0]))
+        gate_format = graph.tensors[gate.outputs[0]].format if gate else None
+        lookup = Lookup(op.kind, source, output, gate_format, op.alpha)
+        _stock_values(lookup)
+        return lookup
+
+    def table(self, source: Format, output: Format, clamps: Pair) -> np.ndarray:
+        """The output value of every input value, the lowest first.
+
+        Args:
+          source, output: formats. The model's own give what stock TFLM's kernels give, others the real function.
+          clamps: of the output.
+
+        Returns:
+          int8 [2^source.bits].
+        """
+        if (source, output) == (self.source, self.output):
+            return np.clip(_stock_values(self), *clamps).astype(np.int8)
+        steps = np.arange(source.qmin, source.qmax + 1) - source.zero_point
+        real = [_FUNCTIONS[self.kind](float(step) * source.scale, self.alpha) / output.scale for step in steps]
+        rounded = round_half_away(np.clip(real, -_MAX_STEPS, _MAX_STEPS)) + output.zero_point
+        return np.clip(rounded, *clamps).astype(np.int8)
+
+
+def gate_of(graph: ModelGraph, op: Op) -> Op | None:
+    """The LOGISTIC in x * LOGISTIC(x), if `op` is such a MUL and nothing else reads the LOGISTIC's output."""
+    if op.kind != _GATED or len(op.inputs) != 2:
+        return None
+    for x, gate in (op.inputs, op.inputs[::-1]):
+        writer = graph.producer.get(gate)
+        if writer is None or writer.kind != "LOGISTIC" or writer.inputs[0] != x or gate in graph.outputs:
+            continue
+        is_alone = graph.consumers[gate] == (op,) and x != gate
+        if is_alone and len({graph.tensors[t].shape for t in (x, gate, op.outputs[0])}) == 1:
+            return writer
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _stock_values(lookup: Lookup) -> np.ndarray:
+    """int64 [256]: what stock TFLM gives for every input value, before the clamps of a fused activation."""
+    x = np.arange(-128, 128, dtype=np.int64)
+    return _STOCK[lookup.kind](lookup, x)
+
+
+def _logistic(lookup: Lookup, x: np.ndarray) -> np.ndarray:
+    return activations.logistic(activations.logistic_params(lookup.source, lookup.output, 1), x)
+
+
+def _hard_swish(lookup: Lookup, x: np.ndarray) -> np.ndarray:
+    return activations.hard_swish(activations.hard_swish_params(lookup.source, lookup.output, 1), x)
+
+
+def _silu(lookup: Lookup, x: np.ndarray) -> np.ndarray:
+    """Laws A15 and A12."""
+    source, gate, output = lookup.source, lookup.gate, lookup.output
+    assert gate is not None
+    y = activations.logistic(activations.logistic_params(source, gate, 1), x)
+    factor = activations.quantize_factor(source.scale * gate.scale / output.scale)
+    scaled = multiply((x - source.zero_point) * (y - gate.zero_point), *factor).astype(np.int64)
+    return to_int32(scaled + output.zero_point).astype(np.int64)
+
+
+_STOCK: Mapping[str, Callable[[Lookup, np.ndarray], np.ndarray]] = {
+    "ELU": lambda lookup, x: activations.elu(lookup.source, lookup.output, x),
+    "HARD_SWISH": _hard_swish,
+    "LEAKY_RELU": lambda lookup, x: activations.leaky_relu(lookup.source, lookup.output, lookup.alpha, x),
+    "LOGISTIC": _logistic,
+    "MUL": _silu,
+    "TANH": lambda lookup, x: activations.tanh(lookup.source, x),
+}
+
+
+def _sigmoid(x: float) -> float:
+    small = math.exp(-abs(x))
+    return (1 if x >= 0 else small) / (1 + small)
+
+
+_FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
+    "ELU": lambda x, _: x if x >= 0 else math.expm1(x),
+    "HARD_SWISH": lambda x, _: x * min(max(x + 3, 0), 6) / 6,
+    "LEAKY_RELU": lambda x, alpha: x if x >= 0 else alpha * x,
+    "LOGISTIC": lambda x, _: _sigmoid(x),
+    "MUL": lambda x, _: x * _sigmoid(x),
+    "TANH": lambda x, _: math.tanh(x),
+}

@@ -1,0 +1,135 @@
+"""Lowers a stage's region, with pads folded into windows and a reduction at its end: what makes one pixel of a map and
+can be taken piece by piece (docs/format.md F4).
+
+In: the region's ops, and a plan's weights. Out: LoweredOps. Refuses what `lower_op` does, and halves of an op.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.precision_plan import RoundedWeights
+from tflm_quantmcu.graph.types import ModelGraph, Op, Window
+from tflm_quantmcu.law.lookups import gate_of
+from tflm_quantmcu.lowering.ops import (
+    CONVOLUTIONS,
+    MAX_POOL_PIXELS,
+    LoweredOp,
+    folded_maps,
+    lower_op,
+    why_unsupported,
+)
+
+
+def lower_region(
+    graph: ModelGraph,
+    ops: Sequence[Op],
+    weight_bits: Mapping[str, int],
+    rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
+) -> tuple[LoweredOp, ...]:
+    """Lowers the ops of a stage; a PAD that only convolutions of the stage read is folded into their windows, a
+    LOGISTIC of SiLU into its MUL.
+
+    Args:
+      ops: in execution order.
+      weight_bits: weight tensor name -> bits; absent is 8.
+      rounded_weights: weight tensor name -> values, of those that are not rounded to the nearest.
+
+    Raises:
+      UnsupportedModelError: our kernels cannot run an op exactly.
+    """
+    reduction = lower_reduction(graph, ops, weight_bits, rounded_weights)
+    if reduction:
+        return (*lower_region(graph, ops[: -reduction.num_ops], weight_bits, rounded_weights), reduction.op)
+    lowered = []
+    for op in ops:
+        name = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
+        lowered.append(lower_op(graph, op, weight_bits=weight_bits.get(name, 8), rounded=rounded_weights.get(name)))
+    inside = {op.index for op in ops}
+    folded = {
+        op.outputs[0]: low
+        for op, low in zip(ops, lowered, strict=True)
+        if op.pads
+        and graph.consumers[op.outputs[0]]
+        and op.outputs[0] not in graph.outputs
+        and all(
+            c.index in inside and c.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for c in graph.consumers[op.outputs[0]]
+        )
+    }
+    gates = {gate.outputs[0] for op in ops if (gate := gate_of(graph, op))}
+    halves = folded_maps(graph) & {low.output for low in lowered} - gates
+    if halves:
+        name = graph.tensors[min(halves)].label
+        raise UnsupportedModelError(f"a stage ends inside x * LOGISTIC(x), at '{name}'; let it end before or behind")
+    return tuple(_fold_pad(low, folded) for low in lowered if low.output not in {*folded, *gates})
+
+
+def _fold_pad(op: LoweredOp, pads: Mapping[int, LoweredOp]) -> LoweredOp:
+    pad = pads.get(op.inputs[0])
+    if pad is None:
+        return op
+    window = dataclasses.replace(
+        op.window,
+        pad_top=op.window.pad_top + pad.window.pad_top,
+        pad_left=op.window.pad_left + pad.window.pad_left,
+    )
+    return _fold_pad(dataclasses.replace(op, window=window, inputs=pad.inputs), pads)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reduction:
+    """The end of a region that makes one pixel of a map: its last op, or a reshape and its last op."""
+
+    op: LoweredOp
+    num_ops: int
+
+
+def lower_reduction(
+    graph: ModelGraph,
+    ops: Sequence[Op],
+    weight_bits: Mapping[str, int],
+    rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
+) -> Reduction | None:
+    """Lowers the end of a region, if it is a reduction that can be taken piece by piece (docs/format.md F4)."""
+    last = ops[-1]
+    num_ops = 2 if len(ops) > 2 and last.kind == "FULLY_CONNECTED" and ops[-2].kind == "RESHAPE" else 1
+    if len(ops) <= num_ops:
+        return None
+    source, output = graph.tensors[graph.feature_maps(ops[-num_ops])[0]], graph.tensors[last.outputs[0]]
+    if len(source.shape) != 4 or source.shape[:1] != (1,) or source.shape[1:3] == (1, 1):
+        return None
+    if any(t.dtype != "int8" or len(t.scales) != 1 for t in (source, output)):
+        return None
+    place: dict[str, Any] = {"name": output.label, "inputs": (source.index,), "output": output.index}
+    if last.kind == "FULLY_CONNECTED":
+        name = graph.tensors[last.inputs[1]].name
+        bits = weight_bits.get(name, 8)
+        if why_unsupported(graph, last) or (source.shape[3] * bits) % 8:
+            return None
+        low = lower_op(graph, last, weight_bits=bits, rounded=rounded_weights.get(name))
+        return Reduction(dataclasses.replace(low, inputs=(source.index,)), num_ops)
+    pixels = source.shape[1] * source.shape[2]
+    if pixels > MAX_POOL_PIXELS:
+        return None
+    if last.kind == "MEAN" and _mean_axes(graph, last) == {1, 2}:
+        return Reduction(LoweredOp("MEAN", window=Window(), activation="NONE", num_pixels=pixels, **place), 1)
+    is_global = last.kind == "AVERAGE_POOL_2D" and _pools_all(last, source.shape, output.shape)
+    if is_global and why_unsupported(graph, last) is None:
+        return Reduction(LoweredOp("GLOBAL_AVERAGE_POOL_2D", window=Window(), activation=last.activation, **place), 1)
+    return None
+
+
+def _mean_axes(graph: ModelGraph, op: Op) -> set[int]:
+    axes = graph.tensors[op.inputs[1]].data
+    return set() if axes is None else {int(a) % len(graph.tensors[op.inputs[0]].shape) for a in axes.ravel()}
+
+
+def _pools_all(op: Op, shape: tuple[int, ...], output_shape: tuple[int, ...]) -> bool:
+    """Whether a pool has one window, which is the whole map."""
+    window = op.window or Window()
+    covers_all = (window.kernel_height, window.kernel_width, window.pad_top, window.pad_left) == (*shape[1:3], 0, 0)
+    return covers_all and output_shape[1:3] == (1, 1)

@@ -1,0 +1,375 @@
+"""Stock TFLite ops as calls of the portable kernels: what TFLM's Prepare computes, computed ahead of time.
+
+In: an op of an int8 model that no QMCU_ op replaces. Out: KernelCalls. Refuses, naming the op, what the kernels cannot
+compute to the very bytes that TFLM gives.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, quantize_factor, radius
+from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
+from tflm_quantmcu.law.kernel_calls import (
+    NUM_DIMS,
+    BroadcastAddParams,
+    Dims,
+    FeatureMap,
+    FillParams,
+    KernelCall,
+    LutParams,
+    MeanParams,
+    MulParams,
+    Pair,
+    QuantizeParams,
+    RequantizeBytesParams,
+    SoftmaxParams,
+    StridedCopyParams,
+)
+from tflm_quantmcu.law.lookups import Lookup
+from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
+
+Made = TypeVar("Made")
+RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+
+_SOFTMAX_INPUT_BITS = 5
+_SOFTMAX_MAX_DEPTH = 4095
+_MAX_MEAN_COUNT = 1 << 23
+
+
+def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
+    """The calls that compute `op`, in order; none for a reshape, whose output is its input.
+
+    Raises:
+      UnsupportedModelError: no kernel computes this op exactly; the sentence says why.
+    """
+    if op.kind in RESHAPES:
+        return ()
+    if op.kind not in _LOWER:
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} has no portable kernel; covered are {', '.join((*_LOWER, *RESHAPES))}"
+        )
+    return tuple(_LOWER[op.kind](graph, op))
+
+
+def _place(graph: ModelGraph, op: Op) -> str:
+    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
+
+
+def _refuse(graph: ModelGraph, op: Op, reason: str) -> UnsupportedModelError:
+    return UnsupportedModelError(f"{_place(graph, op)} cannot run on a portable kernel: {reason}")
+
+
+def _tensors(graph: ModelGraph, op: Op, num_inputs: int, dtypes: Sequence[str] = ("int8",)) -> list[Tensor]:
+    """The first inputs and the output; refuses other types, and values without one scale."""
+    if len(op.inputs) < num_inputs or min(op.inputs[:num_inputs]) < 0:
+        raise _refuse(graph, op, f"it has {len(op.inputs)} inputs and needs {num_inputs}")
+    tensors = [graph.tensors[t] for t in (*op.inputs[:num_inputs], op.outputs[0])]
+    for tensor in tensors:
+        if tensor.dtype not in dtypes or (tensor.dtype != "float32" and len(tensor.scales) != 1):
+            raise _refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not {' or '.join(dtypes)} with one scale")
+    return tensors
+
+
+def _constant(graph: ModelGraph, op: Op, index: int, what: str) -> np.ndarray:
+    data = graph.tensors[op.inputs[index]].data if len(op.inputs) > index and op.inputs[index] >= 0 else None
+    if data is None:
+        raise _refuse(graph, op, f"its {what} are not constant")
+    return data
+
+
+def _multiplier(graph: ModelGraph, op: Op, real: float) -> Pair:
+    return _accepted(graph, op, lambda: quantize_factor(real))
+
+
+def _accepted(graph: ModelGraph, op: Op, make: Callable[[], Made]) -> Made:
+    """What `make` gives; a ValueError of it refuses the op."""
+    try:
+        return make()
+    except ValueError as error:
+        raise _refuse(graph, op, str(error)) from None
+
+
+def _lowered(op: Op, output: Tensor, kind: str) -> LoweredOp:
+    """As much of the op as laws A2 to A8 look at."""
+    activation = {"RELU": "RELU", "RELU6": "RELU6"}.get(op.kind, op.activation)
+    return LoweredOp(kind, output.label, (), output.index, Window(), activation, float32_ratio=op.kind == "RELU")
+
+
+def dense_steps(shape: Sequence[int]) -> Dims:
+    """Distance of neighbours along each dimension of a dense tensor, in values."""
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+def _views(graph: ModelGraph, op: Op, extents: Sequence[int], *steps: Sequence[int]) -> tuple[Dims, ...]:
+    """(extents, steps...) with `NUM_DIMS` dimensions: those of 1 are left out, neighbours merged where all allow it."""
+    merged: list[list[int]] = []
+    for extent, *step in zip(extents, *steps, strict=True):
+        if extent == 1:
+            continue
+        if merged and all(outer == inner * extent for outer, inner in zip(merged[-1][1:], step, strict=True)):
+            merged[-1] = [merged[-1][0] * extent, *step]
+        else:
+            merged.append([extent, *step])
+    if len(merged) > NUM_DIMS:
+        raise _refuse(graph, op, f"it moves along {len(merged)} dimensions; supported are {NUM_DIMS}")
+    empty = [[1, *[0] * len(steps)]] * (NUM_DIMS - len(merged))
+    return tuple(zip(*empty, *merged, strict=True))
+
+
+def _broadcast(graph: ModelGraph, op: Op, inputs: Sequence[Tensor], output: Tensor) -> tuple[Dims, ...]:
+    """(extents, steps of each input) of an elementwise op."""
+    rank = len(output.shape)
+    steps = []
+    for tensor in inputs:
+        shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
+        if len(shape) != rank or any(n not in (1, m) for n, m in zip(shape, output.shape, strict=True)):
+            raise _refuse(graph, op, f"shape {list(tensor.shape)} does not broadcast to {list(output.shape)}")
+        steps.append(tuple(0 if n == 1 else step for n, step in zip(shape, dense_steps(shape), strict=True)))
+    return _views(graph, op, output.shape, *steps)
+
+
+def _pad(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = _tensors(graph, op, 1)
+    if len(op.pads) != len(source.shape) or min((p for pair in op.pads for p in pair), default=0) < 0:
+        raise _refuse(graph, op, "its pads are not constant counts, one pair a dimension")
+    fill = output.zero_points[0]
+    if len(op.inputs) > 2:
+        fill = int(_constant(graph, op, 2, "values").ravel()[0])
+    steps = dense_steps(output.shape)
+    first = sum(before * step for (before, _), step in zip(op.pads, steps, strict=True))
+    copy = StridedCopyParams(*_views(graph, op, source.shape, dense_steps(source.shape), steps))
+    return [
+        KernelCall("Fill", FillParams(output.num_elements, fill), (), output.index),
+        KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=first),
+    ]
+
+
+def _concatenation(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    *sources, output = _tensors(graph, op, len(op.inputs))
+    if op.activation != "NONE" or any(t.format != output.format for t in sources):
+        raise _refuse(graph, op, "it changes scales or has an activation, which TFLM's kernel refuses")
+    steps = dense_steps(output.shape)
+    calls, first = [], 0
+    for source in sources:
+        copy = StridedCopyParams(*_views(graph, op, source.shape, dense_steps(source.shape), steps))
+        calls.append(KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=first))
+        first += source.shape[op.axis] * steps[op.axis]
+    return calls
+
+
+def _transpose(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = _tensors(graph, op, 1)
+    order = [int(d) for d in _constant(graph, op, 1, "dimensions")]
+    if sorted(order) != list(range(len(source.shape))):
+        raise _refuse(graph, op, f"{order} is no order of {len(source.shape)} dimensions")
+    steps = dense_steps(source.shape)
+    copy = StridedCopyParams(
+        *_views(graph, op, output.shape, [steps[d] for d in order], dense_steps(output.shape)),
+    )
+    return [KernelCall("StridedCopy", copy, (source.index,), output.index)]
+
+
+def _resize(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """Nearest neighbours by whole factors: a copy for each row that an input row becomes."""
+    source, output = _tensors(graph, op, 1)
+    (_, height, width, channels), (_, *size, _) = source.shape, output.shape
+    rows, cols = size[0] // height, size[1] // width
+    for extent, wanted, times in ((height, size[0], rows), (width, size[1], cols)):
+        nearest = _nearest(extent, wanted, align_corners=op.align_corners, half_pixels=op.half_pixel_centers)
+        if extent * times != wanted or nearest != [i // times for i in range(wanted)]:
+            raise _refuse(graph, op, f"it makes {wanted} rows or columns of {extent}; supported are whole factors")
+    row = size[1] * channels
+    steps = (width * channels, channels, 0, 1), (rows * row, cols * channels, channels, 1)
+    copy = StridedCopyParams(*_views(graph, op, (height, width, cols, channels), *steps))
+    return [KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=i * row) for i in range(rows)]
+
+
+def _nearest(extent: int, wanted: int, *, align_corners: bool, half_pixels: bool) -> list[int]:
+    """The input row of each output row. Source: GetNearestNeighbor of TFLM's reference/resize_nearest_neighbor.h."""
+    is_aligned = align_corners and wanted > 1
+    scale = np.float32(extent - is_aligned) / np.float32(wanted - is_aligned)
+    places = (np.arange(wanted, dtype=np.float32) + np.float32(0.5 * half_pixels)) * scale
+    nearest = round_half_away(places) if align_corners else np.floor(places)
+    return np.clip(nearest, 0, extent - 1).astype(int).tolist()
+
+
+def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """Law A11. Source: QuantizedMeanOrSum of TFLM's reference/reduce.h: 1 / count is in the multiplier."""
+    source, output = _tensors(graph, op, 1)
+    rank = len(source.shape)
+    axes = {int(a) % rank for a in _constant(graph, op, 1, "axes").ravel()}
+    count = math.prod(source.shape[a] for a in axes)
+    if count > _MAX_MEAN_COUNT:
+        raise _refuse(graph, op, f"it sums {count} values; supported are {_MAX_MEAN_COUNT}")
+    factor = _multiplier(graph, op, source.scales[0] / output.scales[0])
+    steps = dense_steps(source.shape)
+    (kept, kept_steps), (reduced, reduced_steps) = (
+        _views(graph, op, [source.shape[d] for d in dims], [steps[d] for d in dims])
+        for dims in ([d for d in range(rank) if d not in axes], sorted(axes))
+    )
+    params = MeanParams(
+        kept=kept,
+        kept_steps=kept_steps,
+        reduced=reduced,
+        reduced_steps=reduced_steps,
+        input_zero_point=source.zero_points[0],
+        output_zero_point=output.zero_points[0],
+        multiplier=mean_multiplier(factor, count),
+    )
+    return [KernelCall("Mean", params, (source.index,), output.index)]
+
+
+def _mul(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    x0, x1, output = _tensors(graph, op, 2)
+    extents, steps0, steps1 = _broadcast(graph, op, (x0, x1), output)
+    params = MulParams(
+        extents=extents,
+        input0_steps=steps0,
+        input1_steps=steps1,
+        input0_zero_point=x0.zero_points[0],
+        input1_zero_point=x1.zero_points[0],
+        output_zero_point=output.zero_points[0],
+        clamp=clamp_range(_lowered(op, output, "MUL"), output.format),
+        multiplier=_multiplier(graph, op, x0.scales[0] * x1.scales[0] / output.scales[0]),
+    )
+    return [KernelCall("Mul", params, (x0.index, x1.index), output.index)]
+
+
+def _add(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    x0, x1, output = _tensors(graph, op, 2)
+    lowered = _lowered(op, output, "ADD")
+    words = requantization_table(lowered, (x0.format, x1.format), output.format).tolist()
+    extents, steps0, steps1 = _broadcast(graph, op, (x0, x1), output)
+    params = BroadcastAddParams(
+        extents=extents,
+        input0_steps=steps0,
+        input1_steps=steps1,
+        input0_zero_point=x0.zero_points[0],
+        input1_zero_point=x1.zero_points[0],
+        output_zero_point=output.zero_points[0],
+        clamp=clamp_range(lowered, output.format),
+        multipliers=((words[0], words[1]), (words[2], words[3]), (words[4], words[5])),
+    )
+    return [KernelCall("BroadcastAdd", params, (x0.index, x1.index), output.index)]
+
+
+def _softmax(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """Law A14. Source: PreprocessSoftmaxScaling and CalculateInputRadius of TFLM's quantization_util.cc."""
+    source, output = _tensors(graph, op, 1)
+    depth = source.shape[-1]
+    if (output.scales[0], output.zero_points[0]) != (1 / 256, -128) or depth > _SOFTMAX_MAX_DEPTH:
+        raise _refuse(
+            graph,
+            op,
+            f"its output has scale {output.scales[0]:g}, zero point {output.zero_points[0]} and rows of {depth}; "
+            f"TFLM's kernel gives scale 1/256, zero point -128, and its sum holds rows up to {_SOFTMAX_MAX_DEPTH}",
+        )
+    real = min(op.beta * source.scales[0] * 2.0 ** (31 - _SOFTMAX_INPUT_BITS), 2.0**31 - 1)
+    if not real > 1:
+        raise _refuse(graph, op, f"its input's scale {source.scales[0]:g} is too small for TFLM's kernel")
+    multiplier, shift = quantize_multiplier(real)
+    # At shift 31 the radius is 0: only the largest value itself counts, and 0 is 0 at any shift.
+    params = SoftmaxParams(
+        source.num_elements // depth, depth, -radius(_SOFTMAX_INPUT_BITS, shift), (multiplier, min(shift, MAX_SHIFT))
+    )
+    return [KernelCall("Softmax", params, (source.index,), output.index)]
+
+
+def _logistic(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = _tensors(graph, op, 1)
+    params = _accepted(graph, op, lambda: logistic_params(source.format, output.format, source.num_elements))
+    return [KernelCall("Logistic", params, (source.index,), output.index)]
+
+
+def _hard_swish(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = _tensors(graph, op, 1)
+    params = _accepted(graph, op, lambda: hard_swish_params(source.format, output.format, source.num_elements))
+    return [KernelCall("HardSwish", params, (source.index,), output.index)]
+
+
+def _look_up(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """What has no kernel but its table."""
+    source, output = _tensors(graph, op, 1)
+    lookup = _accepted(graph, op, lambda: Lookup.of(graph, op))
+    table = lookup.table(source.format, output.format, (-128, 127))
+    count = source.num_elements
+    maps = [FeatureMap(1, 1, count, count, 8, t.zero_points[0]) for t in (source, output)]
+    params = LutParams(input=maps[0], output=maps[1], pad_top=0, pad_left=0)
+    return [KernelCall("Lut", params, (source.index,), output.index, {"Table": table})]
+
+
+def _quantize(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = _tensors(graph, op, 1, ("int8", "uint8", "float32"))
+    if "float32" in (source.dtype, output.dtype):
+        if (source.dtype, output.dtype) != ("float32", "int8"):
+            raise _refuse(graph, op, f"TFLM's kernel does not go from {source.dtype} to {output.dtype}")
+        params = QuantizeParams(source.num_elements, output.scales[0], output.zero_points[0])
+        return [KernelCall("Quantize", params, (source.index,), output.index)]
+    if source.dtype == output.dtype == "uint8":
+        raise _refuse(graph, op, "TFLM's kernel does not go from uint8 to uint8")
+    limits = np.iinfo(output.dtype)
+    multiplier = _multiplier(graph, op, source.scales[0] / output.scales[0])
+    return [_requantize_bytes(source, output, (int(limits.min), int(limits.max)), multiplier)]
+
+
+def _requantize_bytes(source: Tensor, output: Tensor, clamp: Pair, multiplier: Pair) -> KernelCall:
+    params = RequantizeBytesParams(
+        count=source.num_elements,
+        is_input_unsigned=int(source.dtype == "uint8"),
+        input_zero_point=source.zero_points[0],
+        output_zero_point=output.zero_points[0],
+        clamp=clamp,
+        multiplier=multiplier,
+    )
+    return KernelCall("RequantizeBytes", params, (source.index,), output.index)
+
+
+def _relu(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """RELU6 keeps the input's format in TFLM, whatever the output's is."""
+    source, output = _tensors(graph, op, 1)
+    if op.kind == "RELU6":
+        output = dataclasses.replace(output, scales=source.scales, zero_points=source.zero_points)
+    lowered = _lowered(op, output, "REQUANTIZE")
+    multiplier, shift = requantization_table(lowered, (source.format,), output.format).tolist()
+    if shift > MAX_SHIFT:
+        raise _refuse(graph, op, f"its scales {source.scales[0]:g} and {output.scales[0]:g} leave 32 bits")
+    return [_requantize_bytes(source, output, clamp_range(lowered, output.format), (multiplier, shift))]
+
+
+def _dequantize(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = _tensors(graph, op, 1, ("int8", "float32"))
+    if (source.dtype, output.dtype) != ("int8", "float32"):
+        raise _refuse(graph, op, f"it goes from {source.dtype} to {output.dtype}; supported is int8 to float32")
+    params = QuantizeParams(source.num_elements, source.scales[0], source.zero_points[0])
+    return [KernelCall("Dequantize", params, (source.index,), output.index)]
+
+
+_LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
+    "ADD": _add,
+    "CONCATENATION": _concatenation,
+    "DEQUANTIZE": _dequantize,
+    "ELU": _look_up,
+    "HARD_SWISH": _hard_swish,
+    "LEAKY_RELU": _look_up,
+    "LOGISTIC": _logistic,
+    "MEAN": _mean,
+    "MUL": _mul,
+    "PAD": _pad,
+    "PADV2": _pad,
+    "QUANTIZE": _quantize,
+    "RELU": _relu,
+    "RELU6": _relu,
+    "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "SOFTMAX": _softmax,
+    "TANH": _look_up,
+    "TRANSPOSE": _transpose,
+}

@@ -1,0 +1,174 @@
+"""How much scratch the kernels of a core ask for: what their own <Op>ScratchBytes say, compiled for the host.
+
+In: a variant of the kernels and their params. Out: bytes. The op library answers
+(tflm_kernels/micro/python/scratch.cc), so that nothing of the kernels is known twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import dataclasses
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap
+from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.native.op_library import find_op_library, open_op_library
+from tflm_quantmcu.placement.memory import align
+from tflm_quantmcu.stage.geometry import StageOp
+from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT
+from tflm_quantmcu.stage.program import StageProgram
+
+KERNEL_VARIANTS = REFERENCE, DSP, MVE = "reference", "dsp", "mve"
+# Which kernels run on each core of third_party/arm_none_eabi/cores.bzl.
+VARIANTS = {"host": REFERENCE, "m0plus": REFERENCE, "m3": REFERENCE, "m4": DSP, "m7": DSP, "m33": DSP, "m55": MVE}
+CORES = {v: tuple(core for core, own in VARIANTS.items() if own == v) for v in KERNEL_VARIANTS}
+
+_STAGE_KERNELS = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}
+
+_NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2}
+_KERNELS = ("Conv2D", "DepthwiseConv2D", "FullyConnected")
+
+
+@functools.lru_cache(maxsize=1 << 16)  # the planner asks for the same calls again and again
+def kernel_scratch_bytes(variant: str, kernel: str, params: Any) -> int:
+    """Of one call; 0 for kernels that take none.
+
+    Args:
+      variant: REFERENCE, DSP or MVE.
+      kernel: name of the C++ function.
+      params: its params, as law/kernel_calls.py has them.
+
+    Raises:
+      UsageError: the op library is missing.
+    """
+    if variant == REFERENCE or kernel not in _KERNELS:
+        return 0
+    words = np.array(list(_flattened(params)), np.int32)
+    return int(_function(f"QuantMcu{kernel}ScratchBytes")(_NUMBERS[variant], words.ctypes.data))
+
+
+@functools.lru_cache(maxsize=256)
+def stage_scratch_bytes(variant: str, program: StageProgram) -> int:
+    """Of a patch stage: its maps, and behind them what the largest call takes.
+
+    Raises:
+      UsageError: the op library is missing.
+    """
+    if variant == REFERENCE:
+        return program.scratch_bytes
+    _, _, words = program.encode()
+    header = np.array(program.header_words, np.int32)
+    return int(_function("QuantMcuStageScratchBytes")(_NUMBERS[variant], header.ctypes.data, words.ctypes.data))
+
+
+def behind_maps(map_bytes: int, kernel_bytes: int) -> int:
+    """Scratch of a stage whose maps take so much, and its largest call so much."""
+    return align(map_bytes, SCRATCH_ALIGNMENT) + kernel_bytes if kernel_bytes else map_bytes
+
+
+def stage_kernel_bytes(
+    variant: str,
+    ops: Iterable[StageOp],
+    shapes: Sequence[tuple[int, int, int]],
+    spans: tuple[np.ndarray, np.ndarray],
+    bits: Sequence[int],
+) -> int:
+    """The most that a call of a stage takes, in tiles of one class, before the stage is built.
+
+    Args:
+      variant: of the kernels.
+      ops: of the stage; filters do not count.
+      shapes: [map] (height, width, channels).
+      spans: along both axes (`StageGeometry.spans`).
+      bits: [map] widths.
+    """
+    largest = 0
+    for op in ops:
+        kernel = _STAGE_KERNELS.get(op.kind, "")
+        if variant == REFERENCE or not kernel:
+            continue
+        rows = _extents(spans[0], op, op.window.stride_height, op.window.pad_top)
+        cols = _extents(spans[1], op, op.window.stride_width, op.window.pad_left)
+        for row, col in itertools.product(set(rows), set(cols)):
+            if row[1] and col[1]:
+                call = _stage_call(op, shapes, bits, row, col)
+                largest = max(largest, kernel_scratch_bytes(variant, kernel, call))
+    return largest
+
+
+def least_kernel_bytes(variant: str, op: StageOp, shapes: Sequence[tuple[int, int, int]], bits: Sequence[int]) -> int:
+    """What an op of a stage takes whatever its tiles are."""
+    kernel = _STAGE_KERNELS.get(op.kind, "")
+    if variant == REFERENCE or not kernel:
+        return 0
+    return kernel_scratch_bytes(variant, kernel, _stage_call(op, shapes, bits, (1, 1, 0), (1, 1, 0)))
+
+
+# (pixels that a call reads, pixels that it writes, padding before them) along one axis.
+_Extent = tuple[int, int, int]
+
+
+def _extents(spans: np.ndarray, op: StageOp, stride: int, pad: int) -> list[_Extent]:
+    """[tile]"""
+    begin, _, end = spans[:, op.inputs[0]].T
+    _, fresh, written = spans[:, op.output].T
+    extents = np.stack([end - begin, written - fresh, pad + begin - fresh * stride], axis=-1)
+    return [(read, computed, before) for read, computed, before in extents.tolist()]
+
+
+def _stage_call(
+    op: StageOp, shapes: Sequence[tuple[int, int, int]], bits: Sequence[int], row: _Extent, col: _Extent
+) -> Any:
+    """The params of a convolution over one tile; zero points and clamps do not count."""
+    (source, output) = (
+        FeatureMap(row[side], col[side], shapes[m][2], col[side] * run_bytes(shapes[m][2], bits[m]), bits[m], 0)
+        for side, m in enumerate((op.inputs[0], op.output))
+    )
+    window = dataclasses.replace(op.window, pad_top=row[2], pad_left=col[2])
+    if op.kind == "DEPTHWISE_CONV_2D":
+        return DepthwiseConv2DParams(source, output, window, (0, 0), op.weight_bits, op.depth_multiplier)
+    return Conv2DParams(source, output, window, (0, 0), op.weight_bits)
+
+
+@contextlib.contextmanager
+def asked_as(variant: str) -> Iterator[None]:
+    """While it lasts, our ops ask TFLM on the host for the scratch that this variant takes; they compute all the same.
+
+    Not for several threads at once: TFLM's Python interpreter has no place for it but the library itself.
+
+    Raises:
+      UsageError: the op library is missing.
+    """
+    if variant == REFERENCE:
+        yield
+        return
+    set_variant = open_op_library(find_op_library()).QuantMcuSetScratchVariant
+    set_variant(_NUMBERS[variant])
+    try:
+        yield
+    finally:
+        set_variant(_NUMBERS[REFERENCE])
+
+
+def _function(name: str) -> Any:
+    function = getattr(open_op_library(find_op_library()), name)
+    function.argtypes = [ctypes.c_int32] + [ctypes.c_void_p] * (2 if name == "QuantMcuStageScratchBytes" else 1)
+    function.restype = ctypes.c_int64
+    return function
+
+
+def _flattened(params: Any) -> Iterator[int]:
+    """The int32 words of a C++ struct: its fields in order."""
+    if dataclasses.is_dataclass(params):
+        params = [getattr(params, field.name) for field in dataclasses.fields(params)]
+    if isinstance(params, (list, tuple)):
+        for item in params:
+            yield from _flattened(item)
+    else:
+        yield int(params)

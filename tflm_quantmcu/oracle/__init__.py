@@ -1,0 +1,1 @@
+"""Computes what a converted model computes, to the bit, in numpy."""

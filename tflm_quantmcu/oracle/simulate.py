@@ -1,0 +1,375 @@
+"""Runs stages and whole int8 models on the numpy oracle, in batches, to the bytes that TFLM gives.
+
+In: a StageProgram or a ModelGraph with its plan, and a batch of inputs. Out: feature maps as
+unpacked values. An op that neither the QMCU_ kernels nor `stock_kernels` know is left out with all
+that follows from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Window
+from tflm_quantmcu.law import arithmetic
+from tflm_quantmcu.law.arithmetic import OutputFormat, quantize_multiplier
+from tflm_quantmcu.law.packing import run_bytes, unpack
+from tflm_quantmcu.lowering.ops import CONVOLUTIONS, LoweredOp, lower_planned, why_unsupported
+from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
+from tflm_quantmcu.oracle import stock_kernels
+from tflm_quantmcu.stage.build import planned_program
+from tflm_quantmcu.stage.geometry import StageOp, stage_ops
+from tflm_quantmcu.stage.program import StageFormat, StageProgram
+
+_NO_FILTER = np.zeros(0, np.int8)
+
+
+def run_stage(program: StageProgram, x: np.ndarray) -> np.ndarray:
+    """Runs a patch stage tile by tile.
+
+    Args:
+      program: the stage.
+      x: int8 [N, H, W, C], values of map 0.
+
+    Returns:
+      int8 [N, H, W, C], values of the last map.
+    """
+    y = np.empty((len(x), *program.shapes[program.tiled]), np.int8)
+    for row, col, values in run_patches(program, x):
+        y0, y1, x0, x1 = program.computed(row, col, program.tiled)
+        y[:, y0:y1, x0:x1] = values[-1]
+    return _reduce(program, y) if program.reduces else y
+
+
+def _reduce(program: StageProgram, x: np.ndarray) -> np.ndarray:
+    """What the reduction at the end of a stage makes of the whole map: int8 [N, 1, 1, C]."""
+    op, table = program.ops[-1], program.tables[0][-1]
+    source, output = (program.formats[0][m] for m in (program.tiled, program.tiled + 1))
+    if op.kind == "FULLY_CONNECTED":
+        filter = _unpack_filter(op, program.shapes).reshape(program.shapes[-1][2], -1)
+        flat = x.reshape(len(x), -1)
+        y = arithmetic.fully_connected(flat, filter, table, zero_in=source.zero_point, output=output)
+    elif op.kind == "MEAN":
+        y = arithmetic.mean(x, table, zero_in=source.zero_point, output=output)
+    else:
+        window = Window(kernel_height=x.shape[1], kernel_width=x.shape[2])
+        y = arithmetic.average_pool2d(x, table, window=window, size=(1, 1), zero_in=source.zero_point, output=output)
+    return y.reshape(len(x), 1, 1, -1)
+
+
+def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+    """Runs a patch stage tile by tile.
+
+    Args:
+      program: the stage.
+      x: int8 [N, H, W, C], values of map 0.
+
+    Yields:
+      (row, column, values): of each tile in order, priming tiles too; values are int8 [N, height, width, C] a map up to
+      the one that is cut into tiles, of the region that the tile computes, or reads of the input.
+    """
+    filters = [_unpack_filter(op, program.shapes) if op.filter else _NO_FILTER for op in program.ops]
+    maps = [x, *(np.zeros((len(x), *shape), np.int8) for shape in program.shapes[1 : program.tiled + 1])]
+    for row, col in program.visits():
+        for patch_class, samples in _samples_by_class(program, row, col, x):
+            some = maps if samples is None else [values[samples] for values in maps]
+            for index in range(program.tiled):
+                _run_stage_op(program, filters[index], row, col, patch_class, index, some)
+            if samples is not None:
+                for values, computed in zip(maps[1:], some[1:], strict=True):
+                    values[samples] = computed
+        regions = (program.computed(row, col, m) for m in range(len(maps)))
+        yield row, col, [m[:, y0:y1, x0:x1] for m, (y0, y1, x0, x1) in zip(maps, regions, strict=True)]
+
+
+def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Runs a batch through an int8 model as planned.
+
+    Args:
+      graph: the model as read, with one input.
+      plan: its stages and widths; None runs the model as it is.
+      x: [N, ...], inputs in the model's input type.
+
+    Returns:
+      Tensor name -> [N, ...] values at the plan's formats, of the feature maps outside stages that
+      are known (see above). What TFLM gives as an output with another format in the plan is that
+      map requantised to the model's own.
+
+    Raises:
+      UsageError: x has not the shape or type of the model's input, or the plan does not fit the
+        model.
+      UnsupportedModelError: the plan lowers an op that has no kernel.
+    """
+    maps = FeatureMaps(graph, plan or PrecisionPlan(graph.sha256, {}))
+    maps.put(graph.inputs[0], _checked_input(graph, x), is_planned=False)
+    stages, inside = _plan_stages(graph, maps.plan)
+    for op in graph.ops:
+        stage = stages.get(op.outputs[0])
+        if stage is not None:
+            source, program = stage
+            if source in maps.planned:
+                y = run_stage(program, maps.planned[source])
+                maps.put(op.outputs[0], y.reshape(len(y), *graph.tensors[op.outputs[0]].shape[1:]), is_planned=True)
+        elif op.index not in inside:
+            run_op(maps, op)
+    return {graph.tensors[t].name: v for t, v in maps.planned.items()}
+
+
+def known_maps(graph: ModelGraph, plan: PrecisionPlan) -> set[int]:
+    """The feature maps that an op by op run of the plan, stages unsplit, has values of; nothing is run."""
+    known = set(graph.inputs)
+    for op in graph.ops:
+        sources = graph.feature_maps(op)
+        has_oracle = _has_kernel(graph, plan, op) or stock_kernels.is_known(graph, op)
+        if sources and known.issuperset(sources) and has_oracle:
+            known.add(op.outputs[0])
+    return known
+
+
+class FeatureMaps:
+    """Feature maps by tensor index, as our ops keep them and as stock ops, which know 8 bits, do.
+
+    Where the plan gives a map another format, a requantize stands between the two (law A7).
+    """
+
+    def __init__(self, graph: ModelGraph, plan: PrecisionPlan) -> None:
+        self.graph = graph
+        self.plan = plan
+        self.planned: dict[int, np.ndarray] = {}
+        self.own: dict[int, np.ndarray] = {}
+
+    def put(self, index: int, values: np.ndarray, *, is_planned: bool) -> None:
+        """Takes a map in the plan's format, or else in the model's own."""
+        self.planned[index] = self.own[index] = values
+        chosen = self._chosen_format(index)
+        if chosen is None:
+            return
+        own = self.graph.tensors[index].format
+        if is_planned:
+            self.own[index] = _convert(values, chosen, own)
+        else:
+            self.planned[index] = _convert(values, own, chosen)
+
+    def forget(self, index: int) -> None:
+        """Frees a map that nothing reads any more."""
+        self.planned.pop(index, None)
+        self.own.pop(index, None)
+
+    def keeps_bytes(self, op: Op) -> bool:
+        """Whether the op is a reshape that leaves a map of the plan's format packed as it is."""
+        if op.kind not in stock_kernels.RESHAPES:
+            return False
+        ends = (op.inputs[0], op.outputs[0])
+        chosen, other = (self._chosen_format(t) for t in ends)
+        if chosen is None or chosen != other:
+            return False
+        runs = {self.graph.tensors[t].shape[-1] for t in ends}
+        return len(runs) == 1 or all(channels * chosen.bits % 8 == 0 for channels in runs)
+
+    def _chosen_format(self, index: int) -> Format | None:
+        """The plan's format of a map, where it is not the model's own."""
+        tensor = self.graph.tensors[index]
+        chosen = self.plan.formats.get(tensor.name)
+        return None if chosen is None or chosen == tensor.format else chosen
+
+
+def _convert(values: np.ndarray, source: Format, target: Format) -> np.ndarray:
+    row = values.reshape(len(values), 1, -1, 1)
+    converted = arithmetic.requantize(
+        row,
+        np.array(quantize_multiplier(source.scale / target.scale), np.int32),
+        window=Window(),
+        size=row.shape[1:3],
+        zero_in=source.zero_point,
+        output=StageFormat(target.bits, target.zero_point, target.qmin, target.qmax),
+    )
+    return converted.reshape(values.shape)
+
+
+def _checked_input(graph: ModelGraph, x: np.ndarray) -> np.ndarray:
+    if len(graph.inputs) != 1:
+        raise UsageError(f"the model has {len(graph.inputs)} inputs; supported is 1")
+    tensor = graph.tensors[graph.inputs[0]]
+    if x.shape[1:] != tensor.shape[1:] or x.dtype != tensor.dtype:
+        raise UsageError(
+            f"the inputs are {x.dtype} {x.shape}; the model takes {tensor.dtype} {('N', *tensor.shape[1:])}"
+        )
+    return x
+
+
+def _plan_stages(graph: ModelGraph, plan: PrecisionPlan) -> tuple[dict[int, tuple[int, StageProgram]], set[int]]:
+    """(output tensor -> (input tensor, program), indices of all ops inside stages)."""
+    stages: dict[int, tuple[int, StageProgram]] = {}
+    inside: set[int] = set()
+    for stage in plan.stages:
+        program = planned_program(graph, plan, stage)
+        source, target = graph.by_name[stage.input].index, graph.by_name[stage.output].index
+        stages[target] = (source, program)
+        inside |= {op.index for op in stage_ops(graph, source, target)}
+    return stages, inside
+
+
+def _unpack_filter(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> np.ndarray:
+    taps = shapes[op.inputs[0]][:2] if op.kind == "FULLY_CONNECTED" else _kernel_size(op.window)
+    is_depthwise = op.kind == "DEPTHWISE_CONV_2D"
+    channels = shapes[op.output if is_depthwise else op.inputs[0]][2]
+    data = np.frombuffer(op.filter, np.uint8).reshape(-1, run_bytes(channels, op.weight_bits))
+    values = unpack(data, op.weight_bits, channels)
+    return values.reshape(*taps, channels) if is_depthwise else values.reshape(-1, *taps, channels)
+
+
+def _samples_by_class(
+    program: StageProgram, row: int, col: int, x: np.ndarray
+) -> Iterator[tuple[int, np.ndarray | None]]:
+    """The classes that a patch has in a batch, and which samples have them; None is all."""
+    classes = program.classes_of(row, col)
+    if len(classes) == 1:
+        yield classes[0], None
+        return
+    has_outliers = holds_outliers(program, row, col, x)
+    for patch_class, chosen in ((0, has_outliers), (1, ~has_outliers)):
+        if chosen.any():
+            yield patch_class, np.flatnonzero(chosen)
+
+
+def holds_outliers(program: StageProgram, row: int, col: int, x: np.ndarray) -> np.ndarray:
+    """bool [N]: whether a patch of each sample of the stage's input holds outliers by the program's rule."""
+    y0, y1, x0, x1 = program.region(row, col, 0)
+    values = x[:, y0:y1, x0:x1].reshape(len(x), -1)
+    rule = program.outliers
+    count = ((values < rule.low) | (values > rule.high)).sum(axis=1)
+    return count * (1 << 16) > values.shape[1] * rule.share
+
+
+def _kernel_size(window: Window) -> tuple[int, int]:
+    return window.kernel_height, window.kernel_width
+
+
+def _run_stage_op(
+    program: StageProgram,
+    filter: np.ndarray,
+    row: int,
+    col: int,
+    patch_class: int,
+    index: int,
+    maps: Sequence[np.ndarray],
+) -> None:
+    """Computes one tile's region of the op's map, from the regions that the tile may read."""
+    op = program.ops[index]
+    formats = program.formats[patch_class]
+    y0, y1, x0, x1 = program.computed(row, col, op.output)
+    regions = [program.region(row, col, m) for m in op.inputs]
+    inputs = [maps[m][:, a:b, c:d] for m, (a, b, c, d) in zip(op.inputs, regions, strict=True)]
+    window = op.window
+    if op.kind == "ADD":
+        inputs = [
+            values[:, y0 - top : y1 - top, x0 - left : x1 - left]
+            for values, (top, _, left, _) in zip(inputs, regions, strict=True)
+        ]
+    else:
+        # The input's region takes the place of the map, so the window moves with both regions.
+        top, _, left, _ = regions[0]
+        window = dataclasses.replace(
+            window,
+            pad_top=window.pad_top - y0 * window.stride_height + top,
+            pad_left=window.pad_left - x0 * window.stride_width + left,
+        )
+    maps[op.output][:, y0:y1, x0:x1] = _run_kernel(
+        op.kind,
+        inputs,
+        filter,
+        program.tables[patch_class][index],
+        window=window,
+        size=(y1 - y0, x1 - x0),
+        zeros=[formats[m].zero_point for m in op.inputs],
+        depth_multiplier=op.depth_multiplier,
+        output=formats[op.output],
+    )
+
+
+def _run_kernel(
+    kind: str,
+    inputs: Sequence[np.ndarray],
+    filter: np.ndarray,
+    table: np.ndarray,
+    *,
+    window: Window,
+    size: tuple[int, int],
+    zeros: Sequence[int],
+    depth_multiplier: int,
+    output: OutputFormat,
+) -> np.ndarray:
+    x = inputs[0]
+    if kind == "ADD":
+        return arithmetic.add(x, inputs[1], table, zero_in=(zeros[0], zeros[1]), output=output)
+    if kind == "FULLY_CONNECTED":
+        x = x.reshape(len(x), -1)
+        return arithmetic.fully_connected(x, filter, table, zero_in=zeros[0], output=output)
+    if kind == "LUT":
+        return arithmetic.lut(x, table, window=window, size=size, output=output)
+    place: dict[str, Any] = {
+        "window": window,
+        "size": size,
+        "zero_in": zeros[0],
+        "output": output,
+    }
+    if kind == "CONV_2D":
+        return arithmetic.conv2d(x, filter, table, **place)
+    if kind == "DEPTHWISE_CONV_2D":
+        place["depth_multiplier"] = depth_multiplier
+        return arithmetic.depthwise_conv2d(x, filter, table, **place)
+    kernel = {
+        "AVERAGE_POOL_2D": arithmetic.average_pool2d,
+        "MAX_POOL_2D": arithmetic.max_pool2d,
+        "REQUANTIZE": arithmetic.requantize,
+    }[kind]
+    return kernel(x, table, **place)
+
+
+def run_op(maps: FeatureMaps, op: Op) -> None:
+    """Runs an op outside the stages whose inputs are known and which has an oracle."""
+    graph = maps.graph
+    sources = graph.feature_maps(op)
+    has_kernel = _has_kernel(graph, maps.plan, op)
+    is_planned = has_kernel or maps.keeps_bytes(op)
+    known = maps.planned if is_planned else maps.own
+    if not sources or any(t not in known for t in sources):
+        return
+    y: np.ndarray | None
+    if has_kernel:
+        lowered = lower_planned(graph, op, maps.plan)
+        y = _run_lowered(graph, lowered, [known[t] for t in lowered.inputs], maps.plan.formats)
+    else:
+        y = stock_kernels.run(graph, op, known)
+    if y is not None:
+        shape = graph.tensors[op.outputs[0]].shape[1:]
+        maps.put(op.outputs[0], y.reshape(len(y), *shape), is_planned=is_planned)
+
+
+def _has_kernel(graph: ModelGraph, plan: PrecisionPlan, op: Op) -> bool:
+    """Whether one of our ops computes it as planned; lowering says why not where weights below 8 bits need one."""
+    weights = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
+    return plan.weight_bits.get(weights, 8) != 8 or why_unsupported(graph, op) is None
+
+
+def _run_lowered(
+    graph: ModelGraph, op: LoweredOp, inputs: Sequence[np.ndarray], formats: Mapping[str, Format]
+) -> np.ndarray:
+    chosen = [formats.get(graph.tensors[t].name, graph.tensors[t].format) for t in (*op.inputs, op.output)]
+    shape = graph.tensors[op.output].shape
+    return _run_kernel(
+        op.kind,
+        inputs,
+        op.filter.values if op.filter else _NO_FILTER,
+        requantization_table(op, chosen[:-1], chosen[-1]),
+        window=op.window,
+        size=(shape[1], shape[2]) if len(shape) == 4 else (1, 1),
+        zeros=[f.zero_point for f in chosen],
+        depth_multiplier=op.depth_multiplier,
+        output=StageFormat(chosen[-1].bits, chosen[-1].zero_point, *clamp_range(op, chosen[-1])),
+    )

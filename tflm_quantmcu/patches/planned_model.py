@@ -1,0 +1,106 @@
+"""A model as the planner of stages sees it: widths of its maps, what is live between ops, and what stages can hold."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.cost.network_cost import op_macs
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.lowering.ops import folded_maps, why_unsupported
+from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
+
+
+class PlannedModel:
+    """A model with the widths of its maps, and what is live before and after each op.
+
+    Attributes:
+      graph: the int8 model.
+      live: [boundary] tensors live between op boundary - 1 and op boundary; boundary 0 is before the first op.
+      streamed: tensors that a reader gives instead of the arena: the input, and what a QUANTIZE makes of it.
+      folded: tensors that no converted model has.
+    """
+
+    def __init__(
+        self, graph: ModelGraph, bits: Mapping[str, int], inner_bits: Mapping[str, int], *, is_streamed: bool = False
+    ):
+        """Args:
+        bits: tensor name -> width of a map outside stages, or at their ends; absent is 8.
+        inner_bits: the same of maps inside stages.
+        is_streamed: the input is no tensor of the arena; a stage reads it, part by part.
+        """
+        self.graph = graph
+        self._bits = bits
+        self._inner_bits = inner_bits
+        self.streamed = _streamed_tensors(graph) if is_streamed else frozenset()
+        self.folded = folded_maps(graph)
+        self._bytes = [
+            0 if t.index in self.streamed | self.folded else align(self._map_bytes(t, own), ARENA_ALIGNMENT)
+            for t, own in zip(graph.tensors, placed_bytes(graph), strict=True)
+        ]
+        self.live = _live_tensors(graph)
+
+    def _map_bytes(self, tensor: Tensor, own: int) -> int:
+        bits = self._bits.get(tensor.name, 8)
+        return own if bits == 8 else own // tensor.shape[-1] * run_bytes(tensor.shape[-1], bits)
+
+    @property
+    def all_bytes(self) -> tuple[int, ...]:
+        """[tensor] in the arena, as its planner rounds them."""
+        return tuple(self._bytes)
+
+    def tensor_bytes(self, tensor: int) -> int:
+        """In the arena, as its planner rounds them."""
+        return self._bytes[tensor]
+
+    def row_bytes(self, tensor: int) -> int:
+        """Of a [1, H, W, C] map in the arena."""
+        shape = self.graph.tensors[tensor].shape
+        return shape[2] * run_bytes(shape[3], self._bits.get(self.graph.tensors[tensor].name, 8))
+
+    def inner_bits(self, tensor: int) -> int:
+        """Width of a map inside a stage."""
+        return self._inner_bits.get(self.graph.tensors[tensor].name, 8)
+
+    @functools.cached_property
+    def base_macs(self) -> tuple[int, ...]:
+        """[op] unsplit."""
+        return tuple(op_macs(self.graph, op) for op in self.graph.ops)
+
+    def can_run_unsplit(self, op: Op) -> bool:
+        """Whether all that the op reads is in the arena; a QUANTIZE of a streamed input is the reader's work."""
+        return self.streamed.isdisjoint(op.inputs) or self.streamed.issuperset(op.outputs)
+
+    @functools.cached_property
+    def unsplit_bytes(self) -> tuple[int, ...]:
+        """[op] arena bytes live while the op runs by itself."""
+        result = []
+        for op in self.graph.ops:
+            live = self.live[op.index] | self.live[op.index + 1] | set(op.outputs)
+            scratch = (align(n, ARENA_ALIGNMENT) for n in op_scratch_bytes(self.graph, op))
+            result.append(sum(map(self.tensor_bytes, live)) + sum(scratch))
+        return tuple(result)
+
+
+def _live_tensors(graph: ModelGraph) -> tuple[frozenset[int], ...]:
+    first = dict.fromkeys(graph.inputs, 0) | {t: op.index + 1 for op in graph.ops for t in op.outputs}
+    last = {t: max((op.index for op in graph.consumers[t]), default=-1) for t in first}
+    last |= {t: len(graph.ops) for t in graph.outputs}
+    return tuple(
+        frozenset(t for t in first if first[t] <= boundary <= last[t]) for boundary in range(len(graph.ops) + 1)
+    )
+
+
+def _streamed_tensors(graph: ModelGraph) -> frozenset[int]:
+    (source,) = graph.inputs if len(graph.inputs) == 1 else (-1,)
+    readers = graph.consumers.get(source, ())
+    if len(readers) == 1 and readers[0].kind == "QUANTIZE" and graph.tensors[source].dtype != "int8":
+        return frozenset({source, *readers[0].outputs})
+    return frozenset({source})
+
+
+def why_not_in_stage(graph: ModelGraph, op: Op) -> str | None:
+    """The reason why no stage can hold the op, or None if one can."""
+    return "it has no spatial axes" if op.kind == "FULLY_CONNECTED" else why_unsupported(graph, op)

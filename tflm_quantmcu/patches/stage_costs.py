@@ -1,0 +1,459 @@
+"""What it costs to run consecutive ops of a model as one patch stage, in any of its ways.
+
+In: a PlannedModel. Out: `UpstreamCosts`, for one tensor the arena and MACs of every stage that ends in it, for all tile
+sizes and cache modes at once. Bytes are those of the core whose kernels take the most. They are exact but for the
+places of tile buffers in scratch, where they are what is live at once, and for what kernels take in some tiles alone:
+a lower bound that `UpstreamCosts.stage` makes exact for one way.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tflm_quantmcu.cost.network_cost import PlacedStage
+from tflm_quantmcu.graph.precision_plan import PatchClass, StagePlan
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.lowering.regions import lower_reduction, lower_region
+from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, behind_maps, least_kernel_bytes, stage_kernel_bytes
+from tflm_quantmcu.patches.planned_model import PlannedModel, why_not_in_stage
+from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
+from tflm_quantmcu.stage import tiles
+from tflm_quantmcu.stage.build import INPUT_MODES
+from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, macs_per_pixel, map_shape, map_tensors
+from tflm_quantmcu.stage.layout import CACHE_MODES, SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
+from tflm_quantmcu.stage.program import MAX_MAPS
+
+RECOMPUTE, ROWS, FULL = range(len(CACHE_MODES))
+_NEVER = -2.0  # MACs of a value whose halo is never kept
+_NOWHERE = 1 << 40  # a row behind all others
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedStage:
+    """One stage of a split, at one class of patches.
+
+    Attributes:
+      input, output: tensor indices.
+      tiled: tensor index of the map that is cut into tiles: the output, or what a reduction makes it of.
+      ops: op indices.
+      tile_height, tile_width: of the tiled map.
+      modes: tensor index -> index into CACHE_MODES, of the input and the maps between it and the tiled one.
+      is_streamed: the input is not in the arena but given by a reader.
+      primed: tiles before the first bring cached maps on their way.
+      map_bytes: of scratch, for halo stores, sums and tile buffers.
+      scratch_bytes: of each variant of our kernels, what its calls take behind the maps included.
+      distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
+      live_bytes: of the arena while the stage runs, on the core that takes the most.
+      macs: recomputation included.
+      base_macs: of the same ops unsplit.
+    """
+
+    input: int
+    output: int
+    tiled: int
+    ops: tuple[int, ...]
+    tile_height: int
+    tile_width: int
+    modes: Mapping[int, int]
+    is_streamed: bool
+    primed: bool
+    map_bytes: int
+    scratch_bytes: tuple[int, ...]
+    distance: int | None
+    live_bytes: int
+    macs: int
+    base_macs: int
+
+    @property
+    def extra_macs(self) -> int:
+        return self.macs - self.base_macs
+
+    @property
+    def cache_mode(self) -> str:
+        """The most that any map keeps."""
+        return CACHE_MODES[max(self.modes.values(), default=RECOMPUTE)]
+
+    @property
+    def placed(self) -> PlacedStage:
+        return PlacedStage(self.ops, self.input, self.output, self.scratch_bytes, self.distance)
+
+    def plan(self, graph: ModelGraph) -> StagePlan:
+        """The stage with all patches in one class at the model's own formats."""
+        _, height, width, _ = graph.tensors[self.tiled].shape
+        rows, cols = -(-height // self.tile_height), -(-width // self.tile_width)
+        return StagePlan(
+            input=graph.tensors[self.input].name,
+            output=graph.tensors[self.output].name,
+            tile_height=self.tile_height,
+            tile_width=self.tile_width,
+            patch_classes=((0,) * cols,) * rows,
+            classes=(PatchClass("outlier", {}),),
+            cache_mode=self.cache_mode,
+            map_caches={
+                graph.tensors[t].name: CACHE_MODES[mode]
+                for t, mode in self.modes.items()
+                if CACHE_MODES[mode] != self.cache_mode
+            },
+            primed=self.primed,
+            input_mode=INPUT_MODES[self.is_streamed],
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StageWays:
+    """All ways to run the ops [first, end) as one stage, arrays [cache choices, tile heights, tile widths].
+
+    Attributes:
+      first, end: op indices.
+      source: tensor index of the input.
+      num_bytes: arena bytes live while the stage runs, a lower bound.
+      macs: recomputation included.
+      num_calls: of kernels, over all tiles.
+    """
+
+    first: int
+    end: int
+    source: int
+    num_bytes: np.ndarray
+    macs: np.ndarray
+    num_calls: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _AxisCosts:
+    """Extents of every map along one axis, [tile sizes, maps].
+
+    Attributes:
+      largest: of what a tile sees.
+      summed: of what all tiles compute together.
+      halo: the most that a tile sees of what was kept.
+      begins: [tile sizes, tiles, maps] first pixel that a tile reads, `_NOWHERE` if none.
+      ends: [tile sizes, tiles] of the tiles.
+      counts: [tile sizes] of tiles, priming ones too.
+    """
+
+    largest: np.ndarray
+    summed: np.ndarray
+    halo: np.ndarray
+    begins: np.ndarray
+    ends: np.ndarray
+    counts: np.ndarray
+
+
+class UpstreamCosts:
+    """The stages that end in one tensor.
+
+    One pass over the longest region serves all: what a tile needs of a map depends only on the ops behind it.
+    """
+
+    def __init__(self, model: PlannedModel, last: int):
+        """Costs of stages that end in op `last`; where it makes one pixel of a map, that map is cut into tiles."""
+        self._model = model
+        self._graph = model.graph
+        self._end = last + 1
+        self._output = self._graph.ops[last].outputs[0]
+        self._reduction = lower_reduction(self._graph, self._graph.ops[: self._end], {})
+        self._last = last - (self._reduction.num_ops if self._reduction else 0)
+        self._target = self._reduction.op.inputs[0] if self._reduction else self._output
+        is_whole = self._output not in model.folded and self._is_closed()
+        self._entries = self._find_entries() if is_whole else {}
+        if not self._entries:
+            return
+        first = min(self._entries)
+        self._lowered: tuple[LoweredOp, ...] = lower_region(self._graph, self._graph.ops[first : self._last + 1], {})
+        produced = [op.output for op in self._lowered]
+        read = [t for op in self._lowered for t in op.inputs]
+        self._maps = [*dict.fromkeys(t for t in read if t not in produced), *produced]
+        self._index = {t: m for m, t in enumerate(self._maps)}
+        self._geometry = StageGeometry.of_steps(
+            [map_shape(self._graph, t) for t in self._maps],
+            [(op.window, tuple(self._index[t] for t in op.inputs), self._index[op.output]) for op in self._lowered],
+        )
+        self._num_entries = len(self._maps) - len(self._lowered)
+        height, width, _ = self._geometry.shapes[-1]
+        self._sizes = (tiles.tile_sizes(height), tiles.tile_sizes(width))
+
+    def _is_closed(self) -> bool:
+        """Whether nothing else reads what the reduction does."""
+        chain = self._graph.ops[self._last : self._end]
+        inner = [op.outputs[0] for op in chain[:-1]]
+        return all(
+            t not in self._graph.outputs and self._graph.consumers[t] == (reader,)
+            for t, reader in zip(inner, chain[1:], strict=True)
+        )
+
+    def _find_entries(self) -> dict[int, int]:
+        """First op -> input tensor of each region that ends here and has one entry and one exit."""
+        graph, entries = self._graph, {}
+        needed = {self._target}
+        for op in reversed(graph.ops[: self._last + 1]):
+            (output, *others) = op.outputs
+            is_read_behind = any(reader.index >= self._end for reader in graph.consumers[output])
+            is_exit = output != self._target and (is_read_behind or output in graph.outputs)
+            if others or output not in needed or is_exit or why_not_in_stage(graph, op):
+                break
+            needed = (needed - {output}) | set(graph.feature_maps(op))
+            if self._last - op.index + 1 == MAX_MAPS:
+                break
+            if len(needed) == 1:
+                entries[op.index] = next(iter(needed))
+        return entries
+
+    def ways(self) -> list[StageWays]:
+        """Of each region that ends here."""
+        result = []
+        for first, source in self._entries.items():
+            is_torn = source in self._model.streamed and source in self._model.live[self._end]
+            if source in self._index and not is_torn:
+                num_bytes, macs, num_calls = self._costs(first, source)
+                result.append(StageWays(first, self._end, source, num_bytes, macs, num_calls))
+        return result
+
+    @functools.cached_property
+    def _work(self) -> np.ndarray:
+        """[maps] MACs of one pixel."""
+        channels = {t: shape[2] for t, shape in zip(self._maps, self._geometry.shapes, strict=True)}
+        work = [0.0] * self._num_entries
+        for op in self._lowered:
+            work.append(macs_per_pixel(op.kind, op.window, channels[op.inputs[0]], channels[op.output]))
+        return np.array(work)
+
+    @functools.cached_property
+    def _choices(self) -> list[tuple[np.ndarray, bool]]:
+        """(cache modes [maps], primed) worth trying: halos are kept in full, or recomputed where values cost few MACs.
+
+        Of two halos of as many bytes the one whose values cost fewer MACs is cheaper to recompute. Below the threshold
+        a map keeps at most its columns, which take little where tiles are narrow and nothing where they are not.
+        """
+        value_macs = self._work / [shape[2] for shape in self._geometry.shapes]
+        entries = self._maps[: self._num_entries]
+        value_macs[: self._num_entries] = [np.inf if t in self._model.streamed else _NEVER for t in entries]
+        value_macs[-1] = _NEVER
+        thresholds = [-1.0, *np.unique(value_macs[self._num_entries : -1])]
+        choices = {
+            tuple(np.where(value_macs > threshold, FULL, np.where(value_macs >= 0, below, RECOMPUTE)).tolist())
+            for threshold in thresholds
+            for below in (RECOMPUTE, ROWS)
+        }
+        return [
+            (np.array(choice), primed)
+            for choice in sorted(choices)
+            for primed in (False, True)
+            if any(choice) or not primed
+        ]
+
+    @functools.cached_property
+    def _axes(self) -> tuple[list[_AxisCosts], list[_AxisCosts]]:
+        """Along height and width, of each choice."""
+        known: dict[tuple[int, bool, tuple[bool, ...]], _AxisCosts] = {}
+        width = int(self._axis(0) != self._axis(1))  # of square maps one axis is like the other
+
+        def costs(axis: int, is_cached: np.ndarray, primed: bool) -> _AxisCosts:
+            key = (axis, primed, tuple(is_cached.tolist()))
+            if key not in known:
+                known[key] = self._axis_costs(axis, is_cached.tolist(), primed)
+            return known[key]
+
+        rows = [costs(0, modes >= FULL, primed) for modes, primed in self._choices]
+        return rows, [costs(width, modes >= ROWS, primed) for modes, primed in self._choices]
+
+    def _axis(self, axis: int) -> tuple[Sequence[tiles.AxisOp], list[int], list[int]]:
+        """(ops, extents, tile sizes) along height (0) or width (1)."""
+        ops = (self._geometry.ops_y, self._geometry.ops_x)[axis]
+        return ops, [shape[axis] for shape in self._geometry.shapes], self._sizes[axis]
+
+    def _axis_costs(self, axis: int, is_cached: list[bool], primed: bool) -> _AxisCosts:
+        ops, extents, sizes = self._axis(axis)
+        priming = tiles.priming_counts(ops, extents, sizes, is_cached) if primed else [0] * len(sizes)
+        intervals, is_tile = _tiles_of_sizes(extents[-1], sizes, priming)
+        spans = tiles.axis_spans(ops, extents, intervals, is_cached)
+        begin, fresh, end = np.moveaxis(spans, -1, 0)
+        present = is_tile[..., None]
+        return _AxisCosts(
+            largest=((end - begin) * present).max(axis=1).astype(float),
+            summed=((end - fresh) * present).sum(axis=1).astype(float),
+            halo=((fresh - begin) * present).max(axis=1).astype(float),
+            begins=np.where((begin < end) & present, begin, _NOWHERE),
+            ends=np.maximum(intervals[..., 1], 0),
+            counts=is_tile.sum(axis=1),
+        )
+
+    @functools.cached_property
+    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """[choices, tile heights, tile widths, maps]: tile buffers, halo stores and MACs behind each map, and (over
+        ops) the tile buffers live at each."""
+        rows, cols = self._axes
+        _, widths, channels = np.array(self._geometry.shapes).T
+        run = np.array(
+            [run_bytes(int(c), self._model.inner_bits(t)) for c, t in zip(channels, self._maps, strict=True)]
+        )
+
+        def stack(axis: list[_AxisCosts], name: str) -> np.ndarray:
+            return np.stack([getattr(costs, name) for costs in axis])
+
+        heights = stack(rows, "largest")[:, :, None]
+        buffers = _align(heights * stack(cols, "largest")[:, None] * run)
+        stores = _align(heights * stack(cols, "halo")[:, None] * run)
+        stores += _align(stack(rows, "halo")[:, :, None] * widths * run)
+        macs = stack(rows, "summed")[:, :, None] * stack(cols, "summed")[:, None] * self._work
+        if not self._reduction:
+            buffers[..., -1] = 0  # tiles are written where they belong
+        return buffers, _sums_from(stores), _sums_from(macs), buffers @ self._is_live
+
+    @functools.cached_property
+    def _is_live(self) -> np.ndarray:
+        """[maps, ops]"""
+        live = np.zeros((len(self._maps), len(self._lowered)))
+        for m, (first, last) in enumerate(self._lifetimes):
+            live[m, first : last + 1] = 1
+        return live
+
+    @functools.cached_property
+    def _lifetimes(self) -> list[tuple[int, int]]:
+        """[map] positions of the ops that write it (0: none) and read it last."""
+        readers = {t: position for position, op in enumerate(self._lowered) for t in op.inputs}
+        births = [0] * self._num_entries + list(range(len(self._lowered)))
+        return [(birth, readers.get(t, birth)) for birth, t in zip(births, self._maps, strict=True)]
+
+    @functools.cached_property
+    def _live_from(self) -> np.ndarray:
+        """The most that is live at an op or behind it, 0 behind the last."""
+        live = self._arrays[3]
+        most = np.maximum.accumulate(live[..., ::-1], axis=-1)[..., ::-1]
+        return np.concatenate([most, np.zeros((*live.shape[:-1], 1))], axis=-1)
+
+    def _position(self, first: int) -> int:
+        """Of the first lowered op of a region."""
+        outputs = {op.outputs[0] for op in self._graph.ops[first : self._last + 1]}
+        return next(p for p, op in enumerate(self._lowered) if op.output in outputs)
+
+    def _costs(self, first: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(bytes, MACs, kernel calls) of a region."""
+        buffers, stores, macs, live = self._arrays
+        position, m = self._position(first), self._index[source]
+        end = self._lifetimes[m][1] + 1
+        if source in self._model.streamed:
+            scratch = self._live_from[..., position] + stores[..., m]
+        else:
+            # Without the input, which the longer region holds in a tile buffer.
+            with_input = (live[..., position:end] - buffers[..., m, None]).max(axis=-1)
+            scratch = np.maximum(with_input, self._live_from[..., end]) + stores[..., self._num_entries + position]
+        scratch += self._sums_bytes + self._kernel_bytes_from[position]
+        ends = self._ends_bytes(source, first)[:, :, None]
+        num_bytes = ends + _align(scratch, ARENA_ALIGNMENT)
+        rows, cols = (np.stack([costs.counts for costs in axis]) for axis in self._axes)
+        calls = rows[:, :, None] * cols[:, None] * (self._end - first)
+        reduced = sum(self._model.base_macs[self._last + 1 : self._end])
+        return num_bytes.astype(np.int64), macs[..., self._num_entries + position].astype(np.int64) + reduced, calls
+
+    @functools.cached_property
+    def _kernel_bytes_from(self) -> np.ndarray:
+        """[ops] the least that the largest call of an op or of one behind it takes, with the kernels that take most."""
+        shapes, bits = self._geometry.shapes, [self._model.inner_bits(t) for t in self._maps]
+        ops = _without_filters(self._lowered, self._maps)
+        least = [max(least_kernel_bytes(variant, op, shapes, bits) for variant in KERNEL_VARIANTS) for op in ops]
+        return np.maximum.accumulate(least[::-1])[::-1]
+
+    @property
+    def _sums_bytes(self) -> int:
+        return SUM_BYTES * self._graph.tensors[self._output].shape[-1] if self._reduction else 0
+
+    def _ends_bytes(self, source: int, first: int) -> np.ndarray:
+        """[choices, tile heights] input, output, which may share bytes, and what else is live around the stage."""
+        model = self._model
+        before, behind = model.live[first], model.live[self._end]
+        held = sum(model.tensor_bytes(t) for t in (before & behind) - {source, self._output})
+        x, y = model.tensor_bytes(source), model.tensor_bytes(self._output)
+        distances = self._distances(source)
+        if not self._can_share(source):
+            return np.full_like(distances, held + x + y)
+        return held + np.minimum(np.maximum(distances + x, y), x + y)
+
+    def _can_share(self, source: int) -> bool:
+        """Whether the output may be written over the input."""
+        return not self._reduction and source not in self._model.live[self._end] and source not in self._model.streamed
+
+    def _distances(self, source: int) -> np.ndarray:
+        """[choices, tile heights] as `overlap.overlap_distance`."""
+        written, row_bytes = self._model.row_bytes(self._target), self._model.row_bytes(source)
+        m = self._index[source]
+        distances = [(costs.ends * written - costs.begins[..., m] * row_bytes).max(axis=-1) for costs in self._axes[0]]
+        return _align(np.maximum(np.stack(distances), 0).astype(float), ARENA_ALIGNMENT)
+
+    def stage(self, ways: StageWays, way: int) -> PlannedStage:
+        """One way, with its exact scratch; `way` counts through the arrays of `ways`."""
+        choice, h, w = np.unravel_index(way, ways.macs.shape)
+        is_streamed = ways.source in self._model.streamed
+        lowered = lower_region(self._graph, self._graph.ops[ways.first : ways.end], {})
+        geometry = StageGeometry.of_lowered(self._graph, lowered, ways.source)
+        maps = map_tensors(lowered, ways.source)
+        chosen, primed = self._choices[choice]
+        modes = {t: int(chosen[self._index[t]]) for t in maps[: geometry.tiled]}
+        if not is_streamed:
+            modes[ways.source] = RECOMPUTE
+        height, width = self._sizes[0][h], self._sizes[1][w]
+        distance = int(self._distances(ways.source)[choice, h])
+        is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
+        bits = [self._model.inner_bits(t) for t in maps]
+        choices = [*modes.values(), *[RECOMPUTE] * (len(maps) - geometry.tiled)]
+        spans = geometry.spans(height, width, choices, primed=primed)
+        layout = ScratchLayout.of(geometry, spans, choices, bits, is_streamed=is_streamed)
+        map_bytes = max(0, *(offset + n for offset, n in layout.places(bits)))
+        ops = _without_filters(lowered, maps)
+        scratch = tuple(
+            behind_maps(map_bytes, stage_kernel_bytes(variant, ops, geometry.shapes, spans, bits))
+            for variant in KERNEL_VARIANTS
+        )
+        ends = int(self._ends_bytes(ways.source, ways.first)[choice, h])
+        return PlannedStage(
+            input=ways.source,
+            output=self._output,
+            tiled=self._target,
+            ops=tuple(range(ways.first, ways.end)),
+            tile_height=height,
+            tile_width=width,
+            modes=modes,
+            is_streamed=is_streamed,
+            primed=primed,
+            map_bytes=map_bytes,
+            scratch_bytes=scratch,
+            distance=distance if is_shared else None,
+            live_bytes=ends + align(max(scratch), ARENA_ALIGNMENT),
+            macs=int(ways.macs[choice, h, w]),
+            base_macs=sum(self._model.base_macs[ways.first : ways.end]),
+        )
+
+
+def _tiles_of_sizes(extent: int, sizes: Sequence[int], priming: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """(tiles of each size [sizes, tiles, 2], which of them there are); the rest is empty and behind the last."""
+    cuts = [
+        [(-n * size, (1 - n) * size) for n in range(before, 0, -1)] + tiles.split_axis(extent, size)
+        for size, before in zip(sizes, priming, strict=True)
+    ]
+    most = max(map(len, cuts))
+    padded = [cut + [(extent, extent)] * (most - len(cut)) for cut in cuts]
+    return np.array(padded), np.array([[i < len(cut) for i in range(most)] for cut in cuts])
+
+
+def _without_filters(lowered: Sequence[LoweredOp], maps: Sequence[int]) -> list[StageOp]:
+    """The ops of a stage with these maps, weights at 8 bits."""
+    index = {t: m for m, t in enumerate(maps)}
+    return [
+        StageOp(op.kind, tuple(index[t] for t in op.inputs), index[op.output], op.window, 8, op.depth_multiplier)
+        for op in lowered
+    ]
+
+
+def _align(num_bytes: np.ndarray, alignment: int = SCRATCH_ALIGNMENT) -> np.ndarray:
+    return np.ceil(num_bytes / alignment) * alignment
+
+
+def _sums_from(values: np.ndarray) -> np.ndarray:
+    """Sums over each map and all behind it."""
+    return np.cumsum(values[..., ::-1], axis=-1)[..., ::-1]

@@ -1,0 +1,330 @@
+"""Runs a `.tflite` on the host with the real TFLM, our ops loaded when the model has them.
+
+In: a `.tflite` (ours or stock) and arrays. Out: arrays, and the arena bytes that TFLM counted. The
+kernels are TFLM's reference kernels and ours, so the values are those of the device. Refuses files
+that are not whole and models that TFLM cannot prepare.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.base.files import read_bytes
+from tflm_quantmcu.base.tflm_wheel import interpreter_module
+from tflm_quantmcu.graph.types import Tensor
+from tflm_quantmcu.native.handshake import load_op_library
+from tflm_quantmcu.native.kernel_scratch import REFERENCE, asked_as
+from tflm_quantmcu.native.op_library import REGISTERER, find_op_library
+from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
+from tflm_quantmcu.runtime.input_reader import InputFeed, InputReader
+from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
+from tflm_quantmcu.runtime.samples import to_model_input, to_real
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer
+from tflm_quantmcu.tflite.streaming import find_streamed_input
+
+CUSTOM_PREFIX = b"QMCU_"
+_OFFLINE = OFFLINE_METADATA.encode()
+
+# What the wheel reads element for element; of int4, for one, it would read beyond the end.
+_READABLE_TYPES = frozenset(
+    {
+        schema.TensorType.BOOL,
+        schema.TensorType.INT8,
+        schema.TensorType.UINT8,
+        schema.TensorType.INT16,
+        schema.TensorType.INT32,
+        schema.TensorType.INT64,
+        schema.TensorType.FLOAT32,
+    }
+)
+_LARGEST_ELEMENT_BYTES = 8
+
+_ALLOCATOR_LINE = re.compile(r"\[RecordingMicroAllocator\] (.*)")
+_ARENA_LINE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
+_DETAIL_LINE = re.compile(r"'(.*)' used (\d+) bytes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Allocations:
+    """Arena bytes that TFLM's recording allocator counted on this host.
+
+    Attributes:
+      total_bytes: both parts.
+      non_persistent_bytes: feature maps and scratch ("head"); the same on a device.
+      persistent_bytes: nodes, tensors, op data ("tail"); more than on a device, whose pointers
+        have 32 bits.
+      details: what the persistent bytes are: TFLM's name -> bytes.
+    """
+
+    total_bytes: int
+    non_persistent_bytes: int
+    persistent_bytes: int
+    details: Mapping[str, int]
+
+
+class Interpreter:
+    """One model on TFLM, ready to run.
+
+    Attributes:
+      inputs, outputs: the model's input and output tensors; where the input is streamed, what its reader gives.
+    """
+
+    def __init__(
+        self,
+        model: bytes | str | os.PathLike[str],
+        *,
+        arena_bytes: int | None = None,
+        preserve_all_tensors: bool = False,
+        input_reader: InputReader | None = None,
+        kernel_variant: str = REFERENCE,
+    ) -> None:
+        """Prepares the model.
+
+        Args:
+          model: the file's bytes or its path.
+          arena_bytes: of the tensor arena; None takes what the model needs at most.
+          preserve_all_tensors: no feature map shares memory with another, so that `tensor` can read
+            each; the arena is then neither bounded nor counted.
+          input_reader: gives a streamed input region by region: called as (y, x, height, width), all of rows
+            [y, y + height) x columns [x, x + width), it returns them as int8 [height, width, C]. `invoke` then takes no
+            inputs. None: `invoke`, `run` and `predict` take samples as ever.
+          kernel_variant: our ops ask for the scratch that this variant of the kernels takes, so that `allocations`
+            counts the non-persistent arena of its cores (`kernel_scratch.VARIANTS`); values are the same.
+
+        Raises:
+          UsageError: no such file, too small an arena, a reader for a model with an input tensor, no TFLM wheel that
+            works with this package, or our op library is needed and missing.
+          UnsupportedModelError: not a whole `.tflite`, or TFLM cannot prepare it; the sentence has
+            TFLM's own words.
+        """
+        self._model = read_bytes(model, "model") if isinstance(model, (str, os.PathLike)) else bytes(model)
+        tree = check_flatbuffer(self._model)
+        root = schema.Model.GetRootAs(self._model)
+        self._preserves = preserve_all_tensors
+        registerers = [REGISTERER] if _has_own_ops(root) else []
+        library = load_op_library(find_op_library()) if registerers else None
+        self._variant = kernel_variant if registerers else REFERENCE
+        graph = root.Subgraphs(0)
+        has_inputs = graph.InputsLength() > 0
+        streamed = None if has_inputs else find_streamed_input(tree)
+        self._feed = InputFeed(library, streamed, input_reader) if library and streamed else None
+        if input_reader is not None and self._feed is None:
+            raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")
+        self._interpreter = self._prepare(registerers, _generous_arena_bytes(root, self._model, streamed))
+        wheel = self._interpreter
+        self.inputs = (streamed,) if streamed else _tensors(graph, graph.InputsAsNumpy(), wheel.get_input_details)
+        self.outputs = _tensors(graph, graph.OutputsAsNumpy(), wheel.get_output_details)
+        if arena_bytes is not None:
+            self._bound_arena(registerers, arena_bytes)
+
+    def invoke(self, inputs: np.ndarray | Sequence[np.ndarray] = ()) -> list[np.ndarray]:
+        """Runs one sample as it is.
+
+        Args:
+          inputs: one array an input, of the input's type and shape; a batch dimension of 1 may be
+            left out. None where an `input_reader` gives the input.
+
+        Returns:
+          The outputs with the model's own types and shapes.
+
+        Raises:
+          UsageError: wrong number, type or shape of inputs, or of what the `input_reader` gave.
+          UnsupportedModelError: a kernel failed; the sentence has TFLM's own words.
+        """
+        arrays = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
+        is_read = self._feed is not None and self._feed.has_reader
+        taken = () if is_read else self.inputs
+        if len(arrays) != len(taken):
+            besides = " besides what input_reader gives" if is_read else ""
+            raise UsageError(f"{len(arrays)} inputs are given; the model has {len(taken)}{besides}")
+        for i, (array, tensor) in enumerate(zip(arrays, taken, strict=True)):
+            values = _fit(array, tensor)
+            if self._feed is None:
+                self._interpreter.set_input(values, i)
+            else:
+                self._feed.put(values)
+        with self._fed(), capture_native_stderr() as captured:
+            failed = False
+            try:
+                self._interpreter.invoke()
+            except RuntimeError:
+                failed = True
+        if failed:
+            raise UnsupportedModelError(f"TFLM cannot run the model: {_one_line(captured.text)}")
+        captured.pass_on()
+        return [self._interpreter.get_output(i) for i in range(len(self.outputs))]
+
+    def run(self, x: np.ndarray) -> np.ndarray:
+        """The first of what `run_all` gives."""
+        return self.run_all(x)[0]
+
+    def run_all(self, x: np.ndarray) -> list[np.ndarray]:
+        """Runs samples one by one.
+
+        Args:
+          x: [N, ...]; the model's input type, or reals as `samples.to_model_input` takes them.
+
+        Returns:
+          Each output [N, ...] in the model's own type.
+
+        Raises:
+          UsageError: x does not fit, or the model has not exactly one input.
+        """
+        if len(self.inputs) != 1:
+            raise UsageError(f"the model has {len(self.inputs)} inputs; use invoke, one sample a call")
+        samples = [self.invoke(sample) for sample in to_model_input(x, self.inputs[0])]
+        return [
+            np.concatenate(values) if tensor.shape[:1] == (1,) else np.stack(values)
+            for tensor, values in zip(self.outputs, zip(*samples, strict=True), strict=True)
+        ]
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The first output as real values: float32 [N, ...]."""
+        return to_real(self.run(x), self.outputs[0])
+
+    def tensor(self, index: int) -> np.ndarray:
+        """The values of tensor T#`index` after `invoke`, with the tensor's type and shape.
+
+        Raises:
+          UsageError: tensors are not preserved, or TFLM keeps no values for this one.
+        """
+        if not self._preserves:
+            raise UsageError("tensors are not preserved; make the Interpreter with preserve_all_tensors=True")
+        if index not in self._readable:
+            raise UsageError(f"tensor {index} is no input, constant or op output of the model")
+        return self._interpreter.GetTensor(index, 0)["tensor_data"]
+
+    def allocations(self) -> Allocations:
+        """Arena bytes as TFLM counted them.
+
+        Raises:
+          UsageError: with `preserve_all_tensors`, where TFLM does not count.
+        """
+        if self._preserves:
+            raise UsageError("the arena is not counted with preserve_all_tensors=True")
+        with capture_native_stderr() as captured:
+            self._interpreter.print_allocations()
+        lines = _ALLOCATOR_LINE.findall(captured.text)
+        arena = {m[1]: int(m[2]) for m in map(_ARENA_LINE.match, lines) if m}
+        details = {m[1]: int(m[2]) for m in map(_DETAIL_LINE.match, lines) if m}
+        return Allocations(arena["total"], arena["head"], arena["tail"], details)
+
+    @functools.cached_property
+    def _readable(self) -> frozenset[int]:
+        """Tensors that have memory, in a type that the wheel reads rightly."""
+        model = schema.Model.GetRootAs(self._model)
+        graph = model.Subgraphs(0)
+        ops = [graph.Operators(i) for i in range(graph.OperatorsLength())]
+        written = set(graph.InputsAsNumpy()).union(*(op.OutputsAsNumpy() for op in ops))
+        return frozenset(
+            i
+            for i in range(graph.TensorsLength())
+            if graph.Tensors(i).Type() in _READABLE_TYPES
+            and (i in written or model.Buffers(graph.Tensors(i).Buffer()).DataLength())
+        )
+
+    def _prepare(self, registerers: list[str], arena_bytes: int) -> Any:
+        """TFLM's own interpreter."""
+        tflm = interpreter_module()
+        planner = tflm.InterpreterConfig(int(self._preserves))
+        # The planner that preserves all tensors refuses a model with offsets; as metadata of no meaning they may stay.
+        model = self._model.replace(_OFFLINE, _OFFLINE[::-1]) if self._preserves else self._model
+        failure = None
+        with self._fed(), asked_as(self._variant), capture_native_stderr() as captured:
+            try:
+                interpreter = tflm.Interpreter.from_bytes(
+                    model,
+                    custom_op_registerers=registerers,
+                    arena_size=arena_bytes,
+                    intrepreter_config=planner,
+                )
+            except (RuntimeError, ValueError, MemoryError) as error:
+                failure = error
+        if failure is not None:
+            reason = _one_line(captured.text) or str(failure)
+            raise UnsupportedModelError(f"TFLM cannot prepare the model: {reason}")
+        captured.pass_on()
+        return interpreter
+
+    def _fed(self) -> contextlib.AbstractContextManager[None]:
+        """While it lasts, a streamed input is there to be read."""
+        return self._feed.registered() if self._feed else contextlib.nullcontext()
+
+    def _bound_arena(self, registerers: list[str], arena_bytes: int) -> None:
+        """Prepares the model anew; TFLM reads outside an arena that is far too small, so it never gets one."""
+        if self._preserves:
+            raise UsageError("arena_bytes has no effect with preserve_all_tensors=True; leave one out")
+        used = self.allocations().total_bytes
+        if arena_bytes < used:
+            raise UsageError(f"arena_bytes is {arena_bytes}; this model uses {used} on this host")
+        try:
+            self._interpreter = self._prepare(registerers, arena_bytes)
+        except UnsupportedModelError as error:  # the model is known to be fine
+            raise UsageError(
+                f"arena_bytes is {arena_bytes}; this model uses {used} on this host, and more to prepare: {error}"
+            ) from None
+
+
+def _has_own_ops(root: schema.Model) -> bool:
+    codes = (root.OperatorCodes(i).CustomCode() for i in range(root.OperatorCodesLength()))
+    return any(code is not None and code.startswith(CUSTOM_PREFIX) for code in codes)
+
+
+def _generous_arena_bytes(root: schema.Model, model: bytes, streamed: Tensor | None) -> int:
+    """More than any plan takes: all tensors and what is streamed, seven times that for scratch, and persistent data.
+
+    The system gives memory only to the pages that TFLM touches, so the excess costs nothing.
+    """
+    num_elements = streamed.num_elements if streamed else 0
+    for s in range(root.SubgraphsLength()):
+        graph = root.Subgraphs(s)
+        for t in range(graph.TensorsLength()):
+            tensor = graph.Tensors(t)
+            num_elements += math.prod(tensor.Shape(d) for d in range(tensor.ShapeLength())) + 64
+    num_bytes = 8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(model) + (1 << 20)
+    # Persistent memory begins at the end, which is aligned lest the count depends on the model's length.
+    return min(num_bytes, MAX_TENSOR_BYTES) // ARENA_ALIGNMENT * ARENA_ALIGNMENT
+
+
+def _tensors(
+    graph: schema.SubGraph, indices: np.ndarray, details_of: Callable[[int], Mapping[str, Any]]
+) -> tuple[Tensor, ...]:
+    if not len(indices):
+        raise UnsupportedModelError("the model has no inputs or no outputs")
+    return tuple(_tensor(graph, int(t), details_of(i)) for i, t in enumerate(indices))
+
+
+def _tensor(graph: schema.SubGraph, index: int, details: Mapping[str, Any]) -> Tensor:
+    quantization = details["quantization_parameters"]
+    return Tensor(
+        index=index,
+        name=(graph.Tensors(index).Name() or b"").decode(errors="replace"),
+        shape=tuple(int(d) for d in details["shape"]),
+        dtype=np.dtype(details["dtype"]).name,
+        scales=tuple(float(s) for s in quantization["scales"]),
+        zero_points=tuple(int(z) for z in quantization["zero_points"]),
+    )
+
+
+def _fit(array: np.ndarray, tensor: Tensor) -> np.ndarray:
+    shapes = (tensor.shape, tensor.shape[1:]) if tensor.shape[:1] == (1,) else (tensor.shape,)
+    if array.dtype != tensor.dtype or array.shape not in shapes:
+        raise UsageError(
+            f"input {tensor.name} is {array.dtype} {array.shape}; the model takes {tensor.dtype} {tensor.shape}"
+        )
+    return array.reshape(tensor.shape)
+
+
+def _one_line(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())

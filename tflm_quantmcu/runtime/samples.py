@@ -1,0 +1,164 @@
+"""Samples: `.npz` files and arrays in, values of the model's input type out.
+
+The `.npz` convention: `x` inputs [N, ...] and, where accuracy is wanted, `y` integer labels [N].
+`x` is float32 as the model was trained, or of the model's own input type. uint8 for a model with
+another input type is read as real values: images that the model takes unscaled. What does not fit
+the model's input is refused, never reshaped or rescaled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.graph.types import Tensor
+from tflm_quantmcu.law.fixed_point import round_half_away
+
+# Beyond every 8-bit range: steps are clamped here before they become integers.
+_MAX_STEPS = 1024.0
+
+
+def load_samples(path: str | os.PathLike[str], tensor: Tensor | None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Reads `x` and `y` of an `.npz` file.
+
+    Args:
+      path: the file.
+      tensor: the model's input, batch 1; None leaves it to the caller whether x fits the model.
+
+    Returns:
+      x as stored [N, ...], N >= 1; y int64 [N], or None where the file has none.
+
+    Raises:
+      UsageError: no such file, not an `.npz`, or a key that is missing, empty or does not fit; the
+        sentence names the file and the key.
+    """
+    try:
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise UsageError(f"{path} holds one array; supported is .npz with the keys x and y")
+        with archive:
+            arrays = {key: archive[key] for key in ("x", "y") if key in archive}
+            found = ", ".join(archive.files) or "none"
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} is not a readable .npz file: {error}") from None
+    if "x" not in arrays:
+        raise UsageError(f"{path} has no key x (inputs); its keys are: {found}")
+    if tensor is not None:
+        check_samples(arrays["x"], tensor, name=f"key x of {path}")
+    y = arrays.get("y")
+    if y is None:
+        return arrays["x"], None
+    if not np.issubdtype(y.dtype, np.integer):
+        raise UsageError(f"key y of {path} is {y.dtype}; supported are integer labels")
+    num_samples = len(arrays["x"])
+    if y.shape != (num_samples,):
+        raise UsageError(f"key y of {path} has shape {y.shape}; the {num_samples} samples need [{num_samples}]")
+    return arrays["x"], y.astype(np.int64)
+
+
+def check_samples(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> None:
+    """Refuses samples that are no inputs of the model.
+
+    Raises:
+      UsageError: wrong type, rank or shape, no samples, or values that are not finite; the sentence
+        starts with `name`.
+      UnsupportedModelError: the model's input has no batch dimension of 1.
+    """
+    if not tensor.shape or tensor.shape[0] != 1:
+        raise UnsupportedModelError(f"the model's input {tensor.name} has shape {tensor.shape}; supported is batch 1")
+    if x.ndim != len(tensor.shape) or x.shape[1:] != tensor.shape[1:]:
+        needed = ", ".join(str(d) for d in ("N", *tensor.shape[1:]))
+        raise UsageError(f"{name} has shape {x.shape}; the model needs [{needed}]")
+    if not len(x):
+        raise UsageError(f"{name} is empty; needed is at least one sample")
+    is_real = np.issubdtype(x.dtype, np.floating) or x.dtype == np.uint8
+    takes_reals = tensor.dtype == "float32" or bool(tensor.scales)
+    if x.dtype != tensor.dtype and not (is_real and takes_reals):
+        if not takes_reals:
+            raise UsageError(f"{name} is {x.dtype}; supported is {tensor.dtype}, for the model does not say its scale")
+        taken = " or ".join(sorted({tensor.dtype, "float32"}))
+        raise UsageError(f"{name} is {x.dtype}; supported is {taken}")
+    if np.issubdtype(x.dtype, np.floating):
+        with np.errstate(over="ignore"):
+            num_bad = int(np.count_nonzero(~np.isfinite(x.astype(np.float32, copy=False))))
+        if num_bad:
+            raise UsageError(f"{name} has {num_bad} values that are not finite float32 numbers")
+
+
+def to_model_input(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> np.ndarray:
+    """Brings samples to the model's input type: reals are quantised and clamped (law A8).
+
+    Args:
+      x: [N, ...], the model's input type, a float type, or uint8 real values.
+      tensor: the model's input, batch 1, type float32, int8 or uint8.
+      name: what the sentences call `x`.
+
+    Returns:
+      [N, ...] of the model's input type; `x` itself where it has that type.
+
+    Raises:
+      UsageError: see `check_samples`; or uint8 values that the model's input cannot hold, so that
+        they are not scaled as in training.
+    """
+    check_samples(x, tensor, name=name)
+    if x.dtype == tensor.dtype:
+        return x
+    if tensor.dtype == "float32":
+        return x.astype(np.float32)
+    limits = np.iinfo(tensor.dtype)
+    scale, zero_point = np.float32(tensor.scales[0]), tensor.zero_points[0]
+    with np.errstate(over="ignore"):
+        steps = np.clip(x.astype(np.float32) / scale, -_MAX_STEPS, _MAX_STEPS)
+    q = round_half_away(steps) + zero_point
+    if x.dtype == np.uint8 and (q.min() < limits.min or q.max() > limits.max):
+        low, high = ((limit - zero_point) * float(scale) for limit in (limits.min, limits.max))
+        raise UsageError(
+            f"{name} is uint8 from {x.min()} to {x.max()}, but the model takes {low:.4g} to "
+            f"{high:.4g}; give float32 scaled as in training, or {tensor.dtype}"
+        )
+    return np.clip(q, limits.min, limits.max).astype(tensor.dtype)
+
+
+def to_real(q: np.ndarray, tensor: Tensor) -> np.ndarray:
+    """The real values, float32, of a tensor's values; those without a scale stay as they are."""
+    if not tensor.scales:
+        return q.astype(np.float32)
+    return (q.astype(np.float32) - np.float32(tensor.zero_points[0])) * np.float32(tensor.scales[0])
+
+
+def random_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
+    """Inputs [count, ...] without meaning: integers over the type's whole range, or normal float32."""
+    rng = np.random.default_rng(seed)
+    shape = (count, *tensor.shape[1:])
+    if tensor.dtype == "float32":
+        return rng.standard_normal(shape, np.float32)
+    limits = np.iinfo(tensor.dtype)
+    return rng.integers(limits.min, limits.max, shape, np.int16, endpoint=True).astype(tensor.dtype)
+
+
+def choose_samples(x: np.ndarray, *, max_samples: int, seed: int) -> np.ndarray:
+    """At most `max_samples` of x [N, ...], drawn without repeats by `seed`, in their own order.
+
+    Raises:
+      UsageError: max_samples below 1.
+    """
+    if max_samples < 1:
+        raise UsageError(f"max_samples is {max_samples}; it must be at least 1")
+    if len(x) <= max_samples:
+        return x
+    chosen = np.random.default_rng(seed).choice(len(x), max_samples, replace=False)
+    return x[np.sort(chosen)]
+
+
+def digest(*arrays: np.ndarray) -> str:
+    """SHA-256 of types, shapes and values, in hexadecimal."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()

@@ -1,0 +1,162 @@
+"""Searches for bit widths, by name; all have one signature and give a PrecisionPlan."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.base.checkpoint import Checkpoint
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.graph.calibration_result import CalibrationResult
+from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.types import Budget, ModelGraph
+from tflm_quantmcu.runtime.samples import digest
+from tflm_quantmcu.search.evaluator import Evaluator
+from tflm_quantmcu.search.hybrid import search_hybrid
+from tflm_quantmcu.search.memory_driven import search_memory_driven
+from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.search.overrides import FixedWidths, override_plan
+from tflm_quantmcu.search.problem import CostModel, SearchProblem, Strategy
+from tflm_quantmcu.search.rl import search_rl
+from tflm_quantmcu.search.tighten import within_sram
+from tflm_quantmcu.search.uniform import search_uniform
+from tflm_quantmcu.search.vdqs import search_vdqs
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """A search by its name: `SEARCHES["vdqs"](graph, calibration, budget, cost, seed=0, vdqs_lambda=0.4)`."""
+
+    name: str
+    strategy: Strategy
+
+    def __call__(
+        self,
+        graph: ModelGraph,
+        calibration: CalibrationResult | None,
+        budget: Budget,
+        cost: CostModel,
+        *,
+        evaluate: Callable[[PrecisionPlan], float] | None = None,
+        labelled: tuple[np.ndarray, np.ndarray] | None = None,
+        seed: int = 0,
+        progress: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None,
+        fixed: FixedWidths | None = None,
+        refine: Callable[[PrecisionPlan], PrecisionPlan] | None = None,
+        **parameters: Any,
+    ) -> PrecisionPlan:
+        """Searches; the same arguments give the same plan.
+
+        Args:
+          graph: the int8 model.
+          calibration: statistics of its feature maps; None where all widths stay 8 bits.
+          budget: what the plan must keep to.
+          cost: measures plans of the model.
+          evaluate: what a plan is worth, higher is better; None is the `Evaluator` of the labelled samples, or without
+            them of the calibration samples.
+          labelled: inputs [N, ...] of the model's type and labels int64 [N], none of which the result is judged on
+            later.
+          seed: of everything random.
+          progress: bars on standard error.
+          checkpoint: file of a long search's state; after a kill the same call goes on from it. It stays.
+          fixed: widths set by hand.
+          refine: chooses formats anew once all widths are known, before what makes up for them is found.
+          **parameters: the search's flags, see `options.Options`; the rest have their defaults.
+
+        Raises:
+          UsageError, BudgetError: see `tflm_quantmcu.base.errors`.
+        """
+        flags = Options.of({**parameters, **budget.flags, "seed": seed}).parameters
+        problem = SearchProblem(
+            graph=graph,
+            calibration=calibration,
+            budget=budget,
+            cost=cost,
+            parameters=flags,
+            labelled=labelled,
+            seed=seed,
+            progress=progress,
+            fixed=fixed or FixedWidths(),
+        )
+        if evaluate is None and labelled is not None:
+            evaluate = Evaluator(graph, cost, *labelled)
+        elif evaluate is None and calibration is not None:
+            evaluate = Evaluator(graph, cost, calibration.samples)
+        if evaluate is not None:
+            problem = dataclasses.replace(problem, evaluate=evaluate)
+        if checkpoint is not None:
+            problem = dataclasses.replace(problem, checkpoint=Checkpoint(checkpoint, _key(self.name, problem)))
+        plan = self.strategy(problem)
+        if flags["input"] == "streamed" and plan.streamed_input is None:
+            raise UsageError(
+                f"--input is streamed, and --search {self.name} made no patch stage that reads the input "
+                f"({'; '.join(plan.notes)}); use another search, or leave the input resident"
+            )
+        return finish_plan(problem, plan, is_new=True, refine=refine)
+
+
+SEARCHES: dict[str, Search] = {
+    name: Search(name, strategy)
+    for name, strategy in {
+        "uniform": within_sram(search_uniform),
+        "vdqs": within_sram(search_vdqs),
+        "memory_driven": search_memory_driven,
+        "rl": search_rl,
+        "hybrid": search_hybrid,
+    }.items()
+}
+
+
+def find_search(name: str) -> Search:
+    """The search of that name.
+
+    Raises:
+      UsageError: there is none.
+    """
+    if name not in SEARCHES:
+        raise UsageError(f"--search is {name}; supported are {', '.join(sorted(SEARCHES))}")
+    return SEARCHES[name]
+
+
+def finish_plan(
+    problem: SearchProblem,
+    plan: PrecisionPlan,
+    *,
+    is_new: bool = False,
+    refine: Callable[[PrecisionPlan], PrecisionPlan] | None = None,
+) -> PrecisionPlan:
+    """Any plan with the user's fixed widths, and with layer names for who reads it.
+
+    What makes up for widths below 8 bits is found where the plan is new or its widths were changed; else it stays.
+    `refine` see `Search`.
+    """
+    graph = problem.graph
+    changed = override_plan(graph, plan, problem.fixed, problem.format_of)
+    if refine is not None:
+        changed = refine(changed)
+    if is_new or _widths(changed) != _widths(plan):
+        changed = problem.compensated(changed)
+    return dataclasses.replace(changed, layers=layer_names(graph))
+
+
+def _widths(plan: PrecisionPlan) -> tuple[Any, ...]:
+    """All that compensation makes up for."""
+    return plan.formats, plan.weight_bits, [c.formats for stage in plan.stages for c in stage.classes]
+
+
+def _key(name: str, problem: SearchProblem) -> dict[str, Any]:
+    """All that decides the result of a search."""
+    return {
+        "model": problem.graph.sha256,
+        "search": problem.provenance(name),
+        "budget": dataclasses.asdict(problem.budget),
+        "overrides": dataclasses.asdict(problem.fixed),
+        "costs": dict(problem.cost.key),
+        "evaluation_data": digest(*problem.labelled) if problem.labelled else None,
+    }

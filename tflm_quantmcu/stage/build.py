@@ -1,0 +1,203 @@
+"""Builds the program of a planned stage from an int8 model; refuses plans that do not fit it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.graph.types import Format, ModelGraph
+from tflm_quantmcu.law.packing import pack
+from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.lowering.regions import lower_region
+from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
+from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, map_shape, map_tensors, stage_ops
+from tflm_quantmcu.stage.layout import CACHE_MODES, MapCache, ScratchLayout
+from tflm_quantmcu.stage.program import MAX_MAPS, NO_OUTLIERS, StageFormat, StageProgram
+
+INPUT_MODES = ("resident", "streamed")
+
+
+def build_program(
+    graph: ModelGraph,
+    plan: StagePlan,
+    *,
+    weight_bits: Mapping[str, int],
+    formats: Mapping[str, Format],
+    rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
+) -> StageProgram:
+    """Lowers a planned stage.
+
+    Args:
+      graph: the int8 model.
+      plan: the stage.
+      weight_bits: weight tensor name -> bits; absent is 8.
+      formats: tensor name -> format of maps outside stages; the stage's input and output follow it.
+      rounded_weights: weight tensor name -> values, of those that are not rounded to the nearest.
+
+    Raises:
+      UnsupportedModelError: an op has no kernel, or the region has another entry or exit.
+      UsageError: the plan's names, tile or classes do not fit the model.
+    """
+    for name in (plan.input, plan.output):
+        if name not in graph.by_name:
+            raise UsageError(f"the plan's stage names tensor '{name}', which the model does not have")
+    source, target = graph.by_name[plan.input].index, graph.by_name[plan.output].index
+    region = stage_ops(graph, source, target)
+    return program_of(graph, lower_region(graph, region, weight_bits, rounded_weights), source, plan, formats=formats)
+
+
+def planned_program(graph: ModelGraph, plan: PrecisionPlan, stage: StagePlan) -> StageProgram:
+    """The program of one of a plan's stages; raises as `build_program`."""
+    return build_program(
+        graph, stage, weight_bits=plan.weight_bits, formats=plan.formats, rounded_weights=plan.rounded_weights
+    )
+
+
+def program_of(
+    graph: ModelGraph,
+    lowered: Sequence[LoweredOp],
+    source: int,
+    plan: StagePlan,
+    *,
+    formats: Mapping[str, Format],
+) -> StageProgram:
+    """The program of ops that are lowered already; see `build_program`."""
+    tensors = map_tensors(lowered, source)
+    if len(tensors) > MAX_MAPS:
+        raise UnsupportedModelError(f"the stage has {len(tensors)} feature maps; supported are {MAX_MAPS}")
+    shapes = tuple(map_shape(graph, t) for t in tensors)
+    index = {t: m for m, t in enumerate(tensors)}
+    ops = tuple(_stage_op(op, index) for op in lowered)
+    geometry = StageGeometry.of(shapes, ops)
+    _check_plan(plan, shapes[geometry.tiled])
+    modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry.tiled)
+    spans = geometry.spans(plan.tile_height, plan.tile_width, modes, primed=plan.primed)
+    chosen = [
+        [
+            formats.get(name, graph.tensors[t].format)
+            if t in (source, tensors[-1])
+            else patch_class.formats.get(name, graph.tensors[t].format)
+            for t in tensors
+            for name in [graph.tensors[t].name]
+        ]
+        for patch_class in plan.classes
+    ]
+    bits = [format.bits for format in chosen[0]]
+    layout = ScratchLayout.of(geometry, spans, modes, bits, is_streamed=plan.input_mode == "streamed")
+    _check_shared_formats(chosen, layout.caches, lowered, geometry)
+    return StageProgram(
+        tile_height=plan.tile_height,
+        tile_width=plan.tile_width,
+        shapes=shapes,
+        ops=ops,
+        formats=_formats(layout, lowered, chosen, plan),
+        tables=tuple(
+            tuple(
+                requantization_table(
+                    op.corrected(patch_class.bias_corrections.get(graph.tensors[op.output].name)),
+                    [formats_of[index[t]] for t in op.inputs],
+                    formats_of[index[op.output]],
+                )
+                for op in lowered
+            )
+            for formats_of, patch_class in zip(chosen, plan.classes, strict=True)
+        ),
+        patch_classes=plan.patch_classes,
+        caches=layout.caches,
+        outliers=plan.outliers or NO_OUTLIERS,
+        primed=plan.primed,
+    )
+
+
+def _cache_modes(plan: StagePlan, names: Sequence[str], tiled: int) -> list[int]:
+    """[map] index into CACHE_MODES; an input that stands whole in memory and what is cut into tiles keep nothing."""
+    modes = [CACHE_MODES.index(plan.map_caches.get(name, plan.cache_mode)) for name in names[:tiled]]
+    if plan.input_mode == "resident":
+        modes[0] = 0
+    return modes + [0] * (len(names) - tiled)
+
+
+def _check_shared_formats(
+    chosen: Sequence[Sequence[Format]],
+    caches: Sequence[MapCache],
+    lowered: Sequence[LoweredOp],
+    geometry: StageGeometry,
+) -> None:
+    for m, cache in enumerate(caches):
+        is_reduced = geometry.reduces and m == geometry.tiled
+        if (cache.keeps_halo or is_reduced) and len({formats_of[m] for formats_of in chosen}) > 1:
+            shared = "is reduced over" if is_reduced else "keeps a halo for"
+            raise UsageError(
+                f"the plan gives '{lowered[m - 1].name}' a format a patch class, and it {shared} tiles of all classes; "
+                "give it one format, or cache mode 'recompute'"
+            )
+
+
+def _tiles_of(plan: StagePlan, number: int, spans: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Places in `spans` of each tile that may be of a class, int64 [n, 2]."""
+    grid = np.array(plan.patch_classes)
+    before = [(len(axis) - count, 0) for axis, count in zip(spans, grid.shape, strict=True)]
+    classes = np.pad(grid, before, mode="edge")
+    return np.argwhere((classes == number) | ((classes == CHOSEN_AT_RUN_TIME) & (number < 2)))
+
+
+def _check_plan(plan: StagePlan, shape: tuple[int, int, int]) -> None:
+    for mode in (plan.cache_mode, *plan.map_caches.values()):
+        if mode not in CACHE_MODES:
+            raise UsageError(f"the plan's cache mode is '{mode}'; supported are {', '.join(CACHE_MODES)}")
+    if plan.input_mode not in INPUT_MODES:
+        raise UsageError(f"the plan's input mode is '{plan.input_mode}'; supported are {', '.join(INPUT_MODES)}")
+    for axis, tile, extent in (
+        ("height", plan.tile_height, shape[0]),
+        ("width", plan.tile_width, shape[1]),
+    ):
+        if not 1 <= tile <= extent:
+            raise UsageError(f"the plan's tile {axis} is {tile}; the stage's output has {extent}")
+    rows, cols = -(-shape[0] // plan.tile_height), -(-shape[1] // plan.tile_width)
+    if len(plan.patch_classes) != rows or any(len(row) != cols for row in plan.patch_classes):
+        raise UsageError(f"the plan's patch classes are not {rows} rows of {cols}")
+    least = 0 if plan.outliers is None or len(plan.classes) < 2 else CHOSEN_AT_RUN_TIME
+    if any(not least <= k < len(plan.classes) for row in plan.patch_classes for k in row):
+        raise UsageError(f"the plan names a patch class outside its {len(plan.classes)} classes")
+
+
+def _stage_op(op: LoweredOp, index: Mapping[int, int]) -> StageOp:
+    filter = op.filter
+    return StageOp(
+        kind=op.kind,
+        inputs=tuple(index[t] for t in op.inputs),
+        output=index[op.output],
+        window=op.window,
+        weight_bits=filter.bits if filter else 0,
+        depth_multiplier=op.depth_multiplier if op.kind == "DEPTHWISE_CONV_2D" else 0,
+        filter=pack(filter.values, filter.bits).tobytes() if filter else b"",
+    )
+
+
+def _formats(
+    layout: ScratchLayout, lowered: Sequence[LoweredOp], chosen: Sequence[Sequence[Format]], plan: StagePlan
+) -> tuple[tuple[StageFormat, ...], ...]:
+    """[class][map] formats with clamps and places in scratch."""
+    is_chosen_late = any(CHOSEN_AT_RUN_TIME in row for row in plan.patch_classes)
+    found: list[tuple[StageFormat, ...]] = []
+    for number, formats_of in enumerate(chosen):
+        bits, tiles = [format.bits for format in formats_of], _tiles_of(plan, number, layout.spans)
+        # A streamed input is read before its tile has a class.
+        input_offset = found[0][0].scratch_offset if found and layout.is_streamed and is_chosen_late else None
+        found.append(_class_formats(lowered, formats_of, layout.places(bits, tiles, input_offset=input_offset)))
+    return tuple(found)
+
+
+def _class_formats(
+    lowered: Sequence[LoweredOp], chosen: Sequence[Format], places: Sequence[tuple[int, int]]
+) -> tuple[StageFormat, ...]:
+    writers: list[LoweredOp | None] = [None, *lowered]
+    result = []
+    for format, writer, place in zip(chosen, writers, places, strict=True):
+        clamps = clamp_range(writer, format) if writer else (format.qmin, format.qmax)
+        result.append(StageFormat(format.bits, format.zero_point, *clamps, *place))
+    return tuple(result)

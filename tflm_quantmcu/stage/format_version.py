@@ -1,0 +1,45 @@
+"""The version of the custom ops' options, and what readers refuse of them (docs/format.md F3).
+
+In: an op's options as they stand in a file. Out: nothing, or a sentence that names the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tflm_quantmcu.base.errors import UsageError
+
+FORMAT_VERSION = 3
+_READ_VERSIONS = (2, 3)
+
+
+def check_version(op: str, options: Mapping[str, Any]) -> None:
+    """Refuses another version of an op's options than those that we read (docs/format.md F3); `op` is its custom code.
+
+    Raises:
+      UsageError: with the version.
+    """
+    version = options.get("version")
+    if version not in _READ_VERSIONS:
+        raise UsageError(f"{op} has version {version}; supported are {' and '.join(map(str, _READ_VERSIONS))}")
+
+
+def check_keys(op: str, options: Mapping[str, Any], keys: Iterable[str], optional: Mapping[str, int]) -> None:
+    """Refuses keys of an op's options that we do not know.
+
+    Args:
+      op: the custom code, for the message.
+      options: as they stand in the file, of a version that we read.
+      keys: that all versions have.
+      optional: those that may be left out from version 3 on, and the one value of each that we know.
+
+    Raises:
+      UsageError: with the key and what was found.
+    """
+    version = options["version"]
+    for key, known in optional.items():
+        if key in options and (version < FORMAT_VERSION or options[key] != known):
+            raise UsageError(f"{op} of version {version} has {key} {options[key]}; supported is to leave it out")
+    for key in sorted(options.keys() - set(keys) - optional.keys()):
+        raise UsageError(f"{op} has the key {key}, which no supported version has")

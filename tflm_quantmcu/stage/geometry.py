@@ -1,0 +1,161 @@
+"""Which pixels the ops of a patch stage need, and which part of a graph a stage is: all that tiles are judged by."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.types import ModelGraph, Op, Window
+from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.stage import tiles
+
+# The last op of a stage, which makes one pixel of its input.
+REDUCTIONS = ("MEAN", "GLOBAL_AVERAGE_POOL_2D", "FULLY_CONNECTED")
+
+Region = tuple[int, int, int, int]  # y0, y1, x0, x1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StageOp:
+    """One op of a stage; `inputs` and `output` are map indices, `filter` the packed bytes."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    output: int
+    window: Window
+    weight_bits: int = 0
+    depth_multiplier: int = 0
+    filter: bytes = b""
+
+
+@dataclasses.dataclass(frozen=True)
+class StageGeometry:
+    """Which pixels a stage's ops need: all that tile sizes are judged by."""
+
+    shapes: tuple[tuple[int, int, int], ...]
+    ops_y: tuple[tiles.AxisOp, ...]
+    ops_x: tuple[tiles.AxisOp, ...]
+    reduces: bool = False
+
+    @property
+    def tiled(self) -> int:
+        """The map that is cut into tiles: the last one, or what the reduction at the end makes it of."""
+        return len(self.shapes) - (2 if self.reduces else 1)
+
+    @staticmethod
+    def of(shapes: Sequence[tuple[int, int, int]], ops: Sequence[StageOp]) -> StageGeometry:
+        steps = [(op.window, op.inputs, op.output) for op in ops]
+        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].kind in REDUCTIONS)
+
+    @staticmethod
+    def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], source: int) -> StageGeometry:
+        tensors = map_tensors(ops, source)
+        index = {t: m for m, t in enumerate(tensors)}
+        steps = [(op.window, tuple(index[t] for t in op.inputs), index[op.output]) for op in ops]
+        shapes = [map_shape(graph, t) for t in tensors]
+        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].kind in REDUCTIONS)
+
+    @staticmethod
+    def of_steps(
+        shapes: Sequence[tuple[int, int, int]],
+        steps: Sequence[tuple[Window, tuple[int, ...], int]],
+        *,
+        reduces: bool = False,
+    ) -> StageGeometry:
+        return StageGeometry(
+            tuple(shapes),
+            tuple(_axis_op(*step, "height", "top") for step in steps),
+            tuple(_axis_op(*step, "width", "left") for step in steps),
+            reduces,
+        )
+
+    def axis_spans(self, axis: int, tile: int, modes: Sequence[int], *, primed: bool = False) -> np.ndarray:
+        """Spans [tiles, maps up to the tiled one, 3] along height (axis 0) or width (1); modes as in `MapCache`."""
+        extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
+        ops = (self.ops_y, self.ops_x)[axis][: self.tiled]
+        is_cached = [mode >= (2, 1)[axis] for mode in modes]
+        before = tiles.priming_tiles(ops, extents, tile, is_cached) if primed else []
+        return tiles.axis_spans(ops, extents, before + tiles.split_axis(extents[-1], tile), is_cached)
+
+    def spans(
+        self, tile_height: int, tile_width: int, modes: Sequence[int], *, primed: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Spans along both axes; `primed`: those of priming tiles first."""
+        rows = self.axis_spans(0, tile_height, modes, primed=primed)
+        return rows, self.axis_spans(1, tile_width, modes, primed=primed)
+
+    def lifetimes(self) -> list[tuple[int, int]]:
+        """(first, last) op that touches each map; a map is born with the op that writes it."""
+        last_op = len(self.ops_y) - 1
+        spans = [(0, last_op)] + [(last_op, 0)] * (len(self.shapes) - 1)
+        for time, op in enumerate(self.ops_y):
+            spans[op.output] = (time, time)
+            for m in op.inputs:
+                spans[m] = (spans[m][0], time)
+        return spans
+
+
+def _axis_op(window: Window, inputs: tuple[int, ...], output: int, extent: str, side: str) -> tiles.AxisOp:
+    return tiles.AxisOp(
+        inputs=inputs,
+        output=output,
+        kernel=getattr(window, f"kernel_{extent}"),
+        stride=getattr(window, f"stride_{extent}"),
+        dilation=getattr(window, f"dilation_{extent}"),
+        pad=getattr(window, f"pad_{side}"),
+    )
+
+
+def macs_per_pixel(kind: str, window: Window, input_channels: int, output_channels: int) -> int:
+    """Multiply-accumulates of one output pixel, all channels; of FULLY_CONNECTED of one input pixel."""
+    taps = window.kernel_height * window.kernel_width * output_channels
+    work = {"CONV_2D": taps * input_channels, "DEPTHWISE_CONV_2D": taps, "FULLY_CONNECTED": taps * input_channels}
+    return work.get(kind, 0)
+
+
+def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
+    """The tensor index of each map of a lowered stage."""
+    return (source, *(op.output for op in ops))
+
+
+def tiled_tensor(ops: Sequence[LoweredOp]) -> int:
+    """The tensor that a lowered stage cuts into tiles: its output, or what the reduction at its end takes."""
+    return ops[-1].inputs[0] if ops[-1].kind in REDUCTIONS else ops[-1].output
+
+
+def map_shape(graph: ModelGraph, tensor: int) -> tuple[int, int, int]:
+    """(height, width, channels) of a [1, H, W, C] feature map; a vector is one pixel."""
+    shape = graph.tensors[tensor].shape
+    return (shape[1], shape[2], shape[3]) if len(shape) == 4 else (1, 1, shape[-1])
+
+
+def stage_ops(graph: ModelGraph, source: int, target: int) -> tuple[Op, ...]:
+    """The ops on paths from tensor `source` to tensor `target`, in execution order.
+
+    Raises:
+      UnsupportedModelError: the region has another entry or exit.
+    """
+    names = f"between '{graph.tensors[source].label}' and '{graph.tensors[target].label}'"
+    inside: set[int] = set()
+    wanted = [target]
+    while wanted:
+        tensor = wanted.pop()
+        op = graph.producer.get(tensor)
+        if tensor == source or (op is not None and op.index in inside):
+            continue
+        if op is None:
+            raise UnsupportedModelError(f"the region {names} also reads '{graph.tensors[tensor].label}'")
+        inside.add(op.index)
+        wanted += graph.feature_maps(op)
+    ops = tuple(op for op in graph.ops if op.index in inside)
+    for op in ops:
+        for t in op.outputs:
+            readers = {c.index for c in graph.consumers[t]}
+            if t != target and (readers - inside or t in graph.outputs):
+                raise UnsupportedModelError(f"'{graph.tensors[t].label}' of the region {names} is read outside it")
+    if not ops:
+        raise UnsupportedModelError(f"there is no op {names}")
+    return ops

@@ -1,0 +1,1 @@
+"""Reads, checks, builds, views and writes `.tflite` files."""

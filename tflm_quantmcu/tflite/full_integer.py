@@ -1,0 +1,133 @@
+"""Says whether a model is full-integer int8, and if not, what it is and how to convert it so."""
+
+from __future__ import annotations
+
+import math
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.lowering.ops import CHANNEL_AXIS
+
+_REMEDY = (
+    "supported are int8 activations and weights: convert with a representative_dataset and "
+    "target_spec.supported_ops = [TFLITE_BUILTINS_INT8]"
+)
+# Below it, a RELU6's 6 is not finite in steps of float32.
+_MIN_SCALE = 1e-37
+# TFLM's int8 softmax brings its input to Q5.26.
+_SOFTMAX_FRACTION_BITS = 26
+# What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
+_PLAIN = ("int8", "int32", "int64", "bool")
+_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
+# Custom ops that hold what a compiler made of others, for one accelerator: nothing in them can be read.
+_COMPILED = {
+    "ethos-u": ("an Ethos-U", "Vela"),
+    "edgetpu-custom-op": ("an Edge TPU", "the Edge TPU compiler"),
+    "NeutronGraph": ("an eIQ Neutron", "the Neutron converter"),
+}
+
+
+def require_full_integer(graph: ModelGraph) -> None:
+    """Accepts models of int8 feature maps and weights, with int8, uint8 or float32 at the very ends.
+
+    Raises:
+      UnsupportedModelError: naming the op, the tensor, what kind of model it looks like and how to convert it instead.
+    """
+    _check_is_source(graph)
+    if len(graph.input_tensors) != 1:
+        raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
+    for op in graph.ops:
+        for t in (*graph.feature_maps(op), *op.outputs):
+            tensor = graph.tensors[t]
+            if not tensor.is_variable and not _may_be(graph, op, tensor):
+                what = f"{tensor.dtype} '{tensor.label}'{_kind_of(graph, op, tensor)}"
+                raise UnsupportedModelError(f"{_place(graph, op)} computes on {what}; {_REMEDY}")
+            _check_format(graph, op, tensor)
+        _check_weights(graph, op)
+        _check_softmax(graph, op)
+
+
+def _check_is_source(graph: ModelGraph) -> None:
+    for op in graph.ops:
+        if op.kind in _COMPILED:
+            accelerator, compiler = _COMPILED[op.kind]
+            raise UnsupportedModelError(
+                f"{_place(graph, op)} was compiled for {accelerator}; give the .tflite from before {compiler}"
+            )
+
+
+def _may_be(graph: ModelGraph, op: Op, tensor: Tensor) -> bool:
+    if tensor.dtype in _PLAIN:
+        return True
+    is_end = (op.kind == "QUANTIZE" and tensor.index in graph.inputs) or (
+        op.kind in ("QUANTIZE", "DEQUANTIZE") and tensor.index in graph.outputs
+    )
+    return is_end and tensor.dtype in ("uint8", "float32")
+
+
+def _kind_of(graph: ModelGraph, op: Op, tensor: Tensor) -> str:
+    constants = [graph.tensors[t] for t in op.inputs if t >= 0 and graph.tensors[t].is_constant]
+    if tensor.dtype == "int16":
+        return " (16-bit activations)"
+    if tensor.dtype == "uint8":
+        return " (the uint8 quantisation of TensorFlow 1)"
+    if tensor.dtype != "float32":
+        return ""
+    if op.kind == "DEQUANTIZE" and constants:
+        return f" (weights stored as {constants[0].dtype}, arithmetic in float)"
+    if any(c.dtype in ("int8", "int4") for c in constants):
+        return " with integer weights (dynamic-range quantisation)"
+    is_mixed = any(t.dtype == "int8" and not t.is_constant for t in graph.tensors)
+    return " (partly quantised)" if is_mixed else " (a float model)"
+
+
+def _check_format(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
+    if tensor.dtype != "int8" or len(tensor.scales) != 1:
+        return
+    scale, zero_point = tensor.scales[0], tensor.zero_points[0]
+    if not (math.isfinite(scale) and scale >= _MIN_SCALE and -128 <= zero_point <= 127):
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} uses '{tensor.label}' with scale {scale} and zero point {zero_point}; "
+            f"supported are scales from {_MIN_SCALE:.0e} and zero points from -128 to 127"
+        )
+
+
+def _check_weights(graph: ModelGraph, op: Op) -> None:
+    if op.kind not in _WEIGHTED:
+        return
+    weights = graph.tensors[op.inputs[1]]
+    if weights.dtype not in ("int8", "int4"):
+        raise UnsupportedModelError(f"{_place(graph, op)} has {weights.dtype} weights '{weights.label}'; {_REMEDY}")
+    if weights.is_constant and not all(math.isfinite(s) and s > 0 for s in weights.scales):
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} has weights '{weights.label}' with a scale that is not above 0"
+        )
+    if op.kind in CHANNEL_AXIS:
+        _check_channels(graph, op, weights)
+
+
+def _check_softmax(graph: ModelGraph, op: Op) -> None:
+    """TFLM does not refuse such a softmax: it ends the process."""
+    if op.kind != "SOFTMAX" or graph.tensors[op.inputs[0]].dtype != "int8":
+        return
+    source = graph.tensors[op.inputs[0]]
+    if source.scales[0] * op.beta * 2**_SOFTMAX_FRACTION_BITS <= 1:
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} reads '{source.label}' with scale {source.scales[0]:.3g}, too fine for TFLM's "
+            f"softmax (needed is more than 2^-{_SOFTMAX_FRACTION_BITS} / beta): are the weights trained?"
+        )
+
+
+def _check_channels(graph: ModelGraph, op: Op, weights: Tensor) -> None:
+    output = graph.tensors[op.outputs[0]]
+    bias = [graph.tensors[t] for t in op.inputs[2:3] if t >= 0]
+    axis = CHANNEL_AXIS[op.kind] if weights.shape else 0
+    if {weights.shape[axis : axis + 1 or None], *((b.num_elements,) for b in bias)} != {output.shape[-1:]}:
+        raise UnsupportedModelError(
+            f"{_place(graph, op)} has weights of shape {list(weights.shape)} and a bias of "
+            f"{[b.num_elements for b in bias]} values for an output of shape {list(output.shape)}"
+        )
+
+
+def _place(graph: ModelGraph, op: Op) -> str:
+    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
