@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.support.edit_model import edited
 from tests.support.networks import inverted_residual
 from tests.support.plans import front_stage, mixed, narrowed, split
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.compensation.compensate import compensate, has_low_widths, with_room, without_compensation
+from tflm_quantmcu.compensation.lowered_paths import ops_of
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, RoundedWeights
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, CONVOLUTIONS
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.tflite.reader import read_model
@@ -68,6 +73,101 @@ def test_a_stock_op_behind_lowered_ones_stays_stock_with_another_bias():
     source, weights = (converted.tensors[t] for t in op.inputs[:2])
     real = np.array(plan.bias_corrections[OUTPUT])
     np.testing.assert_array_equal(bias, np.round(real / (source.scales[0] * np.array(weights.scales))))
+
+
+def _narrow_maps() -> PrecisionPlan:
+    """4-bit maps inside the stage, all weights at 8 bits."""
+    plan = split(GRAPH)
+    inner = [GRAPH.by_name[n] for n in (GRAPH.tensors[op.outputs[0]].name for op in ops_of(GRAPH, plan.stages[0])[:-1])]
+    low = {t.name: narrowed(t.format, 4) for t in inner}
+    stage = dataclasses.replace(plan.stages[0], classes=(PatchClass("ordinary", low),))
+    return dataclasses.replace(plan, stages=(stage,))
+
+
+def test_weights_of_8_bits_make_up_for_narrow_maps():
+    """In the stage and behind it: fitted they lose less than weights of 4 bits, which are fitted too."""
+    plan = _narrow_maps()
+    bias, weights = (_error(compensate(GRAPH, plan, X, mode=m), _samples(64, 1)) for m in ("bias", "weights"))
+    assert weights < 0.9 * bias
+    of_4_bits = dataclasses.replace(plan, weight_bits=_four_bit_weights().weight_bits)
+    assert weights < _error(compensate(GRAPH, of_4_bits, X), _samples(64, 1))
+
+
+def test_stock_ops_behind_narrow_maps_stay_stock_with_other_weights():
+    plan = compensate(GRAPH, _narrow_maps(), X)
+    layers = [op for op in GRAPH.ops if op.kind in CONVOLUTIONS]
+    behind = [op for op in layers if op not in ops_of(GRAPH, plan.stages[0])]
+    names = [GRAPH.tensors[op.inputs[1]].name for op in behind]
+    assert behind and {*names} < plan.rounded_weights.keys() and FIRST_WEIGHTS not in plan.rounded_weights
+    model = convert_model(MODEL, plan)
+    converted = read_model(model)
+    kept = [op for op in converted.ops if op.kind in CONVOLUTIONS]
+    assert [op.kind for op in kept] == [op.kind for op in behind]
+    for op, before in zip(kept, behind, strict=True):
+        weights, own = converted.tensors[op.inputs[1]], GRAPH.tensors[before.inputs[1]]
+        assert weights.name == own.name and len(weights.scales) == len(own.scales)
+        assert weights.data is not None and own.data is not None and weights.data.min() >= -127
+        real, wanted = (t.data * np.array(t.scales).reshape(_along(t, op)) for t in (weights, own))
+        assert np.abs(real - wanted).max() < 0.25 * np.abs(wanted).max(), "fitted ones are near"
+        assert (weights.data != own.data).any()
+        assert len(converted.tensors) < len(GRAPH.tensors), "what they were is gone"
+    name = GRAPH.tensors[GRAPH.outputs[0]].name
+    np.testing.assert_array_equal(Interpreter(model).run(X), simulate(GRAPH, plan, X)[name])
+
+
+def _along(weights: Tensor, op: Op) -> list[int]:
+    shape = [1] * len(weights.shape)
+    shape[CHANNEL_AXIS[op.kind]] = -1
+    return shape
+
+
+def _share_weights(tree: Any) -> None:
+    """The third op reads the weights of the second."""
+    second, third = tree.subgraphs[0].operators[1:]
+    third.inputs = np.array([third.inputs[0], *second.inputs[1:2]])
+
+
+def _three_layers(*, is_shared: bool = False, num_scales: int = 4) -> tuple[bytes, ModelGraph, PrecisionPlan]:
+    """Three 3x3 convolutions of 4 channels, the first map at 4 bits. Of the second one a channel is all 0 and biases
+    are nearly what int32 holds."""
+    rng, net = np.random.default_rng(5), TinyModel()
+    x = net.input((1, 6, 6, 4))
+    filter = rng.integers(-127, 128, (4, 3, 3, 4), dtype=np.int8)
+    x = net.conv2d(x, rng.integers(-127, 128, filter.shape, dtype=np.int8), filter_scales=[0.003] * 4, scale=0.05)
+    filter[1] = 0
+    scales = [0.003, 5e-10, 0.002, 0.003][:num_scales]
+    bias = np.array([2**31 - 1, 2**30, -(2**31) + 1, 3], np.int32) if num_scales == 4 else None
+    x = net.conv2d(x, filter, bias, filter_scales=scales, scale=0.05)
+    x = net.conv2d(x, filter if is_shared else filter[::-1], filter_scales=[0.003] * num_scales, scale=0.05)
+    model = net.build(x)
+    if is_shared:
+        model = edited(model, _share_weights)
+    graph = read_model(model)
+    first = graph.tensors[graph.ops[0].outputs[0]]
+    return model, graph, PrecisionPlan(graph.sha256, {}, formats={first.name: narrowed(first.format, 4)})
+
+
+@pytest.mark.parametrize("num_scales", (1, 4))
+def test_weights_of_8_bits_keep_what_stock_kernels_want(num_scales):
+    """As many scales, biases within int32, and a channel of zeros as it was."""
+    model, graph, plan = _three_layers(num_scales=num_scales)
+    x = np.random.default_rng(0).integers(-128, 128, (8, 6, 6, 4), dtype=np.int8)
+    plan = compensate(graph, plan, x)
+    rounded = plan.rounded_weights[graph.tensors[graph.ops[1].inputs[1]].name]
+    assert len(rounded.scales) == num_scales
+    assert not rounded.values(144).reshape(4, -1)[1].any()
+    name = graph.tensors[graph.outputs[0]].name
+    np.testing.assert_array_equal(Interpreter(convert_model(model, plan)).run(x), simulate(graph, plan, x)[name])
+
+
+def test_weights_that_two_ops_read_stay_at_8_bits():
+    model, graph, plan = _three_layers(is_shared=True)
+    assert graph.ops[1].inputs[1] == graph.ops[2].inputs[1]
+    x = np.random.default_rng(0).integers(-128, 128, (8, 6, 6, 4), dtype=np.int8)
+    plan = compensate(graph, plan, x)
+    assert not plan.rounded_weights and len(plan.bias_corrections) == 2
+    name = graph.tensors[graph.outputs[0]].name
+    np.testing.assert_array_equal(Interpreter(convert_model(model, plan)).run(x), simulate(graph, plan, x)[name])
 
 
 def test_errors_shrink_by_biases_and_by_the_rounding_of_weights():
@@ -136,16 +236,18 @@ def test_the_file_keeps_all_and_the_model_s_copy_what_is_not_in_the_model():
 
 def test_rounded_weights_count_at_their_width_only():
     plan = compensate(GRAPH, _four_bit_weights(), X)
-    edited = dataclasses.replace(plan, weight_bits=dict.fromkeys(plan.weight_bits, 2))
-    without = dataclasses.replace(edited, rounded_weights={})
-    assert convert_model(MODEL, edited) == convert_model(MODEL, without)
+    changed = dataclasses.replace(plan, weight_bits=dict.fromkeys(plan.weight_bits, 2))
+    of_8_bits = {name: rounded for name, rounded in plan.rounded_weights.items() if rounded.bits == 8}
+    assert 0 < len(of_8_bits) < len(plan.rounded_weights)
+    without = dataclasses.replace(changed, rounded_weights=of_8_bits)
+    assert convert_model(MODEL, changed) == convert_model(MODEL, without)
 
 
-def _rounding(values: np.ndarray | None = None, num_scales: int | None = None) -> RoundedWeights:
+def _rounding(values: np.ndarray | None = None, num_scales: int | None = None, bits: int = 4) -> RoundedWeights:
     own = GRAPH.by_name[FIRST_WEIGHTS]
     own_values = np.zeros(own.num_elements, np.int8)
     scales = np.full(own.shape[0] if num_scales is None else num_scales, 0.5)
-    return RoundedWeights.of(4, scales, (own_values if values is None else values).astype(np.int8))
+    return RoundedWeights.of(bits, scales, (own_values if values is None else values).astype(np.int8))
 
 
 @pytest.mark.parametrize(
@@ -157,6 +259,10 @@ def _rounding(values: np.ndarray | None = None, num_scales: int | None = None) -
             "rounds more than 108 weights '.*' with 4",
         ),
         ({"rounded_weights": {FIRST_WEIGHTS: _rounding(num_scales=2)}}, "rounds 108 weights '.*' with 2 scales"),
+        (
+            {"rounded_weights": {FIRST_WEIGHTS: _rounding(num_scales=1, bits=8)}, "weight_bits": {}},
+            "with 1 scales; the model has 108, with 4 scales at 8 bits",
+        ),
         ({"rounded_weights": {FIRST_WEIGHTS: _rounding(np.full(108, 8))}}, "leave 4 bits, or have a scale <= 0"),
         ({"rounded_weights": {"nothing": _rounding()}}, "'nothing', which is no weights of the model"),
         ({"bias_corrections": {OUTPUT: (0.5,)}}, "corrects 1 biases of FULLY_CONNECTED '.*', which has 5"),
@@ -164,19 +270,20 @@ def _rounding(values: np.ndarray | None = None, num_scales: int | None = None) -
     ),
 )
 def test_what_does_not_fit_the_model_is_refused(changes, message):
-    plan = PrecisionPlan(GRAPH.sha256, {}, weight_bits={FIRST_WEIGHTS: 4}, **changes)
+    plan = PrecisionPlan(GRAPH.sha256, {}, **{"weight_bits": {FIRST_WEIGHTS: 4}, **changes})
     with pytest.raises(UsageError, match=message):
         convert_model(MODEL, plan)
 
 
-def test_the_bytes_of_a_compensated_model_are_known_without_samples():
+@pytest.mark.parametrize("mode", ("off", "bias", "weights"))
+def test_the_bytes_of_a_compensated_model_are_known_without_samples(mode):
     measure, grows = PlanCosts(MODEL, GRAPH).bytes_of, []
-    for seed in range(6):
-        plan = mixed(GRAPH, seed)
-        found = measure(compensate(GRAPH, plan, X))
-        assert measure(with_room(GRAPH, plan)) == found
+    plans = [_narrow_maps(), *(mixed(GRAPH, seed) for seed in range(6))]
+    for plan in plans:
+        found = measure(compensate(GRAPH, plan, X, mode=mode))
+        assert measure(with_room(GRAPH, plan, mode=mode)) == found
         grows.append(found.flash_bytes > measure(plan).flash_bytes)
-    assert any(grows)
+    assert any(grows) == (mode != "off")
 
 
 def _degenerate(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Makes up for what widths below 8 bits do to a network, without training, from what its layers compute on samples.
 
-In: an int8 model, a plan for it, inputs. Out: the plan with bias corrections, and with weights below 8 bits that are
+In: an int8 model, a plan for it, inputs. Out: the plan with bias corrections, and with weights that are fitted and
 rounded for the least change of what their layers compute.
 
-Layers are taken in execution order, each on inputs that the layers before it made as planned. A correction is the mean
-of what a channel should sum up less the mean of what it does; both are linear in the mean inputs of each tap, so that
-they follow from those. Layers behind the lowered ones are corrected too, for errors add up.
+Layers are taken in execution order, each on inputs that the layers before it made as planned: those of lowered weights
+and all behind lowered maps, for errors add up. Weights of 8 bits are fitted like others: what a narrow map lost is made
+up for by all that still read something of it. A correction is the mean of what a channel should sum up less the mean of
+what it does; both are linear in the mean inputs of each tap, so that they follow from those.
 
 Source: empirical bias correction of data-free quantisation (arXiv 1906.04721); for weights see `rounding.py`. Ours: one
 set of corrections a patch class; weights, which the classes share, are rounded for the mean of both.
@@ -65,24 +66,33 @@ def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, m
     return walk.compensated()
 
 
-def with_room(graph: ModelGraph, plan: PrecisionPlan) -> PrecisionPlan:
-    """The plan with a correction wherever `compensate` finds one: its model takes as many bytes, and no samples run.
+def with_room(graph: ModelGraph, plan: PrecisionPlan, *, mode: str = "weights") -> PrecisionPlan:
+    """The plan with a correction wherever `compensate` finds one, and the model's weights where it fits those of 8
+    bits: its model takes as many bytes, and no samples run.
 
-    They are a few steps of a bias, towards 0, so that none leaves int32; patch classes have the same ones where
+    Corrections are a few steps of a bias, towards 0, so that none leaves int32; patch classes have the same ones where
     `compensate` finds the same.
+
+    Args:
+      graph, plan, mode: as of `compensate`.
     """
+    if mode == "off":
+        return without_compensation(plan)
     plan = without_compensation(plan)
     formats = class_formats(graph, plan)
     corrections: list[dict[str, tuple[float, ...]]] = [{} for _ in formats]
+    kept: dict[str, RoundedWeights] = {}
     for index, numbers in changed_layers(graph, plan).items():
         op = graph.ops[index]
         source, weights, output = (graph.tensors[t] for t in (*op.inputs[:2], op.outputs[0]))
         filter = filter_of(lower_op(graph, op, weight_bits=plan.weight_bits.get(weights.name, 8)))
+        if mode == "weights" and filter.bits == 8 and _is_fitted(graph, op):
+            kept[weights.name] = RoundedWeights.of(8, filter.scales, filter.values)
         for corrected, of_class, number in zip(corrections, formats, numbers, strict=True):
             if number:
                 step = of_class.get(source.name, source.format).scale * filter.scales.astype(np.float64)
                 corrected[output.name] = tuple((-np.copysign(number, filter.bias) * step).tolist())
-    return _with_corrections(graph, plan, corrections)
+    return dataclasses.replace(_with_corrections(graph, plan, corrections), rounded_weights=kept)
 
 
 def without_compensation(plan: PrecisionPlan) -> PrecisionPlan:
@@ -166,15 +176,15 @@ class _Walk:
         weights, output = (self._graph.tensors[t] for t in (op.inputs[1], op.outputs[0]))
         bits = self._plan.weight_bits.get(weights.name, 8)
         own = lower_op(self._graph, op)
-        weights_wanted = grouped_weights(own)
-        rounds = bits < 8 and self._rounds_weights and weights.name not in self._rounded
+        is_free = weights.name not in self._rounded and (bits < 8 or _is_fitted(self._graph, op))
+        rounds = self._rounds_weights and is_free
         moments = [self._moments(v, own, with_products=rounds) for v in self._variants]
         if rounds:
-            shares = [v.share for v in self._variants]
-            self._rounded |= _round(own, weights.name, weights_wanted, moments, shares, bits)
+            rounded = self._round(own, moments, bits)
+            self._rounded |= {} if rounded is None else {weights.name: rounded}
         lowered = lower_planned(self._graph, op, self._variants[0].maps.plan)
-        planned = grouped_weights(lowered)
-        found = [mean_sums(weights_wanted, m.mean) - mean_sums(planned, m.planned_mean) for m in moments]
+        wanted, planned = grouped_weights(own), grouped_weights(lowered)
+        found = [mean_sums(wanted, m.mean) - mean_sums(planned, m.planned_mean) for m in moments]
         if output.index not in self._inside:
             mean = sum(v.share * correction for v, correction in zip(self._variants, found, strict=True))
             found = [mean] * len(found)
@@ -182,6 +192,20 @@ class _Walk:
             if number:
                 kept = _within_int32(lowered, self._format(variant, op.inputs[0]).scale, correction)
                 variant.corrections[output.name] = tuple(float(f"{v:.{_DIGITS}g}") for v in kept.tolist())
+
+    def _round(self, op: LoweredOp, moments: Sequence[Moments], bits: int) -> RoundedWeights | None:
+        """Weights rounded for the mean of the patch classes; None where that tells nothing."""
+        cross, gram = _products(moments, [v.share for v in self._variants])
+        try:
+            fitted = fit_weights(grouped_weights(op), cross, gram)
+            scales = None
+            if bits == 8:
+                scales = _scales_of_8_bits(op, fitted, min(self._format(v, op.inputs[0]).scale for v in self._variants))
+            q, scales = round_weights(fitted, gram, bits, scales)
+        except np.linalg.LinAlgError:
+            return None
+        is_one = bits == 8 and filter_of(op).scales.size == 1
+        return RoundedWeights.of(bits, scales.ravel()[:1] if is_one else scales, ungrouped(op, q))
 
     def _moments(self, variant: _Variant, op: LoweredOp, *, with_products: bool) -> Moments:
         tensor = self._graph.tensors[op.inputs[0]]
@@ -233,20 +257,31 @@ def _within_int32(op: LoweredOp, input_scale: float, correction: np.ndarray) -> 
     return np.clip(correction, -limit - own, limit - own)
 
 
-def _round(
-    op: LoweredOp, name: str, weights: np.ndarray, moments: Sequence[Moments], shares: Sequence[float], bits: int
-) -> dict[str, RoundedWeights]:
-    """Weights [G, O, K] rounded for the mean of the patch classes; nothing, so to the nearest, where that has none."""
+def _is_fitted(graph: ModelGraph, op: Op) -> bool:
+    """Whether weights of 8 bits may change: no op but this one reads them."""
+    return len(graph.consumers[op.inputs[1]]) == 1
+
+
+def _scales_of_8_bits(op: LoweredOp, weights: np.ndarray, input_scale: float) -> np.ndarray:
+    """Scales float32 [G, O] that reach the largest of weights [G, O, K], one for all where the op has one; no less than
+    what the bias needs, in its steps of `input_scale` times these, and as they were where all weights are 0."""
+    filter = filter_of(op)
+    bias = filter.bias * (filter.model_input_scale * filter.model_scales.astype(np.float64))
+    largest = np.abs(weights).max(axis=2) / 127
+    own = np.broadcast_to(filter.model_scales, bias.shape).reshape(largest.shape)
+    least = (np.abs(bias) / (_MAX_BIAS * input_scale)).reshape(largest.shape)
+    scales = np.maximum(np.where(largest > 0, largest, own), least)
+    return (np.full_like(scales, scales.max()) if filter.scales.size == 1 else scales).astype(np.float32)
+
+
+def _products(moments: Sequence[Moments], shares: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Cross and gram float64 [G, K, K] of the mean of the patch classes, with the ridge that holds weights."""
     cross = sum(share * m.cross for share, m in zip(shares, moments, strict=True) if m.cross is not None)
     gram = sum(share * m.gram for share, m in zip(shares, moments, strict=True) if m.gram is not None)
-    assert isinstance(gram, np.ndarray)
     square = sum(share * np.mean(m.planned_mean**2, axis=1) for share, m in zip(shares, moments, strict=True))
+    assert isinstance(gram, np.ndarray)
     ridge = _ridge(gram, np.asarray(square), moments[0].count)
-    try:
-        q, scales = round_weights(fit_weights(weights, cross + ridge, gram + ridge), gram + ridge, bits)
-    except np.linalg.LinAlgError:
-        return {}
-    return {name: RoundedWeights.of(bits, scales, ungrouped(op, q))}
+    return cross + ridge, gram + ridge
 
 
 def _ridge(gram: np.ndarray, square: np.ndarray, count: int) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Rounds weights to few bits so that what a layer computes changes least, not each weight.
+"""Rounds weights so that what a layer computes changes least, not each weight.
 
 In: weights in groups of output channels that read the same inputs, [G, O, K], and moments of those inputs. Out: other
 weights, or integers and scales.
 
 Source: GPTQ (arXiv 2210.17323), after optimal brain quantisation (arXiv 2208.11580): inputs one after the other, those
 of most energy first, the error of each rounding carried over to the weights still to come. Ours: scales of least
-squared error (law A9), and the fit to inputs that are rounded themselves.
+squared error below 8 bits (law A9), and the fit to inputs that are rounded themselves.
 """
 
 from __future__ import annotations
@@ -33,19 +33,23 @@ def fit_weights(weights: np.ndarray, cross: np.ndarray, gram: np.ndarray) -> np.
     return np.linalg.solve(gram, (weights @ cross).swapaxes(1, 2)).swapaxes(1, 2)
 
 
-def round_weights(weights: np.ndarray, gram: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+def round_weights(
+    weights: np.ndarray, gram: np.ndarray, bits: int, scales: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Integers and scales for the least of E[((w - s q) x)^2], found one input after the other.
 
     Args:
       weights: float64 [G, O, K].
       gram: E[x x^T], float64 [G, K, K], positive definite.
-      bits: 4 or 2.
+      bits: 8, 4 or 2.
+      scales: float32 [G, O]; None is those of least squared error.
 
     Returns:
-      int8 [G, O, K] of that many bits, and float32 scales [G, O].
+      int8 [G, O, K] of that many bits, of 8 bits without -128, and the scales.
     """
     groups, outputs, taps = weights.shape
-    scales = requantize_weights(weights.reshape(-1, taps), 0, bits)[1].reshape(groups, outputs)
+    if scales is None:
+        scales = requantize_weights(weights.reshape(-1, taps), 0, bits)[1].reshape(groups, outputs)
     order = np.argsort(-np.diagonal(gram, axis1=1, axis2=2), axis=1, kind="stable")
     sorted_gram = np.take_along_axis(np.take_along_axis(gram, order[:, :, None], 1), order[:, None, :], 2)
     # Row k of this factor: what an error at input k does to the best values of those after it.
@@ -58,7 +62,7 @@ def round_weights(weights: np.ndarray, gram: np.ndarray, bits: int) -> tuple[np.
 
 
 def _round_in_order(weights: np.ndarray, carried: np.ndarray, scale: np.ndarray, bits: int) -> np.ndarray:
-    low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+    low, high = max(-(1 << (bits - 1)), -127), (1 << (bits - 1)) - 1
     left = weights.copy()
     q = np.empty(weights.shape, np.int8)
     num_taps = weights.shape[2]

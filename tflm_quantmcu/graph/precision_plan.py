@@ -38,11 +38,11 @@ class PatchClass:
 
 @dataclasses.dataclass(frozen=True)
 class RoundedWeights:
-    """Weights below 8 bits that are not the model's own rounded to the nearest (law A9).
+    """Weights that are not the model's own, or those rounded to the nearest (law A9).
 
     Attributes:
-      bits: 4 or 2; they count where the plan gives the weights this width.
-      scales: float32 values, one an output channel.
+      bits: 8, 4 or 2; they count where the plan gives the weights this width.
+      scales: float32 values, one an output channel; of 8 bits as many as the model's own weights have.
       packed: zlib data of int8 values, in the order that a `.tflite` keeps them, within the width's range. A file says
         what it likes here, so that they are unpacked where the model says how many there may be.
     """
@@ -157,7 +157,7 @@ class PrecisionPlan:
       stages: patch stages; none when splitting was refused.
       formats: tensor name -> format, for feature maps outside stages that are not 8-bit.
       weight_bits: weight tensor name -> bits, for those that are not 8-bit.
-      rounded_weights: weight tensor name -> how they are rounded, where that is not to the nearest.
+      rounded_weights: weight tensor name -> what they are, where that is not the model's own or those to the nearest.
       bias_corrections: tensor name -> real value a channel that the convolution or fully connected op that writes it
         adds to its bias, outside stages.
       notes: sentences for the user: refusals, maps kept at 8 bits and why.

@@ -33,7 +33,7 @@ class Filter:
     Attributes:
       values: int8, [O, Kh, Kw, I], depthwise [Kh, Kw, O], fully connected [O, I].
       bits: 8, 4 or 2; the values' range.
-      scales: float32, one for fully connected per tensor, else [O].
+      scales: float32 [O], or one where the model's 8-bit weights have one.
       bias: int64 [O], in steps of `model_input_scale * model_scales`.
       correction: float64 [O], real values added to the bias, or None.
       model_scales: the scales of the model's own 8-bit weights.
@@ -175,7 +175,7 @@ def lower_op(graph: ModelGraph, op: Op, *, weight_bits: int = 8, rounded: Rounde
     Args:
       op: of `graph`.
       weight_bits: 8 keeps the model's weights; 4 or 2 re-quantises them, one scale an output channel.
-      rounded: the weights of that width, if they are not to be rounded to the nearest.
+      rounded: the weights of that width, if they are others; of 8 bits with as many scales as the model's have.
 
     Raises:
       UnsupportedModelError: our kernels cannot run the op exactly.
@@ -220,10 +220,10 @@ def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None
     has_bias = len(op.inputs) > 2 and op.inputs[2] >= 0
     bias = _constant(graph.tensors[op.inputs[2]]) if has_bias else np.zeros(outputs, np.int32)
     model_scales = np.asarray(weights.scales, np.float32)
-    if bits == 8:
+    if rounded is not None and rounded.bits == bits:
+        values, scales = _rounded(weights, rounded, values.shape, model_scales.size if bits == 8 else outputs)
+    elif bits == 8:
         scales = model_scales
-    elif rounded is not None and rounded.bits == bits:
-        values, scales = _rounded(weights, rounded, values.shape, outputs)
     else:
         values, scales = _requantized(values.tobytes(), values.shape, weights.scales, axis, bits)
     return Filter(
@@ -237,16 +237,16 @@ def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None
 
 
 def _rounded(
-    weights: Tensor, rounded: RoundedWeights, shape: tuple[int, ...], outputs: int
+    weights: Tensor, rounded: RoundedWeights, shape: tuple[int, ...], num_scales: int
 ) -> tuple[np.ndarray, np.ndarray]:
     values = rounded.values(weights.num_elements)
     scales = np.asarray(rounded.scales, np.float32)
     limit = 1 << (rounded.bits - 1)
-    if values.size != weights.num_elements or scales.shape != (outputs,):
+    if values.size != weights.num_elements or scales.shape != (num_scales,):
         found = f"{values.size}" if values.size <= weights.num_elements else f"more than {weights.num_elements}"
         raise UsageError(
             f"the plan rounds {found} weights '{weights.label}' with {scales.size} scales; the model has "
-            f"{weights.num_elements} for {outputs} output channels"
+            f"{weights.num_elements}, with {num_scales} scales at {rounded.bits} bits"
         )
     if values.min() < -limit or values.max() >= limit or not (np.isfinite(scales) & (scales > 0)).all():
         raise UsageError(

@@ -53,7 +53,7 @@ def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Fo
     model_step = filter.model_input_scale * filter.model_scales.astype(np.float64)
     step = source.scale * filter.scales.astype(np.float64)
     bias = filter.bias.astype(np.float64)
-    if filter.bits != 8 or source.scale != filter.model_input_scale or filter.correction is not None:
+    if filter.correction is not None or not np.array_equal(step, model_step):
         correction = 0.0 if filter.correction is None else filter.correction / step
         bias = round_half_away(bias * (model_step / step) + correction)
     words = np.concatenate([bias, *pairs.T.astype(np.float64)])

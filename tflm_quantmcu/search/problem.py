@@ -166,8 +166,8 @@ class SearchProblem:
 
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
         """What the plan takes once it is compensated; nothing is run for it."""
-        if self.calibration is not None and self.parameters["compensation"] != "off":
-            plan = with_room(self.graph, plan)
+        if self.calibration is not None:
+            plan = with_room(self.graph, plan, mode=self.parameters["compensation"])
         return self.cost.bytes_of(plan)
 
     def track(self, items: Iterable[_Item], what: str, *, total: int | None = None) -> Iterable[_Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -93,6 +94,18 @@ class ModelBuilder:
             quantization=schema.QuantizationParametersT(scale=scales, zeroPoint=np.zeros(scales.size, np.int64)),
         )
         self.subgraph.tensors.append(tensor)
+        return len(self.subgraph.tensors) - 1
+
+    def add_weights(self, tensor: int, values: np.ndarray, scales: np.ndarray) -> int:
+        """A constant like int8 weights that the model has, with other values and as many float32 scales. Its index."""
+        own = self.subgraph.tensors[tensor]
+        self.model.buffers.append(schema.BufferT(data=np.frombuffer(values.tobytes(), np.uint8)))
+        changed = copy.copy(own)
+        changed.buffer = len(self.model.buffers) - 1
+        changed.quantization = copy.copy(own.quantization)
+        changed.quantization.scale = scales
+        changed.quantization.min = changed.quantization.max = None
+        self.subgraph.tensors.append(changed)
         return len(self.subgraph.tensors) - 1
 
     def operator(self, kind: str, inputs: Sequence[int], output: int, options: Mapping[str, Any]) -> schema.OperatorT:

@@ -32,8 +32,8 @@ def quantize_ops(rewrite: Rewrite) -> None:
         is_silu = not folded.isdisjoint(op.inputs)
         if bits != 8 or is_silu or (touches and why_unsupported(rewrite.graph, op) is None):
             _replace(rewrite, op)
-        elif rewrite.graph.tensors[op.outputs[0]].name in rewrite.plan.bias_corrections:
-            _correct_bias(rewrite, op)
+        elif _has_other_constants(rewrite, op):
+            _renew_constants(rewrite, op)
 
 
 def _weight_bits(rewrite: Rewrite, op: Op) -> int:
@@ -46,14 +46,28 @@ def _maps(rewrite: Rewrite, op: Op) -> tuple[int, ...]:
     return (*rewrite.graph.feature_maps(op), *op.outputs)
 
 
-def _correct_bias(rewrite: Rewrite, op: Op) -> None:
-    """A stock op stays one: its bias alone is another constant."""
+def _has_other_constants(rewrite: Rewrite, op: Op) -> bool:
+    """Whether the plan gives an op another bias or other weights of 8 bits."""
+    if op.kind not in CONVOLUTIONS:
+        return False
+    weights, output = (rewrite.graph.tensors[t].name for t in (op.inputs[1], op.outputs[0]))
+    rounded = rewrite.plan.rounded_weights.get(weights)
+    is_rounded = rounded is not None and rounded.bits == 8 and why_unsupported(rewrite.graph, op) is None
+    return is_rounded or output in rewrite.plan.bias_corrections
+
+
+def _renew_constants(rewrite: Rewrite, op: Op) -> None:
+    """A stock op stays one: its weights and its bias alone are other constants."""
     lowered = lower_planned(rewrite.graph, op, rewrite.plan)
-    assert lowered.filter is not None
+    filter = lowered.filter
+    assert filter is not None
     source, output = (rewrite.graph.tensors[t].format for t in (op.inputs[0], lowered.output))
-    bias = requantization_table(lowered, [source], output)[: lowered.filter.bias.size]
-    index = rewrite.add_bias(f"{lowered.name}/bias", bias, np.float32(source.scale) * lowered.filter.scales)
-    rewrite.slots[op.index][0].inputs = np.array([*op.inputs[:2], index], np.int32)
+    bias = requantization_table(lowered, [source], output)[: filter.bias.size]
+    weights_at = op.inputs[1]
+    if filter.scales is not filter.model_scales:
+        weights_at = rewrite.add_weights(weights_at, filter.values, filter.scales)
+    bias_at = rewrite.add_bias(f"{lowered.name}/bias", bias, np.float32(source.scale) * filter.scales)
+    rewrite.slots[op.index][0].inputs = np.array([op.inputs[0], weights_at, bias_at], np.int32)
 
 
 def _replace(rewrite: Rewrite, op: Op) -> None:
