@@ -229,7 +229,7 @@ def test_the_objective_bit_ops_is_the_papers_trade(graph) -> None:
 
 def test_plans_carry_what_makes_up_for_their_widths(graph) -> None:
     plan = _search(vdqs_lambda=0.0, vdqs_min_weight_bits=4)
-    assert set(plan.rounded_weights) == set(plan.weight_bits)
+    assert set(plan.rounded_weights) >= set(plan.weight_bits)
     assert plan.bias_corrections
     bias = _search(vdqs_lambda=0.0, vdqs_min_weight_bits=4, compensation="bias")
     assert bias.bias_corrections and not bias.rounded_weights
