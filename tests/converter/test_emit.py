@@ -222,7 +222,9 @@ def test_the_command_writes_a_project_and_says_how_to_run_it(
     flags = {"model": tmp_path / "m.tflite", "output_dir": tmp_path / "p", "core": "cortex-m4", "name": "small"}
     cli.run(["emit", *(f"--{name}={value}" for name, value in flags.items())])
     printed = capsys.readouterr().out
-    assert re.search(r"small: arena [\d,]+ bytes; wrote small.h, small.cc, main.cc, Makefile, BUILD", printed)
+    assert re.search(
+        r"small: arena [\d,]+ bytes; wrote small.h, small_c.h, small.cc, main.cc, Makefile, BUILD", printed
+    )
     assert f"make -C {tmp_path / 'p'} test QUANTMCU_DIR={ROOT}" in printed
     assert "CORE ?= m4" in (tmp_path / "p/Makefile").read_text()
 

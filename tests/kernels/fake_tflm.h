@@ -50,6 +50,9 @@ class FakeInterpreter {
   // The output's bytes. Needs a Prepare that went well.
   std::vector<uint8_t> Invoke();
 
+  // Runs the op, which may fail.
+  TfLiteStatus Eval();
+
   // Everything reported, one sentence a line.
   const std::string& reports() const { return reports_; }
   int num_scratch_requests() const { return num_scratch_requests_; }

@@ -11,6 +11,7 @@
 #include "tests/kernels/fake_tflm.h"
 #include "tests/kernels/naive.h"
 #include "tests/kernels/op_cases.h"
+#include "tflm_kernels/micro/hook.h"
 #include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/patch_stage.h"
 #include "tflm_kernels/portable/stage/stored_map.h"
@@ -311,6 +312,55 @@ TEST(StreamedStageOpTest, ReadsItsInputFromTheReader) {
   ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
   naive::ExpectSameBytes(c.expected, interpreter.Invoke());
   SetInputReader({});
+}
+
+TEST(StreamedStageOpTest, FailsWhereTheReaderDoes) {
+  int32_t num_reads = 0;
+  SetInputReader({[](void* context, const InputRegion&) {
+                    ++*static_cast<int32_t*>(context);
+                    return false;
+                  },
+                  &num_reads});
+  FakeInterpreter interpreter = Interpreter(StreamedStageCase());
+  ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
+  EXPECT_EQ(interpreter.Eval(), kTfLiteError);
+  EXPECT_EQ(interpreter.reports(), "QMCU_PATCH_STAGE: the input reader failed\n");
+  EXPECT_EQ(num_reads, 1);
+  SetInputReader({});
+}
+
+// Stops when it is called once more than `allowed`.
+struct Stopper {
+  int32_t allowed;
+  std::vector<int32_t> tiles;
+
+  static bool MayGoOn(void* context, const Progress& next) {
+    auto* self = static_cast<Stopper*>(context);
+    EXPECT_EQ(next.op, -1);
+    self->tiles.push_back(next.tile);
+    return static_cast<int32_t>(self->tiles.size()) <= self->allowed;
+  }
+};
+
+TEST(PatchStageOpTest, CallsTheHookBeforeEachTileAndStopsWhereItSays) {
+  const OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
+  Stopper all = {INT32_MAX, {}};
+  SetHook({Stopper::MayGoOn, &all});
+  FakeInterpreter interpreter = Interpreter(c);
+  ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
+  naive::ExpectSameBytes(c.expected, interpreter.Invoke());
+  ASSERT_GT(all.tiles.size(), 1u);
+  for (size_t i = 0; i < all.tiles.size(); ++i) EXPECT_EQ(all.tiles[i], static_cast<int32_t>(i));
+  for (int32_t allowed = 0; allowed < static_cast<int32_t>(all.tiles.size()); ++allowed) {
+    Stopper some = {allowed, {}};
+    SetHook({Stopper::MayGoOn, &some});
+    FakeInterpreter stopped = Interpreter(c);
+    ASSERT_EQ(stopped.Prepare(), kTfLiteOk) << stopped.reports();
+    EXPECT_EQ(stopped.Eval(), kTfLiteError);
+    EXPECT_EQ(stopped.reports(), "QMCU_PATCH_STAGE: the hook stopped the inference\n");
+    EXPECT_EQ(some.tiles.size(), static_cast<size_t>(allowed) + 1);
+  }
+  SetHook({});
 }
 
 TEST(StreamedStageOpTest, RefusesToRunWithoutAReader) {

@@ -73,7 +73,7 @@ def test_interpreters_side_by_side_read_their_own_samples():
         (lambda y, x, h, w: None, "gave object"),
     ],
 )
-def test_what_is_no_region_is_refused_after_the_inference(reader, sentence):
+def test_what_is_no_region_is_refused(reader, sentence):
     interpreter = Interpreter(STREAMED, input_reader=reader)
     for _ in range(2):
         with pytest.raises(UsageError, match=sentence):
@@ -81,11 +81,15 @@ def test_what_is_no_region_is_refused_after_the_inference(reader, sentence):
 
 
 def test_what_a_reader_raises_comes_out_of_invoke():
-    def fail(*_: int) -> np.ndarray:
+    calls = []
+
+    def fail(*region: int) -> np.ndarray:
+        calls.append(region)
         raise KeyError("no camera")
 
     with pytest.raises(KeyError, match="no camera"):
         Interpreter(STREAMED, input_reader=fail).invoke()
+    assert len(calls) == 1, "the inference went on"
 
 
 def test_samples_and_a_reader_exclude_each_other():

@@ -56,7 +56,7 @@ class EmittedModel:
 
     def macro(self, name: str) -> int:
         """Value of <NAME>_<name> in the emitted header."""
-        text = (self.folder / f"{self.name}.h").read_text()
+        text = (self.folder / f"{self.name}_c.h").read_text()
         (value,) = re.findall(rf"#define {self.name.upper()}_{name} (\d+)\b", text)
         return int(value)
 
@@ -130,7 +130,7 @@ extern "C" void test_set_input(uint8_t* arena, int i, const uint8_t* values, int
 def _streamed(name: str, tensor: Tensor) -> str:
     return f"""
 static quantmcu::StoredMap source;
-extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena, quantmcu::ReaderOf(source)); }}
+extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena, {{quantmcu::ReaderOf(source)}}); }}
 extern "C" void test_set_input(uint8_t*, int, const uint8_t* values, int) {{
   source = {{values, {tensor.shape[2]}, {tensor.shape[3]}}};
 }}

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "tflm_kernels/aot/invoke_c.h"
+#include "tflm_kernels/aot/steps.h"
 #include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/portable/ops/broadcast_add.h"
 #include "tflm_kernels/portable/ops/fully_connected.h"

@@ -2,6 +2,7 @@
 #include "tflm_kernels/micro/patch_stage.h"
 
 #include "tflm_kernels/cortex_m/kernels.h"
+#include "tflm_kernels/micro/hook.h"
 #include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
@@ -109,8 +110,17 @@ TfLiteStatus EvalPatchStage(TfLiteContext* context, TfLiteNode* node, const Kern
       HeaderOf(data), InputWords(context, node, kProgram), InputBytes(context, node, kFilters));
   const StageInput x = IsStreamed(params) ? StageInput(GetInputReader())
                                           : StageInput(InputBytes(context, node, kInput));
-  PatchStage(params, kernels, x, Scratch(context, data.scratch_index), OutputBytes(context, node));
-  return kTfLiteOk;
+  uint8_t* scratch = Scratch(context, data.scratch_index);
+  uint8_t* y = OutputBytes(context, node);
+  const Hook& hook = GetHook();
+  const Status status = hook.call == nullptr
+                            ? PatchStage(params, kernels, x, scratch, y)
+                            : PatchStageWithHook(params, kernels, x, scratch, y, hook, /*op=*/-1);
+  if (status == Status::kOk) return kTfLiteOk;
+  context->ReportError(context, "%s: %s", kOp,
+                       status == Status::kReaderFailed ? "the input reader failed"
+                                                       : "the hook stopped the inference");
+  return kTfLiteError;
 }
 
 const TFLMRegistration* Register_QMCU_PATCH_STAGE() {

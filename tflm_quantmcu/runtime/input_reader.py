@@ -1,7 +1,7 @@
 """Feeds models whose input is streamed, through the op library's one reader (tflm_kernels/micro/input_reader.h).
 
-In: a whole sample, or a Python function that is asked for each region. What such a function does wrong is said after
-the inference: TFLM cannot be stopped in its midst.
+In: a whole sample, or a Python function that is asked for each region. What such a function does wrong ends the
+inference.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class _StoredMap(ctypes.Structure):
     _fields_ = [("pixels", ctypes.c_void_p), ("width", ctypes.c_int32), ("pixel_bytes", ctypes.c_int32)]
 
 
-_ReadFunction = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.POINTER(_InputRegion))
+_ReadFunction = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p, ctypes.POINTER(_InputRegion))
 
 
 class InputFeed:
@@ -88,13 +88,12 @@ class InputFeed:
         if self._failure is not None:
             raise self._failure
 
-    def _read(self, _: int | None, region_pointer: ctypes._Pointer[_InputRegion]) -> None:
-        if self._failure is not None:
-            return
+    def _read(self, _: int | None, region_pointer: ctypes._Pointer[_InputRegion]) -> bool:
         try:
             self._fill(region_pointer.contents)
         except Exception as error:  # nothing may leave a callback
             self._failure = error
+        return self._failure is None
 
     def _fill(self, region: _InputRegion) -> None:
         assert self._reader is not None

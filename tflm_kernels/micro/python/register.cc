@@ -34,6 +34,6 @@ extern "C" void QuantMcuSetInputReader(quantmcu::ReadInputFn* read, void* contex
 }
 
 // The reader of a sample that is whole in memory; `context` is a quantmcu::StoredMap.
-extern "C" void QuantMcuReadStoredMap(void* context, const quantmcu::InputRegion& region) {
-  quantmcu::ReadStoredMap(context, region);
+extern "C" bool QuantMcuReadStoredMap(void* context, const quantmcu::InputRegion& region) {
+  return quantmcu::ReadStoredMap(context, region);
 }

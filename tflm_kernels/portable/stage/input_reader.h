@@ -20,8 +20,8 @@ struct InputRegion {
 };
 
 // Fills a region of the network's input from where it is: a camera's line buffer, external flash.
-// Cannot fail.
-using ReadInputFn = void(void* context, const InputRegion& region);
+// Returns false if it cannot: then the inference ends at once, and its outputs mean nothing.
+using ReadInputFn = bool(void* context, const InputRegion& region);
 
 struct InputReader {
   ReadInputFn* read;

@@ -177,24 +177,27 @@ void RunKernel(const Tile& tile, int32_t index) {
   }
 }
 
-// Gives a map's region all of its pixels: what was kept, and by `compute` what is fresh.
+// Gives a map's region all of its pixels: what was kept, and by `compute` what is fresh, which returns
+// whether it could.
 template <typename Compute>
-void Fill(const Tile& tile, int32_t map, Compute compute) {
+bool Fill(const Tile& tile, int32_t map, Compute compute) {
   const StageMap& shape = tile.params.maps[map];
   const Region& region = tile.regions[map];
-  if (IsEmpty(region)) return;
+  if (IsEmpty(region)) return true;
   if (!IsInScratch(tile, map)) return compute();  // Y
   uint8_t* buffer = tile.scratch + FormatOf(tile, map).scratch_offset;
   LoadHalo(shape, region, PixelBytes(tile, map), tile.scratch, buffer);
-  if (!IsKept(region)) compute();
+  if (!IsKept(region) && !compute()) return false;
   SaveHalo(shape, region, PixelBytes(tile, map), buffer, tile.scratch);
+  return true;
 }
 
-void ReadInput(const Tile& tile) {
+bool ReadInput(const Tile& tile) {
   const Region& region = tile.regions[0];
   const FeatureMap view = OutputView(tile, 0);
-  tile.x.reader.read(tile.x.reader.context, {region.rows.fresh, region.columns.fresh, view.height,
-                                             view.width, view.row_bytes, OutputData(tile, 0)});
+  return tile.x.reader.read(tile.x.reader.context,
+                            {region.rows.fresh, region.columns.fresh, view.height, view.width,
+                             view.row_bytes, OutputData(tile, 0)});
 }
 
 // The tile's part of the sums that Y is made of.
@@ -208,18 +211,23 @@ void Reduce(const Tile& tile) {
             InputData(tile, map), sums);
 }
 
-void RunTile(Tile* running) {
+// Returns false if the reader failed.
+bool RunTile(Tile* running) {
   const Tile& tile = *running;
-  if (IsStreamed(tile.params)) Fill(tile, 0, [&] { ReadInput(tile); });
+  if (IsStreamed(tile.params) && !Fill(tile, 0, [&] { return ReadInput(tile); })) return false;
   if (tile.patch_class == kChosenAtRunTime) {
     running->patch_class =
         HasOutliers(tile.params.header, InputView(tile, 0), InputData(tile, 0)) ? 0 : 1;
   }
   const int32_t tiled_map = TiledMap(tile.params);
   for (int32_t i = 0; i < tiled_map; ++i) {
-    Fill(tile, tile.params.ops[i].output, [&] { RunKernel(tile, i); });
+    Fill(tile, tile.params.ops[i].output, [&] {
+      RunKernel(tile, i);
+      return true;
+    });
   }
   if (EndsInReduction(tile.params)) Reduce(tile);
+  return true;
 }
 
 size_t KernelScratchBytes(const Tile& tile, const StageOp& op) {
@@ -244,16 +252,15 @@ int32_t LargestKernelScratch(const Tile& tile) {
   return bytes;
 }
 
-// Calls visit(&tile) for all tiles, in order.
+// Calls visit(&tile) for all tiles, in order, as long as it returns true.
 template <typename Visit>
-void ForEachTile(Tile* tile, Visit visit) {
+bool ForEachTile(Tile* tile, Visit visit) {
   const PatchStageParams& params = tile->params;
   const Priming priming = PrimingOf(params, tile->regions);
-  ForEachTile(params, priming, [&](int32_t row, int32_t column, int32_t nearest) {
+  return ForEachTile(params, priming, [&](int32_t row, int32_t column, int32_t nearest) {
     tile->patch_class = params.patch_classes[nearest];
     ComputeRegions(params, priming, row, column, tile->regions);
-    visit(tile);
-    return true;
+    return visit(tile);
   });
 }
 
@@ -274,6 +281,25 @@ size_t KernelScratchOffset(const PatchStageParams& params) {
   return (MapScratchBytes(params) + 3) / 4 * 4;
 }
 
+// `may_go_on` is asked before each tile.
+template <typename MayGoOn>
+Status RunStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
+                uint8_t* scratch, uint8_t* y, MayGoOn may_go_on) {
+  Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y, 0, {}};
+  if (EndsInReduction(params)) ClearSums(params, scratch);
+  Status status = Status::kOk;
+  ForEachTile(&tile, [&](Tile* at) {
+    if (!may_go_on()) {
+      status = Status::kStopped;
+    } else if (!RunTile(at)) {
+      status = Status::kReaderFailed;
+    }
+    return status == Status::kOk;
+  });
+  if (status == Status::kOk && EndsInReduction(params)) FinishReduction(params, scratch, y);
+  return status;
+}
+
 }  // namespace
 
 size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels) {
@@ -286,17 +312,25 @@ size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& ker
       at->patch_class = k;
       kernel_bytes = Max(kernel_bytes, LargestKernelScratch(*at));
     }
+    return true;
   });
   if (kernel_bytes == 0) return MapScratchBytes(params);
   return KernelScratchOffset(params) + static_cast<size_t>(kernel_bytes);
 }
 
-void PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
-                uint8_t* scratch, uint8_t* y) {
-  Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y, 0, {}};
-  if (EndsInReduction(params)) ClearSums(params, scratch);
-  ForEachTile(&tile, [](Tile* at) { RunTile(at); });
-  if (EndsInReduction(params)) FinishReduction(params, scratch, y);
+Status PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
+                  uint8_t* scratch, uint8_t* y) {
+  return RunStage(params, kernels, x, scratch, y, [] { return true; });
+}
+
+Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels,
+                          const StageInput& x, uint8_t* scratch, uint8_t* y, const Hook& hook,
+                          int32_t op) {
+  Progress next = {op, -1};
+  return RunStage(params, kernels, x, scratch, y, [&] {
+    ++next.tile;
+    return hook.call(hook.context, next);
+  });
 }
 
 }  // namespace quantmcu

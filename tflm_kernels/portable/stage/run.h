@@ -8,7 +8,8 @@
 // sums of Y grow tile by tile. The result is what the same ops give on whole maps, in every byte.
 // Layout   `program` and `filters` as docs/format.md F4 has them, used where they stand, in
 //          flash.
-// Range    all of it is checked once, by ReadPatchStageProgram; PatchStage cannot fail after it.
+// Range    all of it is checked once, by ReadPatchStageProgram; after it PatchStage fails only where a
+//          reader or hook of the user's does.
 // Memory   no allocation; scratch >= PatchStageScratchBytes(params, kernels), on a multiple of 4;
 //          about 1.5 KB of stack; scratch, program and filters overlap nothing; program and filters
 //          outlive the params. Y may overlap X where no byte of Y, up to the last row of a row of
@@ -23,6 +24,7 @@
 #include "tflm_kernels/portable/ops/kernels.h"
 #include "tflm_kernels/portable/stage/input_reader.h"
 #include "tflm_kernels/portable/stage/program.h"
+#include "tflm_kernels/portable/stage/progress.h"
 
 namespace quantmcu {
 
@@ -41,9 +43,14 @@ struct StageInput {
 // reference::kKernels. Work: one pass over the ops for each tile.
 size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels);
 
-// X must be a reader if IsStreamed(params), else a map.
-void PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
-                uint8_t* scratch, uint8_t* y);
+// X must be a reader if IsStreamed(params), else a map: then it cannot fail.
+Status PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
+                  uint8_t* scratch, uint8_t* y);
+
+// The same with a call of `hook` before each tile; `op` is what it is told.
+Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels,
+                          const StageInput& x, uint8_t* scratch, uint8_t* y, const Hook& hook,
+                          int32_t op);
 
 }  // namespace quantmcu
 

@@ -4,13 +4,14 @@
 
 namespace quantmcu {
 
-void ReadStoredMap(void* context, const InputRegion& region) {
+bool ReadStoredMap(void* context, const InputRegion& region) {
   const auto& map = *static_cast<const StoredMap*>(context);
   const uint8_t* source = map.pixels + (region.y * map.width + region.x) * map.pixel_bytes;
   for (int32_t row = 0; row < region.height; ++row) {
     memcpy(region.pixels + row * region.row_bytes, source + row * map.width * map.pixel_bytes,
            static_cast<size_t>(region.width * map.pixel_bytes));
   }
+  return true;
 }
 
 InputReader ReaderOf(const StoredMap& map) {

@@ -58,6 +58,7 @@ class Port:
 class _Step:
     """An op: its definitions and calls as text."""
 
+    index: int
     comment: str
     definitions: Sequence[str]
     statements: Sequence[str]
@@ -101,7 +102,7 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
         "crc32": recording.crc32,
         "samples": [array_initializer(np.frombuffer(v.tobytes(), np.uint8)) for v in recording.input_values],
     }
-    files = {f"{name}.h": "model.h", f"{name}.cc": "model.cc", "main.cc": "main.cc"}
+    files = {f"{name}.h": "model.h", f"{name}_c.h": "model_c.h", f"{name}.cc": "model.cc", "main.cc": "main.cc"}
     files |= {file: file for file in ("Makefile", "BUILD")}
     return {file: render(f"aot/{template}", context) for file, template in files.items()}, plan.arena_bytes
 
@@ -115,7 +116,7 @@ def _step(graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op,
         if call.scratch_bytes is not None:
             checks.append(_scratch_check(call, params))
     comment = comment_text(f"{op.index} {op.kind} '{graph.tensors[op.outputs[0]].label}'")
-    return _Step(comment, definitions.text[first:], statements, checks)
+    return _Step(op.index, comment, definitions.text[first:], statements, checks)
 
 
 def _statement(
@@ -129,8 +130,10 @@ def _statement(
     output = _address(graph, plan, definitions, call.output, call.output_offset, is_input=False)
     scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
     if call.kernel == "PatchStage":
-        source = arguments[1:] or ["reader"]
-        return statement("quantmcu::PatchStage", [params, "kStageKernels", *source, scratch, output])
+        source = arguments[1:] or ["options.reader"]
+        arguments = [params, "kStageKernels", *source, scratch, output, "options", str(op.index)]
+        call_text = statement("if (const Status status = quantmcu::aot::RunStage<kHasHook>", arguments)
+        return f"{call_text}\n      status != Status::kOk) {{\n    return status;\n  }}"
     namespace = "kernels" if call.kernel in _CORE_KERNELS else "quantmcu::reference"
     return statement(
         f"{namespace}::{call.kernel}", [*arguments, output, *([] if call.scratch_bytes is None else [scratch])]

@@ -1,0 +1,18 @@
+// aot/invoke.h - what may be told to an emitted model's Invoke (docs/emit.md).
+#ifndef TFLM_KERNELS_AOT_INVOKE_H_
+#define TFLM_KERNELS_AOT_INVOKE_H_
+
+#include "tflm_kernels/portable/stage/input_reader.h"
+#include "tflm_kernels/portable/stage/progress.h"
+
+namespace quantmcu {
+
+struct InvokeOptions {
+  InputReader reader = {};  // of a model whose input is streamed, which needs it
+  HookFn* hook = nullptr;
+  void* context = nullptr;  // handed to the hook
+};
+
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_AOT_INVOKE_H_
