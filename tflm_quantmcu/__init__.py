@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"  # setup.py reads this line
+__version__ = "0.2.0"  # setup.py reads this line
 
 _HOME = {
     "ActivationCalibrator": "keras_bridge.activation_calibrator",
