@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.support.edit_model import with_metadata
+from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
@@ -17,6 +19,7 @@ from tflm_quantmcu.stage.custom_ops import decode_options, encode_options
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.layout import MapCache
 from tflm_quantmcu.stage.program import StageFormat, StageProgram
+from tflm_quantmcu.tflite.reader import read_model
 
 CONV_2D = QmcuOp(
     kind="CONV_2D",
@@ -155,3 +158,12 @@ def test_an_op_with_what_we_do_not_know_is_refused(changes: dict[str, int], mess
     options = encode_options({**CONV_2D.options(), **changes})
     with pytest.raises(UsageError, match=f"QMCU_CONV_2D {message}"):
         calls_of(GRAPH, conv_2d(options))
+
+
+def test_the_target_of_a_file_is_read_and_an_unknown_one_is_refused() -> None:
+    net = TinyModel()
+    model = net.build(net.relu(net.input((1, 4, 4, 2))))
+    assert read_model(model).target is None
+    assert read_model(with_metadata(model, {"QUANTMCU_TARGET": b"cortex-m4"})).target == "cortex-m4"
+    with pytest.raises(UsageError, match="QUANTMCU_TARGET is 'cortex-m99'; supported are cortex-m0plus, cortex-m3"):
+        read_model(with_metadata(model, {"QUANTMCU_TARGET": b"cortex-m99"}))

@@ -117,9 +117,9 @@ TfLiteStatus EvalPatchStage(TfLiteContext* context, TfLiteNode* node, const Kern
                             ? PatchStage(params, kernels, x, scratch, y)
                             : PatchStageWithHook(params, kernels, x, scratch, y, hook, /*op=*/-1);
   if (status == Status::kOk) return kTfLiteOk;
-  context->ReportError(context, "%s: %s", kOp,
-                       status == Status::kReaderFailed ? "the input reader failed"
-                                                       : "the hook stopped the inference");
+  ReportError(context, "%s: %s", kOp,
+              status == Status::kReaderFailed ? "the input reader failed"
+                                              : "the hook stopped the inference");
   return kTfLiteError;
 }
 

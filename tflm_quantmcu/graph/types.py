@@ -158,6 +158,7 @@ class ModelGraph:
       offline_offsets: arena offset a tensor, -1 where TFLM's planner chooses, of the file's
         OfflineMemoryAllocation; None if
         the file has none.
+      target: the core that the offsets are pinned for, of the file's QUANTMCU_TARGET; None if it names none.
       streamed_input: what a reader gives to a model without inputs, a tensor that is not among `tensors`; else None.
     """
 
@@ -168,6 +169,7 @@ class ModelGraph:
     sha256: str
     offline_offsets: tuple[int, ...] | None = None
     streamed_input: Tensor | None = None
+    target: str | None = None
 
     @property
     def input_tensors(self) -> tuple[Tensor, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.tflite import schema
 
 PLAN_METADATA = "QUANTMCU_PLAN"
+TARGET_METADATA = "QUANTMCU_TARGET"
+_TARGETS = tuple(f"cortex-{core}" for core in ("m0plus", "m3", "m4", "m7", "m33", "m55"))
 
 
 def read_metadata(model: schema.ModelT, name: str) -> bytes | None:
@@ -25,3 +28,18 @@ def plan_of(model: schema.ModelT) -> PrecisionPlan | None:
     """
     plan = read_metadata(model, PLAN_METADATA)
     return None if plan is None else PrecisionPlan.from_json(plan.decode("utf-8", "replace"))
+
+
+def target_of(model: schema.ModelT) -> str | None:
+    """The core that the file's offsets are pinned for (docs/format.md F5), or None if the file names none.
+
+    Raises:
+      UsageError: a core that we do not know.
+    """
+    target = read_metadata(model, TARGET_METADATA)
+    if target is None:
+        return None
+    name = target.decode("ascii", "replace")
+    if name not in _TARGETS:
+        raise UsageError(f"the file's {TARGET_METADATA} is '{name}'; supported are {', '.join(_TARGETS)}")
+    return name

@@ -22,7 +22,7 @@ from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.flatbuffer_check import check_flatbuffer
 from tflm_quantmcu.tflite.full_integer import require_full_integer as require_full_integer
-from tflm_quantmcu.tflite.metadata import plan_of, read_metadata
+from tflm_quantmcu.tflite.metadata import plan_of, read_metadata, target_of
 from tflm_quantmcu.tflite.streaming import find_streamed_input
 
 COMPRESSION_METADATA = "COMPRESSION_METADATA"
@@ -102,6 +102,7 @@ def graph_of(model: schema.ModelT, sha256: str) -> ModelGraph:
         sha256=sha256,
         offline_offsets=None if offline is None else _offsets(offline, len(tensors)),
         streamed_input=find_streamed_input(model),
+        target=target_of(model),
     )
     _check_feature_maps(graph, subgraph)
     return graph
