@@ -33,8 +33,8 @@ _NUM_IMAGES = flags.DEFINE_integer("num_images", 64, "Calibration images of the 
 _PLAIN = {"compensation": "off"}
 # Column -> options, and shares of the unsplit arena and of the `.tflite` that are the budget.
 _SEARCHES: Mapping[str, tuple[dict[str, Any], float | None, float | None]] = {
-    "vdqs": ({"search": "vdqs"}, 0.25, None),
-    "without compensation": ({"search": "vdqs", **_PLAIN}, 0.25, None),
+    "vdqs": ({"search": "vdqs"}, 0.3, None),
+    "without compensation": ({"search": "vdqs", **_PLAIN}, 0.3, None),
     "smallest arena, streamed, without": ({"search": "vdqs", "input": "streamed", **_PLAIN}, None, None),
     "memory_driven": ({"search": "memory_driven"}, 0.6, 0.75),
     "without compensation ": ({"search": "memory_driven", **_PLAIN}, 0.6, 0.75),

@@ -79,7 +79,11 @@ def test_other_structs_are_found_out_by_a_child(model: Path, tmp_path: Path, lin
     assert original.count(line) == 1
     header.write_text(original.replace(line, lines))
     library = tmp_path / "other.so"
-    sources = [*tmp_path.glob("tflm_kernels/micro/*.cc"), *tmp_path.glob("tflm_kernels/portable/*.cc")]
+    kernels = tmp_path / "tflm_kernels"
+    sources = [*kernels.glob("micro/python/*.cc"), *kernels.glob("micro/*.cc"), *kernels.glob("portable/*/*.cc")]
+    sources = [path for path in sources if path != kernels / "micro/scratch.cc"] + [
+        *kernels.glob("cortex_m/*/scratch.cc")
+    ]
     command = ["g++", "-std=c++17", "-O0", "-fPIC", "-shared", f"-I{tmp_path}", "-o", str(library), *map(str, sources)]
     subprocess.run(command, check=True)
     _assert_refused(_run(model, TFLM_QUANTMCU_OPS=str(library)), "does not work with this package")
@@ -94,13 +98,13 @@ def test_a_library_without_the_functions(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_wheel_that_ends_the_process_when_it_runs_a_model(model: Path, tmp_path: Path) -> None:
-    runtime = _wheel_copy(tmp_path) / "runtime/interpreter.py"
+    runtime = _wheel_copy(tmp_path) / "runtime.py"
     runtime.write_text(runtime.read_text().replace("def invoke(self):", "def invoke(self):\n    os.abort()"))
     _assert_refused(_run(model, tmp_path), "a process that tried it was ended by SIGABRT")
 
 
 def test_an_interpreter_with_other_arguments(model: Path, tmp_path: Path) -> None:
-    runtime = _wheel_copy(tmp_path) / "runtime/interpreter.py"
+    runtime = _wheel_copy(tmp_path) / "runtime.py"
     runtime.write_text(runtime.read_text().replace("arena_size", "arena_bytes"))
     _assert_refused(_run(model, tmp_path), "Interpreter.from_bytes does not take arena_size")
 

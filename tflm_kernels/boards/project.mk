@@ -67,7 +67,7 @@ $(addprefix $(OUT)/,$(PROGRAMS)): $(OUT)/%: $(OBJECT_DIR)$(CURDIR)/%.o $(OBJECTS
 
 $(OBJECT_DIR)/%.o: /%.cc
 	@mkdir -p $(@D)
-	$(CXX) $(FLAGS) $(CXXFLAGS) -MMD -c $< -o $@
+	$(CXX) $(FLAGS) $(CXXFLAGS) -MMD -MP -c $< -o $@
 
 clean:
 	rm -rf build
