@@ -19,7 +19,6 @@ from tflm_quantmcu.compensation.lowered_paths import ops_of
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
-from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, CONVOLUTIONS
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.tflite.reader import read_model
@@ -95,13 +94,13 @@ def test_weights_of_8_bits_make_up_for_narrow_maps():
 
 def test_stock_ops_behind_narrow_maps_stay_stock_with_other_weights():
     plan = compensate(GRAPH, _narrow_maps(), X)
-    layers = [op for op in GRAPH.ops if op.kind in CONVOLUTIONS]
+    layers = [op for op in GRAPH.ops if op.traits.has_filter]
     behind = [op for op in layers if op not in ops_of(GRAPH, plan.stages[0])]
     names = [GRAPH.tensors[op.inputs[1]].name for op in behind]
     assert behind and {*names} < plan.rounded_weights.keys() and FIRST_WEIGHTS not in plan.rounded_weights
     model = convert_model(MODEL, plan)
     converted = read_model(model)
-    kept = [op for op in converted.ops if op.kind in CONVOLUTIONS]
+    kept = [op for op in converted.ops if op.traits.has_filter]
     assert [op.kind for op in kept] == [op.kind for op in behind]
     for op, before in zip(kept, behind, strict=True):
         weights, own = converted.tensors[op.inputs[1]], GRAPH.tensors[before.inputs[1]]
@@ -117,7 +116,7 @@ def test_stock_ops_behind_narrow_maps_stay_stock_with_other_weights():
 
 def _along(weights: Tensor, op: Op) -> list[int]:
     shape = [1] * len(weights.shape)
-    shape[CHANNEL_AXIS[op.kind]] = -1
+    shape[op.traits.weight_axis] = -1
     return shape
 
 

@@ -22,7 +22,6 @@ from tflm_quantmcu.keras_bridge.activation_calibrator import calibrate_keras
 from tflm_quantmcu.keras_bridge.mapping import map_model
 from tflm_quantmcu.keras_bridge.to_tflite import keras, tf
 from tflm_quantmcu.law.ranges import mse_format
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
 from tflm_quantmcu.tflite.reader import read_model
@@ -98,7 +97,7 @@ def _plan(trained: Trained, bits: int, weight_bits: int, *, classes: int = 2) ->
         classes=(PatchClass("outlier", {}), ordinary) if classes == 2 else (ordinary,),
         vdpc="static",
     )
-    weights = [graph.tensors[op.inputs[1]].name for op in graph.ops if op.kind in CONVOLUTIONS]
+    weights = [graph.tensors[op.inputs[1]].name for op in graph.ops if op.traits.has_filter]
     return PrecisionPlan(
         graph.sha256,
         {"method": "by hand"},
@@ -190,11 +189,11 @@ def test_layers_of_two_kernels_and_layers_used_twice_start_compensated():
     calibration = calibrate_keras(model, x, progress=False)
     assert calibration.model is not None and calibration.samples is not None
     graph = read_model(calibration.model)
-    weights = [graph.tensors[op.inputs[1]].name for op in graph.ops if op.kind in CONVOLUTIONS]
+    weights = [graph.tensors[op.inputs[1]].name for op in graph.ops if op.traits.has_filter]
     plan = compensate(
         graph, PrecisionPlan(graph.sha256, {}, weight_bits=dict.fromkeys(weights, 4)), calibration.samples
     )
-    convolutions = [op for op in graph.ops if op.kind in CONVOLUTIONS]
+    convolutions = [op for op in graph.ops if op.traits.has_filter]
     assert len(convolutions) == 5 and len(plan.rounded_weights) >= 4
     before = model.get_layer("two_kernels").bias.numpy()
     training = TrainingModel.of(model, graph, plan, map_model(model, graph, calibration.model, x[:4]), x.shape[1:])

@@ -10,7 +10,6 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.keras_bridge.mapping import KerasMapping, map_model, rebuild
 from tflm_quantmcu.keras_bridge.to_tflite import keras, keras_to_int8
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.tflite.reader import read_model
 
 X, _ = samples()
@@ -78,7 +77,7 @@ def _by_name(graph: ModelGraph, mapping: KerasMapping, names: dict[int, str]) ->
 
 
 def _kernels(graph: ModelGraph, mapping: KerasMapping) -> list[str]:
-    filters = [op.inputs[1] for op in graph.ops if op.kind in CONVOLUTIONS]
+    filters = [op.inputs[1] for op in graph.ops if op.traits.has_filter]
     return [mapping.kernels[t].layer.name for t in filters]
 
 

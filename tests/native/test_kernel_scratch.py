@@ -10,7 +10,6 @@ from tests.support.plans import split
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.native.kernel_scratch import DSP, KERNEL_VARIANTS, MVE, REFERENCE
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
@@ -20,7 +19,7 @@ from tflm_quantmcu.tflite.reader import read_model
 def converted_models() -> dict[str, bytes]:
     model = networks.inverted_residual()
     graph = read_model(model)
-    filters = {graph.tensors[op.inputs[1]].name: 4 for op in graph.ops if op.kind in CONVOLUTIONS}
+    filters = {graph.tensors[op.inputs[1]].name: 4 for op in graph.ops if op.traits.has_filter}
     plans = {"single ops": PrecisionPlan(graph.sha256, {}, weight_bits=filters), "a stage": split(graph)}
     return {name: convert_model(model, plan) for name, plan in plans.items()}
 

@@ -8,7 +8,6 @@ from tests.support.networks import inverted_residual
 from tests.support.search_problems import problem_of
 from tflm_quantmcu.cost.instructions import graph_instructions
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.search.free_bits import TimedLayer, free_bits, timed_layers
 from tflm_quantmcu.search.network import Network
 
@@ -93,7 +92,7 @@ def _layers_of(graph: ModelGraph, network: Network) -> list[tuple[TimedLayer, st
 def test_layers_of_a_network_have_the_tables_instructions_at_the_widths_that_are_free():
     problem = problem_of(inverted_residual(size=8), None, pinned_layers="last")
     layers = _layers_of(problem.graph, Network.of(problem))
-    assert len(layers) == sum(op.kind in CONVOLUTIONS for op in problem.graph.ops) == 8
+    assert len(layers) == sum(op.traits.has_filter for op in problem.graph.ops) == 8
     assert {len(layer.instructions) for layer, *_ in layers} == {3, 9, 1}
     assert set(layers[0][0].instructions) == {(8, w) for w in WIDTHS}  # the network's input
     for layer, map_name, weights_name in layers:

@@ -16,7 +16,6 @@ from tflm_quantmcu.compensation.compensate import without_compensation
 from tflm_quantmcu.cost.plan_work import work_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.oracle import simulate
 from tflm_quantmcu.patches.planner import StageSearch, plan_stages
 from tflm_quantmcu.search import vdqs
@@ -163,7 +162,7 @@ def _bit_ops(graph: ModelGraph, plan: PrecisionPlan) -> int:
 def _stage_weights(graph: ModelGraph, plan: PrecisionPlan) -> set[str]:
     ends = [(graph.by_name[s.input].index, graph.by_name[s.output].index) for s in plan.stages]
     inside = [op for source, target in ends for op in stage_ops(graph, source, target)]
-    return {graph.tensors[op.inputs[1]].name for op in inside if op.kind in CONVOLUTIONS}
+    return {graph.tensors[op.inputs[1]].name for op in inside if op.traits.has_filter}
 
 
 def test_weights_keep_eight_bits_unless_asked(graph) -> None:

@@ -206,11 +206,10 @@ def _kernel_bytes(graph: ModelGraph, op: Op, machine: Machine) -> list[int]:
 
 def _num_table_channels(graph: ModelGraph, op: Op) -> int:
     """Channels of which the kernel keeps a multiplier and a shift."""
-    if op.kind == "CONV_2D":
-        return graph.tensors[op.inputs[1]].shape[0]
-    if op.kind == "DEPTHWISE_CONV_2D":
-        return graph.tensors[op.inputs[1]].shape[-1]
-    if op.kind == "FULLY_CONNECTED":
-        channels = len(graph.tensors[op.inputs[1]].scales)
-        return channels if channels > 1 else 0
-    return 0
+    kind = op.traits
+    if not kind.has_filter:
+        return 0
+    weights = graph.tensors[op.inputs[1]]
+    if kind.is_windowed:
+        return weights.shape[kind.weight_axis]
+    return len(weights.scales) if len(weights.scales) > 1 else 0

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
 from tflm_quantmcu.law.packing import run_bytes
@@ -91,7 +92,7 @@ def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tup
             raise UnsupportedModelError(
                 f"{op.kind} (op {op.index}) has inputs of shapes {shapes}, which do not make such an op"
             ) from None
-    if op.kind in (PATCH_STAGE, *_KERNELS):
+    if op.kind in (PATCH_STAGE, *_OURS):
         try:
             return _own_scratch(graph, op, variant)
         except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -159,34 +160,29 @@ _SCRATCH: Mapping[str, Callable[[ModelGraph, Op], tuple[int, ...]]] = {
 }
 
 # The kernels of ours that take scratch on some core.
-_KERNELS = {
-    f"{PREFIX}CONV_2D": "Conv2D",
-    f"{PREFIX}DEPTHWISE_CONV_2D": "DepthwiseConv2D",
-    f"{PREFIX}FULLY_CONNECTED": "FullyConnected",
-}
+_OURS = {PREFIX + kind.name: kind for kind in OP_KINDS.values() if kind.takes_scratch}
 
 
 def _own_scratch(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
     if op.kind == PATCH_STAGE:
         return (stage_scratch_bytes(variant, program_of(graph, op)),)
-    num_bytes = 0 if variant == REFERENCE else kernel_scratch_bytes(variant, _KERNELS[op.kind], _params(graph, op))
+    num_bytes = 0 if variant == REFERENCE else kernel_scratch_bytes(variant, _OURS[op.kind].kernel, _params(graph, op))
     return (num_bytes,) if num_bytes else ()
 
 
 def _params(graph: ModelGraph, op: Op) -> Any:
     """What an op of ours with weights calls its kernel with, as its options say (docs/format.md F3)."""
-    options = decode_options(op.custom_options)
-    is_vector = op.kind == f"{PREFIX}FULLY_CONNECTED"
+    kind, options = _OURS[op.kind], decode_options(op.custom_options)
 
     def view(prefix: str, tensor: int) -> FeatureMap:
-        height, width = (1, 1) if is_vector else graph.tensors[tensor].shape[1:3]
+        height, width = (1, 1) if kind.is_vector else graph.tensors[tensor].shape[1:3]
         channels, bits = options[f"{prefix}_channels"], options[f"{prefix}_bits"]
         return FeatureMap(height, width, channels, width * run_bytes(channels, bits), bits, 0)
 
     ends = view("input", op.inputs[0]), view("output", op.outputs[0])
-    if is_vector:
+    if kind.is_vector:
         return FullyConnectedParams(*ends, (0, 0), options["weight_bits"])
     window = Window(**{field.name: options[field.name] for field in dataclasses.fields(Window)})
-    if op.kind == f"{PREFIX}CONV_2D":
-        return Conv2DParams(*ends, window, (0, 0), options["weight_bits"])
-    return DepthwiseConv2DParams(*ends, window, (0, 0), options["weight_bits"], options["depth_multiplier"])
+    if kind.is_depthwise:
+        return DepthwiseConv2DParams(*ends, window, (0, 0), options["weight_bits"], options["depth_multiplier"])
+    return Conv2DParams(*ends, window, (0, 0), options["weight_bits"])

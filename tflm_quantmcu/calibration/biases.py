@@ -9,9 +9,6 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import Format, ModelGraph
 
-# Which input is the bias, which the feature map.
-_PLACES = {"CONV_2D": (2, 0), "DEPTHWISE_CONV_2D": (2, 0), "FULLY_CONNECTED": (2, 0), "TRANSPOSE_CONV": (3, 2)}
-
 
 def bias_steps(graph: ModelGraph, formats: Mapping[int, Format]) -> dict[int, np.ndarray]:
     """Bias tensor -> real value of a step, float64 [1] or [O], of the constant int32 biases.
@@ -25,7 +22,7 @@ def bias_steps(graph: ModelGraph, formats: Mapping[int, Format]) -> dict[int, np
     """
     steps: dict[int, np.ndarray] = {}
     for op in graph.ops:
-        bias_at, map_at = _PLACES.get(op.kind, (0, 0))
+        bias_at, map_at = op.traits.bias_input, op.traits.map_input
         bias = op.inputs[bias_at] if 0 < bias_at < len(op.inputs) else -1
         if bias < 0 or graph.tensors[bias].dtype != "int32" or not graph.tensors[bias].is_constant:
             continue

@@ -14,7 +14,6 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.calibration.outliers import rule_in
 from tflm_quantmcu.graph.precision_plan import OutlierRule, PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.stage.geometry import stage_ops
 
 
@@ -104,7 +103,7 @@ def _same_tensors(old: ModelGraph, new: ModelGraph) -> dict[str, Tensor]:
         maps = [(*graph.feature_maps(op), *op.outputs) for graph, op in ((old, a), (new, b))]
         differ |= len(maps[0]) != len(maps[1])
         pairs += zip(*maps, strict=False)
-        if not differ and a.kind in CONVOLUTIONS:
+        if not differ and a.traits.has_filter:
             pairs.append((a.inputs[1], b.inputs[1]))
     if differ or any(old.tensors[i].shape != new.tensors[j].shape for i, j in pairs):
         raise UnsupportedModelError(

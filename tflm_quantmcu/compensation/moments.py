@@ -13,7 +13,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.law.arithmetic import tap_values
-from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, Filter, LoweredOp
+from tflm_quantmcu.lowering.ops import Filter, LoweredOp
 
 _VALUES_AT_ONCE = 1 << 22
 
@@ -89,11 +89,11 @@ def moments_of(
 
 def _columns(op: LoweredOp, x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
     """What each output position reads, float32 [G, positions, K]; outside the map 0, as padding is."""
-    if op.kind == "FULLY_CONNECTED":
+    if op.traits.is_vector:
         return x.reshape(1, len(x), -1)
     taps = [tap.reshape(-1, tap.shape[-1]) for _, _, tap in tap_values(x, op.window, (size[0], size[1]), 0)]
     stacked = np.stack(taps, axis=1)
-    if op.kind == "DEPTHWISE_CONV_2D":
+    if op.traits.is_depthwise:
         return np.ascontiguousarray(stacked.transpose(2, 0, 1))
     return stacked.reshape(1, len(stacked), -1)
 
@@ -102,16 +102,16 @@ def grouped_weights(op: LoweredOp) -> np.ndarray:
     """The op's real weights, float64 [G, O, K]."""
     filter = filter_of(op)
     shape = [1] * filter.values.ndim
-    shape[CHANNEL_AXIS[op.kind]] = -1
+    shape[op.traits.weight_axis] = -1
     weights = filter.values * filter.scales.astype(np.float64).reshape(shape)
-    if op.kind != "DEPTHWISE_CONV_2D":
+    if not op.traits.is_depthwise:
         return weights.reshape(1, len(weights), -1)
     return weights.reshape(weights.shape[0] * weights.shape[1], -1, op.depth_multiplier).transpose(1, 2, 0)
 
 
 def ungrouped(op: LoweredOp, weights: np.ndarray) -> np.ndarray:
     """[G, O, K] in the shape of the op's filter."""
-    in_order = weights.transpose(2, 0, 1) if op.kind == "DEPTHWISE_CONV_2D" else weights
+    in_order = weights.transpose(2, 0, 1) if op.traits.is_depthwise else weights
     return np.ascontiguousarray(in_order).reshape(filter_of(op).values.shape)
 
 

@@ -161,7 +161,7 @@ class _Branch:
     def _qmcu_op(self, index: int, op: StageOp) -> QmcuOp:
         stored = self._program.formats[self._class][op.output]
         source, target = self._regions[op.inputs[0]], self._regions[op.output]
-        window = Window() if op.kind == "ADD" else _moved(op.window, source, target)
+        window = Window() if op.traits.num_maps == 2 else _moved(op.window, source, target)
         origins = tuple((target[0] - self._regions[m][0], target[2] - self._regions[m][2]) for m in op.inputs)
         return QmcuOp(
             kind=op.kind,
@@ -184,7 +184,7 @@ class _Branch:
         if not op.filter:
             return None
         taps = (op.window.kernel_height, op.window.kernel_width)
-        outputs = () if op.kind == "DEPTHWISE_CONV_2D" else (self._program.shapes[op.output][2],)
+        outputs = () if op.traits.is_depthwise else (self._program.shapes[op.output][2],)
         return np.frombuffer(op.filter, np.uint8).reshape(*outputs, *taps, -1)
 
 

@@ -19,7 +19,6 @@ from tflm_quantmcu.converter.passes.quantize_ops import quantize_ops
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite.reader import graph_of, load_model_t, require_full_integer
 from tflm_quantmcu.tflite.writer import associated_files, write_model
@@ -77,7 +76,7 @@ def _check_names(graph: ModelGraph, plan: PrecisionPlan) -> None:
         tensor = graph.by_name.get(name)
         if tensor is None or tensor.is_constant or tensor.dtype != "int8" or len(tensor.scales) != 1:
             raise UsageError(f"the plan gives a format to '{name}', which is no int8 feature map of the model")
-    weighted = {graph.tensors[op.outputs[0]].name for op in graph.ops if op.kind in CONVOLUTIONS}
+    weighted = {graph.tensors[op.outputs[0]].name for op in graph.ops if op.traits.has_filter}
     corrected = [*plan.bias_corrections, *(name for s in plan.stages for c in s.classes for name in c.bias_corrections)]
     for name in corrected:
         if name not in weighted:
@@ -86,7 +85,7 @@ def _check_names(graph: ModelGraph, plan: PrecisionPlan) -> None:
             )
     for name, bits in {**dict.fromkeys(plan.rounded_weights, 8), **plan.weight_bits}.items():
         readers = graph.consumers[graph.by_name[name].index] if name in graph.by_name else ()
-        if not any(graph.tensors[op.inputs[1]].name == name for op in readers if op.kind in CONVOLUTIONS):
+        if not any(graph.tensors[op.inputs[1]].name == name for op in readers if op.traits.has_filter):
             raise UsageError(f"the plan gives bits to '{name}', which is no weights of the model")
         if bits not in BIT_WIDTHS:
             raise UsageError(f"the plan gives {bits} bits to '{name}'; supported are 8, 4 and 2")

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu.graph.op_kinds import OpKind, Table, op_kind
 from tflm_quantmcu.graph.types import Format, Window
 from tflm_quantmcu.law.packing import pack
 from tflm_quantmcu.lowering.ops import LoweredOp
@@ -20,8 +21,6 @@ from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.stage.format_version import FORMAT_VERSION
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
-
-_WINDOWED = ("CONV_2D", "DEPTHWISE_CONV_2D", "AVERAGE_POOL_2D", "MAX_POOL_2D")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +60,11 @@ class QmcuOp:
     depth_multiplier: int = 1
     origins: tuple[tuple[int, int], ...] = ((0, 0), (0, 0))
 
+    @property
+    def traits(self) -> OpKind:
+        """What is known of its kind."""
+        return op_kind(self.kind)
+
     @staticmethod
     def of(op: LoweredOp, inputs: Sequence[Format], output: Format, channels: Sequence[int]) -> QmcuOp:
         """A lowered op at these formats; `channels` of the inputs, then of the output."""
@@ -82,20 +86,15 @@ class QmcuOp:
         """The keys of docs/format.md F3."""
         result: dict[str, Any] = {"version": FORMAT_VERSION, **_map_keys("output", self.output)}
         result["clamp_min"], result["clamp_max"] = self.clamps
-        if self.kind == "ADD":
+        if self.traits.num_maps == 2:
             return {**result, **self._add_keys()}
         result |= _map_keys("input", self.inputs[0])
-        if self.kind in _WINDOWED:
-            result |= dataclasses.asdict(self.window)
-        elif self.kind in ("REQUANTIZE", "LUT"):
-            result |= {"pad_top": self.window.pad_top, "pad_left": self.window.pad_left}
-        if self.kind in ("AVERAGE_POOL_2D", "MAX_POOL_2D"):
-            del result["dilation_height"], result["dilation_width"]
+        result |= {key: getattr(self.window, key) for key in self.traits.reach.value}
         if self.filter is not None:
             result["weight_bits"] = self.weight_bits
-        elif self.kind != "LUT":
+        elif self.traits.table is Table.FACTOR:
             result["multiplier"], result["shift"] = self.table.tolist()
-        if self.kind == "DEPTHWISE_CONV_2D":
+        if self.traits.is_depthwise:
             result["depth_multiplier"] = self.depth_multiplier
         return result
 
@@ -122,7 +121,7 @@ class QmcuOp:
                 builder.add_constant(f"{name}/filter", filter),
                 builder.add_constant(f"{name}/table", self.table),
             ]
-        if self.kind == "LUT":
+        if self.traits.table is Table.ENTRIES:
             constants = [builder.add_constant(f"{name}/table", self.table.astype("<i4").view(np.int8))]
         return builder.operator(PREFIX + self.kind, [*inputs, *constants], output, self.options())
 

@@ -26,22 +26,13 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.cost.bench import BenchRow, KernelShape, from_csv
+from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
-from tflm_quantmcu.law.lookups import LOOKUPS, gate_of
+from tflm_quantmcu.law.lookups import gate_of
 from tflm_quantmcu.lowering.ops import folded_maps
-from tflm_quantmcu.stage.geometry import REDUCTIONS, StageOp
+from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.program import StageProgram
 
-_KERNELS = {
-    "CONV_2D": "conv2d",
-    "DEPTHWISE_CONV_2D": "depthwise_conv2d",
-    "FULLY_CONNECTED": "fully_connected",
-    "ADD": "add",
-    "AVERAGE_POOL_2D": "average_pool2d",
-    "MAX_POOL_2D": "max_pool2d",
-    "REQUANTIZE": "requantize",
-    "LUT": "lut",
-}
 _Group = tuple[str, bool, str]  # op, has a window of more than one tap, tag
 
 
@@ -127,20 +118,21 @@ def graph_instructions(
     folded = folded_maps(graph)
     for op in graph.ops:
         kernel = _kernel_of(graph, op)
-        if kernel is None or op.outputs[0] in folded or (chosen is not None and op.index not in chosen):
+        if not kernel or op.outputs[0] in folded or (chosen is not None and op.index not in chosen):
             continue
         source = next(t for t in op.inputs if t not in folded)
         bits = (map_bits or {}).get(graph.tensors[source].name, 8)
         tag = f"a{bits}"
-        if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+        if op.traits.has_filter:
             tag += f"w{(weight_bits or {}).get(graph.tensors[op.inputs[1]].name, 8)}"
         total += table.estimate(_shape_of(graph, op, kernel), tag)
     return total
 
 
-def _kernel_of(graph: ModelGraph, op: Op) -> str | None:
-    is_lookup = op.kind in LOOKUPS or gate_of(graph, op) is not None
-    return _KERNELS.get("LUT" if is_lookup else op.kind)
+def _kernel_of(graph: ModelGraph, op: Op) -> str:
+    """What the table calls the kernel that computes an op as it is, a lookup by table; "" if none does."""
+    is_lookup = op.traits.is_lookup or gate_of(graph, op) is not None
+    return op_kind("LUT" if is_lookup else op.kind).snake_name
 
 
 def stage_instructions(program: StageProgram, table: InstructionTable) -> float:
@@ -165,13 +157,13 @@ def _stage_shape(program: StageProgram, op: StageOp, row: int, col: int) -> Kern
     channels = program.shapes[op.output][2]
     iy0, iy1, ix0, ix1 = program.region(row, col, source)
     size = (iy1 - iy0, ix1 - ix0)
-    if op.kind == "FULLY_CONNECTED":
-        return KernelShape("fully_connected", (1, 1, math.prod(size) * program.shapes[source][2]), (1, 1, channels))
-    if op.kind in REDUCTIONS:
+    if op.traits.is_vector:
+        return KernelShape(op.traits.snake_name, (1, 1, math.prod(size) * program.shapes[source][2]), (1, 1, channels))
+    if op.traits.is_reduction:
         return KernelShape("average_pool2d", (*size, channels), (1, 1, channels), kernel=size)
     oy0, oy1, ox0, ox1 = program.computed(row, col, op.output)
     return KernelShape(
-        _KERNELS[op.kind],
+        op.traits.snake_name,
         (*size, program.shapes[source][2]),
         (oy1 - oy0, ox1 - ox0, channels),
         (window.kernel_height, window.kernel_width),
@@ -182,8 +174,8 @@ def _stage_shape(program: StageProgram, op: StageOp, row: int, col: int) -> Kern
 
 def _shape_of(graph: ModelGraph, op: Op, kernel: str) -> KernelShape:
     source, target = (graph.tensors[t].shape for t in (op.inputs[0], op.outputs[0]))
-    if op.kind == "FULLY_CONNECTED":
-        return KernelShape("fully_connected", (1, 1, math.prod(source)), (1, 1, target[-1]))
+    if op.traits.is_vector:
+        return KernelShape(kernel, (1, 1, math.prod(source)), (1, 1, target[-1]))
     window = op.window or Window()
     return KernelShape(
         kernel,

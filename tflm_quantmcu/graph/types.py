@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.graph.op_kinds import OpKind, op_kind
 
 BIT_WIDTHS = (8, 4, 2)
 COMPENSATIONS = ("weights", "bias", "off")
@@ -144,6 +145,11 @@ class Op:
     align_corners: bool = False
     half_pixel_centers: bool = False
     custom_options: bytes = b""
+
+    @property
+    def traits(self) -> OpKind:
+        """What is known of its kind."""
+        return op_kind(self.kind)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

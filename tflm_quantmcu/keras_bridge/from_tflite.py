@@ -17,7 +17,6 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.layer_names import layer_names
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.keras_bridge.to_tflite import keras
-from tflm_quantmcu.lowering.ops import CHANNEL_AXIS
 
 _ACTIVATIONS = {"NONE": None, "RELU": "relu", "RELU6": "relu6", "RELU_N1_TO_1": "hard_tanh"}
 
@@ -51,7 +50,7 @@ def keras_kernel(op: Op, weights: np.ndarray) -> np.ndarray:
       op: the op.
       weights: [O, Kh, Kw, I], depthwise [Kh, Kw, O] or [1, Kh, Kw, O], fully connected [O, I].
     """
-    if op.kind == "DEPTHWISE_CONV_2D":
+    if op.traits.is_depthwise:
         return weights.reshape(*weights.shape[-3:-1], -1, op.depth_multiplier)
     return np.moveaxis(weights, 0, -1)
 
@@ -105,7 +104,7 @@ class _Builder:
 
     def filter(self, op: Op) -> np.ndarray:
         """Real weights of a convolution or fully connected op; their channels' axis is the op's, whatever they say."""
-        values = self.constant(op, 1, axis=CHANNEL_AXIS[op.kind])
+        values = self.constant(op, 1, axis=op.traits.weight_axis)
         assert values is not None
         return values
 

@@ -18,7 +18,6 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.keras_bridge.fake_quant import Kernel, kernel_rows
 from tflm_quantmcu.keras_bridge.to_tflite import keras, tf
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
 
@@ -189,7 +188,7 @@ def _nearest(
 def _find_kernels(graph: ModelGraph, layers: Sequence[Any]) -> dict[int, Kernel]:
     kernels: dict[int, Kernel] = {}
     for op in graph.ops:
-        if op.kind in CONVOLUTIONS and op.inputs[1] not in kernels and graph.tensors[op.inputs[1]].is_constant:
+        if op.traits.has_filter and op.inputs[1] not in kernels and graph.tensors[op.inputs[1]].is_constant:
             kernel = _find_kernel(graph, op, layers, taken=list(kernels.values()))
             if kernel is not None:
                 kernels[op.inputs[1]] = kernel
@@ -200,7 +199,7 @@ def _find_kernel(graph: ModelGraph, op: Op, layers: Sequence[Any], taken: Sequen
     """The kernel that the op's filter is, up to a factor a channel; of equal ones the first that is not taken."""
     weights = graph.tensors[op.inputs[1]]
     assert weights.data is not None
-    is_depthwise = op.kind == "DEPTHWISE_CONV_2D"
+    is_depthwise = op.traits.is_depthwise
     q = weights.data.astype(np.float64)
     found = q.reshape(-1, q.shape[-1]).T if is_depthwise else q.reshape(len(q), -1)
     channel_axes = 2 if is_depthwise else 1

@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
 from tflm_quantmcu.law import activations
 from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
 from tflm_quantmcu.law.kernel_calls import Pair
 
-LOOKUPS = ("ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "TANH")
+LOOKUPS = tuple(kind.name for kind in OP_KINDS.values() if kind.is_lookup)
 _GATED = "MUL"
 # Beyond every range: steps are clamped here before they become integers.
 _MAX_STEPS = 1024.0

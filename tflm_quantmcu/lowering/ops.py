@@ -13,17 +13,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.graph.op_kinds import OP_KINDS, OpKind, op_kind
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.lookups import LOOKUPS, Lookup, gate_of
 from tflm_quantmcu.law.ranges import requantize_weights
 
-CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
-POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
-REQUANTIZED = ("PAD", "PADV2", "QUANTIZE", "RELU", "RELU6")
+CONVOLUTIONS = tuple(kind.name for kind in OP_KINDS.values() if kind.has_filter)
+POOLS = tuple(kind.name for kind in OP_KINDS.values() if kind.is_pool)
+REQUANTIZED = tuple(kind.name for kind in OP_KINDS.values() if kind.becomes == "REQUANTIZE")
 MAX_POOL_PIXELS = 1 << 23  # whose 8-bit values' sum fits int32
 _KEPT_FILTERS = 256
-CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": -1, "FULLY_CONNECTED": 0}
+CHANNEL_AXIS = {kind.name: kind.weight_axis for kind in OP_KINDS.values() if kind.has_filter}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -75,6 +76,11 @@ class LoweredOp:
     float32_ratio: bool = False
     num_pixels: int = 1
     lookup: Lookup | None = None
+
+    @property
+    def traits(self) -> OpKind:
+        """What is known of its kind."""
+        return op_kind(self.kind)
 
     def corrected(self, correction: Sequence[float] | None) -> LoweredOp:
         """The op with real values [O] added to its bias.

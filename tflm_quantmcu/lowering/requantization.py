@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.op_kinds import Table
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
 from tflm_quantmcu.lowering.ops import Filter, LoweredOp
@@ -26,7 +27,7 @@ def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format
     """
     if op.filter is not None:
         return _convolution_table(op, op.filter, inputs[0], output)
-    if op.kind == "ADD":
+    if op.traits.table is Table.SUM:
         twice_max = 2 * float(np.float32(max(f.scale for f in inputs)))
         ratios = [f.scale / twice_max for f in inputs] + [twice_max / ((1 << 20) * output.scale)]
         return np.array([w for r in ratios for w in quantize_multiplier(r)], np.int32)
@@ -44,7 +45,7 @@ def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format
 
 def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Format) -> np.ndarray:
     outputs = filter.bias.size
-    if op.kind == "FULLY_CONNECTED" and filter.scales.size == 1:
+    if op.traits.is_vector and filter.scales.size == 1:
         product = np.float32(source.scale) * filter.scales[:1]
         real = product.astype(np.float64) / output.scale
     else:

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.op_kinds import RESHAPES
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, quantize_factor, radius
 from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
@@ -38,7 +39,6 @@ from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 
 Made = TypeVar("Made")
-RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 _SOFTMAX_INPUT_BITS = 5
 _SOFTMAX_MAX_DEPTH = 4095
@@ -51,7 +51,7 @@ def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
     Raises:
       UnsupportedModelError: no kernel computes this op exactly; the sentence says why.
     """
-    if op.kind in RESHAPES:
+    if op.traits.is_reshape:
         return ()
     if op.kind not in _LOWER:
         raise UnsupportedModelError(
@@ -100,7 +100,7 @@ def _accepted(graph: ModelGraph, op: Op, make: Callable[[], Made]) -> Made:
 
 def _lowered(op: Op, output: Tensor, kind: str) -> LoweredOp:
     """As much of the op as laws A2 to A8 look at."""
-    activation = {"RELU": "RELU", "RELU6": "RELU6"}.get(op.kind, op.activation)
+    activation = op.traits.activation or op.activation
     return LoweredOp(kind, output.label, (), output.index, Window(), activation, float32_ratio=op.kind == "RELU")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.native.op_library import find_op_library, open_op_library
@@ -29,10 +30,8 @@ KERNEL_VARIANTS = REFERENCE, DSP, MVE = "reference", "dsp", "mve"
 VARIANTS = {"host": REFERENCE, "m0plus": REFERENCE, "m3": REFERENCE, "m4": DSP, "m7": DSP, "m33": DSP, "m55": MVE}
 CORES = {v: tuple(core for core, own in VARIANTS.items() if own == v) for v in KERNEL_VARIANTS}
 
-_STAGE_KERNELS = {"CONV_2D": "Conv2D", "DEPTHWISE_CONV_2D": "DepthwiseConv2D"}
-
 _NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2}
-_KERNELS = ("Conv2D", "DepthwiseConv2D", "FullyConnected")
+_KERNELS = tuple(kind.kernel for kind in OP_KINDS.values() if kind.takes_scratch)
 
 
 @functools.lru_cache(maxsize=1 << 16)  # the planner asks for the same calls again and again
@@ -90,7 +89,7 @@ def stage_kernel_bytes(
     """
     largest = 0
     for op in ops:
-        kernel = _STAGE_KERNELS.get(op.kind, "")
+        kernel = op.traits.stage_scratch
         if variant == REFERENCE or not kernel:
             continue
         rows = _extents(spans[0], op, op.window.stride_height, op.window.pad_top)
@@ -104,7 +103,7 @@ def stage_kernel_bytes(
 
 def least_kernel_bytes(variant: str, op: StageOp, shapes: Sequence[tuple[int, int, int]], bits: Sequence[int]) -> int:
     """What an op of a stage takes whatever its tiles are."""
-    kernel = _STAGE_KERNELS.get(op.kind, "")
+    kernel = op.traits.stage_scratch
     if variant == REFERENCE or not kernel:
         return 0
     return kernel_scratch_bytes(variant, kernel, _stage_call(op, shapes, bits, (1, 1, 0), (1, 1, 0)))
@@ -131,7 +130,7 @@ def _stage_call(
         for side, m in enumerate((op.inputs[0], op.output))
     )
     window = dataclasses.replace(op.window, pad_top=row[2], pad_left=col[2])
-    if op.kind == "DEPTHWISE_CONV_2D":
+    if op.traits.is_depthwise:
         return DepthwiseConv2DParams(source, output, window, (0, 0), op.weight_bits, op.depth_multiplier)
     return Conv2DParams(source, output, window, (0, 0), op.weight_bits)
 

@@ -8,7 +8,7 @@ that follows from it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Window
 from tflm_quantmcu.law import arithmetic
-from tflm_quantmcu.law.arithmetic import OutputFormat, quantize_multiplier
+from tflm_quantmcu.law.arithmetic import quantize_multiplier
 from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.lowering.ops import CONVOLUTIONS, LoweredOp, lower_planned, why_unsupported
 from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 from tflm_quantmcu.oracle import stock_kernels
+from tflm_quantmcu.oracle.own_kernels import LAWS, Call
 from tflm_quantmcu.stage.build import planned_program
 from tflm_quantmcu.stage.geometry import StageOp, stage_ops
 from tflm_quantmcu.stage.program import StageFormat, StageProgram
@@ -48,18 +49,35 @@ def run_stage(program: StageProgram, x: np.ndarray) -> np.ndarray:
 
 def _reduce(program: StageProgram, x: np.ndarray) -> np.ndarray:
     """What the reduction at the end of a stage makes of the whole map: int8 [N, 1, 1, C]."""
-    op, table = program.ops[-1], program.tables[0][-1]
-    source, output = (program.formats[0][m] for m in (program.tiled, program.tiled + 1))
-    if op.kind == "FULLY_CONNECTED":
-        filter = _unpack_filter(op, program.shapes).reshape(program.shapes[-1][2], -1)
-        flat = x.reshape(len(x), -1)
-        y = arithmetic.fully_connected(flat, filter, table, zero_in=source.zero_point, output=output)
-    elif op.kind == "MEAN":
-        y = arithmetic.mean(x, table, zero_in=source.zero_point, output=output)
-    else:
-        window = Window(kernel_height=x.shape[1], kernel_width=x.shape[2])
-        y = arithmetic.average_pool2d(x, table, window=window, size=(1, 1), zero_in=source.zero_point, output=output)
+    y = REDUCTIONS[program.ops[-1].kind](program, x)
     return y.reshape(len(x), 1, 1, -1)
+
+
+def _last_formats(program: StageProgram) -> dict[str, Any]:
+    source, output = (program.formats[0][m] for m in (program.tiled, program.tiled + 1))
+    return {"zero_in": source.zero_point, "output": output}
+
+
+def _reduce_mean(program: StageProgram, x: np.ndarray) -> np.ndarray:
+    return arithmetic.mean(x, program.tables[0][-1], **_last_formats(program))
+
+
+def _reduce_average_pool(program: StageProgram, x: np.ndarray) -> np.ndarray:
+    window = Window(kernel_height=x.shape[1], kernel_width=x.shape[2])
+    return arithmetic.average_pool2d(x, program.tables[0][-1], window=window, size=(1, 1), **_last_formats(program))
+
+
+def _reduce_fully_connected(program: StageProgram, x: np.ndarray) -> np.ndarray:
+    filter = _unpack_filter(program.ops[-1], program.shapes).reshape(program.shapes[-1][2], -1)
+    return arithmetic.fully_connected(x.reshape(len(x), -1), filter, program.tables[0][-1], **_last_formats(program))
+
+
+# The law of each reduction at the end of a stage, by the kind of the op.
+REDUCTIONS: Mapping[str, Callable[[StageProgram, np.ndarray], np.ndarray]] = {
+    "MEAN": _reduce_mean,
+    "GLOBAL_AVERAGE_POOL_2D": _reduce_average_pool,
+    "FULLY_CONNECTED": _reduce_fully_connected,
+}
 
 
 def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int, list[np.ndarray]]]:
@@ -162,7 +180,7 @@ class FeatureMaps:
 
     def keeps_bytes(self, op: Op) -> bool:
         """Whether the op is a reshape that leaves a map of the plan's format packed as it is."""
-        if op.kind not in stock_kernels.RESHAPES:
+        if not op.traits.is_reshape:
             return False
         ends = (op.inputs[0], op.outputs[0])
         chosen, other = (self._chosen_format(t) for t in ends)
@@ -215,8 +233,8 @@ def _plan_stages(graph: ModelGraph, plan: PrecisionPlan) -> tuple[dict[int, tupl
 
 
 def _unpack_filter(op: StageOp, shapes: Sequence[tuple[int, int, int]]) -> np.ndarray:
-    taps = shapes[op.inputs[0]][:2] if op.kind == "FULLY_CONNECTED" else _kernel_size(op.window)
-    is_depthwise = op.kind == "DEPTHWISE_CONV_2D"
+    taps = shapes[op.inputs[0]][:2] if op.traits.is_vector else _kernel_size(op.window)
+    is_depthwise = op.traits.is_depthwise
     channels = shapes[op.output if is_depthwise else op.inputs[0]][2]
     data = np.frombuffer(op.filter, np.uint8).reshape(-1, run_bytes(channels, op.weight_bits))
     values = unpack(data, op.weight_bits, channels)
@@ -266,7 +284,7 @@ def _run_stage_op(
     regions = [program.region(row, col, m) for m in op.inputs]
     inputs = [maps[m][:, a:b, c:d] for m, (a, b, c, d) in zip(op.inputs, regions, strict=True)]
     window = op.window
-    if op.kind == "ADD":
+    if op.traits.num_maps == 2:
         inputs = [
             values[:, y0 - top : y1 - top, x0 - left : x1 - left]
             for values, (top, _, left, _) in zip(inputs, regions, strict=True)
@@ -279,56 +297,18 @@ def _run_stage_op(
             pad_top=window.pad_top - y0 * window.stride_height + top,
             pad_left=window.pad_left - x0 * window.stride_width + left,
         )
-    maps[op.output][:, y0:y1, x0:x1] = _run_kernel(
-        op.kind,
-        inputs,
-        filter,
-        program.tables[patch_class][index],
-        window=window,
-        size=(y1 - y0, x1 - x0),
-        zeros=[formats[m].zero_point for m in op.inputs],
-        depth_multiplier=op.depth_multiplier,
-        output=formats[op.output],
+    maps[op.output][:, y0:y1, x0:x1] = LAWS[op.kind](
+        Call(
+            inputs,
+            filter,
+            program.tables[patch_class][index],
+            window=window,
+            size=(y1 - y0, x1 - x0),
+            zeros=[formats[m].zero_point for m in op.inputs],
+            depth_multiplier=op.depth_multiplier,
+            output=formats[op.output],
+        )
     )
-
-
-def _run_kernel(
-    kind: str,
-    inputs: Sequence[np.ndarray],
-    filter: np.ndarray,
-    table: np.ndarray,
-    *,
-    window: Window,
-    size: tuple[int, int],
-    zeros: Sequence[int],
-    depth_multiplier: int,
-    output: OutputFormat,
-) -> np.ndarray:
-    x = inputs[0]
-    if kind == "ADD":
-        return arithmetic.add(x, inputs[1], table, zero_in=(zeros[0], zeros[1]), output=output)
-    if kind == "FULLY_CONNECTED":
-        x = x.reshape(len(x), -1)
-        return arithmetic.fully_connected(x, filter, table, zero_in=zeros[0], output=output)
-    if kind == "LUT":
-        return arithmetic.lut(x, table, window=window, size=size, output=output)
-    place: dict[str, Any] = {
-        "window": window,
-        "size": size,
-        "zero_in": zeros[0],
-        "output": output,
-    }
-    if kind == "CONV_2D":
-        return arithmetic.conv2d(x, filter, table, **place)
-    if kind == "DEPTHWISE_CONV_2D":
-        place["depth_multiplier"] = depth_multiplier
-        return arithmetic.depthwise_conv2d(x, filter, table, **place)
-    kernel = {
-        "AVERAGE_POOL_2D": arithmetic.average_pool2d,
-        "MAX_POOL_2D": arithmetic.max_pool2d,
-        "REQUANTIZE": arithmetic.requantize,
-    }[kind]
-    return kernel(x, table, **place)
 
 
 def run_op(maps: FeatureMaps, op: Op) -> None:
@@ -362,14 +342,15 @@ def _run_lowered(
 ) -> np.ndarray:
     chosen = [formats.get(graph.tensors[t].name, graph.tensors[t].format) for t in (*op.inputs, op.output)]
     shape = graph.tensors[op.output].shape
-    return _run_kernel(
-        op.kind,
-        inputs,
-        op.filter.values if op.filter else _NO_FILTER,
-        requantization_table(op, chosen[:-1], chosen[-1]),
-        window=op.window,
-        size=(shape[1], shape[2]) if len(shape) == 4 else (1, 1),
-        zeros=[f.zero_point for f in chosen],
-        depth_multiplier=op.depth_multiplier,
-        output=StageFormat(chosen[-1].bits, chosen[-1].zero_point, *clamp_range(op, chosen[-1])),
+    return LAWS[op.kind](
+        Call(
+            inputs,
+            op.filter.values if op.filter else _NO_FILTER,
+            requantization_table(op, chosen[:-1], chosen[-1]),
+            window=op.window,
+            size=(shape[1], shape[2]) if len(shape) == 4 else (1, 1),
+            zeros=[f.zero_point for f in chosen],
+            depth_multiplier=op.depth_multiplier,
+            output=StageFormat(chosen[-1].bits, chosen[-1].zero_point, *clamp_range(op, chosen[-1])),
+        )
     )

@@ -37,7 +37,7 @@ from tflm_quantmcu.law.kernel_calls import (
     SoftmaxParams,
     StridedCopyParams,
 )
-from tflm_quantmcu.lowering.stock_ops import RESHAPES, stock_calls
+from tflm_quantmcu.lowering.stock_ops import stock_calls
 
 _INT8: Pair = (-128, 127)
 # Beyond every 8-bit range: steps are clamped here before they are rounded.
@@ -59,7 +59,7 @@ def run(graph: ModelGraph, op: Op, known: Mapping[int, np.ndarray]) -> np.ndarra
         return None
     output = graph.tensors[op.outputs[0]]
     first = known[graph.feature_maps(op)[0]]
-    if op.kind in RESHAPES:
+    if op.traits.is_reshape:
         return first
     y = np.empty((len(first), output.num_elements), output.dtype)
     for call in stock_calls(graph, op):

@@ -17,7 +17,7 @@ from tflm_quantmcu.graph.calibration_result import TensorStats
 from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, Op
 from tflm_quantmcu.law.packing import run_bytes
-from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, CONVOLUTIONS, LoweredOp
+from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.oracle.simulate import run_patches
 from tflm_quantmcu.search.problem import SearchProblem
@@ -202,14 +202,14 @@ def _free_weights(
     position = {op.output: number for number, op in enumerate(lowered[: program.tiled])}
     readers: dict[str, list[Op]] = {}
     for op in region:
-        if op.kind in CONVOLUTIONS and op.outputs[0] in position:
+        if op.traits.has_filter and op.outputs[0] in position:
             readers.setdefault(graph.tensors[op.inputs[1]].name, []).append(op)
     for name, ops in readers.items():
         tensor = graph.by_name[name]
         if name not in allowed or not inside.issuperset(op.index for op in graph.consumers[tensor.index]):
             continue
         assert tensor.data is not None
-        entropy = weight_entropy_by_bits(tensor.data, CHANNEL_AXIS[ops[0].kind], bits=widths)
+        entropy = weight_entropy_by_bits(tensor.data, ops[0].traits.weight_axis, bits=widths)
         macs = sum(_macs(program, position[op.outputs[0]], np.ones(np.shape(program.patch_classes))) for op in ops)
         yield name, FreeTensor({b: entropy[8] - entropy[b] for b in widths}, _saved(8 * num_samples * macs, widths))
 

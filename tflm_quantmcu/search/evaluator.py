@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tflm_quantmcu.graph.op_kinds import RESHAPES
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.oracle.simulate import simulate
@@ -18,7 +19,7 @@ from tflm_quantmcu.runtime.samples import to_real
 from tflm_quantmcu.search.problem import CostModel, SearchProblem
 
 BATCH = 64  # samples simulated at once
-_IDENTITIES = ("QUANTIZE", "DEQUANTIZE", "RESHAPE", "SQUEEZE", "EXPAND_DIMS")
+_IDENTITIES = ("QUANTIZE", "DEQUANTIZE", *RESHAPES)
 
 
 class Evaluator:

@@ -214,7 +214,7 @@ def _op_features(graph: ModelGraph, op: Op) -> tuple[float, ...]:
     window = op.window or Window(stride_height=0)
     weights = graph.tensors[op.inputs[1]].num_elements if op in weighted_ops(graph) else 0
     return (
-        op.kind == "DEPTHWISE_CONV_2D",
+        op.traits.is_depthwise,
         source.shape[-1],
         output.shape[-1],
         window.stride_height,

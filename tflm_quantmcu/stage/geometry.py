@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.op_kinds import OpKind, op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.stage import tiles
-
-# The last op of a stage, which makes one pixel of its input.
-REDUCTIONS = ("MEAN", "GLOBAL_AVERAGE_POOL_2D", "FULLY_CONNECTED")
 
 Region = tuple[int, int, int, int]  # y0, y1, x0, x1
 
@@ -29,6 +27,11 @@ class StageOp:
     weight_bits: int = 0
     depth_multiplier: int = 0
     filter: bytes = b""
+
+    @property
+    def traits(self) -> OpKind:
+        """What is known of its kind."""
+        return op_kind(self.kind)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,7 @@ class StageGeometry:
     @staticmethod
     def of(shapes: Sequence[tuple[int, int, int]], ops: Sequence[StageOp]) -> StageGeometry:
         steps = [(op.window, op.inputs, op.output) for op in ops]
-        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].kind in REDUCTIONS)
+        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].traits.is_reduction)
 
     @staticmethod
     def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], source: int) -> StageGeometry:
@@ -56,7 +59,7 @@ class StageGeometry:
         index = {t: m for m, t in enumerate(tensors)}
         steps = [(op.window, tuple(index[t] for t in op.inputs), index[op.output]) for op in ops]
         shapes = [map_shape(graph, t) for t in tensors]
-        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].kind in REDUCTIONS)
+        return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].traits.is_reduction)
 
     @staticmethod
     def of_steps(
@@ -111,9 +114,8 @@ def _axis_op(window: Window, inputs: tuple[int, ...], output: int, extent: str, 
 
 def macs_per_pixel(kind: str, window: Window, input_channels: int, output_channels: int) -> int:
     """Multiply-accumulates of one output pixel, all channels; of FULLY_CONNECTED of one input pixel."""
-    taps = window.kernel_height * window.kernel_width * output_channels
-    work = {"CONV_2D": taps * input_channels, "DEPTHWISE_CONV_2D": taps, "FULLY_CONNECTED": taps * input_channels}
-    return work.get(kind, 0)
+    taps, products = window.kernel_height * window.kernel_width, op_kind(kind).products
+    return products(taps, input_channels, output_channels) if products else 0
 
 
 def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
@@ -123,7 +125,7 @@ def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
 
 def tiled_tensor(ops: Sequence[LoweredOp]) -> int:
     """The tensor that a lowered stage cuts into tiles: its output, or what the reduction at its end takes."""
-    return ops[-1].inputs[0] if ops[-1].kind in REDUCTIONS else ops[-1].output
+    return ops[-1].inputs[0] if ops[-1].traits.is_reduction else ops[-1].output
 
 
 def map_shape(graph: ModelGraph, tensor: int) -> tuple[int, int, int]:

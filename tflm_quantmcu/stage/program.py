@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.graph.op_kinds import STAGE_KINDS, Table
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Window
 from tflm_quantmcu.stage import tiles
 from tflm_quantmcu.stage.format_version import FORMAT_VERSION, check_keys, check_version
-from tflm_quantmcu.stage.geometry import REDUCTIONS, Region, StageGeometry, StageOp, macs_per_pixel
+from tflm_quantmcu.stage.geometry import Region, StageGeometry, StageOp, macs_per_pixel
 from tflm_quantmcu.stage.layout import CACHE_MODES, MapCache
 
 _KEYS = (
@@ -28,7 +29,6 @@ _KEYS = (
 )
 # Optional keys of a stage and the one value of each that we know (docs/format.md F3); version 2 has none.
 _OPTIONAL_KEYS = {"num_inputs": 1, "num_outputs": 1, "span_tables": 0}
-KINDS = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "REQUANTIZE", *REDUCTIONS, "LUT")
 OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 10, 6
 MAX_MAPS = 64
 LUT_WORDS = {bits: (1 << bits) // 4 for bits in BIT_WIDTHS}  # of an int8 entry for every input value
@@ -206,7 +206,7 @@ class StageProgram:
             window = [getattr(op.window, name) for name in _WINDOW_FIELDS]
             op_words.append(
                 [
-                    KINDS.index(op.kind),
+                    op.traits.stage,
                     *inputs,
                     op.output,
                     *window,
@@ -273,7 +273,7 @@ class _Decoder:
             int(self._options["tile_height"]),
             int(self._options["tile_width"]),
         )
-        height, width, _ = shapes[-2 if ops[-1].kind in REDUCTIONS else -1]
+        height, width, _ = shapes[-2 if ops[-1].traits.is_reduction else -1]
         rows, cols = len(tiles.split_axis(height, tile_height)), len(tiles.split_axis(width, tile_width))
         grid = self._take(rows, cols).tolist()
         words = self._program[self._at :]
@@ -299,12 +299,12 @@ class _Decoder:
     def _op(self, words: list[int]) -> StageOp:
         kind, input0, input1, output = words[:4]
         weight_bits, depth_multiplier, offset, num_bytes = words[12:]
-        if not 0 <= kind < len(KINDS):
-            raise UsageError(f"QMCU_PATCH_STAGE has an op of kind {kind}; supported are 0 to {len(KINDS) - 1}")
+        if not 0 <= kind < len(STAGE_KINDS):
+            raise UsageError(f"QMCU_PATCH_STAGE has an op of kind {kind}; supported are 0 to {len(STAGE_KINDS) - 1}")
         if weight_bits >> 8:
             raise UsageError(f"QMCU_PATCH_STAGE has a filter of layout {weight_bits >> 8}; supported is 0")
         return StageOp(
-            kind=KINDS[kind],
+            kind=STAGE_KINDS[kind].name,
             inputs=(input0,) if input1 < 0 else (input0, input1),
             output=output,
             window=Window(*words[4:12]),
@@ -323,11 +323,11 @@ def _section(words: np.ndarray, start: int, count: int) -> np.ndarray:
 
 def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]], input_bits: int) -> int:
     """Length of the op's table in words, its (first) input being of `input_bits`."""
-    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
+    if op.traits.table is Table.CHANNELS:
         return 3 * shapes[op.output][2]
-    if op.kind == "LUT":
+    if op.traits.table is Table.ENTRIES:
         return LUT_WORDS[input_bits]
-    return 6 if op.kind == "ADD" else 2
+    return 6 if op.traits.table is Table.SUM else 2
 
 
 def _share_tables(tables: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, list[list[int]]]:

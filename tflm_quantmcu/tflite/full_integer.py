@@ -6,7 +6,6 @@ import math
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
-from tflm_quantmcu.lowering.ops import CHANNEL_AXIS
 
 _REMEDY = (
     "supported are int8 activations and weights: convert with a representative_dataset and "
@@ -18,7 +17,6 @@ _MIN_SCALE = 1e-37
 _SOFTMAX_FRACTION_BITS = 26
 # What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
 _PLAIN = ("int8", "int32", "int64", "bool")
-_WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV")
 # Custom ops that hold what a compiler made of others, for one accelerator: nothing in them can be read.
 _COMPILED = {
     "ethos-u": ("an Ethos-U", "Vela"),
@@ -93,7 +91,7 @@ def _check_format(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
 
 
 def _check_weights(graph: ModelGraph, op: Op) -> None:
-    if op.kind not in _WEIGHTED:
+    if not op.traits.bias_input:
         return
     weights = graph.tensors[op.inputs[1]]
     if weights.dtype not in ("int8", "int4"):
@@ -102,7 +100,7 @@ def _check_weights(graph: ModelGraph, op: Op) -> None:
         raise UnsupportedModelError(
             f"{_place(graph, op)} has weights '{weights.label}' with a scale that is not above 0"
         )
-    if op.kind in CHANNEL_AXIS:
+    if op.traits.has_filter:
         _check_channels(graph, op, weights)
 
 
@@ -121,7 +119,7 @@ def _check_softmax(graph: ModelGraph, op: Op) -> None:
 def _check_channels(graph: ModelGraph, op: Op, weights: Tensor) -> None:
     output = graph.tensors[op.outputs[0]]
     bias = [graph.tensors[t] for t in op.inputs[2:3] if t >= 0]
-    axis = CHANNEL_AXIS[op.kind] if weights.shape else 0
+    axis = op.traits.weight_axis if weights.shape else 0
     if {weights.shape[axis : axis + 1 or None], *((b.num_elements,) for b in bias)} != {output.shape[-1:]}:
         raise UnsupportedModelError(
             f"{_place(graph, op)} has weights of shape {list(weights.shape)} and a bias of "

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
-from tflm_quantmcu.law.lookups import LOOKUPS
 from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
@@ -36,18 +36,11 @@ _BUILTINS = _names(schema.BuiltinOperator)
 _ACTIVATIONS = _names(schema.ActivationFunctionType)
 _DTYPES = {value: name.lower() for value, name in _names(schema.TensorType).items()}
 _NOT_NUMPY = ("string", "resource", "variant", "bfloat16", "uint4", "int2")
-_POOLS = ("AVERAGE_POOL_2D", "MAX_POOL_2D")
-_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _WINDOW_OPTIONS = {
     "CONV_2D": schema.Conv2DOptionsT,
     "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
-    **dict.fromkeys(_POOLS, schema.Pool2DOptionsT),
-}
-# Inputs without which an op of this kind means nothing.
-_NUM_INPUTS = {
-    **dict.fromkeys((*_POOLS, *LOOKUPS, "QUANTIZE", "DEQUANTIZE", "RELU", "RELU6", "RESHAPE", "SOFTMAX"), 1),
-    **dict.fromkeys((*_CONVOLUTIONS, "FULLY_CONNECTED", "ADD", "MUL", "PAD", "MEAN", "RESIZE_NEAREST_NEIGHBOR"), 2),
-    **dict.fromkeys(("PADV2", "TRANSPOSE_CONV"), 3),
+    "AVERAGE_POOL_2D": schema.Pool2DOptionsT,
+    "MAX_POOL_2D": schema.Pool2DOptionsT,
 }
 
 
@@ -178,7 +171,7 @@ def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: 
     if kind == "CUSTOM":
         kind = _text(code.customCode)
     inputs, outputs = _indices(op.inputs), _indices(op.outputs)
-    needed = _NUM_INPUTS.get(kind, 0)
+    needed = op_kind(kind).num_inputs
     if not outputs or min((*inputs, *[-1] * needed)[:needed], default=0) < 0:
         raise UnsupportedModelError(
             f"{kind} (op {index}) has inputs {list(inputs)} and outputs {list(outputs)}; "
@@ -193,7 +186,7 @@ def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: 
         window=_read_window(kind, index, options, [tensors[t] for t in (*inputs[:2], outputs[0])]),
         activation=_ACTIVATIONS.get(getattr(options, "fusedActivationFunction", 0), "NONE"),
         depth_multiplier=getattr(options, "depthMultiplier", 1),
-        pads=_read_pads(tensors[inputs[1]]) if kind in ("PAD", "PADV2") else (),
+        pads=_read_pads(tensors[inputs[1]]) if op_kind(kind).is_pad else (),
         axis=int(getattr(options, "axis", 0)) if kind == "CONCATENATION" else 0,
         beta=float(np.float32(getattr(options, "beta", 1))) if kind == "SOFTMAX" else 1.0,
         alpha=float(np.float32(getattr(options, "alpha", 0))) if kind == "LEAKY_RELU" else 0.0,
@@ -207,14 +200,14 @@ def _read_window(kind: str, index: int, options: Any, tensors: list[Tensor]) -> 
     if kind not in _WINDOW_OPTIONS:
         return None
     source, output = tensors[0], tensors[-1]
-    maps = (source, output) if kind in _POOLS else (source, tensors[1], output)
+    maps = (source, output) if op_kind(kind).is_pool else (source, tensors[1], output)
     has_options = isinstance(options, _WINDOW_OPTIONS[kind])
     if not has_options or any(len(t.shape) != 4 for t in maps):
         raise UnsupportedModelError(
             f"{kind} '{output.label}' (op {index}) has tensors of shape {[list(t.shape) for t in maps]} and "
             f"{'its' if has_options else 'no'} options; it needs its options and four dimensions each"
         )
-    if kind in _POOLS:
+    if op_kind(kind).is_pool:
         kernel = (options.filterHeight, options.filterWidth)
         dilation = (1, 1)
     else:

@@ -25,6 +25,7 @@ from tflm_quantmcu.converter.emit.cpp_text import (
 from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
+from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import KernelCall
 from tflm_quantmcu.native.kernel_scratch import DSP, MVE, REFERENCE, VARIANTS
@@ -34,9 +35,7 @@ from tflm_quantmcu.tflite.streaming import describe_model_requests
 STACK_BYTES = {REFERENCE: 2560, DSP: 3072, MVE: 3072}
 
 # Those of which a core may have a variant of its own (tflm_kernels/cortex_m/kernels.h).
-_CORE_KERNELS = frozenset(
-    ("Add", "AveragePool2D", "Conv2D", "DepthwiseConv2D", "FullyConnected", "MaxPool2D", "Requantize")
-)
+_CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kernel and kind.has_variants)
 _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
 
 

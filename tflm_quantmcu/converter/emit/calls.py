@@ -14,6 +14,7 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
+from tflm_quantmcu.graph.op_kinds import OpKind, Table, op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import (
     AddParams,
@@ -30,7 +31,7 @@ from tflm_quantmcu.law.kernel_calls import (
     StructArray,
 )
 from tflm_quantmcu.law.packing import run_bytes
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS, POOLS, lower_op, why_unsupported
+from tflm_quantmcu.lowering.ops import lower_op, why_unsupported
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 from tflm_quantmcu.native.kernel_scratch import REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
@@ -53,12 +54,12 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
     if op.kind.startswith(PREFIX):
         return (_qmcu_call(graph, op, _read_qmcu_op(graph, op), variant),)
     reason = why_unsupported(graph, op)
-    if op.kind in (*CONVOLUTIONS, *POOLS):
+    if op.traits.has_filter or op.traits.is_pool:
         if reason:
             place = f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
             raise UnsupportedModelError(f"{place} cannot run on a portable kernel: {reason}")
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
-    if op.kind == "ADD" and reason is None:
+    if op.traits.num_maps == 2 and reason is None:
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     return stock_calls(graph, op)
 
@@ -66,7 +67,7 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
 def stage_kernels(graph: ModelGraph, namespace: str) -> Kernels | None:
     """The table of just those kernels that the model's patch stages run; None without a stage."""
     stages = [program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE]
-    fields = sorted({field for stage in stages for op in stage.ops for field in _STAGE_KERNELS[op.kind]})
+    fields = sorted({field for stage in stages for op in stage.ops for field in op.traits.stage_kernels})
     functions = ["".join(map(str.capitalize, field.split("_"))).replace("2d", "2D") for field in fields]
     table = {field: f"{namespace}::{function}" for field, function in zip(fields, functions, strict=True)}
     return Kernels(**table) if stages else None
@@ -76,7 +77,7 @@ def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
     lowered = lower_op(graph, op)
     sources = [graph.tensors[t] for t in lowered.inputs]
     output = graph.tensors[lowered.output]
-    num_inputs = lowered.filter.values.shape[1] if op.kind == "FULLY_CONNECTED" and lowered.filter else 0
+    num_inputs = lowered.filter.values.shape[1] if op.traits.is_vector and lowered.filter else 0
     channels = [num_inputs or t.shape[-1] for t in sources] + [output.shape[-1]]
     return QmcuOp.of(lowered, [t.format for t in sources], output.format, channels)
 
@@ -85,19 +86,19 @@ def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
     """The inverse of QmcuOp.options and its constants (docs/format.md F3)."""
     options = decode_options(op.custom_options)
     check_version(op.kind, options)
-    kind = op.kind.removeprefix(PREFIX)
-    filter, table = (graph.tensors[t].data for t in op.inputs[1:]) if kind in CONVOLUTIONS else (None, None)
-    if kind == "LUT":
+    kind = op_kind(op.kind.removeprefix(PREFIX))
+    filter, table = (graph.tensors[t].data for t in op.inputs[1:]) if kind.has_filter else (None, None)
+    if kind.table is Table.ENTRIES:
         entries = graph.tensors[op.inputs[1]].data
         assert entries is not None
         table = entries.view("<i4").astype(np.int32)
-    if kind == "ADD":
+    if kind.table is Table.SUM:
         names = [f"{name}_{key}" for name in ("input0", "input1", "output") for key in ("multiplier", "shift")]
         table = np.array([options[name] for name in names], np.int32)
     elif table is None:
         table = np.array([options["multiplier"], options["shift"]], np.int32)
     qmcu = QmcuOp(
-        kind=kind,
+        kind=kind.name,
         inputs=_read_inputs(kind, options),
         output=_read_map("output", options),
         clamps=(options["clamp_min"], options["clamp_max"]),
@@ -108,12 +109,12 @@ def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
         depth_multiplier=options.get("depth_multiplier", 1),
         origins=tuple((options.get(f"input{j}_top", 0), options.get(f"input{j}_left", 0)) for j in range(2)),
     )
-    check_keys(op.kind, options, qmcu.options(), _OPTIONAL_KEYS if kind in CONVOLUTIONS else {})
+    check_keys(op.kind, options, qmcu.options(), _OPTIONAL_KEYS if kind.has_filter else {})
     return qmcu
 
 
-def _read_inputs(kind: str, options: Mapping[str, Any]) -> tuple[QmcuMap, ...]:
-    if kind != "ADD":
+def _read_inputs(kind: OpKind, options: Mapping[str, Any]) -> tuple[QmcuMap, ...]:
+    if kind.num_maps == 1:
         return (_read_map("input", options),)
     return tuple(
         QmcuMap(options["channels"], options[f"input{j}_bits"], options[f"input{j}_zero_point"]) for j in range(2)
@@ -131,8 +132,8 @@ def _view(tensor: Tensor, map: QmcuMap) -> FeatureMap:
 
 def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelCall:
     sources = graph.feature_maps(op)
-    kernel, build = _KERNELS[qmcu.kind]
-    if qmcu.kind == "FULLY_CONNECTED":
+    kind = qmcu.traits
+    if kind.is_vector:
         views = [FeatureMap(1, 1, m.channels, run_bytes(m.channels, m.bits), m.bits, m.zero_point) for m in _maps(qmcu)]
     else:
         tensors = [graph.tensors[t] for t in (*sources, op.outputs[0])]
@@ -141,11 +142,11 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelC
     if qmcu.filter is not None:
         filter = np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel()
         constants = dict(zip(("Filter", *CHANNEL_TABLE), (filter, *qmcu.table.reshape(3, -1)), strict=True))
-    elif qmcu.kind == "LUT":
+    elif kind.table is Table.ENTRIES:
         constants = {"Table": qmcu.table.astype("<i4").view(np.uint8)}
-    params = build(qmcu, views)
+    params = PARAMS[qmcu.kind](qmcu, views)
     return KernelCall(
-        kernel,
+        kind.kernel,
         params,
         inputs=sources,
         output=op.outputs[0],
@@ -154,7 +155,7 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelC
             top * view.row_bytes + left * run_bytes(view.channels, view.bits)
             for view, (top, left) in zip(views[:-1], qmcu.origins, strict=False)
         ),
-        scratch_bytes=kernel_scratch_bytes(variant, kernel, params) if qmcu.filter is not None else None,
+        scratch_bytes=kernel_scratch_bytes(variant, kind.kernel, params) if qmcu.filter is not None else None,
     )
 
 
@@ -199,30 +200,16 @@ def _lut(op: QmcuOp, maps: Sequence[FeatureMap]) -> LutParams:
     return LutParams(source, output, op.window.pad_top, op.window.pad_left)
 
 
-_KERNELS: Mapping[str, tuple[str, Callable[[QmcuOp, Sequence[FeatureMap]], Any]]] = {
-    "CONV_2D": ("Conv2D", _conv2d),
-    "DEPTHWISE_CONV_2D": ("DepthwiseConv2D", _depthwise_conv2d),
-    "FULLY_CONNECTED": ("FullyConnected", _fully_connected),
-    "ADD": ("Add", _add),
-    "AVERAGE_POOL_2D": ("AveragePool2D", _pool2d),
-    "MAX_POOL_2D": ("MaxPool2D", _pool2d),
-    "REQUANTIZE": ("Requantize", _requantize),
-    "LUT": ("Lut", _lut),
-}
-
-
-# What an op of a stage takes of the table: fields of Kernels.
-_STAGE_KERNELS: Mapping[str, tuple[str, ...]] = {
-    "CONV_2D": ("conv2d", "conv2d_scratch_bytes"),
-    "DEPTHWISE_CONV_2D": ("depthwise_conv2d", "depthwise_conv2d_scratch_bytes"),
-    "ADD": ("add",),
-    "AVERAGE_POOL_2D": ("average_pool2d",),
-    "MAX_POOL_2D": ("max_pool2d",),
-    "REQUANTIZE": ("requantize",),
-    "LUT": ("lut",),
-    "MEAN": ("sum_pixels",),
-    "GLOBAL_AVERAGE_POOL_2D": ("sum_pixels",),
-    "FULLY_CONNECTED": ("dot_pixels",),
+# What each kernel of ours is called with outside of stages.
+PARAMS: Mapping[str, Callable[[QmcuOp, Sequence[FeatureMap]], Any]] = {
+    "CONV_2D": _conv2d,
+    "DEPTHWISE_CONV_2D": _depthwise_conv2d,
+    "FULLY_CONNECTED": _fully_connected,
+    "ADD": _add,
+    "AVERAGE_POOL_2D": _pool2d,
+    "MAX_POOL_2D": _pool2d,
+    "REQUANTIZE": _requantize,
+    "LUT": _lut,
 }
 
 

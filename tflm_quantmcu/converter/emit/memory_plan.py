@@ -14,7 +14,6 @@ from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.law.kernel_calls import KernelCall
-from tflm_quantmcu.lowering.stock_ops import RESHAPES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +67,6 @@ def plan_memory(graph: ModelGraph, calls: Sequence[Sequence[KernelCall]]) -> Mem
 def _sources(graph: ModelGraph) -> dict[int, int]:
     sources = {tensor.index: tensor.index for tensor in graph.tensors}
     for op in graph.ops:
-        if op.kind in RESHAPES:
+        if op.traits.is_reshape:
             sources[op.outputs[0]] = sources[op.inputs[0]]
     return sources

@@ -13,7 +13,6 @@ from tflm_quantmcu.graph.types import Op, Tensor
 from tflm_quantmcu.tflite.model_builder import packed_shape
 
 PACKED_SUFFIX = "/packed"
-_BYTE_COPIES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
 def insert_requantize(rewrite: Rewrite) -> None:
@@ -38,7 +37,7 @@ def insert_requantize(rewrite: Rewrite) -> None:
 
 def _copies_bytes(rewrite: Rewrite, op: Op) -> bool:
     """Whether a reshape between two maps of one format leaves packed bytes as they are."""
-    if op.kind not in _BYTE_COPIES or not all(rewrite.is_reformatted(t) for t in (op.inputs[0], op.outputs[0])):
+    if not op.traits.is_reshape or not all(rewrite.is_reformatted(t) for t in (op.inputs[0], op.outputs[0])):
         return False
     source, output = (rewrite.graph.tensors[t] for t in (op.inputs[0], op.outputs[0]))
     format = rewrite.format_of(source.index)

@@ -1,0 +1,77 @@
+"""The numpy oracle of our own ops: which law computes which kind.
+
+In: a call, values in whole arrays. Out: the output's values. Reductions at the end of a stage see `simulate.py`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import Window
+from tflm_quantmcu.law import arithmetic
+from tflm_quantmcu.law.arithmetic import OutputFormat
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Call:
+    """What a kernel of ours is called with.
+
+    Attributes:
+      inputs: int8 [N, H, W, C], or [N, ...] of a fully connected op.
+      filter: int8; empty without weights.
+      table: int32, as `requantization_table` gives it.
+      size: (height, width) of the output.
+      zeros: zero point of each input.
+    """
+
+    inputs: Sequence[np.ndarray]
+    filter: np.ndarray
+    table: np.ndarray
+    window: Window
+    size: tuple[int, int]
+    zeros: Sequence[int]
+    depth_multiplier: int
+    output: OutputFormat
+
+    @property
+    def place(self) -> dict[str, Any]:
+        """Where ops that slide a window, or move, read and write."""
+        return {"window": self.window, "size": self.size, "zero_in": self.zeros[0], "output": self.output}
+
+
+def _depthwise_conv2d(call: Call) -> np.ndarray:
+    multiplier = call.depth_multiplier
+    return arithmetic.depthwise_conv2d(
+        call.inputs[0], call.filter, call.table, depth_multiplier=multiplier, **call.place
+    )
+
+
+def _fully_connected(call: Call) -> np.ndarray:
+    x = call.inputs[0].reshape(len(call.inputs[0]), -1)
+    return arithmetic.fully_connected(x, call.filter, call.table, zero_in=call.zeros[0], output=call.output)
+
+
+def _add(call: Call) -> np.ndarray:
+    x, y = call.inputs
+    return arithmetic.add(x, y, call.table, zero_in=(call.zeros[0], call.zeros[1]), output=call.output)
+
+
+def _lut(call: Call) -> np.ndarray:
+    return arithmetic.lut(call.inputs[0], call.table, window=call.window, size=call.size, output=call.output)
+
+
+# The law of each kernel of ours, by the kind of the op.
+LAWS: Mapping[str, Callable[[Call], np.ndarray]] = {
+    "CONV_2D": lambda call: arithmetic.conv2d(call.inputs[0], call.filter, call.table, **call.place),
+    "DEPTHWISE_CONV_2D": _depthwise_conv2d,
+    "FULLY_CONNECTED": _fully_connected,
+    "ADD": _add,
+    "AVERAGE_POOL_2D": lambda call: arithmetic.average_pool2d(call.inputs[0], call.table, **call.place),
+    "MAX_POOL_2D": lambda call: arithmetic.max_pool2d(call.inputs[0], call.table, **call.place),
+    "REQUANTIZE": lambda call: arithmetic.requantize(call.inputs[0], call.table, **call.place),
+    "LUT": _lut,
+}
