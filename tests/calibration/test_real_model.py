@@ -8,7 +8,7 @@ from tests.support.networks import inverted_residual
 from tests.support.shared_data import path_of
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.calibration.real_model import RealModel
-from tflm_quantmcu.lowering.ops import lower_op
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import load_samples, to_model_input, to_real
 from tflm_quantmcu.tflite.reader import read_model
@@ -48,7 +48,7 @@ def test_narrower_weights_have_the_values_of_their_width():
     data = _convolution()
     graph = read_model(data)
     weights = graph.tensors[graph.ops[0].inputs[1]].name
-    filter = lower_op(graph, graph.ops[0], weight_bits=4).filter
+    filter = LoweredNetwork.of(graph).lower(graph.ops[0], weight_bits=4).filter
     y = Interpreter(RealModel(data, {weights: 4}).whole()).invoke(to_real(X[0], graph.tensors[graph.inputs[0]]))[0]
     exact = _exact(X[0], filter.values.reshape(3, 2) * filter.scales[:, None])
     np.testing.assert_allclose(y[0], exact, rtol=1e-5, atol=1e-5)

@@ -14,14 +14,14 @@ from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_formats, random_stages, stage_regions
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph
-from tflm_quantmcu.lowering.ops import why_unsupported
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.tflite.reader import read_model
 
 
 def _has_kernel(graph: ModelGraph, tensor: int) -> bool:
     """Whether an op that can become ours reads or writes the map: else no format but 8 bits fits."""
     ops = [*graph.consumers[tensor], *(op for op in graph.ops if tensor in op.outputs)]
-    return any(why_unsupported(graph, op) is None for op in ops)
+    return any(map(LoweredNetwork.of(graph).is_ours, ops))
 
 
 @examples(300)

@@ -12,7 +12,7 @@ from tests.support.tiny_models import Handle, TinyModel
 from tests.test_laws import table_rows
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, ModelGraph
 from tflm_quantmcu.law.lookups import Lookup, gate_of
-from tflm_quantmcu.lowering.ops import folded_maps, lower_op
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 from tflm_quantmcu.tflite.reader import read_model
@@ -98,14 +98,14 @@ def test_silu_is_one_table_of_tflms_values(order: int, activation: str) -> None:
     graph = read_model(model)
     (expected,) = run_stock(model, ALL_VALUES.reshape(1, 16, 16, 1))
     np.testing.assert_array_equal(only_table(graph), expected.ravel())
-    assert clamp_range(lower_op(graph, graph.ops[1]), OUTPUT)[0] <= expected.min()
-    assert {graph.tensors[t].name for t in folded_maps(graph)} == {"map1"}
+    assert clamp_range(LoweredNetwork.of(graph).lower(graph.ops[1]), OUTPUT)[0] <= expected.min()
+    assert {graph.tensors[t].name for t in LoweredNetwork.of(graph).folded} == {"map1"}
 
 
 def test_a_gate_that_others_read_is_no_silu() -> None:
     net, _, gate, y = silu()
     graph = read_model(net.build(y, gate))
-    assert gate_of(graph, graph.ops[1]) is None and not folded_maps(graph)
+    assert gate_of(graph, graph.ops[1]) is None and not LoweredNetwork.of(graph).folded
     net, _, gate, y = silu()
     graph = read_model(net.build(net.add(y, gate)))
     assert gate_of(graph, graph.ops[1]) is None

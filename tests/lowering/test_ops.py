@@ -13,7 +13,7 @@ from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.law.arithmetic import multiply, round_half_away
 from tflm_quantmcu.law.ranges import requantize_weights
-from tflm_quantmcu.lowering.ops import lower_op
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_reduction
 from tflm_quantmcu.lowering.requantization import requantization_table
 from tflm_quantmcu.tflite.reader import read_model
@@ -37,7 +37,7 @@ def model_bytes() -> bytes:
 def test_tables_are_icn_of_the_batch_norm_before_folding(model_bytes, bits):
     graph = read_model(model_bytes)
     (op,) = graph.ops
-    low = lower_op(graph, op, weight_bits=bits)
+    low = LoweredNetwork.of(graph).lower(op, weight_bits=bits)
     bias, multiplier, shift = requantization_table(low, [INPUT], OUTPUT).reshape(3, OUTPUTS)
 
     # A convolution (kernel, b) and a batch norm that fold to just this model.
@@ -62,9 +62,9 @@ def test_tables_are_icn_of_the_batch_norm_before_folding(model_bytes, bits):
 
 def test_results_are_icn_with_rounding_to_the_nearest(model_bytes):
     graph = read_model(model_bytes)
-    table = requantization_table(lower_op(graph, graph.ops[0], weight_bits=4), [INPUT], OUTPUT).reshape(3, OUTPUTS)
+    table = requantization_table(LoweredNetwork.of(graph).lower(graph.ops[0], weight_bits=4), [INPUT], OUTPUT)
     sums = np.random.default_rng(9).integers(-3000, 3000, 500)
-    for multiplier, shift in table[1:].T.tolist():
+    for multiplier, shift in table.reshape(3, OUTPUTS)[1:].T.tolist():
         real = Fraction(multiplier, 2**31) * Fraction(2) ** shift
         second_rounding = Fraction(1, 2 ** (1 - shift)) if shift < 0 else 0
         for acc in sums.tolist():
@@ -85,7 +85,7 @@ def test_a_pool_of_several_windows_is_no_reduction(padding, is_reduction):
 @pytest.mark.parametrize("bits", (8, 4))
 def test_a_correction_is_rounded_with_the_bias(model_bytes, bits):
     graph = read_model(model_bytes)
-    low = lower_op(graph, graph.ops[0], weight_bits=bits)
+    low = LoweredNetwork.of(graph).lower(graph.ops[0], weight_bits=bits)
     real = np.random.default_rng(0).normal(0, 5, OUTPUTS)
     own, corrected = (
         requantization_table(op, [INPUT], OUTPUT).reshape(3, OUTPUTS) for op in (low, low.corrected(real.tolist()))
@@ -98,6 +98,7 @@ def test_a_correction_is_rounded_with_the_bias(model_bytes, bits):
 
 
 def test_corrections_that_do_not_fit_are_refused(model_bytes):
-    low = lower_op(read_model(model_bytes), read_model(model_bytes).ops[0])
+    graph = read_model(model_bytes)
+    low = LoweredNetwork.of(graph).lower(graph.ops[0])
     with pytest.raises(UsageError, match=f"corrects 2 biases of CONV_2D '.*', which has {OUTPUTS}"):
         low.corrected([0.5, 0.5])

@@ -14,6 +14,7 @@ from tflm_quantmcu.arena.predict import arena_by_variant
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, stage_scratch_bytes
 from tflm_quantmcu.patches.planner import StagePlanner, plan_stages
 from tflm_quantmcu.patches.stage_costs import FULL
@@ -46,13 +47,13 @@ def test_splits_cost_what_their_programs_cost(graph, front) -> None:
             assert tuple(stage_scratch_bytes(v, program) for v in KERNEL_VARIANTS) == stage.scratch_bytes
             assert program.cost.macs + _reduced_macs(graph, stage, program) == stage.macs
         inside = {index for stage in split.stages for index in stage.ops}
-        outside = sum(network_cost.op_macs(graph, op) for op in graph.ops if op.index not in inside)
+        outside = sum(LoweredNetwork.of(graph).macs(op) for op in graph.ops if op.index not in inside)
         assert split.macs == outside + sum(stage.macs for stage in split.stages)
 
 
 def _reduced_macs(graph, stage, program) -> int:
     """Of a reduction, whose kernel taps are no window's."""
-    return network_cost.op_macs(graph, graph.ops[stage.ops[-1]]) if program.reduces else 0
+    return LoweredNetwork.of(graph).macs(graph.ops[stage.ops[-1]]) if program.reduces else 0
 
 
 def test_the_arena_is_that_of_the_converted_model(graph, front) -> None:

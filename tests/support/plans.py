@@ -8,7 +8,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS, why_unsupported
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_reduction
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.stage_costs import PlannedStage, UpstreamCosts
@@ -49,7 +49,7 @@ def narrowed(format: Format, bits: int) -> Format:
 def mixed(graph: ModelGraph, seed: int) -> PrecisionPlan:
     """Two classes of patches, and every map and filter at a width drawn from all."""
     rng = np.random.default_rng(seed)
-    able = [op for op in graph.ops if why_unsupported(graph, op) is None]
+    able = list(filter(LoweredNetwork.of(graph).is_ours, graph.ops))
     maps = [graph.tensors[op.outputs[0]] for op in able]
 
     def draw() -> dict[str, Format]:
@@ -63,7 +63,7 @@ def mixed(graph: ModelGraph, seed: int) -> PrecisionPlan:
         classes=(PatchClass("outlier", {}), PatchClass("ordinary", draw())),
         patch_classes=tuple(map(tuple, grid.tolist())),
     )
-    weights = [graph.tensors[op.inputs[1]].name for op in able if op.kind in CONVOLUTIONS]
+    weights = [graph.tensors[op.inputs[1]].name for op in able if op.traits.has_filter]
     return PrecisionPlan(
         graph.sha256,
         {},

@@ -21,9 +21,9 @@ from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.base.resumable_sums import Arrays, ResumableSums
 from tflm_quantmcu.calibration.outliers import PHIS, outlier_values
-from tflm_quantmcu.cost.network_cost import op_macs
 from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult, TensorStats
 from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import choose_samples, to_model_input
 
@@ -87,7 +87,7 @@ def split_samples(x: np.ndarray) -> list[np.ndarray]:
 
 def worthwhile_jobs(graph: ModelGraph, num_samples: int, n_jobs: int) -> int:
     """`n_jobs`, or 1 where so many samples run faster than processes start."""
-    return n_jobs if num_samples * sum(op_macs(graph, op) for op in graph.ops) > _SMALL_MACS else 1
+    return n_jobs if num_samples * LoweredNetwork.of(graph).total_macs > _SMALL_MACS else 1
 
 
 def save_calibration(result: CalibrationResult, path: str | os.PathLike[str]) -> None:

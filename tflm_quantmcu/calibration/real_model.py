@@ -13,7 +13,7 @@ import numpy as np
 
 from tflm_quantmcu.calibration.biases import bias_steps
 from tflm_quantmcu.graph.types import Op, Tensor
-from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, CONVOLUTIONS, lower_op
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import graph_of, load_model_t
 from tflm_quantmcu.tflite.writer import write_model
@@ -83,19 +83,18 @@ class RealModel:
 
     def _real_constants(self, weight_bits: Mapping[str, int]) -> dict[int, np.ndarray]:
         """Float32 values of the quantised constants and the biases."""
-        graph = self.graph
+        graph, network = self.graph, LoweredNetwork.of(self.graph)
         reals = {t.index: _dequantized(t) for t in graph.tensors if t.is_constant and _is_quantized(t)}
         for index, step in bias_steps(graph, {}).items():
             reals[index] = (np.asarray(graph.tensors[index].data) * step).astype(np.float32)
         for op in graph.ops:
-            bits = weight_bits.get(graph.tensors[op.inputs[1]].name, 8) if op.kind in CONVOLUTIONS else 8
-            if bits < 8:
-                filter = lower_op(graph, op, weight_bits=bits).filter
+            weights = network.weights(op)
+            bits = weight_bits.get(weights.name, 8) if weights else 8
+            if weights and bits < 8:
+                filter = network.lower(op, weight_bits=bits).filter
                 assert filter is not None
-                scales = np.moveaxis(
-                    filter.scales.reshape(-1, *[1] * (filter.values.ndim - 1)), 0, CHANNEL_AXIS[op.kind]
-                )
-                weights = graph.tensors[op.inputs[1]]
+                spread = filter.scales.reshape(-1, *[1] * (filter.values.ndim - 1))
+                scales = np.moveaxis(spread, 0, op.traits.weight_axis)
                 reals[weights.index] = (filter.values * scales).astype(np.float32).reshape(weights.shape)
         return reals
 

@@ -31,10 +31,10 @@ from tflm_quantmcu.compensation.moments import (
     ungrouped,
 )
 from tflm_quantmcu.compensation.rounding import fit_weights, round_weights
-from tflm_quantmcu.cost.network_cost import op_macs
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
-from tflm_quantmcu.lowering.ops import LoweredOp, lower_op, lower_planned
+from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.oracle.simulate import FeatureMaps, run_op
 
 # At most so many samples, and fewer as long as they take more MACs than this; at least so many.
@@ -59,7 +59,7 @@ def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, m
     ends = {name for stage in plan.stages for name in (stage.input, stage.output)}
     if mode == "off" or not has_low_widths(plan) or not ends <= graph.by_name.keys():
         return plan  # a plan for another model is the converter's to refuse
-    x = _some(samples, sum(op_macs(graph, op) for op in graph.ops))
+    x = _some(samples, LoweredNetwork.of(graph).total_macs)
     walk = _Walk(graph, plan, x, rounds_weights=mode == "weights")
     for op in graph.ops:
         walk.step(op)
@@ -79,13 +79,13 @@ def with_room(graph: ModelGraph, plan: PrecisionPlan, *, mode: str = "weights") 
     if mode == "off":
         return without_compensation(plan)
     plan = without_compensation(plan)
-    formats = class_formats(graph, plan)
+    formats, network = class_formats(graph, plan), LoweredNetwork.of(graph)
     corrections: list[dict[str, tuple[float, ...]]] = [{} for _ in formats]
     kept: dict[str, RoundedWeights] = {}
     for index, numbers in changed_layers(graph, plan).items():
         op = graph.ops[index]
         source, weights, output = (graph.tensors[t] for t in (*op.inputs[:2], op.outputs[0]))
-        filter = filter_of(lower_op(graph, op, weight_bits=plan.weight_bits.get(weights.name, 8)))
+        filter = filter_of(network.lower(op, weight_bits=plan.weight_bits.get(weights.name, 8)))
         if mode == "weights" and filter.bits == 8 and _is_fitted(graph, op):
             kept[weights.name] = RoundedWeights.of(8, filter.scales, filter.values)
         for corrected, of_class, number in zip(corrections, formats, numbers, strict=True):
@@ -136,6 +136,7 @@ class _Walk:
 
     def __init__(self, graph: ModelGraph, plan: PrecisionPlan, x: np.ndarray, *, rounds_weights: bool) -> None:
         self._graph = graph
+        self._network = LoweredNetwork.of(graph)
         self._plan = plan
         self._rounds_weights = rounds_weights
         self._rounded: dict[str, RoundedWeights] = {}
@@ -175,14 +176,14 @@ class _Walk:
     def _compensate(self, op: Op) -> None:
         weights, output = (self._graph.tensors[t] for t in (op.inputs[1], op.outputs[0]))
         bits = self._plan.weight_bits.get(weights.name, 8)
-        own = lower_op(self._graph, op)
+        own = self._network.lower(op)
         is_free = weights.name not in self._rounded and (bits < 8 or _is_fitted(self._graph, op))
         rounds = self._rounds_weights and is_free
         moments = [self._moments(v, own, with_products=rounds) for v in self._variants]
         if rounds:
             rounded = self._round(own, moments, bits)
             self._rounded |= {} if rounded is None else {weights.name: rounded}
-        lowered = lower_planned(self._graph, op, self._variants[0].maps.plan)
+        lowered = self._network.lower_planned(op, self._variants[0].maps.plan)
         wanted, planned = grouped_weights(own), grouped_weights(lowered)
         found = [mean_sums(wanted, m.mean) - mean_sums(planned, m.planned_mean) for m in moments]
         if output.index not in self._inside:

@@ -12,7 +12,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS, why_unsupported
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.oracle.simulate import known_maps
 from tflm_quantmcu.stage.geometry import stage_ops
 
@@ -61,7 +61,7 @@ def changed_layers(graph: ModelGraph, plan: PrecisionPlan) -> dict[int, tuple[in
     """Op index -> [class number] 0 where the layer computes what it does in the model, else a number that classes share
     which were lowered alike up to here; outside stages 1. Layers that all classes compute as in the model are left out,
     and those that read what the oracle does not know."""
-    known = known_maps(graph, plan)
+    known, network = known_maps(graph, plan), LoweredNetwork.of(graph)
     inside = tensors_inside(graph, plan)
     formats = class_formats(graph, plan)
     # By class: tensor -> number of all that was lowered on the way to it; missing where nothing was.
@@ -69,14 +69,14 @@ def changed_layers(graph: ModelGraph, plan: PrecisionPlan) -> dict[int, tuple[in
     numbers: dict[Hashable, int] = {}
     found = {}
     for op in graph.ops:
-        is_layer = op.kind in CONVOLUTIONS
-        bits = plan.weight_bits.get(graph.tensors[op.inputs[1]].name, 8) if is_layer else 8
+        weights = network.weights(op)
+        bits = plan.weight_bits.get(weights.name, 8) if weights else 8
         read = [(bits % 8, *(way.get(t, 0) for t in op.inputs)) for way in ways]
         for way, of_class, before in zip(ways, formats, read, strict=True):
             made = (*before, *(of_class.get(graph.tensors[t].name) for t in op.outputs))
             if any(made):
                 way |= dict.fromkeys(op.outputs, numbers.setdefault((op.index, made), len(numbers) + 1))
-        if is_layer and any(map(any, read)) and why_unsupported(graph, op) is None and op.inputs[0] in known:
+        if weights and any(map(any, read)) and network.is_ours(op) and op.inputs[0] in known:
             is_inside = op.outputs[0] in inside
             found[op.index] = tuple((read.index(r) + 1) * any(r) if is_inside else 1 for r in read)
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Format, ModelGraph
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
 
@@ -16,6 +17,7 @@ class Rewrite(ModelBuilder):
     Attributes:
       model: the file's object tree, changed by passes.
       graph: as read.
+      network: it, as our kernels see it.
       plan: what to do.
       slots: for each op of `graph` the operators that stand in its place now.
       strip_metadata: leave out all that the device does not need.
@@ -24,6 +26,7 @@ class Rewrite(ModelBuilder):
     def __init__(self, model: schema.ModelT, graph: ModelGraph, plan: PrecisionPlan, *, strip_metadata: bool) -> None:
         super().__init__(model)
         self.graph = graph
+        self.network = LoweredNetwork.of(graph)
         self.plan = plan
         self.slots = [[operator] for operator in self.subgraph.operators or ()]
         self.strip_metadata = strip_metadata

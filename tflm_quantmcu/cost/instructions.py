@@ -28,8 +28,7 @@ from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.cost.bench import BenchRow, KernelShape, from_csv
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
-from tflm_quantmcu.law.lookups import gate_of
-from tflm_quantmcu.lowering.ops import folded_maps
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.program import StageProgram
 
@@ -115,9 +114,10 @@ def graph_instructions(
     """
     chosen = None if only is None else set(only)
     total = 0.0
-    folded = folded_maps(graph)
+    network = LoweredNetwork.of(graph)
+    folded = network.folded
     for op in graph.ops:
-        kernel = _kernel_of(graph, op)
+        kernel = _kernel_of(network, op)
         if not kernel or op.outputs[0] in folded or (chosen is not None and op.index not in chosen):
             continue
         source = next(t for t in op.inputs if t not in folded)
@@ -129,9 +129,9 @@ def graph_instructions(
     return total
 
 
-def _kernel_of(graph: ModelGraph, op: Op) -> str:
+def _kernel_of(network: LoweredNetwork, op: Op) -> str:
     """What the table calls the kernel that computes an op as it is, a lookup by table; "" if none does."""
-    is_lookup = op.traits.is_lookup or gate_of(graph, op) is not None
+    is_lookup = op.traits.is_lookup or network.gate(op) is not None
     return op_kind("LUT" if is_lookup else op.kind).snake_name
 
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost.instructions import InstructionTable, graph_instructions, stage_instructions
-from tflm_quantmcu.graph.types import ModelGraph, Op
-from tflm_quantmcu.lowering.ops import folded_maps
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.placement.best import place_best
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, Buffer, Step, graph_buffers, greedy_offsets, peak
 from tflm_quantmcu.stage.program import StageProgram
@@ -52,7 +52,7 @@ def arena_of(
       enough: bytes that decide: of an arena that keeps or exceeds them, the smallest is not searched for.
     """
     tensor_bytes = list(tensor_bytes or placed_bytes(graph))
-    for t in folded_maps(graph):
+    for t in LoweredNetwork.of(graph).folded:
         tensor_bytes[t] = 0
     for stage in stages:
         for t in (t for i in stage.ops for t in graph.ops[i].outputs if t != stage.output):
@@ -85,16 +85,6 @@ def _steps(graph: ModelGraph, stages: Sequence[PlacedStage], scratch: Sequence[i
         if stage.output in op.outputs:
             steps.append(Step((stage.input,), (stage.output,), (num_bytes,)))
     return steps
-
-
-def op_macs(graph: ModelGraph, op: Op) -> int:
-    """Multiply-accumulates of an op of the model; 0 for ops without weights."""
-    output = graph.tensors[op.outputs[0]]
-    if op.kind not in ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"):
-        return 0
-    weights = graph.tensors[op.inputs[1]]
-    per_output = weights.num_elements // output.shape[-1]
-    return output.num_elements * per_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,11 +123,12 @@ def cost_of(
       table: of the core whose instructions are estimated.
     """
     inside = {index for ops, _ in programs for index in ops}
+    network = LoweredNetwork.of(graph)
     macs = bit_ops = 0
     for op in graph.ops:
         if op.index in inside or (only is not None and op.index not in only):
             continue
-        if not (count := op_macs(graph, op)):
+        if not (count := network.macs(op)):
             continue
         a_bits = (map_bits or {}).get(graph.tensors[op.inputs[0]].name, 8)
         w_bits = (weight_bits or {}).get(graph.tensors[op.inputs[1]].name, 8)

@@ -18,7 +18,7 @@ from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.keras_bridge.fake_quant import folded, kernel_rows
 from tflm_quantmcu.keras_bridge.mapping import KerasMapping
 from tflm_quantmcu.keras_bridge.to_tflite import keras
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS, lower_planned
+from tflm_quantmcu.lowering.network import LoweredNetwork
 
 
 def start_kernels(graph: ModelGraph, plan: PrecisionPlan, mapping: KerasMapping) -> None:
@@ -28,13 +28,13 @@ def start_kernels(graph: ModelGraph, plan: PrecisionPlan, mapping: KerasMapping)
       UsageError: the plan's rounded weights do not fit the model.
     """
     for op in graph.ops:
-        kernel = mapping.kernels.get(op.inputs[1]) if op.kind in CONVOLUTIONS else None
+        kernel = mapping.kernels.get(op.inputs[1]) if op.traits.has_filter else None
         name = graph.tensors[op.inputs[1]].name if kernel else ""
         rounded = plan.rounded_weights.get(name)
         if kernel is None or rounded is None or rounded.bits != plan.weight_bits.get(name, 8):
             continue
         own = kernel_rows(np.asarray(kernel.variable, np.float64), kernel.channel_axes)
-        rows = grouped_weights(lower_planned(graph, op, plan)).reshape(own.shape)
+        rows = grouped_weights(LoweredNetwork.of(graph).lower_planned(op, plan)).reshape(own.shape)
         factors = np.broadcast_to(kernel.factors[:, None], rows.shape)
         start = np.divide(rows, factors, out=own.copy(), where=factors != 0)
         kernel.variable.assign(start.T.reshape(kernel.variable.shape))
@@ -59,7 +59,7 @@ def start_biases(
     found: dict[Any, list[np.ndarray]] = defaultdict(list)
     kernels: dict[Any, set[int]] = defaultdict(set)
     for op in graph.ops:
-        kernel = mapping.kernels.get(op.inputs[1]) if op.kind in CONVOLUTIONS else None
+        kernel = mapping.kernels.get(op.inputs[1]) if op.traits.has_filter else None
         if kernel is not None:
             kernels[kernel.layer].add(kernel.index)
             found[kernel.layer].append(corrections.get(graph.tensors[op.outputs[0]].name, np.zeros(1)))

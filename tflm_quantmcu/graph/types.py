@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from tflm_quantmcu.graph.op_kinds import OpKind, op_kind
 BIT_WIDTHS = (8, 4, 2)
 COMPENSATIONS = ("weights", "bias", "off")
 PINNED_LAYERS = ("none", "first", "last", "both")
+
+_Made = TypeVar("_Made")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +179,7 @@ class ModelGraph:
     offline_offsets: tuple[int, ...] | None = None
     streamed_input: Tensor | None = None
     target: str | None = None
+    _derived: dict[Callable[..., Any], Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @property
     def input_tensors(self) -> tuple[Tensor, ...]:
@@ -202,6 +206,13 @@ class ModelGraph:
     @functools.cached_property
     def by_name(self) -> Mapping[str, Tensor]:
         return {t.name: t for t in self.tensors}
+
+    def derived(self, make: Callable[[ModelGraph], _Made]) -> _Made:
+        """What `make` makes of the graph: made at the first call, and kept as long as the graph is."""
+        if make not in self._derived:
+            self._derived[make] = make(self)
+        made: _Made = self._derived[make]
+        return made
 
     def feature_maps(self, op: Op) -> tuple[int, ...]:
         """The op's non-constant inputs, in order, repeats kept."""

@@ -12,13 +12,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
 from tflm_quantmcu.law import activations
 from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
 from tflm_quantmcu.law.kernel_calls import Pair
 
-LOOKUPS = tuple(kind.name for kind in OP_KINDS.values() if kind.is_lookup)
 _GATED = "MUL"
 # Beyond every range: steps are clamped here before they become integers.
 _MAX_STEPS = 1024.0
@@ -29,7 +27,7 @@ class Lookup:
     """A function of one value.
 
     Attributes:
-      kind: of the stock op, one of LOOKUPS; MUL is x * LOGISTIC(x), SiLU.
+      kind: of the stock op, one that becomes a LUT; MUL is x * LOGISTIC(x), SiLU.
       source, output: the model's own formats.
       gate: the model's own format of LOGISTIC(x) in SiLU.
       alpha: of LEAKY_RELU, a float32 value.
@@ -42,13 +40,12 @@ class Lookup:
     alpha: float = 0.0
 
     @staticmethod
-    def of(graph: ModelGraph, op: Op) -> Lookup:
-        """Of an op in LOOKUPS, or of a MUL that has a `gate_of`.
+    def of(graph: ModelGraph, op: Op, gate: Op | None = None) -> Lookup:
+        """Of an op that is a lookup, or of a MUL and its gate (`gate_of`).
 
         Raises:
           ValueError: TFLM's kernel does not take these formats.
         """
-        gate = gate_of(graph, op)
         source, output = (graph.tensors[t].format for t in ((gate or op).inputs[0], op.outputs[0]))
         gate_format = graph.tensors[gate.outputs[0]].format if gate else None
         lookup = Lookup(op.kind, source, output, gate_format, op.alpha)

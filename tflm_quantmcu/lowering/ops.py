@@ -1,7 +1,7 @@
 """Lowers ops of an int8 model to QMCU_ ops, filters as integers.
 
-In: ModelGraph, and a plan's weights. Out: LoweredOp; its table for given formats see requantization.py. Refuses, with
-the reason in words, every op that our kernels cannot carry over exactly.
+In: an op of a ModelGraph, and a plan's weights. Out: LoweredOp; its table for given formats see requantization.py.
+Which ops our kernels can run says support.py; a whole model is lowered by network.py.
 """
 
 from __future__ import annotations
@@ -12,19 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.graph.op_kinds import OP_KINDS, OpKind, op_kind
-from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.graph.op_kinds import OpKind, op_kind
+from tflm_quantmcu.graph.precision_plan import RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
-from tflm_quantmcu.law.lookups import LOOKUPS, Lookup, gate_of
+from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.law.ranges import requantize_weights
 
-CONVOLUTIONS = tuple(kind.name for kind in OP_KINDS.values() if kind.has_filter)
-POOLS = tuple(kind.name for kind in OP_KINDS.values() if kind.is_pool)
-REQUANTIZED = tuple(kind.name for kind in OP_KINDS.values() if kind.becomes == "REQUANTIZE")
 MAX_POOL_PIXELS = 1 << 23  # whose 8-bit values' sum fits int32
 _KEPT_FILTERS = 256
-CHANNEL_AXIS = {kind.name: kind.weight_axis for kind in OP_KINDS.values() if kind.has_filter}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -99,129 +95,44 @@ class LoweredOp:
         return dataclasses.replace(self, filter=filter)
 
 
-def why_unsupported(graph: ModelGraph, op: Op) -> str | None:
-    """The reason why our kernels cannot run `op` of an int8 model, or None if they can."""
-    maps = graph.feature_maps(op)
-    tensors = [graph.tensors[t] for t in (*maps, *op.outputs)]
-    is_lookup = op.kind in LOOKUPS or gate_of(graph, op) is not None
-    if op.kind not in (*CONVOLUTIONS, *POOLS, *REQUANTIZED, "ADD") and not is_lookup:
-        return f"{op.kind} has no QMCU_ kernel"
-    if any(t.dtype != "int8" or len(t.scales) != 1 for t in tensors):
-        return "its feature maps are not int8 with one scale each"
-    if op.kind == "FULLY_CONNECTED":
-        return _why_filter_unsupported(graph, op) or (
-            "its batch is not 1" if tensors[-1].num_elements != tensors[-1].shape[-1] else None
-        )
-    if any(len(t.shape) != 4 or t.shape[0] != 1 for t in tensors):
-        return "its feature maps are not [1, H, W, C]"
-    if op.kind in CONVOLUTIONS:
-        return _why_filter_unsupported(graph, op)
-    if is_lookup:
-        return _why_no_table(graph, op)
-    if op.kind == "ADD":
-        same = len(maps) == 2 and len({t.shape for t in tensors}) == 1
-        return None if same else "it adds a constant or broadcasts"
-    if op.kind in ("PAD", "PADV2"):
-        return _why_pad_unsupported(graph, op)
-    if op.kind in ("RELU6", *POOLS) and tensors[0].format != tensors[1].format:
-        return "it changes the scale, which TFLM's kernel ignores"
-    return None
-
-
-def _why_filter_unsupported(graph: ModelGraph, op: Op) -> str | None:
-    weights = graph.tensors[op.inputs[1]]
-    if not weights.is_constant or weights.dtype != "int8" or not weights.scales:
-        return "its weights are not constant int8 with scales"
-    if any(weights.zero_points):
-        return "its weights have a zero point other than 0"
-    outputs = weights.shape[CHANNEL_AXIS[op.kind]]
-    if len(weights.scales) not in (1, outputs):
-        return f"it has {len(weights.scales)} weight scales for {outputs} output channels"
-    if len(op.inputs) > 2 and op.inputs[2] >= 0:
-        bias = graph.tensors[op.inputs[2]]
-        if not bias.is_constant or bias.dtype != "int32":
-            return "its bias is not constant int32"
-    channels = graph.tensors[op.inputs[0]].shape[-1]
-    if op.kind == "CONV_2D" and weights.shape[-1] != channels:
-        return f"it is a grouped convolution ({channels} channels, filters of {weights.shape[-1]})"
-    if op.kind == "DEPTHWISE_CONV_2D" and outputs != channels * op.depth_multiplier:
-        return f"its depth multiplier {op.depth_multiplier} does not match its {outputs} filters"
-    return None
-
-
-def _why_pad_unsupported(graph: ModelGraph, op: Op) -> str | None:
-    if not op.pads or op.pads[0] != (0, 0) or op.pads[3] != (0, 0):
-        return "it pads other axes than height and width, or by amounts that are not constant"
-    if len(op.inputs) > 2 and op.inputs[2] >= 0:
-        value = graph.tensors[op.inputs[2]].data
-        if value is None or int(value.ravel()[0]) != graph.tensors[op.outputs[0]].zero_points[0]:
-            return "it pads with a value other than the zero point"
-    if graph.tensors[op.inputs[0]].format != graph.tensors[op.outputs[0]].format:
-        return "its input and output formats differ"
-    return None
-
-
-def _why_no_table(graph: ModelGraph, op: Op) -> str | None:
-    try:
-        Lookup.of(graph, op)
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def folded_maps(graph: ModelGraph) -> frozenset[int]:
-    """Tensors that no converted model has: what LOGISTIC gives to a MUL that becomes one table with it (SiLU)."""
-    gates = ((op, gate) for op in graph.ops if (gate := gate_of(graph, op)))
-    return frozenset(gate.outputs[0] for op, gate in gates if why_unsupported(graph, op) is None)
-
-
-def lower_op(graph: ModelGraph, op: Op, *, weight_bits: int = 8, rounded: RoundedWeights | None = None) -> LoweredOp:
-    """Lowers one op.
+def lower_op(
+    graph: ModelGraph, op: Op, gate: Op | None, *, weight_bits: int = 8, rounded: RoundedWeights | None = None
+) -> LoweredOp:
+    """Lowers one op that our kernels can run; all but `LoweredNetwork`, which keeps the result, ask that.
 
     Args:
-      op: of `graph`.
-      weight_bits: 8 keeps the model's weights; 4 or 2 re-quantises them, one scale an output channel.
-      rounded: the weights of that width, if they are others; of 8 bits with as many scales as the model's have.
+      graph: the model.
+      op: of it.
+      gate: what `gate_of` gives of the op.
+      weight_bits, rounded: as of `LoweredNetwork.lower`.
 
     Raises:
-      UnsupportedModelError: our kernels cannot run the op exactly.
       UsageError: `rounded` does not fit the op.
     """
-    output = graph.tensors[op.outputs[0]]
-    reason = why_unsupported(graph, op)
-    if reason:
-        raise UnsupportedModelError(f"{op.kind} '{output.label}' (op {op.index}) cannot become a QMCU_ op: {reason}")
+    kind, output = op.traits, graph.tensors[op.outputs[0]]
     window = op.window or Window()
     if op.pads:
         window = Window(pad_top=op.pads[1][0], pad_left=op.pads[2][0])
-    gate = gate_of(graph, op)
-    lookup = Lookup.of(graph, op) if gate or op.kind in LOOKUPS else None
+    lookup = Lookup.of(graph, op, gate) if gate or kind.is_lookup else None
     return LoweredOp(
-        kind="REQUANTIZE" if op.kind in REQUANTIZED else "LUT" if lookup else op.kind,
+        kind="LUT" if lookup else kind.becomes,
         name=output.label,
         inputs=graph.feature_maps(gate or op),
         output=output.index,
         window=window,
-        activation={"RELU": "RELU", "RELU6": "RELU6"}.get(op.kind, op.activation),
+        activation=kind.activation or op.activation,
         depth_multiplier=op.depth_multiplier,
-        filter=_filter(graph, op, weight_bits, rounded) if op.kind in CONVOLUTIONS else None,
+        filter=_filter(graph, op, weight_bits, rounded) if kind.has_filter else None,
         float32_ratio=op.kind == "RELU",
         lookup=lookup,
     )
 
 
-def lower_planned(graph: ModelGraph, op: Op, plan: PrecisionPlan) -> LoweredOp:
-    """Lowers an op outside stages with the weights and the bias that a plan gives it; raises as `lower_op`."""
-    name = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
-    lowered = lower_op(graph, op, weight_bits=plan.weight_bits.get(name, 8), rounded=plan.rounded_weights.get(name))
-    return lowered.corrected(plan.bias_corrections.get(graph.tensors[lowered.output].name))
-
-
 def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None) -> Filter:
     weights = graph.tensors[op.inputs[1]]
     assert weights.data is not None
-    values = weights.data[0] if op.kind == "DEPTHWISE_CONV_2D" else weights.data
-    axis = CHANNEL_AXIS[op.kind] % values.ndim
+    values = weights.data[0] if op.traits.is_depthwise else weights.data
+    axis = op.traits.weight_axis % values.ndim
     outputs = values.shape[axis]
     has_bias = len(op.inputs) > 2 and op.inputs[2] >= 0
     bias = _constant(graph.tensors[op.inputs[2]]) if has_bias else np.zeros(outputs, np.int32)

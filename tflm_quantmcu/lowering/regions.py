@@ -1,7 +1,8 @@
 """Lowers a stage's region, with pads folded into windows and a reduction at its end: what makes one pixel of a map and
 can be taken piece by piece (docs/format.md F4).
 
-In: the region's ops, and a plan's weights. Out: LoweredOps. Refuses what `lower_op` does, and halves of an op.
+In: the region's ops, and a plan's weights. Out: LoweredOps. Refuses what our kernels
+cannot run exactly, and halves of an op.
 """
 
 from __future__ import annotations
@@ -14,15 +15,8 @@ from typing import Any
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.precision_plan import RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
-from tflm_quantmcu.law.lookups import gate_of
-from tflm_quantmcu.lowering.ops import (
-    CONVOLUTIONS,
-    MAX_POOL_PIXELS,
-    LoweredOp,
-    folded_maps,
-    lower_op,
-    why_unsupported,
-)
+from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.lowering.ops import MAX_POOL_PIXELS, LoweredOp
 
 
 def lower_region(
@@ -45,10 +39,8 @@ def lower_region(
     reduction = lower_reduction(graph, ops, weight_bits, rounded_weights)
     if reduction:
         return (*lower_region(graph, ops[: -reduction.num_ops], weight_bits, rounded_weights), reduction.op)
-    lowered = []
-    for op in ops:
-        name = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
-        lowered.append(lower_op(graph, op, weight_bits=weight_bits.get(name, 8), rounded=rounded_weights.get(name)))
+    network = LoweredNetwork.of(graph)
+    lowered = [_lower(network, op, weight_bits, rounded_weights) for op in ops]
     inside = {op.index for op in ops}
     folded = {
         op.outputs[0]: low
@@ -57,15 +49,26 @@ def lower_region(
         and graph.consumers[op.outputs[0]]
         and op.outputs[0] not in graph.outputs
         and all(
-            c.index in inside and c.kind in ("CONV_2D", "DEPTHWISE_CONV_2D") for c in graph.consumers[op.outputs[0]]
+            c.index in inside and c.traits.has_filter and c.traits.is_windowed for c in graph.consumers[op.outputs[0]]
         )
     }
-    gates = {gate.outputs[0] for op in ops if (gate := gate_of(graph, op))}
-    halves = folded_maps(graph) & {low.output for low in lowered} - gates
+    gates = {gate.outputs[0] for op in ops if (gate := network.gate(op))}
+    halves = network.folded & {low.output for low in lowered} - gates
     if halves:
         name = graph.tensors[min(halves)].label
         raise UnsupportedModelError(f"a stage ends inside x * LOGISTIC(x), at '{name}'; let it end before or behind")
     return tuple(_fold_pad(low, folded) for low in lowered if low.output not in {*folded, *gates})
+
+
+def _lower(
+    network: LoweredNetwork,
+    op: Op,
+    weight_bits: Mapping[str, int],
+    rounded_weights: Mapping[str, RoundedWeights],
+) -> LoweredOp:
+    weights = network.weights(op)
+    name = weights.name if weights else ""
+    return network.lower(op, weight_bits=weight_bits.get(name, 8), rounded=rounded_weights.get(name))
 
 
 def _fold_pad(op: LoweredOp, pads: Mapping[int, LoweredOp]) -> LoweredOp:
@@ -95,8 +98,8 @@ def lower_reduction(
     rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
 ) -> Reduction | None:
     """Lowers the end of a region, if it is a reduction that can be taken piece by piece (docs/format.md F4)."""
-    last = ops[-1]
-    num_ops = 2 if len(ops) > 2 and last.kind == "FULLY_CONNECTED" and ops[-2].kind == "RESHAPE" else 1
+    last, network = ops[-1], LoweredNetwork.of(graph)
+    num_ops = 2 if len(ops) > 2 and last.traits.is_vector and ops[-2].kind == "RESHAPE" else 1
     if len(ops) <= num_ops:
         return None
     source, output = graph.tensors[graph.feature_maps(ops[-num_ops])[0]], graph.tensors[last.outputs[0]]
@@ -105,12 +108,11 @@ def lower_reduction(
     if any(t.dtype != "int8" or len(t.scales) != 1 for t in (source, output)):
         return None
     place: dict[str, Any] = {"name": output.label, "inputs": (source.index,), "output": output.index}
-    if last.kind == "FULLY_CONNECTED":
-        name = graph.tensors[last.inputs[1]].name
-        bits = weight_bits.get(name, 8)
-        if why_unsupported(graph, last) or (source.shape[3] * bits) % 8:
+    if last.traits.is_vector:
+        bits = weight_bits.get(graph.tensors[last.inputs[1]].name, 8)
+        if not network.is_ours(last) or (source.shape[3] * bits) % 8:
             return None
-        low = lower_op(graph, last, weight_bits=bits, rounded=rounded_weights.get(name))
+        low = _lower(network, last, weight_bits, rounded_weights)
         return Reduction(dataclasses.replace(low, inputs=(source.index,)), num_ops)
     pixels = source.shape[1] * source.shape[2]
     if pixels > MAX_POOL_PIXELS:
@@ -118,7 +120,7 @@ def lower_reduction(
     if last.kind == "MEAN" and _mean_axes(graph, last) == {1, 2}:
         return Reduction(LoweredOp("MEAN", window=Window(), activation="NONE", num_pixels=pixels, **place), 1)
     is_global = last.kind == "AVERAGE_POOL_2D" and _pools_all(last, source.shape, output.shape)
-    if is_global and why_unsupported(graph, last) is None:
+    if is_global and network.is_ours(last):
         return Reduction(LoweredOp("GLOBAL_AVERAGE_POOL_2D", window=Window(), activation=last.activation, **place), 1)
     return None
 

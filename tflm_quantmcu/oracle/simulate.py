@@ -19,7 +19,8 @@ from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Window
 from tflm_quantmcu.law import arithmetic
 from tflm_quantmcu.law.arithmetic import quantize_multiplier
 from tflm_quantmcu.law.packing import run_bytes, unpack
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS, LoweredOp, lower_planned, why_unsupported
+from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.own_kernels import LAWS, Call
@@ -140,10 +141,10 @@ def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> di
 
 def known_maps(graph: ModelGraph, plan: PrecisionPlan) -> set[int]:
     """The feature maps that an op by op run of the plan, stages unsplit, has values of; nothing is run."""
-    known = set(graph.inputs)
+    known, network = set(graph.inputs), LoweredNetwork.of(graph)
     for op in graph.ops:
         sources = graph.feature_maps(op)
-        has_oracle = _has_kernel(graph, plan, op) or stock_kernels.is_known(graph, op)
+        has_oracle = _has_kernel(network, plan, op) or stock_kernels.is_known(graph, op)
         if sources and known.issuperset(sources) and has_oracle:
             known.add(op.outputs[0])
     return known
@@ -157,6 +158,7 @@ class FeatureMaps:
 
     def __init__(self, graph: ModelGraph, plan: PrecisionPlan) -> None:
         self.graph = graph
+        self.network = LoweredNetwork.of(graph)
         self.plan = plan
         self.planned: dict[int, np.ndarray] = {}
         self.own: dict[int, np.ndarray] = {}
@@ -315,14 +317,14 @@ def run_op(maps: FeatureMaps, op: Op) -> None:
     """Runs an op outside the stages whose inputs are known and which has an oracle."""
     graph = maps.graph
     sources = graph.feature_maps(op)
-    has_kernel = _has_kernel(graph, maps.plan, op)
+    has_kernel = _has_kernel(maps.network, maps.plan, op)
     is_planned = has_kernel or maps.keeps_bytes(op)
     known = maps.planned if is_planned else maps.own
     if not sources or any(t not in known for t in sources):
         return
     y: np.ndarray | None
     if has_kernel:
-        lowered = lower_planned(graph, op, maps.plan)
+        lowered = maps.network.lower_planned(op, maps.plan)
         y = _run_lowered(graph, lowered, [known[t] for t in lowered.inputs], maps.plan.formats)
     else:
         y = stock_kernels.run(graph, op, known)
@@ -331,10 +333,10 @@ def run_op(maps: FeatureMaps, op: Op) -> None:
         maps.put(op.outputs[0], y.reshape(len(y), *shape), is_planned=is_planned)
 
 
-def _has_kernel(graph: ModelGraph, plan: PrecisionPlan, op: Op) -> bool:
+def _has_kernel(network: LoweredNetwork, plan: PrecisionPlan, op: Op) -> bool:
     """Whether one of our ops computes it as planned; lowering says why not where weights below 8 bits need one."""
-    weights = graph.tensors[op.inputs[1]].name if op.kind in CONVOLUTIONS else ""
-    return plan.weight_bits.get(weights, 8) != 8 or why_unsupported(graph, op) is None
+    weights = network.weights(op)
+    return (weights is not None and plan.weight_bits.get(weights.name, 8) != 8) or network.is_ours(op)
 
 
 def _run_lowered(

@@ -6,10 +6,9 @@ import functools
 from collections.abc import Mapping
 
 from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
-from tflm_quantmcu.cost.network_cost import op_macs
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.packing import run_bytes
-from tflm_quantmcu.lowering.ops import folded_maps, why_unsupported
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 
 
@@ -18,6 +17,7 @@ class PlannedModel:
 
     Attributes:
       graph: the int8 model.
+      network: it, as our kernels see it.
       live: [boundary] tensors live between op boundary - 1 and op boundary; boundary 0 is before the first op.
       streamed: tensors that a reader gives instead of the arena: the input, and what a QUANTIZE makes of it.
       folded: tensors that no converted model has.
@@ -32,10 +32,11 @@ class PlannedModel:
         is_streamed: the input is no tensor of the arena; a stage reads it, part by part.
         """
         self.graph = graph
+        self.network = LoweredNetwork.of(graph)
         self._bits = bits
         self._inner_bits = inner_bits
         self.streamed = _streamed_tensors(graph) if is_streamed else frozenset()
-        self.folded = folded_maps(graph)
+        self.folded = self.network.folded
         self._bytes = [
             0 if t.index in self.streamed | self.folded else align(self._map_bytes(t, own), ARENA_ALIGNMENT)
             for t, own in zip(graph.tensors, placed_bytes(graph), strict=True)
@@ -67,7 +68,11 @@ class PlannedModel:
     @functools.cached_property
     def base_macs(self) -> tuple[int, ...]:
         """[op] unsplit."""
-        return tuple(op_macs(self.graph, op) for op in self.graph.ops)
+        return tuple(map(self.network.macs, self.graph.ops))
+
+    def why_not_in_stage(self, op: Op) -> str | None:
+        """The reason why no stage can hold the op, or None if one can."""
+        return "it has no spatial axes" if op.traits.is_vector else self.network.refusal(op)
 
     def can_run_unsplit(self, op: Op) -> bool:
         """Whether all that the op reads is in the arena; a QUANTIZE of a streamed input is the reader's work."""
@@ -99,8 +104,3 @@ def _streamed_tensors(graph: ModelGraph) -> frozenset[int]:
     if len(readers) == 1 and readers[0].kind == "QUANTIZE" and graph.tensors[source].dtype != "int8":
         return frozenset({source, *readers[0].outputs})
     return frozenset({source})
-
-
-def why_not_in_stage(graph: ModelGraph, op: Op) -> str | None:
-    """The reason why no stage can hold the op, or None if one can."""
-    return "it has no spatial axes" if op.kind == "FULLY_CONNECTED" else why_unsupported(graph, op)

@@ -19,7 +19,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.patches.planned_model import PlannedModel, why_not_in_stage
+from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.stage_costs import PlannedStage, StageWays, UpstreamCosts
 from tflm_quantmcu.patches.stage_path import Edge, PathSearch
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT
@@ -246,8 +246,8 @@ class StagePlanner:
 
     def _obstacle(self) -> str:
         spatial = [op for op in self._graph.ops if op.window is not None]
-        if all(why_not_in_stage(self._graph, op) for op in spatial):
-            reasons = [f"; {op.kind} (op {op.index}): {why_not_in_stage(self._graph, op)}" for op in spatial[:1]]
+        if all(self._model.why_not_in_stage(op) for op in spatial):
+            reasons = [f"; {op.kind} (op {op.index}): {self._model.why_not_in_stage(op)}" for op in spatial[:1]]
             return "it has no convolution or pool that our kernels can run tile by tile" + "".join(reasons)
         return "no stage takes less than its ops do one by one"
 

@@ -21,7 +21,7 @@ from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_reduction, lower_region
 from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, behind_maps, least_kernel_bytes, stage_kernel_bytes
-from tflm_quantmcu.patches.planned_model import PlannedModel, why_not_in_stage
+from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage import tiles
 from tflm_quantmcu.stage.build import INPUT_MODES
@@ -196,7 +196,7 @@ class UpstreamCosts:
             (output, *others) = op.outputs
             is_read_behind = any(reader.index >= self._end for reader in graph.consumers[output])
             is_exit = output != self._target and (is_read_behind or output in graph.outputs)
-            if others or output not in needed or is_exit or why_not_in_stage(graph, op):
+            if others or output not in needed or is_exit or self._model.why_not_in_stage(op):
                 break
             needed = (needed - {output}) | set(graph.feature_maps(op))
             if self._last - op.index + 1 == MAX_MAPS:

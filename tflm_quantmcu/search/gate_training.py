@@ -14,11 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.cost.network_cost import op_macs
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.keras_bridge.from_tflite import keras_from_graph, keras_kernel
 from tflm_quantmcu.keras_bridge.to_tflite import keras, tf
-from tflm_quantmcu.lowering.ops import CHANNEL_AXIS, lower_op
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.samples import to_real
 from tflm_quantmcu.search.evaluator import score_tensors
 from tflm_quantmcu.search.free_bits import TimedLayer
@@ -154,7 +153,12 @@ class _GatedModel:
             keras_from_graph(graph, wrap=wrap, observe=observe),
             {t: found for t, found in gates.items() if len(found.widths) > 1},
             [
-                GatedLayer(op_macs(graph, graph.ops[t.op]), gates.get(t.map), gates.get(t.weights), t.instructions)
+                GatedLayer(
+                    LoweredNetwork.of(graph).macs(graph.ops[t.op]),
+                    gates.get(t.map),
+                    gates.get(t.weights),
+                    t.instructions,
+                )
                 for t in timed
             ],
         )
@@ -162,9 +166,9 @@ class _GatedModel:
 
 def _kernel(graph: ModelGraph, op: Op, bits: int) -> np.ndarray:
     """Real values of the weights that the converter stores at a width, as Keras lays them out."""
-    filter = lower_op(graph, op, weight_bits=bits).filter
+    filter = LoweredNetwork.of(graph).lower(op, weight_bits=bits).filter
     assert filter is not None
-    axis = CHANNEL_AXIS[op.kind]
+    axis = op.traits.weight_axis
     real = np.moveaxis(np.moveaxis(filter.values, axis, -1) * filter.scales, -1, axis)
     return keras_kernel(op, real)
 

@@ -16,7 +16,7 @@ from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost.network_cost import Cost, cost_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
-from tflm_quantmcu.lowering.ops import folded_maps
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.search.memory_rules import Extent, Layer
 from tflm_quantmcu.search.overrides import override_plan
 from tflm_quantmcu.search.problem import SearchProblem
@@ -131,7 +131,7 @@ def _fixed(names: Mapping[int, str], free: set[str], chosen: Mapping[str, int]) 
 
 def _layers(graph: ModelGraph, weights: Mapping[int, Tensor]) -> list[Layer]:
     """Every op with all maps that are live beside its output."""
-    folded = folded_maps(graph)
+    folded = LoweredNetwork.of(graph).folded
     num_bytes = [0 if t in folded else n for t, n in enumerate(placed_bytes(graph))]
     last_use = {t: op.index for op in graph.ops for t in op.inputs} | dict.fromkeys(graph.outputs, len(graph.ops))
     live = list(graph.inputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tflm_quantmcu.graph.types import ModelGraph, Op
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS, folded_maps, why_unsupported
+from tflm_quantmcu.lowering.network import LoweredNetwork
 
 
 def free_maps(graph: ModelGraph, *, alone: bool = False) -> list[str]:
@@ -15,33 +15,29 @@ def free_maps(graph: ModelGraph, *, alone: bool = False) -> list[str]:
       graph: the int8 model.
       alone: all readers have QMCU_ kernels, so that the map needs no 8-bit twin for stock ops.
     """
-    left_out = {*graph.outputs, *folded_maps(graph)}
-    able = {op.index for op in graph.ops if why_unsupported(graph, op) is None}
+    network = LoweredNetwork.of(graph)
+    left_out = {*graph.outputs, *network.folded}
     enough: Callable[..., bool] = all if alone else any
     return [
         graph.tensors[t].name
         for op in graph.ops
         for t in op.outputs
-        if op.index in able
+        if network.is_ours(op)
         and t not in left_out
         and graph.consumers[t]
-        and enough(reader.index in able for reader in graph.consumers[t])
+        and enough(map(network.is_ours, graph.consumers[t]))
     ]
 
 
 def free_weights(graph: ModelGraph, pinned_layers: str) -> list[str]:
     """Weights of the ops that have QMCU_ kernels, but for those that the flag `pinned_layers` keeps at 8 bits."""
-    ops = weighted_ops(graph)
+    ops, network = weighted_ops(graph), LoweredNetwork.of(graph)
     pinned = {"none": [], "first": ops[:1], "last": ops[-1:], "both": [*ops[:1], *ops[-1:]]}[pinned_layers]
     kept = {op.inputs[1] for op in pinned}
-    names = [
-        graph.tensors[op.inputs[1]].name
-        for op in ops
-        if op.inputs[1] not in kept and why_unsupported(graph, op) is None
-    ]
+    names = [graph.tensors[op.inputs[1]].name for op in ops if op.inputs[1] not in kept and network.is_ours(op)]
     return list(dict.fromkeys(names))
 
 
 def weighted_ops(graph: ModelGraph) -> Sequence[Op]:
     """Convolutions and fully connected ops with constant weights, in execution order."""
-    return [op for op in graph.ops if op.kind in CONVOLUTIONS and graph.tensors[op.inputs[1]].is_constant]
+    return [op for op in graph.ops if op.traits.has_filter and graph.tensors[op.inputs[1]].is_constant]

@@ -31,7 +31,7 @@ from tflm_quantmcu.law.kernel_calls import (
     StructArray,
 )
 from tflm_quantmcu.law.packing import run_bytes
-from tflm_quantmcu.lowering.ops import lower_op, why_unsupported
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 from tflm_quantmcu.native.kernel_scratch import REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
@@ -53,7 +53,7 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
         return (_stage_call(graph, op, variant),)
     if op.kind.startswith(PREFIX):
         return (_qmcu_call(graph, op, _read_qmcu_op(graph, op), variant),)
-    reason = why_unsupported(graph, op)
+    reason = LoweredNetwork.of(graph).refusal(op)
     if op.traits.has_filter or op.traits.is_pool:
         if reason:
             place = f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
@@ -74,7 +74,7 @@ def stage_kernels(graph: ModelGraph, namespace: str) -> Kernels | None:
 
 
 def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
-    lowered = lower_op(graph, op)
+    lowered = LoweredNetwork.of(graph).lower(op)
     sources = [graph.tensors[t] for t in lowered.inputs]
     output = graph.tensors[lowered.output]
     num_inputs = lowered.filter.values.shape[1] if op.traits.is_vector and lowered.filter else 0

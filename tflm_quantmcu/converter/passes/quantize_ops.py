@@ -9,7 +9,6 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.operators import QmcuOp
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.types import Op
-from tflm_quantmcu.lowering.ops import CONVOLUTIONS, folded_maps, lower_planned, why_unsupported
 from tflm_quantmcu.lowering.requantization import requantization_table
 
 
@@ -20,26 +19,25 @@ def quantize_ops(rewrite: Rewrite) -> None:
     Raises:
       UnsupportedModelError: the plan lowers the weights of an op that has no kernel, or a table does not fit.
     """
-    folded = folded_maps(rewrite.graph)
+    network = rewrite.network
     for op in rewrite.graph.ops:
         if not rewrite.is_untouched(op.index):
             continue
-        if op.outputs[0] in folded:
+        if op.outputs[0] in network.folded:
             rewrite.slots[op.index] = []
             continue
         bits = _weight_bits(rewrite, op)
         touches = any(rewrite.is_reformatted(t) for t in _maps(rewrite, op))
-        is_silu = not folded.isdisjoint(op.inputs)
-        if bits != 8 or is_silu or (touches and why_unsupported(rewrite.graph, op) is None):
+        is_silu = not network.folded.isdisjoint(op.inputs)
+        if bits != 8 or is_silu or (touches and network.is_ours(op)):
             _replace(rewrite, op)
         elif _has_other_constants(rewrite, op):
             _renew_constants(rewrite, op)
 
 
 def _weight_bits(rewrite: Rewrite, op: Op) -> int:
-    if op.kind not in CONVOLUTIONS:
-        return 8
-    return rewrite.plan.weight_bits.get(rewrite.graph.tensors[op.inputs[1]].name, 8)
+    weights = rewrite.network.weights(op)
+    return rewrite.plan.weight_bits.get(weights.name, 8) if weights else 8
 
 
 def _maps(rewrite: Rewrite, op: Op) -> tuple[int, ...]:
@@ -48,17 +46,17 @@ def _maps(rewrite: Rewrite, op: Op) -> tuple[int, ...]:
 
 def _has_other_constants(rewrite: Rewrite, op: Op) -> bool:
     """Whether the plan gives an op another bias or other weights of 8 bits."""
-    if op.kind not in CONVOLUTIONS:
+    weights, output = rewrite.network.weights(op), rewrite.graph.tensors[op.outputs[0]]
+    if weights is None:
         return False
-    weights, output = (rewrite.graph.tensors[t].name for t in (op.inputs[1], op.outputs[0]))
-    rounded = rewrite.plan.rounded_weights.get(weights)
-    is_rounded = rounded is not None and rounded.bits == 8 and why_unsupported(rewrite.graph, op) is None
-    return is_rounded or output in rewrite.plan.bias_corrections
+    rounded = rewrite.plan.rounded_weights.get(weights.name)
+    is_rounded = rounded is not None and rounded.bits == 8 and rewrite.network.is_ours(op)
+    return is_rounded or output.name in rewrite.plan.bias_corrections
 
 
 def _renew_constants(rewrite: Rewrite, op: Op) -> None:
     """A stock op stays one: its weights and its bias alone are other constants."""
-    lowered = lower_planned(rewrite.graph, op, rewrite.plan)
+    lowered = rewrite.network.lower_planned(op, rewrite.plan)
     filter = lowered.filter
     assert filter is not None
     source, output = (rewrite.graph.tensors[t].format for t in (op.inputs[0], lowered.output))
@@ -72,11 +70,11 @@ def _renew_constants(rewrite: Rewrite, op: Op) -> None:
 
 def _replace(rewrite: Rewrite, op: Op) -> None:
     graph = rewrite.graph
-    lowered = lower_planned(graph, op, rewrite.plan)
+    lowered = rewrite.network.lower_planned(op, rewrite.plan)
     formats = [rewrite.format_of(t) for t in lowered.inputs]
     output = rewrite.format_of(lowered.output)
     channels = [graph.tensors[t].shape[-1] for t in (*lowered.inputs, lowered.output)]
-    if op.kind == "FULLY_CONNECTED":
+    if op.traits.is_vector:
         channels[0] = _flattened_channels(rewrite, op)
     qmcu = QmcuOp.of(lowered, formats, output, channels)
     rewrite.slots[op.index] = [qmcu.operator(rewrite, lowered.name, lowered.inputs, lowered.output)]

@@ -1,0 +1,103 @@
+"""A model as our kernels see it: which ops run on one of ours, on none, or are folded into another, asked once an op.
+
+In: a ModelGraph. Out: LoweredNetwork, which planner, costs, searches, compensation, converter and oracle ask in place
+of the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.law.lookups import gate_of
+from tflm_quantmcu.lowering.ops import LoweredOp, lower_op
+from tflm_quantmcu.lowering.support import why_unsupported
+
+
+class LoweredNetwork:
+    """A model's ops as our kernels see them; every answer is found once and kept.
+
+    Attributes:
+      graph: the int8 model.
+    """
+
+    def __init__(self, graph: ModelGraph) -> None:
+        self.graph = graph
+        self._refusals: dict[int, str | None] = {}
+        self._lowered: dict[tuple[int, int], LoweredOp] = {}
+
+    @staticmethod
+    def of(graph: ModelGraph) -> LoweredNetwork:
+        """The one network of a graph, which lives as long as that. For functions that are given a graph: they ask here,
+        at their beginning, and hand on the network."""
+        return graph.derived(LoweredNetwork)
+
+    def refusal(self, op: Op) -> str | None:
+        """The reason why none of our kernels can run the op, so that it stays a stock op; None if one can."""
+        if op.index not in self._refusals:
+            self._refusals[op.index] = why_unsupported(self.graph, op, self.gate(op))
+        return self._refusals[op.index]
+
+    def is_ours(self, op: Op) -> bool:
+        """Whether one of our kernels can run the op."""
+        return self.refusal(op) is None
+
+    def gate(self, op: Op) -> Op | None:
+        """The LOGISTIC in x * LOGISTIC(x) (SiLU), if the op is such a MUL and nothing else reads that LOGISTIC."""
+        return self._gates.get(op.index)
+
+    @functools.cached_property
+    def _gates(self) -> Mapping[int, Op]:
+        return {op.index: gate for op in self.graph.ops if (gate := gate_of(self.graph, op))}
+
+    @functools.cached_property
+    def folded(self) -> frozenset[int]:
+        """Tensors that no converted model has: what LOGISTIC gives to a MUL that becomes one table with it."""
+        return frozenset(gate.outputs[0] for i, gate in self._gates.items() if self.is_ours(self.graph.ops[i]))
+
+    def weights(self, op: Op) -> Tensor | None:
+        """The weights of a convolution or fully connected op, else None."""
+        return self.graph.tensors[op.inputs[1]] if op.traits.has_filter else None
+
+    def macs(self, op: Op) -> int:
+        """Multiply-accumulates of an op of the model; 0 for ops without weights."""
+        weights, output = self.weights(op), self.graph.tensors[op.outputs[0]]
+        return output.num_elements * (weights.num_elements // output.shape[-1]) if weights else 0
+
+    @functools.cached_property
+    def total_macs(self) -> int:
+        """Of the whole model."""
+        return sum(map(self.macs, self.graph.ops))
+
+    def lower(self, op: Op, *, weight_bits: int = 8, rounded: RoundedWeights | None = None) -> LoweredOp:
+        """The op as one of ours.
+
+        Args:
+          op: of the graph.
+          weight_bits: 8 keeps the model's weights; 4 or 2 re-quantises them, one scale an output channel.
+          rounded: the weights of that width, if they are others; of 8 bits with as many scales as the model's have.
+
+        Raises:
+          UnsupportedModelError: our kernels cannot run the op exactly.
+          UsageError: `rounded` does not fit the op.
+        """
+        if reason := self.refusal(op):
+            label = self.graph.tensors[op.outputs[0]].label
+            raise UnsupportedModelError(f"{op.kind} '{label}' (op {op.index}) cannot become a QMCU_ op: {reason}")
+        if rounded is not None:
+            return lower_op(self.graph, op, self.gate(op), weight_bits=weight_bits, rounded=rounded)
+        key = (op.index, weight_bits)
+        if key not in self._lowered:
+            self._lowered[key] = lower_op(self.graph, op, self.gate(op), weight_bits=weight_bits)
+        return self._lowered[key]
+
+    def lower_planned(self, op: Op, plan: PrecisionPlan) -> LoweredOp:
+        """An op outside stages with the weights and the bias that a plan gives it; raises as `lower`."""
+        weights = self.weights(op)
+        name = weights.name if weights else ""
+        rounded = plan.rounded_weights.get(name)
+        lowered = self.lower(op, weight_bits=plan.weight_bits.get(name, 8), rounded=rounded)
+        return lowered.corrected(plan.bias_corrections.get(self.graph.tensors[lowered.output].name))

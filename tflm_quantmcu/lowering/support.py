@@ -1,0 +1,87 @@
+"""Why none of our kernels can run an op of an int8 model exactly, in words.
+
+In: an op of a ModelGraph. Out: the reason, or None. `LoweredNetwork` asks once an op; all others ask it.
+"""
+
+from __future__ import annotations
+
+from tflm_quantmcu.graph.op_kinds import Formats
+from tflm_quantmcu.graph.types import ModelGraph, Op
+from tflm_quantmcu.law.lookups import Lookup
+
+
+def why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
+    """The reason why our kernels cannot run `op` of an int8 model, or None if they can.
+
+    Args:
+      graph: the model.
+      op: of it.
+      gate: what `gate_of` gives of the op.
+    """
+    kind = op.traits
+    maps = graph.feature_maps(op)
+    tensors = [graph.tensors[t] for t in (*maps, *op.outputs)]
+    is_lookup = kind.is_lookup or gate is not None
+    if not kind.becomes and not is_lookup:
+        return f"{op.kind} has no QMCU_ kernel"
+    if any(t.dtype != "int8" or len(t.scales) != 1 for t in tensors):
+        return "its feature maps are not int8 with one scale each"
+    if kind.is_vector:
+        return _why_filter_unsupported(graph, op) or (
+            "its batch is not 1" if tensors[-1].num_elements != tensors[-1].shape[-1] else None
+        )
+    if any(len(t.shape) != 4 or t.shape[0] != 1 for t in tensors):
+        return "its feature maps are not [1, H, W, C]"
+    if kind.has_filter:
+        return _why_filter_unsupported(graph, op)
+    if is_lookup:
+        return _why_no_table(graph, op, gate)
+    if kind.num_maps == 2:
+        same = len(maps) == 2 and len({t.shape for t in tensors}) == 1
+        return None if same else "it adds a constant or broadcasts"
+    if kind.is_pad:
+        return _why_pad_unsupported(graph, op)
+    if kind.formats is Formats.SHARED and tensors[0].format != tensors[1].format:
+        return "it changes the scale, which TFLM's kernel ignores"
+    return None
+
+
+def _why_filter_unsupported(graph: ModelGraph, op: Op) -> str | None:
+    kind, weights = op.traits, graph.tensors[op.inputs[1]]
+    if not weights.is_constant or weights.dtype != "int8" or not weights.scales:
+        return "its weights are not constant int8 with scales"
+    if any(weights.zero_points):
+        return "its weights have a zero point other than 0"
+    outputs = weights.shape[kind.weight_axis]
+    if len(weights.scales) not in (1, outputs):
+        return f"it has {len(weights.scales)} weight scales for {outputs} output channels"
+    if len(op.inputs) > 2 and op.inputs[2] >= 0:
+        bias = graph.tensors[op.inputs[2]]
+        if not bias.is_constant or bias.dtype != "int32":
+            return "its bias is not constant int32"
+    channels = graph.tensors[op.inputs[0]].shape[-1]
+    if kind.is_windowed and not kind.is_depthwise and weights.shape[-1] != channels:
+        return f"it is a grouped convolution ({channels} channels, filters of {weights.shape[-1]})"
+    if kind.is_depthwise and outputs != channels * op.depth_multiplier:
+        return f"its depth multiplier {op.depth_multiplier} does not match its {outputs} filters"
+    return None
+
+
+def _why_pad_unsupported(graph: ModelGraph, op: Op) -> str | None:
+    if not op.pads or op.pads[0] != (0, 0) or op.pads[3] != (0, 0):
+        return "it pads other axes than height and width, or by amounts that are not constant"
+    if len(op.inputs) > 2 and op.inputs[2] >= 0:
+        value = graph.tensors[op.inputs[2]].data
+        if value is None or int(value.ravel()[0]) != graph.tensors[op.outputs[0]].zero_points[0]:
+            return "it pads with a value other than the zero point"
+    if graph.tensors[op.inputs[0]].format != graph.tensors[op.outputs[0]].format:
+        return "its input and output formats differ"
+    return None
+
+
+def _why_no_table(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
+    try:
+        Lookup.of(graph, op, gate)
+    except ValueError as error:
+        return str(error)
+    return None
