@@ -21,7 +21,7 @@ from tflm_quantmcu.tflite.reader import read_model
 SIZE, CHANNELS = 20, 4
 SEARCHES = {
     "vdqs": {"vdqs_lambda": 0.1, "vdqs_min_weight_bits": 4},
-    "memory_driven": {"sram_bytes": 6000, "flash_bytes": 11000, "strip_metadata": True},
+    "memory_driven": {"sram_bytes": 6400, "flash_bytes": 11000, "strip_metadata": True},
     "uniform": {"activation_bits": 4, "weight_bits": 4},
 }
 

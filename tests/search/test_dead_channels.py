@@ -46,7 +46,7 @@ BOUNDS = {"sram_bytes": ARENA_BYTES * 8 // 10, "flash_bytes": FLASH_BYTES * 9 //
 LOWERS: dict[str, dict[str, Any]] = {
     "uniform": {"activation_bits": 4, "weight_bits": 4},
     "vdqs": {"objective": "bit_ops", "vdqs_lambda": 0.0, "vdqs_min_weight_bits": 4},
-    "memory_driven": {"sram_bytes": BOUNDS["sram_bytes"]},
+    "memory_driven": BOUNDS,
     "rl": {**BOUNDS, "rl_episodes": 12, "rl_warmup_episodes": 8},
     "hybrid": {**BOUNDS, "hybrid_steps": 8, "hybrid_batch": 8},
 }

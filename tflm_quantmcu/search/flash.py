@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import functools
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
@@ -18,8 +18,8 @@ from tflm_quantmcu.search.network import Bits, Network
 
 def flash_cuts(
     network: Network, plan_of: Callable[[Bits], PrecisionPlan], *, min_bits: int, margin: float
-) -> Iterator[PrecisionPlan]:
-    """Plans that are tried; the last one meets the flash budget.
+) -> Generator[PrecisionPlan, None, Bits]:
+    """Plans that are tried; the last one meets the flash budget, and its weights are what the generator returns.
 
     Args:
       network: of the problem.
@@ -52,6 +52,7 @@ def flash_cuts(
                 "raise --flash_bytes, leave out metadata with --strip_metadata or shrink the network"
             )
     yield plan_at(first)
+    return cuts[first]
 
 
 def _fewest(

@@ -5,13 +5,15 @@ since a `.tflite` on TFLM holds more than the paper counts:
 
 - Every op of the model is a layer (network.py).
 - The RAM bound of the rules is lowered by what the converted model exceeds the budget, until it meets it. Weights are
-  cut in the rules' order until the converted model meets the flash budget.
+  cut in the rules' order until the converted model meets the flash budget. Kernels may ask for scratch to unpack narrow
+  weights, so maps are cut again beside the weights as they are then, and so on until both budgets are met.
 - Formats have the least squared error on the calibration data; weights are symmetric, with a scale an output channel.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 from tflm_quantmcu.base.errors import BudgetError
@@ -23,7 +25,7 @@ from tflm_quantmcu.search.problem import SearchProblem
 
 
 def search_memory_driven(problem: SearchProblem) -> PrecisionPlan:
-    """Cuts maps until the SRAM budget is met, then weights until the flash budget is.
+    """Cuts maps until the SRAM budget is met, then weights until the flash budget is, again until both are.
 
     Parameters:
       memory_driven_min_bits: smallest width of maps and weights.
@@ -46,27 +48,29 @@ class _Cuts:
     def attempts(self) -> Iterator[PrecisionPlan]:
         """Plans of ever more cuts; the last one meets the budgets."""
         network, problem = self.network, self.network.problem
-        sram_bytes, measure = problem.budget.sram_bytes, problem.bytes_of
+        sram_bytes, margin = problem.budget.sram_bytes, problem.parameters["memory_driven_margin"]
         maps, weights = network.uncut_maps, network.uncut_weights
-        if sram_bytes is not None:
-            bound, plan = sram_bytes, self._plan(maps, weights)
-            while measure(plan).arena_bytes > sram_bytes:
-                yield plan
-                maps = self._cut_maps(bound, sram_bytes)
-                plan = self._plan(maps, weights)
-                bound = min(bound, network.ram_bytes(maps)) - (measure(plan).arena_bytes - sram_bytes)
-        min_bits, margin = self._min_bits, problem.parameters["memory_driven_margin"]
-        yield from flash_cuts(network, lambda cut: self._plan(maps, cut), min_bits=min_bits, margin=margin)
+        bound: int | None = None
+        while True:
+            while sram_bytes is not None and (excess := self._arena_bytes(maps, weights) - sram_bytes) > 0:
+                yield self._plan(maps, weights)
+                bound = sram_bytes if bound is None else min(bound, network.ram_bytes(maps)) - excess
+                maps = self._cut_maps(bound, weights)
+            plan_of = functools.partial(self._plan, maps)
+            weights = yield from flash_cuts(network, plan_of, min_bits=self._min_bits, margin=margin)
+            if sram_bytes is None or self._arena_bytes(maps, weights) <= sram_bytes:
+                return
 
-    def _cut_maps(self, bound: int, sram_bytes: int) -> Bits:
+    def _cut_maps(self, bound: int, weights: Bits) -> Bits:
         """Algorithm 1, or all that may be cut at the smallest width where that alone meets the budget."""
-        network = self.network
+        network, sram_bytes = self.network, self.network.problem.budget.sram_bytes
         try:
             return cut_activations(network.layers, bound, fixed=network.fixed_maps, min_bits=self._min_bits)
         except UnreachableError as error:
             assert error.layer
             maps = {m: network.fixed_maps.get(m, self._min_bits) for m in network.uncut_maps}
-            smallest = network.problem.bytes_of(self._plan(maps, {})).arena_bytes
+            smallest = self._arena_bytes(maps, weights)
+            assert sram_bytes is not None
             if smallest <= sram_bytes:
                 return maps
             raise BudgetError(
@@ -78,6 +82,9 @@ class _Cuts:
     @property
     def _min_bits(self) -> int:
         return self.network.problem.parameters["memory_driven_min_bits"]
+
+    def _arena_bytes(self, maps: Bits, weights: Bits) -> int:
+        return self.network.problem.bytes_of(self._plan(maps, weights)).arena_bytes
 
     def _plan(self, maps: Bits, weights: Bits) -> PrecisionPlan:
         layers = self.network.layers
