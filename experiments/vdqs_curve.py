@@ -35,9 +35,10 @@ from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.samples import load_samples, to_model_input
-from tflm_quantmcu.search.options import DEFAULT_LAMBDA, Options
+from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.registry import finish_plan
+from tflm_quantmcu.search.settings.vdqs import DEFAULT_LAMBDA
 from tflm_quantmcu.search.uniform import stage_with_formats
 from tflm_quantmcu.search.vdqs import quantize_stage
 from tflm_quantmcu.search.widths import free_maps, free_weights
@@ -140,7 +141,7 @@ class Curve:
         return finish_plan(problem, plan, is_new=True)
 
     def _problem(self, options: Options) -> SearchProblem:
-        problem = SearchProblem(self.graph, self.calibration, options.budget, self._costs, options.parameters)
+        problem = SearchProblem(self.graph, self.calibration, options.budget, self._costs, options)
         return dataclasses.replace(problem, _latest=self._latest)
 
     def measure(self, plan: PrecisionPlan) -> Measured:

@@ -75,7 +75,7 @@ def test_a_chain_gets_the_policy_of_the_rules():
     calibration = calibration_of(model, shape=(16, 16, 4))
     graph = read_model(model)
     options = Options.of(OPTIONS)
-    problem = SearchProblem(graph, calibration, options.budget, MapCosts(model, graph), options.parameters)
+    problem = SearchProblem(graph, calibration, options.budget, MapCosts(model, graph), options)
     names = [graph.tensors[t].name for t in (*graph.inputs, *(op.outputs[0] for op in graph.ops))]
     policies = set()
     for bound in (12288, 9216, 7168, 4096, 3072):

@@ -149,7 +149,7 @@ def _calibrated() -> tuple[SearchProblem, StageSearch]:
 def _search(**options) -> PrecisionPlan:
     problem, found = _calibrated()
     chosen = Options.of({"vdpc": "off", **options})
-    problem = dataclasses.replace(problem, budget=chosen.budget, parameters=chosen.parameters)
+    problem = dataclasses.replace(problem, budget=chosen.budget, settings=chosen)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vdqs, "plan_stages", lambda graph, **bounds: found)
         return finish_plan(problem, search_vdqs(problem), is_new=True)

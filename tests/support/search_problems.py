@@ -29,7 +29,7 @@ def problem_of(model: bytes, x: np.ndarray | None, **options: Any) -> SearchProb
     chosen = Options.of(options)
     costs = PlanCosts(model, read_model(model))
     calibration = None if x is None else api.calibrate_model(model, x, progress=False)
-    return SearchProblem(costs.graph, calibration, chosen.budget, costs, chosen.parameters, seed=chosen.seed)
+    return SearchProblem(costs.graph, calibration, chosen.budget, costs, chosen, seed=chosen.seed)
 
 
 def calibration_of(model: bytes, *, shape: tuple[int, ...], count: int = 8, seed: int = 0) -> CalibrationResult:

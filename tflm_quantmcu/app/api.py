@@ -179,7 +179,7 @@ def _fixed(source: Source, options: Options) -> FixedWidths:
 def _problem(source: Source, options: Options, costs: PlanCosts) -> SearchProblem:
     """What finishing a plan of the user's asks for."""
     return SearchProblem(
-        source.graph, source.calibration, options.budget, costs, options.parameters, fixed=_fixed(source, options)
+        source.graph, source.calibration, options.budget, costs, options, fixed=_fixed(source, options)
     )
 
 

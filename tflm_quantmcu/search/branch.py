@@ -21,6 +21,8 @@ from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.oracle.simulate import run_patches
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.common import PinnedSettings
+from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 from tflm_quantmcu.search.vdpc import Classification
 from tflm_quantmcu.search.widths import free_weights
 from tflm_quantmcu.stage.geometry import map_tensors, stage_ops
@@ -83,7 +85,7 @@ class Branch:
         lowered = lower_region(graph, region, {})
         names = [graph.tensors[t].name for t in map_tensors(lowered, source)[: program.tiled + 1]]
         stats = _branch_stats(problem, names, program, classes)
-        widths = candidate_widths(problem.parameters["vdqs_min_bits"])
+        widths = candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_bits)
         work = _reading_work(program, classes.ordinary.sum(axis=0))
         maps = {}
         for m, s in stats.items():
@@ -193,12 +195,12 @@ def _free_weights(
     num_samples: int,
 ) -> Iterator[tuple[str, FreeTensor]]:
     """Weights that the stage alone reads, before it reduces, and that no flag pins."""
-    widths = candidate_widths(problem.parameters["vdqs_min_weight_bits"])
+    widths = candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_weight_bits)
     if widths == [8]:
         return
     graph = problem.graph
     inside = {op.index for op in region}
-    allowed = free_weights(graph, problem.parameters["pinned_layers"])
+    allowed = free_weights(graph, problem.settings.part(PinnedSettings).pinned_layers)
     position = {op.output: number for number, op in enumerate(lowered[: program.tiled])}
     readers: dict[str, list[Op]] = {}
     for op in region:

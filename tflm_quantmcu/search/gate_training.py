@@ -31,6 +31,7 @@ from tflm_quantmcu.search.gates import (
 )
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.hybrid import HybridSettings
 
 REGULARISERS = {"bit_ops": bit_ops_regulariser, "instructions": instructions_regulariser}
 # How far Adam can move a logit in the authors' run: 11 epochs of 5,004 steps at a rate of 1e-4.
@@ -51,7 +52,7 @@ def train_gates(
     """Trains the gates of all free maps and weights.
 
     Args:
-      network: of a problem whose flags hybrid_steps, hybrid_batch, hybrid_mu0 and hybrid_regulariser count.
+      network: of a problem whose HybridSettings count.
       timed: its layers.
       widths: bits that a free tensor may have, ascending.
       exceeds: whether the widths of such logits exceed a budget; while they do, mu grows from mu0 on.
@@ -69,11 +70,12 @@ def train_gates(
     if not model.gates:
         return {}
     teacher = _Teacher(problem, scored)
-    steps, batch = problem.parameters["hybrid_steps"], problem.parameters["hybrid_batch"]
+    chosen = problem.settings.part(HybridSettings)
+    steps, batch = chosen.hybrid_steps, chosen.hybrid_batch
     optimizer = keras.optimizers.Adam(LOGIT_REACH / steps)
     optimizer.build(model.logits)
-    mu = keras.Variable(problem.parameters["hybrid_mu0"], trainable=False, name="mu")
-    regulariser = REGULARISERS[problem.parameters["hybrid_regulariser"]]
+    mu = keras.Variable(chosen.hybrid_mu0, trainable=False, name="mu")
+    regulariser = REGULARISERS[chosen.hybrid_regulariser]
     train_step = _train_step(model, optimizer, lambda y, x: teacher.loss(y, x) + mu * regulariser(model.layers))
     variables = [mu, *(v for gates in model.gates.values() for v in gates.variables), *optimizer.variables]
     start = _restore(problem, variables)

@@ -29,6 +29,7 @@ from tflm_quantmcu.search.gate_walls import Bits, Bounds, GateWalls, Kept, join,
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.hybrid import HybridSettings
 
 
 def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
@@ -49,7 +50,7 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
     from tflm_quantmcu.search.gates import chosen_width, open_probabilities
 
     network = Network.of(problem)
-    widths = sorted(b for b in BIT_WIDTHS if b >= problem.parameters["hybrid_min_bits"])
+    widths = sorted(b for b in BIT_WIDTHS if b >= problem.settings.part(HybridSettings).hybrid_min_bits)
     layers, bounds = timed_layers(network), Bounds.of(network)
     uncut = join(network, network.uncut_maps, network.uncut_weights)
 

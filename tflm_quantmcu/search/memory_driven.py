@@ -22,6 +22,8 @@ from tflm_quantmcu.search.flash import flash_cuts
 from tflm_quantmcu.search.memory_rules import Scheme, UnreachableError, cut_activations, read_only_bytes
 from tflm_quantmcu.search.network import Bits, Network
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.common import WeightCutSettings
+from tflm_quantmcu.search.settings.memory_driven import MemoryDrivenSettings
 
 
 def search_memory_driven(problem: SearchProblem) -> PrecisionPlan:
@@ -48,7 +50,7 @@ class _Cuts:
     def attempts(self) -> Iterator[PrecisionPlan]:
         """Plans of ever more cuts; the last one meets the budgets."""
         network, problem = self.network, self.network.problem
-        sram_bytes, margin = problem.budget.sram_bytes, problem.parameters["memory_driven_margin"]
+        sram_bytes, margin = problem.budget.sram_bytes, problem.settings.part(WeightCutSettings).memory_driven_margin
         maps, weights = network.uncut_maps, network.uncut_weights
         bound: int | None = None
         while True:
@@ -81,7 +83,7 @@ class _Cuts:
 
     @property
     def _min_bits(self) -> int:
-        return self.network.problem.parameters["memory_driven_min_bits"]
+        return self.network.problem.settings.part(MemoryDrivenSettings).memory_driven_min_bits
 
     def _arena_bytes(self, maps: Bits, weights: Bits) -> int:
         return self.network.problem.bytes_of(self._plan(maps, weights)).arena_bytes

@@ -20,6 +20,7 @@ from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.search.memory_rules import Extent, Layer
 from tflm_quantmcu.search.overrides import override_plan
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.common import PinnedSettings
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
 
 Bits = Mapping[int, int]
@@ -50,7 +51,10 @@ class Network:
         for op in weighted_ops(graph):
             if graph.tensors[op.inputs[1]] not in weights.values():
                 weights[op.index] = graph.tensors[op.inputs[1]]
-        free = {*free_maps(graph, alone=True), *free_weights(graph, problem.parameters["pinned_layers"])}
+        free = {
+            *free_maps(graph, alone=True),
+            *free_weights(graph, problem.settings.part(PinnedSettings).pinned_layers),
+        }
         return Network(
             problem,
             _layers(graph, weights),

@@ -24,6 +24,8 @@ from tflm_quantmcu.patches.planner import StageSearch
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.overrides import FixedWidths
+from tflm_quantmcu.search.settings.base import Settings
+from tflm_quantmcu.search.settings.common import CompensationSettings, StageSettings
 
 # Plans; learning searches come back to the same widths.
 KEPT_COMPENSATED = 32
@@ -82,7 +84,7 @@ class SearchProblem:
       calibration: statistics of the model's feature maps, or None.
       budget: what the plan must keep to.
       cost: measures plans.
-      parameters: the flags of all searches by name.
+      settings: of all searches, a sum of `settings.Settings` as `options.Options` is; each takes its part.
       evaluate: what a plan is worth, higher is better; see `evaluator.Evaluator`.
       labelled: inputs [N, ...] of the model's type and labels int64 [N], for searches that learn; or None.
       seed: of everything random.
@@ -95,7 +97,7 @@ class SearchProblem:
     calibration: CalibrationResult | None
     budget: Budget
     cost: CostModel
-    parameters: Mapping[str, Any]
+    settings: Settings
     evaluate: Callable[[PrecisionPlan], float] = _no_samples
     labelled: tuple[np.ndarray, np.ndarray] | None = None
     seed: int = 0
@@ -104,6 +106,10 @@ class SearchProblem:
     fixed: FixedWidths = dataclasses.field(default_factory=FixedWidths)
     _latest: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     _latest_compensated: list[tuple[PrecisionPlan, PrecisionPlan]] = dataclasses.field(default_factory=list)
+
+    def changed(self, **settings: Any) -> SearchProblem:
+        """The problem with some settings changed."""
+        return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **settings))
 
     def samples_of(self, tensor: int, count: int | None = None) -> np.ndarray:
         """Values of a feature map for the calibration samples, int8 [N, H, W, C]; those of the latest map are kept.
@@ -154,7 +160,7 @@ class SearchProblem:
         if self.calibration is None:
             return without_compensation(plan)
         samples = self.samples_of(self.graph.inputs[0])
-        mode = self.parameters["compensation"]
+        mode = self.settings.part(CompensationSettings).compensation
         decisive = {"compensation": mode, "calibration_sha256": self._calibration_sha256}
         asked = dataclasses.replace(without_compensation(plan), search=decisive, notes=())
         found = next((compensated for known, compensated in self._latest_compensated if known == asked), None)
@@ -167,7 +173,7 @@ class SearchProblem:
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
         """What the plan takes once it is compensated; nothing is run for it."""
         if self.calibration is not None:
-            plan = with_room(self.graph, plan, mode=self.parameters["compensation"])
+            plan = with_room(self.graph, plan, mode=self.settings.part(CompensationSettings).compensation)
         return self.cost.bytes_of(plan)
 
     def track(self, items: Iterable[_Item], what: str, *, total: int | None = None) -> Iterable[_Item]:
@@ -176,7 +182,7 @@ class SearchProblem:
 
     def provenance(self, method: str, **found: Any) -> dict[str, Any]:
         """The plan's `search` entry: the method and all that it depends on beside the model."""
-        flags = {**self.parameters, **(self.calibration.method.flags if self.calibration else {})}
+        flags = {**self.settings.parameters, **(self.calibration.method.flags if self.calibration else {})}
         return {"method": method, **flags, "calibration_sha256": self._calibration_sha256, **found}
 
     @functools.cached_property
@@ -186,10 +192,11 @@ class SearchProblem:
     @property
     def stage_bounds(self) -> dict[str, Any]:
         """What `plan_stages` must keep to."""
+        chosen = self.settings.part(StageSettings)
         return {
             "sram_bytes": self.budget.sram_bytes,
-            "max_macs_ratio": self.parameters["max_macs_ratio"],
-            "input_mode": self.parameters["input"],
+            "max_macs_ratio": chosen.max_macs_ratio,
+            "input_mode": chosen.input,
         }
 
     def standard_error(self, accuracy: float) -> float:

@@ -72,13 +72,13 @@ class Search:
         Raises:
           UsageError, BudgetError: see `tflm_quantmcu.base.errors`.
         """
-        flags = Options.of({**parameters, **budget.flags, "seed": seed}).parameters
+        options = Options.of({**parameters, **budget.flags, "seed": seed})
         problem = SearchProblem(
             graph=graph,
             calibration=calibration,
             budget=budget,
             cost=cost,
-            parameters=flags,
+            settings=options,
             labelled=labelled,
             seed=seed,
             progress=progress,
@@ -93,7 +93,7 @@ class Search:
         if checkpoint is not None:
             problem = dataclasses.replace(problem, checkpoint=Checkpoint(checkpoint, _key(self.name, problem)))
         plan = self.strategy(problem)
-        if flags["input"] == "streamed" and plan.streamed_input is None:
+        if options.input == "streamed" and plan.streamed_input is None:
             raise UsageError(
                 f"--input is streamed, and --search {self.name} made no patch stage that reads the input "
                 f"({'; '.join(plan.notes)}); use another search, or leave the input resident"

@@ -17,7 +17,6 @@ rewards and agent (ddpg.py) from its authors' code. Our reading of the former, o
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -30,6 +29,7 @@ from tflm_quantmcu.search.evaluator import fidelity_of
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.rl import RlSettings
 from tflm_quantmcu.search.walls import Choice, Walls, Widths, choices_of, join
 from tflm_quantmcu.search.widths import weighted_ops
 
@@ -55,7 +55,7 @@ def search_rl(problem: SearchProblem) -> PrecisionPlan:
     """
     run = _Run(problem)
     run.load()
-    for _ in problem.track(range(run.episode, problem.parameters["rl_episodes"]), "rl"):
+    for _ in problem.track(range(run.episode, run.settings.rl_episodes), "rl"):
         run.play()
         run.episode += 1
         if run.episode % CHECKPOINT_EPISODES == 0:
@@ -76,9 +76,9 @@ class _Run:
     def __init__(self, problem: SearchProblem) -> None:
         self.problem = problem
         self.network = Network.of(problem)
-        parameters = problem.parameters
+        self.settings = problem.settings.part(RlSettings)
         self.choices = choices_of(self.network)
-        self.bits = sorted(b for b in BIT_WIDTHS if b >= parameters["rl_min_bits"])
+        self.bits = sorted(b for b in BIT_WIDTHS if b >= self.settings.rl_min_bits)
         self.memory_driven = self._memory_driven()
         self.walls = Walls(self.network, self.choices, min_bits=self.bits[0], like=self.memory_driven)
         self.features = state_features(problem.graph, self.choices)
@@ -86,7 +86,7 @@ class _Run:
             self.features.shape[1] + 1,  # the action before
             capacity=CAPACITY_A_LAYER * max(len({choice.layer for choice in self.choices}), 1),
             seed=problem.seed,
-            settings=Settings(warmup_episodes=parameters["rl_warmup_episodes"]),
+            settings=Settings(warmup_episodes=self.settings.rl_warmup_episodes),
         )
         self.episode = 0
         self.found: dict[Widths, float] = {}
@@ -128,7 +128,7 @@ class _Run:
         for step, action in enumerate(actions):
             is_last = step + 1 == len(actions)
             self.agent.observe(states[step], action, reward, states[step + (not is_last)], is_last=is_last)
-            if self.episode >= self.problem.parameters["rl_warmup_episodes"]:
+            if self.episode >= self.settings.rl_warmup_episodes:
                 self.agent.learn()
 
     def _actions(self) -> tuple[list[float], list[np.ndarray]]:
@@ -161,8 +161,7 @@ class _Run:
 
     def _memory_driven(self) -> Widths:
         """What the rules find with the same smallest width."""
-        parameters = {**self.problem.parameters, "memory_driven_min_bits": self.bits[0]}
-        plan = search_memory_driven(dataclasses.replace(self.problem, parameters=parameters))
+        plan = search_memory_driven(self.problem.changed(memory_driven_min_bits=self.bits[0]))
         return join(self.choices, *self.network.widths_of(plan))
 
     def best_plan(self) -> PrecisionPlan:

@@ -6,6 +6,8 @@ from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StageP
 from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.common import PinnedSettings
+from tflm_quantmcu.search.settings.uniform import UniformSettings
 from tflm_quantmcu.search.widths import free_maps, free_weights
 from tflm_quantmcu.stage.geometry import stage_ops
 
@@ -21,8 +23,8 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
       BudgetError: no split meets the budget at 8 bits (below 8 bits the converted model is judged).
     """
     graph = problem.graph
-    activation_bits, weight_bits = (problem.parameters[k] for k in ("activation_bits", "weight_bits"))
-    wanted = {name: problem.fixed.activation_bits.get(name, activation_bits) for name in free_maps(graph)}
+    widths = problem.settings.part(UniformSettings)
+    wanted = {name: problem.fixed.activation_bits.get(name, widths.activation_bits) for name in free_maps(graph)}
     formats = {name: problem.format_of(name, bits) for name, bits in wanted.items() if bits < 8}
     sram_bytes = problem.budget.sram_bytes
     found = plan_stages(graph, bits={name: format.bits for name, format in formats.items()}, **problem.stage_bounds)
@@ -33,13 +35,13 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
         chosen = found.smallest
     stages = [stage_with_formats(graph, stage, formats) for stage in (chosen.plans(graph) if chosen else ())]
     inside = {name for stage in stages for c in stage.classes for name in c.formats}
-    weights = free_weights(graph, problem.parameters["pinned_layers"])
+    weights = free_weights(graph, problem.settings.part(PinnedSettings).pinned_layers)
     return PrecisionPlan(
         model_sha256=graph.sha256,
         search=problem.provenance("uniform"),
         stages=tuple(stages),
         formats={name: f for name, f in formats.items() if name not in inside},
-        weight_bits=dict.fromkeys(weights, weight_bits) if weight_bits < 8 else {},
+        weight_bits=dict.fromkeys(weights, widths.weight_bits) if widths.weight_bits < 8 else {},
         notes=(found.reason,),
     )
 

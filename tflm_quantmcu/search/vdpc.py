@@ -15,6 +15,7 @@ from tflm_quantmcu.calibration.outliers import OutlierReport, classify_patches, 
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, StagePlan
 from tflm_quantmcu.oracle.run_time_classes import classes_on
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 from tflm_quantmcu.stage.program import StageProgram
 
 OUTLIER, ORDINARY = range(2)
@@ -63,7 +64,7 @@ def classify(problem: SearchProblem, stage: StagePlan, program: StageProgram) ->
     Raises:
       UsageError: there is no calibration.
     """
-    return _CLASSIFIERS[problem.parameters["vdpc"]](problem, stage, program)
+    return _CLASSIFIERS[problem.settings.part(VdqsSettings).vdpc](problem, stage, program)
 
 
 def _static(problem: SearchProblem, stage: StagePlan, program: StageProgram) -> Classification:
@@ -111,11 +112,12 @@ _CLASSIFIERS: Mapping[str, Callable[[SearchProblem, StagePlan, StageProgram], Cl
 def _report(problem: SearchProblem, stage: StagePlan, program: StageProgram) -> OutlierReport:
     rows, cols = (range(n) for n in np.shape(program.patch_classes))
     regions = [[program.region(row, col, 0) for col in cols] for row in rows]
+    chosen = problem.settings.part(VdqsSettings)
     return classify_patches(
         problem.stats(stage.input),
         regions,
-        phi=problem.parameters["vdpc_phi"],
-        outlier_fraction=problem.parameters["vdpc_outlier_fraction"],
+        phi=chosen.vdpc_phi,
+        outlier_fraction=chosen.vdpc_outlier_fraction,
     )
 
 

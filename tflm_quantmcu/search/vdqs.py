@@ -25,6 +25,8 @@ from tflm_quantmcu.search.branch import Branch, candidate_widths
 from tflm_quantmcu.search.flash import flash_cuts
 from tflm_quantmcu.search.network import Bits, Network
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.common import WeightCutSettings
+from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 from tflm_quantmcu.search.vdpc import Classification, classify
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.stage.program import StageProgram
@@ -63,7 +65,8 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
         chosen = {name: min(cuts.get(name, 8), plan.weight_bits.get(name, 8)) for name in {**cuts, **plan.weight_bits}}
         return dataclasses.replace(plan, weight_bits=chosen)
 
-    min_bits, margin = problem.parameters["vdqs_min_bits"], problem.parameters["memory_driven_margin"]
+    min_bits = problem.settings.part(VdqsSettings).vdqs_min_bits
+    margin = problem.settings.part(WeightCutSettings).memory_driven_margin
     *_, cut = flash_cuts(network, with_weights, min_bits=min_bits, margin=margin)
     return cut
 
@@ -75,7 +78,7 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     found = plan_stages(graph, **problem.stage_bounds)
     if found.best:
         whole = _at_eight_bits(problem, found.best, found.reason)
-        is_enough = problem.parameters["objective"] == "cycles" and _meets(problem, whole)
+        is_enough = problem.settings.part(VdqsSettings).trade is None and _meets(problem, whole)
         return whole if is_enough else _plan(problem, found.best, found.reason)
     if not budget or found.baseline_arena_bytes <= budget:
         return PrecisionPlan(graph.sha256, problem.provenance("vdqs"), notes=(found.reason,))
@@ -86,7 +89,7 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
         if arena_bytes <= budget:
             return plan
         smallest = min(arena_bytes, smallest or arena_bytes)
-    if problem.parameters["vdpc"] == "dynamic":
+    if problem.settings.part(VdqsSettings).vdpc == "dynamic":
         reason = f"{found.reason}; with --vdpc dynamic there is room for 8 bits in every patch"
         found = dataclasses.replace(found, reason=reason)
     raise problem.over_budget(found, smallest)
@@ -104,7 +107,7 @@ def _at_eight_bits(problem: SearchProblem, split: Split, reason: str) -> Precisi
 
 def _given_lambda(problem: SearchProblem) -> float:
     """The largest lambda tried: at 1 widths are lowered for memory alone, at the least loss of entropy."""
-    given: float | None = problem.parameters["vdqs_lambda"]
+    given = problem.settings.part(VdqsSettings).trade
     return 1.0 if given is None else given
 
 
@@ -112,7 +115,7 @@ def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePl
     """Splits that meet the budget if all maps inside stages have 4 bits, then 2."""
     bounds = problem.stage_bounds
     names = [t.name for t in problem.graph.tensors if not t.is_constant]
-    for bits in candidate_widths(problem.parameters["vdqs_min_bits"])[1:]:
+    for bits in candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_bits)[1:]:
         inner_bits = dict.fromkeys(names, bits)
         planner = StagePlanner(problem.graph, inner_bits=inner_bits, input_mode=bounds["input_mode"])
         for split in itertools.islice(planner.within(budget, bounds["max_macs_ratio"]), MIXED_CANDIDATES):
@@ -233,7 +236,7 @@ class ClassifiedStage:
         weight_bits = {name: b for name, b in bits.items() if b < 8 and name not in branch.names}
         stage = dataclasses.replace(
             self.whole,
-            vdpc=self.problem.parameters["vdpc"],
+            vdpc=self.problem.settings.part(VdqsSettings).vdpc,
             patch_classes=classes.patch_classes,
             classes=(PatchClass("outlier", {}), PatchClass("ordinary", chosen)),
             outliers=classes.rule,
@@ -251,8 +254,7 @@ class ClassifiedStage:
 
     @functools.cached_property
     def _by_position(self) -> ClassifiedStage:
-        static = dataclasses.replace(self.problem, parameters={**self.problem.parameters, "vdpc": "static"})
-        return ClassifiedStage.of(static, self.whole, self.fixed_bytes)
+        return ClassifiedStage.of(self.problem.changed(vdpc="static"), self.whole, self.fixed_bytes)
 
 
 def _bit_ops_note(problem: SearchProblem, found: QuantizedStage) -> str:

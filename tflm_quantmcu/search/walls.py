@@ -30,6 +30,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS
 from tflm_quantmcu.search.memory_rules import cut_largest, weight_cuts
 from tflm_quantmcu.search.network import Network
+from tflm_quantmcu.search.settings.common import WeightCutSettings
 
 MAX_CONVERSIONS = 8  # of one wish: where that is not enough the bounds are nearly out of reach
 
@@ -140,7 +141,7 @@ class Walls:
         layers, min_bits = network.layers, self._bits[0]
         maps, weights = self.split(widths)
         maps = cut_largest(layers, ram_bytes, maps, fixed=network.fixed_maps, min_bits=min_bits)
-        margin = network.problem.parameters["memory_driven_margin"]
+        margin = network.problem.settings.part(WeightCutSettings).memory_driven_margin
         for cut in weight_cuts(layers, start=weights, fixed=network.fixed_weights, min_bits=min_bits, margin=margin):
             weights = cut
             if network.weight_bytes(weights) <= weight_bytes:

@@ -1,0 +1,88 @@
+"""What a setting is: a field of a frozen dataclass that knows its flag's help, type, choices and range."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from tflm_quantmcu.base.errors import UsageError
+
+_Kind = TypeVar("_Kind", bound="Settings")
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values that a number may have.
+
+    Attributes:
+      allows: whether a value is in it.
+      text: ends the sentence "it must be ...".
+    """
+
+    allows: Callable[[Any], bool]
+    text: str
+
+
+def at_least(least: float) -> Range:
+    return Range(lambda value: value >= least, f"at least {least}")
+
+
+def between(least: float, most: float) -> Range:
+    return Range(lambda value: least <= value <= most, f"from {least} to {most}")
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    kind: type,
+    choices: tuple[Any, ...] = (),
+    check: Range | None = None,
+    decides: bool = True,
+) -> Any:
+    """A field of settings.
+
+    Args:
+      default: None is not set.
+      help: of the flag.
+      kind: of the flag's value.
+      choices: all values that it may have; none are any.
+      check: the range that it must be in, if it is set.
+      decides: whether the plan depends on it, so that its provenance has it.
+    """
+    metadata = {"help": help, "kind": kind, "choices": choices, "check": check, "decides": decides}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Settings that belong together; a class that inherits from several has those of all.
+
+    Raises:
+      UsageError: a value that is no choice or out of range.
+    """
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, choices = getattr(self, field.name), field.metadata["choices"]
+            if choices and value not in choices:
+                supported = ", ".join(str(c) for c in choices if c is not None)
+                raise UsageError(f"--{field.name} is {value}; supported are {supported}")
+        for field in dataclasses.fields(self):
+            value, check = getattr(self, field.name), field.metadata["check"]
+            if value is not None and check and not check.allows(value):
+                raise UsageError(f"--{field.name} is {value}; it must be {check.text}")
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        return tuple(field.name for field in dataclasses.fields(cls))
+
+    def part(self, kind: type[_Kind]) -> _Kind:
+        """The settings of one kind, of a sum that has them."""
+        return kind(**{name: getattr(self, name) for name in kind.names()})
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What decides a plan beside its calibration, for its provenance."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata["decides"]}

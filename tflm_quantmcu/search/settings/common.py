@@ -1,0 +1,68 @@
+"""What all strategies can be told, or several of them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tflm_quantmcu.graph.types import COMPENSATIONS, PINNED_LAYERS
+from tflm_quantmcu.search.settings.base import Settings, at_least, between, setting
+from tflm_quantmcu.stage.build import INPUT_MODES
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StageSettings(Settings):
+    """How the network may be split into patch stages."""
+
+    input: str = setting(
+        "resident",
+        "Where the network's input is: whole in the arena, or given to the first patch stage region by region by a "
+        "reader of yours (a camera, external flash), so that the arena has no input.",
+        kind=str,
+        choices=INPUT_MODES,
+    )
+    max_macs_ratio: float | None = setting(
+        None,
+        "Bound on MACs over those of the unsplit network, halos that are computed again included. Default 1: nothing "
+        "is computed twice; with --sram_bytes whatever the bound takes.",
+        kind=float,
+        check=at_least(1),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PinnedSettings(Settings):
+    """What keeps 8 bits."""
+
+    pinned_layers: str = setting(
+        "none",
+        "Layers whose weights keep 8 bits, of all searches that lower weights; the network's input and output "
+        "maps always do.",
+        kind=str,
+        choices=PINNED_LAYERS,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompensationSettings(Settings):
+    """What becomes of a search's result."""
+
+    compensation: str = setting(
+        "weights",
+        "What makes up for widths below 8 bits, from the calibration samples: biases and the rounding of weights, "
+        "biases alone (bias), or nothing (off).",
+        kind=str,
+        choices=COMPENSATIONS,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeightCutSettings(Settings):
+    """In which order weights are cut to a flash bound (`memory_rules.weight_cuts`)."""
+
+    memory_driven_margin: float = setting(
+        0.05,
+        "Searches memory_driven and rl cut, of the weights whose share of all is less than this below the largest, the "
+        "earliest layer's.",
+        kind=float,
+        check=between(0, 1),
+    )
