@@ -109,7 +109,9 @@ class Curve:
 
     def plan(self, **options: Any) -> PrecisionPlan:
         """Of the options of `convert`, on the planner's stages or on that of `--grid`."""
-        options = {"vdqs_min_bits": min_bits(), "progress": False, **options}
+        options = {"progress": False, **options}
+        if "search" not in options:
+            options.setdefault("vdqs_min_bits", min_bits())
         if self.stage is None:
             options |= {"sram_bytes": _SRAM_BYTES.value, "max_macs_ratio": _MAX_MACS_RATIO.value}
             return api.plan(self.data, calibration=self.calibration, **options)

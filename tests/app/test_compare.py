@@ -40,11 +40,10 @@ def _labelled(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x, np.where(np.arange(count) % 4 == 0, y + 1, y)
 
 
-DATA, EVALUATION_DATA = _labelled(40, 1), _labelled(20, 2)
+DATA = _labelled(40, 1)
 ARGUMENTS = {
     "searches": ("vdqs", "memory_driven"),
     "data": DATA,
-    "evaluation_data": EVALUATION_DATA,
     "calibration_data": _samples(8, 3),
     "sram_bytes": (None, ARENA_BYTES, 64),
     "progress": False,
@@ -112,12 +111,11 @@ def test_processes_and_a_cluster_give_the_same(serial, tmp_path) -> None:
 def test_a_killed_comparison_goes_on(serial, tmp_path) -> None:
     np.savez(tmp_path / "calibration.npz", x=ARGUMENTS["calibration_data"])
     np.savez(tmp_path / "data.npz", x=DATA[0], y=DATA[1])
-    np.savez(tmp_path / "evaluation.npz", x=EVALUATION_DATA[0], y=EVALUATION_DATA[1])
     (tmp_path / "m.tflite").write_bytes(MODEL)
     folder = tmp_path / "out"
     arguments = (
         f"compare --model {tmp_path}/m.tflite --calibration_data {tmp_path}/calibration.npz --data {tmp_path}/data.npz "
-        f"--evaluation_data {tmp_path}/evaluation.npz --searches vdqs,memory_driven "
+        "--searches vdqs,memory_driven "
         f"--sram_bytes none,{ARENA_BYTES},64 --n_jobs 1 --noprogress --output_dir {folder}"
     ).split()
     process = subprocess.Popen([sys.executable, "-m", "tflm_quantmcu.cli", *arguments], start_new_session=True)
@@ -141,6 +139,9 @@ def test_a_killed_comparison_goes_on(serial, tmp_path) -> None:
 def test_what_it_cannot_compare_is_said(tmp_path) -> None:
     with pytest.raises(UsageError, match="--search is annealing; supported are"):
         compare(MODEL, **{**ARGUMENTS, "searches": ("annealing",)}, output_dir=tmp_path)
+    for unused in ({"evaluation_data": DATA}, {"rl_episodes": 3}):
+        with pytest.raises(UsageError, match="is used by --search rl.* alone, not by vdqs or memory_driven"):
+            compare(MODEL, **ARGUMENTS, **unused, output_dir=tmp_path)
     with pytest.raises(UsageError, match="--data has no label"):
         compare(MODEL, **{**ARGUMENTS, "data": (DATA[0], DATA[1][:-1])}, output_dir=tmp_path)
     with pytest.raises(UsageError, match="--sram_bytes has 'much'"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any, Union
 
 import numpy as np
@@ -26,7 +27,7 @@ from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.search.registry import find_search, finish_plan
+from tflm_quantmcu.search.registry import find_search, finish_plan, refuse_unused
 from tflm_quantmcu.search.widths import free_maps
 from tflm_quantmcu.tflite.reader import read_model, require_full_integer
 
@@ -87,16 +88,16 @@ def plan(
         by the input's name, a TFLite representative_dataset, a tf.data.Dataset, a generator (of what has no known end
         the first `max_samples`); calibrated on when there is no `calibration`.
       evaluation_data: labelled samples (x, y), or an .npz with them, for searches that judge plans by accuracy; judge
-        the result by others. Without them such searches compare with the unchanged model's scores.
+        the result by others. Without them such searches compare with the unchanged model's scores; others refuse
+        them.
       checkpoint: file of a long search's state: a call that was killed goes on from it if it is made again. It stays.
         That of the calibration lies beside it while it runs.
-      **options: see `tflm_quantmcu.search.options.Options`.
+      **options: see `tflm_quantmcu.search.options.Options`; those of another search are refused.
 
     Raises:
       UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.base.errors`.
     """
-    chosen = Options.of(options)
-    find_search(chosen.search)
+    chosen = _chosen(options, evaluation_data)
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
     source = read_source(model, calibration, calibration_data, chosen, checkpoint)
     costs = _costs(source, chosen)
@@ -122,7 +123,7 @@ def pareto_front(
     Raises:
       UsageError, UnsupportedModelError: see `tflm_quantmcu.base.errors`.
     """
-    chosen = Options.of(options)
+    chosen = _chosen(options)
     graph = read_source(model, calibration, calibration_data, chosen).graph
     bits = chosen.activation_bits if chosen.search == "uniform" else 8
     widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
@@ -149,8 +150,7 @@ def convert(
       UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.base.errors`.
       VerificationError: the converted model does not compute what it must; nothing is returned.
     """
-    chosen = Options.of(options)
-    find_search(chosen.search)
+    chosen = _chosen(options, evaluation_data)
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
     source = read_source(model, calibration, calibration_data, chosen, checkpoint)
     costs = _costs(source, chosen)
@@ -165,6 +165,14 @@ def convert(
     verification = verify_conversion(source.data, converted, plan, source.samples(VERIFY_SAMPLES))
     report = reports.build_report(source.data, converted, plan, verification, core=chosen.core)
     return ConversionResult(converted, plan, report)
+
+
+def _chosen(options: Mapping[str, Any], evaluation_data: Any = None) -> Options:
+    """The options of keywords, none of which is without effect on their search."""
+    chosen = Options.of(options)
+    find_search(chosen.search)
+    refuse_unused({**options, "evaluation_data": evaluation_data}, [chosen.search])
+    return chosen
 
 
 def _costs(source: Source, options: Options) -> PlanCosts:

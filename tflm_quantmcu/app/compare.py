@@ -32,7 +32,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime.sample_sources import SampleSource
 from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.options import Options
-from tflm_quantmcu.search.registry import find_search
+from tflm_quantmcu.search.registry import SEARCHES, find_search, refuse_unused
 
 Path = Union[str, "os.PathLike[str]"]
 BASELINE = "int8"
@@ -141,10 +141,10 @@ def compare(
       searches: names.
       data: labelled samples (x, y), or an .npz with them, that the plans are judged on.
       output_dir: made if it is not there; finished parts are kept here until all are done, and then the result.
-      evaluation_data: labelled samples that searches may judge by, none of `data`.
+      evaluation_data: labelled samples that searches may judge by, none of `data`; for those that do.
       sram_bytes, flash_bytes: bounds; None is no bound.
       seeds: of the searches.
-      **options: the rest of `tflm_quantmcu.search.options.Options`, for all.
+      **options: the rest of `tflm_quantmcu.search.options.Options`, for all that use them.
 
     Raises:
       UsageError, UnsupportedModelError: see `tflm_quantmcu.base.errors`. A budget that a search cannot meet is a row.
@@ -152,6 +152,7 @@ def compare(
     for name in searches:
         find_search(name)
     common = Options.of(options)
+    refuse_unused({**options, "evaluation_data": evaluation_data}, searches)
     judging = api.read_labelled(data, "--data")
     searching = None if evaluation_data is None else api.read_labelled(evaluation_data)
     folder = pathlib.Path(output_dir)
@@ -185,6 +186,13 @@ class _Task:
     labelled: tuple[np.ndarray, np.ndarray] | None
     options: dict[str, Any]
     folder: str
+
+    @property
+    def own_options(self) -> dict[str, Any]:
+        """Without those that only other searches use."""
+        own = find_search(self.row.search).own_flags
+        others = {flag for search in SEARCHES.values() for flag in search.own_flags if flag not in own}
+        return {name: value for name, value in self.options.items() if name not in others}
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -242,14 +250,14 @@ def _baseline(task: _Task) -> _Cell:
 
 def _search(task: _Task) -> _Cell:
     row = task.row
-    options = {**task.options, "progress": False, "n_jobs": 1}
+    options = {**task.own_options, "progress": False, "n_jobs": 1}
     bounds = {"sram_bytes": row.sram_bytes, "flash_bytes": row.flash_bytes}
     inputs: dict[str, Any] = {"calibration": task.source.calibration, **options, **bounds, "search": row.search}
     start = time.process_time()
     try:
         plan = api.plan(
             task.source.data,
-            evaluation_data=task.labelled,
+            evaluation_data=task.labelled if find_search(row.search).judges else None,
             checkpoint=task.search_checkpoint,
             seed=row.seed,
             **inputs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,13 @@ from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.overrides import FixedWidths, override_plan
 from tflm_quantmcu.search.problem import CostModel, SearchProblem, Strategy
 from tflm_quantmcu.search.rl import search_rl
+from tflm_quantmcu.search.settings.base import Settings
+from tflm_quantmcu.search.settings.common import WeightCutSettings
+from tflm_quantmcu.search.settings.hybrid import HybridSettings
+from tflm_quantmcu.search.settings.memory_driven import MemoryDrivenSettings
+from tflm_quantmcu.search.settings.rl import RlSettings
+from tflm_quantmcu.search.settings.uniform import UniformSettings
+from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 from tflm_quantmcu.search.tighten import within_sram
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
@@ -30,10 +37,24 @@ from tflm_quantmcu.search.vdqs import search_vdqs
 
 @dataclasses.dataclass(frozen=True)
 class Search:
-    """A search by its name: `SEARCHES["vdqs"](graph, calibration, budget, cost, seed=0, vdqs_lambda=0.4)`."""
+    """A search by its name: `SEARCHES["vdqs"](graph, calibration, budget, cost, seed=0, vdqs_lambda=0.4)`.
+
+    Attributes:
+      name: as flags say it.
+      strategy: what is called.
+      settings: that it takes beside those that count for every search.
+      judges: whether it judges plans on samples, labelled ones where there are any.
+    """
 
     name: str
     strategy: Strategy
+    settings: Sequence[type[Settings]] = ()
+    judges: bool = False
+
+    @property
+    def own_flags(self) -> tuple[str, ...]:
+        """Those that do not count for every search."""
+        return (*(name for kind in self.settings for name in kind.names()), *(("evaluation_data",) * self.judges))
 
     def __call__(
         self,
@@ -70,8 +91,9 @@ class Search:
           **parameters: the search's flags, see `options.Options`; the rest have their defaults.
 
         Raises:
-          UsageError, BudgetError: see `tflm_quantmcu.base.errors`.
+          UsageError, BudgetError: see `tflm_quantmcu.base.errors`; a flag of other searches is refused too.
         """
+        refuse_unused(parameters, [self.name])
         options = Options.of({**parameters, **budget.flags, "seed": seed})
         problem = SearchProblem(
             graph=graph,
@@ -102,14 +124,14 @@ class Search:
 
 
 SEARCHES: dict[str, Search] = {
-    name: Search(name, strategy)
-    for name, strategy in {
-        "uniform": within_sram(search_uniform),
-        "vdqs": within_sram(search_vdqs),
-        "memory_driven": search_memory_driven,
-        "rl": search_rl,
-        "hybrid": search_hybrid,
-    }.items()
+    search.name: search
+    for search in (
+        Search("uniform", within_sram(search_uniform), (UniformSettings,)),
+        Search("vdqs", within_sram(search_vdqs), (VdqsSettings, WeightCutSettings)),
+        Search("memory_driven", search_memory_driven, (MemoryDrivenSettings, WeightCutSettings)),
+        Search("rl", search_rl, (RlSettings, WeightCutSettings), judges=True),
+        Search("hybrid", search_hybrid, (HybridSettings, MemoryDrivenSettings, WeightCutSettings), judges=True),
+    )
 }
 
 
@@ -122,6 +144,25 @@ def find_search(name: str) -> Search:
     if name not in SEARCHES:
         raise UsageError(f"--search is {name}; supported are {', '.join(sorted(SEARCHES))}")
     return SEARCHES[name]
+
+
+def refuse_unused(given: Mapping[str, Any], searches: Sequence[str]) -> None:
+    """Refuses flags that only other searches use, since they would change nothing.
+
+    Args:
+      given: flag -> value, of what the user set; None is not set.
+      searches: names of those that will run.
+
+    Raises:
+      UsageError: there is one; the sentence names it and who uses it.
+    """
+    for flag in (name for name, value in given.items() if value is not None):
+        users = [search.name for search in SEARCHES.values() if flag in search.own_flags]
+        if users and not set(users) & set(searches):
+            raise UsageError(
+                f"--{flag} is used by --search {' and '.join(users)} alone, not by {' or '.join(searches)}; "
+                "drop the flag or use another search"
+            )
 
 
 def finish_plan(
