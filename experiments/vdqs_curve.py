@@ -44,7 +44,7 @@ from tflm_quantmcu.search.vdqs import quantize_stage
 from tflm_quantmcu.search.widths import free_maps, free_weights
 from tflm_quantmcu.stage.build import build_program, planned_program
 from tflm_quantmcu.stage.geometry import stage_ops
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)
 _CALIBRATION_DATA = flags.DEFINE_string("calibration_data", None, ".npz with x.", required=True)
@@ -89,13 +89,13 @@ class Curve:
     """One model, its calibration and its labelled samples; plans that differ in nothing are measured once."""
 
     def __init__(self) -> None:
-        self.data = read_bytes(_MODEL.value, "--model")
-        self.graph = read_model(self.data)
+        self.model = ModelFile(read_bytes(_MODEL.value, "--model"))
+        self.graph = self.model.graph
         self.x, self.y = self._labelled(_DATA.value)
         self.search_data = self._labelled(_SEARCH_DATA.value) if _SEARCH_DATA.value else None
-        self.calibration = api.calibrate_model(self.data, _CALIBRATION_DATA.value)
+        self.calibration = api.calibrate_model(self.model, _CALIBRATION_DATA.value)
         self.stage = front_stage(self.graph, _GRID.value, _MAX_MACS_RATIO.value or 2.0) if _GRID.value else None
-        self._costs = PlanCosts(self.data, self.graph)
+        self._costs = PlanCosts(self.model)
         self._latest: dict[int, np.ndarray] = {}
         self._measured: dict[str, Measured] = {}
         self._on_tflm: dict[str, float] = {}
@@ -114,7 +114,7 @@ class Curve:
             options.setdefault("vdqs_min_bits", min_bits())
         if self.stage is None:
             options |= {"sram_bytes": _SRAM_BYTES.value, "max_macs_ratio": _MAX_MACS_RATIO.value}
-            return api.plan(self.data, calibration=self.calibration, **options)
+            return api.plan(self.model, calibration=self.calibration, **options)
         problem = self._problem(Options.of(options))
         found = quantize_stage(problem, self.stage)
         plan = PrecisionPlan(self.graph.sha256, {}, stages=(found.stage,), weight_bits=found.weight_bits)
@@ -177,7 +177,7 @@ class Curve:
     def tflm_accuracy(self, plan: PrecisionPlan) -> float:
         key = _key(plan)
         if key not in self._on_tflm:
-            self._on_tflm[key] = evaluation.accuracies([convert_model(self.data, plan)], self.x, self.y)[0]
+            self._on_tflm[key] = evaluation.accuracies([convert_model(self.model, plan)], self.x, self.y)[0]
         return self._on_tflm[key]
 
 

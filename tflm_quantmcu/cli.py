@@ -253,13 +253,14 @@ def _inspect(values: flags.FlagValues) -> None:
     from tflm_quantmcu.app.inspection import describe_memory, describe_model
     from tflm_quantmcu.base.files import read_bytes
     from tflm_quantmcu.converter.branches import write_branches
+    from tflm_quantmcu.tflite.model_file import ModelFile
 
-    data = read_bytes(values.model, "--model")
-    print(describe_model(data))
+    file = ModelFile(read_bytes(values.model, "--model"))
+    print(describe_model(file))
     if values.memory or values.memory_png:
-        print("\n" + describe_memory(data, values.memory_png))
+        print("\n" + describe_memory(file, values.memory_png))
     if values.branches_dir:
-        written = write_branches(data, values.branches_dir)
+        written = write_branches(file, values.branches_dir)
         print(f"wrote {len(written)} branches to {values.branches_dir}")
 
 

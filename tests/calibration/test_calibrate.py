@@ -47,7 +47,7 @@ def _model(stop: int = 3) -> bytes:
 
 def _calibrate(x: np.ndarray = X, **keywords) -> CalibrationResult:
     data = _model()
-    return calibrate(data, x, graph=read_model(data), progress=False, **keywords)
+    return calibrate(data, x, progress=False, **keywords)
 
 
 def _equal(a: CalibrationResult, b: CalibrationResult) -> bool:
@@ -93,7 +93,7 @@ def test_models_with_real_inputs_and_outputs_are_measured_inside():
     model = TinyModel()
     x = model.quantize(model.input((1, 4), dtype="float32"), scale=0.1, zero_point=0)
     data = model.build(model.dequantize(model.relu(x)))
-    result = calibrate(data, np.ones((2, 4), np.float32), graph=read_model(data), progress=False)
+    result = calibrate(data, np.ones((2, 4), np.float32), progress=False)
     assert len(result.stats) == 2
     assert all(s.histogram[128 + 10] == 8 for s in result.stats.values())
     assert result.samples.dtype == np.float32
@@ -181,10 +181,10 @@ def test_a_killed_run_goes_on_and_gives_the_same_file(tmp_path, monkeypatch, com
 
 def test_progress_goes_to_standard_error_alone(capfd):
     data = _model()
-    calibrate(data, X, graph=read_model(data))
+    calibrate(data, X)
     out, err = capfd.readouterr()
     assert out == "" and "calibrating" in err
-    calibrate(data, X, graph=read_model(data), progress=False)
+    calibrate(data, X, progress=False)
     assert capfd.readouterr() == ("", "")
 
 
@@ -192,7 +192,7 @@ def test_models_with_several_inputs_are_refused():
     model = TinyModel()
     data = model.build(model.add(model.input((1, 4)), model.input((1, 4))))
     with pytest.raises(UnsupportedModelError, match="the model has 2 inputs; supported is 1"):
-        calibrate(data, np.zeros((1, 4), np.int8), graph=read_model(data))
+        calibrate(data, np.zeros((1, 4), np.int8))
 
 
 @pytest.mark.parametrize("model", [None, _model()])
@@ -260,6 +260,6 @@ def test_a_real_model_keeps_all_counts():
     data = path_of("models/kws_dscnn_int8.tflite").read_bytes()
     x = np.load(path_of("samples/kws_calibration_125.npz"))["x"]
     graph = read_model(data)
-    result = calibrate(data, x[:16], graph=graph, progress=False)
+    result = calibrate(data, x[:16], progress=False)
     for name, stats in result.stats.items():
         assert stats.histogram.sum() == 16 * graph.by_name[name].num_elements

@@ -30,7 +30,7 @@ def _calibrate(name: str, **options) -> CalibrationResult:
 
 def test_the_models_own_formats_are_measured_as_they_are():
     result = _calibrate("own")
-    plain = calibrate(MODEL, X, graph=read_model(MODEL), progress=False)
+    plain = calibrate(MODEL, X, progress=False)
     assert (result.model, result.source_sha256, result.model_sha256) == (None, None, plain.model_sha256)
     for name, stats in plain.stats.items():
         assert np.array_equal(result.stats[name].histogram, stats.histogram)

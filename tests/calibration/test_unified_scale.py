@@ -111,13 +111,12 @@ def test_samples_beyond_what_memory_holds_are_not_used(monkeypatch):
 @pytest.mark.parametrize("options", [{"search": "uniform", "activation_bits": 4}, {"vdqs_lambda": 0.0}])
 def test_a_plan_keeps_widths_and_stages(options):
     calibration = calibration_of(MODEL, shape=(24, 24, 3))
-    graph = read_model(MODEL)
     plan = api.plan(MODEL, calibration=calibration, compensation="off", progress=False, **options)
-    refined = layerwise_plan(MODEL, graph, plan, IMAGES)
+    refined = layerwise_plan(MODEL, plan, IMAGES)
     assert refined != plan
     assert _widths(refined) == _widths(plan)
     assert dataclasses.replace(refined, stages=(), formats={}) == dataclasses.replace(plan, stages=(), formats={})
-    assert layerwise_plan(MODEL, graph, plan, IMAGES) == refined
+    assert layerwise_plan(MODEL, plan, IMAGES) == refined
 
 
 def test_a_plan_is_compensated_once_for_the_formats_that_it_ends_with(monkeypatch):
@@ -141,7 +140,7 @@ def test_narrow_maps_come_nearer_to_the_network_given_those_before():
     graph = read_model(data)
     maps = [graph.tensors[op.outputs[0]] for op in graph.ops[:2]]
     plain = {t.name: format_of_range(-20.0, 20.0, 4) for t in maps}
-    refined = layerwise_plan(data, graph, PrecisionPlan(graph.sha256, {}, formats=plain), X).formats
+    refined = layerwise_plan(data, PrecisionPlan(graph.sha256, {}, formats=plain), X).formats
 
     def error(formats: Mapping[str, Format], tensor: Tensor) -> float:
         q = simulate(graph, PrecisionPlan(graph.sha256, {}, formats=formats), X)[tensor.name].astype(np.float32)
@@ -161,4 +160,4 @@ def _widths(plan: PrecisionPlan) -> list[dict[str, int]]:
 
 def test_a_plan_of_8_bits_stays_as_it_is():
     plan = api.plan(MODEL, search="uniform", progress=False)
-    assert layerwise_plan(MODEL, read_model(MODEL), plan, IMAGES) == plan
+    assert layerwise_plan(MODEL, plan, IMAGES) == plan

@@ -21,6 +21,7 @@ from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, Rounde
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual(3)
@@ -276,7 +277,7 @@ def test_what_does_not_fit_the_model_is_refused(changes, message):
 
 @pytest.mark.parametrize("mode", ("off", "bias", "weights"))
 def test_the_bytes_of_a_compensated_model_are_known_without_samples(mode):
-    measure, grows = PlanCosts(MODEL, GRAPH).bytes_of, []
+    measure, grows = PlanCosts(ModelFile(MODEL)).bytes_of, []
     plans = [_narrow_maps(), *(mixed(GRAPH, seed) for seed in range(6))]
     for plan in plans:
         found = measure(compensate(GRAPH, plan, X, mode=mode))

@@ -16,6 +16,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.oracle.stock_kernels import is_known
 from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 SIZE, CHANNELS = 20, 4
@@ -99,5 +100,5 @@ def test_room_is_left_just_where_a_correction_is_found(place):
     plan = PrecisionPlan(graph.sha256, {}, weight_bits=dict.fromkeys(names, 4))
     found = compensate(graph, plan, _samples())
     assert with_room(graph, plan).bias_corrections.keys() == found.bias_corrections.keys()
-    costs = PlanCosts(model, graph)
+    costs = PlanCosts(ModelFile(model))
     assert costs.bytes_of(with_room(graph, plan)) == costs.bytes_of(found)

@@ -119,7 +119,7 @@ def _accuracy(graph: ModelGraph, plan: PrecisionPlan | None) -> float:
 
 def _training_model(trained: Trained, plan: PrecisionPlan) -> TrainingModel:
     assert trained.calibration.model is not None
-    mapping = map_model(trained.model, trained.graph, trained.calibration.model, X[:4])
+    mapping = map_model(trained.model, trained.calibration.model, X[:4])
     return TrainingModel.of(trained.model, trained.graph, plan, mapping, X.shape[1:])
 
 
@@ -196,7 +196,7 @@ def test_layers_of_two_kernels_and_layers_used_twice_start_compensated():
     convolutions = [op for op in graph.ops if op.traits.has_filter]
     assert len(convolutions) == 5 and len(plan.rounded_weights) >= 4
     before = model.get_layer("two_kernels").bias.numpy()
-    training = TrainingModel.of(model, graph, plan, map_model(model, graph, calibration.model, x[:4]), x.shape[1:])
+    training = TrainingModel.of(model, graph, plan, map_model(model, calibration.model, x[:4]), x.shape[1:])
     assert np.array_equal(model.get_layer("two_kernels").bias, before)
     first, second = (plan.bias_corrections[graph.tensors[op.outputs[0]].name] for op in convolutions[:2])
     assert np.allclose(model.get_layer("twice").bias, np.add(first, second) / 2, rtol=1e-5)

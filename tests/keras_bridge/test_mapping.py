@@ -67,7 +67,7 @@ def _mapped(model: keras.Model) -> tuple[ModelGraph, KerasMapping, dict[int, str
     graph = read_model(data)
     names: dict[int, str] = {}
     rebuild(model, wrap=lambda layer: layer, observe=lambda number, name, x: names.setdefault(number, name) and x)
-    return graph, map_model(model, graph, data, X[:4]), names
+    return graph, map_model(model, data, X[:4]), names
 
 
 def _by_name(graph: ModelGraph, mapping: KerasMapping, names: dict[int, str]) -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import to_real
 from tflm_quantmcu.search.evaluator import Evaluator, fidelity_of, score_tensors
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 SHAPE = (6, 6, 3)
@@ -38,7 +39,7 @@ def _model(*ends: str) -> bytes:
 
 def _evaluator(model: bytes, labels: np.ndarray | None = None) -> Evaluator:
     graph = read_model(model)
-    return Evaluator(graph, PlanCosts(model, graph), X, labels)
+    return Evaluator(graph, PlanCosts(ModelFile(model)), X, labels)
 
 
 def _four_bit_map(model: bytes) -> PrecisionPlan:

@@ -29,6 +29,7 @@ from tflm_quantmcu.search.free_bits import timed_layers
 from tflm_quantmcu.search.gate_walls import Bounds, GateWalls, join
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.registry import SEARCHES
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 
@@ -49,7 +50,7 @@ MODEL = _network()
 GRAPH = read_model(MODEL)
 CALIBRATION = calibration_of(MODEL, shape=(8, 8, 3), count=32)
 ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
-COSTS = MapCosts(MODEL, GRAPH, strip_metadata=True)
+COSTS = MapCosts(ModelFile(MODEL), strip_metadata=True)
 INT8 = COSTS.work_of(PrecisionPlan(GRAPH.sha256, {}))
 BOUNDS = {"sram_bytes": ARENA_BYTES * 6 // 10, "flash_bytes": FLASH_BYTES * 8 // 10}
 ON_CORES = {**BOUNDS, "sram_bytes": 2 * ARENA_BYTES}  # room for the scratch of every core's kernels
@@ -226,8 +227,8 @@ def test_without_anything_free_the_model_stays_as_it_is():
     model = net.build(net.softmax(net.input((1, 8))))
     samples = np.random.default_rng(0).integers(-100, 100, (4, 8), dtype=np.int8)
     calibration = api.calibrate_model(model, samples, progress=False)
-    costs = PlanCosts(model, read_model(model))
-    plan = SEARCHES["hybrid"](costs.graph, calibration, Budget(), costs, **SHORT)
+    costs = PlanCosts(ModelFile(model))
+    plan = SEARCHES["hybrid"](costs.model.graph, calibration, Budget(), costs, **SHORT)
     assert not plan.formats and not plan.weight_bits
 
 
@@ -241,10 +242,10 @@ def test_what_it_cannot_do_is_refused():
     x = net.input((1, 8, 8, 4))
     weights = np.ones((4, 3, 3, 2), np.int8)
     grouped = net.build(net.conv2d(net.conv2d(x, np.ones((4, 1, 1, 4), np.int8)), weights))
-    costs = PlanCosts(grouped, read_model(grouped))
+    costs = PlanCosts(ModelFile(grouped))
     calibration = calibration_of(grouped, shape=(8, 8, 4))
     with pytest.raises(UnsupportedModelError, match="CONV_2D .* cannot become part of a Keras model"):
-        SEARCHES["hybrid"](costs.graph, calibration, Budget(), costs, **SHORT)
+        SEARCHES["hybrid"](costs.model.graph, calibration, Budget(), costs, **SHORT)
 
 
 _KILLED = """

@@ -19,6 +19,7 @@ from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.memory_rules import Extent, Layer, cut_activations
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual(size=16, channels=16)
@@ -75,7 +76,7 @@ def test_a_chain_gets_the_policy_of_the_rules():
     calibration = calibration_of(model, shape=(16, 16, 4))
     graph = read_model(model)
     options = Options.of(OPTIONS)
-    problem = SearchProblem(graph, calibration, options.budget, MapCosts(model, graph), options)
+    problem = SearchProblem(graph, calibration, options.budget, MapCosts(ModelFile(model)), options)
     names = [graph.tensors[t].name for t in (*graph.inputs, *(op.outputs[0] for op in graph.ops))]
     policies = set()
     for bound in (12288, 9216, 7168, 4096, 3072):

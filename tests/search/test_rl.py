@@ -27,6 +27,7 @@ from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.registry import SEARCHES
 from tflm_quantmcu.search.rl import state_features
 from tflm_quantmcu.search.walls import Choice
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 
@@ -51,7 +52,7 @@ MODEL = _model()
 GRAPH = read_model(MODEL)
 CALIBRATION = calibration_of(MODEL, shape=(8, 8, 3))
 ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
-COSTS = MapCosts(MODEL, GRAPH, strip_metadata=True)
+COSTS = MapCosts(ModelFile(MODEL), strip_metadata=True)
 BOUNDS = {"sram_bytes": ARENA_BYTES * 8 // 10, "flash_bytes": FLASH_BYTES * 7 // 10}
 ON_CORES = {**BOUNDS, "sram_bytes": 2 * ARENA_BYTES}  # room for the scratch of every core's kernels
 WORK = {"bit_ops": COSTS.work_of(PrecisionPlan(GRAPH.sha256, {})).bit_ops * 4 // 10}  # met without conversions
@@ -223,7 +224,7 @@ def test_without_anything_free_the_model_stays_as_it_is():
     graph = read_model(model)
     samples = np.random.default_rng(0).integers(-100, 100, (4, 8), dtype=np.int8)
     calibration = api.calibrate_model(model, samples, progress=False)
-    costs = PlanCosts(model, graph)
+    costs = PlanCosts(ModelFile(model))
     plan = SEARCHES["rl"](graph, calibration, Budget(), costs, **EPISODES)
     assert not plan.formats and not plan.weight_bits
 

@@ -13,7 +13,7 @@ from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 
 class MapCosts(PlanCosts):
@@ -21,15 +21,15 @@ class MapCosts(PlanCosts):
 
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
         converted = self.convert(plan)
-        return PlanBytes(predict_arena(read_model(converted)), len(converted))
+        return PlanBytes(predict_arena(converted.graph), len(converted.data))
 
 
 def problem_of(model: bytes, x: np.ndarray | None, **options: Any) -> SearchProblem:
     """The problem of a search with these options, calibrated on int8 samples [N, H, W, C] if there are any."""
     chosen = Options.of(options)
-    costs = PlanCosts(model, read_model(model))
+    costs = PlanCosts(ModelFile(model))
     calibration = None if x is None else api.calibrate_model(model, x, progress=False)
-    return SearchProblem(costs.graph, calibration, chosen.budget, costs, chosen, seed=chosen.seed)
+    return SearchProblem(costs.model.graph, calibration, chosen.budget, costs, chosen, seed=chosen.seed)
 
 
 def calibration_of(model: bytes, *, shape: tuple[int, ...], count: int = 8, seed: int = 0) -> CalibrationResult:

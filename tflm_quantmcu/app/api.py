@@ -29,7 +29,8 @@ from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overr
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.registry import find_search, finish_plan, refuse_unused
 from tflm_quantmcu.search.widths import free_maps
-from tflm_quantmcu.tflite.reader import read_model, require_full_integer
+from tflm_quantmcu.tflite.full_integer import require_full_integer
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 Path = Union[str, "os.PathLike[str]"]
 KERAS_SUFFIXES = (".keras", ".h5")
@@ -59,9 +60,13 @@ class ConversionResult:
 class Source:
     """The int8 model behind the user's `model` argument."""
 
-    data: bytes
-    graph: ModelGraph
+    model: ModelFile
     calibration: CalibrationResult | None
+
+    @property
+    def graph(self) -> ModelGraph:
+        """Of the model."""
+        return self.model.graph
 
     def samples(self, count: int) -> np.ndarray:
         """`count` model inputs: of the calibration, else random."""
@@ -162,9 +167,9 @@ def convert(
         plan = finish_plan(_problem(source, chosen, costs), plan)
     _check_budget(costs, plan, chosen.budget)
     converted = costs.convert(plan)
-    verification = verify_conversion(source.data, converted, plan, source.samples(VERIFY_SAMPLES))
-    report = reports.build_report(source.data, converted, plan, verification, core=chosen.core)
-    return ConversionResult(converted, plan, report)
+    verification = verify_conversion(source.model, converted, plan, source.samples(VERIFY_SAMPLES))
+    report = reports.build_report(source.model, converted, plan, verification, core=chosen.core)
+    return ConversionResult(converted.data, plan, report)
 
 
 def _chosen(options: Mapping[str, Any], evaluation_data: Any = None) -> Options:
@@ -176,7 +181,7 @@ def _chosen(options: Mapping[str, Any], evaluation_data: Any = None) -> Options:
 
 
 def _costs(source: Source, options: Options) -> PlanCosts:
-    return PlanCosts(source.data, source.graph, options.core, options.strip_metadata)
+    return PlanCosts(source.model, options.core, options.strip_metadata)
 
 
 def _fixed(source: Source, options: Options) -> FixedWidths:
@@ -201,7 +206,7 @@ def _search(
     def refine(plan: PrecisionPlan) -> PrecisionPlan:
         if source.calibration is None or source.calibration.method.name != "uspiq":
             return plan
-        return layerwise_plan(source.data, source.graph, plan, source.calibration.samples, progress=options.progress)
+        return layerwise_plan(source.model, plan, source.calibration.samples, progress=options.progress)
 
     return find_search(options.search)(
         source.graph,
@@ -298,7 +303,7 @@ def keras_from_tflite(model: bytes | Path) -> Any:
     """
     from tflm_quantmcu.keras_bridge.from_tflite import keras_from_graph  # TensorFlow takes seconds to import
 
-    graph = read_model(model if isinstance(model, bytes) else read_bytes(model, "model"))
+    graph = ModelFile.of(model).graph
     require_full_integer(graph)
     return keras_from_graph(graph)
 
@@ -315,33 +320,32 @@ def read_source(
     if calibration is not None and not isinstance(calibration, CalibrationResult):
         calibration = load_calibration(calibration)
     model = _read(model)
-    if not isinstance(model, bytes):
+    if not isinstance(model, ModelFile):
         if calibration is None:
             if calibration_data is None:
                 raise UsageError("a Keras model needs representative inputs: pass --calibration_data or --calibration")
             calibration = _calibrate(model, calibration_data, options, kept)
         model = _calibrated_model(model, calibration)
-    graph = read_model(model)
-    require_full_integer(graph)
+    require_full_integer(model.graph)
     if calibration is None and calibration_data is not None:
         calibration = _calibrate(model, calibration_data, options, kept)
     if kept:
         pathlib.Path(kept).unlink(missing_ok=True)
     if calibration is None:
-        return Source(model, graph, None)
+        return Source(model, None)
     if options.method.name not in ("own", calibration.method.name):
         raise UsageError(
             f"the calibration was made with --calibration_method {calibration.method.name}, not {options.method.name}; "
             "calibrate anew or drop the flag"
         )
-    if calibration.model is not None and calibration.source_sha256 == graph.sha256:
-        model, graph = calibration.model, read_model(calibration.model)
-    if calibration.model_sha256 != graph.sha256:
+    if calibration.model is not None and calibration.source_sha256 == model.sha256:
+        model = ModelFile(calibration.model)
+    if calibration.model_sha256 != model.sha256:
         raise UsageError("the calibration was made for another model; calibrate this one anew")
-    return Source(model, graph, calibration)
+    return Source(model, calibration)
 
 
-def _calibrated_model(model: Any, calibration: CalibrationResult) -> bytes:
+def _calibrated_model(model: Any, calibration: CalibrationResult) -> ModelFile:
     """The int8 `.tflite` that a calibration made of a Keras model; refuses that of another, or of former weights."""
     from tflm_quantmcu.keras_bridge.to_tflite import weights_sha256  # TensorFlow takes seconds to import
 
@@ -352,15 +356,17 @@ def _calibrated_model(model: Any, calibration: CalibrationResult) -> bytes:
             f"the calibration was made of other weights than the Keras model '{model.name}' has: of another model, or "
             "before it was trained on; calibrate it anew"
         )
-    return calibration.model
+    return ModelFile(calibration.model)
 
 
 def _read(model: Any) -> Any:
-    """Bytes of a `.tflite`, a keras.Model, or the keras.Model of a path."""
+    """The ModelFile of bytes or a path, a keras.Model, or the keras.Model of a path."""
+    if isinstance(model, bytes):
+        return ModelFile(model)
     if not isinstance(model, (str, os.PathLike)):
         return model
     if pathlib.Path(model).suffix not in KERAS_SUFFIXES:
-        return read_bytes(model, "--model")
+        return ModelFile(read_bytes(model, "--model"))
     from tflm_quantmcu.keras_bridge.to_tflite import load_keras  # TensorFlow takes seconds to import
 
     return load_keras(model)
@@ -378,10 +384,9 @@ def _calibrate(
         "checkpoint": checkpoint,
     }
     tensor = None
-    if isinstance(model, bytes):
-        graph = read_model(model)
-        require_full_integer(graph)
-        tensor = graph.tensors[graph.inputs[0]]
+    if isinstance(model, ModelFile):
+        require_full_integer(model.graph)
+        tensor = model.graph.tensors[model.graph.inputs[0]]
     if isinstance(calibration_data, (str, os.PathLike)):
         x = load_samples(calibration_data, tensor)[0]
     else:

@@ -244,8 +244,8 @@ def _run_task(task: _Task) -> _Cell:
 
 
 def _baseline(task: _Task) -> _Cell:
-    report = api.convert(task.source.data, plan=PrecisionPlan(task.source.graph.sha256, {}), progress=False).report
-    return _Cell(_measured(task.row, report.baseline), task.source.data)
+    report = api.convert(task.source.model, plan=PrecisionPlan(task.source.graph.sha256, {}), progress=False).report
+    return _Cell(_measured(task.row, report.baseline), task.source.model.data)
 
 
 def _search(task: _Task) -> _Cell:
@@ -256,7 +256,7 @@ def _search(task: _Task) -> _Cell:
     start = time.process_time()
     try:
         plan = api.plan(
-            task.source.data,
+            task.source.model,
             evaluation_data=task.labelled if find_search(row.search).judges else None,
             checkpoint=task.search_checkpoint,
             seed=row.seed,
@@ -265,7 +265,7 @@ def _search(task: _Task) -> _Cell:
     except BudgetError as error:
         return _Cell(dataclasses.replace(row, refused=str(error)))
     row = dataclasses.replace(row, seconds=round(time.process_time() - start, 2))
-    result = api.convert(task.source.data, plan=plan, **inputs)
+    result = api.convert(task.source.model, plan=plan, **inputs)
     return _Cell(_measured(row, result.report.converted), result.model, result.plan)
 
 

@@ -15,7 +15,7 @@ from tflm_quantmcu.base.parallel import parallel_map
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import load_samples, to_model_input
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 Path = Union[str, "os.PathLike[str]"]
 CHUNK = 64  # samples that a process runs at once
@@ -26,10 +26,10 @@ def run_file(model: Path, inputs: Path, outputs: Path) -> str:
 
     One output is `y`; several are `y0`, `y1`, ... in the model's order.
     """
-    data = read_bytes(model, "--model")
-    tensor = _input_of(data)
+    file = ModelFile(read_bytes(model, "--model"))
+    tensor = _input_of(file)
     x, _ = load_samples(inputs, tensor)
-    values = Interpreter(data).run_all(to_model_input(x, tensor))
+    values = Interpreter(file).run_all(to_model_input(x, tensor))
     named = {"y": values[0]} if len(values) == 1 else {f"y{i}": y for i, y in enumerate(values)}
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **named)
@@ -40,24 +40,24 @@ def run_file(model: Path, inputs: Path, outputs: Path) -> str:
 
 def evaluate_file(model: Path, data: Path, *, n_jobs: int = -1, progress: bool = False) -> str:
     """Top-1 accuracy of `model` on TFLM for the labelled samples in `data`, in words; the rest as of `accuracies`."""
-    model_bytes = read_bytes(model, "--model")
-    tensor = _input_of(model_bytes)
+    file = ModelFile(read_bytes(model, "--model"))
+    tensor = _input_of(file)
     x, y = load_samples(data, tensor)
     if y is None:
         raise UsageError(f"{data} has no labels: evaluate needs the key 'y' [N]")
-    (right,) = accuracies([model_bytes], to_model_input(x, tensor), y, n_jobs=n_jobs, progress=progress)
+    (right,) = accuracies([file], to_model_input(x, tensor), y, n_jobs=n_jobs, progress=progress)
     return f"accuracy {right:.4f} ({round(right * len(y))} of {len(y)})"
 
 
-def _input_of(model: bytes) -> Tensor:
-    inputs = read_model(model).input_tensors
+def _input_of(model: ModelFile) -> Tensor:
+    inputs = model.graph.input_tensors
     if len(inputs) != 1:
         raise UnsupportedModelError(f"the model has {len(inputs)} inputs; supported is 1")
     return inputs[0]
 
 
 def accuracies(
-    models: Sequence[bytes], x: np.ndarray, y: np.ndarray, *, n_jobs: int = -1, progress: bool = False
+    models: Sequence[AnyModel], x: np.ndarray, y: np.ndarray, *, n_jobs: int = -1, progress: bool = False
 ) -> list[float]:
     """Shares of samples whose largest raw output of each model, run on TFLM, is at the label's index.
 
@@ -69,14 +69,15 @@ def accuracies(
       progress: a bar on standard error.
     """
     chunks = np.array_split(np.arange(len(x)), -(-len(x) // CHUNK))
-    distinct = list(dict.fromkeys(models))
-    tasks = [(model, x[chunk], y[chunk]) for model in distinct for chunk in chunks]
+    distinct = {file.data: file for file in map(ModelFile.of, models)}
+    tasks = [(model, x[chunk], y[chunk]) for model in distinct.values() for chunk in chunks]
     right = list(parallel_map(_num_right, tasks, n_jobs=n_jobs, what="running on TFLM", progress=progress))
     totals = [sum(right[i : i + len(chunks)]) / len(x) for i in range(0, len(right), len(chunks))]
-    return [totals[distinct.index(model)] for model in models]
+    total_of = dict(zip(distinct, totals, strict=True))
+    return [total_of[ModelFile.of(model).data] for model in models]
 
 
-def _num_right(task: tuple[bytes, np.ndarray, np.ndarray]) -> int:
+def _num_right(task: tuple[ModelFile, np.ndarray, np.ndarray]) -> int:
     model, x, y = task
     scores = Interpreter(model).run(x)
     return int((scores.reshape(len(x), -1).argmax(axis=1) == y).sum())

@@ -12,17 +12,18 @@ from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME
 from tflm_quantmcu.native.kernel_scratch import CORES
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.stage.program import StageProgram
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.view import view_graph
 
 
-def describe_model(data: bytes) -> str:
+def describe_model(model: AnyModel) -> str:
     """The whole description, one text.
 
     Raises:
-      UnsupportedModelError: `data` is not a model that can be read.
+      UnsupportedModelError: `model` is not a model that can be read.
     """
-    graph = read_model(data)
+    file = ModelFile.of(model)
+    graph = file.graph
     stages = [op for op in graph.ops if op.kind == PATCH_STAGE]
     parts = [view_graph(graph)]
     for number, op in enumerate(stages):
@@ -30,19 +31,19 @@ def describe_model(data: bytes) -> str:
     arenas = arena_by_variant(graph)
     cores = [f"{n:,} with {variant} kernels ({', '.join(CORES[variant])})" for variant, n in arenas.items()]
     most = max(arenas.values())
-    parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(data):,} bytes")
+    parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(file.data):,} bytes")
     return "\n\n".join(parts)
 
 
-def describe_memory(data: bytes, png: str | os.PathLike[str] | None = None) -> str:
+def describe_memory(model: AnyModel, png: str | os.PathLike[str] | None = None) -> str:
     """The arena as TFLM lays it out with the reference kernels, lifetime x offset, as text.
 
     If `png` names a file, also as a picture there.
 
     Raises:
-      UnsupportedModelError: `data` is not a model that can be read, or its arena is not known.
+      UnsupportedModelError: `model` is not a model that can be read, or its arena is not known.
     """
-    graph = read_model(data)
+    graph = ModelFile.of(model).graph
     plan = tflm_plan(graph)
     if png is not None:
         draw_png(graph, plan, png)

@@ -12,9 +12,8 @@ from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.cost.plan_work import work_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.search.problem import PlanBytes
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,17 +21,15 @@ class PlanCosts:
     """What searches ask about plans of one model.
 
     Attributes:
-      data: the int8 `.tflite`.
-      graph: of it.
+      model: the int8 `.tflite`.
       core: cortex-m4, ...: whose instructions are estimated.
       strip_metadata: as of `convert`.
     """
 
-    data: bytes
-    graph: ModelGraph
+    model: ModelFile
     core: str = "cortex-m4"
     strip_metadata: bool = False
-    _latest: list[tuple[PrecisionPlan, bytes, PlanBytes]] = dataclasses.field(default_factory=list)
+    _latest: list[tuple[PrecisionPlan, ModelFile, PlanBytes]] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def table(self) -> InstructionTable:
@@ -43,22 +40,23 @@ class PlanCosts:
     def key(self) -> dict[str, Any]:
         return {"core": self.core, "strip_metadata": self.strip_metadata}
 
-    def convert(self, plan: PrecisionPlan) -> bytes:
+    def convert(self, plan: PrecisionPlan) -> ModelFile:
         """The converted model."""
         return self._measured(plan)[0]
 
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
         return self._measured(plan)[1]
 
-    def _measured(self, plan: PrecisionPlan) -> tuple[bytes, PlanBytes]:
+    def _measured(self, plan: PrecisionPlan) -> tuple[ModelFile, PlanBytes]:
         """The converted model and its bytes; those of the latest plan are kept."""
         for known, converted, num_bytes in self._latest:
             if known == plan:
                 return converted, num_bytes
-        converted = convert_model(self.data, plan, strip_metadata=self.strip_metadata)
-        num_bytes = PlanBytes(max(arena_by_variant(read_model(converted)).values()), len(converted))
+        # Parsed from what was written, not from the tree that it was written of: this is what runs.
+        converted = ModelFile(convert_model(self.model, plan, strip_metadata=self.strip_metadata))
+        num_bytes = PlanBytes(max(arena_by_variant(converted.graph).values()), len(converted.data))
         self._latest[:] = [(plan, converted, num_bytes)]
         return converted, num_bytes
 
     def work_of(self, plan: PrecisionPlan) -> Cost:
-        return work_of(self.graph, plan, self.table)
+        return work_of(self.model.graph, plan, self.table)

@@ -24,7 +24,7 @@ from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, 
 from tflm_quantmcu.native.kernel_scratch import CORES, REFERENCE
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.stage.program import StageProgram
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_requests
 
 
@@ -152,10 +152,10 @@ def _figure(figures: Figures, path: str) -> int | None:
 
 
 def build_report(
-    original: bytes, converted: bytes, plan: PrecisionPlan, verification: VerificationResult, *, core: str
+    original: ModelFile, converted: ModelFile, plan: PrecisionPlan, verification: VerificationResult, *, core: str
 ) -> ConversionReport:
     """Measures both models on TFLM and counts their work, instructions for `core` (cortex-m4, ...)."""
-    graph = read_model(original)
+    graph = original.graph
     table = load_table(core.removeprefix("cortex-"))
     regions = stage_programs(graph, plan)
     after = work_of(graph, plan, table)
@@ -173,9 +173,9 @@ def build_report(
     )
 
 
-def _measure(data: bytes, cost: Cost) -> Figures:
-    recorded = Interpreter(data).allocations()
-    graph = read_model(data)
+def _measure(model: ModelFile, cost: Cost) -> Figures:
+    recorded = Interpreter(model).allocations()
+    graph = model.graph
     scratch_bytes = [largest_scratch_bytes(graph, op) for op in graph.ops]
     return Figures(
         arena_by_variant=arena_by_variant(graph),
@@ -183,7 +183,7 @@ def _measure(data: bytes, cost: Cost) -> Figures:
         recorded_persistent_bytes=recorded.persistent_bytes,
         persistent=persistent_bytes(graph, CORTEX_M),
         input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
-        flash_bytes=len(data),
+        flash_bytes=len(model.data),
         cost=cost,
     )
 

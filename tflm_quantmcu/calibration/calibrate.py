@@ -8,7 +8,6 @@ same inputs give the same result, wherever and in however many pieces they are m
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import os
 import zipfile
@@ -26,6 +25,7 @@ from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import choose_samples, to_model_input
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 FILE_VERSION = 2
 
@@ -36,10 +36,9 @@ _SMALL_MACS = 1 << 33
 
 
 def calibrate(
-    model: bytes,
+    model: AnyModel,
     samples: np.ndarray,
     *,
-    graph: ModelGraph,
     max_samples: int = 256,
     seed: int = 0,
     progress: bool = True,
@@ -52,7 +51,6 @@ def calibrate(
     Args:
       model: the int8 `.tflite`.
       samples: [N, ...], as `samples.to_model_input` takes them.
-      graph: the model as read.
       max_samples: of more samples so many are drawn by `seed`.
       progress: a progress bar on standard error.
       n_jobs: processes; -1 is one a core where the work is worth it.
@@ -66,18 +64,20 @@ def calibrate(
       UsageError: samples that do not fit the model, or max_samples below 1.
       UnsupportedModelError: TFLM does not run the model, or it has not exactly one input.
     """
+    file = ModelFile.of(model)
+    graph = file.graph
     if len(graph.inputs) != 1:
         raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
     chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
     sums = sums or ResumableSums(None, n_jobs=worthwhile_jobs(graph, len(inputs), n_jobs), progress=progress)
     maps = _int8_maps(graph)
-    chunks = [_Chunk(model, part, tuple(t.index for t in maps)) for part in split_samples(inputs)]
+    chunks = [_Chunk(file, part, tuple(t.index for t in maps)) for part in split_samples(inputs)]
     counts = sums.sum("calibrating", _count_values, chunks)["counts"]
     histograms = {t.index: histogram for t, histogram in zip(maps, counts, strict=True)}
     outliers = _outlier_maps(sums, chunks, [t for t in maps if len(t.shape) == 4], histograms)
     stats = {t.name: TensorStats(t.name, histograms[t.index], t.format, outliers.get(t.index), method) for t in maps}
-    return CalibrationResult(hashlib.sha256(model).hexdigest(), None, inputs, stats, method)
+    return CalibrationResult(file.sha256, None, inputs, stats, method)
 
 
 def split_samples(x: np.ndarray) -> list[np.ndarray]:
@@ -175,7 +175,7 @@ class _Chunk:
       levels: uint8 [maps, 256], of how many of PHIS each value is an outlier; None where only values are counted.
     """
 
-    model: bytes
+    model: ModelFile
     inputs: np.ndarray
     maps: tuple[int, ...]
     levels: np.ndarray | None = None

@@ -23,11 +23,12 @@ from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMetho
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.lowering.format_groups import FormatGroup, free_groups
 from tflm_quantmcu.runtime.samples import choose_samples, digest, to_model_input, to_real
-from tflm_quantmcu.tflite.reader import read_model, require_full_integer
+from tflm_quantmcu.tflite.full_integer import require_full_integer
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 
 def calibrate_int8(
-    data: bytes,
+    model: AnyModel,
     samples: np.ndarray,
     *,
     method: CalibrationMethod = OWN_FORMATS,
@@ -40,7 +41,7 @@ def calibrate_int8(
     """Calibrates a model.
 
     Args:
-      data: the full-integer int8 `.tflite`.
+      model: the full-integer int8 `.tflite`.
       samples: [N, ...], as `samples.to_model_input` takes them.
       method: how ranges are chosen. All but `own` give the model new 8-bit formats first.
       max_samples, seed, n_jobs, progress: as of `calibrate`.
@@ -53,7 +54,8 @@ def calibrate_int8(
       UsageError: samples that do not fit the model, max_samples below 1, or the checkpoint of another run.
       UnsupportedModelError: not such a model, TFLM does not run it, or cannot run it in float32 for new formats.
     """
-    graph = read_model(data)
+    file = ModelFile.of(model)
+    graph = file.graph
     require_full_integer(graph)
     chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
@@ -68,22 +70,22 @@ def calibrate_int8(
         progress=progress,
     )
     if method.name == "own":
-        return calibrate(data, inputs, graph=graph, max_samples=len(inputs), method=method, sums=sums)
-    rescaled = rescale_model(data, _new_formats(data, inputs, method, sums))
-    result = calibrate(rescaled, inputs, graph=read_model(rescaled), max_samples=len(inputs), method=method, sums=sums)
-    return dataclasses.replace(result, model=rescaled, source_sha256=graph.sha256)
+        return calibrate(file, inputs, max_samples=len(inputs), method=method, sums=sums)
+    rescaled = ModelFile(rescale_model(file, _new_formats(file, inputs, method, sums)))
+    result = calibrate(rescaled, inputs, max_samples=len(inputs), method=method, sums=sums)
+    return dataclasses.replace(result, model=rescaled.data, source_sha256=graph.sha256)
 
 
 def _new_formats(
-    data: bytes, inputs: np.ndarray, method: CalibrationMethod, sums: ResumableSums
+    file: ModelFile, inputs: np.ndarray, method: CalibrationMethod, sums: ResumableSums
 ) -> Mapping[int, Format]:
-    real = RealModel(data)
+    real = RealModel(file)
     groups = free_groups(real.graph)
     if not groups:
         return {}
     try:
         if method.name == "uspiq":
-            return _formats_of(sums.sum("choosing scales by layers", _layerwise, [_Layerwise(data, groups, inputs)]))
+            return _formats_of(sums.sum("choosing scales by layers", _layerwise, [_Layerwise(file, groups, inputs)]))
         maps = [t for group in groups for t in group.computed]
         reals = to_real(inputs, real.graph.tensors[real.graph.inputs[0]])
         seen = count_real_values(real.whole(), reals, maps, sums)
@@ -102,13 +104,13 @@ def _new_formats(
 class _Layerwise:
     """Work for one process, for one layer's scale waits for those before it."""
 
-    data: bytes
+    model: ModelFile
     groups: Sequence[FormatGroup]
     inputs: np.ndarray
 
 
 def _layerwise(task: _Layerwise) -> Arrays:
-    formats = layerwise_formats(task.data, task.groups, task.inputs)
+    formats = layerwise_formats(task.model, task.groups, task.inputs)
     return {
         "maps": np.array(list(formats), np.int64),
         "scales": np.array([f.scale for f in formats.values()]),

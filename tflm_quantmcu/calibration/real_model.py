@@ -15,7 +15,7 @@ from tflm_quantmcu.calibration.biases import bias_steps
 from tflm_quantmcu.graph.types import Op, Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.tflite import schema
-from tflm_quantmcu.tflite.reader import graph_of, load_model_t
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.writer import write_model
 
 _MOVES = ("QUANTIZE", "DEQUANTIZE")
@@ -28,16 +28,17 @@ class RealModel:
       graph: the int8 model.
     """
 
-    def __init__(self, data: bytes, weight_bits: Mapping[str, int] | None = None) -> None:
+    def __init__(self, model: AnyModel, weight_bits: Mapping[str, int] | None = None) -> None:
         """Args:
-        data: the int8 `.tflite`.
+        model: the int8 `.tflite`.
         weight_bits: weight tensor name -> bits, of weights that are to have the values of a narrower width.
 
         Raises:
           UnsupportedModelError: the file is damaged, an op has no kernel of that width, or a bias is shared.
         """
-        self._model = load_model_t(data)
-        self.graph = graph_of(self._model, "")
+        file = ModelFile.of(model)
+        self._model = file.copied_tree()
+        self.graph = file.graph
         reals = self._real_constants(weight_bits or {})
         for read, tensor in zip(self.graph.tensors, self._model.subgraphs[0].tensors, strict=True):
             if read.index in reals:

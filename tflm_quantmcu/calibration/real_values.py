@@ -14,10 +14,11 @@ from tflm_quantmcu.base.resumable_sums import Arrays, ResumableSums
 from tflm_quantmcu.calibration.calibrate import split_samples
 from tflm_quantmcu.calibration.real_histogram import RealHistogram
 from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 
 def count_real_values(
-    model: bytes, inputs: np.ndarray, maps: Sequence[int], sums: ResumableSums
+    model: AnyModel, inputs: np.ndarray, maps: Sequence[int], sums: ResumableSums
 ) -> dict[int, RealHistogram]:
     """Runs samples through a float32 network.
 
@@ -30,13 +31,14 @@ def count_real_values(
     Raises:
       UnsupportedModelError: TFLM does not run the model.
     """
-    chunks = [_Chunk(model, part, tuple(maps)) for part in split_samples(inputs)]
+    file = ModelFile.of(model)
+    chunks = [_Chunk(file, part, tuple(maps)) for part in split_samples(inputs)]
     return dict(zip(maps, _unstack(sums.sum("finding ranges", _count, chunks, _add)), strict=True))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Chunk:
-    model: bytes
+    model: ModelFile
     inputs: np.ndarray
     maps: tuple[int, ...]
 

@@ -11,23 +11,23 @@ from tflm_quantmcu.calibration.biases import bias_steps
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.law.fixed_point import round_half_away
 from tflm_quantmcu.tflite import schema
-from tflm_quantmcu.tflite.reader import graph_of, load_model_t
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.writer import associated_files, prune_buffers, write_model
 
 
-def rescale_model(data: bytes, formats: Mapping[int, Format]) -> bytes:
+def rescale_model(model: AnyModel, formats: Mapping[int, Format]) -> bytes:
     """Rewrites scales, zero points and biases, and nothing else.
 
     Args:
-      data: the int8 `.tflite`.
+      model: the int8 `.tflite`.
       formats: tensor -> 8-bit format, of maps that ops write; maps that must share a format have one (`free_groups`).
 
     Raises:
       UnsupportedModelError: the file is damaged, a bias is shared by ops of different scales or leaves int32.
     """
-    model = load_model_t(data)
-    graph = graph_of(model, "")
-    tensors = model.subgraphs[0].tensors
+    file = ModelFile.of(model)
+    graph, tree = file.graph, file.copied_tree()
+    tensors = tree.subgraphs[0].tensors
     for index, format in formats.items():
         quantization = tensors[index].quantization
         quantization.scale = np.array([format.scale], np.float32)
@@ -44,7 +44,7 @@ def rescale_model(data: bytes, formats: Mapping[int, Format]) -> bytes:
             )
         if tensors[index].quantization is not None:
             tensors[index].quantization.scale = step.astype(np.float32)
-        tensors[index].buffer = len(model.buffers)
-        model.buffers.append(schema.BufferT(data=np.frombuffer(bias.astype("<i4").tobytes(), np.uint8)))
-    prune_buffers(model)
-    return write_model(model) + associated_files(data)
+        tensors[index].buffer = len(tree.buffers)
+        tree.buffers.append(schema.BufferT(data=np.frombuffer(bias.astype("<i4").tobytes(), np.uint8)))
+    prune_buffers(tree)
+    return write_model(tree) + associated_files(file.data)

@@ -21,10 +21,11 @@ from tflm_quantmcu.calibration.methods import candidate_formats, least_error_for
 from tflm_quantmcu.calibration.plan_formats import planned_formats, renew_plan
 from tflm_quantmcu.calibration.real_model import RealModel
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
+from tflm_quantmcu.graph.types import Format, Tensor
 from tflm_quantmcu.lowering.format_groups import FormatGroup
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import to_real
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 # All maps of the samples that are used fit so many bytes at 8 bits.
 _KEPT_BYTES = 1 << 27
@@ -33,19 +34,19 @@ _COMPARED = 1 << 14
 
 
 def layerwise_formats(
-    data: bytes, groups: Sequence[FormatGroup], samples: np.ndarray, *, progress: bool = False
+    model: AnyModel, groups: Sequence[FormatGroup], samples: np.ndarray, *, progress: bool = False
 ) -> dict[int, Format]:
     """The 8-bit formats of an int8 model, chosen anew.
 
     Args:
-      data: the int8 `.tflite`.
+      model: the int8 `.tflite`.
       groups: maps that may have other formats, see `free_groups`.
       samples: [N, ...] of the model's input type; the first ones are used, as many as memory holds.
 
     Returns:
       Tensor -> format, of all maps in the groups but those that only ever hold 0.
     """
-    layers = _Layers(RealModel(data), samples)
+    layers = _Layers(RealModel(model), samples)
     group_of = {t: group for group in groups for t in group.tensors}
     known: dict[int, np.ndarray] = {}
     chosen: dict[int, Format] = {}
@@ -69,17 +70,19 @@ def layerwise_formats(
 
 
 def layerwise_plan(
-    data: bytes, graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, progress: bool = False
+    model: AnyModel, plan: PrecisionPlan, samples: np.ndarray, *, progress: bool = False
 ) -> PrecisionPlan:
     """A plan with its formats below 8 bits chosen anew; widths, stages and classes stay.
 
     A map inside a stage is taken position by position in the format of its class there (`plan_formats`).
 
     Args:
-      data, graph: the int8 model that the plan is for.
+      model: the int8 `.tflite` that the plan is for.
       samples: as of `layerwise_formats`.
     """
-    layers = _Layers(RealModel(data, plan.weight_bits), samples)
+    file = ModelFile.of(model)
+    graph = file.graph
+    layers = _Layers(RealModel(file, plan.weight_bits), samples)
     chosen: dict[tuple[str, Format], Format] = {}
 
     def choose(tensor: Tensor, values: np.ndarray) -> _Levels:

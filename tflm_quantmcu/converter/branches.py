@@ -24,11 +24,11 @@ from tflm_quantmcu.stage.geometry import Region, StageOp
 from tflm_quantmcu.stage.layout import MapCache
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
-from tflm_quantmcu.tflite.reader import read_model, read_plan
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.writer import write_model
 
 
-def write_branches(converted: bytes, directory: str | os.PathLike[str]) -> list[Path]:
+def write_branches(converted: AnyModel, directory: str | os.PathLike[str]) -> list[Path]:
     """Writes `stage<n>_r<row>_c<col>_<class>.tflite` for every patch of every stage.
 
     Args:
@@ -47,7 +47,8 @@ def write_branches(converted: bytes, directory: str | os.PathLike[str]) -> list[
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{folder} cannot be made: {error.strerror or error}") from None
-    graph, plan = read_model(converted), read_plan(converted)
+    file = ModelFile.of(converted)
+    graph, plan = file.graph, file.plan
     paths = []
     stages = [op for op in graph.ops if op.kind == PATCH_STAGE]
     for number, op in enumerate(stages):

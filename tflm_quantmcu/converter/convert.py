@@ -6,7 +6,6 @@ that are not full-integer int8, and what a pass cannot carry over exactly.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
@@ -20,7 +19,8 @@ from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph
 from tflm_quantmcu.stage.custom_ops import PREFIX
-from tflm_quantmcu.tflite.reader import graph_of, load_model_t, require_full_integer
+from tflm_quantmcu.tflite.full_integer import require_full_integer
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.writer import associated_files, write_model
 
 PASSES: tuple[Callable[[Rewrite], None], ...] = (
@@ -33,11 +33,11 @@ PASSES: tuple[Callable[[Rewrite], None], ...] = (
 )
 
 
-def convert_model(data: bytes, plan: PrecisionPlan, *, strip_metadata: bool = False) -> bytes:
+def convert_model(model: AnyModel, plan: PrecisionPlan, *, strip_metadata: bool = False) -> bytes:
     """Converts a model.
 
     Args:
-      data: a full-integer int8 `.tflite`.
+      model: a full-integer int8 `.tflite`.
       plan: made for exactly these bytes.
       strip_metadata: leave out the plan and every other metadata that the device does not read; offsets of an
         offline memory plan stay.
@@ -49,14 +49,13 @@ def convert_model(data: bytes, plan: PrecisionPlan, *, strip_metadata: bool = Fa
       UsageError: the plan is for another model, or does not fit it.
       UnsupportedModelError: the model, or what the plan asks of it.
     """
-    sha256 = hashlib.sha256(data).hexdigest()
-    if plan.model_sha256 != sha256:
+    file = ModelFile.of(model)
+    if plan.model_sha256 != file.sha256:
         raise UsageError(
-            f"the plan was made for the model with SHA-256 {plan.model_sha256[:12]}..., this one has {sha256[:12]}...; "
-            "make a plan for this model"
+            f"the plan was made for the model with SHA-256 {plan.model_sha256[:12]}..., this one has "
+            f"{file.sha256[:12]}...; make a plan for this model"
         )
-    model = load_model_t(data)
-    graph = graph_of(model, sha256)
+    graph = file.graph
     for op in graph.ops:
         if op.kind.startswith(PREFIX):
             raise UnsupportedModelError(
@@ -64,10 +63,10 @@ def convert_model(data: bytes, plan: PrecisionPlan, *, strip_metadata: bool = Fa
             )
     require_full_integer(graph)
     _check_names(graph, plan)
-    rewrite = Rewrite(model, graph, plan, strip_metadata=strip_metadata)
+    rewrite = Rewrite(file.copied_tree(), graph, plan, strip_metadata=strip_metadata)
     for rewrite_pass in PASSES:
         rewrite_pass(rewrite)
-    return write_model(rewrite.model) + (b"" if strip_metadata else associated_files(data))
+    return write_model(rewrite.model) + (b"" if strip_metadata else associated_files(file.data))
 
 
 def _check_names(graph: ModelGraph, plan: PrecisionPlan) -> None:

@@ -23,7 +23,7 @@ from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 NUM_RANDOM_SAMPLES = 4
 
@@ -77,7 +77,7 @@ class _Runs:
 
 
 def verify_conversion(
-    original: bytes, converted: bytes, plan: PrecisionPlan, samples: np.ndarray
+    original: AnyModel, converted: AnyModel, plan: PrecisionPlan, samples: np.ndarray
 ) -> VerificationResult:
     """Runs both models.
 
@@ -91,20 +91,21 @@ def verify_conversion(
       VerificationError: a byte differs; the sentence names the op, the sample and the first index.
       UsageError: the samples do not fit, or our op library is missing.
     """
-    graph, graph_after = read_model(original), read_model(converted)
+    before, after = ModelFile.of(original), ModelFile.of(converted)
+    graph = before.graph
     source = graph.tensors[graph.inputs[0]]
     x = to_model_input(samples, source)
     x = np.concatenate([x, random_samples(source, NUM_RANDOM_SAMPLES)])
-    interpreter = Interpreter(converted)
-    arena_bytes = _check_arena(graph_after, interpreter)
+    interpreter = Interpreter(after)
+    arena_bytes = _check_arena(after.graph, interpreter)
     given = _given(graph, plan, x)
     runs = _Runs(x, given, [interpreter.invoke(sample) for sample in given])
     is_same_function = _is_eight_bit(graph, plan)
     if is_same_function:
         num_maps = 0
-        _check_outputs(original, converted, runs)
+        _check_outputs(before, after, runs)
     else:
-        num_maps = _check_maps(graph, graph_after, converted, plan, runs)
+        num_maps = _check_maps(graph, after, plan, runs)
     crc32 = 0
     for values in (values for sample in runs.outputs for values in sample):
         crc32 = zlib.crc32(values.tobytes(), crc32)
@@ -138,34 +139,33 @@ def _check_arena(graph: ModelGraph, interpreter: Interpreter) -> int:
     return recorded
 
 
-def _check_outputs(original: bytes, converted: bytes, runs: _Runs) -> None:
-    stock = Interpreter(original)
+def _check_outputs(before: ModelFile, after: ModelFile, runs: _Runs) -> None:
+    stock = Interpreter(before)
     for index, sample in enumerate(runs.x):
         for tensor, wanted, found in zip(stock.outputs, stock.invoke(sample), runs.outputs[index], strict=True):
             if not _are_equal(wanted, found):
-                _find_difference(original, converted, runs, index)
+                _find_difference(before, after, runs, index)
                 raise _mismatch(f"output '{tensor.label}'", index, "stock TFLM", wanted, found)
 
 
-def _find_difference(original: bytes, converted: bytes, runs: _Runs, index: int) -> None:
+def _find_difference(before: ModelFile, after: ModelFile, runs: _Runs, index: int) -> None:
     """Blames the first op, of those that both models have, whose result differs."""
-    before, after = (read_model(data) for data in (original, converted))
-    stock, ours = (Interpreter(data, preserve_all_tensors=True) for data in (original, converted))
+    stock, ours = (Interpreter(file, preserve_all_tensors=True) for file in (before, after))
     stock.invoke(runs.x[index])
     ours.invoke(runs.given[index])
-    for op in after.ops:
-        tensor = after.tensors[op.outputs[0]]
-        wanted, found = stock.tensor(before.by_name[tensor.name].index), ours.tensor(tensor.index)
+    for op in after.graph.ops:
+        tensor = after.graph.tensors[op.outputs[0]]
+        wanted, found = stock.tensor(before.graph.by_name[tensor.name].index), ours.tensor(tensor.index)
         if not _are_equal(wanted, found):
-            raise _mismatch(_place(after, tensor), index, "stock TFLM", wanted, found)
+            raise _mismatch(_place(after.graph, tensor), index, "stock TFLM", wanted, found)
 
 
-def _check_maps(graph: ModelGraph, graph_after: ModelGraph, converted: bytes, plan: PrecisionPlan, runs: _Runs) -> int:
+def _check_maps(graph: ModelGraph, after: ModelFile, plan: PrecisionPlan, runs: _Runs) -> int:
     """Compares what TFLM computes for every map that the oracle knows; returns how many there are."""
     known = simulate(graph, plan, runs.x)
-    stored = {name: _stored(graph_after, name, plan) for name in known}
+    stored = {name: _stored(after.graph, name, plan) for name in known}
     compared = {name: tensor for name, tensor in stored.items() if tensor is not None}
-    preserved = Interpreter(converted, preserve_all_tensors=True)
+    preserved = Interpreter(after, preserve_all_tensors=True)
     for index, sample in enumerate(runs.given):
         for output, wanted, found in zip(preserved.outputs, preserved.invoke(sample), runs.outputs[index], strict=True):
             if not _are_equal(wanted, found):
@@ -173,7 +173,7 @@ def _check_maps(graph: ModelGraph, graph_after: ModelGraph, converted: bytes, pl
         for name, tensor in compared.items():
             found = _values(preserved, graph.by_name[name], tensor, plan)
             if not _are_equal(known[name][index], found):
-                raise _mismatch(_place(graph_after, tensor), index, "the numpy oracle", known[name][index], found)
+                raise _mismatch(_place(after.graph, tensor), index, "the numpy oracle", known[name][index], found)
     return len(compared)
 
 

@@ -26,7 +26,7 @@ from tflm_quantmcu.keras_bridge.activation_calibrator import calibrate_keras
 from tflm_quantmcu.keras_bridge.mapping import map_model, require_graph
 from tflm_quantmcu.keras_bridge.to_tflite import check_representative_data, keras, load_keras, tf
 from tflm_quantmcu.runtime.samples import choose_samples, load_samples
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 LEARNING_RATE = 1e-4
 # Share of all steps from which the rate is so many times the first one; of 10 epochs that is from the 5th and the 8th.
@@ -111,12 +111,11 @@ def finetune(
     if calibration_data is None:
         calibration_data = _inputs_of(train_data, max_samples)
     samples = choose_samples(np.asarray(calibration_data), max_samples=max_samples, seed=seed)
-    data = _int8_model(model, plan, samples, calibration)
-    graph = read_model(data)
+    file = _int8_model(model, plan, samples, calibration)
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
-    mapping = map_model(copy, graph, data, samples[:MAPPING_SAMPLES])
-    training = TrainingModel.of(copy, graph, plan, mapping, samples.shape[1:])
+    mapping = map_model(copy, file, samples[:MAPPING_SAMPLES])
+    training = TrainingModel.of(copy, file.graph, plan, mapping, samples.shape[1:])
     loss, metrics = _loss(model, samples, loss, metrics)
     is_own_rate = optimizer is None
     optimizer = keras.optimizers.get(optimizer or keras.optimizers.Adam(learning_rate))
@@ -137,7 +136,7 @@ def finetune(
     method = CalibrationMethod.of_flags(plan.search)
     result = calibrate_keras(tuned, samples, method=method, max_samples=max_samples, seed=seed, progress=False)
     assert result.model is not None
-    renewed = renew_plan(plan, graph, read_model(result.model), training.learned_formats())
+    renewed = renew_plan(plan, file.graph, ModelFile(result.model).graph, training.learned_formats())
     provenance = {**plan.search, "finetuned": {"epochs": epochs, "seed": seed, "from": plan.model_sha256}}
     return FinetuneResult(tuned, dataclasses.replace(renewed, search=provenance), result, history)
 
@@ -226,7 +225,7 @@ class _Recipe(keras.callbacks.Callback):
 
 def _int8_model(
     model: keras.Model, plan: PrecisionPlan, samples: np.ndarray, calibration: CalibrationResult | Path | None
-) -> bytes:
+) -> ModelFile:
     """The int8 `.tflite` that the plan's names are those of."""
     if calibration is not None and not isinstance(calibration, CalibrationResult):
         calibration = load_calibration(calibration)
@@ -236,12 +235,13 @@ def _int8_model(
         raise UsageError("the calibration is of another model than the plan; pass the one that the plan was made with")
     if calibration.model is None:
         raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
-    known = read_model(calibration.model).by_name
+    file = ModelFile(calibration.model)
+    known = file.graph.by_name
     named = [*plan.formats, *plan.weight_bits, *(n for s in plan.stages for n in (s.input, s.output))]
     for name in [*named, *(n for s in plan.stages for c in s.classes for n in c.formats)]:
         if name not in known:
             raise UsageError(f"the plan names tensor '{name}', which the model's int8 .tflite does not have")
-    return calibration.model
+    return file
 
 
 def _inputs_of(train_data: Any, count: int) -> np.ndarray:

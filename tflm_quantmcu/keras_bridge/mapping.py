@@ -20,6 +20,7 @@ from tflm_quantmcu.keras_bridge.fake_quant import Kernel, kernel_rows
 from tflm_quantmcu.keras_bridge.to_tflite import keras, tf
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 # Share of the squared values that int8 may change; another map differs by about all of them.
 MAP_TOLERANCE = 0.1
@@ -108,12 +109,12 @@ class _Rebuild:
         return keras.tree.map_structure(lambda x: self._observe(next(self._numbers), operation.name, x), outputs)
 
 
-def map_model(model: keras.Model, graph: ModelGraph, data: bytes, x: np.ndarray) -> KerasMapping:
+def map_model(model: keras.Model, converted: AnyModel, x: np.ndarray) -> KerasMapping:
     """Compares the values of all feature maps, and of all weights.
 
     Args:
       model: the Keras model.
-      graph, data: the int8 `.tflite` made from it.
+      converted: the int8 `.tflite` made from it.
       x: a few inputs [N, ...] as the model was trained.
 
     Returns:
@@ -135,11 +136,12 @@ def map_model(model: keras.Model, graph: ModelGraph, data: bytes, x: np.ndarray)
         return operation
 
     rebuild(model, wrap=keep, observe=record, input_shape=x.shape[1:])(x.astype(np.float32), training=False)
-    maps = {t.index: (t, v) for t, v in _int8_values(graph, data, x)}
+    file = ModelFile.of(converted)
+    maps = {t.index: (t, v) for t, v in _int8_values(file, x)}
     points = {index: _nearest(tensor, v, values, names) for index, (tensor, v) in maps.items()}
     return KerasMapping(
         points={t: point for t, point in points.items() if point is not None},
-        kernels=_find_kernels(graph, [layer for layer in layers if isinstance(layer, keras.layers.Layer)]),
+        kernels=_find_kernels(file.graph, [layer for layer in layers if isinstance(layer, keras.layers.Layer)]),
     )
 
 
@@ -160,9 +162,10 @@ class _Recorder(keras.layers.Layer):
         return keras.KerasTensor(x.shape, x.dtype)
 
 
-def _int8_values(graph: ModelGraph, data: bytes, x: np.ndarray) -> Iterator[tuple[Tensor, np.ndarray]]:
+def _int8_values(file: ModelFile, x: np.ndarray) -> Iterator[tuple[Tensor, np.ndarray]]:
     """Each int8 map that an op writes, and its real values [N, elements]."""
-    interpreter = Interpreter(data, preserve_all_tensors=True)
+    graph = file.graph
+    interpreter = Interpreter(file, preserve_all_tensors=True)
     tensors = [graph.tensors[t] for op in graph.ops for t in op.outputs]
     tensors = [t for t in tensors if t.dtype == "int8" and len(t.scales) == 1]
     runs: list[list[np.ndarray]] = []

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import functools
 import math
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.base.files import read_bytes
 from tflm_quantmcu.base.tflm_wheel import interpreter_module
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.native.handshake import load_op_library
@@ -30,7 +28,8 @@ from tflm_quantmcu.runtime.input_reader import InputFeed, InputReader
 from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
 from tflm_quantmcu.tflite import schema
-from tflm_quantmcu.tflite.flatbuffer_check import MAX_TENSOR_BYTES, check_flatbuffer
+from tflm_quantmcu.tflite.flatbuffer_check import MAX_TENSOR_BYTES
+from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.streaming import find_streamed_input
 
 CUSTOM_PREFIX = b"QMCU_"
@@ -82,7 +81,7 @@ class Interpreter:
 
     def __init__(
         self,
-        model: bytes | str | os.PathLike[str],
+        model: AnyModel,
         *,
         arena_bytes: int | None = None,
         preserve_all_tensors: bool = False,
@@ -92,7 +91,7 @@ class Interpreter:
         """Prepares the model.
 
         Args:
-          model: the file's bytes or its path.
+          model: the file's bytes or its path, or a ModelFile.
           arena_bytes: of the tensor arena; None takes what the model needs at most.
           preserve_all_tensors: no feature map shares memory with another, so that `tensor` can read
             each; the arena is then neither bounded nor counted.
@@ -108,23 +107,21 @@ class Interpreter:
           UnsupportedModelError: not a whole `.tflite`, or TFLM cannot prepare it; the sentence has
             TFLM's own words.
         """
-        self._model = read_bytes(model, "model") if isinstance(model, (str, os.PathLike)) else bytes(model)
-        tree = check_flatbuffer(self._model)
-        root = schema.Model.GetRootAs(self._model)
+        self._file = ModelFile.of(model)
+        tree = self._file.tree
         self._preserves = preserve_all_tensors
-        registerers = [REGISTERER] if _has_own_ops(root) else []
+        registerers = [REGISTERER] if _has_own_ops(tree) else []
         library = load_op_library(find_op_library()) if registerers else None
         self._variant = kernel_variant if registerers else REFERENCE
-        graph = root.Subgraphs(0)
-        has_inputs = graph.InputsLength() > 0
-        streamed = None if has_inputs else find_streamed_input(tree)
+        graph = tree.subgraphs[0]
+        streamed = None if len(graph.inputs) else find_streamed_input(tree)
         self._feed = InputFeed(library, streamed, input_reader) if library and streamed else None
         if input_reader is not None and self._feed is None:
             raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")
-        self._interpreter = self._prepare(registerers, _generous_arena_bytes(root, self._model, streamed))
+        self._interpreter = self._prepare(registerers, _generous_arena_bytes(self._file, streamed))
         wheel = self._interpreter
-        self.inputs = (streamed,) if streamed else _tensors(graph, graph.InputsAsNumpy(), wheel.get_input_details)
-        self.outputs = _tensors(graph, graph.OutputsAsNumpy(), wheel.get_output_details)
+        self.inputs = (streamed,) if streamed else _tensors(graph, graph.inputs, wheel.get_input_details)
+        self.outputs = _tensors(graph, graph.outputs, wheel.get_output_details)
         if arena_bytes is not None:
             self._bound_arena(registerers, arena_bytes)
 
@@ -223,15 +220,13 @@ class Interpreter:
     @functools.cached_property
     def _readable(self) -> frozenset[int]:
         """Tensors that have memory, in a type that the wheel reads rightly."""
-        model = schema.Model.GetRootAs(self._model)
-        graph = model.Subgraphs(0)
-        ops = [graph.Operators(i) for i in range(graph.OperatorsLength())]
-        written = set(graph.InputsAsNumpy()).union(*(op.OutputsAsNumpy() for op in ops))
+        tree = self._file.tree
+        graph = tree.subgraphs[0]
+        written = set(graph.inputs).union(*(op.outputs for op in graph.operators or ()))
         return frozenset(
             i
-            for i in range(graph.TensorsLength())
-            if graph.Tensors(i).Type() in _READABLE_TYPES
-            and (i in written or model.Buffers(graph.Tensors(i).Buffer()).DataLength())
+            for i, tensor in enumerate(graph.tensors)
+            if tensor.type in _READABLE_TYPES and (i in written or _has_data(tree.buffers[tensor.buffer]))
         )
 
     def _prepare(self, registerers: list[str], arena_bytes: int) -> Any:
@@ -239,12 +234,12 @@ class Interpreter:
         tflm = interpreter_module()
         planner = tflm.InterpreterConfig(int(self._preserves))
         # The planner that preserves all tensors refuses a model with offsets; as metadata of no meaning they may stay.
-        model = self._model.replace(_OFFLINE, _OFFLINE[::-1]) if self._preserves else self._model
+        data = self._file.data.replace(_OFFLINE, _OFFLINE[::-1]) if self._preserves else self._file.data
         failure = None
         with self._fed(), asked_as(self._variant), capture_native_stderr() as captured:
             try:
                 interpreter = tflm.Interpreter.from_bytes(
-                    model,
+                    data,
                     custom_op_registerers=registerers,
                     arena_size=arena_bytes,
                     intrepreter_config=planner,
@@ -276,40 +271,42 @@ class Interpreter:
             ) from None
 
 
-def _has_own_ops(root: schema.Model) -> bool:
-    codes = (root.OperatorCodes(i).CustomCode() for i in range(root.OperatorCodesLength()))
+def _has_own_ops(tree: schema.ModelT) -> bool:
+    codes = (code.customCode for code in tree.operatorCodes)
     return any(code is not None and code.startswith(CUSTOM_PREFIX) for code in codes)
 
 
-def _generous_arena_bytes(root: schema.Model, model: bytes, streamed: Tensor | None) -> int:
+def _has_data(buffer: schema.BufferT) -> bool:
+    return buffer.data is not None and len(buffer.data) > 0
+
+
+def _generous_arena_bytes(file: ModelFile, streamed: Tensor | None) -> int:
     """More than any plan takes: all tensors and what is streamed, seven times that for scratch, and persistent data.
 
     The system gives memory only to the pages that TFLM touches, so the excess costs nothing.
     """
     num_elements = streamed.num_elements if streamed else 0
-    for s in range(root.SubgraphsLength()):
-        graph = root.Subgraphs(s)
-        for t in range(graph.TensorsLength()):
-            tensor = graph.Tensors(t)
-            num_elements += math.prod(tensor.Shape(d) for d in range(tensor.ShapeLength())) + 64
-    num_bytes = 8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(model) + (1 << 20)
+    for graph in file.tree.subgraphs:
+        for tensor in graph.tensors:
+            num_elements += math.prod(() if tensor.shape is None else map(int, tensor.shape)) + 64
+    num_bytes = 8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(file.data) + (1 << 20)
     # Persistent memory begins at the end, which is aligned lest the count depends on the model's length.
     return min(num_bytes, MAX_TENSOR_BYTES) // ARENA_ALIGNMENT * ARENA_ALIGNMENT
 
 
 def _tensors(
-    graph: schema.SubGraph, indices: np.ndarray, details_of: Callable[[int], Mapping[str, Any]]
+    graph: schema.SubGraphT, indices: np.ndarray, details_of: Callable[[int], Mapping[str, Any]]
 ) -> tuple[Tensor, ...]:
     if not len(indices):
         raise UnsupportedModelError("the model has no inputs or no outputs")
     return tuple(_tensor(graph, int(t), details_of(i)) for i, t in enumerate(indices))
 
 
-def _tensor(graph: schema.SubGraph, index: int, details: Mapping[str, Any]) -> Tensor:
+def _tensor(graph: schema.SubGraphT, index: int, details: Mapping[str, Any]) -> Tensor:
     quantization = details["quantization_parameters"]
     return Tensor(
         index=index,
-        name=(graph.Tensors(index).Name() or b"").decode(errors="replace"),
+        name=(graph.tensors[index].name or b"").decode(errors="replace"),
         shape=tuple(int(d) for d in details["shape"]),
         dtype=np.dtype(details["dtype"]).name,
         scales=tuple(float(s) for s in quantization["scales"]),

@@ -26,6 +26,7 @@ from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.overrides import FixedWidths
 from tflm_quantmcu.search.settings.base import Settings
 from tflm_quantmcu.search.settings.common import CompensationSettings, StageSettings
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 # Plans; learning searches come back to the same widths.
 KEPT_COMPENSATED = 32
@@ -50,7 +51,7 @@ class CostModel(Protocol):
     """What plans of one model cost; `plan_costs.PlanCosts` is one."""
 
     @property
-    def data(self) -> bytes:
+    def model(self) -> ModelFile:
         """The int8 `.tflite`."""
 
     @property
@@ -61,7 +62,7 @@ class CostModel(Protocol):
     def key(self) -> Mapping[str, Any]:
         """What figures depend on beside the model, of JSON's types."""
 
-    def convert(self, plan: PrecisionPlan) -> bytes:
+    def convert(self, plan: PrecisionPlan) -> ModelFile:
         """The converted `.tflite`."""
 
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
@@ -127,7 +128,7 @@ class SearchProblem:
         if tensor in self.graph.inputs:
             return samples
         if len(self._latest.get(tensor, ())) < len(samples):
-            interpreter = Interpreter(self.cost.data, preserve_all_tensors=True)
+            interpreter = Interpreter(self.cost.model, preserve_all_tensors=True)
             values = []
             for sample in self.track(samples, "running the samples"):
                 interpreter.invoke(sample)

@@ -13,7 +13,8 @@ from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.converter.emit.aot import emit_aot
 from tflm_quantmcu.converter.emit.recording import record
 from tflm_quantmcu.converter.emit.tflm import emit_tflm
-from tflm_quantmcu.tflite.reader import read_model, require_full_integer
+from tflm_quantmcu.tflite.full_integer import require_full_integer
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 PathLike = Union[str, "os.PathLike[str]"]
 TARGETS = ("aot", "tflm")
@@ -89,14 +90,13 @@ def emit(
     if short_core not in CORES:
         raise UsageError(f"--core is {core}; supported are host, {', '.join(f'cortex-{c}' for c in CORES[1:])}")
     chosen = _identifier(name, "model" if isinstance(model, bytes) else Path(model).stem)
-    data = model if isinstance(model, bytes) else read_bytes(model, "--model")
-    graph = read_model(data)
-    require_full_integer(graph)
-    recording = record(data, inputs)
+    file = ModelFile(model if isinstance(model, bytes) else read_bytes(model, "--model"))
+    require_full_integer(file.graph)
+    recording = record(file, inputs)
     if target == "aot":
-        files, arena_bytes = emit_aot(graph, recording, name=chosen, core=short_core)
+        files, arena_bytes = emit_aot(file.graph, recording, name=chosen, core=short_core)
     else:
-        files, arena_bytes = emit_tflm(data, graph, recording, name=chosen, core=short_core)
+        files, arena_bytes = emit_tflm(file, recording, name=chosen, core=short_core)
     return EmittedProject(_write(Path(output_dir), files), tuple(files), chosen, target, arena_bytes)
 
 

@@ -16,6 +16,7 @@ from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.placement.memory import align
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 _ARENA_STEP = 1024
 
@@ -47,7 +48,7 @@ class Recording:
         return crc
 
 
-def record(model: bytes, inputs: str | os.PathLike[str] | None, *, seed: int = 0) -> Recording:
+def record(model: ModelFile, inputs: str | os.PathLike[str] | None, *, seed: int = 0) -> Recording:
     """Runs the model once.
 
     Args:
@@ -80,7 +81,7 @@ def record(model: bytes, inputs: str | os.PathLike[str] | None, *, seed: int = 0
     )
 
 
-def _sufficient_arena(model: bytes, used_bytes: int) -> int:
+def _sufficient_arena(model: ModelFile, used_bytes: int) -> int:
     """The first size, in steps, in which TFLM also has room to prepare."""
     arena_bytes = align(used_bytes, _ARENA_STEP)
     while True:

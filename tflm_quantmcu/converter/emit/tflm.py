@@ -15,9 +15,9 @@ from tflm_quantmcu.converter.emit.calls import stage_kernels
 from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
-from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.native.kernel_scratch import VARIANTS
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 # Where MicroMutableOpResolver's name is not the operator's in CamelCase.
@@ -28,18 +28,16 @@ _RESOLVER_NAMES = {
 }
 
 
-def emit_tflm(
-    model: bytes, graph: ModelGraph, recording: Recording, *, name: str, core: str
-) -> tuple[dict[str, str], int]:
+def emit_tflm(model: ModelFile, recording: Recording, *, name: str, core: str) -> tuple[dict[str, str], int]:
     """The project's files, name -> text, and the bytes of the tensor arena that it sets aside.
 
     Args:
       model: the `.tflite`.
-      graph: as read from it.
       recording: of it.
       name: C++ identifier that the files and the namespace are called by.
       core: key of third_party/arm_none_eabi/cores.bzl, or `host`: what the Makefile builds for unless told otherwise.
     """
+    graph = model.graph
     # Scratch of the core's kernels, where it adds to what TFLM recorded with the reference.
     extra_bytes = max(0, predict_arena(graph, VARIANTS[core]) - recording.non_persistent_bytes)
     arena_bytes = recording.arena_bytes + extra_bytes
@@ -49,9 +47,9 @@ def emit_tflm(
         "name": name,
         "macro": name.upper(),
         "core": core,
-        "sha256": graph.sha256,
-        "model_bytes": len(model),
-        "model": array_initializer(np.frombuffer(model, np.uint8)),
+        "sha256": model.sha256,
+        "model_bytes": len(model.data),
+        "model": array_initializer(np.frombuffer(model.data, np.uint8)),
         "arena_bytes": arena_bytes,
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
         "stage_kernels": struct_initializer(kernels) if kernels else "",
