@@ -24,9 +24,10 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Budget
 from tflm_quantmcu.keras_bridge.to_tflite import tf
 from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.search.budget import BudgetKeeper
 from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.free_bits import timed_layers
-from tflm_quantmcu.search.gate_walls import Bounds, GateWalls, join
+from tflm_quantmcu.search.hybrid_widths import GateRepair
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.registry import SEARCHES
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -176,7 +177,7 @@ def test_bounds_on_work_are_kept(bound):
         _search(**{bound: 10})
 
 
-def test_walls_by_speed_lower_what_the_core_gains_by():
+def test_repair_by_speed_lowers_what_the_core_gains_by():
     """Of two layers with equal weights the one whose packed map makes packed weights faster goes first."""
     problem = dataclasses.replace(problem_of(MODEL, CALIBRATION.samples), budget=Budget())
     network = Network.of(problem)
@@ -187,12 +188,12 @@ def test_walls_by_speed_lower_what_the_core_gains_by():
         dataclasses.replace(layer, instructions={(a, w): float(w if layer.weights == conv else -w) for a, w in WIDTHS})
         for layer in wide
     ]
-    bits = join(network, network.uncut_maps, network.uncut_weights)
-    stored = network.weight_bytes(network.uncut_weights) - 1
-    walls = GateWalls(network, Bounds(math.inf, stored, math.inf), layers, logits, (2, 4, 8), lambda kept: None)
+    bounds = np.array([math.inf, network.weight_bytes(network.uncut) - 1])
+    keeper = BudgetKeeper(network, functools.partial(network.plan, method="hybrid"))
+    repair = GateRepair(keeper, bounds, layers, logits, (2, 4, 8))
     for by_speed, lowered in ((False, depthwise), (True, conv)):
-        found = dataclasses.replace(walls, by_speed=by_speed).cut(bits, walls.bounds)
-        assert {t for t in bits if found[t] < 8} == {lowered}
+        found = dataclasses.replace(repair, by_speed=by_speed).cut(network.uncut, bounds)
+        assert {t for t in network.uncut if found[t] < 8} == {lowered}
 
 
 def test_bytes_out_of_reach_are_refused_as_memory_driven_does():

@@ -26,7 +26,7 @@ from tflm_quantmcu.search.ddpg import Agent, Settings
 from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.registry import SEARCHES
 from tflm_quantmcu.search.rl import state_features
-from tflm_quantmcu.search.walls import Choice
+from tflm_quantmcu.search.rl_widths import Choice
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -239,7 +239,8 @@ def test_states_are_the_published_features_from_0_to_1():
     model = net.build(net.fully_connected(net.reshape(y, (1, 12)), rng.integers(-9, 9, (6, 12), dtype=np.int8)))
     graph = read_model(model)
     dense = len(graph.ops) - 1
-    found = state_features(graph, [Choice(0), Choice(0, graph.ops[0].outputs[0]), Choice(1), Choice(dense)])
+    weights = [Choice(i, graph.ops[i].inputs[1], is_map=False) for i in (0, 1, dense)]
+    found = state_features(graph, [weights[0], Choice(0, graph.ops[0].outputs[0], is_map=True), *weights[1:]])
     expected = np.array(
         [
             [0, 4, 12, 2, 3, 432, 64, 0, 1],

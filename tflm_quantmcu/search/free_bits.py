@@ -55,8 +55,7 @@ class TimedLayer:
 
 def timed_layers(network: Network) -> list[TimedLayer]:
     """The layers of a network, by the instruction table of its problem, at all widths that are free."""
-    graph, table = network.problem.graph, network.problem.cost.table
-    fixed = {**network.fixed_maps, **{network.weights[i].index: b for i, b in network.fixed_weights.items()}}
+    graph, table, fixed = network.problem.graph, network.problem.cost.table, network.fixed
 
     def widths(tensor: int) -> tuple[int, ...]:
         return (fixed[tensor],) if tensor in fixed else BIT_WIDTHS

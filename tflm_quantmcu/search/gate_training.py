@@ -136,9 +136,7 @@ class _GatedModel:
     def of(network: Network, graph: ModelGraph, timed: Sequence[TimedLayer], widths: Sequence[int]) -> _GatedModel:
         """Builds it for `graph`, the network's with outputs of its own."""
         problem = network.problem
-        fixed = {**network.fixed_maps, **{network.weights[i].index: b for i, b in network.fixed_weights.items()}}
-        tensors = [*network.uncut_maps, *(tensor.index for tensor in network.weights.values())]
-        chosen = {t: (fixed[t],) if t in fixed else tuple(widths) for t in tensors}
+        chosen = {t: (network.fixed[t],) if t in network.fixed else tuple(widths) for t in network.uncut}
         gates = {t: Gates(bits, seed=problem.seed + t) for t, bits in chosen.items() if bits != (8,)}
 
         def observe(tensor: Tensor, x: Any) -> Any:

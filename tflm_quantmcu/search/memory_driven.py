@@ -12,18 +12,17 @@ since a `.tflite` on TFLM holds more than the paper counts:
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Iterator
 
 from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.search.flash import flash_cuts
+from tflm_quantmcu.search.budget import BudgetKeeper, flash_cuts
 from tflm_quantmcu.search.memory_rules import Scheme, UnreachableError, cut_activations, read_only_bytes
-from tflm_quantmcu.search.network import Bits, Network
+from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.search.settings.common import WeightCutSettings
 from tflm_quantmcu.search.settings.memory_driven import MemoryDrivenSettings
+from tflm_quantmcu.search.widths import Widths
 
 
 def search_memory_driven(problem: SearchProblem) -> PrecisionPlan:
@@ -37,61 +36,59 @@ def search_memory_driven(problem: SearchProblem) -> PrecisionPlan:
     Raises:
       BudgetError: the rules end above a budget.
     """
-    *_, plan = problem.track(_Cuts(Network.of(problem)).attempts(), "memory_driven")
+    *_, plan = problem.track(_attempts(problem), "memory_driven")
     return plan
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Cuts:
-    """The rules on a network, against what its plans take once they are converted."""
+def _attempts(problem: SearchProblem) -> Iterator[PrecisionPlan]:
+    """Plans of ever more cuts; the last one meets the budgets."""
+    network, sram_bytes = Network.of(problem), problem.budget.sram_bytes
+    keeper = BudgetKeeper(network, functools.partial(_plan, network))
+    min_bits = problem.settings.part(MemoryDrivenSettings).memory_driven_min_bits
+    widths, bound = network.uncut, sram_bytes
+    is_first = True
+    while True:
+        while bound is not None and (excess := -int(keeper.rooms(widths)[0])) > 0:
+            yield keeper.plan_of(widths)
+            bound = bound if is_first else min(bound, network.ram_bytes(widths)) - excess
+            widths, is_first = _cut_maps(keeper, widths, bound, min_bits), False
+        widths = yield from flash_cuts(keeper, widths, min_bits=min_bits)
+        if sram_bytes is None or keeper.rooms(widths)[0] >= 0:
+            return
 
-    network: Network
 
-    def attempts(self) -> Iterator[PrecisionPlan]:
-        """Plans of ever more cuts; the last one meets the budgets."""
-        network, problem = self.network, self.network.problem
-        sram_bytes, margin = problem.budget.sram_bytes, problem.settings.part(WeightCutSettings).memory_driven_margin
-        maps, weights = network.uncut_maps, network.uncut_weights
-        bound: int | None = None
-        while True:
-            while sram_bytes is not None and (excess := self._arena_bytes(maps, weights) - sram_bytes) > 0:
-                yield self._plan(maps, weights)
-                bound = sram_bytes if bound is None else min(bound, network.ram_bytes(maps)) - excess
-                maps = self._cut_maps(bound, weights)
-            plan_of = functools.partial(self._plan, maps)
-            weights = yield from flash_cuts(network, plan_of, min_bits=self._min_bits, margin=margin)
-            if sram_bytes is None or self._arena_bytes(maps, weights) <= sram_bytes:
-                return
+def _cut_maps(keeper: BudgetKeeper, widths: Widths, bound: int, min_bits: int) -> Widths:
+    """Algorithm 1, or all that may be cut at the smallest width where that alone meets the budget.
 
-    def _cut_maps(self, bound: int, weights: Bits) -> Bits:
-        """Algorithm 1, or all that may be cut at the smallest width where that alone meets the budget."""
-        network, sram_bytes = self.network, self.network.problem.budget.sram_bytes
-        try:
-            return cut_activations(network.layers, bound, fixed=network.fixed_maps, min_bits=self._min_bits)
-        except UnreachableError as error:
-            assert error.layer
-            maps = {m: network.fixed_maps.get(m, self._min_bits) for m in network.uncut_maps}
-            smallest = self._arena_bytes(maps, weights)
-            assert sram_bytes is not None
-            if smallest <= sram_bytes:
-                return maps
-            raise BudgetError(
-                f"--sram_bytes is {sram_bytes:,} and the smallest arena reached is {smallest:,} "
-                f"bytes: '{error.layer.name}' has maps of {error.layer.working_bytes(maps):,} bytes with all that may "
-                f"be cut at {self._min_bits} bits; raise --sram_bytes or split the network with --search vdqs"
-            ) from None
+    Args:
+      keeper: of the budgets.
+      widths: as they are; the weights' stay.
+      bound: on the bytes of each layer, as counted.
+      min_bits: smallest width.
 
-    @property
-    def _min_bits(self) -> int:
-        return self.network.problem.settings.part(MemoryDrivenSettings).memory_driven_min_bits
+    Raises:
+      BudgetError: not even that does.
+    """
+    network = keeper.network
+    try:
+        return widths.with_bits(cut_activations(network.layers, bound, fixed=network.fixed, min_bits=min_bits))
+    except UnreachableError as error:
+        assert error.layer
+        smallest = widths.with_bits({m: network.fixed.get(m, min_bits) for m in network.maps})
+        if keeper.rooms(smallest)[0] >= 0:
+            return smallest
+        raise BudgetError(
+            f"--sram_bytes is {keeper.budget.sram_bytes:,} and the smallest arena reached is "
+            f"{keeper.measured(smallest).arena_bytes:,} bytes: '{error.layer.name}' has maps of "
+            f"{error.layer.working_bytes(smallest):,} bytes with all that may be cut at {min_bits} bits; raise "
+            "--sram_bytes or split the network with --search vdqs"
+        ) from None
 
-    def _arena_bytes(self, maps: Bits, weights: Bits) -> int:
-        return self.network.problem.bytes_of(self._plan(maps, weights)).arena_bytes
 
-    def _plan(self, maps: Bits, weights: Bits) -> PrecisionPlan:
-        layers = self.network.layers
-        counted = {
-            "ram_bytes": self.network.ram_bytes(maps),
-            "flash_bytes": {s.value: read_only_bytes(layers, weights, maps, s) for s in Scheme},
-        }
-        return self.network.plan(maps, weights, method="memory_driven", scores=counted)
+def _plan(network: Network, widths: Widths) -> PrecisionPlan:
+    weights = network.by_layer(widths)
+    counted = {
+        "ram_bytes": network.ram_bytes(widths),
+        "flash_bytes": {s.value: read_only_bytes(network.layers, weights, widths, s) for s in Scheme},
+    }
+    return network.plan(widths, method="memory_driven", scores=counted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
@@ -21,27 +21,24 @@ from tflm_quantmcu.search.memory_rules import Extent, Layer
 from tflm_quantmcu.search.overrides import override_plan
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.settings.common import PinnedSettings
-from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
-
-Bits = Mapping[int, int]
+from tflm_quantmcu.search.widths import Widths, free_maps, free_weights, weighted_ops
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Network:
-    """Layers and widths of a problem; bits are by tensor index for maps, by layer index for weights.
+    """Layers of a problem, and which of their widths are free.
 
     Attributes:
       problem: the search's.
       layers: an op each; maps are tensor indices.
       weights: layer index -> weight tensor; what several layers share stands with the first.
-      fixed_maps, fixed_weights: the widths that are given: 8 bits where nothing else is possible, or what the user set.
+      fixed: tensor -> the width that is given: 8 bits where nothing else is possible, or what the user set.
     """
 
     problem: SearchProblem
     layers: Sequence[Layer]
     weights: Mapping[int, Tensor]
-    fixed_maps: Bits
-    fixed_weights: Bits
+    fixed: Mapping[int, int]
 
     @staticmethod
     def of(problem: SearchProblem) -> Network:
@@ -59,47 +56,55 @@ class Network:
             problem,
             _layers(graph, weights),
             weights,
-            _fixed({t.index: t.name for t in graph.tensors if not t.is_constant}, free, fixed.activation_bits),
-            _fixed({i: t.name for i, t in weights.items()}, free, fixed.weight_bits),
+            {
+                **_fixed([t for t in graph.tensors if not t.is_constant], free, fixed.activation_bits),
+                **_fixed(weights.values(), free, fixed.weight_bits),
+            },
         )
 
     @functools.cached_property
-    def uncut_maps(self) -> Bits:
-        return {m: self.fixed_maps.get(m, 8) for layer in self.layers for m in (*layer.held, layer.output)}
+    def maps(self) -> tuple[int, ...]:
+        """Tensor indices, in execution order."""
+        return tuple(dict.fromkeys(m for layer in self.layers for m in (*layer.held, layer.output)))
 
     @functools.cached_property
-    def uncut_weights(self) -> Bits:
-        return {i: self.fixed_weights.get(i, 8) for i in self.weights}
+    def uncut(self) -> Widths:
+        """8 bits, but where another width is given."""
+        tensors = (*self.maps, *(tensor.index for tensor in self.weights.values()))
+        return Widths({t: self.fixed.get(t, 8) for t in tensors})
 
-    def ram_bytes(self, maps: Bits) -> int:
+    def by_layer(self, bits: Mapping[int, int]) -> dict[int, int]:
+        """Layer index -> bits of its weights, as far as they have any."""
+        return {i: bits[tensor.index] for i, tensor in self.weights.items() if tensor.index in bits}
+
+    def with_weights(self, widths: Widths, by_layer: Mapping[int, int]) -> Widths:
+        """The widths with those of some layers' weights."""
+        return widths.with_bits({self.weights[i].index: bits for i, bits in by_layer.items()})
+
+    def ram_bytes(self, widths: Mapping[int, int]) -> int:
         """Of the layer that holds the most."""
-        return max(layer.working_bytes(maps) for layer in self.layers)
+        return max(layer.working_bytes(widths) for layer in self.layers)
 
-    def weight_bytes(self, weights: Bits) -> int:
-        return sum(self.layers[i].weight_bytes(weights.get(i, 8)) for i in self.weights)
+    def weight_bytes(self, widths: Mapping[int, int]) -> int:
+        return sum(self.layers[i].weight_bytes(widths[tensor.index]) for i, tensor in self.weights.items())
 
-    def work(self, maps: Bits, weights: Bits) -> Cost:
+    def work(self, widths: Mapping[int, int]) -> Cost:
         """That of the plan which these widths make."""
         return cost_of(
             self.problem.graph,
-            map_bits=self._map_names(maps),
-            weight_bits=self._weight_names(weights),
+            map_bits=self._map_names(widths),
+            weight_bits=self._weight_names(widths),
             table=self.problem.cost.table,
         )
 
-    def plan(self, maps: Bits, weights: Bits, *, method: str, **found: Any) -> PrecisionPlan:
-        """The plan of these widths.
-
-        Args:
-          maps, weights: bits; what is missing has 8.
-          method, **found: for the plan's provenance.
-        """
+    def plan(self, widths: Mapping[int, int], *, method: str, **found: Any) -> PrecisionPlan:
+        """The plan of these widths; `method` and `found` are for its provenance."""
         problem, graph = self.problem, self.problem.graph
-        map_bits, weight_bits = self._map_names(maps), self._weight_names(weights)
-        fullest = max(self.layers, key=lambda layer: layer.working_bytes(maps))
+        map_bits, weight_bits = self._map_names(widths), self._weight_names(widths)
+        fullest = max(self.layers, key=lambda layer: layer.working_bytes(widths))
         note = (
-            f"{len(map_bits)} of {len(maps)} maps and {len(weight_bits)} of {len(weights)} weights are below 8 bits; "
-            f"'{fullest.name}' holds the most, {fullest.working_bytes(maps):,} bytes"
+            f"{len(map_bits)} of {len(self.maps)} maps and {len(weight_bits)} of {len(self.weights)} weights are below "
+            f"8 bits; '{fullest.name}' holds the most, {fullest.working_bytes(widths):,} bytes"
         )
         plan = PrecisionPlan(
             graph.sha256,
@@ -110,17 +115,17 @@ class Network:
         )
         return override_plan(graph, plan, problem.fixed, problem.format_of)
 
-    def widths_of(self, plan: PrecisionPlan) -> tuple[dict[int, int], dict[int, int]]:
-        """The bits of all maps and all weights in a plan without stages."""
-        names = self.problem.graph.tensors
-        maps = {m: plan.formats[names[m].name].bits if names[m].name in plan.formats else 8 for m in self.uncut_maps}
-        return maps, {i: plan.weight_bits.get(t.name, 8) for i, t in self.weights.items()}
+    def widths_of(self, plan: PrecisionPlan) -> Widths:
+        """Those of a plan without stages."""
+        names = {m: self.problem.graph.tensors[m].name for m in self.maps}
+        maps = {m: plan.formats[name].bits if name in plan.formats else 8 for m, name in names.items()}
+        return Widths({**maps, **{t.index: plan.weight_bits.get(t.name, 8) for t in self.weights.values()}})
 
-    def _map_names(self, maps: Bits) -> dict[str, int]:
-        return {self.problem.graph.tensors[m].name: b for m, b in maps.items() if b < 8}
+    def _map_names(self, widths: Mapping[int, int]) -> dict[str, int]:
+        return {self.problem.graph.tensors[m].name: widths[m] for m in self.maps if widths[m] < 8}
 
-    def _weight_names(self, weights: Bits) -> dict[str, int]:
-        return {self.weights[i].name: b for i, b in weights.items() if b < 8}
+    def _weight_names(self, widths: Mapping[int, int]) -> dict[str, int]:
+        return {t.name: widths[t.index] for t in self.weights.values() if widths[t.index] < 8}
 
     @functools.cached_property
     def _format_of(self) -> Any:
@@ -128,9 +133,10 @@ class Network:
         return functools.cache(self.problem.format_of)
 
 
-def _fixed(names: Mapping[int, str], free: set[str], chosen: Mapping[str, int]) -> dict[int, int]:
+def _fixed(tensors: Iterable[Tensor], free: set[str], chosen: Mapping[str, int]) -> dict[int, int]:
     """The bits that are given: 8 where nothing else is possible, else what the user chose."""
-    return {i: chosen.get(n, 8) if n in free else 8 for i, n in names.items() if n not in free or n in chosen}
+    given = [t for t in tensors if t.name not in free or t.name in chosen]
+    return {t.index: chosen.get(t.name, 8) if t.name in free else 8 for t in given}
 
 
 def _layers(graph: ModelGraph, weights: Mapping[int, Tensor]) -> list[Layer]:

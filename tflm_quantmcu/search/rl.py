@@ -5,8 +5,8 @@ rewards and agent (ddpg.py) from its authors' code. Our reading of the former, o
 
 - A layer is an op; its steps are its weights and the map that it writes, as far as they are free (network.py). Ops
   without weights have the features of fully connected ones. Equal parts of [0, 1] are the widths, the smallest first.
-- The walls (walls.py) make widths of the actions that keep all budgets on the converted model. What they cannot make
-  fit counts as accuracy 0.
+- Budget repair (rl_widths.py) makes widths of the actions that keep all budgets on the converted model. What it cannot
+  make fit counts as accuracy 0.
 - Nothing is trained, but widths are compensated (`problem.compensated`), as a search's result is; accuracy is
   `problem.evaluate` of that, of widths that were tried before the one found then.
 - The first episode plays what search memory_driven finds, so that the result is never behind it on these samples.
@@ -17,21 +17,23 @@ rewards and agent (ddpg.py) from its authors' code. Our reading of the former, o
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph, Op, Window
+from tflm_quantmcu.graph.types import ModelGraph, Op, Window
+from tflm_quantmcu.search.budget import BudgetKeeper
 from tflm_quantmcu.search.ddpg import Agent, Settings
 from tflm_quantmcu.search.evaluator import fidelity_of
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.rl_widths import Choice, Repair, choices_of
 from tflm_quantmcu.search.settings.rl import RlSettings
-from tflm_quantmcu.search.walls import Choice, Walls, Widths, choices_of, join
-from tflm_quantmcu.search.widths import weighted_ops
+from tflm_quantmcu.search.widths import Widths, weighted_ops
 
 REWARD_SCALE = 0.1  # of percent
 CAPACITY_A_LAYER = 128  # transitions that the agent keeps
@@ -67,6 +69,8 @@ class _Run:
     """What is known of a search between two episodes.
 
     Attributes:
+      memory_driven: what the rules find with the same smallest width.
+      plan: widths -> their plan, compensated.
       episode: how many were played.
       found: accuracy of the widths that were evaluated.
       best: the best of these.
@@ -78,9 +82,13 @@ class _Run:
         self.network = Network.of(problem)
         self.settings = problem.settings.part(RlSettings)
         self.choices = choices_of(self.network)
-        self.bits = sorted(b for b in BIT_WIDTHS if b >= self.settings.rl_min_bits)
-        self.memory_driven = self._memory_driven()
-        self.walls = Walls(self.network, self.choices, min_bits=self.bits[0], like=self.memory_driven)
+        min_bits = self.settings.rl_min_bits
+        found = search_memory_driven(problem.changed(memory_driven_min_bits=min_bits))
+        self.memory_driven = self._of_policy(self._policy(self.network.widths_of(found)))
+        self.keeper = BudgetKeeper(self.network, functools.partial(self.network.plan, method="rl"))
+        self.repair = Repair(self.keeper, self.choices, min_bits=min_bits, like=self.memory_driven)
+        self.bits = self.repair.bits
+        self.plan = functools.lru_cache(maxsize=1)(lambda widths: problem.compensated(self.keeper.plan_of(widths)))
         self.features = state_features(problem.graph, self.choices)
         self.agent = Agent(
             self.features.shape[1] + 1,  # the action before
@@ -100,7 +108,7 @@ class _Run:
             self.reference = self.problem.evaluate(PrecisionPlan(self.problem.graph.sha256, {}))
             return
         self.episode, self.reference = state.values["episode"], state.values["reference"]
-        self.found = {tuple(map(int, key)): accuracy for key, accuracy in state.values["found"].items()}
+        self.found = {self._of_policy(map(int, key)): accuracy for key, accuracy in state.values["found"].items()}
         self.best = max(self.found, key=self._rank, default=None)
         self.agent.restore(state.values["agent"], state.arrays)
 
@@ -110,7 +118,7 @@ class _Run:
         values = {
             "episode": self.episode,
             "reference": self.reference,
-            "found": {"".join(map(str, widths)): accuracy for widths, accuracy in self.found.items()},
+            "found": {"".join(map(str, self._policy(widths))): accuracy for widths, accuracy in self.found.items()},
             "agent": self.agent.values(),
         }
         self.problem.checkpoint.save(values, self.agent.arrays())
@@ -118,11 +126,11 @@ class _Run:
     def play(self) -> None:
         """One episode, and what the agent learns of it."""
         actions, states = self._actions()
-        wish = tuple(self._width(action) for action in actions)
-        if self.episode == 0 and self.walls.keeps(wish):
+        wish = self._of_policy(self._width(action) for action in actions)
+        if self.episode == 0 and self.keeper.keeps(wish):
             widths: Widths | None = wish
         else:
-            widths = self.walls.enforce(wish, actions)
+            widths = self.repair.enforce(wish, actions)
         accuracy = 0.0 if widths is None else self._accuracy(widths)
         reward = REWARD_SCALE * 100 * (accuracy - self.reference)
         for step, action in enumerate(actions):
@@ -139,7 +147,7 @@ class _Run:
         for step, features in enumerate(self.features):
             states.append(np.concatenate([features, [previous]]))
             if self.episode == 0:
-                action = (self.bits.index(self.memory_driven[step]) + 0.5) / len(self.bits)
+                action = (self.bits.index(self.memory_driven[self.choices[step].tensor]) + 0.5) / len(self.bits)
             else:
                 action = self.agent.act(states[-1], episode=self.episode)
             actions.append(action)
@@ -149,32 +157,35 @@ class _Run:
     def _width(self, action: float) -> int:
         return self.bits[min(int(action * len(self.bits)), len(self.bits) - 1)]
 
+    def _policy(self, widths: Widths) -> tuple[int, ...]:
+        """The widths of the choices."""
+        return tuple(widths[choice.tensor] for choice in self.choices)
+
+    def _of_policy(self, policy: Iterable[int]) -> Widths:
+        return self.network.uncut.with_bits(dict(zip((c.tensor for c in self.choices), policy, strict=True)))
+
     def _accuracy(self, widths: Widths) -> float:
         if widths not in self.found:
-            self.found[widths] = self.problem.evaluate(self.walls.plan(widths))
+            self.found[widths] = self.problem.evaluate(self.plan(widths))
             self.best = max((w for w in (self.best, widths) if w is not None), key=self._rank)
         return self.found[widths]
 
-    def _rank(self, widths: Widths) -> tuple[float, int, int, Widths]:
+    def _rank(self, widths: Widths) -> tuple[float, int, int, tuple[int, ...]]:
         """The widths themselves decide what nothing else does, so that the order of the episodes does not."""
-        return self.found[widths], -self.walls.work(widths).bit_ops, self.walls.memory_bytes(widths), widths
-
-    def _memory_driven(self) -> Widths:
-        """What the rules find with the same smallest width."""
-        plan = search_memory_driven(self.problem.changed(memory_driven_min_bits=self.bits[0]))
-        return join(self.choices, *self.network.widths_of(plan))
+        saved, num_bytes = -self.network.work(widths).bit_ops, int(self.keeper.counted(widths).sum())
+        return self.found[widths], saved, num_bytes, self._policy(widths)
 
     def best_plan(self) -> PrecisionPlan:
         """The best one, with how it came about."""
         if self.best is None:
-            nearest = self.walls.plan(self.walls.lower_work(self.memory_driven))
+            nearest = self.plan(self.repair.lower_work(self.memory_driven))
             raise self.problem.out_of_reach(nearest, f"none of search rl's {self.episode} episodes kept to")
         chosen = self._most_like_int8() if self.problem.labelled else self.best
         judged = {"accuracy": self.found[chosen], "int8": self.reference}
         if self.memory_driven in self.found:  # else it does not keep a bound on work
             judged["memory_driven"] = self.found[self.memory_driven]
         scores = {name: round(value, 4) for name, value in judged.items()} | {"evaluations": len(self.found)}
-        return self.network.plan(*self.walls.split(chosen), method="rl", scores=scores)
+        return self.network.plan(chosen, method="rl", scores=scores)
 
     def _most_like_int8(self) -> Widths:
         """Of the widths whose accuracy is within a standard error of the best; or memory_driven's, see above."""
@@ -185,7 +196,9 @@ class _Run:
         near = sorted((w for w, accuracy in self.found.items() if accuracy >= least), key=self._rank, reverse=True)
         fidelity = fidelity_of(self.problem)
         kept = {*near[:MAX_NEAR], *({self.memory_driven} & self.found.keys())}
-        errors = {w: fidelity.errors(self.walls.plan(w)) for w in self.problem.track(sorted(kept), "rl: the best")}
+        errors = {
+            w: fidelity.errors(self.plan(w)) for w in self.problem.track(sorted(kept, key=self._policy), "rl: the best")
+        }
         likest = max(errors, key=lambda widths: (-errors[widths].sum(), self._rank(widths)))
         if self.memory_driven not in errors:
             return likest
@@ -200,7 +213,7 @@ def state_features(graph: ModelGraph, choices: Sequence[Choice]) -> np.ndarray:
     They are: depthwise or not, input and output channels, stride, kernel, weights, pixels of the input, layer, and
     whether the weights (1) or the map (0) is chosen.
     """
-    rows = [(*_op_features(graph, graph.ops[choice.layer]), choice.layer, choice.map is None) for choice in choices]
+    rows = [(*_op_features(graph, graph.ops[choice.layer]), choice.layer, not choice.is_map) for choice in choices]
     table = np.array(rows, np.float64).reshape(len(rows), 9)
     if not rows:
         return table

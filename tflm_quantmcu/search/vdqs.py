@@ -22,12 +22,12 @@ from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, stage_scratch_b
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
 from tflm_quantmcu.patches.planner import Split, StagePlanner, plan_stages
 from tflm_quantmcu.search.branch import Branch, candidate_widths
-from tflm_quantmcu.search.flash import flash_cuts
-from tflm_quantmcu.search.network import Bits, Network
+from tflm_quantmcu.search.budget import BudgetKeeper, flash_cuts
+from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.search.settings.common import WeightCutSettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 from tflm_quantmcu.search.vdpc import Classification, classify
+from tflm_quantmcu.search.widths import Widths
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.stage.program import StageProgram
 
@@ -60,14 +60,13 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
         return plan
     network = Network.of(problem)
 
-    def with_weights(cut: Bits) -> PrecisionPlan:
-        cuts = {network.weights[i].name: bits for i, bits in cut.items() if bits < 8}
+    def with_weights(cut: Widths) -> PrecisionPlan:
+        cuts = {t.name: cut[t.index] for t in network.weights.values() if cut[t.index] < 8}
         chosen = {name: min(cuts.get(name, 8), plan.weight_bits.get(name, 8)) for name in {**cuts, **plan.weight_bits}}
         return dataclasses.replace(plan, weight_bits=chosen)
 
     min_bits = problem.settings.part(VdqsSettings).vdqs_min_bits
-    margin = problem.settings.part(WeightCutSettings).memory_driven_margin
-    *_, cut = flash_cuts(network, with_weights, min_bits=min_bits, margin=margin)
+    *_, cut = flash_cuts(BudgetKeeper(network, with_weights), network.uncut, min_bits=min_bits)
     return cut
 
 

@@ -1,11 +1,37 @@
-"""Which maps and weights may have other widths than 8 bits, and the formats they take: shared by all searches."""
+"""The widths of a candidate, and which maps and weights may have others than 8 bits: shared by all searches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.lowering.network import LoweredNetwork
+
+
+class Widths(Mapping[int, int]):
+    """Tensor index -> bits, of all maps and weights of a network; never changed, so that it can be a key."""
+
+    def __init__(self, bits: Mapping[int, int]) -> None:
+        self._bits = dict(bits)
+
+    def __getitem__(self, tensor: int) -> int:
+        return self._bits[tensor]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._bits)
+
+    def __len__(self) -> int:
+        return len(self._bits)
+
+    def __eq__(self, other: object) -> bool:
+        return self._bits == (other._bits if isinstance(other, Widths) else other)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._bits.items()))
+
+    def with_bits(self, changed: Mapping[int, int]) -> Widths:
+        """These, but for some tensors."""
+        return Widths({**self._bits, **changed})
 
 
 def free_maps(graph: ModelGraph, *, alone: bool = False) -> list[str]:
