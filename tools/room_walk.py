@@ -3,9 +3,10 @@
     python -m tools.room_walk MODEL.tflite [--search uniform ...]     # flags of `tflm_quantmcu convert`
 
 In: a model and flags. Out: a table. Three rooms lead the work: `app/`, `search/` and `converter/`. The walk is the
-sequence of rooms into which they call, one after the other, as the conversion proceeds; calls that follow each other
-into the same room count once, and what a room that does not lead calls in turn is its own affair. `base/`, `graph/` and
-`app/` are left out: types, helpers, and where the walk begins. A return is an entry into a room that the walk has left.
+sequence of rooms whose functions they call and whose objects they make, one after the other, as the conversion
+proceeds. Steps that follow each other into the same room count once; methods of an object are no step of their own, nor
+is what a room that does not lead calls in turn. `base/`, `graph/` and `app/` are left out: types, helpers, and where
+the walk begins. A return is a step into a room that the walk has left before.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Tracer:
         if caller == room:
             return
         self.entries += 1
-        if caller in LEADS and room not in NO_STEPS and self.walk[-1:] != [room]:
+        is_step = caller in LEADS and room not in NO_STEPS and not _is_method(frame.f_code)
+        if is_step and self.walk[-1:] != [room]:
             self.walk.append(room)
 
     @property
@@ -74,6 +76,10 @@ class Tracer:
             inside = path.removeprefix(self._package).split("/") if path.startswith(self._package) else None
             self._rooms[code] = None if inside is None else inside[0] if len(inside) > 1 else ""
         return self._rooms[code]
+
+
+def _is_method(code: CodeType) -> bool:
+    return code.co_varnames[:1] == ("self",) and code.co_name != "__init__"
 
 
 def trace(package: Path, run: Callable[[], object]) -> Tracer:

@@ -8,7 +8,7 @@ Source: RequestScratchBufferInArena in TFLM's reference kernels at the pinned ve
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -46,8 +46,22 @@ def predict_arena(graph: ModelGraph, variant: str = REFERENCE) -> int:
     Raises:
       UnsupportedModelError: an op or a tensor whose bytes are not known.
     """
-    steps = [memory.Step(op.inputs, op.outputs, op_scratch_bytes(graph, op, variant)) for op in graph.ops]
-    return memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=graph.offline_offsets)
+    scratch = [op_scratch_bytes(graph, op, variant) for op in graph.ops]
+    return arena_around(graph, scratch, graph.offline_offsets)
+
+
+def arena_around(
+    graph: ModelGraph, scratch_bytes: Sequence[tuple[int, ...]], pinned: Sequence[int] | None = None
+) -> int:
+    """The non-persistent arena bytes that TFLM makes of the model around pinned offsets.
+
+    Args:
+      graph: the model.
+      scratch_bytes: [op] its scratch buffers.
+      pinned: [tensor] offset, -1 where TFLM chooses; None pins nothing, whatever the file says.
+    """
+    steps = [memory.Step(op.inputs, op.outputs, n) for op, n in zip(graph.ops, scratch_bytes, strict=True)]
+    return memory.greedy_arena(placed_bytes(graph), steps, graph.inputs, graph.outputs, pinned=pinned)
 
 
 def placed_bytes(graph: ModelGraph) -> tuple[int, ...]:

@@ -25,6 +25,7 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
     graph = problem.graph
     widths = problem.settings.part(UniformSettings)
     wanted = {name: problem.fixed.activation_bits.get(name, widths.activation_bits) for name in free_maps(graph)}
+    weights = free_weights(graph, problem.settings.part(PinnedSettings).pinned_layers)
     formats = {name: problem.format_of(name, bits) for name, bits in wanted.items() if bits < 8}
     sram_bytes = problem.budget.sram_bytes
     found = plan_stages(graph, bits={name: format.bits for name, format in formats.items()}, **problem.stage_bounds)
@@ -35,7 +36,6 @@ def search_uniform(problem: SearchProblem) -> PrecisionPlan:
         chosen = found.smallest
     stages = [stage_with_formats(graph, stage, formats) for stage in (chosen.plans(graph) if chosen else ())]
     inside = {name for stage in stages for c in stage.classes for name in c.formats}
-    weights = free_weights(graph, problem.settings.part(PinnedSettings).pinned_layers)
     return PrecisionPlan(
         model_sha256=graph.sha256,
         search=problem.provenance("uniform"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tflm_quantmcu.arena.plan import plan_arena
-from tflm_quantmcu.arena.predict import largest_scratch_bytes, op_scratch_bytes, placed_bytes
+from tflm_quantmcu.arena.predict import arena_around, largest_scratch_bytes, op_scratch_bytes
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS
@@ -54,17 +54,7 @@ def _planned(graph: ModelGraph, scratch_bytes: list[tuple[int, ...]]) -> list[in
 
 def _arenas(graph: ModelGraph, scratch: list[list[tuple[int, ...]]], pinned: list[int] | None) -> list[int]:
     """Of each variant, as TFLM places around what is pinned."""
-    num_bytes = placed_bytes(graph)
-    return [
-        memory.greedy_arena(
-            num_bytes,
-            [memory.Step(op.inputs, op.outputs, n) for op, n in zip(graph.ops, sizes, strict=True)],
-            graph.inputs,
-            graph.outputs,
-            pinned=pinned,
-        )
-        for sizes in scratch
-    ]
+    return [arena_around(graph, sizes, pinned) for sizes in scratch]
 
 
 def _in_place(graph: ModelGraph) -> dict[int, int]:
