@@ -128,7 +128,7 @@ def test_control_flow_without_options_is_refused():
         model.operatorCodes[0].builtinCode = schema.BuiltinOperator.WHILE
         model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.WHILE
 
-    with pytest.raises(UnsupportedModelError, match="operator 0 lacks its WhileOptions"):
+    with pytest.raises(UnsupportedModelError, match="lacks its WhileOptions"):
         check_flatbuffer(_changed(change))
 
 

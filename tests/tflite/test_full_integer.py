@@ -57,7 +57,12 @@ def all_maps(dtype: str) -> bytes:
 
 
 def float_model() -> bytes:
-    return with_tensor(all_maps("float32"), 1, buffer=0, type=schema.TensorType.FLOAT32)
+    def widen(tree: schema.ModelT) -> None:
+        weights = tree.subgraphs[0].tensors[1]
+        weights.type = schema.TensorType.FLOAT32
+        tree.buffers[weights.buffer].data = np.ones((2, 1, 1, 3), np.float32).view(np.uint8).ravel()
+
+    return edited(all_maps("float32"), widen)
 
 
 def float16_weights() -> bytes:

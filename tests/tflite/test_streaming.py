@@ -56,7 +56,8 @@ def test_a_resident_model_streams_nothing():
 
 def test_a_stage_without_its_program_is_refused():
     def drop_program(tree):
-        tree.subgraphs[0].operators[0].inputs = np.array([-1, 0, -1], np.int32)
+        filters = tree.subgraphs[0].operators[0].inputs[1]
+        tree.subgraphs[0].operators[0].inputs = np.array([-1, filters, -1], np.int32)
 
     converted = edited(convert_model(MODEL, streamed_plan(GRAPH)), drop_program)
     with pytest.raises(UnsupportedModelError, match="QMCU_PATCH_STAGE does not have constant filters"):

@@ -2,8 +2,8 @@
 
 In: a file's bytes. Out: nothing, or UnsupportedModelError. First the structure: every table, vector
 and string lies inside the file. Then the values that TFLM's allocator takes without looking:
-indices, shapes, lengths of constants, the offline memory plan. Whether the ops are supported, and
-fit their tensors, is for TFLM and the converter to say.
+indices, shapes, lengths of constants, the offline memory plan; then what ops read and how (op_check).
+Whether the ops are supported, and fit their tensors, is for TFLM and the converter to say.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.op_check import check_ops
 
 FILE_IDENTIFIER = b"TFL3"
 SCHEMA_VERSION = 3
@@ -50,12 +51,6 @@ _FIELDS = {
     }.items()
 }
 _OPTIONS = {value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")}
-# Ops whose options TFLM follows even when they are absent.
-_NEEDS_OPTIONS = {
-    schema.BuiltinOperator.IF: schema.BuiltinOptions.IfOptions,
-    schema.BuiltinOperator.WHILE: schema.BuiltinOptions.WhileOptions,
-    schema.BuiltinOperator.CALL_ONCE: schema.BuiltinOptions.CallOnceOptions,
-}
 _TYPE_BITS = {
     schema.TensorType.INT2: 2,
     schema.TensorType.INT4: 4,
@@ -99,6 +94,7 @@ def check_flatbuffer(data: bytes) -> schema.ModelT:
             f"the .tflite file is damaged or cut off: reading it fails with {error!r}"
         ) from None
     _check_model(model)
+    check_ops(model)
     return model
 
 
@@ -198,6 +194,9 @@ def _check_tensor(tensor: schema.TensorT, what: str, buffers: list[schema.Buffer
     if num_bytes > MAX_TENSOR_BYTES:
         raise UnsupportedModelError(f"{what} has {num_bytes} bytes; TFLM supports at most {MAX_TENSOR_BYTES}")
     buffer = buffers[tensor.buffer]
+    for union in _unions(tensor):
+        if union[0] and union[1] is None:
+            raise UnsupportedModelError(f"the .tflite file is damaged: {what} names a part of itself that it lacks")
     if buffer.offset > 1 or tensor.externalBuffer:
         raise UnsupportedModelError(f"{what} keeps its values outside the flatbuffer; supported are values inside it")
     constant_bytes = len(_contents(buffer))
@@ -205,6 +204,15 @@ def _check_tensor(tensor: schema.TensorT, what: str, buffers: list[schema.Buffer
         raise UnsupportedModelError(
             f"{what} of shape {shape} takes {num_bytes} bytes; its constant has {constant_bytes}"
         )
+
+
+def _unions(tensor: schema.TensorT) -> Iterable[tuple[int, Any]]:
+    """What C++ code follows by a type: (type, table)."""
+    if tensor.quantization is not None:
+        yield tensor.quantization.detailsType, tensor.quantization.details
+    for dim in (tensor.sparsity and tensor.sparsity.dimMetadata) or ():
+        yield dim.arraySegmentsType, dim.arraySegments
+        yield dim.arrayIndicesType, dim.arrayIndices
 
 
 def _channel_axis(tensor: schema.TensorT) -> int:
@@ -219,10 +227,6 @@ def _check_operator(op: schema.OperatorT, what: str, codes: list[Any], num_tenso
     _check_indices(_required(op.outputs, f"outputs of {what}"), 0, num_tensors, f"the outputs of {what}")
     intermediates = () if op.intermediates is None else op.intermediates
     _check_indices(intermediates, 0, num_tensors, f"the intermediates of {what}")
-    code = codes[op.opcodeIndex]
-    needed = _NEEDS_OPTIONS.get(max(code.builtinCode, code.deprecatedBuiltinCode))
-    if needed and (op.builtinOptionsType != needed or op.builtinOptions is None):
-        raise UnsupportedModelError(f"{what} lacks its {_OPTIONS[needed]}")
 
 
 def _check_offline_plan(plan: bytes) -> None:

@@ -13,8 +13,6 @@ _REMEDY = (
 )
 # Below it, a RELU6's 6 is not finite in steps of float32.
 _MIN_SCALE = 1e-37
-# TFLM's int8 softmax brings its input to Q5.26.
-_SOFTMAX_FRACTION_BITS = 26
 # What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
 _PLAIN = ("int8", "int32", "int64", "bool")
 # Custom ops that hold what a compiler made of others, for one accelerator: nothing in them can be read.
@@ -32,6 +30,8 @@ def require_full_integer(graph: ModelGraph) -> None:
       UnsupportedModelError: naming the op, the tensor, what kind of model it looks like and how to convert it instead.
     """
     _check_is_source(graph)
+    if not graph.ops:
+        raise UnsupportedModelError("the model has no ops, so there is nothing to convert")
     if len(graph.input_tensors) != 1:
         raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
     for op in graph.ops:
@@ -42,7 +42,6 @@ def require_full_integer(graph: ModelGraph) -> None:
                 raise UnsupportedModelError(f"{_place(graph, op)} computes on {what}; {_REMEDY}")
             _check_format(graph, op, tensor)
         _check_weights(graph, op)
-        _check_softmax(graph, op)
 
 
 def _check_is_source(graph: ModelGraph) -> None:
@@ -102,18 +101,6 @@ def _check_weights(graph: ModelGraph, op: Op) -> None:
         )
     if op.traits.has_filter:
         _check_channels(graph, op, weights)
-
-
-def _check_softmax(graph: ModelGraph, op: Op) -> None:
-    """TFLM does not refuse such a softmax: it ends the process."""
-    if op.kind != "SOFTMAX" or graph.tensors[op.inputs[0]].dtype != "int8":
-        return
-    source = graph.tensors[op.inputs[0]]
-    if source.scales[0] * op.beta * 2**_SOFTMAX_FRACTION_BITS <= 1:
-        raise UnsupportedModelError(
-            f"{_place(graph, op)} reads '{source.label}' with scale {source.scales[0]:.3g}, too fine for TFLM's "
-            f"softmax (needed is more than 2^-{_SOFTMAX_FRACTION_BITS} / beta): are the weights trained?"
-        )
 
 
 def _check_channels(graph: ModelGraph, op: Op, weights: Tensor) -> None:

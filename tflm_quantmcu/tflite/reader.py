@@ -23,6 +23,7 @@ from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.flatbuffer_check import check_flatbuffer
 from tflm_quantmcu.tflite.full_integer import require_full_integer as require_full_integer
 from tflm_quantmcu.tflite.metadata import plan_of, read_metadata, target_of
+from tflm_quantmcu.tflite.op_check import kind_of
 from tflm_quantmcu.tflite.streaming import find_streamed_input
 
 COMPRESSION_METADATA = "COMPRESSION_METADATA"
@@ -32,16 +33,9 @@ def _names(enum: type) -> dict[int, str]:
     return {value: name for name, value in vars(enum).items() if not name.startswith("_")}
 
 
-_BUILTINS = _names(schema.BuiltinOperator)
 _ACTIVATIONS = _names(schema.ActivationFunctionType)
 _DTYPES = {value: name.lower() for value, name in _names(schema.TensorType).items()}
 _NOT_NUMPY = ("string", "resource", "variant", "bfloat16", "uint4", "int2")
-_WINDOW_OPTIONS = {
-    "CONV_2D": schema.Conv2DOptionsT,
-    "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
-    "AVERAGE_POOL_2D": schema.Pool2DOptionsT,
-    "MAX_POOL_2D": schema.Pool2DOptionsT,
-}
 
 
 def load_model_t(data: bytes) -> schema.ModelT:
@@ -165,11 +159,7 @@ def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: schema.OperatorT) -> Op:
-    code = model.operatorCodes[op.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    kind = _BUILTINS.get(builtin, f"BUILTIN_{builtin}")
-    if kind == "CUSTOM":
-        kind = _text(code.customCode)
+    kind = kind_of(model.operatorCodes[op.opcodeIndex])
     inputs, outputs = _indices(op.inputs), _indices(op.outputs)
     needed = op_kind(kind).num_inputs
     if not outputs or min((*inputs, *[-1] * needed)[:needed], default=0) < 0:
@@ -197,15 +187,14 @@ def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: 
 
 
 def _read_window(kind: str, index: int, options: Any, tensors: list[Tensor]) -> Window | None:
-    if kind not in _WINDOW_OPTIONS:
+    if not op_kind(kind).is_windowed:
         return None
     source, output = tensors[0], tensors[-1]
     maps = (source, output) if op_kind(kind).is_pool else (source, tensors[1], output)
-    has_options = isinstance(options, _WINDOW_OPTIONS[kind])
-    if not has_options or any(len(t.shape) != 4 for t in maps):
+    if any(len(t.shape) != 4 for t in maps):
         raise UnsupportedModelError(
-            f"{kind} '{output.label}' (op {index}) has tensors of shape {[list(t.shape) for t in maps]} and "
-            f"{'its' if has_options else 'no'} options; it needs its options and four dimensions each"
+            f"{kind} '{output.label}' (op {index}) has tensors of shape {[list(t.shape) for t in maps]}; "
+            "it needs four dimensions each"
         )
     if op_kind(kind).is_pool:
         kernel = (options.filterHeight, options.filterWidth)

@@ -1,0 +1,160 @@
+"""Ops on which TFLM would end the process, or compute on memory that nobody wrote, are refused by op and tensor.
+
+What is let through is run, in a process of its own that may die.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import flatbuffers
+import numpy as np
+import pytest
+
+import tflm_quantmcu as qm
+from tests.support.edit_model import StockModel
+from tests.support.shared_data import path_of
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.model_file import ModelFile
+
+RUN = "import sys; from tflm_quantmcu.runtime.interpreter import Interpreter as I; i = I(sys.stdin.buffer.read())\n"
+RUN += "import numpy as np; i.invoke([np.zeros(t.shape, t.dtype) for t in i.inputs])"
+
+
+def packed(data: bytes, edit) -> bytes:
+    """The model after an edit, packed without TFLM's tool, which follows what is not there."""
+    tree = schema.ModelT.InitFromPackedBuf(data)
+    edit(tree.subgraphs[0])
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(tree.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def dense() -> bytes:
+    """input 0, weights 1, map 2, weights 3, map 4."""
+    net = StockModel()
+    x = net.input((1, 8))
+    for _ in range(2):
+        x = net.fully_connected(x, np.eye(8, dtype=np.int8))
+    return net.build(x)
+
+
+def stock(kind: str, options=None, *, shape=(1, 4, 4, 4), out=None, count=1, scale=0.05, out_scale=0.05) -> bytes:
+    net = StockModel()
+    inputs = [net.input(shape, scale=scale) for _ in range(count)]
+    y = net.stock(kind, inputs, options, out or shape)
+    return packed(net.build(y), lambda g: setattr(g.tensors[y.index].quantization, "scale", [out_scale]))
+
+
+def unwritten_weights(graph) -> None:
+    graph.tensors[1].buffer = 0
+
+
+def read_too_early(graph) -> None:
+    graph.operators.reverse()
+
+
+def unwritten_output(graph) -> None:
+    del graph.operators[1]
+
+
+@pytest.mark.parametrize(
+    ("edit", "sentence"),
+    [
+        (unwritten_weights, r"FULLY_CONNECTED 'map2' \(op 0\) reads 'constant1', which is no input, has no values"),
+        (read_too_early, r"FULLY_CONNECTED 'map4' \(op 0\) reads 'map2', .* written by no op before it"),
+        (unwritten_output, "the output 'map4' is written by no op"),
+    ],
+)
+def test_what_nothing_writes_is_not_read(edit, sentence):
+    data = packed(dense(), edit)
+    for use in (Interpreter, lambda d: qm.convert(d, search="uniform", progress=False)):
+        with pytest.raises(UnsupportedModelError, match=sentence):
+            use(data)
+
+
+def test_states_and_what_is_empty_need_no_writer():
+    for field, value in (("isVariable", True), ("shape", [0])):
+        data = packed(dense(), lambda g, f=field, v=value: (unwritten_weights(g), setattr(g.tensors[1], f, v)))
+        assert ModelFile(data).tree.subgraphs
+
+
+def without_table(data: bytes) -> bytes:
+    """The file with the options of its last operator cut out of the table's layout; their type stays."""
+    tree = schema.Model.GetRootAs(data).Subgraphs(0)
+    table = tree.Operators(tree.OperatorsLength() - 1)._tab
+    vtable = table.Pos - int.from_bytes(data[table.Pos : table.Pos + 4], "little", signed=True)
+    entry = vtable + 4 + 2 * 4  # the field builtin_options
+    assert data[entry : entry + 2] != b"\0\0"
+    return data[:entry] + b"\0\0" + data[entry + 2 :]
+
+
+def test_options_that_are_named_are_there():
+    data = stock("SOFTMAX", schema.SoftmaxOptionsT(beta=1.0), shape=(1, 8))
+    with pytest.raises(UnsupportedModelError, match=r"damaged: SOFTMAX 'map1' \(op 0\) says that it has options"):
+        Interpreter(without_table(data))
+
+
+@pytest.mark.parametrize("kind", ["SOFTMAX", "SPACE_TO_DEPTH", "DEPTH_TO_SPACE", "MAX_POOL_2D", "AVERAGE_POOL_2D"])
+def test_options_that_tflm_needs_are_there(kind):
+    with pytest.raises(UnsupportedModelError, match=rf"{kind} 'map1' \(op 0\) lacks its \w+Options"):
+        Interpreter(stock(kind))
+    with pytest.raises(UnsupportedModelError, match="lacks its"):  # another op's count as none
+        Interpreter(stock(kind, schema.AddOptionsT()))
+
+
+@pytest.mark.parametrize("kind", ["SPACE_TO_DEPTH", "DEPTH_TO_SPACE"])
+def test_blocks_have_a_size(kind):
+    options = getattr(schema, "SpaceToDepthOptionsT" if kind[0] == "S" else "DepthToSpaceOptionsT")
+    with pytest.raises(UnsupportedModelError, match=rf"{kind} 'map1' \(op 0\) has blocks of size 0"):
+        Interpreter(stock(kind, options(blockSize=0)))
+    out = (1, 2, 2, 16) if kind[0] == "S" else (1, 8, 8, 1)
+    assert Interpreter(stock(kind, options(blockSize=2), out=out)).run(np.ones((1, 4, 4, 4), np.int8)).all()
+
+
+@pytest.mark.parametrize("beta", [0.0, -1.0, float("nan"), 1e-9])
+def test_a_softmax_that_tflm_aborts_on_is_refused_where_it_is_run(beta):
+    data = stock("SOFTMAX", schema.SoftmaxOptionsT(beta=beta), shape=(1, 8), out_scale=1 / 256)
+    with pytest.raises(UnsupportedModelError, match=r"SOFTMAX 'map1' \(op 0\) reads 'map0' with scale 0.05, too fine"):
+        Interpreter(data)
+
+
+SUMS = {"ADD": schema.AddOptionsT, "SUB": schema.SubOptionsT, "SQUARED_DIFFERENCE": schema.SquaredDifferenceOptionsT}
+
+
+@pytest.mark.parametrize("kind", SUMS)
+@pytest.mark.parametrize(
+    ("scale", "out_scale"),
+    [(1.0, 1e-8), (1e-39, 1e-3), (1e-3, 1e38), (0.0, 1.0), (1.0, 0.0), (float("nan"), 1.0), (1.0, float("inf"))],
+)
+def test_a_sum_that_tflm_aborts_on_is_refused(kind, scale, out_scale):
+    with pytest.raises(UnsupportedModelError, match=rf"{kind} 'map2' \(op 0\) has scales .* of its inputs"):
+        Interpreter(stock(kind, SUMS[kind](), count=2, scale=scale, out_scale=out_scale))
+
+
+@pytest.mark.parametrize("kind", SUMS)
+@pytest.mark.parametrize(("scale", "out_scale"), [(0.05, 0.05), (1.0, 2**-18.9), (1e-20, 1e-18), (1.0, 1e9)])
+def test_sums_that_are_let_through_run(kind, scale, out_scale):
+    data = stock(kind, SUMS[kind](), count=2, scale=scale, out_scale=out_scale)
+    subprocess.run([sys.executable, "-c", RUN], input=data, check=True, capture_output=True)
+
+
+def test_a_model_without_ops_runs_and_is_not_converted():
+    net = StockModel()
+    data = net.build(net.input((1, 10)))
+    x = np.arange(10, dtype=np.int8)[None]
+    assert np.array_equal(Interpreter(data).run(x), x)
+    for use in (qm.convert, qm.plan):
+        with pytest.raises(UnsupportedModelError, match="the model has no ops"):
+            use(data, search="uniform", progress=False)
+
+
+@pytest.mark.parametrize(
+    "name", ["softmax_without_options", "fc_null_options_type_kept", "fc_weights_without_buffer", "no_ops"]
+)
+def test_cases_from_outside_are_refused(name):
+    with pytest.raises(UnsupportedModelError):
+        qm.convert(path_of(f"../cases/models/{name}.tflite"), search="uniform", progress=False)

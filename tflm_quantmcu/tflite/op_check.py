@@ -1,0 +1,155 @@
+"""Refuses ops on which TFLM ends the process, or whose result nobody can know, before TFLM is given the model.
+
+In: the object tree of a whole file. Out: nothing, or UnsupportedModelError that names the op and the tensor. What TFLM
+refuses in its own words is left to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.stage.custom_ops import PREFIX
+from tflm_quantmcu.tflite import schema
+
+_BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+_OPTIONS = {value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")}
+# Ops whose options TFLM follows, or divides by, even where they are absent; windows of no size compute nothing.
+_NEEDS_OPTIONS = {
+    "IF": "IfOptions",
+    "WHILE": "WhileOptions",
+    "CALL_ONCE": "CallOnceOptions",
+    "SOFTMAX": "SoftmaxOptions",
+    "SPACE_TO_DEPTH": "SpaceToDepthOptions",
+    "DEPTH_TO_SPACE": "DepthToSpaceOptions",
+    "CONV_2D": "Conv2DOptions",
+    "DEPTHWISE_CONV_2D": "DepthwiseConv2DOptions",
+    "TRANSPOSE_CONV": "TransposeConvOptions",
+    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), "Pool2DOptions"),
+}
+# TFLM's int8 softmax brings its input to Q5.26.
+_SOFTMAX_FRACTION_BITS = 26
+# Bits that TFLM's sums shift their inputs left by.
+_SUM_SHIFTS = {schema.TensorType.INT8: 20, schema.TensorType.INT16: 15}
+# Of a sum's output multiplier; some kernels compute it in float32, where less is 0.
+_LEAST_MULTIPLIER = 2.0**-100
+
+
+def kind_of(code: schema.OperatorCodeT) -> str:
+    """The name of an op's kind: the schema's, or a custom op's own."""
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    kind = _BUILTINS.get(builtin, f"BUILTIN_{builtin}")
+    return (code.customCode or b"").decode("utf-8", "replace") if kind == "CUSTOM" else kind
+
+
+def check_ops(model: schema.ModelT) -> None:
+    """Checks every op of every subgraph; indices are known to be in range.
+
+    Raises:
+      UnsupportedModelError: options that are named and not there, or missing where TFLM needs them; scales on which
+        TFLM's kernels end the process; a tensor that is read before anything writes it.
+    """
+    for graph in model.subgraphs:
+        known = {int(t) for t in graph.inputs} | {t for t, x in enumerate(graph.tensors) if _has_values(model, x)}
+        for index, op in enumerate(graph.operators or ()):
+            kind = kind_of(model.operatorCodes[op.opcodeIndex])
+            place = _place(kind, graph, op, index)
+            if not _is_foreign(model.operatorCodes[op.opcodeIndex]):
+                _check_reads(graph, op, known, place)
+            _check_options(kind, op, place)
+            if kind in _VALUE_CHECKS:
+                sources = [graph.tensors[t] for t in op.inputs if t >= 0]
+                targets = [graph.tensors[t] for t in op.outputs]
+                _VALUE_CHECKS[kind](op.builtinOptions, sources, targets, place)
+            known.update(int(t) for t in op.outputs)
+        for t in graph.outputs:
+            if t not in known:
+                raise UnsupportedModelError(f"the output '{_label(graph.tensors[t])}' is written by no op")
+
+
+def _is_foreign(code: schema.OperatorCodeT) -> bool:
+    """A custom op of others may be handed memory to write to, such as an accelerator's scratch."""
+    return bool(code.customCode) and not code.customCode.startswith(PREFIX.encode())
+
+
+def _has_values(model: schema.ModelT, tensor: schema.TensorT) -> bool:
+    """Before any op has run: constants, states, and what has no elements."""
+    data = model.buffers[tensor.buffer].data
+    is_empty = tensor.shape is not None and 0 in tensor.shape
+    return (data is not None and len(data) > 0) or bool(tensor.isVariable) or is_empty
+
+
+def _check_reads(graph: schema.SubGraphT, op: schema.OperatorT, known: set[int], place: str) -> None:
+    for t in op.inputs:
+        if t >= 0 and t not in known:
+            raise UnsupportedModelError(
+                f"{place} reads '{_label(graph.tensors[t])}', which is no input, has no values in the file and is "
+                "written by no op before it"
+            )
+
+
+def _check_options(kind: str, op: schema.OperatorT, place: str) -> None:
+    for type_, options in ((op.builtinOptionsType, op.builtinOptions), (op.builtinOptions2Type, op.builtinOptions2)):
+        if type_ and options is None:
+            raise UnsupportedModelError(f"the .tflite file is damaged: {place} says that it has options and has none")
+    needed = _NEEDS_OPTIONS.get(kind)
+    if needed and (op.builtinOptions is None or _OPTIONS.get(op.builtinOptionsType) != needed):
+        raise UnsupportedModelError(f"{place} lacks its {needed}")
+
+
+def _check_block(options: Any, _: list[Any], __: list[Any], place: str) -> None:
+    if options.blockSize < 1:
+        raise UnsupportedModelError(f"{place} has blocks of size {options.blockSize}; it must be at least 1")
+
+
+def _check_softmax(options: Any, sources: list[Any], _: list[Any], place: str) -> None:
+    for source in sources[:1]:
+        if source.type != schema.TensorType.INT8:
+            continue
+        (scale, *_), beta = _scales(source) or (0.0,), getattr(options, "beta", 1.0)
+        if not scale * beta * 2**_SOFTMAX_FRACTION_BITS > 1:
+            raise UnsupportedModelError(
+                f"{place} reads '{_label(source)}' with scale {scale:.3g}, too fine for TFLM's "
+                f"softmax (needed is more than 2^-{_SOFTMAX_FRACTION_BITS} / beta): are the weights trained?"
+            )
+
+
+def _check_sum(_: Any, sources: list[Any], targets: list[Any], place: str) -> None:
+    """TFLM divides all by twice the larger input scale, and wants each multiplier between 0 and 1."""
+    tensors = [*sources[:2], *targets[:1]]
+    shift = _SUM_SHIFTS.get(tensors[-1].type)
+    if shift is None:
+        return
+    scales = [(_scales(t) or (0.0,))[0] for t in tensors]
+    is_usable = all(math.isfinite(s) and s > 0 for s in scales)
+    if not is_usable or not _LEAST_MULTIPLIER < 2 * max(scales[:-1]) / (2**shift * scales[-1]) < 1:
+        raise UnsupportedModelError(
+            f"{place} has scales {', '.join(f'{s:.3g}' for s in scales[:-1])} of its inputs and {scales[-1]:.3g} of "
+            f"'{_label(tensors[-1])}'; TFLM needs scales above 0 and an output that is less than 2^{shift - 1} "
+            "times finer than its inputs"
+        )
+
+
+_VALUE_CHECKS: dict[str, Callable[[Any, list[Any], list[Any], str], None]] = {
+    "SOFTMAX": _check_softmax,
+    "LOG_SOFTMAX": _check_softmax,
+    **dict.fromkeys(("SPACE_TO_DEPTH", "DEPTH_TO_SPACE"), _check_block),
+    **dict.fromkeys(("ADD", "SUB", "SQUARED_DIFFERENCE"), _check_sum),
+}
+
+
+def _scales(tensor: Any) -> tuple[float, ...]:
+    quantization = tensor.quantization
+    return () if quantization is None or quantization.scale is None else tuple(map(float, quantization.scale))
+
+
+def _place(kind: str, graph: schema.SubGraphT, op: schema.OperatorT, index: int) -> str:
+    output = f" '{_label(graph.tensors[op.outputs[0]])}'" if len(op.outputs) else ""
+    return f"{kind}{output} (op {index})"
+
+
+def _label(tensor: schema.TensorT) -> str:
+    """Of a fused op's joined names the first."""
+    return (tensor.name or b"").decode(errors="replace").split(";")[0]
