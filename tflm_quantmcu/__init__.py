@@ -31,6 +31,7 @@ _HOME = {
     "enable_keras_export": "app.keras_export",
     "finetune": "finetuning.finetune",
     "keras_from_tflite": "app.api",
+    "kernel_sources": "native.sources",
     "load_calibration": "calibration.calibrate",
     "plan": "app.api",
     "save_calibration": "calibration.calibrate",

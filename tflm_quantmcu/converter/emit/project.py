@@ -13,6 +13,7 @@ from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.converter.emit.aot import emit_aot
 from tflm_quantmcu.converter.emit.recording import record
 from tflm_quantmcu.converter.emit.tflm import emit_tflm
+from tflm_quantmcu.native.sources import kernel_sources
 from tflm_quantmcu.tflite.full_integer import require_full_integer
 from tflm_quantmcu.tflite.model_file import ModelFile
 
@@ -52,8 +53,7 @@ class EmittedProject:
     @property
     def summary(self) -> str:
         """What there is and how to run it, for the command line."""
-        checkout = Path(__file__).resolve().parents[3]
-        needed = [f"QUANTMCU_DIR={checkout if (checkout / 'tflm_kernels').is_dir() else '<checkout of tflm_quantmcu>'}"]
+        needed = [f"QUANTMCU_DIR={kernel_sources()}"]
         needed += ["TFLM_DIR=<checkout of tflite-micro>"] if self.target == "tflm" else []
         return (
             f"{self.name}: arena {self.arena_bytes:,} bytes; wrote {', '.join(self.files)}\n"
