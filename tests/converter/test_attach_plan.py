@@ -10,11 +10,11 @@ import zipfile
 
 import numpy as np
 import pytest
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 
 from tests.support import networks
 from tests.support.edit_model import with_metadata
 from tests.support.plans import front_stage
+from tests.support.standard_metadata import described
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -33,12 +33,6 @@ def names(model: bytes) -> set[str]:
     return {m.name.decode() for m in load_model_t(model).metadata or ()}
 
 
-def standard_metadata(model: bytes) -> metadata_schema.ModelMetadataT:
-    contents = read_metadata(load_model_t(model), "TFLITE_METADATA")
-    assert contents[4:8] == b"M001"
-    return metadata_schema.ModelMetadataT.InitFromObj(metadata_schema.ModelMetadata.GetRootAs(contents))
-
-
 def test_the_plan_comes_back():
     plan = plan_of(MODEL)
     found = read_plan(convert_model(MODEL, plan))
@@ -46,13 +40,13 @@ def test_the_plan_comes_back():
 
 
 def test_standard_metadata_describes_inputs_and_outputs():
-    described = standard_metadata(convert_model(MODEL, plan_of(MODEL)))
-    (subgraph,) = described.subgraphMetadata
+    metadata = described(convert_model(MODEL, plan_of(MODEL)))
+    (subgraph,) = metadata.subgraphMetadata
     (source,), (output,) = subgraph.inputTensorMetadata, subgraph.outputTensorMetadata
     assert (source.name, output.name) == (b"map0", b"map26")
     assert source.description == b"int8 [1, 24, 24, 3]; real value = (q - 0) * 0.05000000074505806"
-    assert described.minParserVersion == b"1.0.0"
-    assert b"Search: uniform; in " in described.description
+    assert metadata.minParserVersion == b"1.0.0"
+    assert b"Search: uniform; in " in metadata.description
 
 
 def test_strip_metadata_drops_all_but_what_the_device_reads():

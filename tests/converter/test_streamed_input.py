@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 
 from tests.support import networks
 from tests.support.edit_model import edited
 from tests.support.plans import narrowed, split
+from tests.support.standard_metadata import described
 from tests.support.streamed import streamed, streamed_plan
 from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.arena.predict import predict_arena
@@ -24,7 +24,6 @@ from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StageP
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite import schema
-from tflm_quantmcu.tflite.metadata import read_metadata
 from tflm_quantmcu.tflite.reader import load_model_t, read_model, read_plan
 from tflm_quantmcu.tflite.view import view_graph
 from tflm_quantmcu.tflite.writer import write_model
@@ -85,10 +84,9 @@ def test_the_file_says_the_streamed_format_and_converts_to_itself():
 
 
 def test_tflite_metadata_describes_no_input():
-    contents = read_metadata(load_model_t(STREAMED), "TFLITE_METADATA")
-    described = metadata_schema.ModelMetadata.GetRootAs(contents)
-    assert described.SubgraphMetadata(0).InputTensorMetadataLength() == 0
-    assert described.SubgraphMetadata(0).OutputTensorMetadataLength() == 1
+    (subgraph,) = described(STREAMED).subgraphMetadata
+    assert subgraph.inputTensorMetadata is None or len(subgraph.inputTensorMetadata) == 0
+    assert len(subgraph.outputTensorMetadata) == 1
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])

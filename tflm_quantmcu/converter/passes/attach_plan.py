@@ -1,29 +1,17 @@
-"""Writes what people and tools want to know into the model's metadata: the plan, and the standard TFLite Metadata.
-
-The standard metadata is packed with tflite-support's own schema classes. Its populator would pack the whole model once
-more, with an older schema that drops what it does not know, and imports TensorFlow.
-"""
+"""Writes what people and tools want to know into the model's metadata: the plan, and the standard TFLite Metadata."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 
-import flatbuffers
 import numpy as np
-from tensorflow_lite_support.metadata import metadata_schema_py_generated as metadata_schema
 
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.placement.memory import OFFLINE_METADATA
-from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite import schema, standard_metadata
 from tflm_quantmcu.tflite.metadata import PLAN_METADATA
-
-TFLITE_METADATA = "TFLITE_METADATA"
-_TFLITE_METADATA_IDENTIFIER = b"M001"
-# The oldest parser that knows names and descriptions.
-_MIN_PARSER_VERSION = "1.0.0"
 
 
 def attach_plan(rewrite: Rewrite) -> None:
@@ -38,8 +26,8 @@ def attach_plan(rewrite: Rewrite) -> None:
         model.metadataBuffer = None
         return
     _add(model, PLAN_METADATA, _with_streamed_format(rewrite).to_json(compact=True).encode())
-    if all(m.name != TFLITE_METADATA.encode() for m in kept):
-        _add(model, TFLITE_METADATA, _describe(rewrite))
+    if all(m.name != standard_metadata.NAME.encode() for m in kept):
+        _add(model, standard_metadata.NAME, _describe(rewrite))
 
 
 def _with_streamed_format(rewrite: Rewrite) -> PrecisionPlan:
@@ -57,18 +45,12 @@ def _add(model: schema.ModelT, name: str, contents: bytes) -> None:
 
 def _describe(rewrite: Rewrite) -> bytes:
     graph = rewrite.graph
-    described = metadata_schema.ModelMetadataT()
-    described.name = "tflm_quantmcu model"
-    described.description = _summary(rewrite.plan)
-    described.minParserVersion = _MIN_PARSER_VERSION
-    subgraph = metadata_schema.SubGraphMetadataT()
     inputs = () if rewrite.plan.streamed_input else graph.inputs
-    subgraph.inputTensorMetadata = _describe_tensors([graph.tensors[t] for t in inputs])
-    subgraph.outputTensorMetadata = _describe_tensors([graph.tensors[t] for t in graph.outputs])
-    described.subgraphMetadata = [subgraph]
-    builder = flatbuffers.Builder(0)
-    builder.Finish(described.Pack(builder), _TFLITE_METADATA_IDENTIFIER)
-    return bytes(builder.Output())
+    return standard_metadata.pack_metadata(
+        ("tflm_quantmcu model", _summary(rewrite.plan)),
+        [_describe_tensor(graph.tensors[t]) for t in inputs],
+        [_describe_tensor(graph.tensors[t]) for t in graph.outputs],
+    )
 
 
 def _summary(plan: PrecisionPlan) -> str:
@@ -80,14 +62,9 @@ def _summary(plan: PrecisionPlan) -> str:
     )
 
 
-def _describe_tensors(tensors: Sequence[Tensor]) -> list[metadata_schema.TensorMetadataT]:
-    result = []
-    for tensor in tensors:
-        described = metadata_schema.TensorMetadataT()
-        described.name = tensor.name
-        described.description = f"{tensor.dtype} {list(tensor.shape)}"
-        if tensor.scales:
-            scale, zero_point = np.float32(tensor.scales[0]), tensor.zero_points[0]
-            described.description += f"; real value = (q - {zero_point}) * {scale}"
-        result.append(described)
-    return result
+def _describe_tensor(tensor: Tensor) -> standard_metadata.Described:
+    description = f"{tensor.dtype} {list(tensor.shape)}"
+    if tensor.scales:
+        scale, zero_point = np.float32(tensor.scales[0]), tensor.zero_points[0]
+        description += f"; real value = (q - {zero_point}) * {scale}"
+    return tensor.name, description
