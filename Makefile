@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops wheels canary demo test test-cortex-m crc-matrix check clean test-tflm
+.PHONY: help setup ops wheel wheels canary demo test test-python313 test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -16,7 +16,7 @@ SAMPLES ?= $(wildcard ../shared/data/samples)
 OPS := //tflm_kernels/micro:libquantmcu_ops.so //tflm_kernels/portable:libquantmcu_kernels.so
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/setup.stamp ## Debian packages, .venv, pinned Python packages (PYTHON=... picks the interpreter)
 
@@ -26,6 +26,9 @@ setup: .venv/setup.stamp ## Debian packages, .venv, pinned Python packages (PYTH
 
 ops: setup ## the custom-op library and the kernels for Python, in bazel-bin/
 	@bazel build $(OPS)
+
+wheel: setup ## what users install: dist/*.whl and dist/*.tar.gz, built without Bazel
+	@$(PY) -m tools.package
 
 wheels: setup ## five TFLM wheels of different versions, in build/wheels/, for `make test`
 	@$(PY) -m tools.wheels
@@ -41,6 +44,9 @@ test: setup ops wheels ## every test, C++ and Python
 	@bazel test --test_output=errors //tests/kernels/...
 	@OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(PY) -m pytest -n $(PYTEST_JOBS) # a core a worker
 	@echo "make test: all C++ and Python tests passed"
+
+test-python313: setup ops ## the quick tests on a Python 3.13 of this machine, with the newest packages and no TensorFlow
+	@$(PY) -m tools.python313
 
 test-cortex-m: setup ops ## the images of tests/cortex_m and a small model on every Cortex-M core, in QEMU
 	@for core in $(CORES); do bazel test --config=cortex_$$core //tests/cortex_m/... || exit 1; done
@@ -58,4 +64,4 @@ check: setup ## formats, lint, types, layers
 
 clean: ## what the builds made; .venv and the trained demo model stay
 	@bazel clean
-	@rm -rf build/lib build/bdist* *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

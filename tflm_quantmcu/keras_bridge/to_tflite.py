@@ -25,9 +25,14 @@ from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
 from tflm_quantmcu.runtime.samples import check_samples, digest
 
-with capture_native_stderr():  # TensorFlow tells of the GPUs that it does not find
-    import keras
-    import tensorflow as tf
+try:
+    with capture_native_stderr():  # TensorFlow tells of the GPUs that it does not find
+        import keras
+        import tensorflow as tf
+except ModuleNotFoundError as error:
+    raise UsageError(
+        f"Keras models need TensorFlow, and {error.name} is not installed: pip install 'tflm_quantmcu[keras]'"
+    ) from None
 
 INPUT_TYPES = ("int8", "uint8", "float32")
 # Of Keras' messages: escape sequences of terminals, and what stands around the cause.
