@@ -44,15 +44,15 @@ install_debian_packages() {
 }
 
 is_usable_python() {
-  "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info < (3, 12))' 2>/dev/null
+  "$1" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null
 }
 
 find_python() {
   local candidate
-  for candidate in "${PYTHON:-}" python3.11 python3.10 python3 /usr/bin/python3; do
+  for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3 /usr/bin/python3; do
     [[ -n $candidate ]] || continue
     is_usable_python "$candidate" && echo "$candidate" && return
-    [[ $candidate != "${PYTHON:-}" ]] || die "PYTHON=$PYTHON is not a Python 3.10 or 3.11 with the venv module"
+    [[ $candidate != "${PYTHON:-}" ]] || die "PYTHON=$PYTHON is not a Python 3.11, 3.12 or 3.13 with the venv module"
   done
   return 1
 }
@@ -65,7 +65,7 @@ if ! is_usable_python .venv/bin/python; then
   python=$(find_python) || {
     [[ -z ${PYTHON:-} ]] || exit 1
     install_debian_packages python3 python3-venv
-    python=$(find_python) || die "no Python 3.10 or 3.11 found; set PYTHON=/path/to/one"
+    python=$(find_python) || die "no Python 3.11, 3.12 or 3.13 found; set PYTHON=/path/to/one"
   }
   say "creating .venv with $("$python" -V)"
   "$python" -m venv --clear .venv
