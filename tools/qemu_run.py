@@ -13,6 +13,7 @@ import argparse
 import ast
 import dataclasses
 import functools
+import os
 import re
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 QEMU = "qemu-system-arm"
+SPAN_FUNCTIONS = ("BoardSpanBegin", "BoardSpanEnd")  # of tflm_kernels/boards/measure.cc
 TIMEOUT_SECONDS = 900.0
 
 _CORES = Path(__file__).parent.parent / "third_party/arm_none_eabi/cores.bzl"
@@ -62,13 +64,17 @@ def cores() -> dict[str, dict]:
     return ast.literal_eval(table)
 
 
-def run_image(image: Path, *, core: str, timeout_seconds: float = TIMEOUT_SECONDS) -> ImageRun:
+def run_image(
+    image: Path, *, core: str, timeout_seconds: float = TIMEOUT_SECONDS, blocks: Path | None = None
+) -> ImageRun:
     """Runs an image to its end.
 
     Args:
       image: an ELF file.
       core: a key of `cores()`.
       timeout_seconds: of wall time.
+      blocks: where to write how often each block of code ran in what MeasureInstructions measured: two spans a
+        measurement, the work and an empty function. qemu_blocks.c says what is in the file.
 
     Raises:
       QemuError: see there.
@@ -82,6 +88,7 @@ def run_image(image: Path, *, core: str, timeout_seconds: float = TIMEOUT_SECOND
         *("-display", "none", "-serial", "none", "-monitor", "none"),
         *("-chardev", "stdio,id=text", "-semihosting-config", "enable=on,target=native,chardev=text"),
         *("-kernel", str(image)),
+        *(_plugin_arguments(image, blocks) if blocks else ()),
     ]
     try:
         done = subprocess.run(
@@ -99,15 +106,47 @@ def run_image(image: Path, *, core: str, timeout_seconds: float = TIMEOUT_SECOND
     return ImageRun(done.returncode, done.stdout)
 
 
+def _plugin_arguments(image: Path, blocks: Path) -> Sequence[str]:
+    symbols = {name: address for address, _, name in map(str.split, _call("arm-none-eabi-nm", str(image)).splitlines())}
+    if missing := [name for name in SPAN_FUNCTIONS if name not in symbols]:
+        raise QemuError(f"{image} has no function {missing[0]}, so nothing in it is measured")
+    begin, end = (f"0x{int(symbols[name], 16) & ~1:x}" for name in SPAN_FUNCTIONS)
+    return "-plugin", f"{_built_plugin()},begin={begin},end={end},out={blocks}"
+
+
+@functools.cache
+def _built_plugin() -> Path:
+    """The plugin, compiled where its source is newer; another process may do the same."""
+    source = Path(__file__).parent / "qemu_blocks.c"
+    library = source.parents[1] / "build" / "qemu_blocks.so"
+    if not library.is_file() or library.stat().st_mtime < source.stat().st_mtime:
+        library.parent.mkdir(exist_ok=True)
+        made = library.with_suffix(f".{os.getpid()}.so")
+        _call("gcc", "-O2", "-Wall", "-Wextra", "-fvisibility=hidden", "-shared", "-fPIC", str(source), "-o", str(made))
+        made.replace(library)
+    return library
+
+
+def _call(*command: str) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise QemuError(f"{command[0]} is missing") from None
+    if done.returncode != 0:
+        raise QemuError(f"{command[0]} failed: {done.stderr.strip()}")
+    return done.stdout
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="qemu_run", description="Runs an image on QEMU's board for a core.")
     parser.add_argument("image", type=Path, help="ELF file")
     parser.add_argument("--core", required=True, choices=sorted(cores()))
     parser.add_argument("--timeout_seconds", type=float, default=TIMEOUT_SECONDS)
+    parser.add_argument("--blocks", type=Path, help="where to write how often each block of what is measured ran")
     parser.add_argument("--expected_exit_code", type=int, default=0, help="exit 0 if the image ends with this code")
     flags = parser.parse_args(arguments)
     try:
-        run = run_image(flags.image, core=flags.core, timeout_seconds=flags.timeout_seconds)
+        run = run_image(flags.image, core=flags.core, timeout_seconds=flags.timeout_seconds, blocks=flags.blocks)
     except QemuError as error:
         print(f"qemu_run: {error}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.support.cortex_m import CORES, image, run_on_core
+from tflm_quantmcu.cost.cycles import Listing, measured_spans
 from tools.qemu_run import run_image
 
 FAULT = 70  # kBoardFaultExitCode
@@ -37,6 +38,18 @@ def test_loops_of_known_length_are_counted_exactly_whatever_else_the_machine_doe
             process.wait()
     assert int(idle.results["INSTRUCTIONS"]) > 0
     assert loaded == idle
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_blocks_of_code_add_up_to_the_instructions_that_are_counted(core, tmp_path):
+    path, blocks = image(core, "calibration"), tmp_path / "blocks"
+    assert run_image(path, core=core, blocks=blocks).exit_code == 0
+    text = subprocess.run(["arm-none-eabi-objdump", "-d", "--no-show-raw-insn", path], capture_output=True, text=True)
+    found = measured_spans(blocks.read_text(), Listing(text.stdout), core)
+    turns = [*range(1, 101), *(10**n for n in range(3, 9))]
+    assert [work.instructions for work in found] == [2 * n + 1 for n in turns]
+    assert [work.taken_branches for work in found] == [n - 1 for n in turns]
+    assert not any(work.loads + work.stores for work in found)
 
 
 def test_unaligned_access_traps_on_the_m0plus():
