@@ -1,0 +1,66 @@
+"""boards: milliseconds follow from counts by the factors that tools.board_fit finds."""
+
+import numpy as np
+import pytest
+
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.cost import boards
+from tflm_quantmcu.cost.cycles import CYCLES_PER_INSTRUCTION
+from tools import board_fit
+
+FITS = board_fit.fits()
+
+
+def test_the_factors_of_measured_boards_are_those_of_the_fit():
+    measured = {name: board for name, board in boards.boards().items() if board.is_measured}
+    assert measured.keys() == FITS.keys()
+    for name, board in measured.items():
+        found = FITS[name]
+        if board.core in CYCLES_PER_INSTRUCTION:
+            factors = [board.instruction_factor + board.cycle_factor * CYCLES_PER_INSTRUCTION[board.core]]
+        else:
+            factors = [board.instruction_factor, board.cycle_factor]
+        assert factors == pytest.approx(found.factors, rel=0.002)
+        assert board.relative_error == pytest.approx(found.rms, abs=0.005)
+
+
+def test_networks_that_are_left_out_of_the_m4_board_are_estimated():
+    found = FITS["nucleo-l4r5zi"]
+    assert len(found.left_out) == 8
+    assert found.rms <= 0.08 and np.abs(found.left_out).max() <= 0.14
+
+
+def test_extrapolated_boards_state_larger_errors_than_measured_ones():
+    errors = {True: [], False: []}
+    for board in boards.boards().values():
+        errors[board.is_measured].append(board.relative_error)
+    assert max(errors[True]) < min(errors[False])
+
+
+def test_milliseconds_are_board_cycles_over_the_clock():
+    milliseconds, error = boards.estimate("cortex-m4", "nucleo-l4r5zi", 31.95e6, 39.47e6)
+    assert milliseconds == pytest.approx((0.8769 * 31.95e6 + 0.4711 * 39.47e6) / 120e3)
+    assert error == boards.boards()["nucleo-l4r5zi"].relative_error
+
+
+def test_a_core_has_a_default_board_or_none():
+    for core, name in boards.DEFAULT_BOARDS.items():
+        assert boards.board_of(core).name == boards.board_of(f"cortex-{core}").name == name
+        assert boards.board_of(core).core == core
+    assert boards.board_of("m3") is None and boards.estimate("m3", None, 1e6, 2e6) is None
+
+
+def test_what_was_not_counted_has_no_time():
+    assert boards.estimate("m4", None, 0, 0) is None
+
+
+@pytest.mark.parametrize(
+    ("board", "message"),
+    [
+        ("nucleo-x", "--board is nucleo-x; there are nucleo-l4r5zi, "),
+        ("nucleo-h7a3zi", "--board nucleo-h7a3zi has a cortex-m7, and --core is cortex-m4"),
+    ],
+)
+def test_boards_that_do_not_fit_the_core_are_refused(board, message):
+    with pytest.raises(UsageError, match=message):
+        boards.board_of("cortex-m4", board)
