@@ -1,4 +1,4 @@
-"""instructions: exact where it was measured, a fit of products, outputs and reads between."""
+"""instructions: exact where it was measured, a formula of what kernels' loops do between, stages with their driver."""
 
 import dataclasses
 import functools
@@ -14,9 +14,11 @@ from tests.support.networks import inverted_residual
 from tests.support.plans import split
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.cost import bench, instructions
-from tflm_quantmcu.cost.bench import CORES, BenchRow, KernelShape
+from tflm_quantmcu.cost.bench import CORES, BenchRow
+from tflm_quantmcu.cost.cycles import Work
 from tflm_quantmcu.cost.instructions import InstructionTable
 from tflm_quantmcu.cost.network_cost import cost_of
+from tflm_quantmcu.cost.shapes import KernelShape
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.stage.geometry import stage_ops
 from tflm_quantmcu.tflite.reader import read_model
@@ -33,7 +35,7 @@ def conv2d(height: int, inputs: int, outputs: int, kernel: int = 1) -> KernelSha
 
 
 def row(shape: KernelShape, count: int, *, variant: str = "dsp", tag: str = "a8w8") -> BenchRow:
-    return BenchRow("m4", variant, tag, shape, count, 0, 0)
+    return BenchRow("m4", variant, tag, shape, Work(count, cycles=2 * count), 0, 0)
 
 
 def lawful_count(shape: KernelShape) -> int:
@@ -42,7 +44,7 @@ def lawful_count(shape: KernelShape) -> int:
 
 
 def lawful_table() -> InstructionTable:
-    shapes = [conv2d(h, i, o) for h, i, o in itertools.product((4, 8), (8, 32), (16, 64))]
+    shapes = [conv2d(h, i, o) for h, i, o in itertools.product((1, 3, 4, 8, 16), (3, 8, 32, 60), (16, 64, 101))]
     return InstructionTable.of_rows([row(shape, lawful_count(shape)) for shape in shapes])
 
 
@@ -57,19 +59,20 @@ def test_the_fast_variant_is_what_is_estimated():
     rows = [row(shape, 100), row(shape, 900, variant="reference"), row(conv2d(2, 8, 16), 900, variant="reference")]
     table = InstructionTable.of_rows(rows)
     assert table.estimate(shape, "a8w8") == 100
-    assert table.estimate(conv2d(2, 8, 16), "a8w8") == pytest.approx(25)
+    assert table.estimate(conv2d(2, 8, 16), "a8w8") <= 100
 
 
 def test_a_lawful_count_is_found_between_measured_shapes():
     table = lawful_table()
-    for shape in (conv2d(5, 24, 48), conv2d(16, 3, 100)):
-        assert table.estimate(shape, "a8w8") == pytest.approx(lawful_count(shape))
+    for shape in (conv2d(5, 24, 48), conv2d(12, 3, 100)):
+        assert table.estimate(shape, "a8w8") == pytest.approx(lawful_count(shape), rel=0.01)
 
 
-def test_coefficients_are_never_negative():
-    rows = [row(conv2d(4, n, 16), 1000 - n) for n in (8, 16, 64)]
-    table = InstructionTable.of_rows(rows)
-    assert all((c >= 0).all() for c in table.coefficients.values())
+def test_cycles_are_estimated_like_instructions():
+    table = lawful_table()
+    assert table.cycles is not None
+    for shape in (conv2d(4, 8, 16), conv2d(5, 24, 48)):
+        assert table.cycles.estimate(shape, "a8w8") == pytest.approx(2 * table.estimate(shape, "a8w8"))
 
 
 def test_an_op_and_tag_that_were_not_measured_are_refused():
@@ -83,7 +86,8 @@ def test_a_core_without_a_table_is_refused():
 
 
 # Of instructions that a table gives for a call, if it had not measured that call: median relative error, by op.
-TOLERANCES = {"conv2d": 0.2, "depthwise_conv2d": 0.2, "add": 0.02}
+_FOLDS = 8
+TOLERANCES = {"conv2d": 0.05, "depthwise_conv2d": 0.05, "add": 0.05}
 
 
 @pytest.mark.parametrize("core", CORES)
@@ -92,9 +96,10 @@ def test_tables_predict_calls_that_are_left_out(core):
     for op, tolerance in TOLERANCES.items():
         errors = []
         calls = [r for r in rows if r.shape.op == op and r.tag in ("a8", "a8w8") and r.variant != "reference"]
-        for left_out in calls:
-            table = InstructionTable.of_rows([r for r in calls if r is not left_out])
-            errors.append(abs(table.estimate(left_out.shape, left_out.tag) / left_out.instructions - 1))
+        for fold in range(_FOLDS):
+            table = InstructionTable.of_rows([r for i, r in enumerate(calls) if i % _FOLDS != fold])
+            left_out = calls[fold::_FOLDS]
+            errors += [abs(table.estimate(r.shape, r.tag) / r.instructions - 1) for r in left_out]
         assert not errors or statistics.median(errors) < tolerance, op
 
 
@@ -123,7 +128,9 @@ def test_a_stage_of_one_tile_counts_what_its_ops_count_layer_by_layer():
     layers = [op.index for op in stage_ops(graph, source, target)]
     program = build_program(graph, whole, weight_bits={}, formats={})
     expected = instructions.graph_instructions(graph, table, only=layers)
-    assert instructions.stage_instructions(program, table) == pytest.approx(expected)
+    assert table.total(instructions.stage_calls(program)) == pytest.approx(expected)
+    beside = table.beside_kernels(program)
+    assert 0 < beside < expected and instructions.stage_instructions(program, table) == pytest.approx(expected + beside)
     tiled = build_program(graph, plan, weight_bits={}, formats={})
     assert instructions.stage_instructions(tiled, table) > expected
 

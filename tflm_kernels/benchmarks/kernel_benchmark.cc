@@ -2,6 +2,8 @@
 //
 // Prints a line of comma-separated values a case, which tflm_quantmcu/cost/bench.py reads:
 //   CASE,variant,op,tag,input HxWxC,output HxWxC,kernel HxW,stride HxW,pad HxW,instructions,crc32
+// Instructions are those of the kernel, without those that build its parameters: the same call of a
+// function that does nothing is measured behind each, and subtracted.
 // A variant may bound the products of a case: then the case has fewer output rows and its line says
 // so. Inputs, filters and tables are seeded by the case, so that equal cases have equal outputs in
 // all variants and on all cores.
@@ -71,8 +73,11 @@ class Line {
   char* end_ = text_;
 };
 
+struct Op;
+
 // A call of a kernel: what MeasureInstructions gets.
 struct Case {
+  const Op* op;
   const Variant* variant;
   Shape shape;
   FeatureMap input;
@@ -131,6 +136,24 @@ void RunLut(const Case& c) {
   c.variant->lut({c.input, c.output, c.shape.pad[0], c.shape.pad[1]}, g_input0, g_filter, g_output);
 }
 
+void RunSumPixels(const Case& c) {
+  c.variant->sum_pixels(c.input, g_input0, reinterpret_cast<int32_t*>(g_output));
+}
+
+void RunDotPixels(const Case& c) {
+  c.variant->dot_pixels(
+      {c.input, 0, 0, c.input.height, c.input.width, c.output.channels, c.weight_bits}, g_input0,
+      g_filter, reinterpret_cast<int32_t*>(g_output));
+}
+
+template <typename... Arguments>
+[[gnu::noipa]] void Nothing(Arguments...) {
+  asm volatile("");
+}
+
+constexpr Variant kNoKernels = {"nothing", 0,       Nothing, Nothing, Nothing, Nothing,
+                                Nothing,   Nothing, Nothing, Nothing, Nothing, Nothing};
+
 struct Op {
   const char* name;
   void (*run)(const Case&);
@@ -147,6 +170,8 @@ constexpr Op kOps[] = {
     {"max_pool2d", RunMaxPool2D, false, false},
     {"requantize", RunRequantize, false, false},
     {"lut", RunLut, false, false},
+    {"sum_pixels", RunSumPixels, false, false},
+    {"dot_pixels", RunDotPixels, true, false},
 };
 
 const Op& OpOf(const Shape& shape) {
@@ -214,17 +239,20 @@ void Fill(const Op& op, const Case& c) {
 
 void RunCase(const void* argument) {
   const Case& c = *static_cast<const Case*>(argument);
-  OpOf(c.shape).run(c);
+  c.op->run(c);
 }
 
 void Measure(const Op& op, Shape shape, const Variant& variant, int32_t bits, int32_t weight_bits) {
   LimitRows(op, variant.max_work, &shape);
-  const Case c = {&variant,    shape,           MapOf(shape.input, bits), MapOf(shape.output, bits),
-                  weight_bits, {1518500250, -1}};
+  Case c = {
+      &op,         &variant,        shape, MapOf(shape.input, bits), MapOf(shape.output, bits),
+      weight_bits, {1518500250, -1}};
   Fill(op, c);
   const int32_t output_bytes = c.output.height * c.output.row_bytes;
   memset(g_output, 0, output_bytes);
-  const uint64_t instructions = MeasureInstructions(RunCase, &c);
+  uint64_t instructions = MeasureInstructions(RunCase, &c);
+  c.variant = &kNoKernels;
+  instructions -= MeasureInstructions(RunCase, &c);
   Line line;
   line.Text("CASE,").Text(variant.name).Text(",").Text(op.name).Text(",a").Number(bits);
   if (op.has_weights) line.Text("w").Number(weight_bits);

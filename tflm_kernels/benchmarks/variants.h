@@ -19,16 +19,22 @@ struct Variant {
   Pool2DFn* max_pool2d;
   RequantizeFn* requantize;
   LutFn* lut;
+  SumPixelsFn* sum_pixels;
+  DotPixelsFn* dot_pixels;
 };
 
-#define QUANTMCU_VARIANT(isa, max_work)                                               \
-  {                                                                                   \
-#isa, max_work, isa::Conv2D, isa::DepthwiseConv2D, isa::FullyConnected, isa::Add, \
-        isa::AveragePool2D, isa::MaxPool2D, isa::Requantize, isa::Lut                 \
+#define QUANTMCU_VARIANT(isa, max_work)                                                \
+  {                                                                                    \
+#isa, max_work, isa::Conv2D, isa::DepthwiseConv2D, isa::FullyConnected, isa::Add,  \
+        isa::AveragePool2D, isa::MaxPool2D, isa::Requantize, isa::Lut, isa::SumPixels, \
+        isa::DotPixels                                                                 \
   }
 
+// With QUANTMCU_FASTEST_VARIANT only the last one.
 constexpr Variant kVariants[] = {
+#if !defined(QUANTMCU_FASTEST_VARIANT) || !defined(__ARM_FEATURE_DSP)
     QUANTMCU_VARIANT(reference, 400'000),
+#endif
 #if defined(__ARM_FEATURE_MVE)
     QUANTMCU_VARIANT(mve, INT64_MAX),
 #elif defined(__ARM_FEATURE_DSP)

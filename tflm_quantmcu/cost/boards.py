@@ -61,7 +61,9 @@ def boards() -> Mapping[str, Board]:
 
 def _board(cells: Mapping[str, str]) -> Board:
     names = ("clock_mhz", "instruction_factor", "cycle_factor", "relative_error")
-    return Board(cells["board"], cells["core"], *(float(cells[name]) for name in names), cells["basis"] == "measured")
+    clock, instruction_factor, cycle_factor, error = (float(cells[name]) for name in names)
+    is_measured = cells["basis"] == "measured"
+    return Board(cells["board"], cells["core"], clock, instruction_factor, cycle_factor, error, is_measured)
 
 
 def board_of(core: str, board: str | None = None) -> Board | None:

@@ -1,16 +1,12 @@
-"""Estimates instructions on a Cortex-M from the measured tables data/instructions_<core>.csv.
+"""Estimates instructions and cycles on a Cortex-M from the measured tables data/instructions_<core>.csv.
 
-In: shapes of kernel calls, or a graph, or a stage program. Out: instructions of the fast variant that the core has,
-else of the reference. The tables are what `tflm_quantmcu bench` writes; without one nothing is estimated.
+In: shapes of kernel calls, or a graph, or a stage program. Out: instructions, or documented cycles (cycles.py), of the
+fast variant that the core has, else of the reference. The tables are what `tflm_quantmcu bench` writes; without one
+nothing is estimated.
 
-Between measured shapes: for each op, kind of window and tag,
-
-    instructions = a * products + b * outputs + c * reads + d * weights + e
-
-with a, b, c, d, e >= 0 by least squares of relative errors over the measured rows; products = MACs at taps inside the
-input (of ops without weights: values read there), outputs = output values, reads = input values gathered over the
-windows of all output pixels, once for all output channels, weights = products of one output pixel. These are what a
-kernel's loops do: multiply, requantise, unpack inputs, prepare weights. A shape that was measured gets its own count.
+A shape that was measured gets its own count. Between measured shapes, for each op, kind of window and tag, a count is a
+sum of what the kernel's loops do (call_features.py), with coefficients >= 0 of the least relative squares over the
+measured rows. What a patch stage takes beside its kernels is such a sum too (stage_driver.py).
 """
 
 from __future__ import annotations
@@ -19,50 +15,59 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.cost.bench import BenchRow, KernelShape, from_csv
+from tflm_quantmcu.cost import stage_driver
+from tflm_quantmcu.cost.bench import BenchRow, from_csv
+from tflm_quantmcu.cost.call_features import call_features
+from tflm_quantmcu.cost.cycles import Work
+from tflm_quantmcu.cost.least_squares import fit_relative
+from tflm_quantmcu.cost.shapes import KernelShape
+from tflm_quantmcu.cost.stage_driver import StageRow, driver_features
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.stage.tiles import BEGIN, END, FRESH
 
+Call = tuple[KernelShape, str]  # with the tag: a<bits>w<bits>, of ops without weights a<bits>
+Calls = Counter[Call]  # how often each is made
 _Group = tuple[str, bool, str]  # op, has a window of more than one tap, tag
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class InstructionTable:
-    """What was measured on a core, and what follows for other shapes.
+    """One figure of what was measured on a core, and what follows for other calls; by default its instructions.
 
     Attributes:
-      measured: instructions by (tag, shape).
-      coefficients: (a, b, c, d, e) by group.
+      rows: the measured calls, of the core's fast variant.
+      figure: a field of Work.
+      stages: what running stages took beside their kernels.
+      cycles: the same table of documented cycles, if that is asked for too.
     """
 
-    measured: Mapping[tuple[str, KernelShape], int]
-    coefficients: Mapping[_Group, np.ndarray]
+    rows: tuple[BenchRow, ...]
+    figure: str = "instructions"
+    stages: tuple[StageRow, ...] = ()
+    cycles: InstructionTable | None = None
 
     @staticmethod
-    def of_rows(rows: Iterable[BenchRow]) -> InstructionTable:
+    def of_rows(rows: Iterable[BenchRow], stages: Iterable[StageRow] = ()) -> InstructionTable:
         """From measured rows; where a call was measured in several variants, of the fastest."""
         rows = sorted(rows, key=lambda row: row.per_unit, reverse=True)
         fast = {row.variant for row in rows} - {"reference"}
-        chosen = [row for row in rows if not fast or row.variant in fast]
-        groups: dict[_Group, list[BenchRow]] = {}
-        for row in chosen:
-            groups.setdefault(_group(row.shape, row.tag), []).append(row)
-        return InstructionTable(
-            {(row.tag, row.shape): row.instructions for row in chosen},
-            {group: _fit(members) for group, members in groups.items()},
-        )
+        chosen = tuple(row for row in rows if not fast or row.variant in fast)
+        stages = tuple(stages)
+        return InstructionTable(chosen, "instructions", stages, InstructionTable(chosen, "cycles", stages))
 
     def estimate(self, shape: KernelShape, tag: str) -> float:
-        """Instructions of one call.
+        """The figure of one call.
 
         Args:
           shape: of the call.
@@ -71,15 +76,53 @@ class InstructionTable:
         Raises:
           UsageError: nothing of this op and tag was measured.
         """
-        if (tag, shape) in self.measured:
-            return float(self.measured[tag, shape])
+        if (shape, tag) in self._measured:
+            return self._measured[shape, tag]
         group = _group(shape, tag)
-        known = next((g for g in (group, (group[0], not group[1], tag)) if g in self.coefficients), None)
+        known = next((g for g in (group, (group[0], not group[1], tag)) if g in self._groups), None)
         if known is None:
             raise UsageError(
                 f"the instruction table has no row of {shape.op} {tag}; measure it with tflm_quantmcu bench"
             )
-        return float(self.coefficients[known] @ _features(shape))
+        if known not in self._coefficients:
+            self._coefficients[known] = self._fit(self._groups[known])
+        return float(self._coefficients[known] @ call_features(shape))
+
+    def total(self, calls: Calls) -> float:
+        """The figure of all calls."""
+        return sum(times * self.estimate(*call) for call, times in calls.items())
+
+    def beside_kernels(self, program: StageProgram) -> float:
+        """The figure of what running a stage takes beside its kernels; 0 where no stage was measured."""
+        return float(self._stage_coefficients @ driver_features(program)) if self.stages else 0.0
+
+    @functools.cached_property
+    def _measured(self) -> dict[Call, float]:
+        return {(row.shape, row.tag): float(self._count(row.work)) for row in self.rows}
+
+    @functools.cached_property
+    def _groups(self) -> dict[_Group, list[BenchRow]]:
+        groups: dict[_Group, list[BenchRow]] = {}
+        for row in self.rows:
+            groups.setdefault(_group(row.shape, row.tag), []).append(row)
+        return groups
+
+    @functools.cached_property
+    def _coefficients(self) -> dict[_Group, np.ndarray]:
+        """Of the groups that were asked for: fitting all takes longer than most need."""
+        return {}
+
+    def _count(self, work: Work) -> int:
+        return getattr(work, self.figure)
+
+    def _fit(self, rows: Sequence[BenchRow]) -> np.ndarray:
+        counts = np.array([self._count(row.work) for row in rows], float)
+        return fit_relative(np.array([call_features(row.shape) for row in rows]), counts)
+
+    @functools.cached_property
+    def _stage_coefficients(self) -> np.ndarray:
+        counts = np.array([self._count(row.work) for row in self.stages], float)
+        return fit_relative(np.array([row.features for row in self.stages]), counts)
 
 
 @functools.cache
@@ -89,31 +132,33 @@ def load_table(core: str) -> InstructionTable:
     Raises:
       UsageError: there is none.
     """
-    file = resources.files("tflm_quantmcu.cost") / "data" / f"instructions_{core}.csv"
+    folder = resources.files("tflm_quantmcu.cost") / "data"
+    file = folder / f"instructions_{core}.csv"
     if not file.is_file():
         raise UsageError(f"there is no instruction table for {core}; make one with tflm_quantmcu bench --core {core}")
-    return InstructionTable.of_rows(from_csv(file.read_text()))
+    stages = folder / f"stages_{core}.csv"
+    return InstructionTable.of_rows(
+        from_csv(file.read_text()), stage_driver.from_csv(stages.read_text()) if stages.is_file() else ()
+    )
 
 
-def graph_instructions(
+def graph_calls(
     graph: ModelGraph,
-    table: InstructionTable,
     *,
     map_bits: Mapping[str, int] | None = None,
     weight_bits: Mapping[str, int] | None = None,
     only: Iterable[int] | None = None,
-) -> float:
-    """Instructions of a graph's ops, layer by layer.
+) -> Calls:
+    """The kernel calls of a graph's ops, layer by layer.
 
     Args:
-      graph: the int8 model. Ops that no kernel of the table runs (SOFTMAX, RESHAPE, ...) count 0; an activation, SiLU
-        as one, counts as the table that it is in stages and at other widths.
-      table: of the core.
+      graph: the int8 model. Ops that no kernel of the table runs (SOFTMAX, RESHAPE, ...) make none; an activation, SiLU
+        as one, calls the table that it is in stages and at other widths.
       map_bits, weight_bits: tensor name -> bits; absent is 8.
       only: op indices to count; default all.
     """
     chosen = None if only is None else set(only)
-    total = 0.0
+    calls: Calls = Counter()
     network = LoweredNetwork.of(graph)
     folded = network.folded
     for op in graph.ops:
@@ -125,8 +170,20 @@ def graph_instructions(
         tag = f"a{bits}"
         if op.traits.has_filter:
             tag += f"w{(weight_bits or {}).get(graph.tensors[op.inputs[1]].name, 8)}"
-        total += table.estimate(_shape_of(graph, op, kernel), tag)
-    return total
+        calls[_shape_of(graph, op, kernel), tag] += 1
+    return calls
+
+
+def graph_instructions(
+    graph: ModelGraph,
+    table: InstructionTable,
+    *,
+    map_bits: Mapping[str, int] | None = None,
+    weight_bits: Mapping[str, int] | None = None,
+    only: Iterable[int] | None = None,
+) -> float:
+    """The table's figure of the `graph_calls`."""
+    return table.total(graph_calls(graph, map_bits=map_bits, weight_bits=weight_bits, only=only))
 
 
 def _kernel_of(network: LoweredNetwork, op: Op) -> str:
@@ -136,39 +193,74 @@ def _kernel_of(network: LoweredNetwork, op: Op) -> str:
 
 
 def stage_instructions(program: StageProgram, table: InstructionTable) -> float:
-    """Instructions of a patch stage, recomputed halos included; choosing tiles and moving halos counts 0.
-
-    A patch whose class is chosen at run time counts as an outlier patch; sums of a MEAN count as an average pool's.
-    """
-    total = 0.0
-    for row, col in program.visits():
-        formats = program.formats[program.classes_of(row, col)[0]]
-        for op in program.ops:
-            shape = _stage_shape(program, op, row, col)
-            if 0 not in (*shape.input, *shape.output):
-                weights = f"w{op.weight_bits}" if op.weight_bits else ""
-                total += table.estimate(shape, f"a{formats[op.inputs[0]].bits}{weights}")
-    return total
+    """The table's figure of a patch stage, recomputed and moved halos included."""
+    return table.total(stage_calls(program)) + table.beside_kernels(program)
 
 
-def _stage_shape(program: StageProgram, op: StageOp, row: int, col: int) -> KernelShape:
-    """What one op is called on in one patch; the pad is what the patch's own input region lacks."""
-    source, window = op.inputs[0], op.window
-    channels = program.shapes[op.output][2]
-    iy0, iy1, ix0, ix1 = program.region(row, col, source)
-    size = (iy1 - iy0, ix1 - ix0)
-    if op.traits.is_vector:
-        return KernelShape(op.traits.snake_name, (1, 1, math.prod(size) * program.shapes[source][2]), (1, 1, channels))
+def stage_calls(program: StageProgram) -> Calls:
+    """The kernel calls of a patch stage. A patch whose class is chosen at run time counts as an outlier patch."""
+    num_rows, num_columns = map(len, program.spans)
+    first_row, first_column = (-n for n in program.num_priming)
+    classes = np.array(
+        [
+            [program.classes_of(row + first_row, column + first_column)[0] for column in range(num_columns)]
+            for row in range(num_rows)
+        ]
+    )
+    calls: Calls = Counter()
+    for op in program.ops:
+        rows, columns = (_axis_calls(program, op, axis) for axis in range(2))
+        for patch_class in np.unique(classes).tolist():
+            tag = f"a{program.formats[patch_class][op.inputs[0]].bits}" + (
+                f"w{op.weight_bits}" if op.weight_bits else ""
+            )
+            for (row, column), times in _pairs(rows, columns, classes == patch_class).items():
+                if 0 not in (*row[:2], *column[:2]):
+                    calls[_stage_shape(program, op, row, column), tag] += times
+    return calls
+
+
+_AxisCall = tuple[int, int, int]  # pixels of the input's region, of what is computed, and pad in front
+
+
+def _axis_calls(program: StageProgram, op: StageOp, axis: int) -> list[_AxisCall]:
+    """Of each row, or column, of tiles; the pad is what the tile's own input region lacks."""
+    spans, window = program.spans[axis], op.window
+    stride, pad = ((window.stride_height, window.pad_top), (window.stride_width, window.pad_left))[axis]
+    inputs = spans[:, op.inputs[0]]
+    sizes = inputs[:, END] - inputs[:, BEGIN]
     if op.traits.is_reduction:
-        return KernelShape("average_pool2d", (*size, channels), (1, 1, channels), kernel=size)
-    oy0, oy1, ox0, ox1 = program.computed(row, col, op.output)
+        return [(size, 1, 0) for size in sizes.tolist()]
+    outputs = spans[:, op.output]
+    pads = inputs[:, BEGIN] - outputs[:, FRESH] * stride + pad
+    found = zip(sizes.tolist(), (outputs[:, END] - outputs[:, FRESH]).tolist(), pads.tolist(), strict=True)
+    return list(found)
+
+
+def _pairs(
+    rows: Sequence[_AxisCall], columns: Sequence[_AxisCall], is_chosen: np.ndarray
+) -> Counter[tuple[_AxisCall, _AxisCall]]:
+    """How many chosen tiles have each pair of a row's and a column's call."""
+    if is_chosen.all():
+        by_row, by_column = Counter(rows), Counter(columns)
+        return Counter({(r, c): n * k for (r, n), (c, k) in itertools.product(by_row.items(), by_column.items())})
+    return Counter((rows[i], columns[j]) for i, j in np.argwhere(is_chosen).tolist())
+
+
+def _stage_shape(program: StageProgram, op: StageOp, row: _AxisCall, column: _AxisCall) -> KernelShape:
+    """What one op is called on in one patch."""
+    size, window = (row[0], column[0]), op.window
+    input_channels, channels = program.shapes[op.inputs[0]][2], program.shapes[op.output][2]
+    kernel, *_ = op.traits.stage_kernels
+    if op.traits.is_reduction:
+        return KernelShape(kernel, (*size, input_channels), (1, 1, channels), kernel=size)
     return KernelShape(
-        op.traits.snake_name,
-        (*size, program.shapes[source][2]),
-        (oy1 - oy0, ox1 - ox0, channels),
+        kernel,
+        (*size, input_channels),
+        (row[1], column[1], channels),
         (window.kernel_height, window.kernel_width),
         (window.stride_height, window.stride_width),
-        (iy0 - oy0 * window.stride_height + window.pad_top, ix0 - ox0 * window.stride_width + window.pad_left),
+        (row[2], column[2]),
     )
 
 
@@ -195,37 +287,3 @@ def _map(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _group(shape: KernelShape, tag: str) -> _Group:
     return shape.op, shape.kernel != (1, 1), tag
-
-
-@functools.cache
-def _features(shape: KernelShape) -> np.ndarray:
-    """What `coefficients` count; kept, since searches ask for the same shapes again and again."""
-    inside = math.prod(_share_inside(shape, axis) for axis in range(2))
-    products = shape.num_outputs * shape.products_per_output * inside
-    reads = shape.output[0] * shape.output[1] * math.prod(shape.kernel) * shape.input[2] * inside
-    taps = shape.products_per_output * shape.output[2]
-    return np.array([products, shape.num_outputs, reads, taps, 1], float)
-
-
-def _share_inside(shape: KernelShape, axis: int) -> float:
-    """Of all taps over all output positions of an axis, the share that lies inside the input."""
-    kernel, count = shape.kernel[axis], shape.output[axis]
-    first = np.arange(count) * shape.stride[axis] - shape.pad[axis]
-    positions = first[:, None] + np.arange(kernel)
-    return float(np.mean((positions >= 0) & (positions < shape.input[axis])))
-
-
-def _fit(rows: Iterable[BenchRow]) -> np.ndarray:
-    """The coefficients >= 0 with the least squares of relative errors: the best of the fits that leave some out."""
-    rows = list(rows)
-    features = np.array([_features(row.shape) / row.instructions for row in rows])
-    best, least = np.zeros(features.shape[1]), math.inf
-    columns = range(features.shape[1])
-    for used in itertools.chain.from_iterable(itertools.combinations(columns, n) for n in (1, 2, 3, 4, 5)):
-        part = features[:, used]
-        solution = np.linalg.lstsq(part, np.ones(len(rows)), rcond=None)[0]
-        error = float(np.sum((part @ solution - 1) ** 2))
-        if np.all(solution >= 0) and error < least:
-            best, least = np.zeros(features.shape[1]), error
-            best[list(used)] = solution
-    return best

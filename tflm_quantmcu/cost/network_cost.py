@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
-from tflm_quantmcu.cost.instructions import InstructionTable, graph_instructions, stage_instructions
+from tflm_quantmcu.cost.instructions import InstructionTable, graph_calls, stage_calls
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.placement.best import place_best
@@ -95,6 +95,7 @@ class Cost:
       macs, bit_ops: of the whole network; BitOPs = MACs x input bits x weight bits.
       stage_macs, stage_bit_ops: of its patch stages, recomputed halos included.
       instructions: of our kernels on a core, estimated from its measured table; 0 without one.
+      cycles: the documented ones of these (cycles.py), 0 without a table of them.
     """
 
     macs: int
@@ -102,6 +103,7 @@ class Cost:
     stage_macs: int
     stage_bit_ops: int
     instructions: int = 0
+    cycles: int = 0
 
 
 def cost_of(
@@ -136,9 +138,15 @@ def cost_of(
         bit_ops += count * a_bits * w_bits
     stage_macs = sum(p.cost.macs for _, p in programs)
     stage_bit_ops = sum(p.cost.bit_ops for _, p in programs)
-    instructions = 0.0
+    instructions = cycles = 0.0
     if table:
         counted = set(range(len(graph.ops)) if only is None else only) - inside
-        instructions = graph_instructions(graph, table, map_bits=map_bits, weight_bits=weight_bits, only=counted)
-        instructions += sum(stage_instructions(p, table) for _, p in programs)
-    return Cost(macs + stage_macs, bit_ops + stage_bit_ops, stage_macs, stage_bit_ops, round(instructions))
+        calls = graph_calls(graph, map_bits=map_bits, weight_bits=weight_bits, only=counted)
+        for _, program in programs:
+            calls.update(stage_calls(program))
+        instructions, cycles = (
+            t.total(calls) + sum(t.beside_kernels(program) for _, program in programs) if t else 0
+            for t in (table, table.cycles)
+        )
+    counts = (macs + stage_macs, bit_ops + stage_bit_ops, stage_macs, stage_bit_ops)
+    return Cost(*counts, round(instructions), round(cycles))

@@ -110,8 +110,8 @@ class StageProgram:
         return self.geometry.spans(self.tile_height, self.tile_width, modes, primed=self.primed)
 
     @functools.cached_property
-    def _num_priming(self) -> tuple[int, int]:
-        """Rows and columns of tiles before the first."""
+    def num_priming(self) -> tuple[int, int]:
+        """Rows and columns of tiles before the first: they prime what is kept."""
         rows, cols = self.spans
         return len(rows) - len(self.patch_classes), len(cols) - len(self.patch_classes[0])
 
@@ -124,7 +124,7 @@ class StageProgram:
         return self._region(row, col, map_index, tiles.FRESH)
 
     def _region(self, row: int, col: int, map_index: int, first: int) -> Region:
-        places = (place + before for place, before in zip((row, col), self._num_priming, strict=True))
+        places = (place + before for place, before in zip((row, col), self.num_priming, strict=True))
         rows, cols = (axis[place, map_index].tolist() for axis, place in zip(self.spans, places, strict=True))
         return rows[first], rows[tiles.END], cols[first], cols[tiles.END]
 
@@ -142,7 +142,7 @@ class StageProgram:
     def visits(self) -> Iterator[tuple[int, int]]:
         """(row, col) of all that runs, priming tiles too, in execution order."""
         rows, cols = (
-            range(-before, len(axis) - before) for axis, before in zip(self.spans, self._num_priming, strict=True)
+            range(-before, len(axis) - before) for axis, before in zip(self.spans, self.num_priming, strict=True)
         )
         yield from itertools.product(rows, cols)
 

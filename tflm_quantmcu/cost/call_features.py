@@ -1,0 +1,134 @@
+"""What a kernel does on a call, counted: the numbers that instructions and cycles are a linear formula of.
+
+A kernel's loops run over output pixels, channels, taps and input channels, some of them in blocks: pairs of pixels, 2,
+4 or 16 channels, words or vectors of products; borders are handled apart. Each product of these that a kernel of ours
+may loop over is a feature. Which ones a core's kernel does loop over, the fit says: the others get 0.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from tflm_quantmcu.cost.shapes import KernelShape
+
+
+@functools.cache
+def call_features(shape: KernelShape) -> np.ndarray:
+    """float [features], all >= 0; how many depends on the op. Kept, since searches ask for the same shapes often."""
+    axes = [_Axis.of(shape, axis) for axis in range(2)]
+    if shape.op in ("conv2d", "fully_connected", "dot_pixels"):
+        values = _convolution(shape, *axes)
+    elif shape.op == "depthwise_conv2d":
+        values = _depthwise(shape, *axes)
+    else:
+        values = _elementwise(shape, *axes)
+    return np.array(values, float)
+
+
+def _blocks(count: int, size: int) -> int:
+    return -(-count // size)
+
+
+class _Axis:
+    """The windows of one axis.
+
+    Attributes:
+      outputs: number of output positions.
+      kernel: taps of a window.
+      inside: [outputs] taps inside the input.
+      segments: taps inside of each run of positions that a kernel handles alike: all whole windows are one.
+    """
+
+    def __init__(self, outputs: int, kernel: int, inside: np.ndarray):
+        self.outputs = outputs
+        self.kernel = kernel
+        self.inside = inside
+        cut = [int(n) for n in inside if n < kernel]
+        self.whole = outputs - len(cut)
+        self.segments = [kernel] * (self.whole > 0) + cut
+
+    @staticmethod
+    @functools.lru_cache(maxsize=4096)
+    def _made(size: int, outputs: int, kernel: int, stride: int, pad: int) -> _Axis:
+        positions = (np.arange(outputs) * stride - pad)[:, None] + np.arange(kernel)
+        return _Axis(outputs, kernel, ((positions >= 0) & (positions < size)).sum(axis=1))
+
+    @staticmethod
+    def of(shape: KernelShape, axis: int) -> _Axis:
+        return _Axis._made(
+            shape.input[axis], shape.output[axis], shape.kernel[axis], shape.stride[axis], shape.pad[axis]
+        )
+
+
+def _convolution(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
+    """Also of what reads all of its input for each output: fully connected, sums of products."""
+    inputs, outputs = shape.input[2], shape.output[2]
+    pixels, length = y.outputs * x.outputs, y.kernel * x.kernel * inputs
+    rows, taps = int(y.inside.sum()) * x.outputs, int(y.inside.sum()) * int(x.inside.sum())
+    clipped = pixels - y.whole * x.whole
+    pairs, row_length = _blocks(pixels, 2), x.kernel * inputs
+    return [
+        *(1, y.outputs, pixels, pairs, y.outputs * _blocks(x.outputs, 2), _blocks(pixels, 4)),
+        # Weights: a channel's, a block of channels', expanded once a call.
+        *(outputs, _blocks(outputs, 4), outputs * length, outputs * _blocks(length, 16)),
+        _blocks(outputs, 4) * _blocks(length, 16),
+        # Results.
+        *(pixels * outputs, pixels * _blocks(outputs, 2), pixels * _blocks(outputs, 4), pixels * (outputs % 2)),
+        *(pixels * (outputs % 4 > 0), pairs * _blocks(outputs, 2), _blocks(pixels, 4) * outputs),
+        y.outputs * _blocks(outputs, 4),
+        # Products: inside the input, all, in words and vectors of blocks of pixels and channels.
+        *(taps * inputs * outputs, pixels * length * outputs, taps * outputs, rows * outputs),
+        *(pairs * _blocks(outputs, 2) * _blocks(length, size) for size in (4, 8, 16)),
+        pairs * (outputs % 2) * _blocks(length, 8),
+        _blocks(pixels, 4) * outputs * _blocks(length, 8),
+        pixels * _blocks(outputs, 4) * _blocks(length, 16),
+        pixels * _blocks(outputs, 4) * y.kernel * _blocks(row_length, 16),
+        # Reading windows: pixels, taps, kernel rows, what does not fill words, borders.
+        *(taps * inputs, taps, rows, pixels * length, taps * _blocks(inputs, 4), taps * (inputs % 4)),
+        *(taps * (inputs % 4 > 0), rows * (row_length % 4), rows * (row_length % 4 > 0)),
+        *(pixels * _blocks(length, 4) * (length % 4 > 0), clipped, clipped * length),
+    ]
+
+
+def _depthwise(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
+    channels, is_shared = shape.output[2], shape.output[2] != shape.input[2]
+    pixels, num_taps = y.outputs * x.outputs, y.kernel * x.kernel
+    taps = int(y.inside.sum()) * int(x.inside.sum())
+    rows = int(y.inside.sum()) * x.outputs
+    whole = y.whole * x.whole
+    clipped = pixels - whole
+    inside = np.outer(y.inside, x.inside)  # of each pixel
+    pairs, nines = int(((inside + 1) // 2).sum()), int((inside == 9).sum())
+    rectangles = np.outer(y.segments, x.segments)  # pixels with the same taps inside
+    rectangle_pairs, fours = int(((rectangles + 1) // 2).sum()), _blocks(channels, 4)
+    values = [1, y.outputs, pixels, rectangles.size, len(y.segments), int(rectangles.sum())]
+    for size in (4, 16):
+        blocks = _blocks(channels, size)
+        values += [blocks, num_taps * blocks, pixels * blocks, y.outputs * blocks, rows * blocks, taps * blocks]
+        values += [whole * blocks, whole * num_taps * blocks, clipped * blocks, clipped * num_taps * blocks]
+        values += [pixels * y.kernel * blocks]
+    values += [rectangles.size * fours, int(rectangles.sum()) * fours, rectangle_pairs * fours]
+    values += [y.outputs * len(x.segments) * fours]
+    values += [nines * fours, (pixels - nines) * fours, pairs * fours, (pairs - 5 * nines) * fours]
+    for is_odd in (channels % 4 > 0, channels % 16 > 0):
+        values += [pixels * is_odd, taps * is_odd, pixels * num_taps * is_odd]
+    values += [pixels * channels, taps * channels, pixels * num_taps * channels, num_taps * channels]
+    values += [n * is_shared for n in (channels, pixels * fours, pairs * fours, rectangles.size * fours)]
+    values += [n * is_shared for n in (rectangle_pairs * fours, pixels * channels, taps * channels)]
+    return values
+
+
+def _elementwise(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
+    """Pools, sums of pixels, and ops that make each value of one or two."""
+    channels = shape.output[2]
+    pixels = y.outputs * x.outputs
+    taps, rows = int(y.inside.sum()) * int(x.inside.sum()), int(y.inside.sum()) * x.outputs
+    values = [1, y.outputs, pixels, rows, taps, pixels - y.whole * x.whole]
+    for size in (1, 4, 16):
+        blocks = _blocks(channels, size)
+        values += [blocks, y.outputs * blocks, pixels * blocks, taps * blocks]
+        values += [_blocks(pixels * channels, size), _blocks(x.outputs * channels, size) * y.outputs]
+    values += [pixels * (channels % 4 > 0), pixels * (channels % 16 > 0), pixels * (channels % 4)]
+    return values
