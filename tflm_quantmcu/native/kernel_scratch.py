@@ -19,6 +19,7 @@ import numpy as np
 from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap
 from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.native.exclusive import changed
 from tflm_quantmcu.native.op_library import find_op_library, open_op_library
 from tflm_quantmcu.placement.memory import align
 from tflm_quantmcu.stage.geometry import StageOp
@@ -139,7 +140,7 @@ def _stage_call(
 def asked_as(variant: str) -> Iterator[None]:
     """While it lasts, our ops ask TFLM on the host for the scratch that this variant takes; they compute all the same.
 
-    Not for several threads at once: TFLM's Python interpreter has no place for it but the library itself.
+    Other threads wait: TFLM's Python interpreter has no place for it but the library itself.
 
     Raises:
       UsageError: the op library is missing.
@@ -148,11 +149,9 @@ def asked_as(variant: str) -> Iterator[None]:
         yield
         return
     set_variant = open_op_library(find_op_library()).QuantMcuSetScratchVariant
-    set_variant(_NUMBERS[variant])
-    try:
+    with changed(lambda: set_variant(_NUMBERS[REFERENCE])):
+        set_variant(_NUMBERS[variant])
         yield
-    finally:
-        set_variant(_NUMBERS[REFERENCE])
 
 
 def _function(name: str) -> Any:

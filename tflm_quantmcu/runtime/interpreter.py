@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.tflm_wheel import interpreter_module
 from tflm_quantmcu.graph.types import Tensor
+from tflm_quantmcu.native.exclusive import changed, exclusive
 from tflm_quantmcu.native.handshake import load_op_library
 from tflm_quantmcu.native.kernel_scratch import REFERENCE, asked_as
 from tflm_quantmcu.native.op_library import REGISTERER, find_op_library
@@ -76,6 +77,9 @@ class Interpreter:
     """One model on TFLM, ready to run.
 
     Attributes:
+    Threads may share one, or have one each: a call of `invoke` is whole, and runs alone in the process. An input reader
+    may run other models, in its own thread.
+
       inputs, outputs: the model's input and output tensors; where the input is streamed, what its reader gives.
     """
 
@@ -111,6 +115,7 @@ class Interpreter:
         tree = self._file.tree
         self._preserves = preserve_all_tensors
         registerers = [REGISTERER] if _has_own_ops(tree) else []
+        self._is_running = False
         library = load_op_library(find_op_library()) if registerers else None
         self._variant = kernel_variant if registerers else REFERENCE
         graph = tree.subgraphs[0]
@@ -145,12 +150,17 @@ class Interpreter:
         if len(arrays) != len(taken):
             besides = " besides what input_reader gives" if is_read else ""
             raise UsageError(f"{len(arrays)} inputs are given; the model has {len(taken)}{besides}")
-        for i, (array, tensor) in enumerate(zip(arrays, taken, strict=True)):
-            values = _fit(array, tensor)
-            if self._feed is None:
-                self._interpreter.set_input(values, i)
-            else:
-                self._feed.put(values)
+        fitted = [_fit(array, tensor) for array, tensor in zip(arrays, taken, strict=True)]
+        with exclusive(), self._alone():
+            for i, values in enumerate(fitted):
+                if self._feed is None:
+                    self._interpreter.set_input(values, i)
+                else:
+                    self._feed.put(values)
+            self._run_once()
+            return [self._interpreter.get_output(i) for i in range(len(self.outputs))]
+
+    def _run_once(self) -> None:
         with self._fed(), capture_native_stderr() as captured:
             failed = False
             try:
@@ -160,7 +170,18 @@ class Interpreter:
         if failed:
             raise UnsupportedModelError(f"TFLM cannot run the model: {_one_line(captured.text)}")
         captured.pass_on()
-        return [self._interpreter.get_output(i) for i in range(len(self.outputs))]
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Refuses to run the model inside itself: its arena holds one inference."""
+        if self._is_running:
+            raise UsageError("the input_reader runs the Interpreter that it reads for; make another Interpreter")
+        with changed(self._stop):
+            self._is_running = True
+            yield
+
+    def _stop(self) -> None:
+        self._is_running = False
 
     def run(self, x: np.ndarray) -> np.ndarray:
         """The first of what `run_all` gives."""
@@ -200,7 +221,8 @@ class Interpreter:
             raise UsageError("tensors are not preserved; make the Interpreter with preserve_all_tensors=True")
         if index not in self._readable:
             raise UsageError(f"tensor {index} is no input, constant or op output of the model")
-        return self._interpreter.GetTensor(index, 0)["tensor_data"]
+        with exclusive():
+            return self._interpreter.GetTensor(index, 0)["tensor_data"]
 
     def allocations(self) -> Allocations:
         """Arena bytes as TFLM counted them.

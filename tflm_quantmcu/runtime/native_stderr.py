@@ -7,11 +7,11 @@ import dataclasses
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 
+from tflm_quantmcu.native.exclusive import changed, exclusive
+
 _STDERR = 2
-_lock = threading.RLock()
 
 
 @dataclasses.dataclass
@@ -34,8 +34,7 @@ def capture_native_stderr() -> Iterator[NativeText]:
       NativeText; stays empty in a process that has no standard error.
     """
     captured = NativeText()
-    with _lock, contextlib.ExitStack() as stack:
-        _flush_python_stderr()
+    with exclusive(), contextlib.ExitStack() as stack:
         try:
             saved = os.dup(_STDERR)
         except OSError:  # standard error is closed
@@ -43,14 +42,18 @@ def capture_native_stderr() -> Iterator[NativeText]:
             return
         stack.callback(os.close, saved)
         file = stack.enter_context(tempfile.TemporaryFile())
-        os.dup2(file.fileno(), _STDERR)
         try:
-            yield captured
+            with changed(lambda: _redirect(saved)):
+                _redirect(file.fileno())
+                yield captured
         finally:
-            _flush_python_stderr()
-            os.dup2(saved, _STDERR)
             file.seek(0)
             captured.text = file.read().decode(errors="replace")
+
+
+def _redirect(descriptor: int) -> None:
+    _flush_python_stderr()
+    os.dup2(descriptor, _STDERR)
 
 
 def _flush_python_stderr() -> None:
