@@ -136,6 +136,11 @@ def _stage_call(
     return Conv2DParams(source, output, window, (0, 0), op.weight_bits)
 
 
+def variant_number(variant: str) -> int:
+    """As the op library numbers the variants."""
+    return _NUMBERS[variant]
+
+
 @contextlib.contextmanager
 def asked_as(variant: str) -> Iterator[None]:
     """While it lasts, our ops ask TFLM on the host for the scratch that this variant takes; they compute all the same.

@@ -23,6 +23,7 @@ from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.native.exclusive import changed, exclusive
 from tflm_quantmcu.native.handshake import load_op_library
 from tflm_quantmcu.native.kernel_scratch import REFERENCE, asked_as
+from tflm_quantmcu.native.least_arena import least_arena_bytes
 from tflm_quantmcu.native.op_library import REGISTERER, find_op_library
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
 from tflm_quantmcu.runtime.input_reader import InputFeed, InputReader
@@ -76,10 +77,10 @@ class Allocations:
 class Interpreter:
     """One model on TFLM, ready to run.
 
-    Attributes:
     Threads may share one, or have one each: a call of `invoke` is whole, and runs alone in the process. An input reader
     may run other models, in its own thread.
 
+    Attributes:
       inputs, outputs: the model's input and output tensors; where the input is streamed, what its reader gives.
     """
 
@@ -114,8 +115,8 @@ class Interpreter:
         self._file = ModelFile.of(model)
         tree = self._file.tree
         self._preserves = preserve_all_tensors
-        registerers = [REGISTERER] if _has_own_ops(tree) else []
         self._is_running = False
+        registerers = [REGISTERER] if _has_own_ops(tree) else []
         library = load_op_library(find_op_library()) if registerers else None
         self._variant = kernel_variant if registerers else REFERENCE
         graph = tree.subgraphs[0]
@@ -123,12 +124,14 @@ class Interpreter:
         self._feed = InputFeed(library, streamed, input_reader) if library and streamed else None
         if input_reader is not None and self._feed is None:
             raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")
-        self._interpreter = self._prepare(registerers, _generous_arena_bytes(self._file, streamed))
+        self._registerers = registerers
+        self._generous_bytes = _generous_arena_bytes(self._file, streamed)
+        self._interpreter = self._prepare(self._generous_bytes)
         wheel = self._interpreter
         self.inputs = (streamed,) if streamed else _tensors(graph, graph.inputs, wheel.get_input_details)
         self.outputs = _tensors(graph, graph.outputs, wheel.get_output_details)
         if arena_bytes is not None:
-            self._bound_arena(registerers, arena_bytes)
+            self._bound_arena(arena_bytes)
 
     def invoke(self, inputs: np.ndarray | Sequence[np.ndarray] = ()) -> list[np.ndarray]:
         """Runs one sample as it is.
@@ -239,6 +242,20 @@ class Interpreter:
         details = {m[1]: int(m[2]) for m in map(_DETAIL_LINE.match, lines) if m}
         return Allocations(arena["total"], arena["head"], arena["tail"], details)
 
+    def least_arena_bytes(self) -> int:
+        """The smallest `arena_bytes`, a multiple of 16, in which TFLM prepares the model on this host.
+
+        Raises:
+          UsageError: with `preserve_all_tensors`, where TFLM does not count.
+        """
+        return least_arena_bytes(
+            self._file,
+            used_bytes=self.allocations().total_bytes,
+            sufficient_bytes=self._generous_bytes,
+            has_own_ops=bool(self._registerers),
+            variant=self._variant,
+        )
+
     @functools.cached_property
     def _readable(self) -> frozenset[int]:
         """Tensors that have memory, in a type that the wheel reads rightly."""
@@ -251,7 +268,7 @@ class Interpreter:
             if tensor.type in _READABLE_TYPES and (i in written or _has_data(tree.buffers[tensor.buffer]))
         )
 
-    def _prepare(self, registerers: list[str], arena_bytes: int) -> Any:
+    def _prepare(self, arena_bytes: int) -> Any:
         """TFLM's own interpreter."""
         tflm = interpreter_module()
         planner = tflm.InterpreterConfig(int(self._preserves))
@@ -262,7 +279,7 @@ class Interpreter:
             try:
                 interpreter = tflm.Interpreter.from_bytes(
                     data,
-                    custom_op_registerers=registerers,
+                    custom_op_registerers=self._registerers,
                     arena_size=arena_bytes,
                     intrepreter_config=planner,
                 )
@@ -278,19 +295,19 @@ class Interpreter:
         """While it lasts, a streamed input is there to be read."""
         return self._feed.registered() if self._feed else contextlib.nullcontext()
 
-    def _bound_arena(self, registerers: list[str], arena_bytes: int) -> None:
-        """Prepares the model anew; TFLM reads outside an arena that is far too small, so it never gets one."""
+    def _bound_arena(self, arena_bytes: int) -> None:
+        """Prepares the model anew; an arena that is too small may end the process, so TFLM never gets one."""
         if self._preserves:
             raise UsageError("arena_bytes has no effect with preserve_all_tensors=True; leave one out")
         used = self.allocations().total_bytes
         if arena_bytes < used:
             raise UsageError(f"arena_bytes is {arena_bytes}; this model uses {used} on this host")
-        try:
-            self._interpreter = self._prepare(registerers, arena_bytes)
-        except UnsupportedModelError as error:  # the model is known to be fine
+        least = self.least_arena_bytes()
+        if arena_bytes < least:
             raise UsageError(
-                f"arena_bytes is {arena_bytes}; this model uses {used} on this host, and more to prepare: {error}"
-            ) from None
+                f"arena_bytes is {arena_bytes}; this model uses {used} on this host, and {least} to be prepared"
+            )
+        self._interpreter = self._prepare(arena_bytes)
 
 
 def _has_own_ops(tree: schema.ModelT) -> bool:

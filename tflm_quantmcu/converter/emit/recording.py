@@ -77,17 +77,5 @@ def record(model: ModelFile, inputs: str | os.PathLike[str] | None, *, seed: int
         input_values=tuple(values),
         output_values=tuple(np.array(y) for y in outputs),
         non_persistent_bytes=allocations.non_persistent_bytes,
-        arena_bytes=_sufficient_arena(model, allocations.total_bytes),
+        arena_bytes=align(interpreter.least_arena_bytes(), _ARENA_STEP),
     )
-
-
-def _sufficient_arena(model: ModelFile, used_bytes: int) -> int:
-    """The first size, in steps, in which TFLM also has room to prepare."""
-    arena_bytes = align(used_bytes, _ARENA_STEP)
-    while True:
-        try:
-            Interpreter(model, arena_bytes=arena_bytes)
-        except UsageError:
-            arena_bytes += _ARENA_STEP
-        else:
-            return arena_bytes
