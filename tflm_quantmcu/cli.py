@@ -290,6 +290,14 @@ def _emit(values: flags.FlagValues) -> None:
     print(project.summary)
 
 
+def _doctor(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.app import doctor
+
+    findings = doctor.examine()
+    print("\n".join(map(str, findings)))
+    doctor.require(findings)
+
+
 def _sources(values: flags.FlagValues) -> None:
     from tflm_quantmcu.native.sources import copy_sources
 
@@ -440,6 +448,7 @@ COMMANDS: dict[str, Command] = {
         (("output_dir", "Folder that becomes QUANTMCU_DIR of emitted projects."),),
         ("output_dir",),
     ),
+    "doctor": Command("says what is installed, what is missing, and how to get it", _doctor, (), ()),
     "bench": Command(
         "measures the kernels of a core in QEMU",
         _bench,

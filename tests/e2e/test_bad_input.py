@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -184,11 +185,24 @@ def test_table(arguments: str, exit_code: int, sentence: str, folder, monkeypatc
 
 
 def test_missing_op_library_names_the_remedy(folder) -> None:
-    """In a process of its own: a library that was loaded once stays."""
-    command = [sys.executable, "-m", "tflm_quantmcu.cli", *(CONVERT + "good.tflite --search uniform").split()]
+    """In a process of its own: a library that was loaded once stays. Nothing is calibrated before it is missed."""
+    calibrated = "good.tflite --search uniform --calibration_data good.npz"
+    command = [sys.executable, "-m", "tflm_quantmcu.cli", *(CONVERT + calibrated).split()]
     root = pathlib.Path(__file__).parents[2]
     environment = {"PYTHONPATH": str(root), "TFLM_QUANTMCU_OPS": str(folder / "absent.so"), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
-    assert "make ops" in done.stderr and "Traceback" not in done.stderr
+    assert "make ops" in done.stderr and "Traceback" not in done.stderr and "calibrating" not in done.stderr
     assert not (folder / "out.tflite").exists()
+
+
+def test_a_keras_model_without_tensorflow_names_the_remedy(folder) -> None:
+    """In a process in which TensorFlow cannot be imported."""
+    (folder / "m.keras").write_bytes(b"")
+    code = "import sys; sys.modules['tensorflow'] = None; from tflm_quantmcu import cli; cli.main(sys.argv[1:])"
+    command = [sys.executable, "-c", code, *(CONVERT + "m.keras --calibration_data good.npz").split()]
+    environment = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Keras models need TensorFlow" in done.stderr and "Traceback" not in done.stderr
+    assert "pip install 'tflm_quantmcu[keras]'" in done.stderr

@@ -21,6 +21,8 @@ from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Budget, ModelGraph
+from tflm_quantmcu.native.handshake import load_op_library
+from tflm_quantmcu.native.op_library import find_op_library
 from tflm_quantmcu.patches.planner import Split, StagePlanner
 from tflm_quantmcu.runtime.sample_sources import SampleSource, gather_samples
 from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
@@ -103,6 +105,7 @@ def plan(
       UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.base.errors`.
     """
     chosen = _chosen(options, evaluation_data)
+    find_op_library()  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
     source = read_source(model, calibration, calibration_data, chosen, checkpoint)
     costs = _costs(source, chosen)
@@ -156,6 +159,7 @@ def convert(
       VerificationError: the converted model does not compute what it must; nothing is returned.
     """
     chosen = _chosen(options, evaluation_data)
+    load_op_library(find_op_library())  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
     source = read_source(model, calibration, calibration_data, chosen, checkpoint)
     costs = _costs(source, chosen)
