@@ -27,11 +27,11 @@ from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 from tflm_quantmcu.search.vdpc import Classification, classify
+from tflm_quantmcu.search.vdqs_widths import search_bits
 from tflm_quantmcu.search.widths import Widths
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.stage.program import StageProgram
 
-MAX_SWEEPS = 10
 MIXED_CANDIDATES = 16  # splits tried at each width when none meets the budget at 8 bits
 
 
@@ -272,56 +272,3 @@ def _drop_unused_classes(stage: StagePlan) -> StagePlan:
         classes=tuple(stage.classes[k] for k in used),
         patch_classes=tuple(tuple(used.index(k) for k in row) for row in stage.patch_classes),
     )
-
-
-def search_bits(branch: Branch, weight: float, memory_bound: int | None) -> dict[str, int]:
-    """VDQS: sweeps over the maps until nothing changes, each taking the best-scored width that memory allows; weights,
-    which stay in flash, take the best-scored one.
-
-    Args:
-      branch: the ordinary patches' branch.
-      weight: lambda.
-      memory_bound: bytes for the inner maps live at any op, or None.
-
-    Returns:
-      Tensor name -> bits. Where even the smallest widths exceed the bound, the bits that come closest.
-    """
-
-    def best(name: str, widths: Sequence[int]) -> int:
-        return max(widths, key=lambda b: branch.score(name, b, weight))
-
-    bits = {name: best(name, tensor.widths) for name, tensor in branch.tensors.items()}
-    maps = {m: branch.names[m] for m in branch.free}
-    bits |= dict.fromkeys(maps.values(), 8)
-    live = branch.live_maps()
-
-    def fits(step: Sequence[int]) -> bool:
-        return memory_bound is None or branch.step_bytes(step, bits) <= memory_bound
-
-    def lowers(m: int, step: Sequence[int]) -> bool:
-        return m in step or branch.kept_bytes(m, 8) > 0
-
-    for _ in range(MAX_SWEEPS):
-        before = dict(bits)
-        for m, name in maps.items():
-            feasible = []
-            for b in branch.tensors[name].widths:
-                bits[name] = b
-                if all(fits(step) for step in live if lowers(m, step)):
-                    feasible.append(b)
-            bits[name] = best(name, feasible or [min(branch.tensors[name].widths)])
-        if bits == before:
-            break
-
-    def gain(m: int) -> tuple[float, int]:
-        """What halving loses or wins in score; of equal gains the larger map goes first."""
-        name, now = maps[m], bits[maps[m]]
-        halved = branch.score(name, now // 2, weight)
-        return halved - branch.score(name, now, weight), branch.map_bytes(m, now)
-
-    for step in live:
-        while not fits(step) and (
-            lowerable := [m for m, n in maps.items() if lowers(m, step) and bits[n] > min(branch.tensors[n].widths)]
-        ):
-            bits[maps[max(lowerable, key=gain)]] //= 2
-    return bits
