@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import inspect
 import sys
 import tempfile
 import time
@@ -26,7 +27,7 @@ PACKAGE = "tflm_quantmcu"
 LEADS = ("app", "search", "converter")
 NO_STEPS = ("", "base", "graph", "app")
 # The first three should be called once an op (and width), the others once a file.
-ASKED = ("why_unsupported", "gate_of", "lower_op", "load_model_t", "graph_of")
+ASKED = ("why_unsupported", "gate_of", "lower_op", "check_flatbuffer", "graph_of")
 
 
 class Tracer:
@@ -74,7 +75,8 @@ class Tracer:
         if code not in self._rooms:
             path = code.co_filename
             inside = path.removeprefix(self._package).split("/") if path.startswith(self._package) else None
-            self._rooms[code] = None if inside is None else inside[0] if len(inside) > 1 else ""
+            is_function = code.co_flags & inspect.CO_OPTIMIZED  # bodies of modules and classes are not
+            self._rooms[code] = None if inside is None or not is_function else inside[0] if len(inside) > 1 else ""
         return self._rooms[code]
 
 

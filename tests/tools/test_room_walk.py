@@ -1,13 +1,17 @@
-"""The tracer counts calls, entries and returns in a made-up package of rooms."""
+"""The tracer counts calls, entries and returns, in a made-up package of rooms and in a conversion."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import tflm_quantmcu
+from tests.support import networks
+from tflm_quantmcu.tflite.reader import read_model
 from tools.room_walk import Tracer, table, trace
 
 ROOMS = {
@@ -45,7 +49,7 @@ ROOMS = {
 
 
 @pytest.fixture
-def tracer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracer:
+def tracer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tracer]:
     for room, text in ROOMS.items():
         folder = tmp_path / "walked" / room
         folder.mkdir(parents=True)
@@ -76,3 +80,16 @@ def test_the_table_says_all(tracer: Tracer) -> None:
 
 def test_nothing_is_traced_afterwards(tracer: Tracer) -> None:
     assert sys.getprofile() is None
+
+
+def test_a_conversion_asks_once_and_seldom_returns(tmp_path: Path) -> None:
+    """Input and output are each parsed once; a third graph is what offsets are pinned for."""
+    model = tmp_path / "model.tflite"
+    model.write_bytes(networks.inverted_residual())
+    graph = read_model(model.read_bytes())
+    result = trace(Path(tflm_quantmcu.__file__).parent, lambda: tflm_quantmcu.convert(model, search="uniform"))
+    assert result.calls["gate_of"] == len(graph.ops)
+    assert 0 < result.calls["why_unsupported"] <= len(graph.ops)
+    assert 0 < result.calls["lower_op"] <= len(graph.ops)
+    assert (result.calls["check_flatbuffer"], result.calls["graph_of"]) == (2, 3)
+    assert 0 < result.num_returns <= 10

@@ -29,7 +29,7 @@ class PlanCosts:
     model: ModelFile
     core: str = "cortex-m4"
     strip_metadata: bool = False
-    _latest: list[tuple[PrecisionPlan, ModelFile, PlanBytes]] = dataclasses.field(default_factory=list)
+    _latest: list[tuple[PrecisionPlan, ModelFile]] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
     def table(self) -> InstructionTable:
@@ -41,22 +41,19 @@ class PlanCosts:
         return {"core": self.core, "strip_metadata": self.strip_metadata}
 
     def convert(self, plan: PrecisionPlan) -> ModelFile:
-        """The converted model."""
-        return self._measured(plan)[0]
-
-    def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
-        return self._measured(plan)[1]
-
-    def _measured(self, plan: PrecisionPlan) -> tuple[ModelFile, PlanBytes]:
-        """The converted model and its bytes; those of the latest plan are kept."""
-        for known, converted, num_bytes in self._latest:
+        """The converted model; that of the latest plan is kept."""
+        for known, converted in self._latest:
             if known == plan:
-                return converted, num_bytes
+                return converted
         # Parsed from what was written, not from the tree that it was written of: this is what runs.
         converted = ModelFile(convert_model(self.model, plan, strip_metadata=self.strip_metadata))
-        num_bytes = PlanBytes(max(arena_by_variant(converted.graph).values()), len(converted.data))
-        self._latest[:] = [(plan, converted, num_bytes)]
-        return converted, num_bytes
+        self._latest[:] = [(plan, converted)]
+        return converted
+
+    def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
+        """What the converted model takes."""
+        converted = self.convert(plan)
+        return PlanBytes(max(converted.graph.derived(arena_by_variant).values()), len(converted.data))
 
     def work_of(self, plan: PrecisionPlan) -> Cost:
         return work_of(self.model.graph, plan, self.table)

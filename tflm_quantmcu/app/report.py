@@ -22,7 +22,7 @@ from tflm_quantmcu.cost.network_cost import Cost, cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
 from tflm_quantmcu.native.kernel_scratch import CORES, REFERENCE
-from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.interpreter import Allocations, Interpreter
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_requests
@@ -155,6 +155,7 @@ def build_report(
     original: ModelFile, converted: ModelFile, plan: PrecisionPlan, verification: VerificationResult, *, core: str
 ) -> ConversionReport:
     """Measures both models on TFLM and counts their work, instructions for `core` (cortex-m4, ...)."""
+    recorded = [Interpreter(model).allocations() for model in (original, converted)]
     graph = original.graph
     table = load_table(core.removeprefix("cortex-"))
     regions = stage_programs(graph, plan)
@@ -163,8 +164,8 @@ def build_report(
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
     return ConversionReport(
-        baseline=_measure(original, before),
-        converted=_measure(converted, after),
+        baseline=_measure(original, recorded[0], before),
+        converted=_measure(converted, recorded[1], after),
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
         notes=plan.notes,
         verification=verification,
@@ -173,12 +174,11 @@ def build_report(
     )
 
 
-def _measure(model: ModelFile, cost: Cost) -> Figures:
-    recorded = Interpreter(model).allocations()
+def _measure(model: ModelFile, recorded: Allocations, cost: Cost) -> Figures:
     graph = model.graph
     scratch_bytes = [largest_scratch_bytes(graph, op) for op in graph.ops]
     return Figures(
-        arena_by_variant=arena_by_variant(graph),
+        arena_by_variant=graph.derived(arena_by_variant),
         recorded_non_persistent_bytes=recorded.non_persistent_bytes,
         recorded_persistent_bytes=recorded.persistent_bytes,
         persistent=persistent_bytes(graph, CORTEX_M),

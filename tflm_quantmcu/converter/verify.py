@@ -92,12 +92,13 @@ def verify_conversion(
       UsageError: the samples do not fit, or our op library is missing.
     """
     before, after = ModelFile.of(original), ModelFile.of(converted)
+    predicted = predict_arena(after.graph)
     graph = before.graph
     source = graph.tensors[graph.inputs[0]]
     x = to_model_input(samples, source)
     x = np.concatenate([x, random_samples(source, NUM_RANDOM_SAMPLES)])
     interpreter = Interpreter(after)
-    arena_bytes = _check_arena(after.graph, interpreter)
+    arena_bytes = _check_arena(predicted, interpreter)
     given = _given(graph, plan, x)
     runs = _Runs(x, given, [interpreter.invoke(sample) for sample in given])
     is_same_function = _is_eight_bit(graph, plan)
@@ -129,9 +130,8 @@ def _is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
     return has_own and all(bits == 8 for bits in plan.weight_bits.values())
 
 
-def _check_arena(graph: ModelGraph, interpreter: Interpreter) -> int:
+def _check_arena(predicted: int, interpreter: Interpreter) -> int:
     recorded = interpreter.allocations().non_persistent_bytes
-    predicted = predict_arena(graph)
     if recorded != predicted:
         raise VerificationError(
             f"TFLM recorded a non-persistent arena of {recorded:,} bytes; predicted were {predicted:,}"
