@@ -105,7 +105,7 @@ PLACES = {
         is_ours, lambda kind: all(PREFIX + kind.name in machine.op_data for machine in (HOST, CORTEX_M))
     ),
     "tflm_quantmcu/cost/data/, a measured row": Place(
-        is_ours, lambda kind: any(kind.snake_name == group[0] for group in load_table("m4").coefficients)
+        is_ours, lambda kind: any(kind.snake_name == row.shape.op for row in load_table("m4").rows)
     ),
     "tflm_quantmcu/law/lookups.py, _STOCK": Place(lambda k: k.is_lookup, lambda k: k.name in lookups._STOCK),
     "tflm_quantmcu/law/lookups.py, _FUNCTIONS": Place(lambda k: k.is_lookup, lambda k: k.name in lookups._FUNCTIONS),
