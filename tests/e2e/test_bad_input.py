@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
+from tests.support.plans import split
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import cli
+from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
@@ -75,6 +77,7 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "rules.yaml").write_text("- {match: no such, weight_bits: 4}")
     (tmp_path / "plan_other.json").write_text(PrecisionPlan("0" * 64, {"method": "uniform"}).to_json())
     graph = read_model(MODEL)
+    (tmp_path / "converted.tflite").write_bytes(convert_model(MODEL, split(graph)))
     (tmp_path / "plan_softmax.json").write_text(_softmax_plan(graph))
     (tmp_path / "plan_bomb.json").write_text(_bomb_plan(graph))
     return tmp_path
@@ -120,6 +123,9 @@ TABLE = [
     (CONVERT + "float.tflite --search uniform", 3, "float32"),
     (CONVERT + "dynamic.tflite --search uniform", 3, "dynamic|-1"),
     (CONVERT + "two_inputs.tflite --search uniform", 3, "has 2 inputs; supported is 1"),
+    (CONVERT + "converted.tflite", 3, "converted already"),
+    (CONVERT + "converted.tflite --calibration_data good.npz --search memory_driven", 3, "converted already"),
+    (CONVERT + "converted.tflite --calibration_data good.npz --objective bit_ops", 3, "converted already"),
     (CONVERT + "good.tflite --calibration_data nokey.npz", 2, "nokey.npz has no key x"),
     (CONVERT + "good.tflite --calibration_data shape.npz", 2, "shape"),
     (CONVERT + "good.tflite --calibration_data dtype.npz", 2, "int64"),

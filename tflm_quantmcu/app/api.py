@@ -31,7 +31,7 @@ from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overr
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.registry import find_search, finish_plan, refuse_unused
 from tflm_quantmcu.search.widths import free_maps
-from tflm_quantmcu.tflite.full_integer import require_full_integer
+from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 Path = Union[str, "os.PathLike[str]"]
@@ -308,7 +308,7 @@ def keras_from_tflite(model: bytes | Path) -> Any:
     from tflm_quantmcu.keras_bridge.from_tflite import keras_from_graph  # TensorFlow takes seconds to import
 
     graph = ModelFile.of(model).graph
-    require_full_integer(graph)
+    require_source(graph)
     return keras_from_graph(graph)
 
 
@@ -330,7 +330,7 @@ def read_source(
                 raise UsageError("a Keras model needs representative inputs: pass --calibration_data or --calibration")
             calibration = _calibrate(model, calibration_data, options, kept)
         model = _calibrated_model(model, calibration)
-    require_full_integer(model.graph)
+    require_source(model.graph)
     if calibration is None and calibration_data is not None:
         calibration = _calibrate(model, calibration_data, options, kept)
     if kept:
@@ -389,7 +389,7 @@ def _calibrate(
     }
     tensor = None
     if isinstance(model, ModelFile):
-        require_full_integer(model.graph)
+        require_source(model.graph)
         tensor = model.graph.tensors[model.graph.inputs[0]]
     if isinstance(calibration_data, (str, os.PathLike)):
         x = load_samples(calibration_data, tensor)[0]

@@ -23,7 +23,7 @@ from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMetho
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.lowering.format_groups import FormatGroup, free_groups
 from tflm_quantmcu.runtime.samples import choose_samples, digest, to_model_input, to_real
-from tflm_quantmcu.tflite.full_integer import require_full_integer
+from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 
@@ -56,7 +56,7 @@ def calibrate_int8(
     """
     file = ModelFile.of(model)
     graph = file.graph
-    require_full_integer(graph)
+    require_source(graph)
     chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
     key = {

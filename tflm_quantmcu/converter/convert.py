@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.converter.passes.attach_plan import attach_plan
 from tflm_quantmcu.converter.passes.fuse_stages import fuse_stages
 from tflm_quantmcu.converter.passes.insert_requantize import insert_requantize
@@ -18,8 +18,7 @@ from tflm_quantmcu.converter.passes.quantize_ops import quantize_ops
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph
-from tflm_quantmcu.stage.custom_ops import PREFIX
-from tflm_quantmcu.tflite.full_integer import require_full_integer
+from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.writer import associated_files, write_model
 
@@ -56,12 +55,7 @@ def convert_model(model: AnyModel, plan: PrecisionPlan, *, strip_metadata: bool 
             f"{file.sha256[:12]}...; make a plan for this model"
         )
     graph = file.graph
-    for op in graph.ops:
-        if op.kind.startswith(PREFIX):
-            raise UnsupportedModelError(
-                f"the model has been converted already (op {op.index} is {op.kind}); give the int8 model it came from"
-            )
-    require_full_integer(graph)
+    require_source(graph)
     _check_names(graph, plan)
     rewrite = Rewrite(file.copied_tree(), graph, plan, strip_metadata=strip_metadata)
     for rewrite_pass in PASSES:

@@ -6,6 +6,7 @@ import math
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.stage.custom_ops import PREFIX
 
 _REMEDY = (
     "supported are int8 activations and weights: convert with a representative_dataset and "
@@ -21,6 +22,20 @@ _COMPILED = {
     "edgetpu-custom-op": ("an Edge TPU", "the Edge TPU compiler"),
     "NeutronGraph": ("an eIQ Neutron", "the Neutron converter"),
 }
+
+
+def require_source(graph: ModelGraph) -> None:
+    """Accepts what can be calibrated, planned for and converted: full-integer models without ops of ours.
+
+    Raises:
+      UnsupportedModelError: as `require_full_integer`, or the model has been converted already.
+    """
+    for op in graph.ops:
+        if op.kind.startswith(PREFIX):
+            raise UnsupportedModelError(
+                f"the model has been converted already (op {op.index} is {op.kind}); give the int8 model it came from"
+            )
+    require_full_integer(graph)
 
 
 def require_full_integer(graph: ModelGraph) -> None:
