@@ -68,7 +68,13 @@ def _convolution(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
     pixels, length = y.outputs * x.outputs, y.kernel * x.kernel * inputs
     rows, taps = int(y.inside.sum()) * x.outputs, int(y.inside.sum()) * int(x.inside.sum())
     clipped = pixels - y.whole * x.whole
-    pairs, row_length = _blocks(pixels, 2), x.kernel * inputs
+    pairs, row_length, fours = _blocks(pixels, 2), x.kernel * inputs, _blocks(outputs, 4)
+    # Windows that are gathered, perhaps for a block of channels after the other: those that are not rows of vectors.
+    gathered = clipped if row_length % 16 == 0 else pixels * (y.kernel * x.kernel > 1)
+    passes = (1, *(_blocks(outputs * _blocks(length, 16) * 16, size) for size in (2048, 4096, 8192)))
+    gathers = [gathered * n for n in passes]
+    gathers += [gathered * y.kernel * n for n in passes] + [gathered * _blocks(length, 16) * n for n in passes]
+    gathers += [gathered * y.kernel * x.kernel * n for n in passes[:2]]
     return [
         *(1, y.outputs, pixels, pairs, y.outputs * _blocks(x.outputs, 2), _blocks(pixels, 4)),
         # Weights: a channel's, a block of channels', expanded once a call.
@@ -89,6 +95,14 @@ def _convolution(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
         *(taps * inputs, taps, rows, pixels * length, taps * _blocks(inputs, 4), taps * (inputs % 4)),
         *(taps * (inputs % 4 > 0), rows * (row_length % 4), rows * (row_length % 4 > 0)),
         *(pixels * _blocks(length, 4) * (length % 4 > 0), clipped, clipped * length),
+        *gathers,
+        # Vectors of values below 8 bits, and what does not fill a vector.
+        *(n * _blocks(length, size) for size in (32, 64) for n in (fours, pixels * fours, pairs * outputs, gathered)),
+        *(pixels * fours * y.kernel * _blocks(row_length, size) for size in (32, 64)),
+        *(n * (length % size > 0) for size in (16, 32, 64) for n in (fours, pixels * fours)),
+        *(n * (length % 16) for n in (fours, outputs)),
+        *(n * (row_length % 16 > 0) for n in (fours, pixels * fours, pixels * fours * y.kernel)),
+        *(pixels * fours * (outputs % 4 > 0), gathered * fours, y.outputs * passes[2] * fours),
     ]
 
 
