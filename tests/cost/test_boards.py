@@ -1,11 +1,14 @@
 """boards: milliseconds follow from counts by the factors that tools.board_fit finds."""
 
+import re
+
 import numpy as np
 import pytest
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.cost import boards
 from tflm_quantmcu.cost.cycles import CYCLES_PER_INSTRUCTION
+from tflm_quantmcu.cost.network_cost import Cost
 from tools import board_fit
 
 FITS = board_fit.fits()
@@ -52,6 +55,16 @@ def test_a_core_has_a_default_board_or_none():
 
 def test_what_was_not_counted_has_no_time():
     assert boards.estimate("m4", None, 0, 0) is None
+
+
+def test_times_are_told_with_their_error_and_where_they_come_from():
+    works = [Cost(1, 1, 0, 0, instructions, round(1.4 * instructions)) for instructions in (12_000_000, 24_000_000)]
+    assert re.fullmatch(
+        r"154 ms -> 307 ms on nucleo-l4r5zi at 120 MHz, estimated, \+-8%", boards.time_text("m4", None, works)
+    )
+    assert boards.time_text("cortex-m55", None, works).endswith(", estimated, +-50%, extrapolated")
+    assert boards.time_text("cortex-m3", None, works) == "milliseconds: not known"
+    assert boards.time_text("m4", None, [works[0], Cost(1, 1, 0, 0)]) == "milliseconds: not known"
 
 
 @pytest.mark.parametrize(

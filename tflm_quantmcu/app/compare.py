@@ -27,6 +27,7 @@ from tflm_quantmcu.base.checkpoint import Checkpoint
 from tflm_quantmcu.base.errors import BudgetError, UsageError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.base.parallel import parallel_map
+from tflm_quantmcu.cost.boards import estimate
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime.sample_sources import SampleSource
@@ -52,6 +53,8 @@ class Row:
       model_bytes: of the `.tflite`.
       macs, bit_ops: of one inference, the worst case.
       instructions: of our kernels on the core of the comparison, estimated.
+      cycles: documented ones of these.
+      milliseconds: on the core's board, estimated; None if not known.
       seconds: of processor time that the search took; of one that was killed those since then.
       refused: why there is no such plan.
     """
@@ -66,6 +69,8 @@ class Row:
     macs: int | None = None
     bit_ops: int | None = None
     instructions: int | None = None
+    cycles: int | None = None
+    milliseconds: float | None = None
     seconds: float | None = None
     refused: str = ""
 
@@ -86,7 +91,7 @@ class Comparison:
     def __str__(self) -> str:
         headings = ("search", "SRAM bound", "flash bound", "seed", "accuracy", "arena, B", "flash, B", "BitOPs")
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-        for heading in (*headings, "instructions", "search, s"):
+        for heading in (*headings, "instructions", "ms", "search, s"):
             table.add_column(heading, justify="left" if heading == "search" else "right")
         for row in self.rows:
             bounds = [_grouped(bound) or "-" for bound in (row.sram_bytes, row.flash_bytes)]
@@ -94,6 +99,7 @@ class Comparison:
                 table.add_row(row.search, *bounds, str(row.seed), "refused")
                 continue
             figures = [_grouped(n) for n in (row.arena_bytes, row.model_bytes, row.bit_ops, row.instructions)]
+            figures.append("not known" if row.milliseconds is None else f"{row.milliseconds:.3g}")
             seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
             table.add_row(row.search, *bounds, str(row.seed), f"{row.accuracy:.2%}", *figures, seconds)
         console = rich.console.Console(file=io.StringIO(), width=130)
@@ -245,7 +251,7 @@ def _run_task(task: _Task) -> _Cell:
 
 def _baseline(task: _Task) -> _Cell:
     report = api.convert(task.source.model, plan=PrecisionPlan(task.source.graph.sha256, {}), progress=False).report
-    return _Cell(_measured(task.row, report.baseline), task.source.model.data)
+    return _Cell(_measured(task.row, report.core, report.baseline), task.source.model.data)
 
 
 def _search(task: _Task) -> _Cell:
@@ -266,10 +272,11 @@ def _search(task: _Task) -> _Cell:
         return _Cell(dataclasses.replace(row, refused=str(error)))
     row = dataclasses.replace(row, seconds=round(time.process_time() - start, 2))
     result = api.convert(task.source.model, plan=plan, **inputs)
-    return _Cell(_measured(row, result.report.converted), result.model, result.plan)
+    return _Cell(_measured(row, result.report.core, result.report.converted), result.model, result.plan)
 
 
-def _measured(row: Row, figures: Any) -> Row:
+def _measured(row: Row, core: str, figures: Any) -> Row:
+    time = estimate(core, None, figures.cost.instructions, figures.cost.cycles)
     return dataclasses.replace(
         row,
         arena_bytes=figures.arena_bytes,
@@ -277,6 +284,8 @@ def _measured(row: Row, figures: Any) -> Row:
         macs=figures.cost.macs,
         bit_ops=figures.cost.bit_ops,
         instructions=figures.cost.instructions,
+        cycles=figures.cost.cycles,
+        milliseconds=time and time[0],
     )
 
 

@@ -17,6 +17,7 @@ from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.converter.verify import VerificationResult
+from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.network_cost import Cost, cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
@@ -80,6 +81,7 @@ ROWS: Sequence[tuple[str, str]] = (
     ("MACs", "cost.macs"),
     ("BitOPs", "cost.bit_ops"),
     ("instructions of our kernels on {core}, estimated", "cost.instructions"),
+    ("cycles of these by documented timings", "cost.cycles"),
     ("MACs of the patch stage's ops", "cost.stage_macs"),
     ("BitOPs of the patch stage's ops", "cost.stage_bit_ops"),
 )
@@ -116,6 +118,11 @@ class ConversionReport:
                 found.append((label.format(core=self.core), before, after))
         return found
 
+    @property
+    def time(self) -> str:
+        """Milliseconds before and after on the core's board, with their error."""
+        return time_text(self.core, None, [self.baseline.cost, self.converted.cost])
+
     def __str__(self) -> str:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
         table.add_column("")
@@ -125,7 +132,7 @@ class ConversionReport:
             table.add_row(label, f"{before:,}", f"{after:,}", ratio(before, after))
         console = rich.console.Console(file=io.StringIO(), width=110)
         console.print(table)
-        for line in (*self.stages, *self.notes, f"verified: {self.verification.summary}"):
+        for line in (self.time, *self.stages, *self.notes, f"verified: {self.verification.summary}"):
             console.print(line, highlight=False, soft_wrap=True)
         return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 

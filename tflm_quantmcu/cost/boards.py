@@ -12,10 +12,11 @@ import csv
 import dataclasses
 import functools
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.cost.network_cost import Cost
 
 DEFAULT_BOARDS = {
     "m0plus": "nucleo-g0b1re",
@@ -84,6 +85,22 @@ def board_of(core: str, board: str | None = None) -> Board | None:
     if boards()[board].core != core:
         raise UsageError(f"--board {board} has a cortex-{boards()[board].core}, and --core is cortex-{core}")
     return boards()[board]
+
+
+def time_text(core: str, board: str | None, works: Sequence[Cost]) -> str:
+    """Milliseconds of each work on a board with their error, in words, or that they are not known.
+
+    Args:
+      core, board: see `board_of`.
+      works: with instructions and cycles, or 0 where these are not known.
+    """
+    found = board_of(core, board)
+    times = [estimate(core, board, work.instructions, work.cycles) for work in works]
+    if found is None or None in times:
+        return "milliseconds: not known"
+    figures = " -> ".join(f"{time[0]:.3g} ms" for time in times if time)
+    basis = "" if found.is_measured else ", extrapolated"
+    return f"{figures} on {found.name} at {found.clock_mhz:g} MHz, estimated, +-{found.relative_error:.0%}{basis}"
 
 
 def estimate(core: str, board: str | None, instructions: float, documented_cycles: float) -> tuple[float, float] | None:
