@@ -67,7 +67,7 @@ def test_allowed_directions_pass(tmp_path):
     [
         (
             "tflm_quantmcu/graph/types.py",
-            "import numpy\nfrom tflm_quantmcu.cost.bench import CORES",
+            "import numpy\nfrom tflm_quantmcu.cost.bench import BenchRow",
             "tflm_quantmcu/graph/types.py:2: graph may not use cost (tflm_quantmcu.cost.bench); it may use base",
         ),
         (
@@ -149,7 +149,7 @@ def test_violation_is_named(tmp_path, path, text, expected):
 def test_import_cycle_is_named(tmp_path):
     files = {
         "tflm_quantmcu/cost/bench.py": "from tflm_quantmcu.cost import plan_work",
-        "tflm_quantmcu/cost/plan_work.py": "from tflm_quantmcu.cost.bench import CORES",
+        "tflm_quantmcu/cost/plan_work.py": "from tflm_quantmcu.cost.bench import BenchRow",
     }
     (sentence,) = check_layers.check(_tree(tmp_path, files))
     assert sentence.startswith("import cycle: ")

@@ -26,8 +26,8 @@ import rich.text
 
 import tflm_quantmcu as qm
 from tflm_quantmcu.base.errors import QuantMcuError, UnsupportedModelError, UsageError
+from tflm_quantmcu.graph.target import variant_of
 from tflm_quantmcu.graph.types import Tensor
-from tflm_quantmcu.native.kernel_scratch import VARIANTS
 from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
 from tflm_quantmcu.tflite.reader import read_model, require_full_integer
@@ -197,7 +197,7 @@ def run_version(version: Version, output_dir: Path) -> Iterator[Row]:
         np.savez(folder / "input.npz", x=sample)
         cells = {}
         for target in TARGETS:
-            project = folder / VARIANTS[target]
+            project = folder / variant_of(target)
             qm.emit(version.data, output_dir=project, core=target, inputs=folder / "input.npz", name="model")
             cells[target] = run_project(project, target, output_dir / "objects" / target)
             _say(f"  {version.label}, input {number}, {target}: {cells[target].text.rstrip().replace(chr(10), ', ')}")

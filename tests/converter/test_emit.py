@@ -23,8 +23,8 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.converter.emit.project import emit
+from tflm_quantmcu.graph.target import variant_of
 from tflm_quantmcu.law.kernel_calls import Kernels
-from tflm_quantmcu.native.kernel_scratch import VARIANTS
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite import schema
@@ -114,7 +114,7 @@ def test_a_plan_for_a_core_holds_its_scratch_and_runs_on_the_host(core: str, tmp
     graph = read_model(model)
     planned, reference = (
         plan_memory(graph, [calls_of(graph, op, variant=variant) for op in graph.ops])
-        for variant in (VARIANTS[core], "reference")
+        for variant in (variant_of(core), "reference")
     )
     assert emitted.macro("ARENA_BYTES") == planned.arena_bytes > reference.arena_bytes
     assert emitted.library.test_is_plan_right()
@@ -246,7 +246,7 @@ def test_an_op_without_a_kernel_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_flags_that_mean_nothing_are_refused(tmp_path: Path) -> None:
     assert "--target is elf; supported are aot and tflm" in refusal(tmp_path, target="elf")
-    assert "--core is cortex-a72; supported are host, cortex-m0plus" in refusal(tmp_path, core="cortex-a72")
+    assert "--core is cortex-a72; supported are cortex-m0plus, cortex-m3" in refusal(tmp_path, core="cortex-a72")
     assert "--name is 3d; needed is a C++ identifier" in refusal(tmp_path, name="3d")
     assert "--name is float; needed is a C++ identifier" in refusal(tmp_path, name="float")
 

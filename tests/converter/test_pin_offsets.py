@@ -35,8 +35,8 @@ from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph, Op
-from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS
 from tflm_quantmcu.placement import memory
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples

@@ -90,7 +90,7 @@ def test_ratio_is_the_geometric_mean_over_the_baseline_of_that_network_and_core(
 
 
 def test_an_unknown_core_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="--core is m5; there are m0plus, m3"):
+    with pytest.raises(UsageError, match="--core is m5; supported are cortex-m0plus, cortex-m3"):
         bench.bench("m5", output=tmp_path / "x.csv")
     assert not list(tmp_path.iterdir())
 

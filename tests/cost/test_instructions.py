@@ -14,11 +14,12 @@ from tests.support.networks import inverted_residual
 from tests.support.plans import split
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.cost import bench, instructions
-from tflm_quantmcu.cost.bench import CORES, BenchRow
+from tflm_quantmcu.cost.bench import BenchRow
 from tflm_quantmcu.cost.cycles import Work
 from tflm_quantmcu.cost.instructions import InstructionTable
 from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.cost.shapes import KernelShape
+from tflm_quantmcu.graph.target import CORES, short_core
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.stage.geometry import stage_ops
 from tflm_quantmcu.tflite.reader import read_model
@@ -26,7 +27,7 @@ from tflm_quantmcu.tflite.reader import read_model
 
 @functools.cache
 def table_rows(core: str) -> list[BenchRow]:
-    file = resources.files("tflm_quantmcu.cost") / "data" / f"instructions_{core}.csv"
+    file = resources.files("tflm_quantmcu.cost") / "data" / f"instructions_{short_core(core)}.csv"
     return bench.from_csv(file.read_text())
 
 

@@ -10,7 +10,7 @@ from tests.support.plans import split
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.native.kernel_scratch import DSP, KERNEL_VARIANTS, MVE, REFERENCE
+from tflm_quantmcu.graph.target import DSP, KERNEL_VARIANTS, MVE, REFERENCE
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite.reader import read_model

@@ -11,10 +11,11 @@ import pytest
 
 from tests.support.cortex_m import skip_without_tools
 from tflm_quantmcu.converter.emit.cpp_text import initializer
+from tflm_quantmcu.graph.target import variant_of
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Window
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
 from tflm_quantmcu.law.packing import run_bytes
-from tflm_quantmcu.native.kernel_scratch import VARIANTS, kernel_scratch_bytes
+from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes
 
 ROOT = Path(__file__).parents[2]
 SEED = 20240131
@@ -94,4 +95,4 @@ def test_planned_scratch_is_what_the_kernels_ask_for(core: str, tmp_path: Path) 
     for kernel in KERNELS:
         asked = [int(value) for name, value in found if name == kernel]
         for params, value in zip(cases(kernel), asked, strict=True):
-            assert kernel_scratch_bytes(VARIANTS[core], kernel, params) == value, f"{kernel} on {core}: {params}"
+            assert kernel_scratch_bytes(variant_of(core), kernel, params) == value, f"{kernel} on {core}: {params}"

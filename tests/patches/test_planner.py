@@ -14,8 +14,9 @@ from tflm_quantmcu.arena.predict import arena_by_variant
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.lowering.network import LoweredNetwork
-from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, stage_scratch_bytes
+from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
 from tflm_quantmcu.patches.planner import StagePlanner, plan_stages
 from tflm_quantmcu.patches.stage_costs import FULL
 from tflm_quantmcu.stage.build import build_program

@@ -9,7 +9,7 @@ from tflm_quantmcu.arena.memory_map import draw_png, draw_text
 from tflm_quantmcu.arena.plan import tflm_plan
 from tflm_quantmcu.arena.predict import arena_by_variant
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME
-from tflm_quantmcu.native.kernel_scratch import CORES
+from tflm_quantmcu.graph.target import cores_of
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
@@ -29,7 +29,7 @@ def describe_model(model: AnyModel) -> str:
     for number, op in enumerate(stages):
         parts.append(_describe_program(number, program_of(graph, op)))
     arenas = arena_by_variant(graph)
-    cores = [f"{n:,} with {variant} kernels ({', '.join(CORES[variant])})" for variant, n in arenas.items()]
+    cores = [f"{n:,} with {variant} kernels ({', '.join(cores_of(variant))})" for variant, n in arenas.items()]
     most = max(arenas.values())
     parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(file.data):,} bytes")
     return "\n\n".join(parts)

@@ -22,7 +22,7 @@ from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.network_cost import Cost, cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
-from tflm_quantmcu.native.kernel_scratch import CORES, REFERENCE
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS, REFERENCE, cores_of
 from tflm_quantmcu.runtime.interpreter import Allocations, Interpreter
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -66,8 +66,8 @@ class Figures:
 ROWS: Sequence[tuple[str, str]] = (
     ("non-persistent arena, the most on any core (bytes)", "arena_bytes"),
     *(
-        (f"  with {variant} kernels: {', '.join(cores)}", f"arena_by_variant.{variant}")
-        for variant, cores in CORES.items()
+        (f"  with {variant} kernels: {', '.join(cores_of(variant))}", f"arena_by_variant.{variant}")
+        for variant in KERNEL_VARIANTS
     ),
     ("  recorded by TFLM on this host", "recorded_non_persistent_bytes"),
     ("  of our planner, without the network input (bytes)", "input_excluded_bytes"),

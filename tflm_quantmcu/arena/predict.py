@@ -15,10 +15,11 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.op_kinds import OP_KINDS
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
 from tflm_quantmcu.law.packing import run_bytes
-from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
+from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.placement import memory
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.tflite import schema

@@ -25,9 +25,8 @@ from tflm_quantmcu.cost import stage_driver
 from tflm_quantmcu.cost.cycles import Listing, Work, measured_spans
 from tflm_quantmcu.cost.shapes import KernelShape
 from tflm_quantmcu.cost.stage_driver import StageRow
-from tflm_quantmcu.native.kernel_scratch import VARIANTS
+from tflm_quantmcu.graph.target import require_core, short_core, variant_of
 
-CORES = ("m0plus", "m3", "m4", "m7", "m33", "m55")
 BASELINE = "tflm_kernels/benchmarks/cmsis_nn_baseline.csv"
 BASELINE_TAG = "a8w8"
 _SHAPES = "tflm_kernels/benchmarks/shapes"
@@ -71,7 +70,7 @@ def bench(core: str, *, output: str | os.PathLike[str]) -> str:
     """Builds and runs the benchmark images of a core and writes the CSV.
 
     Args:
-      core: one of CORES.
+      core: `cortex-m4` and its like.
       output: the CSV of kernel calls; that of stages, stages_<core>.csv, is written beside it.
 
     Returns:
@@ -81,8 +80,7 @@ def bench(core: str, *, output: str | os.PathLike[str]) -> str:
       UsageError: no source tree, or no such core.
       QuantMcuError: a tool failed, or two variants differ in a byte.
     """
-    if core not in CORES:
-        raise UsageError(f"--core is {core}; there are {', '.join(CORES)}")
+    core = short_core(require_core(core))
     root = _source_tree()
     networks = sorted(path.stem for path in (root / _SHAPES).glob("*.txt"))
     labels = [f"//tflm_kernels/benchmarks:{image}" for image in (*networks, "stages")]
@@ -252,7 +250,7 @@ def _source_tree() -> Path:
 
 def _text_bytes(binaries: Path, core: str, root: Path) -> dict[str, int]:
     """Bytes of code of each object file of the kernels: `<op>`, and `<op>_<variant>` on cores with fast variants."""
-    libraries = {_PORTABLE: "", _FAST: f"_{VARIANTS[core]}"}
+    libraries = {_PORTABLE: "", _FAST: f"_{variant_of(core)}"}
     sizes: dict[str, int] = {}
     for library, suffix in libraries.items():
         if (binaries / library).is_file():

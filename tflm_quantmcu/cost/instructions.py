@@ -30,6 +30,7 @@ from tflm_quantmcu.cost.least_squares import fit_relative
 from tflm_quantmcu.cost.shapes import KernelShape
 from tflm_quantmcu.cost.stage_driver import StageRow, driver_features
 from tflm_quantmcu.graph.op_kinds import op_kind
+from tflm_quantmcu.graph.target import core_named, short_core
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.stage.geometry import StageOp
@@ -127,11 +128,12 @@ class InstructionTable:
 
 @functools.cache
 def load_table(core: str) -> InstructionTable:
-    """The table of a core.
+    """The table of a core, by any spelling of its name.
 
     Raises:
       UsageError: there is none.
     """
+    core = short_core(core_named(core))
     folder = resources.files("tflm_quantmcu.cost") / "data"
     file = folder / f"instructions_{core}.csv"
     if not file.is_file():

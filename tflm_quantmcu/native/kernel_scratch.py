@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.graph.op_kinds import OP_KINDS
+from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.native.exclusive import changed
@@ -25,11 +26,6 @@ from tflm_quantmcu.placement.memory import align
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT
 from tflm_quantmcu.stage.program import StageProgram
-
-KERNEL_VARIANTS = REFERENCE, DSP, MVE = "reference", "dsp", "mve"
-# Which kernels run on each core of third_party/arm_none_eabi/cores.bzl.
-VARIANTS = {"host": REFERENCE, "m0plus": REFERENCE, "m3": REFERENCE, "m4": DSP, "m7": DSP, "m33": DSP, "m55": MVE}
-CORES = {v: tuple(core for core, own in VARIANTS.items() if own == v) for v in KERNEL_VARIANTS}
 
 _NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2}
 _KERNELS = tuple(kind.kernel for kind in OP_KINDS.values() if kind.takes_scratch)

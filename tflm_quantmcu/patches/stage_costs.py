@@ -16,11 +16,12 @@ import numpy as np
 
 from tflm_quantmcu.cost.network_cost import PlacedStage
 from tflm_quantmcu.graph.precision_plan import PatchClass, StagePlan
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_reduction, lower_region
-from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, behind_maps, least_kernel_bytes, stage_kernel_bytes
+from tflm_quantmcu.native.kernel_scratch import behind_maps, least_kernel_bytes, stage_kernel_bytes
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage import tiles

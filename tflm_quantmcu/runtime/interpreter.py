@@ -19,10 +19,11 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.tflm_wheel import interpreter_module
+from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.native.exclusive import changed, exclusive
 from tflm_quantmcu.native.handshake import load_op_library
-from tflm_quantmcu.native.kernel_scratch import REFERENCE, asked_as
+from tflm_quantmcu.native.kernel_scratch import asked_as
 from tflm_quantmcu.native.least_arena import least_arena_bytes
 from tflm_quantmcu.native.op_library import REGISTERER, find_op_library
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
@@ -104,7 +105,7 @@ class Interpreter:
             [y, y + height) x columns [x, x + width), it returns them as int8 [height, width, C]. `invoke` then takes no
             inputs. None: `invoke`, `run` and `predict` take samples as ever.
           kernel_variant: our ops ask for the scratch that this variant of the kernels takes, so that `allocations`
-            counts the non-persistent arena of its cores (`kernel_scratch.VARIANTS`); values are the same.
+            counts the non-persistent arena of its cores (`target.VARIANTS`); values are the same.
 
         Raises:
           UsageError: no such file, too small an arena, a reader for a model with an input tensor, no TFLM wheel that

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.cost.bench import CORES
 from tflm_quantmcu.graph.calibration_result import CALIBRATION_METHODS, CalibrationMethod
+from tflm_quantmcu.graph.target import CORES
 from tflm_quantmcu.graph.types import Budget
 from tflm_quantmcu.search.settings.base import Settings, at_least, setting
 from tflm_quantmcu.search.settings.common import CompensationSettings, PinnedSettings, StageSettings, WeightCutSettings
@@ -45,7 +45,7 @@ class WorkBounds(Settings):
         "cortex-m4",
         "Core whose instructions the report estimates, from the measured table that `bench` writes.",
         kind=str,
-        choices=tuple(f"cortex-{core}" for core in CORES),
+        choices=CORES,
         decides=False,
     )
 

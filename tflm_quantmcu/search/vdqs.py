@@ -17,8 +17,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS, stage_scratch_bytes
+from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
 from tflm_quantmcu.patches.planner import Split, StagePlanner, plan_stages
 from tflm_quantmcu.search.branch import Branch, candidate_widths

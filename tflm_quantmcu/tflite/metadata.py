@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.target import CORES
 from tflm_quantmcu.tflite import schema
 
 PLAN_METADATA = "QUANTMCU_PLAN"
 TARGET_METADATA = "QUANTMCU_TARGET"
-_TARGETS = tuple(f"cortex-{core}" for core in ("m0plus", "m3", "m4", "m7", "m33", "m55"))
 
 
 def read_metadata(model: schema.ModelT, name: str) -> bytes | None:
@@ -40,6 +40,6 @@ def target_of(model: schema.ModelT) -> str | None:
     if target is None:
         return None
     name = target.decode("ascii", "replace")
-    if name not in _TARGETS:
-        raise UsageError(f"the file's {TARGET_METADATA} is '{name}'; supported are {', '.join(_TARGETS)}")
+    if name not in CORES:
+        raise UsageError(f"the file's {TARGET_METADATA} is '{name}'; supported are {', '.join(CORES)}")
     return name

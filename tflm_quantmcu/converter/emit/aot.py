@@ -26,9 +26,9 @@ from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.op_kinds import OP_KINDS
+from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import KernelCall
-from tflm_quantmcu.native.kernel_scratch import DSP, MVE, REFERENCE, VARIANTS
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 # What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
@@ -71,12 +71,12 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
       graph: the model.
       recording: of the same model.
       name: C++ identifier that the files and the namespace are called by.
-      core: key of third_party/arm_none_eabi/cores.bzl, or `host`: what the Makefile builds for unless told otherwise.
+      core: `cortex-m4` and its like, or `host`: what the Makefile builds for unless told otherwise.
 
     Raises:
       UnsupportedModelError: an op without a kernel, or a tensor of a type that no kernel takes.
     """
-    variant = VARIANTS[core]
+    variant = variant_of(core)
     calls = [calls_of(graph, op, variant=variant) for op in graph.ops]
     plan = plan_memory(graph, calls)
     definitions = Definitions()
@@ -85,7 +85,7 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
-        "core": core,
+        "core": short_core(core),
         "variant": variant,
         "sha256": graph.sha256,
         "arena_bytes": plan.arena_bytes,

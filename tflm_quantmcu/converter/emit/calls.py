@@ -15,6 +15,7 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.graph.op_kinds import OpKind, Table, op_kind
+from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import (
     AddParams,
@@ -33,7 +34,7 @@ from tflm_quantmcu.law.kernel_calls import (
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.stock_ops import stock_calls
-from tflm_quantmcu.native.kernel_scratch import REFERENCE, kernel_scratch_bytes, stage_scratch_bytes
+from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.stage.format_version import check_keys, check_version
 from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram

@@ -13,14 +13,13 @@ from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.converter.emit.aot import emit_aot
 from tflm_quantmcu.converter.emit.recording import record
 from tflm_quantmcu.converter.emit.tflm import emit_tflm
+from tflm_quantmcu.graph.target import HOST, require_core
 from tflm_quantmcu.native.sources import kernel_sources
 from tflm_quantmcu.tflite.full_integer import require_full_integer
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 PathLike = Union[str, "os.PathLike[str]"]
 TARGETS = ("aot", "tflm")
-# As in third_party/arm_none_eabi/cores.bzl.
-CORES = ("host", "m0plus", "m3", "m4", "m7", "m33", "m55")
 
 # Words that would not compile, or would shadow what emitted code uses.
 _TAKEN = """
@@ -86,17 +85,15 @@ def emit(
     """
     if target not in TARGETS:
         raise UsageError(f"--target is {target}; supported are {' and '.join(TARGETS)}")
-    short_core = core.removeprefix("cortex-").replace("m0+", "m0plus")
-    if short_core not in CORES:
-        raise UsageError(f"--core is {core}; supported are host, {', '.join(f'cortex-{c}' for c in CORES[1:])}")
+    core = require_core(core, besides=(HOST,))
     chosen = _identifier(name, "model" if isinstance(model, bytes) else Path(model).stem)
     file = ModelFile(model if isinstance(model, bytes) else read_bytes(model, "--model"))
     require_full_integer(file.graph)
     recording = record(file, inputs)
     if target == "aot":
-        files, arena_bytes = emit_aot(file.graph, recording, name=chosen, core=short_core)
+        files, arena_bytes = emit_aot(file.graph, recording, name=chosen, core=core)
     else:
-        files, arena_bytes = emit_tflm(file, recording, name=chosen, core=short_core)
+        files, arena_bytes = emit_tflm(file, recording, name=chosen, core=core)
     return EmittedProject(_write(Path(output_dir), files), tuple(files), chosen, target, arena_bytes)
 
 

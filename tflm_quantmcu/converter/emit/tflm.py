@@ -15,7 +15,7 @@ from tflm_quantmcu.converter.emit.calls import stage_kernels
 from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
-from tflm_quantmcu.native.kernel_scratch import VARIANTS
+from tflm_quantmcu.graph.target import short_core, variant_of
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_model_requests
@@ -35,18 +35,18 @@ def emit_tflm(model: ModelFile, recording: Recording, *, name: str, core: str) -
       model: the `.tflite`.
       recording: of it.
       name: C++ identifier that the files and the namespace are called by.
-      core: key of third_party/arm_none_eabi/cores.bzl, or `host`: what the Makefile builds for unless told otherwise.
+      core: `cortex-m4` and its like, or `host`: what the Makefile builds for unless told otherwise.
     """
     graph = model.graph
     # Scratch of the core's kernels, where it adds to what TFLM recorded with the reference.
-    extra_bytes = max(0, predict_arena(graph, VARIANTS[core]) - recording.non_persistent_bytes)
+    extra_bytes = max(0, predict_arena(graph, variant_of(core)) - recording.non_persistent_bytes)
     arena_bytes = recording.arena_bytes + extra_bytes
     kinds = sorted({op.kind for op in graph.ops})
     kernels = stage_kernels(graph, "quantmcu::kernels")
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
-        "core": core,
+        "core": short_core(core),
         "sha256": model.sha256,
         "model_bytes": len(model.data),
         "model": array_initializer(np.frombuffer(model.data, np.uint8)),

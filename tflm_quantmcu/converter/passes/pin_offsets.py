@@ -7,8 +7,8 @@ import numpy as np
 from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.arena.predict import arena_around, largest_scratch_bytes, op_scratch_bytes
 from tflm_quantmcu.converter.rewrite import Rewrite
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.native.kernel_scratch import KERNEL_VARIANTS
 from tflm_quantmcu.placement import memory
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import graph_of
