@@ -12,7 +12,8 @@ from tests.support.plans import mixed, split
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns
 from tests.support.tiny_models import TinyModel
-from tflm_quantmcu.arena.persistent import CORTEX_M, HOST, PersistentBytes, persistent_bytes
+from tflm_quantmcu.arena.machine import CORTEX_M, HOST
+from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.tflite import schema

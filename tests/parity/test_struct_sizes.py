@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tflm_quantmcu.arena.persistent import CORTEX_M, HOST, Machine
+from tflm_quantmcu.arena.machine import CORTEX_M, HOST, Machine
 
 ROOT = Path(__file__).parents[2]
 COMPILERS = {"host": ("g++",), "cortex-m": ("arm-none-eabi-g++", "-mcpu=cortex-m4", "-mthumb")}
@@ -94,7 +94,7 @@ def test_stock_tflm(tmp_path: Path, machine: str) -> None:
     counted: Machine = MACHINES[machine]
     micro = "tensorflow/lite/micro"
     includes = ["tensorflow/lite/c/builtin_op_data.h", f"{micro}/recording_micro_allocator.h"]
-    includes += [f"{micro}/memory_planner/greedy_memory_planner.h"]
+    includes += [f"{micro}/memory_planner/greedy_memory_planner.h", f"{micro}/micro_allocation_info.h"]
     includes += [f"{micro}/kernels/{name}.h" for name in STOCK_FILES.split()]
     sizes = {f"tflite::{name}": counted.op_data[kind] for kind, name in STOCK_STRUCTS.items()}
     sizes |= {name: counted.options[kind][0] for kind, name in STOCK_OPTIONS.items()}
@@ -106,6 +106,8 @@ def test_stock_tflm(tmp_path: Path, machine: str) -> None:
         "tflite::NodeAndRegistration": counted.node,
         "tflite::SubgraphAllocations": counted.subgraph,
         "tflite::ScratchBufferHandle": counted.pointer,
+        "tflite::internal::ScratchBufferRequest": counted.scratch_request,
+        "tflite::AllocationInfo": counted.allocation_info,
         "void*": counted.pointer,
     }
     flags = [f"-I{tflm}", *(f"-I{downloads}/{name}" for name in ("flatbuffers/include", "gemmlowp", "ruy"))]

@@ -12,7 +12,8 @@ import rich.box
 import rich.console
 import rich.table
 
-from tflm_quantmcu.arena.persistent import CORTEX_M, PersistentBytes, persistent_bytes
+from tflm_quantmcu.arena.machine import CORTEX_M
+from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
 from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes
 from tflm_quantmcu.base.files import write_atomically

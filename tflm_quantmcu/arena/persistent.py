@@ -1,129 +1,28 @@
-"""The persistent part of TFLM's arena: what its nodes, eval tensors and op data take, on this host and on a core.
+"""MicroInterpreter::AllocateTensors replayed: what TFLM's arena keeps, and the least arena in which it succeeds.
 
-In: a ModelGraph, stock or converted. Out: bytes, counted allocation by allocation from the arena's end downwards.
-Source: MicroAllocator, MicroInterpreter::AllocateTensors and the kernels' Init and Prepare at the pinned version; the
-sizes are `sizeof` of its structs and ours, with TFLM's reference kernels.
+In: a ModelGraph, stock or converted, a Machine and a variant of our kernels. Out: bytes, counted allocation by
+allocation: persistent ones from the arena's end downwards, the others from its begin upwards. TFLM needs more to
+prepare than it uses afterwards where the tables of its memory planner, or the temporary tensors of one kernel's
+Prepare, take more than the plan that they make.
+Source: MicroAllocator, AllocationInfoBuilder, GreedyMemoryPlanner and the kernels' Init and Prepare at the pinned
+version.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 
-from tflm_quantmcu.arena.predict import op_scratch_bytes
-from tflm_quantmcu.graph.types import ModelGraph, Op
+from tflm_quantmcu.arena.machine import NO_DATA, Machine
+from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes, predict_arena
+from tflm_quantmcu.graph.target import REFERENCE
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
+from tflm_quantmcu.stage.custom_ops import PREFIX
 
 _WORD = 4  # of C's int
-
-
-@dataclasses.dataclass(frozen=True)
-class Machine:
-    """Bytes of TFLM's structs.
-
-    Attributes:
-      pointer: which is also their alignment.
-      allocators: (buffer allocator, memory planner, MicroAllocator), in this order.
-      builtin_allocator, subgraph, eval_tensor, node, tensor, quantization: SubgraphAllocations, NodeAndRegistration,
-        TfLiteTensor and TfLiteAffineQuantization, and what the names say.
-      op_data: kind -> of the kernel's own struct; absent where it has none.
-      options: kind -> (bytes, alignment) of the parsed builtin options; absent where there are none.
-    """
-
-    pointer: int
-    allocators: tuple[int, int, int]
-    builtin_allocator: int
-    subgraph: int
-    eval_tensor: int
-    node: int
-    tensor: int
-    quantization: int
-    op_data: Mapping[str, int]
-    options: Mapping[str, tuple[int, int]]
-
-
-_OP_DATA = {
-    "ADD": 60,
-    "AVERAGE_POOL_2D": 32,
-    "DEQUANTIZE": 32,
-    "ELU": 256,
-    "HARD_SWISH": 20,
-    "LEAKY_RELU": 24,
-    "LOGISTIC": 16,
-    "MAX_POOL_2D": 32,
-    "MEAN": 44,
-    "MUL": 36,
-    "PAD": 56,
-    "PADV2": 56,
-    "QUANTIZE": 32,
-    "RELU": 28,
-    "RELU6": 8,
-    "TANH": 16,
-    "QMCU_ADD": 36,
-    "QMCU_AVERAGE_POOL_2D": 32,
-    "QMCU_CONV_2D": 36,
-    "QMCU_DEPTHWISE_CONV_2D": 40,
-    "QMCU_FULLY_CONNECTED": 20,
-    "QMCU_LUT": 16,
-    "QMCU_MAX_POOL_2D": 32,
-    "QMCU_PATCH_STAGE": 24,
-    "QMCU_REQUANTIZE": 20,
-}
-_OPTIONS = {
-    "AVERAGE_POOL_2D": (40, 4),
-    "CONCATENATION": (8, 4),
-    "CONV_2D": (28, 4),
-    "DEPTHWISE_CONV_2D": (28, 4),
-    "LEAKY_RELU": (4, 4),
-    "MAX_POOL_2D": (40, 4),
-    "MEAN": (1, 1),
-    "RESHAPE": (36, 4),
-    "RESIZE_NEAREST_NEIGHBOR": (2, 1),
-    "SOFTMAX": (4, 4),
-    "SQUEEZE": (36, 4),
-}
-_NO_DATA = ("EXPAND_DIMS", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "TRANSPOSE")
-
-# The interpreter of the Python wheel, which also records and is built with USE_TFLM_COMPRESSION.
-HOST = Machine(
-    pointer=8,
-    allocators=(104, 72, 272),
-    builtin_allocator=16,
-    subgraph=24,
-    eval_tensor=24,
-    node=64,
-    tensor=64,
-    quantization=24,
-    op_data={
-        **_OP_DATA,
-        "CONCATENATION": 80,
-        "CONV_2D": 80,
-        "DEPTHWISE_CONV_2D": 80,
-        "FULLY_CONNECTED": 72,
-        "SOFTMAX": 80,
-    },
-    options={**_OPTIONS, "ADD": (8, 4), "FULLY_CONNECTED": (16, 4), "MUL": (4, 4)},
-)
-# MicroInterpreter with the arena as a plain array, on any Cortex-M.
-CORTEX_M = Machine(
-    pointer=4,
-    allocators=(36, 44, 36),
-    builtin_allocator=8,
-    subgraph=8,
-    eval_tensor=12,
-    node=32,
-    tensor=32,
-    quantization=12,
-    op_data={
-        **_OP_DATA,
-        "CONCATENATION": 24,
-        "CONV_2D": 56,
-        "DEPTHWISE_CONV_2D": 56,
-        "FULLY_CONNECTED": 48,
-        "SOFTMAX": 56,
-    },
-    options={**_OPTIONS, "ADD": (2, 1), "FULLY_CONNECTED": (5, 1), "MUL": (1, 1)},
-)
+_REQUESTS_AN_OP = 12  # kMaxScratchBuffersPerOp: room for so many is kept while an op prepares
+_PLANNED_BUFFER = 40  # GreedyMemoryPlanner::per_buffer_size()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,62 +45,152 @@ class PersistentBytes:
         return self.interpreter + self.eval_tensors + self.nodes + self.op_data
 
 
-def persistent_bytes(graph: ModelGraph, machine: Machine) -> PersistentBytes | None:
+@dataclasses.dataclass(frozen=True)
+class Allocation:
+    """What AllocateTensors takes.
+
+    Attributes:
+      persistent: what stays.
+      needed_bytes: the least arena, a multiple of 16 on a multiple of 16, in which it succeeds.
+      is_exact: whether the data of every op is known; else both leave out what is not.
+    """
+
+    persistent: PersistentBytes
+    needed_bytes: int
+    is_exact: bool
+
+
+def persistent_bytes(graph: ModelGraph, machine: Machine, variant: str = REFERENCE) -> PersistentBytes | None:
     """The persistent part of an arena whose end is on a multiple of 16; None where an op's data is not known.
 
     Raises:
       UnsupportedModelError: an op whose scratch is not known.
     """
-    if any(op.kind not in machine.op_data and op.kind not in _NO_DATA for op in graph.ops):
-        return None
-    tail = _Tail(machine)
-    for num_bytes in machine.allocators:
-        tail.take("interpreter", num_bytes)
-    tail.take("interpreter", machine.builtin_allocator)
-    tail.take("interpreter", machine.subgraph)
-    tail.take("eval_tensors", machine.eval_tensor * len(graph.tensors))
-    tail.take("nodes", machine.node * len(graph.ops))
-    for op in graph.ops:
-        tail.take("op_data", *machine.options.get(op.kind, (0, 1)))
-    for op in graph.ops:
-        for num_bytes in _kernel_bytes(graph, op, machine):
-            tail.take("op_data", num_bytes, ARENA_ALIGNMENT)
-    num_scratch = sum(len([n for n in op_scratch_bytes(graph, op) if n]) for op in graph.ops)
-    if num_scratch:
-        tail.take("op_data", machine.pointer * num_scratch)
-    for tensor in graph.tensors:
-        if tensor.is_variable and not (graph.offline_offsets and graph.offline_offsets[tensor.index] != -1):
-            tail.take("op_data", tensor.num_bytes, ARENA_ALIGNMENT)
+    found = replay_allocation(graph, machine, variant)
+    return found.persistent if found.is_exact else None
+
+
+def replay_allocation(graph: ModelGraph, machine: Machine, variant: str = REFERENCE) -> Allocation:
+    """Allocates all that AllocateTensors does, in its order.
+
+    Args:
+      graph: the model.
+      machine: whose structs.
+      variant: of our kernels, which decides how much scratch they request.
+
+    Raises:
+      UnsupportedModelError: an op whose scratch is not known.
+    """
+    arena = _Arena(machine)
+    num_requests = _prepare(graph, machine, variant, arena)
+    arena.keep("op_data", machine.pointer * num_requests)
+    _plan(graph, machine, num_requests, arena)
+    arena.resize(predict_arena(graph, variant))
     for ends in (graph.inputs, graph.outputs):
-        tail.take("interpreter", machine.pointer * len(ends), ARENA_ALIGNMENT)
+        arena.keep("interpreter", machine.pointer * len(ends), ARENA_ALIGNMENT)
         for t in ends:
-            tail.take("interpreter", machine.tensor)
-            if channels := len(graph.tensors[t].scales):
-                tail.take("interpreter", machine.quantization)
-                tail.take("interpreter", _WORD * (1 + channels), _WORD)
-    return PersistentBytes(**tail.used)
+            for num_bytes, alignment in _tensor_parts(graph.tensors[t], machine):
+                arena.keep("interpreter", num_bytes, alignment)
+    is_exact = all(op.kind in machine.op_data or op.kind in NO_DATA for op in graph.ops)
+    return Allocation(PersistentBytes(**arena.kept), align(arena.most, ARENA_ALIGNMENT), is_exact)
 
 
-class _Tail:
-    """The arena's end, from which TFLM takes persistent memory downwards."""
+class _Arena:
+    """The arena from both ends; `most` is the largest sum of them so far."""
 
     def __init__(self, machine: Machine) -> None:
-        self._at = 0
+        self._tail = self._head = self._temporary = self.most = 0
         self._pointer = machine.pointer
-        self.used = dict.fromkeys((f.name for f in dataclasses.fields(PersistentBytes)), 0)
+        self.kept = dict.fromkeys((f.name for f in dataclasses.fields(PersistentBytes)), 0)
 
-    def take(self, part: str, num_bytes: int, alignment: int | None = None) -> None:
-        end = align(self._at + num_bytes, alignment or self._pointer)
-        self.used[part] += end - self._at
-        self._at = end
+    def keep(self, part: str, num_bytes: int, alignment: int | None = None) -> None:
+        """A persistent allocation; one of no bytes is none."""
+        end = align(self._tail + num_bytes, alignment or self._pointer) if num_bytes else self._tail
+        self.kept[part] += end - self._tail
+        self._tail = end
+        self._count()
+
+    def borrow(self, num_bytes: int, alignment: int) -> None:
+        """A temporary allocation, which stays until `resize`."""
+        self._temporary = align(self._temporary, alignment) + num_bytes
+        self._count()
+
+    def resize(self, num_bytes: int) -> None:
+        """Gives all that is temporary back; the buffer at the begin takes so much."""
+        self._head = self._temporary = num_bytes
+        self._count()
+
+    def align_tail(self) -> int:
+        """Padding between what is kept and the next multiple of 16 below it."""
+        return align(self._tail, ARENA_ALIGNMENT) - self._tail
+
+    def _count(self) -> None:
+        self.most = max(self.most, self._tail + self._temporary)
 
 
-def _kernel_bytes(graph: ModelGraph, op: Op, machine: Machine) -> list[int]:
-    """What an op's kernel takes in Init and Prepare."""
-    if op.kind not in machine.op_data:
-        return []
-    tables = _WORD * _num_table_channels(graph, op)
-    return [machine.op_data[op.kind], *([tables] * 2 if tables else [])]
+def _prepare(graph: ModelGraph, machine: Machine, variant: str, arena: _Arena) -> int:
+    """All up to the planning of memory; returns how many scratch buffers were requested."""
+    for num_bytes in machine.allocators:
+        arena.keep("interpreter", num_bytes)
+    arena.keep("interpreter", machine.builtin_allocator)
+    arena.resize(machine.scratch_request * _REQUESTS_AN_OP)
+    arena.keep("interpreter", machine.subgraph)
+    arena.keep("eval_tensors", machine.eval_tensor * len(graph.tensors))
+    arena.keep("nodes", machine.node * len(graph.ops))
+    for op in graph.ops:
+        arena.keep("op_data", *machine.options.get(op.kind, (0, 1)))
+    for op in graph.ops:
+        arena.keep("op_data", machine.op_data.get(op.kind, 0), ARENA_ALIGNMENT)
+    num_requests = 0
+    for op in graph.ops:
+        for step in _prepare_steps(graph, op):
+            if isinstance(step, Tensor):
+                for num_bytes, alignment in _tensor_parts(step, machine):
+                    arena.borrow(num_bytes, alignment)
+            else:
+                arena.keep("op_data", step, ARENA_ALIGNMENT)
+        num_requests += sum(n > 0 for n in op_scratch_bytes(graph, op, variant))
+        arena.resize(machine.scratch_request * (num_requests + _REQUESTS_AN_OP))
+    return num_requests
+
+
+def _plan(graph: ModelGraph, machine: Machine, num_requests: int, arena: _Arena) -> None:
+    """Plans memory: a lifetime each tensor and request, and the planner's tables of the buffers that it places."""
+    arena.borrow(machine.pointer, machine.pointer)
+    arena.borrow(machine.allocation_info * (len(graph.tensors) + num_requests), machine.pointer)
+    for tensor in graph.tensors:
+        if tensor.is_variable and not (graph.offline_offsets and graph.offline_offsets[tensor.index] != -1):
+            arena.keep("op_data", tensor.num_bytes, ARENA_ALIGNMENT)
+    num_buffers = sum(n > 0 for n in placed_bytes(graph)) + num_requests
+    arena.borrow(_PLANNED_BUFFER * num_buffers + arena.align_tail(), ARENA_ALIGNMENT)
+
+
+def _prepare_steps(graph: ModelGraph, op: Op) -> Sequence[Tensor | int]:
+    """What an op's Prepare allocates: a temporary TfLiteTensor of a tensor, or so many bytes to keep."""
+    if op.kind.startswith(PREFIX):
+        return ()
+    tables = [_WORD * channels] * 2 if (channels := _num_table_channels(graph, op)) else []
+    inputs = [graph.tensors[t] for t in op.inputs if t >= 0]
+    outputs = [graph.tensors[t] for t in op.outputs]
+    if op.kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
+        return *outputs, *inputs[:2], *tables, *inputs, *outputs
+    if op.kind in ("MEAN", "SUM"):
+        return *inputs[:1], *outputs, *inputs[1:], *inputs, *outputs
+    if op.kind == "CONCATENATION":
+        return *inputs[:1], *outputs, *inputs
+    if op.kind in ("RESHAPE", "SQUEEZE"):
+        return *inputs[:1], *outputs
+    if op.kind == "TANH":
+        return *inputs, *outputs, *inputs
+    return *inputs, *outputs, *tables
+
+
+def _tensor_parts(tensor: Tensor, machine: Machine) -> Iterator[tuple[int, int]]:
+    """(bytes, alignment) of the allocations that a TfLiteTensor consists of."""
+    yield machine.tensor, machine.pointer
+    if channels := len(tensor.scales):
+        yield machine.quantization, machine.pointer
+        yield _WORD * (1 + channels), _WORD
 
 
 def _num_table_channels(graph: ModelGraph, op: Op) -> int:
