@@ -17,7 +17,7 @@ from tflm_quantmcu.tflite.reader import read_model
 _MODEL = flags.DEFINE_string("model", None, "int8 .tflite.", required=True)
 _DATA = flags.DEFINE_string("data", None, ".npz with x.")
 _RANDOM = flags.DEFINE_integer("random", 64, "Random samples to add.")
-_SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on the arena; default the smallest.")
+_SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on RAM on a Cortex-M4; default the smallest.")
 _INPUT = flags.DEFINE_enum("input", "resident", INPUT_MODES, "As of convert.")
 
 

@@ -65,6 +65,8 @@ def row(model: bytes, x: np.ndarray) -> str:
 def _search_seconds(model: bytes, graph: ModelGraph, calibration: CalibrationResult) -> Iterator[float]:
     for options, arena_share, flash_share in _SEARCHES.values():
         budget = {
+            "core": "any",
+            "sram_scope": "nonpersistent",
             "sram_bytes": arena_share and int(arena_share * predict_arena(graph)),
             "flash_bytes": flash_share and int(flash_share * len(model)),
         }

@@ -51,7 +51,7 @@ _CALIBRATION_DATA = flags.DEFINE_string("calibration_data", None, ".npz with x."
 _DATA = flags.DEFINE_string("data", None, ".npz with x and labels y.", required=True)
 _SEARCH_DATA = flags.DEFINE_string("search_data", None, ".npz with other x and y, to choose options by.")
 _OUTPUT = flags.DEFINE_string("output", None, "Where to write the curve (.csv).")
-_SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on the arena of the planned stages.")
+_SRAM_BYTES = flags.DEFINE_integer("sram_bytes", None, "Bound on the non-persistent arena of any core.")
 _MAX_MACS_RATIO = flags.DEFINE_float(
     "max_macs_ratio", None, "As of convert; of a --grid over the stage's ops, default 2."
 )
@@ -109,7 +109,8 @@ class Curve:
 
     def plan(self, **options: Any) -> PrecisionPlan:
         """Of the options of `convert`, on the planner's stages or on that of `--grid`."""
-        options = {"progress": False, **options}
+        scope = {"core": "any", "sram_scope": "nonpersistent"}  # as the costs that plans are measured by
+        options = {"progress": False, **scope, **options}
         if "search" not in options:
             options.setdefault("vdqs_min_bits", min_bits())
         if self.stage is None:

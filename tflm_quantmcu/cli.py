@@ -187,6 +187,8 @@ def _convert(values: flags.FlagValues) -> None:
         write_atomically(values.plan, result.plan.to_json().encode())
     if values.report:
         result.report.save_html(values.report)
+    if values.report_json:
+        result.report.save_json(values.report_json)
     result.save(values.output)
     checkpoint.unlink(missing_ok=True)
     print(result.report)
@@ -201,7 +203,8 @@ def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
 
     plan = PrecisionPlan.from_json(read_bytes(path, "--plan").decode("utf-8", "replace"))
     made_with = {"search": plan.search.get("method"), **plan.search}
-    for name, value in options.items():
+    chosen = Options.of(options).parameters
+    for name, value in ((name, chosen.get(name, value)) for name, value in options.items()):
         if name in made_with and made_with[name] != value:
             raise UsageError(
                 f"{path} was made with --{name} {made_with[name]}, not {value}; delete it to plan anew or drop the flag"
@@ -211,7 +214,7 @@ def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
 
 
 def _compare(values: flags.FlagValues) -> None:
-    from tflm_quantmcu.app.compare import compare, parse_numbers
+    from tflm_quantmcu.app.compare import compare, parse_numbers, parse_sizes
 
     comparison = compare(
         values.model,
@@ -221,8 +224,8 @@ def _compare(values: flags.FlagValues) -> None:
         calibration=values.calibration,
         calibration_data=values.calibration_data,
         evaluation_data=values.evaluation_data,
-        sram_bytes=parse_numbers(values.sram_bytes, "sram_bytes"),
-        flash_bytes=parse_numbers(values.flash_bytes, "flash_bytes"),
+        sram_bytes=parse_sizes(values.sram_bytes, "sram_bytes"),
+        flash_bytes=parse_sizes(values.flash_bytes, "flash_bytes"),
         seeds=parse_numbers(values.seeds, "seeds"),
         **{name: value for name, value in _options(values).items() if name not in _COMPARED},
     )
@@ -256,7 +259,7 @@ def _inspect(values: flags.FlagValues) -> None:
     from tflm_quantmcu.tflite.model_file import ModelFile
 
     file = ModelFile(read_bytes(values.model, "--model"))
-    print(describe_model(file))
+    print(describe_model(file, Options.of(_options(values)).target if values.core or values.board else None))
     if values.memory or values.memory_png:
         print("\n" + describe_memory(file, values.memory_png))
     if values.branches_dir:
@@ -349,6 +352,7 @@ COMMANDS: dict[str, Command] = {
             ("output", "Where to write the .tflite."),
             ("plan", "plan.json: used if the file exists, else the plan is written there."),
             ("report", "Where to write the report (.html)."),
+            ("report_json", "Where to write its figures (.json)."),
         ),
         ("model", "output"),
         _ALL_OPTIONS,
@@ -396,8 +400,8 @@ COMMANDS: dict[str, Command] = {
         tuple(name for name in _ALL_OPTIONS if name not in _COMPARED),
         lists=(
             ("searches", "vdqs,memory_driven,rl,hybrid,uniform", "Names of searches."),
-            ("sram_bytes", "none", "Bounds on the non-persistent arena, in bytes; none is no bound."),
-            ("flash_bytes", "none", "Bounds on the .tflite, in bytes; none is no bound."),
+            ("sram_bytes", "none", "Bounds on the RAM to reserve, as 65536 or 64KB; none is no bound."),
+            ("flash_bytes", "none", "Bounds on the .tflite, as 1048576 or 1MB; none is no bound."),
             ("seeds", "0", "Seeds of the searches."),
         ),
     ),
@@ -410,6 +414,7 @@ COMMANDS: dict[str, Command] = {
             ("memory_png", "Where to draw the arena, lifetime x offset (.png); implies --memory."),
         ),
         ("model",),
+        ("core", "board", "runtime"),
         switches=(("memory", "Draws the arena, lifetime x offset, as text."),),
     ),
     "run": Command(
@@ -453,7 +458,7 @@ COMMANDS: dict[str, Command] = {
         "measures the kernels of a core in QEMU",
         _bench,
         (
-            ("core", "m0plus, m3, m4, m7, m33 or m55."),
+            ("core", "cortex-m0plus, -m3, -m4, -m7, -m33 or -m55."),
             (
                 "output",
                 "Where to write the counts (.csv); those in tflm_quantmcu/cost/data/ feed the estimates.",

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
+from tests.support.search_problems import MAPS_ON_ANY_CORE
 from tflm_quantmcu import cli
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.compare import BASELINE, Comparison, Row, compare
@@ -47,6 +48,7 @@ ARGUMENTS = {
     "calibration_data": _samples(8, 3),
     "sram_bytes": (None, ARENA_BYTES, 64),
     "progress": False,
+    **MAPS_ON_ANY_CORE,
 }
 
 
@@ -74,6 +76,7 @@ def test_rows_are_what_plan_convert_and_evaluate_give(serial) -> None:
             continue
         calibration = api.calibrate_model(MODEL, ARGUMENTS["calibration_data"], progress=False)
         options = {"calibration": calibration, "search": row.search, "sram_bytes": row.sram_bytes, "progress": False}
+        options |= MAPS_ON_ANY_CORE
         result = api.convert(MODEL, **options)
         assert result.plan == comparison.plans[row.name]
         assert row.accuracy == accuracies([result.model], *DATA, n_jobs=1)[0]
@@ -116,7 +119,8 @@ def test_a_killed_comparison_goes_on(serial, tmp_path) -> None:
     arguments = (
         f"compare --model {tmp_path}/m.tflite --calibration_data {tmp_path}/calibration.npz --data {tmp_path}/data.npz "
         "--searches vdqs,memory_driven "
-        f"--sram_bytes none,{ARENA_BYTES},64 --n_jobs 1 --noprogress --output_dir {folder}"
+        f"--sram_bytes none,{ARENA_BYTES},64 --core any --sram_scope nonpersistent --n_jobs 1 --noprogress "
+        f"--output_dir {folder}"
     ).split()
     process = subprocess.Popen([sys.executable, "-m", "tflm_quantmcu.cli", *arguments], start_new_session=True)
     deadline = time.monotonic() + 120
@@ -144,6 +148,6 @@ def test_what_it_cannot_compare_is_said(tmp_path) -> None:
             compare(MODEL, **ARGUMENTS, **unused, output_dir=tmp_path)
     with pytest.raises(UsageError, match="--data has no label"):
         compare(MODEL, **{**ARGUMENTS, "data": (DATA[0], DATA[1][:-1])}, output_dir=tmp_path)
-    with pytest.raises(UsageError, match="--sram_bytes has 'much'"):
+    with pytest.raises(UsageError, match="--sram_bytes is 'much'"):
         cli.run(["compare", "--model", "m", "--data", "d", "--output_dir", "o", "--sram_bytes", "much"])
     assert read_model(MODEL) and not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ def test_megabytes() -> None:
     assert parse_bytes("1MiB", "flash_bytes") == parse_bytes("1M", "flash_bytes") == 1024 * 1024
 
 
-@pytest.mark.parametrize("size", ("", "64 kilobytes", "1.5MB", "-1", "0x10", "64G", "none"))
+@pytest.mark.parametrize("size", ("", "64 kilobytes", "1.5MB", "0x10", "64G", "none"))
 def test_what_is_no_size_is_refused(size: str) -> None:
     with pytest.raises(UsageError, match=f"--sram_bytes is '{size}'; a size is a number of bytes"):
         parse_bytes(size, "sram_bytes")

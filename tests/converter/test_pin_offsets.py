@@ -18,6 +18,7 @@ from tests.support.emitted import emit_and_compile
 from tests.support.plans import mixed, split
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_stages, stage_regions
+from tests.support.search_problems import MAPS_ON_ANY_CORE
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.arena.overlap import overlap_distance
@@ -37,7 +38,7 @@ from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph, Op
-from tflm_quantmcu.placement import memory
+from tflm_quantmcu.placement.best import memory
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
@@ -148,7 +149,7 @@ def test_the_budget_holds_on_every_core(name: str, share: float) -> None:
     """At a share of the stock arena; at 0 of it, where a refusal names the smallest arena, at that."""
     model = shared_data.model(name)
     bound = int(share * predict_arena(read_model(model))) or smallest_reachable(model)
-    result = qm.convert(model, search="uniform", sram_bytes=bound, progress=False)
+    result = qm.convert(model, search="uniform", sram_bytes=bound, progress=False, **MAPS_ON_ANY_CORE)
     graph = read_model(result.model)
     check_on_every_core(graph)
     assert max(arenas(graph)) == result.report.converted.arena_bytes <= bound
@@ -156,7 +157,7 @@ def test_the_budget_holds_on_every_core(name: str, share: float) -> None:
 
 def smallest_reachable(model: bytes) -> int:
     with pytest.raises(BudgetError) as refusal:
-        qm.plan(model, search="uniform", sram_bytes=16, progress=False)
+        qm.plan(model, search="uniform", sram_bytes=16, progress=False, **MAPS_ON_ANY_CORE)
     found = re.search(r"smallest arena reached is ([\d,]+) bytes", str(refusal.value))
     assert found
     return int(found[1].replace(",", ""))

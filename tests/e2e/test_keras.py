@@ -13,7 +13,7 @@ from tflm_quantmcu.base.errors import UsageError
 
 keras = pytest.importorskip("keras")
 
-OPTIONS = {"sram_bytes": 4500, "vdqs_lambda": 0.2}
+OPTIONS = {"core": "any", "sram_scope": "nonpersistent", "sram_bytes": 4500, "vdqs_lambda": 0.2}
 
 
 @pytest.fixture(scope="module")

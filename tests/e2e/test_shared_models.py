@@ -7,6 +7,7 @@ import pytest
 
 import tflm_quantmcu as qm
 from tests.support import shared_data
+from tests.support.search_problems import MAPS_ON_ANY_CORE
 from tflm_quantmcu.runtime.samples import random_samples, to_model_input
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -56,14 +57,27 @@ def test_eight_bit_split_equals_stock_tflm_in_less_arena(name: str) -> None:
             "cifar10_train_500",
             {"search": "memory_driven", "sram_bytes": 30_000, "flash_bytes": 60_000},
         ),
-        ("kws_dscnn_int8", "kws_calibration_125", {"search": "memory_driven", "sram_bytes": 10_000}),
-        ("person_detect", "person_detect_2", {"search": "memory_driven", "sram_bytes": 40_000, "flash_bytes": 200_000}),
+        (
+            "kws_dscnn_int8",
+            "kws_calibration_125",
+            {"search": "memory_driven", "sram_bytes": 10_000},
+        ),
+        (
+            "person_detect",
+            "person_detect_2",
+            {"search": "memory_driven", "sram_bytes": 40_000, "flash_bytes": 200_000},
+        ),
     ],
 )
 def test_mixed_widths_equal_the_oracle_and_the_predicted_arena(name: str, data: str, bits: dict) -> None:
     model = shared_data.model(name)
     result = qm.convert(
-        model, calibration_data=shared_data.path_of(f"samples/{data}.npz"), max_samples=16, vdqs_lambda=0.2, **bits
+        model,
+        calibration_data=shared_data.path_of(f"samples/{data}.npz"),
+        max_samples=16,
+        vdqs_lambda=0.2,
+        **bits,
+        **MAPS_ON_ANY_CORE,
     )
     assert not result.report.verification.is_same_function
     recorded = qm.Interpreter(result.model).allocations().non_persistent_bytes

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.search_problems import calibration_of, plain_bytes
+from tests.support.search_problems import MAPS_ON_ANY_CORE, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.oracle.simulate import simulate
@@ -42,7 +42,7 @@ def _model() -> bytes:
 MODEL = _model()
 GRAPH = read_model(MODEL)
 ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
-BOUNDS = {"sram_bytes": ARENA_BYTES * 8 // 10, "flash_bytes": FLASH_BYTES * 9 // 10}
+BOUNDS = {"sram_bytes": ARENA_BYTES * 8 // 10, "flash_bytes": FLASH_BYTES * 9 // 10, **MAPS_ON_ANY_CORE}
 LOWERS: dict[str, dict[str, Any]] = {
     "uniform": {"activation_bits": 4, "weight_bits": 4},
     "vdqs": {"objective": "bit_ops", "vdqs_lambda": 0.0, "vdqs_min_weight_bits": 4},

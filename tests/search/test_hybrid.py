@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.support.search_problems import MapCosts, calibration_of, plain_bytes, problem_of
+from tests.support.search_problems import MAPS_ON_ANY_CORE, MapCosts, calibration_of, plain_bytes, problem_of
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.plan_costs import PlanCosts
@@ -98,7 +98,7 @@ def _checked(plan: PrecisionPlan) -> PrecisionPlan:
 def test_budgets_are_met_on_tflm_and_memory_driven_is_not_better():
     x, y = _labelled()
     options = {"progress": False, "strip_metadata": True, "evaluation_data": (x, y), "compensation": "off", **SHORT}
-    result = api.convert(MODEL, calibration=CALIBRATION, search="hybrid", **options, **ON_CORES)
+    result = api.convert(MODEL, calibration=CALIBRATION, search="hybrid", **options, **ON_CORES, **MAPS_ON_ANY_CORE)
     assert result.report.converted.arena_bytes <= ON_CORES["sram_bytes"]
     assert len(result.model) <= ON_CORES["flash_bytes"]
     scores = _checked(result.plan).search["scores"]["tries"]

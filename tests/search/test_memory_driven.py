@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
-from tests.support.search_problems import MapCosts, calibration_of, plain_bytes
+from tests.support.search_problems import MAPS_ON_ANY_CORE, MapCosts, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.base.errors import BudgetError
@@ -30,7 +30,7 @@ ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
 
 
 def _plan(**options) -> PrecisionPlan:
-    return api.plan(MODEL, calibration=CALIBRATION, **OPTIONS, **options)
+    return api.plan(MODEL, calibration=CALIBRATION, **OPTIONS, **MAPS_ON_ANY_CORE, **options)
 
 
 def _smallest(error: BudgetError) -> int:
@@ -42,7 +42,7 @@ def _smallest(error: BudgetError) -> int:
 def test_both_budgets_are_met_on_tflm(sram, flash):
     """`convert` compares the model with the oracle and the recorded arena with the predicted one, byte for byte."""
     bounds = {"sram_bytes": int(sram * ARENA_BYTES), "flash_bytes": int(flash * FLASH_BYTES)}
-    result = api.convert(MODEL, calibration=CALIBRATION, **OPTIONS, **bounds)
+    result = api.convert(MODEL, calibration=CALIBRATION, **OPTIONS, **MAPS_ON_ANY_CORE, **bounds)
     assert result.report.converted.arena_bytes <= bounds["sram_bytes"]
     assert len(result.model) <= bounds["flash_bytes"]
     assert bool(result.plan.formats) == (sram < 1) and bool(result.plan.weight_bits) == (flash < 1)

@@ -13,7 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from tests.support.search_problems import MapCosts, calibration_of, plain_bytes
+from tests.support.search_problems import MAPS_ON_ANY_CORE, MapCosts, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.plan_costs import PlanCosts
@@ -85,7 +85,7 @@ def _total_bits(plan: PrecisionPlan) -> float:
 def test_budgets_and_accuracy_are_those_on_tflm():
     x, y = _labelled()
     options = {"search": "rl", "progress": False, "strip_metadata": True, "evaluation_data": (x, y)}
-    result = api.convert(MODEL, calibration=CALIBRATION, **options, **EPISODES, **ON_CORES)
+    result = api.convert(MODEL, calibration=CALIBRATION, **options, **EPISODES, **ON_CORES, **MAPS_ON_ANY_CORE)
     assert result.report.converted.arena_bytes <= ON_CORES["sram_bytes"]
     assert len(result.model) <= ON_CORES["flash_bytes"]
     scores = result.plan.search["scores"]

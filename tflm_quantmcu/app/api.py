@@ -135,7 +135,7 @@ def pareto_front(
     graph = read_source(model, calibration, calibration_data, chosen).graph
     bits = chosen.activation_bits if chosen.search == "uniform" else 8
     widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
-    return StagePlanner(graph, bits=widths, input_mode=chosen.input).front()
+    return StagePlanner(graph, bits=widths, input_mode=chosen.input, variants=chosen.target.variants).front()
 
 
 def convert(
@@ -171,8 +171,10 @@ def convert(
         plan = finish_plan(_problem(source, chosen, costs), plan)
     _check_budget(costs, plan, chosen.budget)
     converted = costs.convert(plan)
-    verification = verify_conversion(source.model, converted, plan, source.samples(VERIFY_SAMPLES))
-    report = reports.build_report(source.model, converted, plan, verification, core=chosen.core)
+    verification = verify_conversion(
+        source.model, converted, plan, source.samples(VERIFY_SAMPLES), target=chosen.target
+    )
+    report = reports.build_report(source.model, converted, plan, verification, options=chosen)
     return ConversionResult(converted.data, plan, report)
 
 
@@ -185,7 +187,7 @@ def _chosen(options: Mapping[str, Any], evaluation_data: Any = None) -> Options:
 
 
 def _costs(source: Source, options: Options) -> PlanCosts:
-    return PlanCosts(source.model, options.core, options.strip_metadata)
+    return PlanCosts(source.model, options.target, options.sram_scope, options.sram_bytes, options.strip_metadata)
 
 
 def _fixed(source: Source, options: Options) -> FixedWidths:

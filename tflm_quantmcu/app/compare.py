@@ -23,6 +23,7 @@ import rich.table
 
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.evaluation import accuracies
+from tflm_quantmcu.base.byte_sizes import parse_bytes
 from tflm_quantmcu.base.checkpoint import Checkpoint
 from tflm_quantmcu.base.errors import BudgetError, UsageError
 from tflm_quantmcu.base.files import write_atomically
@@ -30,6 +31,7 @@ from tflm_quantmcu.base.parallel import parallel_map
 from tflm_quantmcu.cost.boards import estimate
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.runtime.sample_sources import SampleSource
 from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.options import Options
@@ -49,7 +51,7 @@ class Row:
       sram_bytes, flash_bytes: the budget, None without bound.
       seed: of the search.
       accuracy: share of right answers on TFLM.
-      arena_bytes: non-persistent, of the core that takes the most.
+      arena_bytes: what `sram_bytes` bounds.
       model_bytes: of the `.tflite`.
       macs, bit_ops: of one inference, the worst case.
       instructions: of our kernels on the core of the comparison, estimated.
@@ -183,6 +185,9 @@ def compare(
     return comparison
 
 
+_TARGET_OPTIONS = ("core", "board", "runtime", "stock_kernels", "sram_scope")
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Task:
     """One row to be had, as a process is given it."""
@@ -250,8 +255,10 @@ def _run_task(task: _Task) -> _Cell:
 
 
 def _baseline(task: _Task) -> _Cell:
-    report = api.convert(task.source.model, plan=PrecisionPlan(task.source.graph.sha256, {}), progress=False).report
-    return _Cell(_measured(task.row, report.core, report.baseline), task.source.model.data)
+    plan = PrecisionPlan(task.source.graph.sha256, {})
+    on_target = {name: task.options[name] for name in _TARGET_OPTIONS if name in task.options}
+    report = api.convert(task.source.model, plan=plan, progress=False, **on_target).report
+    return _Cell(_measured(task.row, report.target, report.baseline), task.source.model.data)
 
 
 def _search(task: _Task) -> _Cell:
@@ -272,11 +279,11 @@ def _search(task: _Task) -> _Cell:
         return _Cell(dataclasses.replace(row, refused=str(error)))
     row = dataclasses.replace(row, seconds=round(time.process_time() - start, 2))
     result = api.convert(task.source.model, plan=plan, **inputs)
-    return _Cell(_measured(row, result.report.core, result.report.converted), result.model, result.plan)
+    return _Cell(_measured(row, result.report.target, result.report.converted), result.model, result.plan)
 
 
-def _measured(row: Row, core: str, figures: Any) -> Row:
-    time = estimate(core, None, figures.cost.instructions, figures.cost.cycles)
+def _measured(row: Row, target: Target, figures: Any) -> Row:
+    time = estimate(target.timed_core, target.board, figures.cost.instructions, figures.cost.cycles)
     return dataclasses.replace(
         row,
         arena_bytes=figures.arena_bytes,
@@ -326,3 +333,12 @@ def parse_numbers(values: Sequence[str], flag: str) -> list[Any]:
         if value != "none" and not value.isdigit():
             raise UsageError(f"--{flag} has '{value}'; supported are numbers, and none for no bound")
     return [None if value == "none" else int(value) for value in values]
+
+
+def parse_sizes(values: Sequence[str], flag: str) -> list[int | None]:
+    """Sizes of the command line (`byte_sizes.parse_bytes`); `none` is None.
+
+    Raises:
+      UsageError: neither a size nor `none`.
+    """
+    return [None if value == "none" else parse_bytes(value, flag) for value in values]

@@ -5,19 +5,30 @@ from __future__ import annotations
 import os
 
 from tflm_quantmcu.app.report import describe_stage
+from tflm_quantmcu.app.reserve import (
+    arena_bytes_on,
+    losses_of_other_cores,
+    reserved_by_core,
+    unknown_persistent_bytes,
+)
 from tflm_quantmcu.arena.memory_map import draw_png, draw_text
 from tflm_quantmcu.arena.plan import tflm_plan
 from tflm_quantmcu.arena.predict import arena_by_variant
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME
-from tflm_quantmcu.graph.target import cores_of
+from tflm_quantmcu.graph.target import ANY, AOT, Target, cores_of
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite.metadata import target_of
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.view import view_graph
 
 
-def describe_model(model: AnyModel) -> str:
+def describe_model(model: AnyModel, target: Target | None = None) -> str:
     """The whole description, one text.
+
+    Args:
+      model: the `.tflite`.
+      target: whose RAM is told; None: the core that the file names, else all.
 
     Raises:
       UnsupportedModelError: `model` is not a model that can be read.
@@ -32,7 +43,26 @@ def describe_model(model: AnyModel) -> str:
     cores = [f"{n:,} with {variant} kernels ({', '.join(cores_of(variant))})" for variant, n in arenas.items()]
     most = max(arenas.values())
     parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(file.data):,} bytes")
+    parts.append(_describe_reserve(file, target))
     return "\n\n".join(parts)
+
+
+def _describe_reserve(file: ModelFile, target: Target | None) -> str:
+    """RAM to reserve on every core, and what the file's pins cost the others than its own."""
+    graph, named = file.graph, target_of(file.tree)
+    chosen = target or Target.of(named or ANY)
+    unknown_bytes = unknown_persistent_bytes(file)
+    found = arena_bytes_on(graph, chosen, unknown_bytes=unknown_bytes)
+    where = "any core" if chosen.core == ANY else chosen.core
+    what = "arena and stack" if chosen.runtime == AOT else "tensor arena"
+    most = "" if found.is_exact else "at most "
+    by_core = reserved_by_core(graph, chosen, unknown_bytes=unknown_bytes)
+    lines = [f"made for {named}"] if named else []
+    lines.append(
+        f"{what} to reserve on {where}: {most}{found.reserved_bytes:,} bytes ({found.nonpersistent_bytes:,} of maps "
+        f"and scratch); {', '.join(f'{core} {n:,}' for core, n in by_core.items())}"
+    )
+    return "\n".join([*lines, *losses_of_other_cores(graph, Target.of(named or ANY))])
 
 
 def describe_memory(model: AnyModel, png: str | os.PathLike[str] | None = None) -> str:

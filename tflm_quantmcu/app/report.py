@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jinja2
 import rich.box
 import rich.console
 import rich.table
 
+from tflm_quantmcu.app.reserve import (
+    NONPERSISTENT,
+    ArenaBytes,
+    arena_bytes_on,
+    losses_of_other_cores,
+    reserved_by_core,
+    unknown_persistent_bytes,
+)
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
 from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes
+from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost.boards import time_text
@@ -23,8 +34,9 @@ from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.network_cost import Cost, cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
-from tflm_quantmcu.graph.target import KERNEL_VARIANTS, REFERENCE, cores_of
+from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, REFERENCE, TFLM, Target
 from tflm_quantmcu.runtime.interpreter import Allocations, Interpreter
+from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_requests
@@ -35,7 +47,10 @@ class Figures:
     """One model's figures.
 
     Attributes:
-      arena_by_variant: variant of our kernels -> predicted arena for feature maps and scratch.
+      on_target: RAM on the target; None where the runtime does not run the model.
+      arena_bytes: of it, what `--sram_bytes` bounds.
+      reserved_by_core: core -> RAM to reserve there.
+      arena_by_variant: variant of our kernels -> predicted arena for feature maps and scratch, on TFLM.
       recorded_non_persistent_bytes: the same, as TFLM records it on this host, which runs the reference kernels.
       recorded_persistent_bytes: nodes, eval tensors and op data as TFLM records them on the 64-bit host.
       persistent: the same on a Cortex-M, predicted; None where an op's data is not known.
@@ -45,6 +60,9 @@ class Figures:
       cost: MACs and BitOPs; the stage's are those of the same ops in both models.
     """
 
+    on_target: ArenaBytes | None
+    arena_bytes: int | None
+    reserved_by_core: Mapping[str, int]
     arena_by_variant: Mapping[str, int]
     recorded_non_persistent_bytes: int
     recorded_persistent_bytes: int
@@ -54,22 +72,35 @@ class Figures:
     cost: Cost
 
     @property
-    def arena_bytes(self) -> int:
-        """Of the core that takes the most: what `--sram_bytes` bounds."""
-        return max(self.arena_by_variant.values())
-
-    @property
     def predicted_non_persistent_bytes(self) -> int:
         """On this host."""
         return self.arena_by_variant[REFERENCE]
 
+    def as_dict(self) -> dict[str, Any]:
+        """What `ConversionReport.as_dict` has under `before` and `after`."""
+        found = self.on_target
+        return {
+            "arena_bytes": self.arena_bytes,
+            "nonpersistent_bytes": found and found.nonpersistent_bytes,
+            "persistent_bytes": found and found.persistent_bytes,
+            "host_nonpersistent_bytes": self.recorded_non_persistent_bytes,
+            "flash_bytes": self.flash_bytes,
+            "code_bytes": None,
+            "macs": self.cost.macs,
+            "bit_ops": self.cost.bit_ops,
+            "instructions": self.cost.instructions,
+            "cycles": self.cost.cycles or None,
+            "milliseconds": None,
+            "arena_by_core": dict(self.reserved_by_core),
+        }
+
 
 ROWS: Sequence[tuple[str, str]] = (
-    ("non-persistent arena, the most on any core (bytes)", "arena_bytes"),
-    *(
-        (f"  with {variant} kernels: {', '.join(cores_of(variant))}", f"arena_by_variant.{variant}")
-        for variant in KERNEL_VARIANTS
-    ),
+    ("{headline}", "arena_bytes"),
+    ("  of maps and scratch", "on_target.nonpersistent_bytes"),
+    ("  of nodes, tensors and op data", "on_target.persistent_bytes"),
+    *((f"to reserve on {core} (bytes)", f"reserved_by_core.{core}") for core in CORES),
+    *((f"non-persistent arena with {variant} kernels", f"arena_by_variant.{variant}") for variant in KERNEL_VARIANTS),
     ("  recorded by TFLM on this host", "recorded_non_persistent_bytes"),
     ("  of our planner, without the network input (bytes)", "input_excluded_bytes"),
     ("persistent arena, recorded on the 64-bit host (bytes)", "recorded_persistent_bytes"),
@@ -81,25 +112,28 @@ ROWS: Sequence[tuple[str, str]] = (
     ("flash: .tflite (bytes)", "flash_bytes"),
     ("MACs", "cost.macs"),
     ("BitOPs", "cost.bit_ops"),
-    ("instructions of our kernels on {core}, estimated", "cost.instructions"),
+    ("instructions of our kernels on cortex-{timed_core}, estimated", "cost.instructions"),
     ("cycles of these by documented timings", "cost.cycles"),
     ("MACs of the patch stage's ops", "cost.stage_macs"),
     ("BitOPs of the patch stage's ops", "cost.stage_bit_ops"),
 )
+_HEADLINES = {TFLM: "tensor arena to reserve", AOT: "arena and stack to reserve"}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ConversionReport:
-    """Printable with `print`, a page with `save_html`.
+    """Printable with `print`, a page with `save_html`, figures with `as_dict` and `save_json`.
 
     Attributes:
       baseline: the int8 model as it came, on stock TFLM.
       converted: the model that was made.
       stages: a sentence a stage.
-      notes: of the search.
+      notes: of the search, and of other cores that pay for the target.
       verification: the checks that were passed.
       search: the plan's provenance.
-      core: whose instructions are estimated.
+      target: what it was made for.
+      sram_bytes: the bound that it keeps, or None.
+      sram_scope: what the bound is on.
     """
 
     baseline: Figures
@@ -108,21 +142,58 @@ class ConversionReport:
     notes: Sequence[str]
     verification: VerificationResult
     search: Mapping[str, object]
-    core: str
+    target: Target
+    sram_bytes: int | None
+    sram_scope: str
+
+    @property
+    def headline(self) -> str:
+        """What `arena_bytes` are."""
+        core = "any core" if self.target.core == ANY else self.target.core
+        if self.sram_scope == NONPERSISTENT:
+            return f"non-persistent arena on {core}"
+        is_exact = self.converted.on_target is None or self.converted.on_target.is_exact
+        return f"{_HEADLINES[self.target.runtime]} on {core}{'' if is_exact else ', at most'}"
 
     def rows(self) -> list[tuple[str, int, int]]:
         """(label, before, after) of what is known of both models."""
         found = []
+        words = {"headline": f"{self.headline} (bytes)", "timed_core": self.target.timed_core}
         for label, name in ROWS:
             before, after = (_figure(figures, name) for figures in (self.baseline, self.converted))
             if before is not None and after is not None:
-                found.append((label.format(core=self.core), before, after))
+                found.append((label.format(**words), before, after))
         return found
 
     @property
     def time(self) -> str:
         """Milliseconds before and after on the core's board, with their error."""
-        return time_text(self.core, None, [self.baseline.cost, self.converted.cost])
+        return time_text(self.target.timed_core, self.target.board, [self.baseline.cost, self.converted.cost])
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures, of JSON's types; what is not known (yet) is None.
+
+        Keys: `fits` (there is a bound on RAM and the model keeps it, or there is none), `core`, `board`, `runtime`,
+        `stock_kernels`, `sram_bytes`, `sram_scope`, and under `before` and `after` `arena_bytes` (what `sram_bytes`
+        bounds), `nonpersistent_bytes`, `persistent_bytes`, `host_nonpersistent_bytes`, `flash_bytes`, `code_bytes`,
+        `macs`, `bit_ops`, `instructions`, `cycles`, `milliseconds` and `arena_by_core`, bytes to reserve by core.
+        """
+        arena_bytes = self.converted.arena_bytes
+        return {
+            "fits": self.sram_bytes is None or (arena_bytes is not None and arena_bytes <= self.sram_bytes),
+            "core": self.target.core,
+            "board": self.target.board,
+            "runtime": self.target.runtime,
+            "stock_kernels": self.target.stock_kernels,
+            "sram_bytes": self.sram_bytes,
+            "sram_scope": self.sram_scope,
+            "before": self.baseline.as_dict(),
+            "after": self.converted.as_dict(),
+        }
+
+    def save_json(self, path: str | os.PathLike[str]) -> None:
+        """Writes `as_dict`."""
+        write_atomically(path, (json.dumps(self.as_dict(), indent=2) + "\n").encode())
 
     def __str__(self) -> str:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
@@ -160,32 +231,53 @@ def _figure(figures: Figures, path: str) -> int | None:
 
 
 def build_report(
-    original: ModelFile, converted: ModelFile, plan: PrecisionPlan, verification: VerificationResult, *, core: str
+    original: ModelFile,
+    converted: ModelFile,
+    plan: PrecisionPlan,
+    verification: VerificationResult,
+    *,
+    options: Options,
 ) -> ConversionReport:
-    """Measures both models on TFLM and counts their work, instructions for `core` (cortex-m4, ...)."""
+    """Measures both models on TFLM and counts their work and bytes on the target."""
     recorded = [Interpreter(model).allocations() for model in (original, converted)]
-    graph = original.graph
-    table = load_table(core.removeprefix("cortex-"))
+    graph, target = original.graph, options.target
+    table = load_table(target.timed_core)
     regions = stage_programs(graph, plan)
     after = work_of(graph, plan, table)
     before = cost_of(graph, table=table)
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
+    losses = losses_of_other_cores(converted.graph, target)
     return ConversionReport(
-        baseline=_measure(original, recorded[0], before),
-        converted=_measure(converted, recorded[1], after),
+        baseline=_measure(original, recorded[0], before, options, may_not_run=True),
+        converted=_measure(converted, recorded[1], after, options),
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
-        notes=plan.notes,
+        notes=[*plan.notes, *losses],
         verification=verification,
         search=plan.search,
-        core=core,
+        target=target,
+        sram_bytes=options.sram_bytes,
+        sram_scope=options.sram_scope,
     )
 
 
-def _measure(model: ModelFile, recorded: Allocations, cost: Cost) -> Figures:
-    graph = model.graph
+def _measure(
+    model: ModelFile, recorded: Allocations, cost: Cost, options: Options, *, may_not_run: bool = False
+) -> Figures:
+    graph, target = model.graph, options.target
+    unknown_bytes = unknown_persistent_bytes(model)
     scratch_bytes = [largest_scratch_bytes(graph, op) for op in graph.ops]
+    on_target, by_core = None, {}
+    try:
+        on_target = arena_bytes_on(graph, target, unknown_bytes=unknown_bytes)
+        by_core = reserved_by_core(graph, target, unknown_bytes=unknown_bytes)
+    except UnsupportedModelError:
+        if not may_not_run:
+            raise
     return Figures(
+        on_target=on_target,
+        arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
+        reserved_by_core=by_core,
         arena_by_variant=graph.derived(arena_by_variant),
         recorded_non_persistent_bytes=recorded.non_persistent_bytes,
         recorded_persistent_bytes=recorded.persistent_bytes,

@@ -6,12 +6,12 @@ import re
 
 from tflm_quantmcu.base.errors import UsageError
 
-_SIZE = re.compile(r"(\d+)\s*(?:([km])(?:i?b)?|b)?", re.IGNORECASE)
+_SIZE = re.compile(r"(-?\d+)\s*(?:([km])(?:i?b)?|b)?", re.IGNORECASE)
 _FACTORS = {None: 1, "k": 1 << 10, "m": 1 << 20}
 
 
 def parse_bytes(size: int | str, flag: str) -> int:
-    """The bytes of a size.
+    """The bytes of a size, whatever its range.
 
     Raises:
       UsageError: it is none; the sentence names the flag.

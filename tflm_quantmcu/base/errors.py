@@ -20,9 +20,17 @@ class UnsupportedModelError(QuantMcuError):
 
 
 class BudgetError(QuantMcuError):
-    """The byte budget cannot be met; the sentence names the smallest reachable bytes."""
+    """The byte budget cannot be met; the sentence names the smallest reachable bytes.
+
+    Attributes:
+      smallest_bytes: of maps and scratch, the least for which a search has a plan; None where it has none.
+    """
 
     exit_code = 4
+
+    def __init__(self, sentence: str, *, smallest_bytes: int | None = None) -> None:
+        super().__init__(sentence)
+        self.smallest_bytes = smallest_bytes
 
 
 class VerificationError(QuantMcuError):

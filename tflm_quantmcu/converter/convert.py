@@ -17,6 +17,7 @@ from tflm_quantmcu.converter.passes.prune_unused import prune_unused
 from tflm_quantmcu.converter.passes.quantize_ops import quantize_ops
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.target import WORST_CORE, Target
 from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph
 from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
@@ -32,7 +33,14 @@ PASSES: tuple[Callable[[Rewrite], None], ...] = (
 )
 
 
-def convert_model(model: AnyModel, plan: PrecisionPlan, *, strip_metadata: bool = False) -> bytes:
+def convert_model(
+    model: AnyModel,
+    plan: PrecisionPlan,
+    *,
+    strip_metadata: bool = False,
+    target: Target = WORST_CORE,
+    fits: Callable[[ModelGraph], bool] | None = None,
+) -> bytes:
     """Converts a model.
 
     Args:
@@ -40,6 +48,8 @@ def convert_model(model: AnyModel, plan: PrecisionPlan, *, strip_metadata: bool 
       plan: made for exactly these bytes.
       strip_metadata: leave out the plan and every other metadata that the device does not read; offsets of an
         offline memory plan stay.
+      target: whose arena is to be small; the file runs right on every core.
+      fits: whether a converted model's arena meets a bound: of those that do, the one is taken that suits other cores.
 
     Returns:
       The converted `.tflite`, constants aligned to 16 bytes.
@@ -57,7 +67,8 @@ def convert_model(model: AnyModel, plan: PrecisionPlan, *, strip_metadata: bool 
     graph = file.graph
     require_source(graph)
     _check_names(graph, plan)
-    rewrite = Rewrite(file.copied_tree(), graph, plan, strip_metadata=strip_metadata)
+    tree = file.copied_tree()
+    rewrite = Rewrite(tree, graph, plan, strip_metadata=strip_metadata, target=target, fits=fits)
     for rewrite_pass in PASSES:
         rewrite_pass(rewrite)
     return write_model(rewrite.model) + (b"" if strip_metadata else associated_files(file.data))

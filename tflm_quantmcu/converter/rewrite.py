@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.target import WORST_CORE, Target
 from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.tflite import schema
@@ -21,15 +24,28 @@ class Rewrite(ModelBuilder):
       plan: what to do.
       slots: for each op of `graph` the operators that stand in its place now.
       strip_metadata: leave out all that the device does not need.
+      target: whose arena is to be small.
+      fits: whether a converted model's arena meets the bound; None: there is none.
     """
 
-    def __init__(self, model: schema.ModelT, graph: ModelGraph, plan: PrecisionPlan, *, strip_metadata: bool) -> None:
+    def __init__(
+        self,
+        model: schema.ModelT,
+        graph: ModelGraph,
+        plan: PrecisionPlan,
+        *,
+        strip_metadata: bool,
+        target: Target = WORST_CORE,
+        fits: Callable[[ModelGraph], bool] | None = None,
+    ) -> None:
         super().__init__(model)
         self.graph = graph
         self.network = LoweredNetwork.of(graph)
         self.plan = plan
         self.slots = [[operator] for operator in self.subgraph.operators or ()]
         self.strip_metadata = strip_metadata
+        self.target = target
+        self.fits = fits
         for tensor, read in zip(self.subgraph.tensors, graph.tensors, strict=True):
             tensor.name = read.name  # unique, so that the plan's names hold in the new file too
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.base.errors import VerificationError
 from tflm_quantmcu.converter.passes.insert_requantize import PACKED_SUFFIX
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.target import REFERENCE, WORST_CORE, Target
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
 from tflm_quantmcu.law.packing import unpack
 from tflm_quantmcu.oracle import stock_kernels
@@ -36,19 +37,26 @@ class VerificationResult:
       num_samples: inputs run, the random ones included.
       is_same_function: all widths are 8 bits, and all outputs equal those of the model it came from.
       num_maps: feature maps compared with the oracle, a sample.
-      arena_bytes: non-persistent, predicted and recorded on this host, which runs the reference kernels.
+      arena_by_variant: variant of our kernels -> non-persistent bytes, predicted and recorded on this host, with the
+        scratch that it asks for.
       output_crc32: of all outputs in order, to compare with another machine's.
     """
 
     num_samples: int
     is_same_function: bool
     num_maps: int
-    arena_bytes: int
+    arena_by_variant: Mapping[str, int]
     output_crc32: int
+
+    @property
+    def arena_bytes(self) -> int:
+        """Of this host's kernels, the reference."""
+        return self.arena_by_variant[REFERENCE]
 
     @property
     def summary(self) -> str:
         """One sentence for the report."""
+        others = "".join(f", {n:,} with {v} scratch" for v, n in self.arena_by_variant.items() if v != REFERENCE)
         found = (
             "outputs equal stock TFLM in every byte"
             if self.is_same_function
@@ -56,7 +64,7 @@ class VerificationResult:
         )
         return (
             f"{found} on {self.num_samples} inputs, recorded arena = predicted = {self.arena_bytes:,} bytes "
-            f"on this host, "
+            f"on this host{others}, "
             f"CRC32 of the outputs {self.output_crc32:08x}"
         )
 
@@ -77,7 +85,12 @@ class _Runs:
 
 
 def verify_conversion(
-    original: AnyModel, converted: AnyModel, plan: PrecisionPlan, samples: np.ndarray
+    original: AnyModel,
+    converted: AnyModel,
+    plan: PrecisionPlan,
+    samples: np.ndarray,
+    *,
+    target: Target = WORST_CORE,
 ) -> VerificationResult:
     """Runs both models.
 
@@ -86,19 +99,21 @@ def verify_conversion(
       converted: what `convert_model` made of it.
       plan: the same.
       samples: inputs [N, ...] of the model's type, or reals; as many random ones are added as `NUM_RANDOM_SAMPLES`.
+      target: whose non-persistent arena is recorded beside this host's.
 
     Raises:
-      VerificationError: a byte differs; the sentence names the op, the sample and the first index.
+      VerificationError: a byte differs, of values or of the arena; the sentence names the op, the sample and the first
+        index.
       UsageError: the samples do not fit, or our op library is missing.
     """
     before, after = ModelFile.of(original), ModelFile.of(converted)
-    predicted = predict_arena(after.graph)
+    predicted = {variant: predict_arena(after.graph, variant) for variant in (REFERENCE, *target.variants)}
     graph = before.graph
     source = graph.tensors[graph.inputs[0]]
     x = to_model_input(samples, source)
     x = np.concatenate([x, random_samples(source, NUM_RANDOM_SAMPLES)])
     interpreter = Interpreter(after)
-    arena_bytes = _check_arena(predicted, interpreter)
+    arenas = {variant: _check_arena(after, variant, num_bytes) for variant, num_bytes in predicted.items()}
     given = _given(graph, plan, x)
     runs = _Runs(x, given, [interpreter.invoke(sample) for sample in given])
     is_same_function = _is_eight_bit(graph, plan)
@@ -110,7 +125,7 @@ def verify_conversion(
     crc32 = 0
     for values in (values for sample in runs.outputs for values in sample):
         crc32 = zlib.crc32(values.tobytes(), crc32)
-    return VerificationResult(len(x), is_same_function, num_maps, arena_bytes, crc32)
+    return VerificationResult(len(x), is_same_function, num_maps, arenas, crc32)
 
 
 def _given(graph: ModelGraph, plan: PrecisionPlan, x: np.ndarray) -> np.ndarray:
@@ -130,11 +145,12 @@ def _is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
     return has_own and all(bits == 8 for bits in plan.weight_bits.values())
 
 
-def _check_arena(predicted: int, interpreter: Interpreter) -> int:
-    recorded = interpreter.allocations().non_persistent_bytes
+def _check_arena(converted: ModelFile, variant: str, predicted: int) -> int:
+    recorded = Interpreter(converted, kernel_variant=variant).allocations().non_persistent_bytes
     if recorded != predicted:
         raise VerificationError(
-            f"TFLM recorded a non-persistent arena of {recorded:,} bytes; predicted were {predicted:,}"
+            f"TFLM recorded a non-persistent arena of {recorded:,} bytes with {variant} kernels; predicted were "
+            f"{predicted:,}"
         )
     return recorded
 

@@ -23,7 +23,7 @@ class PlacedStage:
     Attributes:
       ops: op indices.
       input, output: tensor indices.
-      scratch_bytes: of each variant of our kernels.
+      scratch_bytes: of each variant of our kernels that may run.
       distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
     """
 
@@ -41,9 +41,9 @@ def arena_of(
     tensor_bytes: Sequence[int] | None = None,
     enough: int = 0,
 ) -> int:
-    """Non-persistent arena bytes of the graph with these regions fused, on the core that takes the most.
+    """Non-persistent arena bytes of the graph with these regions fused, with the kernels that take the most.
 
-    TFLM will record no more on any core: as it places by itself, or around offsets that hold the largest scratch.
+    TFLM will record no more with any of them: as it places by itself, or around offsets that hold the largest scratch.
 
     Args:
       graph: the model.

@@ -224,7 +224,7 @@ class Budget:
     """Bounds of the device and on the work of one inference; None is no bound.
 
     Attributes:
-      sram_bytes: of the non-persistent arena, feature maps and scratch, of the core that takes the most.
+      sram_bytes: of the RAM that is reserved on the target, or of its part that counts (`--sram_scope`).
       flash_bytes: of the `.tflite`.
       bit_ops: MACs x input bits x weight bits.
       instructions: of our kernels, estimated from the table of a core.

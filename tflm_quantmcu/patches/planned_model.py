@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.network import LoweredNetwork
@@ -18,21 +19,30 @@ class PlannedModel:
     Attributes:
       graph: the int8 model.
       network: it, as our kernels see it.
+      variants: of our kernels, those that may run it; bytes are those of the one that takes the most.
       live: [boundary] tensors live between op boundary - 1 and op boundary; boundary 0 is before the first op.
       streamed: tensors that a reader gives instead of the arena: the input, and what a QUANTIZE makes of it.
       folded: tensors that no converted model has.
     """
 
     def __init__(
-        self, graph: ModelGraph, bits: Mapping[str, int], inner_bits: Mapping[str, int], *, is_streamed: bool = False
+        self,
+        graph: ModelGraph,
+        bits: Mapping[str, int],
+        inner_bits: Mapping[str, int],
+        *,
+        is_streamed: bool = False,
+        variants: Sequence[str] = KERNEL_VARIANTS,
     ):
         """Args:
         bits: tensor name -> width of a map outside stages, or at their ends; absent is 8.
         inner_bits: the same of maps inside stages.
         is_streamed: the input is no tensor of the arena; a stage reads it, part by part.
+        variants: of our kernels.
         """
         self.graph = graph
         self.network = LoweredNetwork.of(graph)
+        self.variants = tuple(variants)
         self._bits = bits
         self._inner_bits = inner_bits
         self.streamed = _streamed_tensors(graph) if is_streamed else frozenset()

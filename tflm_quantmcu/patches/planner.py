@@ -3,8 +3,8 @@
 In: an int8 ModelGraph and bounds on the arena or on the work. Out: the split to use, or the reasons, with numbers, why
 splitting does not help. Every path from input to output of single ops and stages is considered (stage_path.py), each
 stage in all its ways (stage_costs.py).
-Work is judged by MACs with recomputed halos and borders clipped, memory by the arena that TFLM will record on the core
-whose kernels take the most.
+Work is judged by MACs with recomputed halos and borders clipped, memory by the arena that TFLM will record with the
+kernels that take the most, of those that may run.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.graph.precision_plan import StagePlan
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.stage_costs import PlannedStage, StageWays, UpstreamCosts
@@ -36,7 +37,7 @@ class Split:
 
     Attributes:
       stages: in execution order.
-      arena_bytes: non-persistent arena of the whole network, on the core that takes the most.
+      arena_bytes: non-persistent arena of the whole network, with the kernels that take the most.
       macs: of the whole network, recomputation included.
       base_macs: of the network unsplit.
       binding: the op or stage that holds the most, for messages.
@@ -91,6 +92,7 @@ def plan_stages(
     bits: Mapping[str, int] | None = None,
     inner_bits: Mapping[str, int] | None = None,
     input_mode: str = "resident",
+    variants: Sequence[str] = KERNEL_VARIANTS,
 ) -> StageSearch:
     """Chooses the stages.
 
@@ -103,6 +105,7 @@ def plan_stages(
       bits: tensor name -> width of maps outside stages and at their ends; absent is 8.
       inner_bits: the same inside stages; None is `bits`.
       input_mode: `resident`, or `streamed`: the first stage pulls the input from a reader.
+      variants: of our kernels, those that may run; the bound holds with all of them.
 
     Returns:
       The search's result; `best` is None where the unsplit network is the answer or a bound cannot be met.
@@ -110,7 +113,7 @@ def plan_stages(
     Raises:
       UnsupportedModelError: the input is to be streamed and no stage can read it.
     """
-    planner = StagePlanner(graph, bits=bits, inner_bits=inner_bits, input_mode=input_mode)
+    planner = StagePlanner(graph, bits=bits, inner_bits=inner_bits, input_mode=input_mode, variants=variants)
     if max_macs_ratio is None and sram_bytes is None:
         max_macs_ratio = 1.0
     smallest = planner.smallest(max_macs_ratio)
@@ -152,12 +155,17 @@ class StagePlanner:
         bits: Mapping[str, int] | None = None,
         inner_bits: Mapping[str, int] | None = None,
         input_mode: str = "resident",
+        variants: Sequence[str] = KERNEL_VARIANTS,
     ):
         bits = bits or {}
         self.is_streamed = input_mode == "streamed"
         self._graph = graph
         self._model = PlannedModel(
-            graph, bits, bits if inner_bits is None else inner_bits, is_streamed=self.is_streamed
+            graph,
+            bits,
+            bits if inner_bits is None else inner_bits,
+            is_streamed=self.is_streamed,
+            variants=variants,
         )
         self._base_macs = sum(self._model.base_macs)
         self._stages: dict[tuple[int, int, int], PlannedStage] = {}

@@ -1,9 +1,9 @@
 """What it costs to run consecutive ops of a model as one patch stage, in any of its ways.
 
 In: a PlannedModel. Out: `UpstreamCosts`, for one tensor the arena and MACs of every stage that ends in it, for all tile
-sizes and cache modes at once. Bytes are those of the core whose kernels take the most. They are exact but for the
-places of tile buffers in scratch, where they are what is live at once, and for what kernels take in some tiles alone:
-a lower bound that `UpstreamCosts.stage` makes exact for one way.
+sizes and cache modes at once. Bytes are those of the kernels that take the most, of those that may run. They are exact
+but for the places of tile buffers in scratch, where they are what is live at once, and for what kernels take in some
+tiles alone: a lower bound that `UpstreamCosts.stage` makes exact for one way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 
 from tflm_quantmcu.cost.network_cost import PlacedStage
 from tflm_quantmcu.graph.precision_plan import PatchClass, StagePlan
-from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
@@ -48,9 +47,9 @@ class PlannedStage:
       is_streamed: the input is not in the arena but given by a reader.
       primed: tiles before the first bring cached maps on their way.
       map_bytes: of scratch, for halo stores, sums and tile buffers.
-      scratch_bytes: of each variant of our kernels, what its calls take behind the maps included.
+      scratch_bytes: of each variant of our kernels that may run, what its calls take behind the maps included.
       distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
-      live_bytes: of the arena while the stage runs, on the core that takes the most.
+      live_bytes: of the arena while the stage runs, with the kernels that take the most.
       macs: recomputation included.
       base_macs: of the same ops unsplit.
     """
@@ -358,7 +357,7 @@ class UpstreamCosts:
         """[ops] the least that the largest call of an op or of one behind it takes, with the kernels that take most."""
         shapes, bits = self._geometry.shapes, [self._model.inner_bits(t) for t in self._maps]
         ops = _without_filters(self._lowered, self._maps)
-        least = [max(least_kernel_bytes(variant, op, shapes, bits) for variant in KERNEL_VARIANTS) for op in ops]
+        least = [max(least_kernel_bytes(variant, op, shapes, bits) for variant in self._model.variants) for op in ops]
         return np.maximum.accumulate(least[::-1])[::-1]
 
     @property
@@ -409,7 +408,7 @@ class UpstreamCosts:
         ops = _without_filters(lowered, maps)
         scratch = tuple(
             behind_maps(map_bytes, stage_kernel_bytes(variant, ops, geometry.shapes, spans, bits))
-            for variant in KERNEL_VARIANTS
+            for variant in self._model.variants
         )
         ends = int(self._ends_bytes(ways.source, ways.first)[choice, h])
         return PlannedStage(

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from tflm_quantmcu.base.byte_sizes import parse_bytes
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.calibration_result import CALIBRATION_METHODS, CalibrationMethod
-from tflm_quantmcu.graph.target import CORES
+from tflm_quantmcu.graph.target import ANY, BOARDS, CORES, DEFAULT_CORE, HOST, RUNTIMES, Target
 from tflm_quantmcu.graph.types import Budget
 from tflm_quantmcu.search.settings.base import Settings, at_least, setting
 from tflm_quantmcu.search.settings.common import CompensationSettings, PinnedSettings, StageSettings, WeightCutSettings
@@ -21,32 +22,79 @@ from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ByteBounds(Settings):
-    """Bounds on memory."""
+    """Bounds on memory; sizes may be text (`byte_sizes.parse_bytes`)."""
 
     sram_bytes: int | None = setting(
         None,
-        "Bound on the non-persistent arena (maps and scratch) of any core, in bytes. Without it the smallest is taken.",
-        kind=int,
+        "Bound on the RAM to reserve on the target, as 65536, 64KB or 64KiB: with --runtime tflm the tensor arena that "
+        "AllocateTensors needs there, with aot arena and stack. Without it the smallest is taken.",
+        kind=str,
     )
-    flash_bytes: int | None = setting(None, "Bound on the .tflite, in bytes.", kind=int, decides=False)
+    sram_scope: str = setting(
+        "total",
+        "What --sram_bytes bounds: all that must be reserved (total), or feature maps and kernels' scratch alone "
+        "(nonpersistent), as papers count.",
+        kind=str,
+        choices=("total", "nonpersistent"),
+    )
+    flash_bytes: int | None = setting(
+        None, "Bound on the .tflite, in bytes, or as 1MB or 1MiB.", kind=str, decides=False
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("sram_bytes", "flash_bytes"):
+            if (size := getattr(self, name)) is not None:
+                object.__setattr__(self, name, parse_bytes(size, name))
+        super().__post_init__()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TargetSettings(Settings):
+    """What a model is made for; the core is named in full, whatever it was called."""
+
+    core: str | None = setting(
+        None,
+        f"What the model is made for: {', '.join(CORES)}, {HOST}, or {ANY}: bytes of the core that takes the most, "
+        f"instructions of the M4. Default: the core of --board, else {DEFAULT_CORE}. m4 is read as cortex-m4.",
+        kind=str,
+    )
+    board: str | None = setting(
+        None,
+        f"Board that the model is made for, which brings its core: {', '.join(BOARDS)}.",
+        kind=str,
+        decides=False,
+    )
+    runtime: str = setting(
+        "tflm",
+        "What runs the model on the target: TFLM with our op library, or C++ that `emit` writes ahead of time (aot).",
+        kind=str,
+        choices=RUNTIMES,
+    )
+    stock_kernels: str = setting(
+        "quantmcu",
+        "Kernels of the ops that stay TFLite's own: ours where there are any, or TFLM's reference alone. "
+        "Bytes of cmsis_nn are not known yet.",
+        kind=str,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "core", self.target.core)
+
+    @property
+    def target(self) -> Target:
+        return Target.of(self.core, self.board, self.runtime, self.stock_kernels)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorkBounds(Settings):
-    """Bounds on work, and the core that does it."""
+    """Bounds on work."""
 
     max_bit_ops: int | None = setting(
         None, "Bound on the BitOPs of one inference: MACs x input bits x weight bits, the worst case.", kind=int
     )
     max_instructions: int | None = setting(
         None, "Bound on the estimated instructions of our kernels on --core.", kind=int
-    )
-    core: str = setting(
-        "cortex-m4",
-        "Core whose instructions the report estimates, from the measured table that `bench` writes.",
-        kind=str,
-        choices=CORES,
-        decides=False,
     )
 
 
@@ -118,6 +166,7 @@ class Options(  # fields, and with them the entries of provenance, come from the
     PinnedSettings,
     SearchSettings,
     WorkBounds,
+    TargetSettings,
     StageSettings,
     ByteBounds,
 ):
@@ -127,11 +176,15 @@ class Options(  # fields, and with them the entries of provenance, come from the
         super().__post_init__()
         if self.n_jobs == 0 or self.n_jobs < -1:
             raise UsageError(f"--n_jobs is {self.n_jobs}; it must be -1 or at least 1")
-        self.budget, self.method  # noqa: B018  (validates)
+        self.budget, self.method, self.target  # noqa: B018  (validates)
 
     @property
     def budget(self) -> Budget:
         return Budget(self.sram_bytes, self.flash_bytes, self.max_bit_ops, self.max_instructions)
+
+    @property
+    def target(self) -> Target:
+        return Target.of(self.core, self.board, self.runtime, self.stock_kernels)
 
     @property
     def method(self) -> CalibrationMethod:

@@ -19,6 +19,7 @@ from tflm_quantmcu.cost.instructions import InstructionTable
 from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.graph.calibration_result import CalibrationResult, TensorStats
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS, Target
 from tflm_quantmcu.graph.types import Budget, Format, ModelGraph
 from tflm_quantmcu.patches.planner import StageSearch
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -39,12 +40,16 @@ class PlanBytes:
     """What a plan costs once it is converted.
 
     Attributes:
-      arena_bytes: non-persistent arena, as TFLM records it on the core whose kernels take the most.
+      arena_bytes: what `sram_bytes` bounds.
       flash_bytes: of the `.tflite`.
+      beside_bytes: of the arena's, what it takes beside maps and scratch.
+      loss_bytes: what other cores take more with offsets that are pinned for the target than without.
     """
 
     arena_bytes: int
     flash_bytes: int
+    beside_bytes: int = 0
+    loss_bytes: int = 0
 
 
 class CostModel(Protocol):
@@ -55,12 +60,20 @@ class CostModel(Protocol):
         """The int8 `.tflite`."""
 
     @property
+    def target(self) -> Target:
+        """What the plans are for."""
+
+    @property
     def table(self) -> InstructionTable:
         """Of the core whose instructions are estimated."""
 
     @property
     def key(self) -> Mapping[str, Any]:
         """What figures depend on beside the model, of JSON's types."""
+
+    @property
+    def counts_maps_alone(self) -> bool:
+        """Whether `sram_bytes` bounds maps and scratch, and nothing beside them."""
 
     def convert(self, plan: PrecisionPlan) -> ModelFile:
         """The converted `.tflite`."""
@@ -92,6 +105,7 @@ class SearchProblem:
       progress: bars on standard error.
       checkpoint: where a long search keeps its state, or None.
       fixed: widths that the user set.
+      suits_all_cores: stages are planned for the core that takes the most, whatever the target is.
     """
 
     graph: ModelGraph
@@ -105,6 +119,7 @@ class SearchProblem:
     progress: bool = False
     checkpoint: Checkpoint | None = None
     fixed: FixedWidths = dataclasses.field(default_factory=FixedWidths)
+    suits_all_cores: bool = False
     _latest: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     _latest_compensated: list[tuple[PrecisionPlan, PrecisionPlan]] = dataclasses.field(default_factory=list)
 
@@ -198,7 +213,13 @@ class SearchProblem:
             "sram_bytes": self.budget.sram_bytes,
             "max_macs_ratio": chosen.max_macs_ratio,
             "input_mode": chosen.input,
+            "variants": self.variants,
         }
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Of our kernels, those that stages are planned for."""
+        return KERNEL_VARIANTS if self.suits_all_cores else self.cost.target.variants
 
     def standard_error(self, accuracy: float) -> float:
         """Of an accuracy on the labelled samples; without labels nothing is left to chance."""
@@ -224,7 +245,8 @@ class SearchProblem:
         smallest = min(found.smallest_arena_bytes, smallest_bytes or found.smallest_arena_bytes)
         return BudgetError(
             f"--sram_bytes is {self.budget.sram_bytes:,} and the smallest arena reached is {smallest:,} bytes "
-            f"({found.reason}); raise --sram_bytes or shrink the model's input or channels"
+            f"({found.reason}); raise --sram_bytes or shrink the model's input or channels",
+            smallest_bytes=smallest,
         )
 
 

@@ -1,7 +1,8 @@
-"""Splits a network again, within less, where the widths that a search chose after the split take more than planned.
+"""Splits a network again, within less, where the converted model takes more than the maps and scratch of the plan.
 
-Stages are planned with weights at 8 bits and stock ops around them. Narrower weights, and ops that become ours for
-their widths, can make the kernels of a core ask for more scratch, which only the converted model shows.
+Stages are planned by maps and scratch, with weights at 8 bits and stock ops around them. What TFLM keeps beside them,
+or the stack of emitted code, only the converted model shows; and narrower weights, and ops that become ours for their
+widths, can make the kernels of a core ask for more scratch.
 """
 
 from __future__ import annotations
@@ -13,35 +14,85 @@ from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.problem import SearchProblem, Strategy
 
-MAX_TRIES = 4  # each within less by twice as much as the one before
+MAX_TRIES = 5  # each within less by twice as much as the one before
 
 
 def within_sram(strategy: Strategy) -> Strategy:
     """The strategy, its converted model within `sram_bytes`; if none of those tried is, the smallest.
 
-    It raises what the strategy does at the bound itself.
+    Of plans within the bound one is taken with which no other core pays for the target's offsets, where there is one.
+
+    Raises:
+      BudgetError: the strategy has no plan, or that of its smallest maps and scratch exceeds the bound at 8 bits.
     """
     return functools.partial(_within_sram, strategy)
 
 
 def _within_sram(strategy: Strategy, problem: SearchProblem) -> PrecisionPlan:
-    plan, bound = strategy(problem), problem.budget.sram_bytes
-    if bound is None or not _is_narrowed(plan):
+    bound = problem.budget.sram_bytes
+    if bound is None:
+        return strategy(problem)
+    plan = _tightened(strategy, problem, bound)
+    if not problem.cost.target.is_core:
         return plan
-    best, smallest, tighter = plan, problem.bytes_of(plan).arena_bytes, bound
+    found = problem.bytes_of(plan)
+    if found.arena_bytes > bound or not found.loss_bytes:
+        return plan
+    try:
+        other = _tightened(strategy, dataclasses.replace(problem, suits_all_cores=True), bound)
+    except BudgetError:
+        return plan
+    found = problem.bytes_of(other)
+    return plan if found.arena_bytes > bound or found.loss_bytes else other
+
+
+def _tightened(strategy: Strategy, problem: SearchProblem, bound: int) -> PrecisionPlan:
+    best, smallest, within = None, 0, bound
     for number in range(MAX_TRIES):
-        if smallest <= bound:
-            break
-        tighter = max(1, tighter - (smallest - bound << number))
-        budget = dataclasses.replace(problem.budget, sram_bytes=tighter)
         try:
-            plan = strategy(dataclasses.replace(problem, budget=budget))
-        except BudgetError:
+            plan = strategy(_with_maps_within(problem, within))
+        except BudgetError as error:
+            if best is None and problem.cost.counts_maps_alone:
+                raise
+            return _of_smallest_maps(strategy, problem, error, best)
+        if problem.cost.counts_maps_alone and not _is_narrowed(plan):
+            return plan
+        found = problem.bytes_of(plan)
+        if best is None or found.arena_bytes < smallest:
+            best, smallest = plan, found.arena_bytes
+        if found.arena_bytes <= bound:
             break
-        arena_bytes = problem.bytes_of(plan).arena_bytes
-        if arena_bytes < smallest:
-            best, smallest = plan, arena_bytes
+        planned = min(within, found.arena_bytes - found.beside_bytes)
+        within = max(1, planned - (found.arena_bytes - bound << max(0, number - 1)))
+    assert best is not None
     return best
+
+
+def _with_maps_within(problem: SearchProblem, num_bytes: int) -> SearchProblem:
+    return dataclasses.replace(problem, budget=dataclasses.replace(problem.budget, sram_bytes=num_bytes))
+
+
+def _of_smallest_maps(
+    strategy: Strategy, problem: SearchProblem, error: BudgetError, best: PrecisionPlan | None
+) -> PrecisionPlan:
+    """The plan of the smallest maps and scratch that a strategy has, or the best so far, if that takes less."""
+    if error.smallest_bytes is None:
+        if best is None:
+            raise error
+        return best
+    plans = [strategy(_with_maps_within(problem, error.smallest_bytes)), *([best] if best else [])]
+    plan = min(plans, key=lambda tried: problem.bytes_of(tried).arena_bytes)
+    found, bound = problem.bytes_of(plan), problem.budget.sram_bytes
+    assert bound is not None
+    if found.arena_bytes <= bound or _is_narrowed(plan):
+        return plan
+    maps = found.arena_bytes - found.beside_bytes
+    raise BudgetError(
+        f"--sram_bytes is {bound:,} and the smallest arena reached is {found.arena_bytes:,} bytes, {maps:,} of maps "
+        f"and scratch and {found.beside_bytes:,} beside them ({'; '.join(plan.notes)}); raise --sram_bytes or shrink "
+        f"the model's input or channels",
+        smallest_bytes=maps,
+    )
 
 
 def _is_narrowed(plan: PrecisionPlan) -> bool:

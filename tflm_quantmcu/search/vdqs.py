@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
@@ -85,7 +84,7 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     smallest: int | None = None
     for planner, split in _mixed_splits(problem, budget):
         plan = _plan(problem, split, found.reason)
-        arena_bytes = planner.arena_of(split, [_scratch_bytes(graph, plan, stage) for stage in plan.stages])
+        arena_bytes = planner.arena_of(split, [_scratch_bytes(problem, plan, stage) for stage in plan.stages])
         if arena_bytes <= budget:
             return plan
         smallest = min(arena_bytes, smallest or arena_bytes)
@@ -117,7 +116,9 @@ def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePl
     names = [t.name for t in problem.graph.tensors if not t.is_constant]
     for bits in candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_bits)[1:]:
         inner_bits = dict.fromkeys(names, bits)
-        planner = StagePlanner(problem.graph, inner_bits=inner_bits, input_mode=bounds["input_mode"])
+        planner = StagePlanner(
+            problem.graph, inner_bits=inner_bits, input_mode=bounds["input_mode"], variants=bounds["variants"]
+        )
         for split in itertools.islice(planner.within(budget, bounds["max_macs_ratio"]), MIXED_CANDIDATES):
             yield planner, split
 
@@ -128,10 +129,10 @@ def _program(
     return build_program(graph, stage, weight_bits=weight_bits, formats={})
 
 
-def _scratch_bytes(graph: ModelGraph, plan: PrecisionPlan, stage: StagePlan) -> tuple[int, ...]:
-    """Of each variant of our kernels."""
-    program = _program(graph, stage, plan.weight_bits)
-    return tuple(stage_scratch_bytes(variant, program) for variant in KERNEL_VARIANTS)
+def _scratch_bytes(problem: SearchProblem, plan: PrecisionPlan, stage: StagePlan) -> tuple[int, ...]:
+    """Of each variant of our kernels that may run."""
+    program = _program(problem.graph, stage, plan.weight_bits)
+    return tuple(stage_scratch_bytes(variant, program) for variant in problem.variants)
 
 
 def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:

@@ -1,4 +1,4 @@
-"""Writes what people and tools want to know into the model's metadata: the plan, and the standard TFLite Metadata."""
+"""Writes what people and tools want to know into the model's metadata: plan, core and standard TFLite Metadata."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema, standard_metadata
-from tflm_quantmcu.tflite.metadata import PLAN_METADATA
+from tflm_quantmcu.tflite.metadata import PLAN_METADATA, TARGET_METADATA
 
 
 def attach_plan(rewrite: Rewrite) -> None:
-    """Adds QUANTMCU_PLAN and, where the model has none, TFLITE_METADATA; `strip_metadata` drops every metadata.
+    """Adds QUANTMCU_PLAN, the core as QUANTMCU_TARGET, and TFLITE_METADATA where the model has none.
+
+    `strip_metadata` drops every metadata.
 
     An offline memory plan of the model is dropped in any case: its tensors are no longer these.
     """
@@ -26,6 +28,8 @@ def attach_plan(rewrite: Rewrite) -> None:
         model.metadataBuffer = None
         return
     _add(model, PLAN_METADATA, _with_streamed_format(rewrite).to_json(compact=True).encode())
+    if rewrite.target.is_core:
+        _add(model, TARGET_METADATA, rewrite.target.core.encode())
     if all(m.name != standard_metadata.NAME.encode() for m in kept):
         _add(model, standard_metadata.NAME, _describe(rewrite))
 

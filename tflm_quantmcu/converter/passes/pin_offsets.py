@@ -1,6 +1,9 @@
-"""Pins feature maps to places in the arena where our plan is smaller, on every core, than what TFLM's planner makes."""
+"""Pins feature maps to places in the arena where our plan is smaller on the target than what TFLM's planner makes."""
 
 from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -9,7 +12,7 @@ from tflm_quantmcu.arena.predict import arena_around, largest_scratch_bytes, op_
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.placement import memory
+from tflm_quantmcu.placement.best import memory
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import graph_of
 
@@ -21,29 +24,35 @@ _IN_PLACE = "RESHAPE"
 
 
 def pin_offsets(rewrite: Rewrite) -> None:
-    """Writes OfflineMemoryAllocation, which the device reads, if it makes the worst arena of any core smaller.
+    """Writes OfflineMemoryAllocation, which the device reads, if it makes the target's arena smaller.
 
     Scratch cannot be pinned: TFLM puts it into the gaps, and where one is too small, on top of all. So offsets are
     planned for the largest scratch of any variant of our kernels, for each variant's and for none (maps low, scratch
-    behind them), and those with the smallest worst arena are taken; of equal ones those that exceed the least, summed
-    over the variants, what TFLM makes of the model without pins, then those of the smallest arena on the host.
+    behind them). Of those that meet the bound those are taken that exceed what TFLM makes of the model without pins on
+    other cores the least, and without a bound those with the smallest arena on the target (the worst of its variants).
 
     Source: TFLM's docs/memory_management.md, "Offline planned tensor allocations".
     """
     graph = graph_of(rewrite.model, rewrite.graph.sha256)
-    scratch = [[op_scratch_bytes(graph, op, variant) for op in graph.ops] for variant in KERNEL_VARIANTS]
+    scratch = {variant: [op_scratch_bytes(graph, op, variant) for op in graph.ops] for variant in KERNEL_VARIANTS}
     largest = [largest_scratch_bytes(graph, op) for op in graph.ops]
     unpinned = _arenas(graph, scratch, None)
 
+    def on_target(found: Mapping[str, int]) -> int:
+        return max(found[variant] for variant in rewrite.target.variants)
+
     def rank(pinned: list[int]) -> tuple[int, ...]:
         found = _arenas(graph, scratch, pinned)
-        losses = (max(0, ours - theirs) for ours, theirs in zip(found, unpinned, strict=True))
-        return max(found), sum(losses), *found
+        losses = sum(max(0, found[variant] - unpinned[variant]) for variant in KERNEL_VARIANTS)
+        pinned_graph = dataclasses.replace(graph, offline_offsets=tuple(pinned))
+        if rewrite.fits is None or not rewrite.target.is_core or not rewrite.fits(pinned_graph):
+            return 1, on_target(found), losses, *found.values()
+        return 0, losses, on_target(found), *found.values()
 
     alone: list[tuple[int, ...]] = [()] * len(graph.ops)
-    distinct = {tuple(sizes): sizes for sizes in (largest, *scratch, alone)}
+    distinct = {tuple(sizes): sizes for sizes in (largest, *scratch.values(), alone)}
     best = min((_planned(graph, sizes) for sizes in distinct.values()), key=rank)
-    if rank(best)[0] < max(unpinned):
+    if on_target(_arenas(graph, scratch, best)) < on_target(unpinned):
         _add(rewrite.model, best)
 
 
@@ -52,9 +61,11 @@ def _planned(graph: ModelGraph, scratch_bytes: list[tuple[int, ...]]) -> list[in
     return [offsets.get(t, _UNPINNED) for t in range(len(graph.tensors))]
 
 
-def _arenas(graph: ModelGraph, scratch: list[list[tuple[int, ...]]], pinned: list[int] | None) -> list[int]:
-    """Of each variant, as TFLM places around what is pinned."""
-    return [arena_around(graph, sizes, pinned) for sizes in scratch]
+def _arenas(
+    graph: ModelGraph, scratch: Mapping[str, list[tuple[int, ...]]], pinned: list[int] | None
+) -> dict[str, int]:
+    """Variant -> bytes, as TFLM places around what is pinned."""
+    return {variant: arena_around(graph, sizes, pinned) for variant, sizes in scratch.items()}
 
 
 def _in_place(graph: ModelGraph) -> dict[int, int]:

@@ -1,0 +1,108 @@
+"""The RAM that a model's user must reserve on a target: what `--sram_bytes` bounds.
+
+In: a ModelGraph, stock or converted, and a Target. Out: ArenaBytes. On TFLM that is the least tensor arena in which
+AllocateTensors succeeds on the core; ahead of time the static arena and the stack that emitted code declares.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from tflm_quantmcu.arena.machine import CORTEX_M
+from tflm_quantmcu.arena.machine import HOST as THIS_HOST
+from tflm_quantmcu.arena.persistent import replay_allocation
+from tflm_quantmcu.arena.predict import predict_arena
+from tflm_quantmcu.converter.emit.aot import STACK_BYTES
+from tflm_quantmcu.converter.emit.calls import calls_of
+from tflm_quantmcu.converter.emit.memory_plan import plan_memory
+from tflm_quantmcu.graph.target import AOT, CORES, HOST, KERNEL_VARIANTS, Target, cores_of
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.model_file import ModelFile
+
+SRAM_SCOPES = TOTAL, NONPERSISTENT = "total", "nonpersistent"
+
+
+@dataclasses.dataclass(frozen=True)
+class ArenaBytes:
+    """RAM of a model on one target.
+
+    Attributes:
+      reserved_bytes: all that must be reserved.
+      nonpersistent_bytes: feature maps and kernels' scratch.
+      persistent_bytes: what TFLM keeps beside them; 0 ahead of time.
+      is_exact: false where an op's data on 32 bits is not known and that of this 64-bit host stands for it: then
+        reserved and persistent bytes are upper bounds.
+    """
+
+    reserved_bytes: int
+    nonpersistent_bytes: int
+    persistent_bytes: int
+    is_exact: bool = True
+
+    def counted(self, scope: str) -> int:
+        """Those of a scope of SRAM_SCOPES."""
+        return self.nonpersistent_bytes if scope == NONPERSISTENT else self.reserved_bytes
+
+
+def arena_bytes_on(graph: ModelGraph, target: Target, *, unknown_bytes: int = 0) -> ArenaBytes:
+    """RAM on the target, with the kernels that take the most of those that may run.
+
+    Args:
+      graph: the model.
+      target: where it runs.
+      unknown_bytes: as `unknown_persistent_bytes` of the model, or of the one that it was converted from.
+
+    Raises:
+      UnsupportedModelError: an op whose scratch is not known, or which the runtime does not run.
+    """
+    found = [_with_variant(graph, target, variant, unknown_bytes) for variant in target.variants]
+    return max(found, key=lambda arena: (arena.reserved_bytes, arena.nonpersistent_bytes))
+
+
+def reserved_by_core(graph: ModelGraph, target: Target, *, unknown_bytes: int = 0) -> dict[str, int]:
+    """Core -> bytes that must be reserved there, whatever core the model was made for."""
+    on_cores = {core: dataclasses.replace(target, core=core, board=None) for core in CORES}
+    return {c: arena_bytes_on(graph, t, unknown_bytes=unknown_bytes).reserved_bytes for c, t in on_cores.items()}
+
+
+def unknown_persistent_bytes(model: ModelFile) -> int:
+    """Persistent bytes, as TFLM records them on this host, of ops whose data is not known."""
+    found = replay_allocation(model.graph, THIS_HOST)
+    if found.is_exact:
+        return 0
+    return Interpreter(model).allocations().persistent_bytes - found.persistent.total
+
+
+def losses_by_variant(graph: ModelGraph, target: Target) -> dict[str, tuple[int, int]]:
+    """Variants of our kernels, not the target's, that take more maps and scratch with pinned offsets than without.
+
+    Returns:
+      Variant -> (bytes with them, bytes without).
+    """
+    unpinned = dataclasses.replace(graph, offline_offsets=None)
+    others = [variant for variant in KERNEL_VARIANTS if variant not in target.variants]
+    found = {v: (predict_arena(graph, v), predict_arena(unpinned, v)) for v in others}
+    return {variant: (pinned, own) for variant, (pinned, own) in found.items() if pinned > own}
+
+
+def losses_of_other_cores(graph: ModelGraph, target: Target) -> list[str]:
+    """`losses_by_variant`, a sentence each."""
+    return [
+        f"offsets are pinned for {target.core}: on {', '.join(cores_of(variant))} maps and scratch take {pinned:,} "
+        f"bytes, {own:,} without them"
+        for variant, (pinned, own) in losses_by_variant(graph, target).items()
+    ]
+
+
+def _with_variant(graph: ModelGraph, target: Target, variant: str, unknown_bytes: int) -> ArenaBytes:
+    if target.runtime == AOT:
+        arena = plan_memory(graph, [calls_of(graph, op, variant=variant) for op in graph.ops]).arena_bytes
+        return ArenaBytes(arena + STACK_BYTES[variant], arena, 0)
+    found = replay_allocation(graph, THIS_HOST if target.core == HOST else CORTEX_M, variant)
+    arena, persistent = predict_arena(graph, variant), found.persistent.total
+    if found.is_exact:
+        return ArenaBytes(found.needed_bytes, arena, persistent)
+    reserved = align(found.needed_bytes + unknown_bytes, ARENA_ALIGNMENT) + ARENA_ALIGNMENT  # may be padded otherwise
+    return ArenaBytes(reserved, arena, persistent + unknown_bytes, is_exact=False)
