@@ -14,86 +14,23 @@ import rich.box
 import rich.console
 import rich.table
 
+from tflm_quantmcu.app.figures import Figures, measure
 from tflm_quantmcu.app.reserve import (
     NONPERSISTENT,
-    ArenaBytes,
-    arena_bytes_on,
     losses_of_other_cores,
-    reserved_by_core,
-    unknown_persistent_bytes,
 )
-from tflm_quantmcu.arena.machine import CORTEX_M
-from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
-from tflm_quantmcu.arena.plan import plan_arena
-from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes
-from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import load_table
-from tflm_quantmcu.cost.network_cost import Cost, cost_of
+from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
-from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, REFERENCE, TFLM, Target
-from tflm_quantmcu.runtime.interpreter import Allocations, Interpreter
+from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, TFLM, Target
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_requests
-
-
-@dataclasses.dataclass(frozen=True)
-class Figures:
-    """One model's figures.
-
-    Attributes:
-      on_target: RAM on the target; None where the runtime does not run the model.
-      arena_bytes: of it, what `--sram_bytes` bounds.
-      reserved_by_core: core -> RAM to reserve there.
-      arena_by_variant: variant of our kernels -> predicted arena for feature maps and scratch, on TFLM.
-      recorded_non_persistent_bytes: the same, as TFLM records it on this host, which runs the reference kernels.
-      recorded_persistent_bytes: nodes, eval tensors and op data as TFLM records them on the 64-bit host.
-      persistent: the same on a Cortex-M, predicted; None where an op's data is not known.
-      input_excluded_bytes: of an arena that the network input is not part of (convention b); the arena itself is
-        convention a.
-      flash_bytes: of the `.tflite`.
-      cost: MACs and BitOPs; the stage's are those of the same ops in both models.
-    """
-
-    on_target: ArenaBytes | None
-    arena_bytes: int | None
-    reserved_by_core: Mapping[str, int]
-    arena_by_variant: Mapping[str, int]
-    recorded_non_persistent_bytes: int
-    recorded_persistent_bytes: int
-    persistent: PersistentBytes | None
-    input_excluded_bytes: int
-    flash_bytes: int
-    cost: Cost
-
-    @property
-    def predicted_non_persistent_bytes(self) -> int:
-        """On this host."""
-        return self.arena_by_variant[REFERENCE]
-
-    def as_dict(self) -> dict[str, Any]:
-        """What `ConversionReport.as_dict` has under `before` and `after`."""
-        found = self.on_target
-        return {
-            "arena_bytes": self.arena_bytes,
-            "nonpersistent_bytes": found and found.nonpersistent_bytes,
-            "persistent_bytes": found and found.persistent_bytes,
-            "host_nonpersistent_bytes": self.recorded_non_persistent_bytes,
-            "flash_bytes": self.flash_bytes,
-            "code_bytes": None,
-            "macs": self.cost.macs,
-            "bit_ops": self.cost.bit_ops,
-            "instructions": self.cost.instructions,
-            "cycles": self.cost.cycles or None,
-            "milliseconds": None,
-            "arena_by_core": dict(self.reserved_by_core),
-        }
-
 
 ROWS: Sequence[tuple[str, str]] = (
     ("{headline}", "arena_bytes"),
@@ -239,7 +176,6 @@ def build_report(
     options: Options,
 ) -> ConversionReport:
     """Measures both models on TFLM and counts their work and bytes on the target."""
-    recorded = [Interpreter(model).allocations() for model in (original, converted)]
     graph, target = original.graph, options.target
     table = load_table(target.timed_core)
     regions = stage_programs(graph, plan)
@@ -249,8 +185,8 @@ def build_report(
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
     losses = losses_of_other_cores(converted.graph, target)
     return ConversionReport(
-        baseline=_measure(original, recorded[0], before, options, may_not_run=True),
-        converted=_measure(converted, recorded[1], after, options),
+        baseline=measure(original, before, options, may_not_run=True),
+        converted=measure(converted, after, options),
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
         notes=[*plan.notes, *losses],
         verification=verification,
@@ -258,33 +194,6 @@ def build_report(
         target=target,
         sram_bytes=options.sram_bytes,
         sram_scope=options.sram_scope,
-    )
-
-
-def _measure(
-    model: ModelFile, recorded: Allocations, cost: Cost, options: Options, *, may_not_run: bool = False
-) -> Figures:
-    graph, target = model.graph, options.target
-    unknown_bytes = unknown_persistent_bytes(model)
-    scratch_bytes = [largest_scratch_bytes(graph, op) for op in graph.ops]
-    on_target, by_core = None, {}
-    try:
-        on_target = arena_bytes_on(graph, target, unknown_bytes=unknown_bytes)
-        by_core = reserved_by_core(graph, target, unknown_bytes=unknown_bytes)
-    except UnsupportedModelError:
-        if not may_not_run:
-            raise
-    return Figures(
-        on_target=on_target,
-        arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
-        reserved_by_core=by_core,
-        arena_by_variant=graph.derived(arena_by_variant),
-        recorded_non_persistent_bytes=recorded.non_persistent_bytes,
-        recorded_persistent_bytes=recorded.persistent_bytes,
-        persistent=persistent_bytes(graph, CORTEX_M),
-        input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
-        flash_bytes=len(model.data),
-        cost=cost,
     )
 
 

@@ -1,0 +1,114 @@
+"""One model's figures: bytes on the target and on every core, work, as predicted and as recorded on TFLM."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tflm_quantmcu.app.reserve import ArenaBytes, arena_bytes_on, reserved_by_core, unknown_persistent_bytes
+from tflm_quantmcu.arena.machine import CORTEX_M
+from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
+from tflm_quantmcu.arena.plan import plan_arena
+from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.cost.boards import estimate
+from tflm_quantmcu.cost.network_cost import Cost
+from tflm_quantmcu.graph.target import REFERENCE
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.tflite.model_file import ModelFile
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """One model's figures.
+
+    Attributes:
+      on_target: RAM on the target; None where the runtime does not run the model.
+      arena_bytes: of it, what `--sram_bytes` bounds.
+      reserved_by_core: core -> RAM to reserve there.
+      arena_by_variant: variant of our kernels -> predicted arena for feature maps and scratch, on TFLM.
+      recorded_non_persistent_bytes: the same, as TFLM records it on this host, which runs the reference kernels.
+      recorded_persistent_bytes: nodes, eval tensors and op data as TFLM records them on the 64-bit host.
+      persistent: the same on a Cortex-M, predicted; None where an op's data is not known.
+      input_excluded_bytes: of an arena that the network input is not part of (convention b); the arena itself is
+        convention a.
+      flash_bytes: of the `.tflite`.
+      cost: MACs and BitOPs; the stage's are those of the same ops in both models.
+      milliseconds: on the target's board, estimated; None where they are not known.
+    """
+
+    on_target: ArenaBytes | None
+    arena_bytes: int | None
+    reserved_by_core: Mapping[str, int]
+    arena_by_variant: Mapping[str, int]
+    recorded_non_persistent_bytes: int
+    recorded_persistent_bytes: int
+    persistent: PersistentBytes | None
+    input_excluded_bytes: int
+    flash_bytes: int
+    cost: Cost
+    milliseconds: float | None
+
+    @property
+    def predicted_non_persistent_bytes(self) -> int:
+        """On this host."""
+        return self.arena_by_variant[REFERENCE]
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `ConversionReport.as_dict` has under `before` and `after`."""
+        found = self.on_target
+        return {
+            "arena_bytes": self.arena_bytes,
+            "nonpersistent_bytes": found and found.nonpersistent_bytes,
+            "persistent_bytes": found and found.persistent_bytes,
+            "host_nonpersistent_bytes": self.recorded_non_persistent_bytes,
+            "flash_bytes": self.flash_bytes,
+            "code_bytes": None,
+            "macs": self.cost.macs,
+            "bit_ops": self.cost.bit_ops,
+            "instructions": self.cost.instructions,
+            "cycles": self.cost.cycles or None,
+            "milliseconds": self.milliseconds,
+            "arena_by_core": dict(self.reserved_by_core),
+        }
+
+
+def measure(model: ModelFile, cost: Cost, options: Options, *, may_not_run: bool = False) -> Figures:
+    """Measures a model.
+
+    Args:
+      model: the `.tflite`.
+      cost: of it.
+      options: of the conversion.
+      may_not_run: whether the target's runtime may refuse the model; its bytes are then None.
+
+    Raises:
+      UnsupportedModelError: an op whose scratch is not known, or which the runtime does not run.
+    """
+    recorded = Interpreter(model).allocations()
+    graph, target = model.graph, options.target
+    unknown_bytes = unknown_persistent_bytes(model)
+    scratch_bytes = [largest_scratch_bytes(graph, op) for op in graph.ops]
+    on_target, by_core = None, {}
+    try:
+        on_target = arena_bytes_on(graph, target, unknown_bytes=unknown_bytes)
+        by_core = reserved_by_core(graph, target, unknown_bytes=unknown_bytes)
+    except UnsupportedModelError:
+        if not may_not_run:
+            raise
+    time = estimate(target.timed_core, target.board, cost.instructions, cost.cycles)
+    return Figures(
+        on_target=on_target,
+        arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
+        reserved_by_core=by_core,
+        arena_by_variant=graph.derived(arena_by_variant),
+        recorded_non_persistent_bytes=recorded.non_persistent_bytes,
+        recorded_persistent_bytes=recorded.persistent_bytes,
+        persistent=persistent_bytes(graph, CORTEX_M),
+        input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
+        flash_bytes=len(model.data),
+        cost=cost,
+        milliseconds=time and time[0],
+    )
