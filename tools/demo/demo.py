@@ -50,8 +50,8 @@ class Row:
 
     Attributes:
       accuracy: share of the evaluated held-out samples, 0 to 1.
-      arena_bytes: non-persistent, of the core that takes the most.
-      persistent_bytes: as TFLM recorded them on this host.
+      arena_bytes: of tensor arena to reserve on a Cortex-M4.
+      map_bytes: of these, feature maps and scratch.
       flash_bytes: of the `.tflite`; of the float32 weights for Keras.
     """
 
@@ -59,7 +59,7 @@ class Row:
     accuracy: float
     flash_bytes: int
     arena_bytes: int | None = None
-    persistent_bytes: int | None = None
+    map_bytes: int | None = None
     macs: int | None = None
     stage_bit_ops: int | None = None
     bit_ops: int | None = None
@@ -69,7 +69,7 @@ COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
     ("", lambda row: row.name),
     ("accuracy", lambda row: f"{row.accuracy:.1%}"),
     ("arena, B", lambda row: _grouped(row.arena_bytes)),
-    ("+ persistent, B", lambda row: _grouped(row.persistent_bytes)),
+    ("of maps, B", lambda row: _grouped(row.map_bytes)),
     ("flash, B", lambda row: _grouped(row.flash_bytes)),
     ("MACs", lambda row: _grouped(row.macs)),
     ("BitOPs, stage", lambda row: _grouped(row.stage_bit_ops)),
@@ -124,7 +124,7 @@ def _row(name: str, model: bytes, figures: Any, samples: Samples, *, is_split: b
         accuracy=_accuracy_on_tflm(model, samples, name),
         flash_bytes=figures.flash_bytes,
         arena_bytes=figures.arena_bytes,
-        persistent_bytes=figures.recorded_persistent_bytes,
+        map_bytes=figures.on_target.nonpersistent_bytes,
         macs=figures.cost.macs,
         stage_bit_ops=figures.cost.stage_bit_ops if is_split else None,
         bit_ops=figures.cost.bit_ops,
@@ -154,8 +154,9 @@ def _predict(model: bytes, x: np.ndarray) -> np.ndarray:
 def _show(rows: Sequence[Row], num_samples: int) -> None:
     table = rich.table.Table(
         box=rich.box.SIMPLE_HEAD,
-        title="One network, five ways; arena and accuracy are those of the real TFLM interpreter",
-        caption=f"accuracy: {num_samples} held-out canvases; arena: non-persistent; stage: what runs patch by patch",
+        title="One network, five ways; accuracy is that of the real TFLM interpreter",
+        caption=f"accuracy: {num_samples} held-out canvases; arena: to reserve on a Cortex-M4; "
+        "stage: what runs patch by patch",
     )
     for heading, _ in COLUMNS:
         table.add_column(heading, justify="right" if heading else "left")
