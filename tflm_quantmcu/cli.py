@@ -6,10 +6,12 @@ documented exit code.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +27,9 @@ _DEFINE: dict[type, Callable[..., Any]] = {
     str: flags.DEFINE_string,
     bool: flags.DEFINE_bool,
 }
-_MODEL = ("model", "Model: int8 .tflite, .keras or .h5.")
+_MODEL = ("model", "Model: int8 .tflite, .keras, .h5 or a SavedModel folder.")
+_IMPORT = ("import", "", "Modules that define a Keras model's own layers; looked for in this folder too.")
+_UNSAFE_LAMBDA = ("unsafe_lambda", "Runs the Python code that Lambda layers in the model file hold; if you trust it.")
 _CONVERTED = ("model", "Model: a converted or any int8 .tflite.")
 _DATA = ("calibration_data", "Representative inputs: .npz with x [N, H, W, C].")
 _CALIBRATION = (
@@ -63,6 +67,8 @@ class Command:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 2 (usage), 3 (unsupported model), 4 (budget) or 5 (verification)."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # a file loads there, whatever it was trained on
+    warnings.formatwarning = lambda message, *_, **__: f"tflm_quantmcu: warning: {message}\n"
     try:
         run(list(sys.argv[1:] if argv is None else argv))
     except QuantMcuError as error:
@@ -97,7 +103,16 @@ def run(arguments: list[str]) -> None:
     for flag in command.required:
         if not values[flag].value:
             raise UsageError(f"--{flag} is missing; see tflm_quantmcu {name} --help")
-    command.run(values)
+    with _user_code(values):
+        command.run(values)
+
+
+def _user_code(values: flags.FlagValues) -> contextlib.AbstractContextManager[None]:
+    if "import" not in values or not (values["import"].value or values.unsafe_lambda):
+        return contextlib.nullcontext()
+    from tflm_quantmcu.keras_bridge.load import user_code
+
+    return user_code(values["import"].value or (), unsafe_lambda=values.unsafe_lambda)
 
 
 def _overview() -> str:
@@ -144,6 +159,8 @@ def _calibrate(values: flags.FlagValues) -> None:
     save_calibration(result, values.output)
     checkpoint.unlink(missing_ok=True)
     print(f"calibrated {len(result.stats)} feature maps on {len(result.samples)} samples -> {values.output}")
+    if result.comparison:
+        print(result.comparison.lines[0])
 
 
 def _plan(values: flags.FlagValues) -> None:
@@ -324,6 +341,8 @@ COMMANDS: dict[str, Command] = {
         (_MODEL, _DATA, _CHECKPOINT, ("output", "Where to write the calibration (.npz).")),
         ("model", "calibration_data", "output"),
         ("calibration_method", "calibration_percentile", "max_samples", "seed", "n_jobs", "progress"),
+        switches=(_UNSAFE_LAMBDA,),
+        lists=(_IMPORT,),
     ),
     "plan": Command(
         "decides patch stages and bit widths",
@@ -339,6 +358,8 @@ COMMANDS: dict[str, Command] = {
         ),
         ("model", "output"),
         _ALL_OPTIONS,
+        switches=(_UNSAFE_LAMBDA,),
+        lists=(_IMPORT,),
     ),
     "convert": Command(
         "writes the converted .tflite, verified on TFLM",
@@ -356,6 +377,8 @@ COMMANDS: dict[str, Command] = {
         ),
         ("model", "output"),
         _ALL_OPTIONS,
+        switches=(_UNSAFE_LAMBDA,),
+        lists=(_IMPORT,),
     ),
     "finetune": Command(
         "trains a Keras model to live with a plan's widths",
@@ -376,7 +399,8 @@ COMMANDS: dict[str, Command] = {
         ),
         ("model", "plan", "train_data", "output_dir"),
         ("max_samples", "seed", "progress"),
-        switches=(("distill", "Train towards the model's own outputs, though there are labels."),),
+        switches=(("distill", "Train towards the model's own outputs, though there are labels."), _UNSAFE_LAMBDA),
+        lists=(_IMPORT,),
         numbers=(
             ("epochs", 10, "Passes over the samples."),
             ("learning_rate", 1e-4, "Of Adam; halved at half of the epochs, a tenth at four fifths."),
@@ -398,7 +422,9 @@ COMMANDS: dict[str, Command] = {
         ),
         ("model", "data", "output_dir", "searches"),
         tuple(name for name in _ALL_OPTIONS if name not in _COMPARED),
+        switches=(_UNSAFE_LAMBDA,),
         lists=(
+            _IMPORT,
             ("searches", "vdqs,memory_driven,rl,hybrid,uniform", "Names of searches."),
             ("sram_bytes", "none", "Bounds on the RAM to reserve, as 65536 or 64KB; none is no bound."),
             ("flash_bytes", "none", "Bounds on the .tflite, as 1048576 or 1MB; none is no bound."),

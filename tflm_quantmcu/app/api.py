@@ -12,7 +12,7 @@ import numpy as np
 
 from tflm_quantmcu.app import report as reports
 from tflm_quantmcu.app.plan_costs import PlanCosts
-from tflm_quantmcu.base.errors import BudgetError, UsageError
+from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.calibration.calibrate import load_calibration
 from tflm_quantmcu.calibration.calibrated import calibrate_int8
@@ -36,6 +36,14 @@ from tflm_quantmcu.tflite.model_file import ModelFile
 
 Path = Union[str, "os.PathLike[str]"]
 KERAS_SUFFIXES = (".keras", ".h5")
+SOURCES = ".tflite, .keras, .h5 and SavedModel folders"
+_BY_ONNX = "torch.onnx.export(model, x, 'm.onnx'), then `onnx2tf -i m.onnx -osd -o folder` writes a SavedModel folder"
+# Suffix of a format of others -> how to get from it to one of ours.
+_FOREIGN = {
+    ".onnx": "`onnx2tf -i m.onnx -osd -o folder` writes a SavedModel folder",
+    **dict.fromkeys((".pt", ".pth", ".pt2", ".safetensors"), _BY_ONNX),
+    ".pb": "give the folder that a saved_model.pb lies in",
+}
 VERIFY_SAMPLES = 4
 
 
@@ -89,7 +97,8 @@ def plan(
     """Decides stages and bit widths.
 
     Args:
-      model: a keras.Model, a path (.keras, .h5, .tflite) or the bytes of a full-integer int8 `.tflite`.
+      model: a keras.Model, a path (.keras, .h5, SavedModel folder, .tflite) or the bytes of a full-integer int8
+        `.tflite`.
       calibration: what `ActivationCalibrator.result` or `calibrate` gave, or its saved file.
       calibration_data: representative inputs [N, H, W, C], an .npz with them as `x`, or what gives them: a list, a dict
         by the input's name, a TFLite representative_dataset, a tf.data.Dataset, a generator (of what has no known end
@@ -174,7 +183,8 @@ def convert(
     verification = verify_conversion(
         source.model, converted, plan, source.samples(VERIFY_SAMPLES), target=chosen.target
     )
-    report = reports.build_report(source.model, converted, plan, verification, options=chosen)
+    comparison = source.calibration.comparison if source.calibration else None
+    report = reports.build_report(source.model, converted, plan, verification, options=chosen, comparison=comparison)
     return ConversionResult(converted.data, plan, report)
 
 
@@ -371,9 +381,14 @@ def _read(model: Any) -> Any:
         return ModelFile(model)
     if not isinstance(model, (str, os.PathLike)):
         return model
-    if pathlib.Path(model).suffix not in KERAS_SUFFIXES:
+    path = pathlib.Path(model)
+    if path.suffix in _FOREIGN:
+        raise UnsupportedModelError(
+            f"{path} is no format that is read here: supported are {SOURCES}; {_FOREIGN[path.suffix]}"
+        )
+    if path.suffix not in KERAS_SUFFIXES and not path.is_dir():
         return ModelFile(read_bytes(model, "--model"))
-    from tflm_quantmcu.keras_bridge.to_tflite import load_keras  # TensorFlow takes seconds to import
+    from tflm_quantmcu.keras_bridge.load import load_keras  # TensorFlow takes seconds to import
 
     return load_keras(model)
 

@@ -25,6 +25,7 @@ from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
+from tflm_quantmcu.graph.keras_comparison import KerasComparison
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, TFLM, Target
 from tflm_quantmcu.search.options import Options
@@ -71,6 +72,7 @@ class ConversionReport:
       target: what it was made for.
       sram_bytes: the bound that it keeps, or None.
       sram_scope: what the bound is on.
+      comparison: of the int8 model with the Keras model that it was made of; None where it came as a `.tflite`.
     """
 
     baseline: Figures
@@ -82,6 +84,7 @@ class ConversionReport:
     target: Target
     sram_bytes: int | None
     sram_scope: str
+    comparison: KerasComparison | None = None
 
     @property
     def headline(self) -> str:
@@ -103,6 +106,11 @@ class ConversionReport:
         return found
 
     @property
+    def faithfulness(self) -> list[str]:
+        """Sentences on how the int8 model compares with the Keras model, warnings last."""
+        return self.comparison.lines if self.comparison else []
+
+    @property
     def time(self) -> str:
         """Milliseconds before and after on the core's board, with their error."""
         return time_text(self.target.timed_core, self.target.board, [self.baseline.cost, self.converted.cost])
@@ -113,7 +121,8 @@ class ConversionReport:
         Keys: `fits` (there is a bound on RAM and the model keeps it, or there is none), `core`, `board`, `runtime`,
         `stock_kernels`, `sram_bytes`, `sram_scope`, and under `before` and `after` `arena_bytes` (what `sram_bytes`
         bounds), `nonpersistent_bytes`, `persistent_bytes`, `host_nonpersistent_bytes`, `flash_bytes`, `code_bytes`,
-        `macs`, `bit_ops`, `instructions`, `cycles`, `milliseconds` and `arena_by_core`, bytes to reserve by core.
+        `macs`, `bit_ops`, `instructions`, `cycles`, `milliseconds` and `arena_by_core`, bytes to reserve by core;
+        `keras_comparison` has the attributes of KerasComparison and its `warnings`.
         """
         arena_bytes = self.converted.arena_bytes
         return {
@@ -126,6 +135,7 @@ class ConversionReport:
             "sram_scope": self.sram_scope,
             "before": self.baseline.as_dict(),
             "after": self.converted.as_dict(),
+            "keras_comparison": self.comparison.as_dict() if self.comparison else None,
         }
 
     def save_json(self, path: str | os.PathLike[str]) -> None:
@@ -141,8 +151,14 @@ class ConversionReport:
             table.add_row(label, f"{before:,}", f"{after:,}", ratio(before, after))
         console = rich.console.Console(file=io.StringIO(), width=110)
         console.print(table)
-        for line in (self.time, *self.stages, *self.notes, f"verified: {self.verification.summary}"):
-            console.print(line, highlight=False, soft_wrap=True)
+        for line in (
+            self.time,
+            *self.stages,
+            *self.notes,
+            f"verified: {self.verification.summary}",
+            *self.faithfulness,
+        ):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
@@ -174,6 +190,7 @@ def build_report(
     verification: VerificationResult,
     *,
     options: Options,
+    comparison: KerasComparison | None = None,
 ) -> ConversionReport:
     """Measures both models on TFLM and counts their work and bytes on the target."""
     graph, target = original.graph, options.target
@@ -194,6 +211,7 @@ def build_report(
         target=target,
         sram_bytes=options.sram_bytes,
         sram_scope=options.sram_scope,
+        comparison=comparison,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import zipfile
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.base.resumable_sums import Arrays, ResumableSums
 from tflm_quantmcu.calibration.outliers import PHIS, outlier_values
 from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult, TensorStats
+from tflm_quantmcu.graph.keras_comparison import KerasComparison
 from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -109,6 +111,7 @@ def save_calibration(result: CalibrationResult, path: str | os.PathLike[str]) ->
         "percentile": np.float64(result.method.percentile),
         "source_sha256": np.array(result.source_sha256 or ""),
         "weights_sha256": np.array(result.weights_sha256 or ""),
+        "comparison": np.array(json.dumps(result.comparison.as_dict()) if result.comparison else ""),
     }
     if result.model is not None:
         arrays["model"] = np.frombuffer(result.model, np.uint8)
@@ -140,6 +143,7 @@ def load_calibration(path: str | os.PathLike[str]) -> CalibrationResult:
             method=method,
             source_sha256=str(arrays["source_sha256"]) or None,
             weights_sha256=str(arrays.get("weights_sha256", "")) or None,
+            comparison=_comparison_from(str(arrays.get("comparison", ""))),
         )
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
@@ -147,6 +151,10 @@ def load_calibration(path: str | os.PathLike[str]) -> CalibrationResult:
         raise UsageError(
             f"{path} is not a whole calibration file ({error!r}); write it anew with `calibrate`"
         ) from None
+
+
+def _comparison_from(text: str) -> KerasComparison | None:
+    return KerasComparison.from_json(text) if text else None
 
 
 def _stats_from(arrays: dict[str, np.ndarray], i: int, method: CalibrationMethod) -> TensorStats:

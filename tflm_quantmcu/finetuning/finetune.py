@@ -23,8 +23,9 @@ from tflm_quantmcu.finetuning.training_model import TrainingModel
 from tflm_quantmcu.graph.calibration_result import CalibrationMethod, CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.keras_bridge.activation_calibrator import calibrate_keras
+from tflm_quantmcu.keras_bridge.load import load_keras
 from tflm_quantmcu.keras_bridge.mapping import map_model, require_graph
-from tflm_quantmcu.keras_bridge.to_tflite import check_representative_data, keras, load_keras, tf
+from tflm_quantmcu.keras_bridge.to_tflite import check_representative_data, keras, tf
 from tflm_quantmcu.runtime.samples import choose_samples, load_samples
 from tflm_quantmcu.tflite.model_file import ModelFile
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.graph.keras_comparison import KerasComparison
 from tflm_quantmcu.graph.types import Format
 
 CALIBRATION_METHODS = ("own", "minmax", "percentile", "mse", "uspiq")
@@ -80,6 +81,7 @@ class CalibrationResult:
       method: how ranges are chosen.
       source_sha256: the int8 `.tflite` that new 8-bit formats were given to; else None.
       weights_sha256: of the Keras model that was converted and measured; else None.
+      comparison: of that Keras model with the int8 `.tflite` measured; else None.
     """
 
     model_sha256: str
@@ -89,3 +91,4 @@ class CalibrationResult:
     method: CalibrationMethod = OWN_FORMATS
     source_sha256: str | None = None
     weights_sha256: str | None = None
+    comparison: KerasComparison | None = None

@@ -6,15 +6,10 @@ between is exported for batch 1 and the inputs' own size, so that no shape is le
 
 from __future__ import annotations
 
-import contextlib
 import inspect
-import io
-import logging
-import os
 import re
 import tempfile
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +17,22 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.graph.types import Tensor
-from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
+from tflm_quantmcu.keras_bridge.export_names import legal_names, restore_names, restore_text
+from tflm_quantmcu.keras_bridge.export_types import float32_types
+from tflm_quantmcu.keras_bridge.keras_quietly import keras, quiet, tf
+from tflm_quantmcu.keras_bridge.layer_remedies import abort_remedy, refusal_remedy
+from tflm_quantmcu.keras_bridge.native_converter import SAVED_MODEL, ConverterAborted, convert_in_child, start_child
 from tflm_quantmcu.runtime.samples import check_samples, digest
 
-try:
-    with capture_native_stderr():  # TensorFlow tells of the GPUs that it does not find
-        import keras
-        import tensorflow as tf
-except ModuleNotFoundError as error:
-    raise UsageError(
-        f"Keras models need TensorFlow, and {error.name} is not installed: pip install 'tflm_quantmcu[keras]'"
-    ) from None
+__all__ = [
+    "check_representative_data",
+    "inference_call",
+    "input_name",
+    "keras",
+    "keras_to_int8",
+    "tf",
+    "weights_sha256",
+]
 
 INPUT_TYPES = ("int8", "uint8", "float32")
 # Of Keras' messages: escape sequences of terminals, and what stands around the cause.
@@ -56,40 +56,62 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
     """
     if input_type not in INPUT_TYPES:
         raise UsageError(f"input_type is {input_type}; supported are {', '.join(INPUT_TYPES)}")
+    _check_backend()
     check_representative_data(model, representative_data)
     x = np.asarray(representative_data).astype(np.float32)
-    spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=input_name(model))
-    with _quiet(), tempfile.TemporaryDirectory() as folder:
+    start_child()
+    with quiet(), float32_types(model), legal_names(model) as own:
         try:
-            _export(model, spec, folder)
-            converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = tf.as_dtype(input_type)
-            converter.inference_output_type = tf.as_dtype(input_type)
-            converter.representative_dataset = lambda: ([sample[None]] for sample in x)
-            return converter.convert()
+            return restore_names(_convert(model, x, input_type), own)
+        except UsageError:
+            raise
+        except ConverterAborted as error:
+            reason = f"TensorFlow's converter ended by {error}; {abort_remedy(model)}"
         except Exception as error:  # Keras and TensorFlow raise many kinds
-            raise UnsupportedModelError(
-                f"the Keras model '{model.name}' cannot become an int8 .tflite: {_reason(error)}"
-            ) from None
+            reason = refusal_remedy(model, str(error)) or cause_of(error) + _batch_remedy(model)
+    told = restore_text(reason, own)
+    raise UnsupportedModelError(f"the Keras model '{model.name}' cannot become an int8 .tflite: {told}")
 
 
-def _export(model: keras.Model, spec: keras.InputSpec, folder: str) -> None:
-    """Writes the SavedModel of what `model.predict` computes.
+def _batch_remedy(model: keras.Model) -> str:
+    """What a model that is built for several samples at a time may stumble over."""
+    batch = model.inputs[0].shape[0] if getattr(model, "inputs", None) else None
+    return "" if batch in (None, 1) else f"; it is built for batches of {batch}: build it with batch_size=1 or None"
+
+
+def _check_backend() -> None:
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise UnsupportedModelError(
+            f"Keras runs on {backend} here, whose models TensorFlow's converter does not take: save the model with "
+            "model.save('m.keras') and give that file to the command line, which loads it on TensorFlow, or set "
+            "KERAS_BACKEND=tensorflow"
+        )
+
+
+def _convert(model: keras.Model, x: np.ndarray, input_type: str) -> bytes:
+    spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=input_name(model))
+    with tempfile.TemporaryDirectory() as folder:
+        _export(model, spec, Path(folder) / SAVED_MODEL)
+        return convert_in_child(Path(folder), x, input_type=input_type)
+
+
+def _export(model: keras.Model, spec: keras.InputSpec, folder: Path) -> None:
+    """Writes the SavedModel of what `model.predict` computes."""
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serve", inference_call(model), [spec])
+    archive.write_out(str(folder), verbose=False)
+
+
+def inference_call(model: keras.Model) -> Callable[[Any], Any]:
+    """The model as a function of its input that computes what `model.predict` does.
 
     `keras.Model.export` names no training phase, so that each layer falls back on its own default for it. `predict`
     says False wherever the model can be told, and the model tells its layers.
     """
     phase = {"training": False} if "training" in inspect.signature(model.call).parameters else {}
-
-    def serve(*args: Any) -> Any:
-        return model(*args, **phase)
-
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serve", serve, [spec])
-    archive.write_out(folder, verbose=False)
+    return lambda x: model(x, **phase)
 
 
 def input_name(model: keras.Model) -> str | None:
@@ -121,50 +143,8 @@ def weights_sha256(model: keras.Model) -> str:
     return digest(*model.get_weights())
 
 
-def load_keras(path: str | os.PathLike[str]) -> keras.Model:
-    """Loads a `.keras` file or a legacy `.h5`, not compiled.
-
-    Raises:
-      UsageError: no such file.
-      UnsupportedModelError: Keras cannot load it: another format, or layers that it does not know.
-    """
-    if not Path(path).is_file():
-        raise UsageError(f"{path} cannot be read: there is no such file")
-    legacy = {"DepthwiseConv2D": _LegacyDepthwiseConv2D} if Path(path).suffix == ".h5" else None
-    with _quiet():
-        try:
-            return keras.models.load_model(path, custom_objects=legacy, compile=False)
-        except Exception as error:  # Keras raises many kinds
-            raise UnsupportedModelError(f"{path} cannot be loaded by Keras: {_reason(error)}") from None
-
-
-class _LegacyDepthwiseConv2D(keras.layers.DepthwiseConv2D):
-    """Keras 2 stored `groups`, which was always 1 and which Keras 3 refuses."""
-
-    def __init__(self, *args: Any, groups: int = 1, **kwargs: Any) -> None:
-        del groups
-        super().__init__(*args, **kwargs)
-
-
-def _reason(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
     """The line of Keras' or TensorFlow's text that says what failed; Keras puts a line a layer around it."""
     lines = [line.strip() for line in _COLOUR.sub("", str(error)).splitlines()]
     told = [line for line in lines if line and not _AROUND.match(line)]
     return told[0] if told else type(error).__name__
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps Keras' and TensorFlow's progress lines to themselves; what they raise still says what failed."""
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(io.StringIO()),
-            capture_native_stderr(),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(disabled)
