@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import pathlib
+import sys
 
 import numpy as np
 import pytest
@@ -107,3 +109,58 @@ def test_a_calibration_of_a_tflite_is_none_of_a_keras_model(network, samples, ca
     of_tflite = qm.calibrate_model(calibrator.result.model, samples, calibration_method="minmax", progress=False)
     with pytest.raises(UsageError, match="was made for a .tflite; calibrate the Keras model"):
         qm.convert(network, calibration=of_tflite, search="uniform")
+
+
+def _command(capsys, *arguments: str) -> str:
+    """What a successful command prints."""
+    cli.main(list(arguments))
+    return capsys.readouterr().out
+
+
+def test_what_the_comparison_found_is_on_the_command_line_and_in_both_reports(
+    network, samples, tmp_path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    network.export("folder", verbose=False)
+    alike = np.repeat(samples[:1], 16, axis=0)
+    np.savez("x.npz", x=samples)
+    np.savez("alike.npz", x=alike)
+    figures = "int8 beside the Keras model on"
+    printed = _command(capsys, "calibrate", "--model=folder", "--calibration_data=x.npz", "--output=c.npz")
+    assert f"{figures} 24 calibration samples" in printed
+    flags = ["--search=uniform", "--report=r.html", "--output=o.tflite", "--noprogress"]
+    warning = "is the same for all 16 samples"
+    with pytest.warns(UserWarning, match=warning):
+        printed = _command(capsys, "convert", "--model=folder", "--calibration_data=alike.npz", *flags)
+    assert figures in printed and warning in printed
+    page = pathlib.Path("r.html").read_text()
+    assert "Beside the Keras model" in page and warning in page
+
+
+def test_own_layers_come_from_their_module(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    pathlib.Path("layers_of_mine.py").write_text(
+        "import keras\nclass Doubles(keras.layers.Layer):\n    def call(self, x):\n        return x * 2.0\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    doubles = importlib.import_module("layers_of_mine").Doubles()
+    keras.Sequential([keras.Input((4,)), doubles, keras.layers.Dense(2)]).save("m.keras")
+    np.savez("x.npz", x=np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32))
+    arguments = ["calibrate", "--model=m.keras", "--calibration_data=x.npz", "--output=c.npz"]
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(arguments)
+    assert exit_.value.code == 3 and "give --import MODULE that defines them" in capsys.readouterr().err
+    _command(capsys, *arguments, "--import=layers_of_mine")
+
+
+@pytest.mark.parametrize(
+    "name, way", [("m.onnx", "onnx2tf -i m.onnx -osd"), ("m.pt", "torch.onnx.export"), ("saved_model.pb", "the folder")]
+)
+def test_formats_of_others_are_told_the_way(tmp_path, capsys, name, way) -> None:
+    (tmp_path / name).write_bytes(b"model")
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["convert", f"--model={tmp_path / name}", f"--output={tmp_path / 'o.tflite'}"])
+    assert exit_.value.code == 3
+    told = capsys.readouterr().err
+    assert way in told and "supported are .tflite, .keras, .h5 and SavedModel folders" in told and told.count("\n") == 1
