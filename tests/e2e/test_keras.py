@@ -69,6 +69,9 @@ def test_the_converted_model_follows_keras(network, samples, calibrator) -> None
     expected = network.predict(samples, verbose=0)
     found = qm.Interpreter(converted.model).predict(samples)
     assert np.abs(expected - found).max() < 0.06
+    comparison = calibrator.result.comparison
+    assert comparison is not None and comparison.num_samples == len(samples)
+    assert converted.report.as_dict()["keras_comparison"] == comparison.as_dict()
 
 
 def test_other_exports_are_untouched(network, tmp_path) -> None:

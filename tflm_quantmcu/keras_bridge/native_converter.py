@@ -118,6 +118,7 @@ class _Child:
         if self._owner == os.getpid():
             self._process.kill()
             self._process.communicate()
+            self._stderr.close()
 
 
 _lock = threading.RLock()
@@ -127,6 +128,8 @@ _child: _Child | None = None
 def _running_child() -> _Child:
     global _child
     if _child is None or not _child.is_ours:
+        if _child is not None:
+            _child.end()
         _child = _Child()
     return _child
 
