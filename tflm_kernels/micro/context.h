@@ -1,7 +1,8 @@
 // micro/context.h - what ops ask TFLM for, by TFLM's names.
 //
-// With TFLM's headers the functions are the context's own. Without them (TFLM's Python interpreter, any
-// version) they are those of the interpreter's library, which whoever loads ours hands over.
+// With TFLM's headers its MicroContext answers, which every version has. Without them (TFLM's Python
+// interpreter, any version) the functions are those of the interpreter's library, which whoever loads ours
+// hands over.
 #ifndef TFLM_KERNELS_MICRO_CONTEXT_H_
 #define TFLM_KERNELS_MICRO_CONTEXT_H_
 
@@ -13,43 +14,54 @@ namespace quantmcu {
 
 #ifdef QUANTMCU_USE_TFLM_HEADERS
 
-inline const TfLiteContext& FunctionsOf(const TfLiteContext* context) { return *context; }
-
 template <typename... Values>
-void ReportError(TfLiteContext* context, const char* format, Values... values) {
-  context->ReportError(context, format, values...);
+void ReportError(TfLiteContext*, const char* format, Values... values) {
+  using namespace tflm;  // NOLINT(build/namespaces)
+  MicroPrintf(format, values...);
+}
+
+inline void* AllocatePersistentBuffer(TfLiteContext* context, size_t bytes) {
+  return tflm::GetMicroContext(context)->AllocatePersistentBuffer(bytes);
+}
+
+inline TfLiteStatus RequestScratchBufferInArena(TfLiteContext* context, size_t bytes, int* index) {
+  return tflm::GetMicroContext(context)->RequestScratchBufferInArena(bytes, index);
+}
+
+inline void* GetScratchBuffer(TfLiteContext* context, int index) {
+  return tflm::GetMicroContext(context)->GetScratchBuffer(index);
+}
+
+inline TfLiteEvalTensor* GetEvalTensor(const TfLiteContext* context, int index) {
+  return tflm::GetMicroContext(context)->GetEvalTensor(index);
 }
 
 #else
 
 inline tflm_abi::ContextFunctions context_functions = {};
 
-inline const tflm_abi::ContextFunctions& FunctionsOf(const TfLiteContext*) {
-  return context_functions;
-}
-
 template <typename... Values>
 void ReportError(TfLiteContext* context, const char* format, Values... values) {
   context_functions.ReportOpError(context, format, values...);
 }
 
-#endif  // QUANTMCU_USE_TFLM_HEADERS
-
 inline void* AllocatePersistentBuffer(TfLiteContext* context, size_t bytes) {
-  return FunctionsOf(context).AllocatePersistentBuffer(context, bytes);
+  return context_functions.AllocatePersistentBuffer(context, bytes);
 }
 
 inline TfLiteStatus RequestScratchBufferInArena(TfLiteContext* context, size_t bytes, int* index) {
-  return FunctionsOf(context).RequestScratchBufferInArena(context, bytes, index);
+  return context_functions.RequestScratchBufferInArena(context, bytes, index);
 }
 
 inline void* GetScratchBuffer(TfLiteContext* context, int index) {
-  return FunctionsOf(context).GetScratchBuffer(context, index);
+  return context_functions.GetScratchBuffer(context, index);
 }
 
 inline TfLiteEvalTensor* GetEvalTensor(const TfLiteContext* context, int index) {
-  return FunctionsOf(context).GetEvalTensor(context, index);
+  return context_functions.GetEvalTensor(context, index);
 }
+
+#endif  // QUANTMCU_USE_TFLM_HEADERS
 
 }  // namespace quantmcu
 

@@ -1,4 +1,7 @@
 // micro/tflm.h - TFLM's C structs: its own headers with QUANTMCU_USE_TFLM_HEADERS, else ours.
+//
+// With its headers, quantmcu::tflm has TFLM's C++ names, whether they stand in tflite, as until October 2026
+// and in vendors' copies, or in tflite::micro.
 #ifndef TFLM_KERNELS_MICRO_TFLM_H_
 #define TFLM_KERNELS_MICRO_TFLM_H_
 
@@ -6,6 +9,19 @@
 
 #include "tensorflow/lite/c/common.h"
 #include "tensorflow/lite/micro/micro_common.h"
+#include "tensorflow/lite/micro/micro_context.h"
+#include "tensorflow/lite/micro/micro_log.h"
+
+namespace tflite {
+namespace micro {}
+}  // namespace tflite
+
+namespace quantmcu {
+namespace tflm {
+using namespace tflite;         // NOLINT(build/namespaces)
+using namespace tflite::micro;  // NOLINT(build/namespaces)
+}  // namespace tflm
+}  // namespace quantmcu
 
 #else
 

@@ -14,6 +14,15 @@
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "third_party/tflm_abi/tflm_abi.h"
 
+// TFLM's names, in tflite or in tflite::micro.
+namespace tflite {
+namespace micro {}
+}  // namespace tflite
+namespace tflm {
+using namespace tflite;         // NOLINT(build/namespaces)
+using namespace tflite::micro;  // NOLINT(build/namespaces)
+}  // namespace tflm
+
 #define SAME_VALUE(name) static_assert(static_cast<int>(tflm_abi::name) == static_cast<int>(::name))
 #define SAME_SIZE(type) static_assert(sizeof(tflm_abi::type) == sizeof(::type))
 #define SAME_OFFSET(type, member) \
@@ -23,7 +32,7 @@ SAME_VALUE(kTfLiteOk);
 SAME_VALUE(kTfLiteError);
 SAME_VALUE(kTfLiteInt8);
 SAME_VALUE(kTfLiteInt32);
-static_assert(tflm_abi::kBuiltinOperatorCustom == tflite::BuiltinOperator_CUSTOM);
+static_assert(tflm_abi::kBuiltinOperatorCustom == tflm::BuiltinOperator_CUSTOM);
 
 SAME_SIZE(TfLiteStatus);
 SAME_SIZE(TfLiteType);
@@ -55,6 +64,6 @@ SAME_OFFSET(TFLMRegistration, builtin_code);
 SAME_OFFSET(TFLMRegistration, custom_name);
 
 static_assert(offsetof(tflm_abi::PythonOpsResolver, registrations) ==
-              offsetof(tflite::PythonOpsResolver, registrations_));
+              offsetof(tflm::PythonOpsResolver, registrations_));
 static_assert(offsetof(tflm_abi::PythonOpsResolver, num_registrations) ==
-              offsetof(tflite::PythonOpsResolver, registrations_len_));
+              offsetof(tflm::PythonOpsResolver, registrations_len_));
