@@ -51,8 +51,9 @@ _CHECKPOINT = (
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """One sub-command: what it does, its file flags and switches as (name, help), which options of plan and convert it
-    takes, and its own flags of several values and of one number as (name, default, help)."""
+    """One sub-command: what it does, its file flags and its switches, off and on by default, as (name, help), which
+    options of plan and convert it takes, and its own flags of several values and of one number as (name, default,
+    help)."""
 
     summary: str
     run: Callable[[flags.FlagValues], None]
@@ -60,6 +61,7 @@ class Command:
     required: Sequence[str]
     options: Sequence[str] = ()
     switches: Sequence[tuple[str, str]] = ()
+    on_switches: Sequence[tuple[str, str]] = ()
     lists: Sequence[tuple[str, str, str]] = ()
     numbers: Sequence[tuple[str, float, str]] = ()
 
@@ -128,8 +130,9 @@ def _define(command: Command) -> flags.FlagValues:
     values = flags.FlagValues()
     for name, help_text in command.files:
         flags.DEFINE_string(name, None, help_text, flag_values=values)
-    for name, help_text in command.switches:
-        flags.DEFINE_bool(name, False, help_text, flag_values=values)
+    for switches, is_on in ((command.switches, False), (command.on_switches, True)):
+        for name, help_text in switches:
+            flags.DEFINE_bool(name, is_on, help_text, flag_values=values)
     for name, default, help_text in command.lists:
         flags.DEFINE_list(name, default, help_text, flag_values=values)
     for name, number, help_text in command.numbers:
@@ -306,6 +309,7 @@ def _emit(values: flags.FlagValues) -> None:
         core=values.core or "host",
         inputs=values.inputs,
         name=values.name,
+        bundle=values.bundle,
     )
     print(project.summary)
 
@@ -468,10 +472,11 @@ COMMANDS: dict[str, Command] = {
             ("target", "aot: C++ without TFLM, a static memory plan (default); tflm: a project for the interpreter."),
             ("core", "What it is built for: host (default), cortex-m0plus, -m3, -m4, -m7, -m33 or -m55."),
             ("output_dir", "Where to write the project."),
-            ("inputs", ".npz whose first sample the project's test runs; else a random one."),
+            ("inputs", ".npz whose first 8 samples the project's test runs; else random ones."),
             ("name", "C++ name of the model; else made of the file's name."),
         ),
         ("model", "output_dir"),
+        on_switches=(("bundle", "Copies the kernels into the project; --nobundle: it refers to a checkout."),),
     ),
     "sources": Command(
         "copies the C++ sources for a firmware project",

@@ -90,7 +90,7 @@ CPP_PARTS = (
     Part("dsp", ("tflm_kernels/cortex_m/dsp",), (_LAW, _OPS, *_LIBC, "arm_acle.h")),
     Part("mve", ("tflm_kernels/cortex_m/mve",), (_LAW, _OPS, *_LIBC, "arm_mve.h")),
     Part("cortex_m", ("tflm_kernels/cortex_m",), (_PORTABLE, *_LIBC)),
-    Part("aot", ("tflm_kernels/aot",), (_PORTABLE, _KERNELS, *_LIBC, "stdbool.h")),
+    Part("aot", ("tflm_kernels/aot",), (_PORTABLE, _KERNELS, "tflm_kernels/boards/*", *_LIBC, "stdbool.h")),
     Part(
         "micro",
         ("tflm_kernels/micro",),

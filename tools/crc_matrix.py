@@ -198,7 +198,9 @@ def run_version(version: Version, output_dir: Path) -> Iterator[Row]:
         cells = {}
         for target in TARGETS:
             project = folder / variant_of(target)
-            qm.emit(version.data, output_dir=project, core=target, inputs=folder / "input.npz", name="model")
+            qm.emit(
+                version.data, output_dir=project, core=target, inputs=folder / "input.npz", name="model", bundle=False
+            )
             cells[target] = run_project(project, target, output_dir / "objects" / target)
             _say(f"  {version.label}, input {number}, {target}: {cells[target].text.rstrip().replace(chr(10), ', ')}")
         yield Row(version.model, version.label, version.widths, number, crc32, cells)

@@ -34,7 +34,9 @@ def emit_versions(output_dir: Path, *, target: str = "tflm", core: str = "host")
     folders = []
     for version, options in VERSIONS.items():
         converted = model if options is None else _convert(model, samples, options)
-        project = qm.emit(converted, output_dir=output_dir / version, target=target, core=core, name="hello_world")
+        project = qm.emit(
+            converted, output_dir=output_dir / version, target=target, core=core, name="hello_world", bundle=False
+        )
         folders.append(project.directory)
     return folders
 

@@ -29,6 +29,7 @@ from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
+from tools import fault_injection
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)
@@ -147,13 +148,44 @@ def test_makefile_builds_and_passes_on_the_host(version: str, tmp_path: Path) ->
     assert re.search(r"^STACK_BYTES=\d+$", output, re.MULTILINE)
 
 
-def test_the_test_program_fails_on_another_output(tmp_path: Path) -> None:
-    (tmp_path / "m.tflite").write_bytes(MODEL)
-    emit(tmp_path / "m.tflite", output_dir=tmp_path / "project")
-    main = tmp_path / "project/main.cc"
-    main.write_text(re.sub(r"kExpectedCrc32 = 0x\w+", "kExpectedCrc32 = 0x12345678", main.read_text()))
-    with pytest.raises(AssertionError, match="EXPECTED_CRC32=0x12345678"):
-        make(tmp_path / "project", "test")
+@pytest.mark.parametrize(
+    ("recorded", "failure"),
+    [
+        (r"0x\w+(?=,  // of the outputs)", "FAILED: outputs: not those recorded"),
+        (r"0x\w+(?=,  // of the constants)", "FAILED: constants: not those emitted"),
+        (r"(?<=kMapCrc32s\[\] = \{\n)\d+", "DIFFERENT_OP=0\nFAILED: maps: not those recorded"),
+    ],
+)
+def test_the_test_program_fails_where_anything_differs(recorded: str, failure: str, tmp_path: Path) -> None:
+    emit(VERSIONS["mixed widths 0"](), output_dir=tmp_path)
+    main = tmp_path / "main.cc"
+    text, count = re.subn(recorded, "305419896", main.read_text())
+    assert count == 1
+    main.write_text(text)
+    with pytest.raises(AssertionError, match=failure):
+        make(tmp_path, "test")
+
+
+@pytest.mark.parametrize("version", ["8-bit", "mixed widths 0", "streamed at mixed widths"])
+def test_the_test_program_notices_single_bit_faults(version: str, tmp_path: Path) -> None:
+    project = fault_injection.FaultyProject(emit(VERSIONS[version](), output_dir=tmp_path))
+    faults = fault_injection.choose_faults(fault_injection.sites_of(project.source), 9, seed=0)
+    assert [fault.site.kind for fault in faults] == 3 * ["weights", "tables", "code"]
+    assert [reason for _, reason in fault_injection.inject(project, faults) if not reason] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "bit", "bits", "wanted"),
+    [
+        ("200", 3, 8, "192"),
+        ("0", 7, 8, "128"),
+        ("5", 31, 32, "-2147483643"),
+        ("-1", 0, 32, "-2"),
+        ("1.0f", 22, 32, "1.5f"),
+    ],
+)
+def test_a_fault_flips_one_bit(text: str, bit: int, bits: int, wanted: str) -> None:
+    assert fault_injection.flipped(text, bit, bits) == wanted
 
 
 def test_a_new_plan_in_the_same_folder_is_built_again(tmp_path: Path) -> None:
@@ -175,14 +207,54 @@ def make(project: Path, target: str, **variables: str | Path) -> str:
     return done.stdout
 
 
-def test_the_first_sample_of_inputs_is_embedded(tmp_path: Path) -> None:
+def test_a_project_builds_and_passes_without_a_checkout(tmp_path: Path) -> None:
+    project = emit(VERSIONS["mixed widths 1"](), output_dir=tmp_path / "here", name="small")
+    moved = (tmp_path / "here").rename(tmp_path / "there")
+    assert "~~~ALL TESTS PASSED~~~" in make(moved, "test", QUANTMCU_DIR="quantmcu")
+    dependencies = "".join(path.read_text() for path in moved.rglob("build/**/*.d"))
+    assert str(ROOT) not in dependencies
+    used = {Path(name).resolve() for name in re.findall(r"[^\s:\\]+", dependencies)}
+    bundled = [path for path in (moved / "quantmcu").rglob("*") if path.suffix in (".cc", ".h")]
+    on_host = [p for p in bundled if "cortex_m" not in p.parts and p.parent.name != "boards"]
+    assert [p for p in on_host if not any(u.match(f"*/{p.relative_to(moved)}") for u in used)] == []
+    for path in bundled:
+        assert "under the Apache License 2.0: see LICENSE." in path.read_text().split("\n")[0]
+    assert (moved / "quantmcu/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert project.is_bundled
+
+
+def test_without_a_bundle_a_project_refers_to_the_sources(tmp_path: Path) -> None:
+    project = emit(MODEL, output_dir=tmp_path, bundle=False)
+    assert not (tmp_path / "quantmcu").exists()
+    assert f"make -C {tmp_path} test QUANTMCU_DIR={ROOT}" in project.summary
+    assert "~~~ALL TESTS PASSED~~~" in make(tmp_path, "test")
+
+
+@pytest.mark.parametrize(("core", "folder"), [("host", "host"), ("cortex-m4", "m4"), ("m4", "m4")])
+def test_make_takes_the_names_of_cores_that_emit_takes(core: str, folder: str, tmp_path: Path) -> None:
+    emit(MODEL, output_dir=tmp_path)
+    command = ["make", "-n", "-C", str(tmp_path), f"CORE={core}"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"-o build/{folder}/main" in printed
+    assert ("-mcpu=cortex-m4" in printed) == (folder == "m4")
+
+
+def test_make_refuses_a_core_that_is_none(tmp_path: Path) -> None:
+    emit(MODEL, output_dir=tmp_path)
+    done = subprocess.run(["make", "-C", str(tmp_path), "CORE=cortex-a72"], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "CORE is 'a72'; supported are host, cortex-m0plus cortex-m3 cortex-m4" in done.stderr
+
+
+def test_the_first_samples_of_inputs_are_embedded(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(MODEL)
     x = np.arange(24 * 24 * 3, dtype=np.int64).astype(np.int8).reshape(1, 24, 24, 3)
-    np.savez(tmp_path / "x.npz", x=np.concatenate([x, x + 1]))
+    samples = np.concatenate([x + np.int8(i) for i in range(9)])
+    np.savez(tmp_path / "x.npz", x=samples)
     emit(tmp_path / "m.tflite", output_dir=tmp_path / "project", inputs=tmp_path / "x.npz")
     text = (tmp_path / "project/main.cc").read_text()
     (body,) = re.findall(r"kInput\[\] = \{([^}]*)\}", text)
-    assert np.array_equal(np.array([int(v) for v in body.split(",")], np.uint8), x.view(np.uint8).ravel())
+    assert np.array_equal(np.array([int(v) for v in body.split(",")], np.uint8), samples[:8].view(np.uint8).ravel())
 
 
 def test_the_table_of_kernels_has_the_fields_of_the_struct() -> None:
@@ -223,9 +295,10 @@ def test_the_command_writes_a_project_and_says_how_to_run_it(
     cli.run(["emit", *(f"--{name}={value}" for name, value in flags.items())])
     printed = capsys.readouterr().out
     assert re.search(
-        r"small: arena [\d,]+ bytes; wrote small.h, small_c.h, small.cc, main.cc, Makefile, BUILD", printed
+        r"small: arena [\d,]+ bytes; wrote small.h, .*small.cc, main.cc, Makefile, CMakeLists.txt, BUILD, quantmcu/\n",
+        printed,
     )
-    assert f"make -C {tmp_path / 'p'} test QUANTMCU_DIR={ROOT}" in printed
+    assert f"make -C {tmp_path / 'p'} test\n" in printed
     assert "CORE ?= m4" in (tmp_path / "p/Makefile").read_text()
 
 

@@ -7,6 +7,7 @@ endif
 
 PROGRAMS := main
 TEST_PROGRAM := main
-SOURCES := $(NAME).cc $(KERNELS)/aot/stack_usage.cc
+SOURCES := $(NAME).cc
+FLAGS := -DQUANTMCU_SELF_TEST
 
 include $(KERNELS)/boards/project.mk

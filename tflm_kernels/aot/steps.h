@@ -1,14 +1,27 @@
 // aot/steps.h - what stands between the kernel calls of an emitted model. Without a hook: nothing.
+//
+// In the model's own test (QUANTMCU_SELF_TEST) stages that run with a hook show every map that they compute.
 #ifndef TFLM_KERNELS_AOT_STEPS_H_
 #define TFLM_KERNELS_AOT_STEPS_H_
 
 #include <stdint.h>
 
 #include "tflm_kernels/aot/invoke.h"
+#ifdef QUANTMCU_SELF_TEST
+#include "tflm_kernels/aot/self_test.h"
+#endif
 #include "tflm_kernels/portable/stage/run.h"
 
 namespace quantmcu {
 namespace aot {
+
+#ifdef QUANTMCU_SELF_TEST
+template <const Kernels& kKernels>
+constexpr const Kernels& kHookedKernels = Tapped<kKernels>::kTable;
+#else
+template <const Kernels& kKernels>
+constexpr const Kernels& kHookedKernels = kKernels;
+#endif
 
 template <bool kHasHook>
 inline bool MayGoOn(const InvokeOptions& options, int32_t op) {
@@ -16,23 +29,25 @@ inline bool MayGoOn(const InvokeOptions& options, int32_t op) {
   return true;
 }
 
-template <bool kHasHook>
-inline Status RunStage(const PatchStageParams& params, const Kernels& kernels, const InputReader& x,
-                       uint8_t* scratch, uint8_t* y, const InvokeOptions& options, int32_t op) {
+template <bool kHasHook, const Kernels& kKernels>
+inline Status RunStage(const PatchStageParams& params, const InputReader& x, uint8_t* scratch,
+                       uint8_t* y, const InvokeOptions& options, int32_t op) {
   if constexpr (kHasHook) {
-    return PatchStageWithHook(params, kernels, x, scratch, y, {options.hook, options.context}, op);
+    return PatchStageWithHook(params, kHookedKernels<kKernels>, x, scratch, y,
+                              {options.hook, options.context}, op);
   }
-  return PatchStage(params, kernels, x, scratch, y);
+  return PatchStage(params, kKernels, x, scratch, y);
 }
 
 // With X in memory only a hook ends it.
-template <bool kHasHook>
-inline Status RunStage(const PatchStageParams& params, const Kernels& kernels, const uint8_t* x,
-                       uint8_t* scratch, uint8_t* y, const InvokeOptions& options, int32_t op) {
+template <bool kHasHook, const Kernels& kKernels>
+inline Status RunStage(const PatchStageParams& params, const uint8_t* x, uint8_t* scratch,
+                       uint8_t* y, const InvokeOptions& options, int32_t op) {
   if constexpr (kHasHook) {
-    return PatchStageWithHook(params, kernels, x, scratch, y, {options.hook, options.context}, op);
+    return PatchStageWithHook(params, kHookedKernels<kKernels>, x, scratch, y,
+                              {options.hook, options.context}, op);
   }
-  PatchStage(params, kernels, x, scratch, y);
+  PatchStage(params, kKernels, x, scratch, y);
   return Status::kOk;
 }
 

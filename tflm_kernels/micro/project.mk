@@ -1,6 +1,7 @@
 # Builds and runs an emitted TFLM project. Set before it is included: NAME (of the model), TFLM_OPS (its ops of TFLM), CORE and
 # QUANTMCU_DIR as boards/project.mk says, TFLM_DIR (a checkout of tensorflow/tflite-micro), and where TFLM's own
 # `make third_party_downloads` has not put them, TFLM_DOWNLOADS (a folder with flatbuffers, gemmlowp and ruy).
+include $(QUANTMCU_DIR)/tflm_kernels/boards/core.mk
 TFLM := $(TFLM_DIR)/tensorflow/lite
 TFLM_DOWNLOADS ?= $(TFLM)/micro/tools/make/downloads
 
@@ -30,9 +31,10 @@ LINK_FLAGS := --specs=nano.specs
 endif
 
 KERNELS := $(QUANTMCU_DIR)/tflm_kernels
+KERNEL_GROUPS := program
 PROGRAMS := main $(NAME)_test
 TEST_PROGRAM := $(NAME)_test
-SOURCES := $(NAME)_model_data.cc $(TFLM_SOURCES) $(wildcard $(KERNELS)/micro/*.cc)
+SOURCES := $(NAME)_model_data.cc $(TFLM_SOURCES) $(call kernel_sources,micro)
 # NDEBUG as in TFLM's release builds: its debug checks end the program on a convolution without a bias.
 FLAGS := -DNDEBUG -DTF_LITE_STATIC_MEMORY -DQUANTMCU_USE_TFLM_HEADERS -isystem $(TFLM_DIR)
 FLAGS += $(addprefix -isystem ,$(TFLM_DOWNLOADS)/flatbuffers/include $(TFLM_DOWNLOADS)/gemmlowp $(TFLM_DOWNLOADS)/ruy)

@@ -20,6 +20,8 @@ from tflm_quantmcu.law.fixed_point import round_half_away
 
 # Beyond every 8-bit range: steps are clamped here before they become integers.
 _MAX_STEPS = 1024.0
+# Along each axis, what `varied_samples` has in common at the coarse.
+_BLOCK = 8
 
 
 def load_samples(path: str | os.PathLike[str], tensor: Tensor | None) -> tuple[np.ndarray, np.ndarray | None]:
@@ -140,6 +142,31 @@ def random_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
         return rng.standard_normal(shape, np.float32)
     limits = np.iinfo(tensor.dtype)
     return rng.integers(limits.min, limits.max, shape, np.int16, endpoint=True).astype(tensor.dtype)
+
+
+def varied_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
+    """Random inputs [count, ...] that differ as images do: in brightness, contrast, coarse and fine structure.
+
+    All stay inside the type's range, float32 inside +-3. White noise, which a network's first averages make nearly
+    constant, would tell samples apart less.
+    """
+    rng = np.random.default_rng(seed)
+    fine = rng.random((count, *tensor.shape[1:]))
+    coarse = _repeated(rng.random((count, *(-(-size // _BLOCK) for size in tensor.shape[1:]))), tensor.shape[1:])
+    share = rng.uniform(0.1, 0.9, (count, *[1] * (len(tensor.shape) - 1)))
+    contrast = rng.uniform(0.5, 1.0, share.shape)
+    values = contrast * (share * coarse + (1 - share) * fine) + rng.random(share.shape) * (1 - contrast)
+    if tensor.dtype == "float32":
+        return (6 * values - 3).astype(np.float32)
+    limits = np.iinfo(tensor.dtype)
+    return np.floor(limits.min + values * (limits.max - limits.min + 1)).astype(tensor.dtype)
+
+
+def _repeated(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """[count, ...] blocks, each value _BLOCK times along every axis behind the first, cut to the shape."""
+    for axis, size in enumerate(shape, 1):
+        blocks = np.take(blocks, np.arange(size) // _BLOCK, axis=axis)
+    return blocks
 
 
 def choose_samples(x: np.ndarray, *, max_samples: int, seed: int) -> np.ndarray:

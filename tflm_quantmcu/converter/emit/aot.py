@@ -64,7 +64,9 @@ class _Step:
     checks: Sequence[str]
 
 
-def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -> tuple[dict[str, str], int]:
+def emit_aot(
+    graph: ModelGraph, recording: Recording, *, name: str, core: str, is_bundled: bool
+) -> tuple[dict[str, str], int]:
     """The project's files, name -> text, and the arena's bytes.
 
     Args:
@@ -72,6 +74,7 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
       recording: of the same model.
       name: C++ identifier that the files and the namespace are called by.
       core: `cortex-m4` and its like, or `host`: what the Makefile builds for unless told otherwise.
+      is_bundled: the project holds the C++ sources that it compiles.
 
     Raises:
       UnsupportedModelError: an op without a kernel, or a tensor of a type that no kernel takes.
@@ -86,6 +89,7 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
         "name": name,
         "macro": name.upper(),
         "core": short_core(core),
+        "is_bundled": is_bundled,
         "variant": variant,
         "sha256": graph.sha256,
         "arena_bytes": plan.arena_bytes,
@@ -98,11 +102,16 @@ def emit_aot(graph: ModelGraph, recording: Recording, *, name: str, core: str) -
         "requests": describe_model_requests(graph),
         "stage_kernels": struct_initializer(kernels) if kernels else "",
         "steps": steps,
+        "blocks": definitions.blocks,
+        "constants_crc32": definitions.crc32,
+        "maps": [_place(graph.tensors[op.outputs[0]], plan) for op in graph.ops],
+        "map_crc32s": array_initializer(recording.map_crc32s()),
+        "num_samples": recording.num_samples,
         "crc32": recording.crc32,
         "samples": [array_initializer(np.frombuffer(v.tobytes(), np.uint8)) for v in recording.input_values],
     }
     files = {f"{name}.h": "model.h", f"{name}_c.h": "model_c.h", f"{name}.cc": "model.cc", "main.cc": "main.cc"}
-    files |= {file: file for file in ("Makefile", "BUILD")}
+    files |= {file: file for file in ("Makefile", "CMakeLists.txt", "BUILD")}
     return {file: render(f"aot/{template}", context) for file, template in files.items()}, plan.arena_bytes
 
 
@@ -130,8 +139,8 @@ def _statement(
     scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
     if call.kernel == "PatchStage":
         source = arguments[1:] or ["options.reader"]
-        arguments = [params, "kStageKernels", *source, scratch, output, "options", str(op.index)]
-        call_text = statement("if (const Status status = quantmcu::aot::RunStage<kHasHook>", arguments)
+        arguments = [params, *source, scratch, output, "options", str(op.index)]
+        call_text = statement("if (const Status status = quantmcu::aot::RunStage<kHasHook, kStageKernels>", arguments)
         return f"{call_text}\n      status != Status::kOk) {{\n    return status;\n  }}"
     namespace = "kernels" if call.kernel in _CORE_KERNELS else "quantmcu::reference"
     return statement(
@@ -167,6 +176,11 @@ def _address(
     if read.dtype != "float32":
         return address
     return f"reinterpret_cast<{'const ' if is_input else ''}float*>({address})"
+
+
+def _place(tensor: Tensor, plan: MemoryPlan) -> str:
+    """Initialiser of a quantmcu::aot::Place."""
+    return f"{plan.offset(tensor.index)}, {tensor.num_bytes}"
 
 
 def _ports(tensors: Sequence[Tensor], plan: MemoryPlan, name: str) -> list[Port]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import struct
 import textwrap
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,11 +25,15 @@ class Definitions:
     Attributes:
       text: the definitions in order.
       num_bytes: of all arrays.
+      blocks: an initialiser of quantmcu::aot::Block for everything defined, but for pointers.
+      crc32: of all blocks' bytes in order.
     """
 
     def __init__(self) -> None:
         self.text: list[str] = []
         self.num_bytes = 0
+        self.blocks: list[str] = []
+        self.crc32 = 0
         self._names: dict[tuple[str, bytes], str] = {}
 
     def array(self, name: str, values: np.ndarray) -> str:
@@ -39,6 +45,7 @@ class Definitions:
         if key not in self._names:
             self._names[key] = name
             self.num_bytes += values.nbytes
+            self._add_block(name, name, values.tobytes())
             head = f"alignas(16) constexpr {_TYPES[values.dtype.name]} {name}[] = "
             self.text.append(f"{head}{array_initializer(values)};")
         return self._names[key]
@@ -48,7 +55,14 @@ class Definitions:
         fields = [(f.name, getattr(params, f.name)) for f in dataclasses.fields(params)]
         items = {field: self._item(name, field, value) for field, value in fields}
         self.text.append(f"constexpr {_NAMESPACE}{type(params).__name__} {name} = {_lines(items)};")
+        # Pointers stand behind the header; what they point to is a block of its own.
+        block = f"{name}.header" if hasattr(params, "header") else name
+        self._add_block(f"&{block}", block, _words(params.header if hasattr(params, "header") else params))
         return name
+
+    def _add_block(self, address: str, sized: str, data: bytes) -> None:
+        self.blocks.append(f"{address}, sizeof({sized})")
+        self.crc32 = zlib.crc32(data, self.crc32)
 
     def _item(self, name: str, field: str, value: Any) -> str:
         member = name + "".join(word.capitalize() for word in field.split("_"))
@@ -58,8 +72,18 @@ class Definitions:
             rows = "\n".join(f"    {initializer(row)}," for row in value.rows)
             self.num_bytes += value.num_bytes
             self.text.append(f"constexpr {_NAMESPACE}{value.struct} {member}[] = {{\n{rows}\n}};")
+            self._add_block(member, member, _words(value.rows))
             return member
         return initializer(value)
+
+
+def _words(value: Any) -> bytes:
+    """A C++ struct's bytes: its numbers in order, int32 or float, little-endian."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = dataclasses.astuple(value)
+    if isinstance(value, tuple):
+        return b"".join(map(_words, value))
+    return struct.pack("<f" if isinstance(value, float) else "<i", value)
 
 
 def initializer(value: Any) -> str:

@@ -11,9 +11,10 @@ from typing import Union
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.converter.emit.aot import emit_aot
+from tflm_quantmcu.converter.emit.bundle import QUANTMCU_FOLDER, bundled_files
 from tflm_quantmcu.converter.emit.recording import record
 from tflm_quantmcu.converter.emit.tflm import emit_tflm
-from tflm_quantmcu.graph.target import HOST, require_core
+from tflm_quantmcu.graph.target import HOST, require_core, variant_of
 from tflm_quantmcu.native.sources import kernel_sources
 from tflm_quantmcu.tflite.full_integer import require_full_integer
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -37,10 +38,11 @@ class EmittedProject:
 
     Attributes:
       directory: where.
-      files: names in it.
+      files: names in it, but for those of the bundle.
       name: of the model in the code.
       target: `aot` or `tflm`.
       arena_bytes: aot: all RAM but the stack; tflm: of the tensor arena that the code sets aside.
+      is_bundled: it holds the C++ sources that it compiles.
     """
 
     directory: Path
@@ -48,16 +50,16 @@ class EmittedProject:
     name: str
     target: str
     arena_bytes: int
+    is_bundled: bool
 
     @property
     def summary(self) -> str:
         """What there is and how to run it, for the command line."""
-        needed = [f"QUANTMCU_DIR={kernel_sources()}"]
+        needed = [] if self.is_bundled else [f"QUANTMCU_DIR={kernel_sources()}"]
         needed += ["TFLM_DIR=<checkout of tflite-micro>"] if self.target == "tflm" else []
-        return (
-            f"{self.name}: arena {self.arena_bytes:,} bytes; wrote {', '.join(self.files)}\n"
-            f"to run its test: make -C {self.directory} test {' '.join(needed)}"
-        )
+        files = [*self.files, *([f"{QUANTMCU_FOLDER}/"] if self.is_bundled else [])]
+        command = " ".join(["make", "-C", str(self.directory), "test", *needed])
+        return f"{self.name}: arena {self.arena_bytes:,} bytes; wrote {', '.join(files)}\nto run its test: {command}"
 
 
 def emit(
@@ -68,6 +70,7 @@ def emit(
     core: str = "host",
     inputs: PathLike | None = None,
     name: str | None = None,
+    bundle: bool = True,
 ) -> EmittedProject:
     """Writes a C++ project that runs the model and tests itself against TFLM on this host.
 
@@ -76,8 +79,9 @@ def emit(
       output_dir: is made where it is missing; files of the same names are replaced.
       target: `aot`: no TFLM, a static plan; `tflm`: an interpreter project in the shape of TFLM's hello_world.
       core: what it is built for by default: `host`, or `cortex-m0plus`, `-m3`, `-m4`, `-m7`, `-m33`, `-m55`.
-      inputs: `.npz` whose first sample the test runs; else a random one.
+      inputs: `.npz` whose first 8 samples the test runs; else random ones.
       name: a C++ identifier; by default made of the model's file name.
+      bundle: the kernels that the project compiles are copied into it; else it refers to the sources by QUANTMCU_DIR.
 
     Raises:
       UsageError: a name, a folder or samples that cannot be used.
@@ -91,10 +95,15 @@ def emit(
     require_full_integer(file.graph)
     recording = record(file, inputs)
     if target == "aot":
-        files, arena_bytes = emit_aot(file.graph, recording, name=chosen, core=core)
+        files, arena_bytes = emit_aot(file.graph, recording, name=chosen, core=core, is_bundled=bundle)
     else:
-        files, arena_bytes = emit_tflm(file, recording, name=chosen, core=core)
-    return EmittedProject(_write(Path(output_dir), files), tuple(files), chosen, target, arena_bytes)
+        files, arena_bytes = emit_tflm(file, recording, name=chosen, core=core, is_bundled=bundle)
+    bundled: dict[str, str] = {}
+    if bundle:
+        texts = files.values()
+        bundled = bundled_files(kernel_sources(), target=target, variant=variant_of(core), emitted=texts)
+    folder = _write(Path(output_dir), {**files, **bundled})
+    return EmittedProject(folder, tuple(files), chosen, target, arena_bytes, bundle)
 
 
 def _identifier(name: str | None, stem: str) -> str:
@@ -117,6 +126,7 @@ def _write(folder: Path, files: dict[str, str]) -> Path:
         raise UsageError(f"--output_dir {folder} cannot be made: {error.strerror or error}") from None
     for name, text in files.items():
         path, data = folder / name, text.encode()
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.is_file() or path.read_bytes() != data:  # make builds again what is newer
             write_atomically(path, data)
     return folder

@@ -1,4 +1,4 @@
-"""What a model must compute: inputs, and the outputs that TFLM on the host gives for them.
+"""What a model must compute: samples, and what TFLM on the host gives for them.
 
 In: a model and, if the user has one, an `.npz`. Out: Recording. Refuses models that TFLM cannot prepare.
 """
@@ -12,26 +12,30 @@ import zlib
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.converter.emit.map_crc32s import map_crc32s
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.placement.memory import align
 from tflm_quantmcu.runtime.interpreter import Interpreter
-from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
+from tflm_quantmcu.runtime.samples import load_samples, to_model_input, varied_samples
 from tflm_quantmcu.tflite.model_file import ModelFile
 
+NUM_SAMPLES = 8
 _ARENA_STEP = 1024
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recording:
-    """One inference of TFLM.
+    """Inferences of TFLM.
 
     Attributes:
+      model: the `.tflite`.
       inputs, outputs: the model's tensors as TFLM sees them.
-      input_values, output_values: with their shapes.
+      input_values, output_values: [sample, ...] each, with their shapes.
       non_persistent_bytes: of the arena, that TFLM recorded.
       arena_bytes: in which TFLM prepares and runs the model on this host; it needs less on 32 bits.
     """
 
+    model: ModelFile
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     input_values: tuple[np.ndarray, ...]
@@ -40,20 +44,30 @@ class Recording:
     arena_bytes: int
 
     @property
+    def num_samples(self) -> int:
+        """Inferences."""
+        return len(self.input_values[0])
+
+    @property
     def crc32(self) -> int:
-        """Of all outputs' bytes in order."""
+        """Of all outputs' bytes, sample by sample, in order."""
         crc = 0
-        for values in self.output_values:
-            crc = zlib.crc32(values.tobytes(), crc)
+        for sample in zip(*self.output_values, strict=True):
+            for values in sample:
+                crc = zlib.crc32(values.tobytes(), crc)
         return crc
+
+    def map_crc32s(self) -> np.ndarray:
+        """uint32 [sample, op], of what each op of the model writes, as tflm_kernels/aot/self_test.h has it."""
+        return map_crc32s(self.model, self.input_values)
 
 
 def record(model: ModelFile, inputs: str | os.PathLike[str] | None, *, seed: int = 0) -> Recording:
-    """Runs the model once.
+    """Runs the model on NUM_SAMPLES samples, or on as many as there are.
 
     Args:
       model: the `.tflite`.
-      inputs: `.npz` whose first sample is taken; None takes random values.
+      inputs: `.npz` whose first samples are taken; None takes random ones.
       seed: of those.
 
     Raises:
@@ -63,19 +77,20 @@ def record(model: ModelFile, inputs: str | os.PathLike[str] | None, *, seed: int
     interpreter = Interpreter(model)
     tensors = interpreter.inputs
     if inputs is None:
-        values = [random_samples(t, 1, seed=seed + i) for i, t in enumerate(tensors)]
+        values = [varied_samples(t, NUM_SAMPLES, seed=seed + i) for i, t in enumerate(tensors)]
     elif len(tensors) != 1:
         raise UsageError(f"the model has {len(tensors)} inputs; --inputs is supported for one")
     else:
         x, _ = load_samples(inputs, tensors[0])
-        values = [to_model_input(x[:1], tensors[0])]
-    outputs = interpreter.invoke(values)
+        values = [to_model_input(x[:NUM_SAMPLES], tensors[0])]
+    outputs = [[np.array(y) for y in interpreter.invoke(list(sample))] for sample in zip(*values, strict=True)]
     allocations = interpreter.allocations()
     return Recording(
+        model=model,
         inputs=tensors,
         outputs=interpreter.outputs,
         input_values=tuple(values),
-        output_values=tuple(np.array(y) for y in outputs),
+        output_values=tuple(np.stack(y) for y in zip(*outputs, strict=True)),
         non_persistent_bytes=allocations.non_persistent_bytes,
         arena_bytes=align(interpreter.least_arena_bytes(), _ARENA_STEP),
     )

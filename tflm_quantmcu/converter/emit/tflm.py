@@ -6,6 +6,7 @@ In: a model's bytes and a Recording of it, so that TFLM is known to run it. Out:
 from __future__ import annotations
 
 import re
+import zlib
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ _RESOLVER_NAMES = {
 }
 
 
-def emit_tflm(model: ModelFile, recording: Recording, *, name: str, core: str) -> tuple[dict[str, str], int]:
+def emit_tflm(
+    model: ModelFile, recording: Recording, *, name: str, core: str, is_bundled: bool
+) -> tuple[dict[str, str], int]:
     """The project's files, name -> text, and the bytes of the tensor arena that it sets aside.
 
     Args:
@@ -36,6 +39,7 @@ def emit_tflm(model: ModelFile, recording: Recording, *, name: str, core: str) -
       recording: of it.
       name: C++ identifier that the files and the namespace are called by.
       core: `cortex-m4` and its like, or `host`: what the Makefile builds for unless told otherwise.
+      is_bundled: the project holds the C++ sources that it compiles.
     """
     graph = model.graph
     # Scratch of the core's kernels, where it adds to what TFLM recorded with the reference.
@@ -47,6 +51,7 @@ def emit_tflm(model: ModelFile, recording: Recording, *, name: str, core: str) -
         "name": name,
         "macro": name.upper(),
         "core": short_core(core),
+        "is_bundled": is_bundled,
         "sha256": model.sha256,
         "model_bytes": len(model.data),
         "model": array_initializer(np.frombuffer(model.data, np.uint8)),
@@ -56,8 +61,11 @@ def emit_tflm(model: ModelFile, recording: Recording, *, name: str, core: str) -
         "adders": [_adder(kind) for kind in kinds],
         "streamed": graph.streamed_input,
         "requests": describe_model_requests(graph),
+        "num_samples": recording.num_samples,
         "inputs": [_sample(values) for values in recording.input_values],
         "outputs": [_sample(values) for values in recording.output_values],
+        "image": _sample(recording.input_values[0][:1]),
+        "model_crc32": zlib.crc32(model.data),
         "crc32": recording.crc32,
     }
     files = {

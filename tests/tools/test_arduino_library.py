@@ -1,0 +1,42 @@
+"""The Arduino folder has what Arduino asks of a manifest, and all of it compiles with src/ as the only include path."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.cortex_m import skip_without_tools
+from tools.arduino_library import library_files, main
+from tools.qemu_run import cores
+
+# Arduino's library specification 1.5: fields that must be there, and the categories.
+FIELDS = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures"}
+CATEGORIES = {
+    *("Display", "Communication", "Signal Input/Output", "Sensors", "Device Control", "Timing"),
+    *("Data Storage", "Data Processing", "Other", "Uncategorized"),
+}
+
+
+def test_the_manifest_is_complete() -> None:
+    files = library_files()
+    fields = dict(line.split("=", 1) for line in files["library.properties"].splitlines())
+    assert fields.keys() >= FIELDS
+    assert re.fullmatch(r"[A-Za-z][\w .-]*", fields["name"])
+    assert re.fullmatch(r"\d+\.\d+\.\d+", fields["version"])
+    assert fields["category"] in CATEGORIES
+    assert f"src/{fields['includes']}" in files
+
+
+@pytest.mark.parametrize("core", ["host", "m0plus", "m4", "m55"])
+def test_every_source_compiles_on_every_core(core: str, tmp_path: Path) -> None:
+    skip_without_tools()
+    main(["--output_dir", str(tmp_path)])
+    sources = sorted((tmp_path / "src").rglob("*.cc"))
+    assert len(sources) > 40
+    compiler = ["g++"] if core == "host" else ["arm-none-eabi-g++", "-mthumb", *cores()[core]["flags"]]
+    flags = ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror", f"-I{tmp_path}/src"]
+    done = subprocess.run([*compiler, *flags, "-fsyntax-only", *map(str, sources)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

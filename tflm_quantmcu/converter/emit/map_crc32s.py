@@ -1,0 +1,78 @@
+"""CRC32s of every feature map that a model computes, those inside patch stages too: what an emitted test compares.
+
+In: a model and samples. Out: uint32 [sample, op]. The maps between ops are TFLM's; those inside stages, which TFLM
+has nowhere, are the numpy oracle's, tile by tile.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import Op
+from tflm_quantmcu.law.packing import pack, run_bytes, unpack
+from tflm_quantmcu.oracle.simulate import holds_outliers, run_patches
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite.model_file import ModelFile
+
+
+def map_crc32s(model: ModelFile, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Runs the samples.
+
+    Args:
+      model: the `.tflite`.
+      inputs: [sample, ...] of each input.
+
+    Returns:
+      uint32 [sample, op]: of what the kernels of a patch stage write, call by call, and then of the op's output.
+    """
+    graph = model.graph
+    interpreter = Interpreter(model, preserve_all_tensors=True)
+    stages = {op.index: program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE}
+    outputs: list[list[bytes]] = []
+    stage_inputs: dict[int, list[np.ndarray]] = {index: [] for index in stages}
+    for sample in zip(*inputs, strict=True):
+        interpreter.invoke(list(sample))
+        outputs.append([interpreter.tensor(op.outputs[0]).tobytes() for op in graph.ops])
+        for index, program in stages.items():
+            values = sample[0] if program.is_streamed else interpreter.tensor(graph.ops[index].inputs[0])
+            stage_inputs[index].append(_unpacked(program, values))
+    inside = {index: _stage_crc32s(program, np.stack(stage_inputs[index])) for index, program in stages.items()}
+    return np.array(
+        [[_crc32(maps[op.index], inside, op, n) for op in graph.ops] for n, maps in enumerate(outputs)], np.uint32
+    )
+
+
+def _crc32(output: bytes, inside: dict[int, list[int]], op: Op, sample: int) -> int:
+    return zlib.crc32(output, inside[op.index][sample] if op.index in inside else 0)
+
+
+def _unpacked(program: StageProgram, values: np.ndarray) -> np.ndarray:
+    """int8 [H, W, C] of a stage's input."""
+    height, width, channels = program.shapes[0]
+    bits = program.formats[0][0].bits
+    return unpack(values.reshape(height, width, run_bytes(channels, bits)), bits, channels)
+
+
+def _stage_crc32s(program: StageProgram, x: np.ndarray) -> list[int]:
+    """Of all regions that the stage's kernels write, in order, for inputs int8 [N, H, W, C]."""
+    crc32s = [0] * len(x)
+    for row, col, maps in run_patches(program, x):
+        classes = _classes(program, row, col, x)
+        for op in program.ops[: program.tiled]:
+            for n, patch_class in enumerate(classes):
+                bits = program.formats[patch_class][op.output].bits
+                crc32s[n] = zlib.crc32(pack(maps[op.output][n], bits).tobytes(), crc32s[n])
+    return crc32s
+
+
+def _classes(program: StageProgram, row: int, col: int, x: np.ndarray) -> list[int]:
+    """The patch's class of each sample."""
+    classes = program.classes_of(row, col)
+    if len(classes) == 1:
+        return [classes[0]] * len(x)
+    return np.where(holds_outliers(program, row, col, x), 0, 1).tolist()
