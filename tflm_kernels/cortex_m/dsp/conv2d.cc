@@ -8,7 +8,9 @@
 // Calls the reference for filters of more than 32 KB an output channel.
 
 // Scheduling before register allocation makes GCC 12 spill what the loops of dot.h need.
+#ifndef __clang__
 #pragma GCC optimize("O2", "no-schedule-insns")
+#endif
 
 #include "tflm_kernels/cortex_m/dsp/dot.h"
 #include "tflm_kernels/cortex_m/dsp/fixed_point.h"

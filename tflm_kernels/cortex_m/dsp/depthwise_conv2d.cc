@@ -10,7 +10,9 @@
 // Calls the reference for more than 49 taps.
 
 // Scheduling before register allocation makes GCC 12 spill what the loops need.
+#ifndef __clang__
 #pragma GCC optimize("O2", "no-schedule-insns")
+#endif
 
 #include "tflm_kernels/cortex_m/dsp/depthwise_block.h"
 #include "tflm_kernels/cortex_m/dsp/depthwise_columns.h"

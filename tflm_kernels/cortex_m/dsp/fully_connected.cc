@@ -5,7 +5,9 @@
 // Memory   scratch for the widened input: 2 bytes a value.
 
 // Scheduling before register allocation makes GCC 12 spill what the loops of dot.h need.
+#ifndef __clang__
 #pragma GCC optimize("O2", "no-schedule-insns")
+#endif
 
 #include "tflm_kernels/cortex_m/dsp/dot.h"
 #include "tflm_kernels/cortex_m/dsp/fixed_point.h"

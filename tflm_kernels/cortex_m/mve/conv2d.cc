@@ -9,7 +9,9 @@
 // quads as kWeightBytes of expanded weights allow.
 // Rows of more than kMaxRow values go to the reference.
 // GCC 12 schedules before it allocates registers, and loads vectors so early that they are spilled.
+#ifndef __clang__
 #pragma GCC optimize("no-schedule-insns")
+#endif
 
 #include "tflm_kernels/cortex_m/mve/channel_quad.h"
 #include "tflm_kernels/cortex_m/mve/dot.h"

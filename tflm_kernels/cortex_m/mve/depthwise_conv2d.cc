@@ -6,7 +6,9 @@
 // them.
 // With a depth multiplier above 1, and in blocks of fewer channels, each lane gathers its input.
 // GCC 12 schedules before it allocates registers, and loads vectors so early that they are spilled.
+#ifndef __clang__
 #pragma GCC optimize("no-schedule-insns")
+#endif
 
 #include "tflm_kernels/cortex_m/mve/channel_block.h"
 #include "tflm_kernels/cortex_m/mve/kernels.h"
@@ -72,11 +74,17 @@ void SetInputChannels(const DepthwiseConv2DParams& params, Block* block) {
 // The lanes of an input pixel; gathered they need not be neighbours, nor sixteen.
 template <int kBits, bool kIsGathered>
 inline int8x16_t ReadLanes(const uint8_t* bytes, const Block& block) {
-  if constexpr (!kIsGathered) return LoadLanes<kBits>(bytes);
-  const int8x16_t lanes =
-      vldrbq_gather_offset_s8(reinterpret_cast<const int8_t*>(bytes), block.offsets);
-  if constexpr (kBits == 8) return lanes;
-  return vshrq_n_s8(vshlq_s8(lanes, block.left_shifts), 8 - kBits);
+  if constexpr (!kIsGathered) {
+    return LoadLanes<kBits>(bytes);
+  } else {
+    const int8x16_t lanes =
+        vldrbq_gather_offset_s8(reinterpret_cast<const int8_t*>(bytes), block.offsets);
+    if constexpr (kBits == 8) {
+      return lanes;
+    } else {
+      return vshrq_n_s8(vshlq_s8(lanes, block.left_shifts), 8 - kBits);
+    }
+  }
 }
 
 // Biases become bias - z * sum(w).
