@@ -15,6 +15,7 @@ from pathlib import Path
 
 _COPIED = ("tensorflow", "signal", "python/tflite_micro", "third_party")
 _MOVED = ("tensorflow/lite/micro", "python/tflite_micro", "signal/micro")
+_BRIDGE = "tflite_bridge"  # declares classes of tflite, which stay
 _RULES = (
     (r"^namespace micro \{", "inline namespace kernels {"),  # what stands in tflite::micro already
     (r"^namespace tflite \{", "namespace tflite::micro {\nusing namespace tflite;"),
@@ -35,8 +36,12 @@ def move(tflm: Path, output: Path) -> None:
     shutil.rmtree(output, ignore_errors=True)
     for folder in filter(lambda name: (tflm / name).is_dir(), _COPIED):
         shutil.copytree(tflm / folder, output / folder)
-    for path in (p for folder in _MOVED for p in (output / folder).rglob("*") if p.suffix in (".h", ".cc")):
+    for path in (p for folder in _MOVED for p in (output / folder).rglob("*") if _is_moved(p)):
         path.write_text(moved(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def _is_moved(path: Path) -> bool:
+    return path.suffix in (".h", ".cc") and path.parent.name != _BRIDGE
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
