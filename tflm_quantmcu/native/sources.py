@@ -17,8 +17,8 @@ FILES = (
     "LICENSE",
     "third_party/arm_none_eabi/*",
     "third_party/tflm_abi/*",
-    "tflm_kernels/BUILD",
-    "tflm_kernels/exports.lds",
+    "tflm_kernels/*",
+    "tflm_kernels/cmake/*",
     *(f"tflm_kernels/{folder}/**/*" for folder in ("aot", "boards", "cortex_m", "micro", "portable")),
     "tools/qemu_run.py",
 )
