@@ -151,18 +151,6 @@ def test_a_pinned_state_lies_in_the_arena():
     assert_predicted(pinned)
 
 
-def test_a_map_that_nothing_writes_lives_from_the_start():
-    net = StockModel()
-    unwritten = net.input((1, 40, 40, 2))
-    x = net.relu(net.relu(net.input((1, 30, 30, 2))))
-    model = net.build(net.relu(net.relu(unwritten)), x)
-
-    def forget(tree: schema.ModelT) -> None:
-        tree.subgraphs[0].inputs = tree.subgraphs[0].inputs[1:]
-
-    assert_predicted(edited(model, forget))
-
-
 def test_refuses_ops_whose_scratch_is_not_known():
     def custom(tree: schema.ModelT) -> None:
         code = tree.operatorCodes[tree.subgraphs[0].operators[0].opcodeIndex]
