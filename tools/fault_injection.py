@@ -32,8 +32,10 @@ _TIMEOUT_SECONDS = 60.0  # of a test that takes a second; a fault may loop for e
 
 _ARRAY = re.compile(r"constexpr (uint8_t|int32_t) \w+\[\] = \{([^}]*)\}")
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?f?(?![\w.])")
-# What holds no numbers of the model, and the test's own part behind them.
-_IGNORED = re.compile(r"//[^\n]*|^#ifdef QUANTMCU_SELF_TEST.*|^#[^\n]*|alignas\(\d+\)", re.MULTILINE | re.DOTALL)
+# What holds no numbers of the model, and what only the test runs, which ends the file.
+_IGNORED = re.compile(
+    r"^bool IsPlanRight.*|//[^\n]*|^#ifdef QUANTMCU_SELF_TEST.*|^#[^\n]*|alignas\(\d+\)", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclasses.dataclass(frozen=True)
