@@ -97,6 +97,11 @@ class InstructionTable:
         """The figure of what running a stage takes beside its kernels; 0 where no stage was measured."""
         return float(self._stage_coefficients @ driver_features(program)) if self.stages else 0.0
 
+    @property
+    def stage_coefficients(self) -> Mapping[str, float]:
+        """Of each of `stage_driver.FEATURES`; empty where no stage was measured."""
+        return dict(zip(stage_driver.FEATURES, self._stage_coefficients.tolist(), strict=True)) if self.stages else {}
+
     @functools.cached_property
     def _measured(self) -> dict[Call, float]:
         return {(row.shape, row.tag): float(self._count(row.work)) for row in self.rows}
@@ -131,7 +136,7 @@ def load_table(core: str) -> InstructionTable:
     """The table of a core, by any spelling of its name.
 
     Raises:
-      UsageError: there is none.
+      UsageError: there is none, or it lacks what bench measures today.
     """
     core = short_core(core_named(core))
     folder = resources.files("tflm_quantmcu.cost") / "data"
@@ -139,9 +144,14 @@ def load_table(core: str) -> InstructionTable:
     if not file.is_file():
         raise UsageError(f"there is no instruction table for {core}; make one with tflm_quantmcu bench --core {core}")
     stages = folder / f"stages_{core}.csv"
-    return InstructionTable.of_rows(
-        from_csv(file.read_text()), stage_driver.from_csv(stages.read_text()) if stages.is_file() else ()
-    )
+    try:
+        rows = from_csv(file.read_text())
+    except KeyError as missing:
+        raise UsageError(
+            f"the instruction table for {core} has no column {missing}; make it anew with tflm_quantmcu bench --core "
+            f"{core}"
+        ) from None
+    return InstructionTable.of_rows(rows, stage_driver.from_csv(stages.read_text()) if stages.is_file() else ())
 
 
 def graph_calls(

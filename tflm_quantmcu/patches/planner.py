@@ -3,31 +3,44 @@
 In: an int8 ModelGraph and bounds on the arena or on the work. Out: the split to use, or the reasons, with numbers, why
 splitting does not help. Every path from input to output of single ops and stages is considered (stage_path.py), each
 stage in all its ways (stage_costs.py).
-Work is judged by MACs with recomputed halos and borders clipped, memory by the arena that TFLM will record with the
-kernels that take the most, of those that may run.
+Work is the estimated instructions of a core, or MACs with recomputed halos and borders clipped where these are bounded;
+memory is the arena that TFLM will record with the kernels that take the most, of those that may run.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
+from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.stage_costs import PlannedStage, StageWays, UpstreamCosts
 from tflm_quantmcu.patches.stage_path import Edge, PathSearch
+from tflm_quantmcu.patches.tile_times import TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT
 
-# Of as many MACs the path is taken that holds the least, summed over its edges: it is the easiest one to place.
-_MACS = 1 << 24
+DEFAULT_MAX_SLOWDOWN = 1.1
+# Estimates of split networks are a few percent off: plans use this share of the slowdown that is allowed.
+_SLOWDOWN_SHARE = 0.9
+# The formula that paths are found by is off from the estimate by less than this, and mostly by less than the second.
+_FORMULA_ERROR, _USUAL_ERROR = 1.15, 1.05
+_ABOUT = 1.02  # times the work
+# What a stage counts beside its work, of the network's: each one more makes places in the arena harder to find, which
+# matters most where the smallest arena is wanted.
+_STAGE_SHARE, _STAGE_SHARE_OF_SMALLEST = 0.003, 0.01
+# Of as much work the path is taken that holds the least, summed over its edges: it is the easiest one to place.
+_WORK = 1 << 24
 _MAX_CALMER, _CALMER_STEP = 6, 1.3  # ways of a stage tried to find larger tiles, each of so many times the calls
+_MAX_FASTER, _FASTER_STEP = 16, 1.0  # the same of the work by the formula; the estimate is the judge
 _MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
 
 
@@ -41,6 +54,7 @@ class Split:
       macs: of the whole network, recomputation included.
       base_macs: of the network unsplit.
       binding: the op or stage that holds the most, for messages.
+      slowdown: estimated instructions over those of the network unsplit; None where MACs are what counts.
     """
 
     stages: tuple[PlannedStage, ...]
@@ -48,6 +62,18 @@ class Split:
     macs: int
     base_macs: int
     binding: str
+    slowdown: float | None = None
+
+    @property
+    def work_ratio(self) -> float:
+        """Work over that of the network unsplit."""
+        return self.macs_ratio if self.slowdown is None else self.slowdown
+
+    @property
+    def work_text(self) -> str:
+        if self.slowdown is None:
+            return f"{self.macs_ratio:.2f} times the MACs"
+        return f"{self.slowdown:.2f} times the estimated instructions"
 
     @property
     def extra_macs(self) -> int:
@@ -69,7 +95,8 @@ class StageSearch:
     Attributes:
       baseline_arena_bytes: of the unsplit network.
       best: the split to use, or None: leave the graph alone.
-      smallest: the split with the smallest arena that the bound on work allows, or None when nothing can be split.
+      smallest: where no bound on the arena is met the split with the smallest that the bound on work allows, or None
+        when nothing can be split.
       reason: one sentence with the numbers behind `best`.
     """
 
@@ -89,6 +116,8 @@ def plan_stages(
     *,
     sram_bytes: int | None = None,
     max_macs_ratio: float | None = None,
+    max_slowdown: float | None = None,
+    table: InstructionTable | None = None,
     bits: Mapping[str, int] | None = None,
     inner_bits: Mapping[str, int] | None = None,
     input_mode: str = "resident",
@@ -98,10 +127,12 @@ def plan_stages(
 
     Args:
       graph: the int8 model.
-      sram_bytes: bound on the non-persistent arena. With it: the fewest MACs that meet it, unsplit if that does.
-        Without it: the smallest arena, and of equal ones the fewest MACs.
-      max_macs_ratio: bound on MACs over those of the unsplit network. None is 1, nothing is computed twice, or with
-        `sram_bytes` whatever it takes.
+      sram_bytes: bound on the non-persistent arena. With it: the least work that meets it, unsplit if that does.
+        Without it: the smallest arena, and of equal ones the least work.
+      max_macs_ratio: bound on MACs over those of the unsplit network. With it work is MACs, else instructions.
+      max_slowdown: bound on instructions over those of the unsplit network on our kernels. None is
+        `DEFAULT_MAX_SLOWDOWN`, or with `sram_bytes` whatever it takes.
+      table: of the core whose instructions are estimated; None is the Cortex-M4's.
       bits: tensor name -> width of maps outside stages and at their ends; absent is 8.
       inner_bits: the same inside stages; None is `bits`.
       input_mode: `resident`, or `streamed`: the first stage pulls the input from a reader.
@@ -113,32 +144,68 @@ def plan_stages(
     Raises:
       UnsupportedModelError: the input is to be streamed and no stage can read it.
     """
-    planner = StagePlanner(graph, bits=bits, inner_bits=inner_bits, input_mode=input_mode, variants=variants)
-    if max_macs_ratio is None and sram_bytes is None:
-        max_macs_ratio = 1.0
-    smallest = planner.smallest(max_macs_ratio)
-    baseline = planner.baseline_arena_bytes
-    if planner.is_streamed and smallest is None and planner.smallest() is None:
+    ratio = work_ratio(sram_bytes, max_macs_ratio, max_slowdown)
+    planner = StagePlanner(
+        graph,
+        table=planning_table(table, max_macs_ratio),
+        bits=bits,
+        inner_bits=inner_bits,
+        input_mode=input_mode,
+        variants=variants,
+        is_work_bounded=ratio is not None,
+    )
+    if planner.is_streamed and planner.is_whole:
         raise UnsupportedModelError(
             "the input cannot be streamed: no patch stage begins with it that leaves nothing else to read it"
         )
+    return _smallest(planner, ratio) if sram_bytes is None else _within(planner, sram_bytes, ratio)
+
+
+def _smallest(planner: StagePlanner, ratio: float | None) -> StageSearch:
+    """Without a bound on the arena."""
+    smallest, baseline = planner.smallest(ratio), planner.baseline_arena_bytes
+    if smallest is None and planner.is_streamed:
+        smallest = next(planner.within(baseline), None)  # it is asked for whatever it takes
     if smallest is None or smallest.arena_bytes >= baseline:
-        return StageSearch(baseline, None, smallest, planner.refusal(smallest))
-    if sram_bytes is None:
-        best = planner.relaxed(smallest, smallest.arena_bytes)
-        return StageSearch(baseline, best, smallest, planner.gain(best))
+        return StageSearch(baseline, None, smallest, planner.refusal(smallest, ratio))
+    best = planner.relaxed(smallest, smallest.arena_bytes)
+    return StageSearch(baseline, best, smallest, planner.gain(best))
+
+
+def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> StageSearch:
+    """With one."""
+    baseline = planner.baseline_arena_bytes
     if baseline <= sram_bytes and not planner.is_streamed:
         reason = f"the unsplit arena of {baseline:,} bytes meets {sram_bytes:,}; splitting would only add work"
-        return StageSearch(baseline, None, smallest, reason)
-    cheapest = planner.cheapest(sram_bytes, max_macs_ratio)
-    if cheapest is None:
+        return StageSearch(baseline, None, None, reason)
+    cheapest = planner.cheapest(sram_bytes, ratio)
+    smallest = cheapest or planner.smallest(ratio)
+    if smallest is None or smallest.arena_bytes >= baseline:
+        return StageSearch(baseline, None, smallest, planner.refusal(smallest, ratio))
+    if smallest.arena_bytes > sram_bytes:
         reason = (
             f"the arena is {baseline:,} bytes unsplit and {smallest.arena_bytes:,} at the smallest, for "
-            f"{smallest.macs_ratio:.2f} times the MACs, where {smallest.binding} holds the most"
+            f"{smallest.work_text}, where {smallest.binding} holds the most"
         )
         return StageSearch(baseline, None, smallest, reason)
-    best = planner.relaxed(cheapest, sram_bytes)
+    best = planner.relaxed(smallest, sram_bytes)
     return StageSearch(baseline, best, smallest, planner.gain(best))
+
+
+def planning_table(table: InstructionTable | None, max_macs_ratio: float | None) -> InstructionTable | None:
+    """The table of the instructions that are minimised; None where MACs are."""
+    return None if max_macs_ratio is not None else table or load_table("m4")
+
+
+def work_ratio(
+    sram_bytes: int | None, max_macs_ratio: float | None = None, max_slowdown: float | None = None
+) -> float | None:
+    """The bound on work over that of the unsplit network by the arguments of `plan_stages`; None is none."""
+    if max_macs_ratio is not None:
+        return max_macs_ratio
+    if max_slowdown is None:
+        max_slowdown = DEFAULT_MAX_SLOWDOWN if sram_bytes is None else None
+    return None if max_slowdown is None else 1 + _SLOWDOWN_SHARE * (max_slowdown - 1)
 
 
 _Way = tuple[UpstreamCosts, StageWays, int]
@@ -146,17 +213,21 @@ _Path = list[tuple[Edge["_Way | None"], int]]
 
 
 class StagePlanner:
-    """All splits of one model; the arguments are those of `plan_stages`."""
+    """All splits of one model; the arguments are those of `plan_stages`, bounds on work those of `work_ratio`."""
 
     def __init__(
         self,
         graph: ModelGraph,
         *,
+        table: InstructionTable | None = None,
         bits: Mapping[str, int] | None = None,
         inner_bits: Mapping[str, int] | None = None,
         input_mode: str = "resident",
         variants: Sequence[str] = KERNEL_VARIANTS,
+        is_work_bounded: bool = False,
     ):
+        """Work is instructions by the table, or without one MACs; where it is bounded the smallest arena is wanted."""
+        self._stage_share = _STAGE_SHARE_OF_SMALLEST if is_work_bounded else _STAGE_SHARE
         bits = bits or {}
         self.is_streamed = input_mode == "streamed"
         self._graph = graph
@@ -168,49 +239,82 @@ class StagePlanner:
             variants=variants,
         )
         self._base_macs = sum(self._model.base_macs)
+        self._times = TileTimes(table) if table else None
+        # [op] by itself
+        self._base_work: Sequence[float] = (
+            [self._times.of_graph(graph, bits, op.index) for op in graph.ops] if self._times else self._model.base_macs
+        )
         self._stages: dict[tuple[int, int, int], PlannedStage] = {}
         self._regions: dict[tuple[int, int], tuple[UpstreamCosts, StageWays]] = {}
-        self._search = PathSearch(self._edges())
+        self._instructions: dict[PlannedStage, float] = {}
+        edges = self._edges()
+        self._has_stages = any(way is not None for edge in edges for way in edge.ways[:1])
+        self._search = PathSearch(edges)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing can be split."""
+        return not self._search.is_reached(self._search.bounds.size - 1)
 
     @functools.cached_property
     def baseline_arena_bytes(self) -> int:
         """Of the unsplit network, its input resident."""
         return network_cost.arena_of(self._graph)
 
-    def smallest(self, max_macs_ratio: float | None = None) -> Split | None:
-        """The smallest arena within the bound on MACs, and of equal ones the fewest MACs."""
+    def smallest(self, max_ratio: float | None = None) -> Split | None:
+        """The smallest arena within the bound on work, and of equal ones the least work."""
         best: Split | None = None
-        bound = self._first_within(max_macs_ratio)
-        tries = 0
-        while bound is not None and tries < _MAX_TRIES:
-            if best and self._search.bounds[bound] >= best.arena_bytes:
+        allowed, tries = self._work_limit(max_ratio), 0
+        while tries < _MAX_TRIES:
+            within = np.flatnonzero(self._search.work < allowed)  # the least bound that such a path keeps is the first
+            if not within.size or (best and self._search.bounds[within[0]] >= best.arena_bytes):
                 break
-            path = self._exact_path(bound)
+            path = self._exact_path(int(within[0]))
             if path is None:
-                bound = self._first_within(max_macs_ratio)
+                continue
+            allowed = int(self._search.work[within[0]])
+            excess = self._slowdown(self._stages_of(path)) / max_ratio if self._times and max_ratio else 1.0
+            if excess > 1:
+                allowed = int(allowed * _USUAL_ERROR / max(excess, _USUAL_ERROR))
                 continue
             tries += 1
             split = self._split(path, at_most=best.arena_bytes if best else None)
             if split and split.stages:
-                best = min(best or split, split, key=lambda found: (found.arena_bytes, found.macs))
-            bound = self._next_other(bound)
+                best = min(best or split, split, key=lambda found: (found.arena_bytes, found.work_ratio))
         return best
 
-    def cheapest(self, sram_bytes: int, max_macs_ratio: float | None = None) -> Split | None:
-        """The fewest MACs within the bound on the arena."""
-        return next((s for s in self.within(sram_bytes, max_macs_ratio) if s.arena_bytes <= sram_bytes), None)
+    def cheapest(self, sram_bytes: int, max_ratio: float | None = None) -> Split | None:
+        """The least work within the bound on the arena; of those that the formula holds for about as fast, the one
+        that the estimate says."""
+        best: Split | None = None
+        for stages, work in self._paths(sram_bytes, max_ratio):
+            if best and (not self._times or work > best.work_ratio * _ABOUT):
+                break
+            if best and self._slowdown(stages) >= best.work_ratio:
+                continue
+            split = self._assemble(stages, enough=sram_bytes)
+            if split.arena_bytes <= sram_bytes:
+                best = split
+        return best
 
-    def within(self, sram_bytes: int, max_macs_ratio: float | None = None) -> Iterator[Split]:
-        """Splits that may meet the bound, with ever more MACs and less live at once; of an arena that does the smallest
+    def within(self, sram_bytes: int, max_ratio: float | None = None) -> Iterator[Split]:
+        """Splits that may meet the bound, with ever more work and less live at once; of an arena that does the smallest
         is not searched for."""
+        for stages, _ in self._paths(sram_bytes, max_ratio):
+            yield self._assemble(stages, enough=sram_bytes)
+
+    def _paths(self, sram_bytes: int, max_ratio: float | None) -> Iterator[tuple[list[PlannedStage], float]]:
+        """The stages of `within`, and their work over that of the unsplit network by the formula."""
         limit = sram_bytes
         while True:
             bound = int(np.searchsorted(self._search.bounds, limit, side="right")) - 1
-            if bound < 0 or not self._is_within(bound, max_macs_ratio):
+            if bound < 0 or self._search.work[bound] >= self._work_limit(max_ratio):
                 return
             path = self._exact_path(bound)
             if path is not None:
-                yield self._assemble(self._stages_of(path), enough=sram_bytes)
+                stages = self._stages_of(path)
+                if not self._times or max_ratio is None or self._slowdown(stages) <= max_ratio:
+                    yield stages, int(self._search.work[bound]) / _WORK / max(sum(self._base_work), 1)
                 limit = max(int(edge.num_bytes[number]) for edge, number in path) - 1
 
     def front(self) -> list[Split]:
@@ -218,7 +322,7 @@ class StagePlanner:
         found: list[Split] = []
         bound = self._search.bounds.size - 1
         while bound >= 0 and self._search.is_reached(bound):
-            work = self._search.work // _MACS
+            work = self._search.work // _WORK
             bound = int(np.flatnonzero(work == work[bound])[0])
             path = self._exact_path(bound)
             if path is not None:
@@ -238,13 +342,25 @@ class StagePlanner:
     def gain(self, best: Split) -> str:
         count = len(best.stages)
         extra = f"{best.macs_ratio - 1:.1%} more MACs" if best.extra_macs else "no more MACs"
-        return (
-            f"splitting into {count} patch stage{'s' * (count > 1)} takes the arena from "
-            f"{self.baseline_arena_bytes:,} to {best.arena_bytes:,} bytes for {extra}; {best.binding} holds the most"
+        slower = "" if best.slowdown is None else f" and {best.slowdown:.2f} times the estimated instructions"
+        text = (
+            f"splitting into {count} patch stage{'s' * (count > 1)} takes the arena from {self.baseline_arena_bytes:,} "
+            f"to {best.arena_bytes:,} bytes for {extra}{slower}; {best.binding} holds the most"
         )
+        if best.slowdown is None or best.slowdown <= DEFAULT_MAX_SLOWDOWN:
+            return text
+        return f"{text}; the bound takes that much time, a larger --sram_bytes less"
 
-    def refusal(self, smallest: Split | None) -> str:
+    def refusal(self, smallest: Split | None, max_ratio: float | None = None) -> str:
         baseline = self.baseline_arena_bytes
+        slower = self.smallest() if smallest is None else None
+        if slower and slower.arena_bytes < baseline and max_ratio is not None:
+            return (
+                f"the network is not split and keeps its arena of {baseline:,} bytes: no split keeps within "
+                f"{max_ratio:.2f} times its work; {slower.arena_bytes:,} bytes take {slower.work_text}"
+            )
+        if self._has_stages:
+            smallest = smallest or slower or self._assemble([])
         if smallest is None:
             return f"the network is not split and keeps its arena of {baseline:,} bytes: {self._obstacle()}"
         return (
@@ -265,9 +381,9 @@ class StagePlanner:
         for op in self._graph.ops:
             if model.can_run_unsplit(op):
                 num_bytes = np.array([model.unsplit_bytes[op.index]])
-                work = np.array([model.base_macs[op.index] * _MACS]) + num_bytes // ARENA_ALIGNMENT
+                work = np.array([int(self._base_work[op.index]) * _WORK]) + num_bytes // ARENA_ALIGNMENT
                 edges.append(Edge.of(op.index, op.index + 1, num_bytes, work, [None]))
-            upstream = UpstreamCosts(model, op.index)
+            upstream = UpstreamCosts(model, op.index, self._times)
             edges += [edge for ways in upstream.ways() if (edge := self._stage_edge(upstream, ways))]
         return edges
 
@@ -281,24 +397,29 @@ class StagePlanner:
             return None
         num_bytes = ways.num_bytes.ravel()[useful]
         held = (ways.end - ways.first) * num_bytes // ARENA_ALIGNMENT
+        if self._times:
+            held += int(sum(self._base_work) * self._stage_share) * _WORK
         payload = [(upstream, ways, way) for way in useful.tolist()]
-        return Edge.of(ways.first, ways.end, num_bytes, ways.macs.ravel()[useful] * _MACS + held, payload)
+        return Edge.of(ways.first, ways.end, num_bytes, ways.work.ravel()[useful] * _WORK + held, payload)
 
-    def _is_within(self, bound: int, max_macs_ratio: float | None) -> bool:
-        return bool(self._search.work[bound] < self._work_limit(max_macs_ratio))
+    def _work_limit(self, max_ratio: float | None) -> int:
+        """What a path's work is below within the bound, by the formula that may be too high."""
+        if max_ratio is None:
+            return self._search.unreached
+        slack = _FORMULA_ERROR if self._times else 1.0
+        return (int(sum(self._base_work) * max_ratio * slack) + 1) * _WORK
 
-    def _work_limit(self, max_macs_ratio: float | None) -> int:
-        return self._search.unreached if max_macs_ratio is None else (int(self._base_macs * max_macs_ratio) + 1) * _MACS
+    def _slowdown(self, stages: Sequence[PlannedStage]) -> float:
+        """Instructions over those of the network unsplit, by the programs of the stages."""
+        inside = {index for stage in stages for index in stage.ops}
+        outside = sum(n for index, n in enumerate(self._base_work) if index not in inside)
+        return (outside + sum(map(self._stage_instructions, stages))) / max(sum(self._base_work), 1)
 
-    def _first_within(self, max_macs_ratio: float | None) -> int | None:
-        """The least bound that a path within the ratio keeps."""
-        within = np.flatnonzero(self._search.work < self._work_limit(max_macs_ratio))
-        return int(within[0]) if within.size else None
-
-    def _next_other(self, bound: int) -> int | None:
-        """The next bound that allows a path of other work."""
-        other = np.flatnonzero(self._search.work[bound:] != self._search.work[bound])
-        return bound + int(other[0]) if other.size else None
+    def _stage_instructions(self, stage: PlannedStage) -> float:
+        assert self._times
+        if stage not in self._instructions:
+            self._instructions[stage] = self._times.of_stage(stage.program(self._model))
+        return self._instructions[stage]
 
     def _exact_path(self, bound: int) -> _Path | None:
         """The cheapest path within a bound; None where a way of it takes more than was thought, which is now known."""
@@ -342,7 +463,8 @@ class StagePlanner:
         ]
         _, binding = max(held, key=lambda entry: entry[0])
         macs = self._base_macs + sum(stage.extra_macs for stage in stages)
-        split = Split(tuple(stages), 0, macs, self._base_macs, binding)
+        slowdown = self._slowdown(stages) if self._times else None
+        split = Split(tuple(stages), 0, macs, self._base_macs, binding, slowdown)
         arena_bytes = self.arena_of(split, [s.scratch_bytes for s in stages], enough=enough)
         return dataclasses.replace(split, arena_bytes=arena_bytes)
 
@@ -355,7 +477,7 @@ class StagePlanner:
         return f"'{self._graph.tensors[self._graph.ops[op].outputs[0]].label}'"
 
     def relaxed(self, split: Split, num_bytes: int) -> Split:
-        """The same with ops by themselves and larger tiles where they fit into the arena with no more MACs."""
+        """The same with ops by themselves and larger tiles where they fit into the arena with no more work."""
         best = split
         for stage in split.stages:
             for other in self._calmer(stage, num_bytes):
@@ -367,19 +489,32 @@ class StagePlanner:
         return self._in_smallest_places(best)
 
     def _calmer(self, stage: PlannedStage, num_bytes: int) -> Iterator[list[PlannedStage]]:
-        """What to try in place of a stage, the fewest kernel calls first."""
+        """What to try in place of a stage, the fewest instructions or kernel calls first."""
         first, end = stage.ops[0], stage.ops[-1] + 1
         ops = self._graph.ops[first:end]
         if all(map(self._model.can_run_unsplit, ops)) and max(self._model.unsplit_bytes[first:end]) <= num_bytes:
             yield []
         upstream, ways = self._regions[first, end]
-        fits = np.flatnonzero((ways.num_bytes <= num_bytes) & (ways.macs <= stage.macs))
-        num_calls = ways.num_calls.ravel()
-        tried, num_tried = 0.0, 0
-        for way in fits[np.lexsort((ways.num_bytes.ravel()[fits], num_calls[fits]))].tolist():
-            if num_calls[way] < tried * _CALMER_STEP or num_tried == _MAX_CALMER:
-                continue
-            other = self._stage((upstream, ways, way))
-            if other.live_bytes <= num_bytes:
-                tried, num_tried = num_calls[way], num_tried + 1
-                yield [other]
+        found = (self._stage((upstream, ways, way)) for way in self._eligible(ways, stage, num_bytes))
+        others = itertools.islice(
+            (other for other in found if other.live_bytes <= num_bytes), _MAX_FASTER if self._times else _MAX_CALMER
+        )
+        if not self._times:
+            yield from ([other] for other in others)
+            return
+        # The formula has chosen some, the estimate says which are best.
+        estimates = {other: self._stage_instructions(other) for other in others}
+        better = [other for other, count in estimates.items() if count < self._stage_instructions(stage)]
+        yield from ([other] for other in sorted(better, key=estimates.__getitem__))
+
+    def _eligible(self, ways: StageWays, stage: PlannedStage, num_bytes: int) -> Iterator[int]:
+        """Ways of a stage that may fit with no more work, each of so many times the calls, or the work, of the last."""
+        is_fit = ways.num_bytes <= num_bytes
+        effort, step = (ways.work, _FASTER_STEP) if self._times else (ways.num_calls, _CALMER_STEP)
+        fits = np.flatnonzero(is_fit if self._times else is_fit & (ways.macs <= stage.macs))
+        effort = effort.ravel()
+        tried = 0.0
+        for way in fits[np.lexsort((ways.num_bytes.ravel()[fits], effort[fits]))].tolist():
+            if effort[way] >= tried * step:
+                yield way
+                tried = effort[way]

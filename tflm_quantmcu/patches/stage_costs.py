@@ -1,9 +1,10 @@
 """What it costs to run consecutive ops of a model as one patch stage, in any of its ways.
 
-In: a PlannedModel. Out: `UpstreamCosts`, for one tensor the arena and MACs of every stage that ends in it, for all tile
-sizes and cache modes at once. Bytes are those of the kernels that take the most, of those that may run. They are exact
-but for the places of tile buffers in scratch, where they are what is live at once, and for what kernels take in some
-tiles alone: a lower bound that `UpstreamCosts.stage` makes exact for one way.
+In: a PlannedModel. Out: `UpstreamCosts`, for one tensor the arena and the work (MACs, or instructions by the formulas
+of tile_times.py) of every stage that ends in it, for all tile sizes and cache modes at once. Bytes are those of the
+kernels that take the most, of those that may run. They are exact but for the places of tile buffers in scratch, where
+they are what is live at once, and for what kernels take in some tiles alone: a lower bound that `UpstreamCosts.stage`
+makes exact for one way.
 """
 
 from __future__ import annotations
@@ -22,19 +23,20 @@ from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_reduction, lower_region
 from tflm_quantmcu.native.kernel_scratch import behind_maps, least_kernel_bytes, stage_kernel_bytes
 from tflm_quantmcu.patches.planned_model import PlannedModel
+from tflm_quantmcu.patches.tile_times import MapFormulas, TileSums, TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage import tiles
-from tflm_quantmcu.stage.build import INPUT_MODES
+from tflm_quantmcu.stage.build import INPUT_MODES, build_program
 from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, macs_per_pixel, map_shape, map_tensors
 from tflm_quantmcu.stage.layout import CACHE_MODES, SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
-from tflm_quantmcu.stage.program import MAX_MAPS
+from tflm_quantmcu.stage.program import MAX_MAPS, StageProgram
 
 RECOMPUTE, ROWS, FULL = range(len(CACHE_MODES))
 _NEVER = -2.0  # MACs of a value whose halo is never kept
 _NOWHERE = 1 << 40  # a row behind all others
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class PlannedStage:
     """One stage of a split, at one class of patches.
 
@@ -104,6 +106,16 @@ class PlannedStage:
             input_mode=INPUT_MODES[self.is_streamed],
         )
 
+    def program(self, model: PlannedModel) -> StageProgram:
+        """As `plan` runs it, its maps of the planned widths."""
+        program = build_program(model.graph, self.plan(model.graph), weight_bits={}, formats={})
+        lowered = lower_region(model.graph, [model.graph.ops[i] for i in self.ops], {})
+        widths = [model.inner_bits(t) for t in map_tensors(lowered, self.input)]
+        if set(widths) == {8}:
+            return program
+        formats = tuple(dataclasses.replace(f, bits=b) for f, b in zip(program.formats[0], widths, strict=True))
+        return dataclasses.replace(program, formats=(formats,))
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StageWays:
@@ -114,6 +126,7 @@ class StageWays:
       source: tensor index of the input.
       num_bytes: arena bytes live while the stage runs, a lower bound.
       macs: recomputation included.
+      work: what the planner minimises: MACs, or estimated instructions.
       num_calls: of kernels, over all tiles.
     """
 
@@ -122,6 +135,7 @@ class StageWays:
     source: int
     num_bytes: np.ndarray
     macs: np.ndarray
+    work: np.ndarray
     num_calls: np.ndarray
 
 
@@ -131,15 +145,18 @@ class _AxisCosts:
 
     Attributes:
       largest: of what a tile sees.
-      summed: of what all tiles compute together.
+      summed, seen, kept, makers, keepers, counts: see `TileSums`.
       halo: the most that a tile sees of what was kept.
       begins: [tile sizes, tiles, maps] first pixel that a tile reads, `_NOWHERE` if none.
       ends: [tile sizes, tiles] of the tiles.
-      counts: [tile sizes] of tiles, priming ones too.
     """
 
     largest: np.ndarray
     summed: np.ndarray
+    seen: np.ndarray
+    kept: np.ndarray
+    makers: np.ndarray
+    keepers: np.ndarray
     halo: np.ndarray
     begins: np.ndarray
     ends: np.ndarray
@@ -152,9 +169,11 @@ class UpstreamCosts:
     One pass over the longest region serves all: what a tile needs of a map depends only on the ops behind it.
     """
 
-    def __init__(self, model: PlannedModel, last: int):
-        """Costs of stages that end in op `last`; where it makes one pixel of a map, that map is cut into tiles."""
+    def __init__(self, model: PlannedModel, last: int, times: TileTimes | None = None):
+        """Costs of stages that end in op `last`; where it makes one pixel of a map, that map is cut into tiles. Their
+        work is instructions by `times`, or MACs."""
         self._model = model
+        self._times = times
         self._graph = model.graph
         self._end = last + 1
         self._output = self._graph.ops[last].outputs[0]
@@ -212,7 +231,8 @@ class UpstreamCosts:
             is_torn = source in self._model.streamed and source in self._model.live[self._end]
             if source in self._index and not is_torn:
                 num_bytes, macs, num_calls = self._costs(first, source)
-                result.append(StageWays(first, self._end, source, num_bytes, macs, num_calls))
+                work = self._instructions(self._times, first, source) if self._times else macs
+                result.append(StageWays(first, self._end, source, num_bytes, macs, work, num_calls))
         return result
 
     @functools.cached_property
@@ -278,6 +298,10 @@ class UpstreamCosts:
         return _AxisCosts(
             largest=((end - begin) * present).max(axis=1).astype(float),
             summed=((end - fresh) * present).sum(axis=1).astype(float),
+            seen=((end - begin) * present).sum(axis=1).astype(float),
+            kept=((fresh - begin) * present).sum(axis=1).astype(float),
+            makers=((end > fresh) & present).sum(axis=1).astype(float),
+            keepers=((fresh > begin) & present).sum(axis=1).astype(float),
             halo=((fresh - begin) * present).max(axis=1).astype(float),
             begins=np.where((begin < end) & present, begin, _NOWHERE),
             ends=np.maximum(intervals[..., 1], 0),
@@ -351,6 +375,29 @@ class UpstreamCosts:
         calls = rows[:, :, None] * cols[:, None] * (self._end - first)
         reduced = sum(self._model.base_macs[self._last + 1 : self._end])
         return num_bytes.astype(np.int64), macs[..., self._num_entries + position].astype(np.int64) + reduced, calls
+
+    def _instructions(self, times: TileTimes, first: int, source: int) -> np.ndarray:
+        """int64 [choices, tile heights, tile widths] of a region."""
+        rows, cols = (np.stack([costs.counts for costs in axis]) for axis in self._axes)
+        stage, line, tile = (times.driver[name] for name in ("stages", "tile_rows", "tiles"))
+        driver = stage + line * rows[:, :, None] + tile * (rows[:, :, None] * cols[:, None])
+        first_map = self._index[source] if source in self._model.streamed else self._num_entries + self._position(first)
+        return (self._map_instructions[..., first_map] + driver).astype(np.int64)
+
+    @functools.cached_property
+    def _map_instructions(self) -> np.ndarray:
+        """[choices, tile heights, tile widths, maps] of making each map and those behind it."""
+        assert self._times
+        found = MapFormulas.of(self._times, self._lowered, self._maps, self._geometry.shapes, self._model.inner_bits)
+        if self._reduction:
+            channels = self._graph.tensors[self._output].shape[-1]
+            shape = self._geometry.shapes[-1]
+            found = found.with_reduction(self._times, self._reduction.op, shape, channels, self._model.inner_bits)
+        rows, cols = (
+            TileSums(*(np.stack([getattr(costs, f.name) for costs in axis]) for f in dataclasses.fields(TileSums)))
+            for axis in self._axes
+        )
+        return _sums_from(found.instructions(rows, cols))
 
     @functools.cached_property
     def _kernel_bytes_from(self) -> np.ndarray:

@@ -212,6 +212,8 @@ class SearchProblem:
         return {
             "sram_bytes": self.budget.sram_bytes,
             "max_macs_ratio": chosen.max_macs_ratio,
+            "max_slowdown": chosen.max_slowdown,
+            "table": self._planning_table,
             "input_mode": chosen.input,
             "variants": self.variants,
         }
@@ -220,6 +222,14 @@ class SearchProblem:
     def variants(self) -> tuple[str, ...]:
         """Of our kernels, those that stages are planned for."""
         return KERNEL_VARIANTS if self.suits_all_cores else self.cost.target.variants
+
+    @property
+    def _planning_table(self) -> InstructionTable | None:
+        """None, the Cortex-M4's, where the core has no table."""
+        try:
+            return self.cost.table
+        except UsageError:
+            return None
 
     def standard_error(self, accuracy: float) -> float:
         """Of an accuracy on the labelled samples; without labels nothing is left to chance."""

@@ -20,7 +20,7 @@ from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StageP
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
-from tflm_quantmcu.patches.planner import Split, StagePlanner, plan_stages
+from tflm_quantmcu.patches.planner import Split, StagePlanner, plan_stages, planning_table, work_ratio
 from tflm_quantmcu.search.branch import Branch, candidate_widths
 from tflm_quantmcu.search.budget import BudgetKeeper, flash_cuts
 from tflm_quantmcu.search.network import Network
@@ -113,13 +113,19 @@ def _given_lambda(problem: SearchProblem) -> float:
 def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePlanner, Split]]:
     """Splits that meet the budget if all maps inside stages have 4 bits, then 2."""
     bounds = problem.stage_bounds
+    table = planning_table(bounds["table"], bounds["max_macs_ratio"])
+    ratio = work_ratio(budget, bounds["max_macs_ratio"], bounds["max_slowdown"])
     names = [t.name for t in problem.graph.tensors if not t.is_constant]
     for bits in candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_bits)[1:]:
         inner_bits = dict.fromkeys(names, bits)
         planner = StagePlanner(
-            problem.graph, inner_bits=inner_bits, input_mode=bounds["input_mode"], variants=bounds["variants"]
+            problem.graph,
+            table=table,
+            inner_bits=inner_bits,
+            input_mode=bounds["input_mode"],
+            variants=bounds["variants"],
         )
-        for split in itertools.islice(planner.within(budget, bounds["max_macs_ratio"]), MIXED_CANDIDATES):
+        for split in itertools.islice(planner.within(budget, ratio), MIXED_CANDIDATES):
             yield planner, split
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.types import COMPENSATIONS, PINNED_LAYERS
 from tflm_quantmcu.search.settings.base import Settings, at_least, between, setting
 from tflm_quantmcu.stage.build import INPUT_MODES
@@ -22,11 +23,23 @@ class StageSettings(Settings):
     )
     max_macs_ratio: float | None = setting(
         None,
-        "Bound on MACs over those of the unsplit network, halos that are computed again included. Default 1: nothing "
-        "is computed twice; with --sram_bytes whatever the bound takes.",
+        "Bound on MACs over those of the unsplit network, halos that are computed again included; 1: nothing is "
+        "computed twice. Where it is given stages are planned for few MACs, not for time.",
         kind=float,
         check=at_least(1),
     )
+    max_slowdown: float | None = setting(
+        None,
+        "Bound on the estimated instructions of the split network on --core over those of the unsplit one on our "
+        "kernels. Default 1.1; with --sram_bytes whatever the bound takes.",
+        kind=float,
+        check=at_least(1),
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_macs_ratio is not None and self.max_slowdown is not None:
+            raise UsageError("--max_macs_ratio plans for MACs and --max_slowdown for time; give one of them")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

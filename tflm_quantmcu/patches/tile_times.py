@@ -1,0 +1,221 @@
+"""Estimated instructions of patch stages: exactly for one program, by a formula for tiles of all sizes at once.
+
+Of one op with given channels the instructions of a call are close to linear in (1, rows, columns, pixels) of what it
+computes.
+Over all tiles of a stage these add up to products of what its rows and its columns of tiles add up to, so that no
+program has to be made to compare them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.cost.instructions import Calls, InstructionTable, graph_calls, load_table, stage_calls
+from tflm_quantmcu.cost.least_squares import fit_relative
+from tflm_quantmcu.cost.shapes import KernelShape
+from tflm_quantmcu.graph.op_kinds import op_kind
+from tflm_quantmcu.graph.types import ModelGraph, Window
+from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.stage.program import StageProgram
+
+# Rows and columns of the calls that the formula is fitted to; "all" is the map's.
+_ALL = 1 << 20
+_FITTED = ((1, 1), (1, 2), (1, 4), (2, 2), (3, 3), (4, 4), (8, 8), (1, _ALL), (2, _ALL), (4, _ALL), (_ALL, _ALL))
+_Shape = tuple[int, int, int]
+_Asked = tuple[str, _Shape, _Shape, Window | None, str]
+
+
+class TileTimes:
+    """Instructions on one core.
+
+    An op and tag that was not measured counts by its MACs and the mean of all that was. Where no stages were measured
+    on the core, running them counts as on the Cortex-M4.
+    """
+
+    def __init__(self, table: InstructionTable):
+        self._table = table
+        self._stages = table if table.stages else load_table("m4")
+        self._formulas: dict[_Asked, np.ndarray] = {}
+
+    def of_graph(self, graph: ModelGraph, map_bits: Mapping[str, int], op: int) -> float:
+        """Of one op that runs by itself."""
+        return self._total(graph_calls(graph, map_bits=map_bits, only=[op]))
+
+    def of_stage(self, program: StageProgram) -> float:
+        return self._total(stage_calls(program)) + self._stages.beside_kernels(program)
+
+    def formula(self, kernel: str, source: _Shape, target: _Shape, window: Window | None, tag: str) -> np.ndarray:
+        """Coefficients >= 0 of (1, rows, columns, pixels) that a call of an op computes.
+
+        Args:
+          kernel: as the table calls it.
+          source, target: [H, W, C] of the maps that it reads and writes.
+          window: None of a reduction, which reads the rows and pixels that are counted.
+          tag: as of `InstructionTable.estimate`.
+        """
+        asked = (kernel, source, target, window, tag)
+        if asked not in self._formulas:
+            limits = source if window is None else target
+            sizes = list(dict.fromkeys((min(h, limits[0]), min(w, limits[1])) for h, w in _FITTED))
+            shapes = [_call(kernel, source, target, window, size) for size in sizes]
+            counts = np.array([self._call(shape, tag) for shape in shapes])
+            self._formulas[asked] = fit_relative(np.array([(1.0, h, w, h * w) for h, w in sizes]), counts)
+        return self._formulas[asked]
+
+    def whole(self, kernel: str, source: _Shape, target: _Shape, window: Window, tag: str) -> float:
+        """Of the call that computes all of a map; as `formula`."""
+        return self._call(_call(kernel, source, target, window, target[:2]), tag)
+
+    @functools.cached_property
+    def driver(self) -> Mapping[str, float]:
+        """Coefficients of `stage_driver.FEATURES`."""
+        return self._stages.stage_coefficients
+
+    def _total(self, calls: Calls) -> float:
+        return sum(times * self._call(*call) for call, times in calls.items())
+
+    def _call(self, shape: KernelShape, tag: str) -> float:
+        try:
+            return self._table.estimate(shape, tag)
+        except UsageError:
+            return shape.work * self._mean
+
+    @functools.cached_property
+    def _mean(self) -> float:
+        rows = self._table.rows
+        return sum(row.instructions for row in rows) / sum(row.shape.work for row in rows)
+
+
+def _call(kernel: str, source: _Shape, target: _Shape, window: Window | None, size: tuple[int, int]) -> KernelShape:
+    """Of a tile of this size; inside the map but along an axis that it has all of."""
+    if window is None:
+        return KernelShape(kernel, (*size, source[2]), (1, 1, target[2]), kernel=size)
+    taps, strides = (window.kernel_height, window.kernel_width), (window.stride_height, window.stride_width)
+    pads = (window.pad_top, window.pad_left)
+    is_all = [size[axis] == target[axis] for axis in range(2)]
+    read = [
+        source[axis] if is_all[axis] else min((size[axis] - 1) * strides[axis] + taps[axis], source[axis])
+        for axis in range(2)
+    ]
+    pad = tuple(pads[axis] if is_all[axis] else 0 for axis in range(2))
+    return KernelShape(kernel, (*read, source[2]), (*size, target[2]), taps, strides, pad)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TileSums:
+    """Sums over the tiles of one axis, float [choices, tile sizes, maps].
+
+    Attributes:
+      summed, seen, kept: pixels that they compute, see, and see of what was kept.
+      makers, keepers: tiles that compute any of the map, that see any of what was kept.
+      counts: [choices, tile sizes] all tiles, priming ones too.
+    """
+
+    summed: np.ndarray
+    seen: np.ndarray
+    kept: np.ndarray
+    makers: np.ndarray
+    keepers: np.ndarray
+    counts: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class MapFormulas:
+    """What making each map of a stage takes, its kernel, its driver and the halos that it keeps: instructions [maps].
+
+    Attributes:
+      call, row, column, pixel: of each call, and each row, column and pixel that it computes.
+      whole: of the kernel's call on the whole map: tiles together take no less.
+      tile, tile_row: of each tile and row of tiles, whatever they compute.
+      made: of the driver for each call.
+      halo, copy, byte: of each halo moved, each run of bytes copied for it, each byte.
+    """
+
+    call: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    pixel: np.ndarray
+    whole: np.ndarray
+    tile: np.ndarray
+    tile_row: np.ndarray
+    made: np.ndarray
+    halo: np.ndarray
+    copy: np.ndarray
+    byte: np.ndarray
+
+    @staticmethod
+    def of(
+        times: TileTimes,
+        ops: Sequence[LoweredOp],
+        maps: Sequence[int],
+        shapes: Sequence[_Shape],
+        bits_of: Callable[[int], int],
+    ) -> MapFormulas:
+        """Of ops that write the last of these maps, tensor indices of these shapes and widths, one each."""
+        driver, index = times.driver, {t: m for m, t in enumerate(maps)}
+        found = {f.name: np.zeros(len(maps)) for f in dataclasses.fields(MapFormulas)}
+        for m, t in enumerate(maps):
+            run = run_bytes(shapes[m][2], bits_of(t))
+            place = "unaligned" if run % 4 else "aligned"
+            # To the store and back.
+            found["halo"][m] = 2 * driver["halos"]
+            found["copy"][m] = 2 * driver[f"{place}_rows"]
+            found["byte"][m] = 2 * run * (driver[f"{place}_bytes"] + driver[f"{place}_sixteens"] / 16)
+        for op in ops:
+            m, source = index[op.output], index[op.inputs[0]]
+            kernel = op_kind(op.kind).stage_kernels[0]
+            formula = times.formula(kernel, shapes[source], shapes[m], op.window, _tag(op, bits_of))
+            for name, value in zip(("call", "row", "column", "pixel"), formula, strict=True):
+                found[name][m] = value
+            found["whole"][m] = times.whole(kernel, shapes[source], shapes[m], op.window, _tag(op, bits_of))
+            found["made"][m] = driver[f"calls_{op.kind.lower()}"] + driver["fills"]
+            found["tile"][m] = driver["tile_ops"] + driver["tile_inputs"] * len(op.inputs)
+            found["tile_row"][m] = driver["row_ops"]
+        return MapFormulas(**found)
+
+    def with_reduction(
+        self, times: TileTimes, op: LoweredOp, shape: _Shape, channels: int, bits_of: Callable[[int], int]
+    ) -> MapFormulas:
+        """With an op that sums up the last map, of this shape, as its tiles come."""
+        driver, kernel = times.driver, op_kind(op.kind).stage_kernels[0]
+        call, row, column, pixel = times.formula(kernel, shape, (1, 1, channels), None, _tag(op, bits_of))
+        last = np.arange(len(self.tile)) == len(self.tile) - 1
+        tile = driver[f"calls_{op.kind.lower()}"] + driver["tile_ops"] + driver["tile_inputs"]
+        return dataclasses.replace(
+            self,
+            call=self.call + call * last,
+            row=self.row + row * last,
+            column=self.column + column * last,
+            pixel=self.pixel + pixel * last,
+            tile=self.tile + tile * last,
+        )
+
+    def instructions(self, rows: TileSums, cols: TileSums) -> np.ndarray:
+        """[choices, tile heights, tile widths, maps] of tiles whose rows and columns add up to these."""
+        kernels = _products(
+            (self.call * rows.makers + self.row * rows.summed, cols.makers),
+            (self.column * rows.makers + self.pixel * rows.summed, cols.summed),
+        )
+        return np.maximum(kernels, self.whole) + _products(
+            (self.made * rows.makers + self.halo * rows.keepers + self.copy * rows.kept, cols.makers),
+            (self.byte * rows.kept, cols.summed),
+            (self.halo * rows.makers + self.copy * rows.seen, cols.keepers),
+            (self.byte * rows.seen, cols.kept),
+            (self.tile * rows.counts[..., None], cols.counts[..., None]),
+            (self.tile_row * rows.counts[..., None], np.ones_like(cols.counts)[..., None]),
+        )
+
+
+def _products(*factors: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The sum of products of [choices, tile heights, maps] with [choices, tile widths, maps]."""
+    return sum(along_rows[:, :, None] * along_cols[:, None] for along_rows, along_cols in factors)
+
+
+def _tag(op: LoweredOp, bits_of: Callable[[int], int]) -> str:
+    return f"a{bits_of(op.inputs[0])}" + ("w8" if op_kind(op.kind).has_filter else "")
