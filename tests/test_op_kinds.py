@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_laws import table_rows
-from tflm_quantmcu.arena.persistent import CORTEX_M, HOST
+from tflm_quantmcu.arena.machine import CORTEX_M, HOST
 from tflm_quantmcu.converter.emit.calls import PARAMS
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.graph.op_kinds import OP_KINDS, STAGE_KINDS, Formats, OpKind, Table, op_kind

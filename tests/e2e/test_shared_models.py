@@ -75,7 +75,7 @@ def test_mixed_widths_equal_the_oracle_and_the_predicted_arena(name: str, data: 
         model,
         calibration_data=shared_data.path_of(f"samples/{data}.npz"),
         max_samples=16,
-        vdqs_lambda=0.2,
+        **({} if "search" in bits else {"vdqs_lambda": 0.2}),
         **bits,
         **MAPS_ON_ANY_CORE,
     )
