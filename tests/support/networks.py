@@ -33,3 +33,37 @@ def inverted_residual(seed: int = 0, *, size: int = 24, channels: int = 4) -> by
     x = net.reshape(x, (1, x.shape[3]))
     weights = rng.integers(-127, 128, (5, x.shape[1]), dtype=np.int8)
     return net.build(net.softmax(net.fully_connected(x, weights, scale=0.1)))
+
+
+def over_time(seed: int = 0, *, width: int = 40, channels: int = 8) -> bytes:
+    """A temporal convolutional network [1, W, C] as TFLite writes Conv1D: every convolution between two reshapes, pads,
+    sums and activations on three dimensions."""
+    rng = np.random.default_rng(seed)
+    net = TinyModel()
+
+    def conv(x: Handle, dilation: int, zero_point: int, stride: int = 1) -> Handle:
+        x = net.pad(x, ((0, 0), (2 * dilation, 0), (0, 0)))
+        x = net.reshape(x, (1, 1, *x.shape[1:]))
+        weights = rng.integers(-127, 128, (channels, 1, 3, x.shape[3]), dtype=np.int8)
+        scales = rng.uniform(0.002, 0.01, channels).tolist()
+        y = net.conv2d(
+            x,
+            weights,
+            filter_scales=scales,
+            stride=(1, stride),
+            dilation=(1, dilation),
+            padding="VALID",
+            activation="RELU",
+            scale=0.05,
+            zero_point=zero_point,
+        )
+        return net.reshape(y, (1, *y.shape[2:]))
+
+    x = conv(net.input((1, width, 3), zero_point=-7), 1, -128)
+    for dilation in (1, 2):
+        y = conv(net.hard_swish(x, scale=0.04, zero_point=-100), dilation, -120)
+        x = net.add(x, y, activation="RELU", scale=0.06, zero_point=-128)
+    x = conv(net.relu(x), 1, -128, stride=2)
+    x = net.mean(net.concatenation([x, net.relu(x)], axis=2), (1,), scale=0.02, zero_point=5)
+    weights = rng.integers(-127, 128, (5, x.shape[1]), dtype=np.int8)
+    return net.build(net.softmax(net.fully_connected(x, weights, scale=0.1)))

@@ -14,7 +14,7 @@ from tflm_quantmcu.app import report as reports
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
-from tflm_quantmcu.calibration.calibrate import load_calibration
+from tflm_quantmcu.calibration.calibrate import calibrated_maps, load_calibration
 from tflm_quantmcu.calibration.calibrated import calibrate_int8
 from tflm_quantmcu.calibration.unified_scale import layerwise_plan
 from tflm_quantmcu.converter.verify import verify_conversion
@@ -31,6 +31,7 @@ from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overr
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.registry import find_search, finish_plan, refuse_unused
 from tflm_quantmcu.search.widths import free_maps
+from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.model_file import ModelFile
 
@@ -68,7 +69,7 @@ class ConversionResult:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Source:
-    """The int8 model behind the user's `model` argument."""
+    """The int8 model behind the user's `model` argument, in its canonical form."""
 
     model: ModelFile
     calibration: CalibrationResult | None
@@ -348,7 +349,7 @@ def read_source(
     if kept:
         pathlib.Path(kept).unlink(missing_ok=True)
     if calibration is None:
-        return Source(model, None)
+        return Source(canonical(model), None)
     if options.method.name not in ("own", calibration.method.name):
         raise UsageError(
             f"the calibration was made with --calibration_method {calibration.method.name}, not {options.method.name}; "
@@ -358,7 +359,16 @@ def read_source(
         model = ModelFile(calibration.model)
     if calibration.model_sha256 != model.sha256:
         raise UsageError("the calibration was made for another model; calibrate this one anew")
+    model = canonical(model)
+    _check_covers(calibration, model.graph)
     return Source(model, calibration)
+
+
+def _check_covers(calibration: CalibrationResult, graph: ModelGraph) -> None:
+    """Refuses the calibration of a version that wrote the model otherwise."""
+    unknown = [t.label for t in calibrated_maps(graph) if t.name not in calibration.stats]
+    if unknown:
+        raise UsageError(f"the calibration does not know the feature map '{unknown[0]}'; calibrate the model anew")
 
 
 def _calibrated_model(model: Any, calibration: CalibrationResult) -> ModelFile:

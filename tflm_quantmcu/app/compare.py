@@ -258,7 +258,7 @@ def _baseline(task: _Task) -> _Cell:
     plan = PrecisionPlan(task.source.graph.sha256, {})
     on_target = {name: task.options[name] for name in _TARGET_OPTIONS if name in task.options}
     report = api.convert(task.source.model, plan=plan, progress=False, **on_target).report
-    return _Cell(_measured(task.row, report.target, report.baseline), task.source.model.data)
+    return _Cell(_measured(task.row, report.target, report.baseline), task.source.model.origin.data)
 
 
 def _search(task: _Task) -> _Cell:

@@ -192,7 +192,7 @@ def build_report(
     options: Options,
     comparison: KerasComparison | None = None,
 ) -> ConversionReport:
-    """Measures both models on TFLM and counts their work and bytes on the target."""
+    """Measures the user's model and the converted one on TFLM and counts their work and bytes on the target."""
     graph, target = original.graph, options.target
     table = load_table(target.timed_core)
     regions = stage_programs(graph, plan)
@@ -202,7 +202,7 @@ def build_report(
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
     losses = losses_of_other_cores(converted.graph, target)
     return ConversionReport(
-        baseline=measure(original, before, options, may_not_run=True),
+        baseline=measure(original.origin, before, options, may_not_run=True),
         converted=measure(converted, after, options),
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
         notes=[*plan.notes, *losses],

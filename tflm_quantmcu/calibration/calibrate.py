@@ -27,6 +27,7 @@ from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import choose_samples, to_model_input
+from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 FILE_VERSION = 2
@@ -60,20 +61,20 @@ def calibrate(
       sums: does the work, in place of `progress` and `n_jobs`.
 
     Returns:
-      Statistics of every int8 map with one scale that the model's ops write or that is its input.
+      Statistics of every int8 map with one scale that the ops of the model's canonical form write or that is its input.
 
     Raises:
       UsageError: samples that do not fit the model, or max_samples below 1.
       UnsupportedModelError: TFLM does not run the model, or it has not exactly one input.
     """
-    file = ModelFile.of(model)
+    file = canonical(ModelFile.of(model))
     graph = file.graph
     if len(graph.inputs) != 1:
         raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
     chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
     sums = sums or ResumableSums(None, n_jobs=worthwhile_jobs(graph, len(inputs), n_jobs), progress=progress)
-    maps = _int8_maps(graph)
+    maps = calibrated_maps(graph)
     chunks = [_Chunk(file, part, tuple(t.index for t in maps)) for part in split_samples(inputs)]
     counts = sums.sum("calibrating", _count_values, chunks)["counts"]
     histograms = {t.index: histogram for t, histogram in zip(maps, counts, strict=True)}
@@ -168,8 +169,8 @@ def _stats_from(arrays: dict[str, np.ndarray], i: int, method: CalibrationMethod
     return TensorStats(str(arrays["names"][i]), histogram, format, outliers, method)
 
 
-def _int8_maps(graph: ModelGraph) -> list[Tensor]:
-    """Feature maps that hold values after a run; optional or dangling tensors hold none."""
+def calibrated_maps(graph: ModelGraph) -> list[Tensor]:
+    """The feature maps that are measured: those that hold values after a run, which optional ones may not."""
     written = [*graph.inputs, *(t for op in graph.ops for t in op.outputs)]
     tensors = (graph.tensors[t] for t in dict.fromkeys(written))
     return [t for t in tensors if t.dtype == "int8" and len(t.scales) == 1 and not t.is_constant]

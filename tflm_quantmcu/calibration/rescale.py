@@ -12,7 +12,8 @@ from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.law.fixed_point import round_half_away
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
-from tflm_quantmcu.tflite.writer import associated_files, prune_buffers, write_model
+from tflm_quantmcu.tflite.prune import prune_buffers
+from tflm_quantmcu.tflite.writer import associated_files, write_model
 
 
 def rescale_model(model: AnyModel, formats: Mapping[int, Format]) -> bytes:

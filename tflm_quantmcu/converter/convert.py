@@ -19,6 +19,7 @@ from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import WORST_CORE, Target
 from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph
+from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.writer import associated_files, write_model
@@ -44,7 +45,7 @@ def convert_model(
     """Converts a model.
 
     Args:
-      model: a full-integer int8 `.tflite`.
+      model: a full-integer int8 `.tflite`, whose canonical form is converted.
       plan: made for exactly these bytes.
       strip_metadata: leave out the plan and every other metadata that the device does not read; offsets of an
         offline memory plan stay.
@@ -58,7 +59,7 @@ def convert_model(
       UsageError: the plan is for another model, or does not fit it.
       UnsupportedModelError: the model, or what the plan asks of it.
     """
-    file = ModelFile.of(model)
+    file = canonical(ModelFile.of(model))
     if plan.model_sha256 != file.sha256:
         raise UsageError(
             f"the plan was made for the model with SHA-256 {plan.model_sha256[:12]}..., this one has "
@@ -71,7 +72,7 @@ def convert_model(
     rewrite = Rewrite(tree, graph, plan, strip_metadata=strip_metadata, target=target, fits=fits)
     for rewrite_pass in PASSES:
         rewrite_pass(rewrite)
-    return write_model(rewrite.model) + (b"" if strip_metadata else associated_files(file.data))
+    return write_model(rewrite.model) + (b"" if strip_metadata else associated_files(file.origin.data))
 
 
 def _check_names(graph: ModelGraph, plan: PrecisionPlan) -> None:

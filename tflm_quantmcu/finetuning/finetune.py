@@ -27,6 +27,7 @@ from tflm_quantmcu.keras_bridge.load import load_keras
 from tflm_quantmcu.keras_bridge.mapping import map_model, require_graph
 from tflm_quantmcu.keras_bridge.to_tflite import check_representative_data, keras, tf
 from tflm_quantmcu.runtime.samples import choose_samples, load_samples
+from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 LEARNING_RATE = 1e-4
@@ -137,7 +138,7 @@ def finetune(
     method = CalibrationMethod.of_flags(plan.search)
     result = calibrate_keras(tuned, samples, method=method, max_samples=max_samples, seed=seed, progress=False)
     assert result.model is not None
-    renewed = renew_plan(plan, file.graph, ModelFile(result.model).graph, training.learned_formats())
+    renewed = renew_plan(plan, file.graph, canonical(ModelFile(result.model)).graph, training.learned_formats())
     provenance = {**plan.search, "finetuned": {"epochs": epochs, "seed": seed, "from": plan.model_sha256}}
     return FinetuneResult(tuned, dataclasses.replace(renewed, search=provenance), result, history)
 
@@ -236,7 +237,7 @@ def _int8_model(
         raise UsageError("the calibration is of another model than the plan; pass the one that the plan was made with")
     if calibration.model is None:
         raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
-    file = ModelFile(calibration.model)
+    file = canonical(ModelFile(calibration.model))
     known = file.graph.by_name
     named = [*plan.formats, *plan.weight_bits, *(n for s in plan.stages for n in (s.input, s.output))]
     for name in [*named, *(n for s in plan.stages for c in s.classes for n in c.formats)]:

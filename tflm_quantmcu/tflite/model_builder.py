@@ -117,6 +117,24 @@ class ModelBuilder:
             customOptions=np.frombuffer(encode_options(options), np.uint8),
         )
 
+    def reshape(self, source: int, output: int) -> schema.OperatorT:
+        """A RESHAPE to the shape that the output has."""
+        return schema.OperatorT(
+            opcodeIndex=self._builtin_opcode(schema.BuiltinOperator.RESHAPE),
+            inputs=np.array([source], np.int32),
+            outputs=np.array([output], np.int32),
+            builtinOptionsType=schema.BuiltinOptions.ReshapeOptions,
+            builtinOptions=schema.ReshapeOptionsT(newShape=np.array(self.subgraph.tensors[output].shape, np.int32)),
+        )
+
+    def _builtin_opcode(self, builtin: int) -> int:
+        codes = self.model.operatorCodes
+        for index, code in enumerate(codes):
+            if max(code.builtinCode, code.deprecatedBuiltinCode) == builtin:
+                return index
+        codes.append(schema.OperatorCodeT(builtinCode=builtin, deprecatedBuiltinCode=builtin, version=1))
+        return len(codes) - 1
+
     def _opcode(self, kind: str) -> int:
         codes = self.model.operatorCodes
         name = kind.encode()

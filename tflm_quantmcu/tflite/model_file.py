@@ -28,9 +28,12 @@ class ModelFile:
 
     Attributes:
       data: the file's bytes.
+      source: the user's file, if this is the same network written otherwise (canonical/); plans and calibrations are
+        for that one, so it gives the SHA-256.
     """
 
     data: bytes
+    source: ModelFile | None = None
 
     @classmethod
     def of(cls, model: AnyModel) -> ModelFile:
@@ -52,10 +55,15 @@ class ModelFile:
         """
         return check_flatbuffer(self.data)
 
+    @property
+    def origin(self) -> ModelFile:
+        """The user's file: `source`, or this one."""
+        return self.source or self
+
     @functools.cached_property
     def sha256(self) -> str:
-        """Of the bytes, in hexadecimal."""
-        return hashlib.sha256(self.data).hexdigest()
+        """Of the user's bytes, in hexadecimal."""
+        return hashlib.sha256(self.origin.data).hexdigest()
 
     @functools.cached_property
     def graph(self) -> ModelGraph:
@@ -80,8 +88,8 @@ class ModelFile:
         """A tree to be changed. Vectors of numbers are shared: they are read-only views of `data`, to be replaced."""
         return _copied(self.tree)
 
-    def __reduce__(self) -> tuple[type[ModelFile], tuple[bytes]]:
-        return ModelFile, (self.data,)
+    def __reduce__(self) -> tuple[type[ModelFile], tuple[bytes, ModelFile | None]]:
+        return ModelFile, (self.data, self.source)
 
 
 AnyModel = Union[ModelFile, bytes, str, "os.PathLike[str]"]

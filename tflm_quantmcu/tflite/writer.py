@@ -6,9 +6,7 @@ import copy
 import io
 import tempfile
 import zipfile
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import flatbuffers
 import numpy as np
@@ -21,7 +19,6 @@ _ALIGNER = "tensorflow.lite.micro.tools.tflite_flatbuffer_align_wrapper"
 
 _INPUTS_FIELD = 6  # of SubGraph, in its vtable
 _LENGTH_BYTES = 4
-_Part = TypeVar("_Part")
 
 
 def write_model(model: schema.ModelT) -> bytes:
@@ -49,24 +46,6 @@ def associated_files(data: bytes) -> bytes:
     except zipfile.BadZipFile:
         return b""
     return archive.getvalue()
-
-
-def prune_buffers(model: schema.ModelT) -> None:
-    """Drops the buffers that nothing uses; buffer 0 stays: it is the empty one by convention."""
-    holders = [*model.subgraphs[0].tensors, *(model.metadata or ())]
-    old = () if model.metadataBuffer is None else model.metadataBuffer
-    used = {0, *(int(holder.buffer) for holder in holders), *(int(b) for b in old)}
-    model.buffers, index = keep_used(model.buffers, used)
-    for holder in holders:
-        holder.buffer = index[int(holder.buffer)]
-    if model.metadataBuffer is not None:
-        model.metadataBuffer = np.array([index[int(b)] for b in old], np.int32)
-
-
-def keep_used(parts: Sequence[_Part], used: Iterable[int]) -> tuple[list[_Part], dict[int, int]]:
-    """The used parts in their old order, and old index -> new index."""
-    kept = sorted(i for i in used if i >= 0)
-    return [parts[i] for i in kept], {old: new for new, old in enumerate(kept)}
 
 
 def _aligned(model: schema.ModelT) -> bytes:

@@ -1,0 +1,51 @@
+"""A canonical model stands for the user's file: same SHA-256, converted and verified against that file."""
+
+from __future__ import annotations
+
+import pickle
+
+import tflm_quantmcu as qm
+from tests.support import networks
+from tflm_quantmcu.calibration.calibrate import calibrate
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite.canonical.canonical import canonical
+from tflm_quantmcu.tflite.model_file import ModelFile
+
+MODEL = ModelFile(networks.over_time(width=120))
+
+
+def test_it_has_the_sha256_of_the_users_file_in_other_processes_too():
+    found = canonical(MODEL)
+    assert found.data != MODEL.data
+    for file in (found, pickle.loads(pickle.dumps(found))):
+        assert file.sha256 == file.graph.sha256 == MODEL.sha256
+        assert file.origin.data == MODEL.data
+    assert canonical(found) is found
+    assert MODEL.origin is MODEL
+
+
+def test_a_plan_for_the_users_file_converts_it():
+    plan = PrecisionPlan(MODEL.sha256, {})
+    assert convert_model(MODEL, plan) == convert_model(canonical(MODEL), plan)
+
+
+def test_a_network_over_time_is_split_and_verified_against_the_users_file():
+    result = qm.convert(MODEL.data, search="uniform", progress=False)
+    assert result.plan.model_sha256 == MODEL.sha256
+    assert len(result.plan.stages) == 1
+    assert result.report.verification.is_same_function
+    before, after = result.report.baseline, result.report.converted
+    assert before.flash_bytes == len(MODEL.data)
+    assert after.recorded_non_persistent_bytes < before.recorded_non_persistent_bytes
+
+
+def test_widths_below_eight_bits_equal_the_oracle():
+    samples = random_samples(MODEL.graph.tensors[MODEL.graph.inputs[0]], 8)
+    found = calibrate(MODEL, samples, progress=False)
+    assert found.model_sha256 == MODEL.sha256
+    result = qm.convert(
+        MODEL.data, calibration=found, search="uniform", activation_bits=4, weight_bits=4, progress=False
+    )
+    assert result.report.verification.num_maps > 3

@@ -1,0 +1,42 @@
+"""Writes a model in the one way that planning knows, where a file may write the same network in several.
+
+In: the user's `.tflite`. Out: another that gives the same bytes and has the same inputs and outputs; the same object
+where there is nothing to rewrite. Tensors keep their names, so that plans and reports say what people know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tflm_quantmcu.placement.memory import OFFLINE_METADATA
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.canonical.reshapes import drop_needless_reshapes
+from tflm_quantmcu.tflite.canonical.row_maps import widen_row_maps
+from tflm_quantmcu.tflite.model_file import ModelFile
+from tflm_quantmcu.tflite.prune import prune
+from tflm_quantmcu.tflite.writer import write_model
+
+# Each gives a changed tree, or None where it finds nothing.
+REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
+    widen_row_maps,  # networks over time compute on images of one row, between reshapes
+    drop_needless_reshapes,  # behind it: of those most cancel out
+)
+
+
+def canonical(model: ModelFile) -> ModelFile:
+    """The model rewritten; it keeps the SHA-256 of the user's file, for which plans and calibrations are.
+
+    Raises:
+      UnsupportedModelError: the file is damaged, or the model is not one static graph of batch 1.
+    """
+    if model.source is not None:
+        return model
+    found = model
+    for rewrite in REWRITES:
+        tree = rewrite(found)
+        if tree is not None:
+            # Its offsets are of tensors that are no longer these.
+            tree.metadata = [m for m in tree.metadata or () if m.name != OFFLINE_METADATA.encode()]
+            prune(tree)
+            found = ModelFile(write_model(tree), model)
+    return found
