@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,19 @@ def with_metadata(model: bytes, contents: Mapping[str, bytes]) -> bytes:
         for name, data in contents.items():
             tree.buffers.append(schema.BufferT(data=np.frombuffer(data, np.uint8)))
             tree.metadata.append(schema.MetadataT(name=name, buffer=len(tree.buffers) - 1))
+
+    return edited(model, edit)
+
+
+def with_int4_weights(model: bytes, tensors: Sequence[int]) -> bytes:
+    """The model with these int8 weights, all from -8 to 7, packed as INT4."""
+
+    def edit(tree: schema.ModelT) -> None:
+        for tensor in (tree.subgraphs[0].tensors[t] for t in tensors):
+            values = np.asarray(tree.buffers[tensor.buffer].data, np.uint8) & 15
+            padded = np.append(values, np.zeros(values.size % 2, np.uint8))
+            tree.buffers[tensor.buffer].data = padded[::2] | padded[1::2] << 4
+            tensor.type = schema.TensorType.INT4
 
     return edited(model, edit)
 

@@ -19,6 +19,7 @@ from tflm_quantmcu.graph.target import KERNEL_VARIANTS, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
 from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.placement import memory
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
@@ -118,6 +119,12 @@ def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tup
         f"how much scratch {op.kind} (op {op.index}) takes is not known; supported are {PREFIX} ops and TFLite's own "
         "except LSTMs"
     )
+
+
+def converted_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    """`op_scratch_bytes` of an op of a model that is yet to be converted: ours keep INT4 filters as they are."""
+    has_filter = op.traits.has_filter and graph.tensors[op.inputs[1]].dtype == "int4"
+    return () if has_filter and LoweredNetwork.of(graph).is_ours(op) else op_scratch_bytes(graph, op)
 
 
 def largest_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:

@@ -175,9 +175,9 @@ class _Walk:
 
     def _compensate(self, op: Op) -> None:
         weights, output = (self._graph.tensors[t] for t in (op.inputs[1], op.outputs[0]))
-        bits = self._plan.weight_bits.get(weights.name, 8)
+        bits = min(self._plan.weight_bits.get(weights.name, 8), weights.weight_bits)
         own = self._network.lower(op)
-        is_free = weights.name not in self._rounded and (bits < 8 or _is_fitted(self._graph, op))
+        is_free = weights.name not in self._rounded and (bits < weights.weight_bits or _is_fitted(self._graph, op))
         rounds = self._rounds_weights and is_free
         moments = [self._moments(v, own, with_products=rounds) for v in self._variants]
         if rounds:
@@ -259,8 +259,8 @@ def _within_int32(op: LoweredOp, input_scale: float, correction: np.ndarray) -> 
 
 
 def _is_fitted(graph: ModelGraph, op: Op) -> bool:
-    """Whether weights of 8 bits may change: no op but this one reads them."""
-    return len(graph.consumers[op.inputs[1]]) == 1
+    """Whether weights of 8 bits may change: no op but this one reads them, and the file has none of 4."""
+    return len(graph.consumers[op.inputs[1]]) == 1 and graph.tensors[op.inputs[1]].weight_bits == 8
 
 
 def _scales_of_8_bits(op: LoweredOp, weights: np.ndarray, input_scale: float) -> np.ndarray:

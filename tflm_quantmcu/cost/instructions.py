@@ -181,7 +181,8 @@ def graph_calls(
         bits = (map_bits or {}).get(graph.tensors[source].name, 8)
         tag = f"a{bits}"
         if op.traits.has_filter:
-            tag += f"w{(weight_bits or {}).get(graph.tensors[op.inputs[1]].name, 8)}"
+            weights = graph.tensors[op.inputs[1]]
+            tag += f"w{min((weight_bits or {}).get(weights.name, 8), weights.weight_bits)}"
         calls[_shape_of(graph, op, kernel), tag] += 1
     return calls
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
-from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost.instructions import InstructionTable, graph_calls, stage_calls
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.lowering.network import LoweredNetwork
@@ -79,7 +79,7 @@ def _steps(graph: ModelGraph, stages: Sequence[PlacedStage], scratch: Sequence[i
     steps = []
     for op in graph.ops:
         if op.index not in owner:
-            steps.append(Step(op.inputs, op.outputs, op_scratch_bytes(graph, op)))
+            steps.append(Step(op.inputs, op.outputs, converted_scratch_bytes(graph, op)))
             continue
         stage, num_bytes = owner[op.index]
         if stage.output in op.outputs:
@@ -133,7 +133,8 @@ def cost_of(
         if not (count := network.macs(op)):
             continue
         a_bits = (map_bits or {}).get(graph.tensors[op.inputs[0]].name, 8)
-        w_bits = (weight_bits or {}).get(graph.tensors[op.inputs[1]].name, 8)
+        weights = graph.tensors[op.inputs[1]]
+        w_bits = min((weight_bits or {}).get(weights.name, 8), weights.weight_bits)
         macs += count
         bit_ops += count * a_bits * w_bits
     stage_macs = sum(p.cost.macs for _, p in programs)

@@ -105,6 +105,11 @@ class Tensor:
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
+    def weight_bits(self) -> int:
+        """Of weights, the width that the file has; a plan's 8 keeps it."""
+        return 4 if self.dtype == "int4" else 8
+
+    @property
     def num_bytes(self) -> int:
         return self.num_elements * np.dtype(self.dtype).itemsize
 

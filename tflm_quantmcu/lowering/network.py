@@ -77,7 +77,7 @@ class LoweredNetwork:
 
         Args:
           op: of the graph.
-          weight_bits: 8 keeps the model's weights; 4 or 2 re-quantises them, one scale an output channel.
+          weight_bits: 8 keeps the model's weights, INT4 ones at 4 bits; less re-quantises, one scale an output channel.
           rounded: the weights of that width, if they are others; of 8 bits with as many scales as the model's have.
 
         Raises:

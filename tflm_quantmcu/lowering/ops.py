@@ -30,10 +30,10 @@ class Filter:
     Attributes:
       values: int8, [O, Kh, Kw, I], depthwise [Kh, Kw, O], fully connected [O, I].
       bits: 8, 4 or 2; the values' range.
-      scales: float32 [O], or one where the model's 8-bit weights have one.
+      scales: float32 [O], or one where the model's own weights have one.
       bias: int64 [O], in steps of `model_input_scale * model_scales`.
       correction: float64 [O], real values added to the bias, or None.
-      model_scales: the scales of the model's own 8-bit weights.
+      model_scales: the scales of the model's own weights.
       model_input_scale: the input's scale in the model.
     """
 
@@ -139,8 +139,8 @@ def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None
     model_scales = np.asarray(weights.scales, np.float32)
     if rounded is not None and rounded.bits == bits:
         values, scales = _rounded(weights, rounded, values.shape, model_scales.size if bits == 8 else outputs)
-    elif bits == 8:
-        scales = model_scales
+    elif bits >= weights.weight_bits:
+        bits, scales = weights.weight_bits, model_scales
     else:
         values, scales = _requantized(values.tobytes(), values.shape, weights.scales, axis, bits)
     return Filter(

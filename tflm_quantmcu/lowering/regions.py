@@ -109,7 +109,8 @@ def lower_reduction(
         return None
     place: dict[str, Any] = {"name": output.label, "inputs": (source.index,), "output": output.index}
     if last.traits.is_vector:
-        bits = weight_bits.get(graph.tensors[last.inputs[1]].name, 8)
+        weights = graph.tensors[last.inputs[1]]
+        bits = min(weight_bits.get(weights.name, 8), weights.weight_bits)
         if not network.is_ours(last) or (source.shape[3] * bits) % 8:
             return None
         low = _lower(network, last, weight_bits, rounded_weights)

@@ -48,8 +48,8 @@ def why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
 
 def _why_filter_unsupported(graph: ModelGraph, op: Op) -> str | None:
     kind, weights = op.traits, graph.tensors[op.inputs[1]]
-    if not weights.is_constant or weights.dtype != "int8" or not weights.scales:
-        return "its weights are not constant int8 with scales"
+    if not weights.is_constant or weights.dtype not in ("int8", "int4") or not weights.scales:
+        return "its weights are not constant int8 or int4 with scales"
     if any(weights.zero_points):
         return "its weights have a zero point other than 0"
     outputs = weights.shape[kind.weight_axis]

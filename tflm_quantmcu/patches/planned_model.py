@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 
-from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.packing import run_bytes
@@ -94,7 +94,7 @@ class PlannedModel:
         result = []
         for op in self.graph.ops:
             live = self.live[op.index] | self.live[op.index + 1] | set(op.outputs)
-            scratch = (align(n, ARENA_ALIGNMENT) for n in op_scratch_bytes(self.graph, op))
+            scratch = (align(n, ARENA_ALIGNMENT) for n in converted_scratch_bytes(self.graph, op))
             result.append(sum(map(self.tensor_bytes, live)) + sum(scratch))
         return tuple(result)
 

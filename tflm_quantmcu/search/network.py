@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
+from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost.network_cost import Cost, cost_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
@@ -158,7 +158,7 @@ def _layers(graph: ModelGraph, weights: Mapping[int, Tensor]) -> list[Layer]:
                 written=_extent(graph.tensors[output], num_bytes[output]),
                 num_weights=tensor.num_elements if tensor else 0,
                 num_outputs=graph.tensors[output].shape[-1] if tensor else 0,
-                scratch_bytes=sum(op_scratch_bytes(graph, op)),
+                scratch_bytes=sum(converted_scratch_bytes(graph, op)),
             )
         )
         live = [t for t in dict.fromkeys((*live, *op.outputs)) if last_use.get(t, -1) > op.index]

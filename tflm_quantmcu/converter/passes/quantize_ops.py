@@ -36,8 +36,12 @@ def quantize_ops(rewrite: Rewrite) -> None:
 
 
 def _weight_bits(rewrite: Rewrite, op: Op) -> int:
+    """The plan's, or the file's own where one of our kernels reads INT4 filters, which TFLM's unpack as a whole."""
     weights = rewrite.network.weights(op)
-    return rewrite.plan.weight_bits.get(weights.name, 8) if weights else 8
+    if weights is None:
+        return 8
+    own = weights.weight_bits if rewrite.network.is_ours(op) else 8
+    return min(rewrite.plan.weight_bits.get(weights.name, 8), own)
 
 
 def _maps(rewrite: Rewrite, op: Op) -> tuple[int, ...]:
