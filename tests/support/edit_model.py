@@ -64,7 +64,15 @@ class StockModel(TinyModel):
         return Handle(index, values.shape, scale or 0.0, 0)
 
     def stock(
-        self, kind: str, inputs: list[Handle], options: Any, shape: tuple[int, ...], *, dtype: str = "int8"
+        self,
+        kind: str,
+        inputs: list[Handle],
+        options: Any,
+        shape: tuple[int, ...],
+        *,
+        scale: float | None = None,
+        zero_point: int | None = None,
+        dtype: str = "int8",
     ) -> Handle:
-        """Any op; the output has the first input's format."""
-        return self._op(kind, [h.index for h in inputs], options, inputs[0], shape, dtype=dtype)
+        """Any op; the output has the first input's format where none is given."""
+        return self._op(kind, [h.index for h in inputs], options, inputs[0], shape, scale, zero_point, dtype=dtype)

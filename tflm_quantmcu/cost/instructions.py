@@ -32,6 +32,7 @@ from tflm_quantmcu.cost.stage_driver import StageRow, driver_features
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import core_named, short_core
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
+from tflm_quantmcu.law.lookups import is_lookup
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.program import StageProgram
@@ -201,8 +202,8 @@ def graph_instructions(
 
 def _kernel_of(network: LoweredNetwork, op: Op) -> str:
     """What the table calls the kernel that computes an op as it is, a lookup by table; "" if none does."""
-    is_lookup = op.traits.is_lookup or network.gate(op) is not None
-    return op_kind("LUT" if is_lookup else op.kind).snake_name
+    has_table = network.gate(op) is not None or is_lookup(network.graph, op)
+    return op_kind("LUT" if has_table else op.kind).snake_name
 
 
 def stage_instructions(program: StageProgram, table: InstructionTable) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
 from tflm_quantmcu.law import activations
+from tflm_quantmcu.law.constant_operands import Operand, operand_of
 from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
 from tflm_quantmcu.law.kernel_calls import Pair
 
@@ -31,6 +32,7 @@ class Lookup:
       source, output: the model's own formats.
       gate: the model's own format of LOGISTIC(x) in SiLU.
       alpha: of LEAKY_RELU, a float32 value.
+      operand: the constant of an element-wise op.
     """
 
     kind: str
@@ -38,17 +40,18 @@ class Lookup:
     output: Format
     gate: Format | None = None
     alpha: float = 0.0
+    operand: Operand | None = None
 
     @staticmethod
     def of(graph: ModelGraph, op: Op, gate: Op | None = None) -> Lookup:
-        """Of an op that is a lookup, or of a MUL and its gate (`gate_of`).
+        """Of an op that is a lookup (`is_lookup`), or of a MUL and its gate (`gate_of`).
 
         Raises:
           ValueError: TFLM's kernel does not take these formats.
         """
-        source, output = (graph.tensors[t].format for t in ((gate or op).inputs[0], op.outputs[0]))
+        source, output = (graph.tensors[t].format for t in (graph.feature_maps(gate or op)[0], op.outputs[0]))
         gate_format = graph.tensors[gate.outputs[0]].format if gate else None
-        lookup = Lookup(op.kind, source, output, gate_format, op.alpha)
+        lookup = Lookup(op.kind, source, output, gate_format, op.alpha, operand_of(graph, op))
         _stock_values(lookup)
         return lookup
 
@@ -65,9 +68,17 @@ class Lookup:
         if (source, output) == (self.source, self.output):
             return np.clip(_stock_values(self), *clamps).astype(np.int8)
         steps = np.arange(source.qmin, source.qmax + 1) - source.zero_point
-        real = [_FUNCTIONS[self.kind](float(step) * source.scale, self.alpha) / output.scale for step in steps]
+        real = [self._function(float(step) * source.scale) / output.scale for step in steps]
         rounded = round_half_away(np.clip(real, -_MAX_STEPS, _MAX_STEPS)) + output.zero_point
         return np.clip(rounded, *clamps).astype(np.int8)
+
+    def _function(self, x: float) -> float:
+        return self.operand.function(x) if self.operand else _FUNCTIONS[self.kind](x, self.alpha)
+
+
+def is_lookup(graph: ModelGraph, op: Op) -> bool:
+    """Whether the op is by itself a function of one value."""
+    return op.traits.is_lookup or operand_of(graph, op) is not None
 
 
 def gate_of(graph: ModelGraph, op: Op) -> Op | None:
@@ -88,6 +99,8 @@ def gate_of(graph: ModelGraph, op: Op) -> Op | None:
 def _stock_values(lookup: Lookup) -> np.ndarray:
     """int64 [256]: what stock TFLM gives for every input value, before the clamps of a fused activation."""
     x = np.arange(-128, 128, dtype=np.int64)
+    if lookup.operand is not None:
+        return lookup.operand.stock_values(lookup.source, lookup.output, x)
     return _STOCK[lookup.kind](lookup, x)
 
 

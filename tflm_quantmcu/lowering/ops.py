@@ -16,7 +16,7 @@ from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.op_kinds import OpKind, op_kind
 from tflm_quantmcu.graph.precision_plan import RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
-from tflm_quantmcu.law.lookups import Lookup
+from tflm_quantmcu.law.lookups import Lookup, is_lookup
 from tflm_quantmcu.law.ranges import requantize_weights
 
 MAX_POOL_PIXELS = 1 << 23  # whose 8-bit values' sum fits int32
@@ -113,7 +113,7 @@ def lower_op(
     window = op.window or Window()
     if op.pads:
         window = Window(pad_top=op.pads[1][0], pad_left=op.pads[2][0])
-    lookup = Lookup.of(graph, op, gate) if gate or kind.is_lookup else None
+    lookup = Lookup.of(graph, op, gate) if gate or is_lookup(graph, op) else None
     return LoweredOp(
         kind="LUT" if lookup else kind.becomes,
         name=output.label,

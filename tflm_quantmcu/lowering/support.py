@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tflm_quantmcu.graph.op_kinds import Formats
 from tflm_quantmcu.graph.types import ModelGraph, Op
-from tflm_quantmcu.law.lookups import Lookup
+from tflm_quantmcu.law.lookups import Lookup, is_lookup
 
 
 def why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
@@ -21,8 +21,8 @@ def why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
     kind = op.traits
     maps = graph.feature_maps(op)
     tensors = [graph.tensors[t] for t in (*maps, *op.outputs)]
-    is_lookup = kind.is_lookup or gate is not None
-    if not kind.becomes and not is_lookup:
+    has_table = gate is not None or is_lookup(graph, op)
+    if not kind.becomes and not has_table:
         return f"{op.kind} has no QMCU_ kernel"
     if any(t.dtype != "int8" or len(t.scales) != 1 for t in tensors):
         return "its feature maps are not int8 with one scale each"
@@ -34,7 +34,7 @@ def why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
         return "its feature maps are not [1, H, W, C]"
     if kind.has_filter:
         return _why_filter_unsupported(graph, op)
-    if is_lookup:
+    if has_table:
         return _why_no_table(graph, op, gate)
     if kind.num_maps == 2:
         same = len(maps) == 2 and len({t.shape for t in tensors}) == 1

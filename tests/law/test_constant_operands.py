@@ -1,0 +1,128 @@
+"""Element-wise ops with one constant value are tables: TFLM's bytes for every input, whatever the order and formats."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tflm_quantmcu as qm
+from tests.support.edit_model import StockModel
+from tests.support.stock_tflm import run_stock
+from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu.graph.types import Format, ModelGraph
+from tflm_quantmcu.law.constant_operands import operand_of
+from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.lowering.requantization import clamp_range
+from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import read_model
+
+KINDS = ("ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM")
+ALL_VALUES = np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16, 1)
+
+
+def options_of(kind: str, activation: str = "NONE") -> Any:
+    if kind in ("MINIMUM", "MAXIMUM"):
+        return schema.MaximumMinimumOptionsT()
+    made = {"ADD": schema.AddOptionsT, "SUB": schema.SubOptionsT, "MUL": schema.MulOptionsT}[kind]()
+    made.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
+    return made
+
+
+def combined(
+    net: StockModel, kind: str, x: Handle, values: np.ndarray, own: Format, *, is_first: bool = False, **options: Any
+) -> Handle:
+    constant = TinyModel.constant(net, values, scale=own.scale, zero_point=own.zero_point)
+    inputs = [constant, x] if is_first else [x, constant]
+    activation = options.pop("activation", "NONE")
+    return net.stock(kind, inputs, options_of(kind, activation), x.shape, **options)
+
+
+def random_formats(kind: str, rng: np.random.Generator) -> list[Format]:
+    """Of the map, the constant and the output; TFLM compares bytes of one format."""
+    scales = np.float32(10.0 ** rng.uniform(-2.5, 0.5, 3))
+    formats = [Format(8, float(s), int(rng.integers(-128, 128))) for s in scales]
+    return formats[:1] * 3 if kind in ("MINIMUM", "MAXIMUM") else formats
+
+
+def table_of(graph: ModelGraph) -> np.ndarray:
+    lowered = LoweredNetwork.of(graph).lower(graph.ops[0])
+    assert lowered.kind == "LUT" and lowered.lookup is not None
+    source, output = (graph.tensors[t].format for t in (*lowered.inputs, lowered.output))
+    return lowered.lookup.table(source, output, clamp_range(lowered, output))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_tables_hold_what_tflm_gives_for_every_value(kind: str, is_first: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source, own, output = random_formats(kind, rng)
+    net = StockModel()
+    x = net.input((1, 16, 16, 1), scale=source.scale, zero_point=source.zero_point)
+    shape = ((), (1,), (1, 1, 1, 1))[seed % 3]
+    values = np.full(shape, rng.integers(-128, 128), np.int8)
+    activation = {} if kind in ("MINIMUM", "MAXIMUM") else {"activation": ("NONE", "RELU", "RELU6")[seed % 3]}
+    formats = {"scale": output.scale, "zero_point": output.zero_point}
+    model = net.build(combined(net, kind, x, values, own, is_first=is_first, **activation, **formats))
+    (found,) = run_stock(model, ALL_VALUES)
+    np.testing.assert_array_equal(table_of(read_model(model)), found.ravel())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_first", [False, True])
+def test_other_formats_give_the_real_function(kind: str, is_first: bool) -> None:
+    own = Format(8, 0.05, 3)
+    net = StockModel()
+    x = net.input((1, 16, 16, 1), scale=0.05, zero_point=3)
+    graph = read_model(net.build(combined(net, kind, x, np.full((), 17, np.int8), own, is_first=is_first)))
+    lookup = LoweredNetwork.of(graph).lower(graph.ops[0]).lookup
+    assert lookup is not None
+    source, output = Format(4, 0.3, -2), Format(2, 0.7, 0)
+    r = (np.arange(-8, 8) + 2) * 0.3
+    a, b = (0.7, r) if is_first else (r, 0.7)
+    exact = {"ADD": a + b, "SUB": a - b, "MUL": a * b, "MINIMUM": np.minimum(a, b), "MAXIMUM": np.maximum(a, b)}[kind]
+    table = lookup.table(source, output, (-2, 1))
+    np.testing.assert_array_less(np.abs(table - np.clip(exact / 0.7, -2, 1)), 0.5 + 1e-6)
+
+
+def test_constants_of_several_values_and_maps_that_broadcast_are_none() -> None:
+    own = Format(8, 0.05, 3)
+    for values in (np.array([1, 1, 2], np.int8), np.ones((1, 4, 4, 3), np.int8)):
+        net = StockModel()
+        x = net.input((1, 4, 4, 3) if values.ndim == 1 else (1, 1, 1, 3))
+        constant = TinyModel.constant(net, values, scale=own.scale, zero_point=own.zero_point)
+        graph = read_model(net.build(net.stock("ADD", [x, constant], options_of("ADD"), (1, 4, 4, 3))))
+        assert operand_of(graph, graph.ops[0]) is None
+
+
+def test_comparisons_of_several_formats_stay_stock() -> None:
+    net = StockModel()
+    x = net.input((1, 4, 4, 2), scale=0.05)
+    graph = read_model(net.build(combined(net, "MINIMUM", x, np.full((), 5, np.int8), Format(8, 0.1, 0))))
+    assert LoweredNetwork.of(graph).refusal(graph.ops[0]) == "it changes the scale, which TFLM's kernel ignores"
+
+
+@pytest.mark.parametrize("widths", [{}, {"activation_bits": 4}])
+@pytest.mark.parametrize("seed", range(3))
+def test_they_run_inside_stages(widths: dict[str, int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    net = StockModel()
+    x = net.input((1, 20, 20, 3))
+    for kind in rng.permutation(KINDS):
+        weights = rng.integers(-127, 128, (6, 3, 3, x.shape[3]), dtype=np.int8)
+        x = net.conv2d(x, weights, scale=0.05, zero_point=-3)
+        is_compared = kind in ("MINIMUM", "MAXIMUM")
+        own = Format(8, x.scale, x.zero_point) if is_compared else Format(8, 0.02, 5)
+        output = {} if is_compared else {"scale": 0.07, "zero_point": 1}
+        x = combined(net, str(kind), x, np.full((), 40, np.int8), own, is_first=bool(rng.integers(2)), **output)
+    model = net.build(net.mean(x))
+    samples = random_samples(read_model(model).tensors[0], 8)
+    data = {"calibration_data": samples} if widths else {}
+    result = qm.convert(model, search="uniform", progress=False, **data, **widths)
+    graph = read_model(result.model)
+    assert PATCH_STAGE in {op.kind for op in graph.ops} and not {*KINDS} & {op.kind for op in graph.ops}
+    assert result.report.verification.is_same_function != bool(widths)

@@ -1,0 +1,105 @@
+"""Element-wise ops of a map and one constant value, as functions of one value (law A18).
+
+In: an op of a ModelGraph. Out: its Operand, with what stock TFLM's int8 kernel gives and the real function.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import Format, ModelGraph, Op
+from tflm_quantmcu.law.activations import MAX_SHIFT, quantize_factor
+from tflm_quantmcu.law.fixed_point import multiply, quantize_multiplier, to_int32
+
+_SUM_SHIFT = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Operand:
+    """The constant of such an op.
+
+    Attributes:
+      kind: ADD, SUB, MUL, MINIMUM or MAXIMUM.
+      value: int8, the same wherever it is added, multiplied or compared.
+      format: of it.
+      is_first: the map is the second operand.
+    """
+
+    kind: str
+    value: int
+    format: Format
+    is_first: bool
+
+    @property
+    def real(self) -> float:
+        return (self.value - self.format.zero_point) * self.format.scale
+
+    def stock_values(self, source: Format, output: Format, x: np.ndarray) -> np.ndarray:
+        """What TFLM's kernel gives for int64 values of the map, before the clamps.
+
+        Raises:
+          ValueError: TFLM's kernel does not take these formats.
+        """
+        if self.kind in _COMPARISONS:
+            if not source == self.format == output:
+                raise ValueError("it changes the scale, which TFLM's kernel ignores")
+            return _COMPARISONS[self.kind](x, np.full_like(x, self.value))
+        sides = [(x, source), (np.full_like(x, self.value), self.format)]
+        (a, format_a), (b, format_b) = sides[::-1] if self.is_first else sides
+        a, b = a - format_a.zero_point, b - format_b.zero_point
+        if self.kind == "MUL":
+            factor = quantize_factor(format_a.scale * format_b.scale / output.scale)
+            scaled = multiply(a * b, *factor).astype(np.int64)
+        else:
+            scaled = _sum(self.kind, (a, b), (format_a.scale, format_b.scale), output.scale)
+        return to_int32(scaled + output.zero_point).astype(np.int64)
+
+    def function(self, x: float) -> float:
+        """In real numbers."""
+        a, b = (self.real, x) if self.is_first else (x, self.real)
+        return _FUNCTIONS[self.kind](a, b)
+
+
+def operand_of(graph: ModelGraph, op: Op) -> Operand | None:
+    """The one value that an element-wise op takes beside a map of its output's shape, if it is such an op."""
+    if op.kind not in _FUNCTIONS or len(op.inputs) != 2 or min(op.inputs) < 0:
+        return None
+    first, second = (graph.tensors[t] for t in op.inputs)
+    constant, source = (first, second) if first.is_constant else (second, first)
+    if constant.data is None or source.is_constant or constant.dtype != "int8" or len(constant.scales) != 1:
+        return None
+    values = np.unique(constant.data)
+    if values.size != 1 or source.shape != graph.tensors[op.outputs[0]].shape:
+        return None
+    return Operand(op.kind, int(values[0]), constant.format, constant is first)
+
+
+def _sum(kind: str, steps: tuple[np.ndarray, np.ndarray], scales: tuple[float, float], output: float) -> np.ndarray:
+    """Law A4, and as it the difference; TFLM's SUB takes the ratios of scales in float32."""
+    twice_max, last = 2 * np.float32(max(scales)), np.float32(output)
+    if kind == "SUB":
+        ratios = [float(np.float32(s) / twice_max) for s in scales]
+        ratios.append(float(twice_max / (np.float32(1 << _SUM_SHIFT) * last)))
+    else:
+        ratios = [s / float(twice_max) for s in scales] + [float(twice_max) / ((1 << _SUM_SHIFT) * output)]
+    *factors, of_output = map(quantize_multiplier, ratios)
+    if of_output[1] > MAX_SHIFT:
+        raise ValueError("its output's scale is too fine for 32 bits")
+    a, b = (multiply(x << _SUM_SHIFT, *f).astype(np.int64) for x, f in zip(steps, factors, strict=True))
+    return multiply(a - b if kind == "SUB" else a + b, *of_output).astype(np.int64)
+
+
+_COMPARISONS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "MINIMUM": np.minimum,
+    "MAXIMUM": np.maximum,
+}
+_FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
+    "ADD": lambda a, b: a + b,
+    "SUB": lambda a, b: a - b,
+    "MUL": lambda a, b: a * b,
+    "MINIMUM": min,
+    "MAXIMUM": max,
+}
