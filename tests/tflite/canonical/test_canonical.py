@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
+
+import pytest
 
 import tflm_quantmcu as qm
 from tests.support import networks
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.calibration.calibrate import calibrate
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
@@ -49,3 +53,12 @@ def test_widths_below_eight_bits_equal_the_oracle():
         MODEL.data, calibration=found, search="uniform", activation_bits=4, weight_bits=4, progress=False
     )
     assert result.report.verification.num_maps > 3
+
+
+def test_a_calibration_that_lacks_a_map_of_it_is_refused():
+    samples = random_samples(MODEL.graph.tensors[MODEL.graph.inputs[0]], 2)
+    found = calibrate(MODEL, samples, progress=False)
+    (name,) = set(found.stats) - {t.name for t in MODEL.graph.tensors}
+    without = dataclasses.replace(found, stats={n: s for n, s in found.stats.items() if n != name})
+    with pytest.raises(UsageError, match="does not know the feature map"):
+        qm.convert(MODEL.data, calibration=without, search="uniform", progress=False)
