@@ -218,4 +218,4 @@ def _products(*factors: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 
 
 def _tag(op: LoweredOp, bits_of: Callable[[int], int]) -> str:
-    return f"a{bits_of(op.inputs[0])}" + ("w8" if op_kind(op.kind).has_filter else "")
+    return f"a{bits_of(op.inputs[0])}" + (f"w{op.filter.bits}" if op.filter else "")
