@@ -23,7 +23,7 @@ def test_items_come_through_with_and_without_a_bar(capfd):
 @pytest.mark.parametrize(
     ("search", "options"),
     [
-        ("vdqs", {"objective": "bit_ops", "vdpc": "dynamic", "vdpc_phi": 0.9}),
+        ("vdqs", {"objective": "bit_ops", "vdpc": "dynamic", "vdpc_phi": 0.9, "max_macs_ratio": 1.0}),
         ("memory_driven", {}),
         ("rl", {"rl_episodes": 2}),
     ],
