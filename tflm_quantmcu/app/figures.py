@@ -12,10 +12,9 @@ from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
 from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.cost.boards import estimate
 from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.graph.target import REFERENCE
-from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.interpreter import Allocations
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.tflite.model_file import ModelFile
 
@@ -75,19 +74,28 @@ class Figures:
         }
 
 
-def measure(model: ModelFile, cost: Cost, options: Options, *, may_not_run: bool = False) -> Figures:
-    """Measures a model.
+def measure(
+    model: ModelFile,
+    recorded: Allocations,
+    cost: Cost,
+    milliseconds: float | None,
+    options: Options,
+    *,
+    may_not_run: bool = False,
+) -> Figures:
+    """Counts a model's bytes, beside what is known of it.
 
     Args:
       model: the `.tflite`.
+      recorded: by TFLM on this host.
       cost: of it.
+      milliseconds: on the target's board, if known.
       options: of the conversion.
       may_not_run: whether the target's runtime may refuse the model; its bytes are then None.
 
     Raises:
       UnsupportedModelError: an op whose scratch is not known, or which the runtime does not run.
     """
-    recorded = Interpreter(model).allocations()
     graph, target = model.graph, options.target
     unknown_bytes = unknown_persistent_bytes(model)
     scratch_bytes = [largest_scratch_bytes(graph, op) for op in graph.ops]
@@ -98,7 +106,6 @@ def measure(model: ModelFile, cost: Cost, options: Options, *, may_not_run: bool
     except UnsupportedModelError:
         if not may_not_run:
             raise
-    time = estimate(target.timed_core, target.board, cost.instructions, cost.cycles)
     return Figures(
         on_target=on_target,
         arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
@@ -110,5 +117,5 @@ def measure(model: ModelFile, cost: Cost, options: Options, *, may_not_run: bool
         input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
         flash_bytes=len(model.data),
         cost=cost,
-        milliseconds=time and time[0],
+        milliseconds=milliseconds,
     )

@@ -21,13 +21,14 @@ from tflm_quantmcu.app.reserve import (
 )
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.converter.verify import VerificationResult
-from tflm_quantmcu.cost.boards import time_text
+from tflm_quantmcu.cost.boards import estimate, time_text
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
 from tflm_quantmcu.graph.keras_comparison import KerasComparison
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, TFLM, Target
+from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -70,6 +71,7 @@ class ConversionReport:
       verification: the checks that were passed.
       search: the plan's provenance.
       target: what it was made for.
+      time: a sentence, milliseconds before and after on the target's board with their error.
       sram_bytes: the bound that it keeps, or None.
       sram_scope: what the bound is on.
       comparison: of the int8 model with the Keras model that it was made of; None where it came as a `.tflite`.
@@ -82,6 +84,7 @@ class ConversionReport:
     verification: VerificationResult
     search: Mapping[str, object]
     target: Target
+    time: str
     sram_bytes: int | None
     sram_scope: str
     comparison: KerasComparison | None = None
@@ -109,11 +112,6 @@ class ConversionReport:
     def faithfulness(self) -> list[str]:
         """Sentences on how the int8 model compares with the Keras model, warnings last."""
         return self.comparison.lines if self.comparison else []
-
-    @property
-    def time(self) -> str:
-        """Milliseconds before and after on the core's board, with their error."""
-        return time_text(self.target.timed_core, self.target.board, [self.baseline.cost, self.converted.cost])
 
     def as_dict(self) -> dict[str, Any]:
         """The figures, of JSON's types; what is not known (yet) is None.
@@ -194,21 +192,26 @@ def build_report(
 ) -> ConversionReport:
     """Measures the user's model and the converted one on TFLM and counts their work and bytes on the target."""
     graph, target = original.graph, options.target
+    recorded = [Interpreter(model).allocations() for model in (original.origin, converted)]
     table = load_table(target.timed_core)
     regions = stage_programs(graph, plan)
     after = work_of(graph, plan, table)
     before = cost_of(graph, table=table)
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
+    times = [estimate(target.timed_core, target.board, cost.instructions, cost.cycles) for cost in (before, after)]
+    first, last = (time and time[0] for time in times)
+    time = time_text(target.timed_core, target.board, [before, after])
     losses = losses_of_other_cores(converted.graph, target)
     return ConversionReport(
-        baseline=measure(original.origin, before, options, may_not_run=True),
-        converted=measure(converted, after, options),
+        baseline=measure(original.origin, recorded[0], before, first, options, may_not_run=True),
+        converted=measure(converted, recorded[1], after, last, options),
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
         notes=[*plan.notes, *losses],
         verification=verification,
         search=plan.search,
         target=target,
+        time=time,
         sram_bytes=options.sram_bytes,
         sram_scope=options.sram_scope,
         comparison=comparison,

@@ -108,8 +108,8 @@ def verify_conversion(
       UsageError: the samples do not fit, or our op library is missing.
     """
     before, after = ModelFile.of(original).origin, ModelFile.of(converted)
-    predicted = {variant: predict_arena(after.graph, variant) for variant in (REFERENCE, *target.variants)}
     graph = canonical(before).graph
+    predicted = {variant: predict_arena(after.graph, variant) for variant in (REFERENCE, *target.variants)}
     source = graph.tensors[graph.inputs[0]]
     x = to_model_input(samples, source)
     x = np.concatenate([x, random_samples(source, NUM_RANDOM_SAMPLES)])
