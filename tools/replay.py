@@ -23,7 +23,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from tflite_micro.tensorflow.lite.python import schema_py_generated as schema
+
+from tflm_quantmcu.tflite import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 SEED = 0

@@ -9,6 +9,7 @@ from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.cost import boards
 from tflm_quantmcu.cost.cycles import CYCLES_PER_INSTRUCTION
 from tflm_quantmcu.cost.network_cost import Cost
+from tflm_quantmcu.graph.target import BOARDS, core_named
 from tools import board_fit
 
 FITS = board_fit.fits()
@@ -77,3 +78,7 @@ def test_times_are_told_with_their_error_and_where_they_come_from():
 def test_boards_that_do_not_fit_the_core_are_refused(board, message):
     with pytest.raises(UsageError, match=message):
         boards.board_of("cortex-m4", board)
+
+
+def test_the_boards_that_a_target_names_are_those_with_times():
+    assert {name: core_named(board.core) for name, board in boards.boards().items()} == BOARDS

@@ -17,6 +17,7 @@ from importlib import resources
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.cost.network_cost import Cost
+from tflm_quantmcu.graph.target import short_core
 
 DEFAULT_BOARDS = {
     "m0plus": "nucleo-g0b1re",
@@ -77,7 +78,7 @@ def board_of(core: str, board: str | None = None) -> Board | None:
     Raises:
       UsageError: no such board, or one with another core.
     """
-    core = core.removeprefix("cortex-")
+    core = short_core(core)
     if board is None:
         return boards()[DEFAULT_BOARDS[core]] if core in DEFAULT_BOARDS else None
     if board not in boards():
