@@ -57,8 +57,9 @@ ROOMS = (  # lowest first
     Room("finetuning", ("compensation", "keras_bridge"), tensorflow=("*",)),
     Room("app", ("converter", "search"), tensorflow=("keras_export",)),
     Room("", ("finetuning", "app")),
+    Room("cli", ("",)),
 )
-FRONT_MODULES = ("", "cli")  # the package itself and the command line
+FRONT_MODULES = ("",)  # the package itself
 
 
 @dataclasses.dataclass(frozen=True)

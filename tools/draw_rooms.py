@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import dataclasses
 import sys
 import textwrap
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,7 @@ def purpose(room: Room, root: Path = ROOT) -> str:
 
 def draw(rooms: Sequence[Room]) -> str:
     """The picture, always the same for the same table."""
-    rooms = [room for room in rooms if room.name]
+    rooms = _folders(rooms)
     floor = floors(rooms)
     rows = [[room for room in rooms if floor[room.name] == n] for n in range(max(floor.values()) + 1)]
     width = 2 * _MARGIN + max(len(row) for row in rows) * (_BOX_WIDTH + _GAP_X) - _GAP_X
@@ -86,6 +87,16 @@ def draw(rooms: Sequence[Room]) -> str:
             "</svg>\n",
         ]
     )
+
+
+def _folders(rooms: Sequence[Room]) -> list[Room]:
+    """The rooms that are folders; who uses the package's top uses what that uses."""
+    of_top = next((tuple(room.uses) for room in rooms if not room.name), ())
+    return [
+        dataclasses.replace(room, uses=tuple(name for used in room.uses for name in ((used,) if used else of_top)))
+        for room in rooms
+        if room.name
+    ]
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int]) -> str:

@@ -14,6 +14,7 @@ from tflm_quantmcu.app import report as reports
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
+from tflm_quantmcu.base.progress import stages
 from tflm_quantmcu.calibration.calibrate import calibrated_maps, load_calibration
 from tflm_quantmcu.calibration.calibrated import calibrate_int8
 from tflm_quantmcu.calibration.unified_scale import layerwise_plan
@@ -46,6 +47,8 @@ _FOREIGN = {
     ".pb": "give the folder that a saved_model.pb lies in",
 }
 VERIFY_SAMPLES = 4
+# Stages of a call, as progress shows them.
+_READ, _SEARCH, _WRITE = "reading and calibrating", "planning and searching", "writing and verifying"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -117,10 +120,13 @@ def plan(
     chosen = _chosen(options, evaluation_data)
     find_op_library()  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
-    source = read_source(model, calibration, calibration_data, chosen, checkpoint)
-    costs = _costs(source, chosen)
-    found = _search(source, chosen, costs, labelled, checkpoint)
-    _check_budget(costs, found, chosen.budget)
+    with stages({_READ: 0.5, _SEARCH: 0.5}, progress=chosen.progress) as enter:
+        enter(_READ)
+        source = read_source(model, calibration, calibration_data, chosen, checkpoint)
+        costs = _costs(source, chosen)
+        enter(_SEARCH)
+        found = _search(source, chosen, costs, labelled, checkpoint)
+        _check_budget(costs, found, chosen.budget)
     return found
 
 
@@ -171,21 +177,29 @@ def convert(
     chosen = _chosen(options, evaluation_data)
     load_op_library(find_op_library())  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
-    source = read_source(model, calibration, calibration_data, chosen, checkpoint)
-    costs = _costs(source, chosen)
-    if plan is None:
-        plan = _search(source, chosen, costs, labelled, checkpoint)
-    else:
-        if not isinstance(plan, PrecisionPlan):
-            plan = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
-        plan = finish_plan(_problem(source, chosen, costs), plan)
-    _check_budget(costs, plan, chosen.budget)
+    with stages({_READ: 0.4, _SEARCH: 0.4, _WRITE: 0.2}, progress=chosen.progress) as enter:
+        enter(_READ)
+        source = read_source(model, calibration, calibration_data, chosen, checkpoint)
+        costs = _costs(source, chosen)
+        enter(_SEARCH)
+        if plan is None:
+            plan = _search(source, chosen, costs, labelled, checkpoint)
+        else:
+            if not isinstance(plan, PrecisionPlan):
+                plan = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
+            plan = finish_plan(_problem(source, chosen, costs), plan)
+        _check_budget(costs, plan, chosen.budget)
+        enter(_WRITE)
+        return _converted(source, costs, plan, chosen)
+
+
+def _converted(source: Source, costs: PlanCosts, plan: PrecisionPlan, options: Options) -> ConversionResult:
+    """The model rewritten as the plan says, verified on TFLM, with its report."""
     converted = costs.convert(plan)
-    verification = verify_conversion(
-        source.model, converted, plan, source.samples(VERIFY_SAMPLES), target=chosen.target
-    )
+    samples = source.samples(VERIFY_SAMPLES)
+    verification = verify_conversion(source.model, converted, plan, samples, target=options.target)
     comparison = source.calibration.comparison if source.calibration else None
-    report = reports.build_report(source.model, converted, plan, verification, options=chosen, comparison=comparison)
+    report = reports.build_report(source.model, converted, plan, verification, options=options, comparison=comparison)
     return ConversionResult(converted.data, plan, report)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.suggest import did_you_mean
 
 KERNEL_VARIANTS = REFERENCE, DSP, MVE = "reference", "dsp", "mve"
 HOST, ANY = "host", "any"
@@ -60,7 +61,8 @@ def require_core(name: str, *, besides: tuple[str, ...] = ()) -> str:
     """
     core = core_named(name)
     if core not in (*CORES, *besides):
-        raise UsageError(f"--core is {name}; supported are {', '.join((*CORES, *besides))}")
+        supported = (*CORES, *besides)
+        raise UsageError(f"--core is {name}; supported are {', '.join(supported)}{did_you_mean(core, supported)}")
     return core
 
 
@@ -104,7 +106,7 @@ class Target:
           UsageError: a name that is not known, or a board with another core.
         """
         if board is not None and board.lower() not in BOARDS:
-            raise UsageError(f"--board is {board}; supported are {', '.join(BOARDS)}")
+            raise UsageError(f"--board is {board}; supported are {', '.join(BOARDS)}{did_you_mean(board, BOARDS)}")
         board = board and board.lower()
         on_board = BOARDS[board] if board else None
         chosen = require_core(core or on_board or DEFAULT_CORE, besides=(HOST, ANY))

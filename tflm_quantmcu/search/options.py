@@ -19,16 +19,22 @@ from tflm_quantmcu.search.settings.rl import RlSettings
 from tflm_quantmcu.search.settings.uniform import UniformSettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 
+_CALIBRATION = "calibration"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ByteBounds(Settings):
     """Bounds on memory; sizes may be text (`byte_sizes.parse_bytes`)."""
+
+    GROUP = "what you want"
 
     sram_bytes: int | None = setting(
         None,
         "Bound on the RAM to reserve on the target, as 65536, 64KB or 64KiB: with --runtime tflm the tensor arena that "
         "AllocateTensors needs there, with aot arena and stack. Without it the smallest is taken.",
         kind=str,
+        brief="RAM to reserve at most, such as 65536 or 64KB",
+        value="SIZE",
     )
     sram_scope: str = setting(
         "total",
@@ -38,7 +44,12 @@ class ByteBounds(Settings):
         choices=("total", "nonpersistent"),
     )
     flash_bytes: int | None = setting(
-        None, "Bound on the .tflite, in bytes, or as 1MB or 1MiB.", kind=str, decides=False
+        None,
+        "Bound on the .tflite, in bytes, or as 1MB or 1MiB.",
+        kind=str,
+        decides=False,
+        brief="bytes of flash at most",
+        value="SIZE",
     )
 
     def __post_init__(self) -> None:
@@ -52,22 +63,27 @@ class ByteBounds(Settings):
 class TargetSettings(Settings):
     """What a model is made for; the core is named in full, whatever it was called."""
 
+    GROUP = "target"
+
     core: str | None = setting(
         None,
         f"What the model is made for: {', '.join(CORES)}, {HOST}, or {ANY}: bytes of the core that takes the most, "
         f"instructions of the M4. Default: the core of --board, else {DEFAULT_CORE}. m4 is read as cortex-m4.",
         kind=str,
+        brief=f"such as {DEFAULT_CORE} (default), cortex-m0plus or any",
     )
     board: str | None = setting(
         None,
         f"Board that the model is made for, which brings its core: {', '.join(BOARDS)}.",
         kind=str,
+        brief=f"such as {next(iter(BOARDS))}; brings its core",
         decides=False,
     )
     runtime: str = setting(
         "tflm",
         "What runs the model on the target: TFLM with our op library, or C++ that `emit` writes ahead of time (aot).",
         kind=str,
+        brief="TFLM with our ops (default), or emitted C++",
         choices=RUNTIMES,
     )
     stock_kernels: str = setting(
@@ -90,6 +106,8 @@ class TargetSettings(Settings):
 class WorkBounds(Settings):
     """Bounds on work."""
 
+    GROUP = "what you want"
+
     max_bit_ops: int | None = setting(
         None, "Bound on the BitOPs of one inference: MACs x input bits x weight bits, the worst case.", kind=int
     )
@@ -102,14 +120,21 @@ class WorkBounds(Settings):
 class SearchSettings(Settings):
     """Who chooses widths."""
 
+    GROUP = "search"
+
     search: str = setting(
-        "vdqs", "How bit widths are chosen: vdqs, uniform, memory_driven, rl or hybrid.", kind=str, decides=False
+        "vdqs",
+        "How bit widths are chosen: vdqs, uniform, memory_driven, rl or hybrid.",
+        kind=str,
+        decides=False,
+        brief="vdqs (default), uniform, memory_driven, rl or hybrid",
     )
     precision_overrides: Any = setting(
         None,
         "Widths set by hand: YAML, a list of {match: REGEX for the whole name of a tensor or layer, "
         "activation_bits: B, weight_bits: B}; the last rule that matches counts.",
         kind=str,
+        value="FILE",
         decides=False,
     )
 
@@ -118,7 +143,11 @@ class SearchSettings(Settings):
 class RunSettings(Settings):
     """Calibration, and how all runs and is written."""
 
-    max_samples: int = setting(256, "Calibration samples used at most.", kind=int, check=at_least(1))
+    GROUP = "how it runs"
+
+    max_samples: int = setting(
+        256, "Calibration samples used at most.", kind=int, check=at_least(1), group=_CALIBRATION
+    )
     calibration_method: str = setting(
         "own",
         "How ranges of feature maps are chosen: own keeps the model's at 8 bits and takes the least squared error "
@@ -127,12 +156,14 @@ class RunSettings(Settings):
         kind=str,
         choices=CALIBRATION_METHODS,
         decides=False,
+        group=_CALIBRATION,
     )
     calibration_percentile: float = setting(
         99.99,
         "Share of values, in percent, beyond which calibration method percentile clips either end.",
         kind=float,
         decides=False,
+        group=_CALIBRATION,
     )
     seed: int = setting(
         0, "Seed of the choice of calibration samples, and of all that is random in a search.", kind=int
@@ -143,13 +174,20 @@ class RunSettings(Settings):
         kind=int,
         decides=False,
     )
-    progress: bool = setting(True, "Progress bars on standard error.", kind=bool, decides=False)
+    progress: bool = setting(
+        True,
+        "No progress on standard error; without a terminal there is none.",
+        kind=bool,
+        decides=False,
+        group="output",
+    )
     strip_metadata: bool = setting(
         False,
         "Leave the plan, the TFLite Metadata and all else that the device does not read out of the model; the offsets "
         "of feature maps in the arena (OfflineMemoryAllocation) stay.",
         kind=bool,
         decides=False,
+        group="output",
     )
 
 

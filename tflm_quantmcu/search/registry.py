@@ -11,6 +11,7 @@ import numpy as np
 
 from tflm_quantmcu.base.checkpoint import Checkpoint
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.suggest import did_you_mean
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.layer_names import layer_names
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
@@ -142,7 +143,9 @@ def find_search(name: str) -> Search:
       UsageError: there is none.
     """
     if name not in SEARCHES:
-        raise UsageError(f"--search is {name}; supported are {', '.join(sorted(SEARCHES))}")
+        raise UsageError(
+            f"--search is {name}; supported are {', '.join(sorted(SEARCHES))}{did_you_mean(name, SEARCHES)}"
+        )
     return SEARCHES[name]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.suggest import did_you_mean
 
 _Kind = TypeVar("_Kind", bound="Settings")
 
@@ -40,6 +41,9 @@ def setting(
     choices: tuple[Any, ...] = (),
     check: Range | None = None,
     decides: bool = True,
+    brief: str = "",
+    value: str = "",
+    group: str = "",
 ) -> Any:
     """A field of settings.
 
@@ -50,9 +54,12 @@ def setting(
       choices: all values that it may have; none are any.
       check: the range that it must be in, if it is set.
       decides: whether the plan depends on it, so that its provenance has it.
+      brief: a few words for the first page of help; "" keeps the flag off that page.
+      value: what stands for the value in help; "" is made of kind and choices.
+      group: the heading of help that it stands under; "" is its class's GROUP.
     """
     metadata = {"help": help, "kind": kind, "choices": choices, "check": check, "decides": decides}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={**metadata, "brief": brief, "value": value, "group": group})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,12 +70,14 @@ class Settings:
       UsageError: a value that is no choice or out of range.
     """
 
+    GROUP: ClassVar[str] = ""  # the heading of help that its flags stand under
+
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, choices = getattr(self, field.name), field.metadata["choices"]
             if choices and value not in choices:
                 supported = ", ".join(str(c) for c in choices if c is not None)
-                raise UsageError(f"--{field.name} is {value}; supported are {supported}")
+                raise UsageError(f"--{field.name} is {value}; supported are {supported}{did_you_mean(value, choices)}")
         for field in dataclasses.fields(self):
             value, check = getattr(self, field.name), field.metadata["check"]
             if value is not None and check and not check.allows(value):
@@ -86,3 +95,10 @@ class Settings:
     def parameters(self) -> Mapping[str, Any]:
         """What decides a plan beside its calibration, for its provenance."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata["decides"]}
+
+
+def group_of(kind: type[Settings], name: str) -> str:
+    """The heading of help that a field of `kind` stands under: its own, or of the class that defines it."""
+    field = next(field for field in dataclasses.fields(kind) if field.name == name)
+    owner = next(base for base in kind.__mro__ if name in vars(base).get("__annotations__", {}))
+    return field.metadata["group"] or vars(owner).get("GROUP", "")

@@ -14,11 +14,14 @@ from tflm_quantmcu.stage.build import INPUT_MODES
 class StageSettings(Settings):
     """How the network may be split into patch stages."""
 
+    GROUP = "patch stages"
+
     input: str = setting(
         "resident",
         "Where the network's input is: whole in the arena, or given to the first patch stage region by region by a "
         "reader of yours (a camera, external flash), so that the arena has no input.",
         kind=str,
+        brief="whole in the arena, or read tile by tile",
         choices=INPUT_MODES,
     )
     max_macs_ratio: float | None = setting(
@@ -34,6 +37,7 @@ class StageSettings(Settings):
         "kernels. Default 1.1; with --sram_bytes whatever the bound takes.",
         kind=float,
         check=at_least(1),
+        brief="time of the split network over the unsplit one",
     )
 
     def __post_init__(self) -> None:
@@ -45,6 +49,8 @@ class StageSettings(Settings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PinnedSettings(Settings):
     """What keeps 8 bits."""
+
+    GROUP = "search"
 
     pinned_layers: str = setting(
         "none",
@@ -59,6 +65,8 @@ class PinnedSettings(Settings):
 class CompensationSettings(Settings):
     """What becomes of a search's result."""
 
+    GROUP = "search"
+
     compensation: str = setting(
         "weights",
         "What makes up for widths below 8 bits, from the calibration samples: biases and the rounding of weights, "
@@ -71,6 +79,8 @@ class CompensationSettings(Settings):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WeightCutSettings(Settings):
     """In which order weights are cut to a flash bound (`memory_rules.weight_cuts`)."""
+
+    GROUP = "search memory_driven, rl and hybrid"
 
     memory_driven_margin: float = setting(
         0.05,

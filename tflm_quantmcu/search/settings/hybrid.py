@@ -12,6 +12,8 @@ HYBRID_REGULARISERS = ("bit_ops", "instructions")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HybridSettings(Settings):
+    GROUP = "search hybrid"
+
     hybrid_steps: int = setting(200, "Steps that search hybrid trains its gates.", kind=int, check=at_least(1))
     hybrid_batch: int = setting(32, "Samples of each step of search hybrid.", kind=int, check=at_least(1))
     hybrid_mu0: float = setting(

@@ -10,6 +10,8 @@ from tflm_quantmcu.search.settings.base import Settings, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MemoryDrivenSettings(Settings):
+    GROUP = "search memory_driven, rl and hybrid"
+
     memory_driven_min_bits: int = setting(
         2, "Smallest width of maps and weights, of search memory_driven.", kind=int, choices=BIT_WIDTHS
     )

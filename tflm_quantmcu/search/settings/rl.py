@@ -10,6 +10,8 @@ from tflm_quantmcu.search.settings.base import Settings, at_least, setting
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RlSettings(Settings):
+    GROUP = "search rl"
+
     rl_episodes: int = setting(
         150, "Episodes that search rl plays; each evaluates a plan once.", kind=int, check=at_least(1)
     )

@@ -17,6 +17,8 @@ DEFAULT_LAMBDA = 0.5
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VdqsSettings(Settings):
+    GROUP = "search vdqs"
+
     vdpc: str = setting(
         "static",
         "When patches are classified: once, by position, from the calibration; when they run (dynamic), by a pass over "
