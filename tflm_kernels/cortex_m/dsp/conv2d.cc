@@ -2,9 +2,10 @@
 //
 // What is gained: the inputs of a block of output pixels are widened once (widen.h) and meet all
 // output channels; the pixels of a block need not be in one row. Where activations or weights have 8
-// bits, two pixels meet two channels at a time, two products an instruction (dot.h). Elsewhere
-// four pixels meet one channel, four products an instruction (paired.h).
-// Memory   scratch for a block: 4 bytes a tap and input channel.
+// bits, two pixels meet two channels at a time, two products an instruction (dot.h, byte_channels.h), or
+// four pixels a channel where filters are short. Where both have fewer bits, four pixels meet one
+// channel, four products an instruction (paired.h). A last pixel is a block of its own.
+// Memory   scratch for a block: 4 bytes a tap and input channel, 8 up to 64 of them; 600 bytes of stack.
 // Calls the reference for filters of more than 32 KB an output channel.
 
 // Scheduling before register allocation makes GCC 12 spill what the loops of dot.h need.
@@ -12,14 +13,11 @@
 #pragma GCC optimize("O2", "no-schedule-insns")
 #endif
 
-#include "tflm_kernels/cortex_m/dsp/dot.h"
-#include "tflm_kernels/cortex_m/dsp/fixed_point.h"
+#include "tflm_kernels/cortex_m/dsp/byte_channels.h"
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
-#include "tflm_kernels/cortex_m/dsp/operands.h"
-#include "tflm_kernels/cortex_m/dsp/paired.h"
+#include "tflm_kernels/cortex_m/dsp/narrow_channels.h"
+#include "tflm_kernels/cortex_m/dsp/one_pixel.h"
 #include "tflm_kernels/cortex_m/dsp/scratch.h"
-#include "tflm_kernels/cortex_m/dsp/store_pixels.h"
-#include "tflm_kernels/cortex_m/dsp/store_quad.h"
 #include "tflm_kernels/cortex_m/dsp/widen.h"
 
 namespace quantmcu {
@@ -44,175 +42,205 @@ Pixel Next(const Pixel& pixel, int32_t width) {
 using AllChannelsFn = void(const Conv2DParams& params, const Operands& all_operands,
                            const int32_t* column_sums, uint8_t* const* runs);
 
-// Four pixels, a channel at a time.
-template <int kABits, int kWBits>
-void PairedChannels(const Conv2DParams& params, const Operands& all_operands,
-                    const int32_t* column_sums, uint8_t* const* runs) {
-  using P = PairedDots<kABits, kWBits>;
-  PixelsStore store(params.output, params.clamp, runs);
-  const int32_t offset = P::Offset(params.input.zero_point);
-  const Operands operands = all_operands;
-  const int32_t num_channels = params.output.channels;
-  const int32_t filter_bytes = FilterBytes(params);
-  const uint32_t* const columns = reinterpret_cast<const uint32_t*>(operands.scratch);
-  int32_t starts[kPairedPixels];
-  for (int p = 0; p < kPairedPixels; ++p) {
-    const int32_t correction =
-        -column_sums[p] * Widening<kWBits>::kWeightOffset - offset * P::NumChunks(filter_bytes);
-    starts[p] = P::Start(correction, p);
-  }
-  const uint8_t* filter = operands.filter;
-  const auto put = [&](const int32_t(&sums)[kPairedPixels], int32_t o) {
-    const int32_t bias = operands.table.bias[o];
-    store.Put({WrappingAdd(bias, sums[0]), WrappingAdd(bias, sums[1]), WrappingAdd(bias, sums[2]),
-               WrappingAdd(bias, sums[3])},
-              FactorOf(operands.table, o));
-  };
-  int32_t o = 0;
-  for (; o + P::kChannels <= num_channels; o += P::kChannels) {
-    int32_t sums[P::kChannels][kPairedPixels];
-    P::Sum(filter, filter_bytes, columns, offset, starts, sums);
-    filter += P::kChannels * filter_bytes;
-    put(sums[0], o);
-    if constexpr (P::kChannels == 2) put(sums[1], o + 1);
-  }
-  if (P::kChannels == 2 && o < num_channels) {
-    int32_t sums[1][kPairedPixels];
-    P::Sum(filter, filter_bytes, columns, offset, starts, sums);
-    put(sums[0], o);
-  }
-  store.Finish();
-}
-
-// Two pixels, two channels at a time.
+// One pixel.
 template <int kWBits>
-void WideChannels(const Conv2DParams& params, const Operands& all_operands,
-                  const int32_t* column_sums, uint8_t* const* runs) {
-  QuadStore store(params.output, params.clamp, runs[0], runs[1]);
-  const Operands operands = all_operands;
-  const int32_t last = params.output.channels - 1;
-  const int32_t filter_bytes = FilterBytes(params);
-  const uint32_t* const columns = reinterpret_cast<const uint32_t*>(operands.scratch);
-  const int32_t corrections[2] = {-column_sums[0] * Widening<kWBits>::kWeightOffset,
-                                  -column_sums[1] * Widening<kWBits>::kWeightOffset};
-  const uint8_t* filter = operands.filter;
-  for (int32_t o = 0; o < last; o += 2) {
-    int32_t sums[2][2] = {{0, 0}, {0, 0}};
-    Dots<kWBits, 2, 2>::Add(filter, filter_bytes, columns, sums);
-    filter += 2 * filter_bytes;
-    const int32_t* bias = operands.table.bias + o;
-    store.Put({WrappingAdd(sums[0][0], WrappingAdd(bias[0], corrections[0])),
-               WrappingAdd(sums[0][1], WrappingAdd(bias[0], corrections[1])),
-               WrappingAdd(sums[1][0], WrappingAdd(bias[1], corrections[0])),
-               WrappingAdd(sums[1][1], WrappingAdd(bias[1], corrections[1]))},
-              FactorOf(operands.table, o), FactorOf(operands.table, o + 1));
-  }
-  if (last % 2 == 0) {
-    int32_t sums[1][2] = {{0, 0}};
-    Dots<kWBits, 1, 2>::Add(filter, filter_bytes, columns, sums);
-    store.PutLast(WrappingAdd(sums[0][0], WrappingAdd(operands.table.bias[last], corrections[0])),
-                  WrappingAdd(sums[0][1], WrappingAdd(operands.table.bias[last], corrections[1])),
-                  FactorOf(operands.table, last));
-  }
+void AllChannelsOfOne(const Conv2DParams& params, const Operands& operands,
+                      const int32_t* column_sums, uint8_t* const* runs) {
+  OnePixel<kWBits>(params.output, params.clamp, FilterBytes(params), operands, column_sums[0],
+                   runs[0]);
 }
 
-// What depends on the widths.
+// How a block of pixels is computed.
 struct Variant {
   int32_t num_pixels;           // of a block
-  AddSpanFn* add_span;          // widens the first pixel of a pair, or any
-  AddSpanFn* add_shifted_span;  // widens the second one
+  int32_t stride;               // words of pixels side by side
+  AddSpanFn* add_span;          // widens a pixel, or the first one of a pair
+  AddSpanFn* add_shifted_span;  // widens the second one, if pixels are paired
   AllChannelsFn* all_channels;
 };
 
+// What depends on the widths.
+struct Variants {
+  Variant blocks;
+  Variant short_blocks;  // where filters are short
+  Variant one;           // the last pixel
+};
+
 template <int kABits, int kWBits>
-constexpr Variant MakeVariant() {
+constexpr Variants MakeVariants() {
+  constexpr Variant kOne = {1, 1, Widen<kABits, kWBits, 1>::AddSpan, nullptr,
+                            AllChannelsOfOne<kWBits>};
   if constexpr (kABits < 8 && kWBits < 8) {
-    return {kPairedPixels, Widen<kABits, kWBits, kStride>::AddSpan,
-            Widen<kABits, kWBits, kStride, kPairedShift>::AddSpan, PairedChannels<kABits, kWBits>};
+    constexpr Variant kPaired = {kPairedPixels, kStride, Widen<kABits, kWBits, kStride>::AddSpan,
+                                 Widen<kABits, kWBits, kStride, kPairedShift>::AddSpan,
+                                 PairedChannels<kABits, kWBits>};
+    return {kPaired, kPaired, kOne};
+  } else if constexpr (kWBits < 8) {
+    constexpr Variant kTwo = {2, kStride, Widen<kABits, kWBits, kStride>::AddSpan, nullptr,
+                              WideChannels<kWBits>};
+    return {kTwo, kTwo, kOne};
   } else {
-    return {2, Widen<kABits, kWBits, kStride>::AddSpan, nullptr, WideChannels<kWBits>};
+    return {{2, kStride, Widen<kABits, 8, kStride>::AddSpan, nullptr, TwoByTwoChannels},
+            {4, kShortStride, Widen<kABits, 8, kShortStride>::AddSpan, nullptr, OneByFourChannels},
+            kOne};
   }
 }
 
-constexpr Variant kVariants[3][3] = {
-    {MakeVariant<2, 2>(), MakeVariant<2, 4>(), MakeVariant<2, 8>()},
-    {MakeVariant<4, 2>(), MakeVariant<4, 4>(), MakeVariant<4, 8>()},
-    {MakeVariant<8, 2>(), MakeVariant<8, 4>(), MakeVariant<8, 8>()}};
+constexpr Variants kVariants[3][3] = {
+    {MakeVariants<2, 2>(), MakeVariants<2, 4>(), MakeVariants<2, 8>()},
+    {MakeVariants<4, 2>(), MakeVariants<4, 4>(), MakeVariants<4, 8>()},
+    {MakeVariants<8, 2>(), MakeVariants<8, 4>(), MakeVariants<8, 8>()}};
 
-const Variant& VariantOf(const Conv2DParams& params) {
+const Variants& VariantsOf(const Conv2DParams& params) {
   return kVariants[params.input.bits >> 2][params.weight_bits >> 2];  // 2, 4, 8 -> 0, 1, 2
 }
+
+// Copies at least one byte, and reads none beyond; in words, which a compiler would leave to memcpy.
+inline void CopyBytes(const uint8_t* from, int32_t count, uint8_t* to) {
+  const uint8_t* const end = from + count;
+  for (; from + 4 <= end; to += 4) StoreWord(to, NextWord(from));
+  if (from == end) return;
+  if (count >= 4) return StoreWord(to + (end - from) - 4, LoadWord(end - 4));
+  while (from != end) *to++ = *from++;
+}
+
+// Bytes of a window that are gathered before they are widened, where taps do not begin on words of weights.
+constexpr int32_t kMaxGathered = 160;
 
 class Convolution {
  public:
   Convolution(const Conv2DParams& params, const Operands& operands)
       : params_(params),
         operands_(operands),
-        variant_(VariantOf(params)),
+        variants_(VariantsOf(params)),
         filter_bytes_(FilterBytes(params)),
         slots_(Slots(params.input.channels, params.weight_bits)),
         has_row_spans_(params.window.dilation_width == 1 &&
                        slots_ == Slots(params.input.channels, params.input.bits)),
-        has_gaps_(filter_bytes_ % 4 != 0 || (!has_row_spans_ && slots_ != params.input.channels)) {}
+        has_gaps_(filter_bytes_ % 4 != 0 || (!has_row_spans_ && slots_ != params.input.channels)),
+        group_values_(NumGroups(filter_bytes_) * (32 / params.weight_bits)),
+        row_slots_(params.window.kernel_width * slots_),
+        is_gathered_(has_row_spans_ && params.input.bits == 8 && group_values_ <= kMaxGathered &&
+                     row_slots_ % (32 / params.weight_bits) != 0) {}
 
   void Run() const {
     const FeatureMap& out = params_.output;
+    const bool is_short = IsShort(params_);
     Pixel pixel = {0, 0};
-    for (int32_t n = out.height * out.width; n > 0; n -= variant_.num_pixels) {
-      int32_t column_sums[kPairedPixels];
-      uint8_t* runs[kPairedPixels];
-      for (int32_t p = 0; p < variant_.num_pixels; ++p) {
-        column_sums[p] = WidenWindow(pixel, p);
+    for (int32_t n = out.height * out.width; n > 0;) {
+      const Variant& variant = n == 1     ? variants_.one
+                               : is_short ? variants_.short_blocks
+                                          : variants_.blocks;
+      int32_t column_sums[kMaxPixels];
+      uint8_t* runs[kMaxPixels];
+      for (int32_t p = 0; p < variant.num_pixels; ++p) {
+        column_sums[p] = WidenWindow(variant, pixel, p);
         runs[p] = operands_.output + PixelOffset(out, pixel.y, pixel.x);
         if (p + 1 < n) pixel = Next(pixel, out.width);  // the last one fills up its block
       }
-      variant_.all_channels(params_, operands_, column_sums, runs);
+      variant.all_channels(params_, operands_, column_sums, runs);
+      n -= variant.num_pixels;
     }
   }
 
  private:
-  // Widens what an output pixel reads, as pixel `index` of its block; returns the sum of the values.
-  int32_t WidenWindow(const Pixel& pixel, int32_t index) const {
+  static constexpr int32_t kMaxPixels = 4;
+
+  // The taps [begin, end) of a row of the window that lie inside the map.
+  struct RowTaps {
+    int32_t y;
+    int32_t x;
+    bool is_inside;  // the whole window
+    int32_t begin;
+    int32_t end;
+  };
+
+  RowTaps RowTapsOf(const Pixel& pixel) const {
     const FeatureMap& in = params_.input;
     const Window& window = params_.window;
-    const bool is_shifted = variant_.num_pixels == kPairedPixels && index % 2 == 1;
-    const int32_t place = variant_.num_pixels == kPairedPixels ? index / 2 : index;
-    AddSpanFn* const add_span = is_shifted ? variant_.add_shifted_span : variant_.add_span;
-    Column column = {reinterpret_cast<uint32_t*>(operands_.scratch) + place, in.zero_point, 0};
-    const int32_t iy0 = pixel.y * window.stride_height - window.pad_top;
-    const int32_t ix0 = pixel.x * window.stride_width - window.pad_left;
+    const int32_t y = pixel.y * window.stride_height - window.pad_top;
+    const int32_t x = pixel.x * window.stride_width - window.pad_left;
     const bool is_inside =
-        iy0 >= 0 && iy0 + (window.kernel_height - 1) * window.dilation_height < in.height &&
-        ix0 >= 0 && ix0 + (window.kernel_width - 1) * window.dilation_width < in.width;
-    if ((has_gaps_ || !is_inside) && !is_shifted) {
-      Clear(column, NumGroups(filter_bytes_), params_.weight_bits, kStride);
+        y >= 0 && y + (window.kernel_height - 1) * window.dilation_height < in.height && x >= 0 &&
+        x + (window.kernel_width - 1) * window.dilation_width < in.width;
+    return {y, x, is_inside, x < 0 ? -x : 0,
+            in.width - x < window.kernel_width ? in.width - x : window.kernel_width};
+  }
+
+  // Calls visit(row, slot, count) for the rows of a window: where the first of `count` values stands, and its
+  // slot.
+  template <typename Visit>
+  void ForEachRow(const RowTaps& taps, Visit visit) const {
+    const int32_t count = (taps.end - taps.begin) * slots_;
+    if (count <= 0) return;
+    const Window& window = params_.window;
+    const int32_t height = params_.input.height;
+    const int32_t row_step = window.dilation_height * params_.input.row_bytes;
+    const uint8_t* row = operands_.input + PixelOffset(params_.input, taps.y, taps.x + taps.begin);
+    int32_t y = taps.y;
+    int32_t slot = taps.begin * slots_;
+    for (int32_t left = window.kernel_height; left > 0; --left) {
+      // Of a negative y no height is above it.
+      if (static_cast<uint32_t>(y) < static_cast<uint32_t>(height)) visit(row, slot, count);
+      y += window.dilation_height;
+      row += row_step;
+      slot += row_slots_;
     }
-    if (!has_row_spans_) {
-      ForEachTapInside(in, window, pixel.y, pixel.x, [&](int32_t pixel_offset, int32_t tap) {
-        add_span(operands_.input + pixel_offset, tap * slots_, in.channels, &column);
-      });
+  }
+
+  // Widens what an output pixel reads, as pixel `index` of its block; returns the sum of the values.
+  int32_t WidenWindow(const Variant& variant, const Pixel& pixel, int32_t index) const {
+    const FeatureMap& in = params_.input;
+    const bool is_paired = variant.add_shifted_span != nullptr;
+    const bool is_shifted = is_paired && index % 2 == 1;
+    AddSpanFn* const add_span = is_shifted ? variant.add_shifted_span : variant.add_span;
+    Column column = {
+        reinterpret_cast<uint32_t*>(operands_.scratch) + (is_paired ? index / 2 : index),
+        in.zero_point, 0};
+    const RowTaps taps = RowTapsOf(pixel);
+    if (is_gathered_) {
+      Gather(taps, add_span, &column);
       return column.sum;
     }
-    // What fills up bytes between taps is widened too: the weights that it meets are 0 (format.md F2).
-    const int32_t begin = ix0 < 0 ? -ix0 : 0;
-    const int32_t end = in.width - ix0 < window.kernel_width ? in.width - ix0 : window.kernel_width;
-    if (begin >= end) return 0;
-    int32_t iy = iy0;
-    for (int32_t ky = 0; ky < window.kernel_height; ++ky, iy += window.dilation_height) {
-      if (iy < 0 || iy >= in.height) continue;
-      add_span(operands_.input + PixelOffset(in, iy, ix0 + begin),
-               (ky * window.kernel_width + begin) * slots_, (end - begin) * slots_, &column);
+    if ((has_gaps_ || !taps.is_inside) && !is_shifted) {
+      Clear(column, NumGroups(filter_bytes_), params_.weight_bits, variant.stride);
+    }
+    if (has_row_spans_) {
+      // What fills up bytes between taps is widened too: the weights that it meets are 0 (format.md F2).
+      ForEachRow(taps, [&](const uint8_t* row, int32_t slot, int32_t count) {
+        add_span(row, slot, count, &column);
+      });
+    } else {
+      ForEachTapInside(in, params_.window, pixel.y, pixel.x, [&](int32_t offset, int32_t tap) {
+        add_span(operands_.input + offset, tap * slots_, in.channels, &column);
+      });
     }
     return column.sum;
   }
 
+  // The rows of the window are made one, with the zero point where a tap lies outside, and widened at once.
+  void Gather(const RowTaps& taps, AddSpanFn* add_span, Column* column) const {
+    uint32_t words[kMaxGathered / 4];
+    auto* const bytes = reinterpret_cast<uint8_t*>(words);
+    const int32_t num_words = group_values_ / 4;
+    const uint32_t zero = Repeated(params_.input.zero_point);
+    for (int32_t i = taps.is_inside ? num_words - 1 : 0; i < num_words; ++i) words[i] = zero;
+    ForEachRow(taps, [&](const uint8_t* row, int32_t slot, int32_t count) {
+      CopyBytes(row, count, bytes + slot);
+    });
+    add_span(bytes, 0, group_values_, column);
+  }
+
   const Conv2DParams& params_;
   const Operands operands_;
-  const Variant& variant_;
+  const Variants& variants_;
   const int32_t filter_bytes_;
-  const int32_t slots_;       // values of a tap, with what its run leaves unused
-  const bool has_row_spans_;  // neighbouring taps are neighbours in a row of the input
-  const bool has_gaps_;       // slots that no value fills
+  const int32_t slots_;         // values of a tap, with what its run leaves unused
+  const bool has_row_spans_;    // neighbouring taps are neighbours in a row of the input
+  const bool has_gaps_;         // slots that no value fills
+  const int32_t group_values_;  // slots of a column
+  const int32_t row_slots_;     // of a row of taps
+  const bool is_gathered_;
 };
 
 }  // namespace

@@ -24,14 +24,6 @@ inline uint32_t LoadPartOfWord(const uint8_t* rest, int32_t num_bytes) {
   return word;
 }
 
-// The next word of weights; steps the filter.
-[[gnu::always_inline]] inline uint32_t NextWord(const uint8_t*& filter) {
-  uint32_t word;
-  const auto& bytes = *reinterpret_cast<const uint8_t(*)[4]>(filter);
-  asm("ldr %0, [%1], #4" : "=r"(word), "+r"(filter) : "m"(bytes));
-  return word;
-}
-
 // One or two (kChannels) neighbouring output channels times the one or two pixels of a column. No
 // loops over channels and pixels, and constant indices: so the compiler keeps all in registers.
 template <int kWBits, int kChannels, int kPixels>

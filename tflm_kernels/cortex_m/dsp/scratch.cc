@@ -7,7 +7,7 @@ namespace dsp {
 
 size_t Conv2DScratchBytes(const Conv2DParams& params) {
   return static_cast<size_t>(NumGroups(FilterBytes(params))) * GroupBytes(params.weight_bits) *
-         kStride;
+         (IsShort(params) ? kShortStride : kStride);
 }
 
 size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {

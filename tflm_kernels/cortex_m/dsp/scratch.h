@@ -15,11 +15,21 @@ namespace dsp {
 constexpr int32_t NumGroups(int32_t filter_bytes) { return (filter_bytes + 3) / 4; }
 constexpr int32_t GroupBytes(int32_t w_bits) { return 64 / w_bits; }
 
-constexpr int kStride = 2;  // words of pixels side by side, of a convolution
+// Words of pixels side by side, of a convolution.
+constexpr int kStride = 2;
+constexpr int kShortStride = 4;  // where filters are short
+
+constexpr int32_t kMaxShortFilterBytes = 64;
 
 inline int32_t FilterBytes(const Conv2DParams& params) {
   return params.window.kernel_height * params.window.kernel_width *
          RunBytes(params.input.channels, params.weight_bits);
+}
+
+// Whether four pixels meet a channel at a time: their scratch is small, and the results of a channel share its
+// factor.
+inline bool IsShort(const Conv2DParams& params) {
+  return params.weight_bits == 8 && FilterBytes(params) <= kMaxShortFilterBytes;
 }
 
 }  // namespace dsp

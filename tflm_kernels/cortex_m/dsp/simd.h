@@ -82,6 +82,14 @@ struct FourSums {
   asm("ldrd %0, %1, [%2], #8" : "=r"(*first), "=r"(*second), "+r"(words) : "m"(memory));
 }
 
+// The next word of bytes, from any address.
+[[gnu::always_inline]] inline uint32_t NextWord(const uint8_t*& bytes) {
+  uint32_t word;
+  const auto& memory = *reinterpret_cast<const uint8_t(*)[4]>(bytes);
+  asm("ldr %0, [%1], #4" : "=r"(word), "+r"(bytes) : "m"(memory));
+  return word;
+}
+
 // The next four words.
 inline FourSums LoadSums(const uint32_t*& words) {
   uint32_t s0, s1, s2, s3;

@@ -53,6 +53,13 @@ class Widen {
 
  public:
   static void AddSpan(const uint8_t* run, int32_t slot, int32_t count, Column* column) {
+    if (((slot | count) & (W::kGroup - 1)) == 0) return AddGroups(run, slot, count, column);
+    AddUnaligned(run, slot, count, column);
+  }
+
+ private:
+  [[gnu::noinline]] static void AddUnaligned(const uint8_t* run, int32_t slot, int32_t count,
+                                             Column* column) {
     const int32_t to_group = -slot & (W::kGroup - 1);
     if (to_group > 0) {
       const int32_t head = to_group < count && to_group * kABits % 8 == 0 ? to_group : count;
@@ -61,14 +68,11 @@ class Widen {
       slot += head;
       count -= head;
     }
-    const int32_t num_groups = count / W::kGroup;
-    AddGroups(run, num_groups, column->words + slot / W::kGroup * (W::kHalfGroup * kStride),
-              column);
-    const int32_t added = num_groups * W::kGroup;
-    if (added < count) AddValues(run + added * kABits / 8, slot + added, count - added, column);
+    const int32_t whole = count & ~(W::kGroup - 1);
+    if (whole > 0) AddGroups(run, slot, whole, column);
+    if (whole < count) AddValues(run + whole * kABits / 8, slot + whole, count - whole, column);
   }
 
- private:
   [[gnu::noinline]] static void AddValues(const uint8_t* run, int32_t slot, int32_t count,
                                           Column* column) {
     const int32_t zero_point = column->zero_point;
@@ -91,8 +95,14 @@ class Widen {
     return reinterpret_cast<int16_t*>(column.words + word * kStride) + half % 2;
   }
 
-  [[gnu::always_inline]] static void AddGroups(const uint8_t* run, int32_t num_groups,
-                                               uint32_t* words, Column* column) {
+  // Whole groups.
+  static void AddGroups(const uint8_t* run, int32_t slot, int32_t count, Column* column) {
+    uint32_t* words =
+        column->words + static_cast<uint32_t>(slot) / W::kGroup * (W::kHalfGroup * kStride);
+    const auto num_groups = static_cast<int32_t>(static_cast<uint32_t>(count) / W::kGroup);
+    if constexpr (kABits == 8 && kWBits == 8) {
+      return AddBytes(run, num_groups, words, column->zero_point);
+    }
     const int32_t zero = column->zero_point + (kABits == kWBits ? W::kWeightOffset : 0);
     const uint32_t zero_pair = PackLowHalves(zero, zero);
     const uint32_t* const end = words + num_groups * (W::kHalfGroup * kStride);
@@ -103,6 +113,25 @@ class Widen {
       words += W::kHalfGroup * kStride;
     }
     column->sum = sum;
+  }
+
+  // Two groups a turn, whose loads stand together.
+  [[gnu::always_inline]] static void AddBytes(const uint8_t* run, int32_t num_groups,
+                                              uint32_t* words, int32_t zero_point) {
+    const uint32_t minus_zero = PackLowHalves(-zero_point, -zero_point);
+    for (; num_groups >= 2; num_groups -= 2, words += 4 * kStride) {
+      const uint32_t first = NextWord(run);
+      const uint32_t second = NextWord(run);
+      words[0] = __sxtab16(minus_zero, first);
+      words[kStride] = Sxtab16Ror8(minus_zero, first);
+      words[2 * kStride] = __sxtab16(minus_zero, second);
+      words[3 * kStride] = Sxtab16Ror8(minus_zero, second);
+    }
+    if (num_groups > 0) {
+      const uint32_t word = LoadWord(run);
+      words[0] = __sxtab16(minus_zero, word);
+      words[kStride] = Sxtab16Ror8(minus_zero, word);
+    }
   }
 
   [[gnu::always_inline]] static int32_t AddGroup(const uint8_t* run, uint32_t zero_pair,

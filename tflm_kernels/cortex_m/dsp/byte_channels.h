@@ -1,0 +1,99 @@
+// cortex_m/dsp/byte_channels.h - all output channels of the pixels of a block whose inputs are widened (widen.h), 8-bit
+// weights.
+//
+// What is gained: byte_dots.h makes the sums of many channels at once.
+// Source   written from docs/arithmetic.md A3.
+#ifndef TFLM_KERNELS_CORTEX_M_DSP_BYTE_CHANNELS_H_
+#define TFLM_KERNELS_CORTEX_M_DSP_BYTE_CHANNELS_H_
+
+#include <stdint.h>
+#include <string.h>
+
+#include "tflm_kernels/cortex_m/dsp/byte_dots.h"
+#include "tflm_kernels/cortex_m/dsp/dot.h"
+#include "tflm_kernels/cortex_m/dsp/operands.h"
+#include "tflm_kernels/cortex_m/dsp/scratch.h"
+#include "tflm_kernels/cortex_m/dsp/store_blocks.h"
+#include "tflm_kernels/portable/ops/conv2d.h"
+
+namespace quantmcu {
+namespace dsp {
+
+constexpr int32_t kByteSums = 96;  // at once
+
+inline int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// Two pixels.
+inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operands,
+                             const int32_t* /*column_sums*/, uint8_t* const* runs) {
+  const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
+  const FeatureMap& output = params.output;
+  const int32_t filter_bytes = FilterBytes(params);
+  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 2);
+  int32_t sums[kByteSums];
+  const int32_t num_channels = output.channels;
+  // The words of the last channel may reach behind its filter.
+  const int32_t num_summed = (num_channels - (dots.surplus > 0 ? 1 : 0)) & ~1;
+  for (int32_t o = 0, count; o < num_channels; o += count) {
+    count = Smaller(num_channels - o, kByteSums / 2);
+    const int32_t summed = Smaller(num_summed - o, count);
+    dots.sums = sums;
+    dots.sums_end = sums + 2 * summed;
+    if (summed > 0) SumTwoByTwo(dots);
+    dots.filter += summed * filter_bytes;
+    for (int32_t i = summed; i < count; ++i) {
+      int32_t one[1][2] = {{0, 0}};
+      Dots<8, 1, 2>::Add(dots.filter, filter_bytes, columns, one);
+      sums[2 * i] = one[0][0];
+      sums[2 * i + 1] = one[0][1];
+      dots.filter += filter_bytes;
+    }
+    const int32_t* const end = sums + 2 * (count & ~1);
+    RequantizeTwoByTwo(operands.table, o, output.zero_point, sums, end);
+    if (count % 2 != 0) {
+      ChannelCursor at = CursorAt(operands.table, o + count - 1);
+      sums[2 * (count - 1)] =
+          static_cast<int32_t>(RequantizedTwo(sums + 2 * (count - 1), at, output.zero_point));
+    }
+    ClampWords(params.clamp, sums, sums + 2 * ((count + 1) & ~1));
+    StoreTwoByTwo(output.bits, o, count, sums, runs);
+  }
+}
+
+// Four pixels, filters of at most kMaxShortFilterBytes.
+inline void OneByFourChannels(const Conv2DParams& params, const Operands& operands,
+                              const int32_t* /*column_sums*/, uint8_t* const* runs) {
+  const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
+  const FeatureMap& output = params.output;
+  const int32_t filter_bytes = FilterBytes(params);
+  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 4);
+  int32_t sums[kByteSums];
+  const int32_t num_channels = output.channels;
+  // The words of the last channel may reach behind its filter.
+  const int32_t num_summed = num_channels - (dots.surplus > 0 ? 1 : 0);
+  uint8_t last[kMaxShortFilterBytes];
+  for (int32_t o = 0, count; o < num_channels; o += count) {
+    count = Smaller(num_channels - o, kByteSums / 4);
+    const int32_t summed = Smaller(num_summed - o, count);
+    dots.sums = sums;
+    dots.sums_end = sums + 4 * summed;
+    if (summed > 0) SumOneByFour(dots);
+    dots.filter += summed * filter_bytes;
+    if (summed < count) {
+      memcpy(last, dots.filter, filter_bytes);
+      dots.filter = last;
+      dots.sums = sums + 4 * summed;
+      dots.sums_end = sums + 4 * count;
+      SumOneByFour(dots);
+    }
+    RequantizeOneByFour(operands.table, o, output.zero_point, sums, sums + 4 * count);
+    ClampWords(params.clamp, sums, sums + 4 * count);
+    StoreOneByFour<EvenPixels>(output.bits, o, count, sums, runs[0], runs[2]);
+    StoreOneByFour<OddPixels>(output.bits, o, count, sums, runs[1], runs[3]);
+  }
+}
+
+}  // namespace dsp
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_DSP_BYTE_CHANNELS_H_
