@@ -342,25 +342,40 @@ struct Stopper {
   }
 };
 
-TEST(PatchStageOpTest, CallsTheHookBeforeEachTileAndStopsWhereItSays) {
-  const OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
+// What a hook is told where all goes well; then it stops the op at each of its calls, in turn.
+std::vector<int32_t> ToldTiles(const OpCase& c) {
   Stopper all = {INT32_MAX, {}};
   SetHook({Stopper::MayGoOn, &all});
   FakeInterpreter interpreter = Interpreter(c);
-  ASSERT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
+  EXPECT_EQ(interpreter.Prepare(), kTfLiteOk) << interpreter.reports();
   naive::ExpectSameBytes(c.expected, interpreter.Invoke());
-  ASSERT_GT(all.tiles.size(), 1u);
-  for (size_t i = 0; i < all.tiles.size(); ++i) EXPECT_EQ(all.tiles[i], static_cast<int32_t>(i));
-  for (int32_t allowed = 0; allowed < static_cast<int32_t>(all.tiles.size()); ++allowed) {
-    Stopper some = {allowed, {}};
+  for (size_t allowed = 0; allowed < all.tiles.size(); ++allowed) {
+    Stopper some = {static_cast<int32_t>(allowed), {}};
     SetHook({Stopper::MayGoOn, &some});
     FakeInterpreter stopped = Interpreter(c);
-    ASSERT_EQ(stopped.Prepare(), kTfLiteOk) << stopped.reports();
+    EXPECT_EQ(stopped.Prepare(), kTfLiteOk) << stopped.reports();
     EXPECT_EQ(stopped.Eval(), kTfLiteError);
-    EXPECT_EQ(stopped.reports(), "QMCU_PATCH_STAGE: the hook stopped the inference\n");
-    EXPECT_EQ(some.tiles.size(), static_cast<size_t>(allowed) + 1);
+    EXPECT_NE(stopped.reports().find("the hook stopped the inference\n"), std::string::npos);
+    EXPECT_EQ(some.tiles.size(), allowed + 1);
   }
   SetHook({});
+  return all.tiles;
+}
+
+TEST(PatchStageOpTest, CallsTheHookAroundItAndBeforeEachTileAndStopsWhereItSays) {
+  const std::vector<int32_t> tiles = ToldTiles(OpCaseOf("QMCU_PATCH_STAGE"));
+  ASSERT_GT(tiles.size(), 3u);
+  EXPECT_EQ(tiles.front(), -1);
+  EXPECT_EQ(tiles.back(), -1);
+  for (size_t i = 1; i + 1 < tiles.size(); ++i) EXPECT_EQ(tiles[i], static_cast<int32_t>(i) - 1);
+}
+
+TEST(MicroOpTest, CallsTheHookAtItsBeginAndEnd) {
+  for (const char* op :
+       {"QMCU_CONV_2D", "QMCU_DEPTHWISE_CONV_2D", "QMCU_FULLY_CONNECTED", "QMCU_ADD",
+        "QMCU_AVERAGE_POOL_2D", "QMCU_MAX_POOL_2D", "QMCU_REQUANTIZE", "QMCU_LUT"}) {
+    EXPECT_EQ(ToldTiles(OpCaseOf(op)), (std::vector<int32_t>{-1, -1})) << op;
+  }
 }
 
 TEST(StreamedStageOpTest, RefusesToRunWithoutAReader) {

@@ -1,6 +1,7 @@
 // QMCU_FULLY_CONNECTED: input, filter, table -> output (docs/format.md F3).
 #include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/micro/filter_op.h"
+#include "tflm_kernels/micro/hook.h"
 #include "tflm_kernels/micro/register.h"
 #include "tflm_kernels/micro/scratch.h"
 
@@ -52,7 +53,8 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
 }  // namespace
 
 const TFLMRegistration* Register_QMCU_FULLY_CONNECTED() {
-  static const TFLMRegistration registration = {Init, nullptr, Prepare, Eval, nullptr, 0, nullptr};
+  static const TFLMRegistration registration = {Init,    nullptr, Prepare, EvalWithHook<Eval>,
+                                                nullptr, 0,       nullptr};
   return &registration;
 }
 

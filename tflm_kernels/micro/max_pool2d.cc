@@ -1,5 +1,6 @@
 // QMCU_MAX_POOL_2D: input -> output (docs/format.md F3).
 #include "tflm_kernels/cortex_m/kernels.h"
+#include "tflm_kernels/micro/hook.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/pool2d.h"
 #include "tflm_kernels/micro/register.h"
@@ -26,7 +27,8 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
 }  // namespace
 
 const TFLMRegistration* Register_QMCU_MAX_POOL_2D() {
-  static const TFLMRegistration registration = {Init, nullptr, Prepare, Eval, nullptr, 0, nullptr};
+  static const TFLMRegistration registration = {Init,    nullptr, Prepare, EvalWithHook<Eval>,
+                                                nullptr, 0,       nullptr};
   return &registration;
 }
 

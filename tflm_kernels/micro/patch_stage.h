@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "tflm_kernels/micro/hook.h"
 #include "tflm_kernels/micro/tflm.h"
 #include "tflm_kernels/portable/ops/kernels.h"
 
@@ -21,15 +22,18 @@ TfLiteStatus EvalPatchStage(TfLiteContext* context, TfLiteNode* node, const Kern
 
 // TFLM hands a registration nothing of ours, so the table is part of its functions.
 template <const Kernels& kTable>
+TfLiteStatus EvalPatchStageOn(TfLiteContext* context, TfLiteNode* node) {
+  return EvalPatchStage(context, node, kTable);
+}
+
+template <const Kernels& kTable>
 const TFLMRegistration* RegisterPatchStage() {
   static const TFLMRegistration registration = {InitPatchStage,
                                                 nullptr,
                                                 [](TfLiteContext* context, TfLiteNode* node) {
                                                   return PreparePatchStage(context, node, kTable);
                                                 },
-                                                [](TfLiteContext* context, TfLiteNode* node) {
-                                                  return EvalPatchStage(context, node, kTable);
-                                                },
+                                                EvalWithHook<EvalPatchStageOn<kTable>>,
                                                 nullptr,
                                                 0,
                                                 nullptr};

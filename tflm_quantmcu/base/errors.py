@@ -1,4 +1,4 @@
-"""The four ways a user's input can be refused, each with its documented exit code."""
+"""The ways a user's input can be refused, each with its documented exit code."""
 
 
 class QuantMcuError(Exception):
@@ -31,6 +31,10 @@ class BudgetError(QuantMcuError):
     def __init__(self, sentence: str, *, smallest_bytes: int | None = None) -> None:
         super().__init__(sentence)
         self.smallest_bytes = smallest_bytes
+
+
+class InferenceStopped(QuantMcuError):
+    """The user's own hook ended an inference."""
 
 
 class VerificationError(QuantMcuError):

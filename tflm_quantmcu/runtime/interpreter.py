@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.base.progress import track
 from tflm_quantmcu.base.tflm_wheel import interpreter_module
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import Tensor
@@ -27,6 +28,7 @@ from tflm_quantmcu.native.kernel_scratch import asked_as
 from tflm_quantmcu.native.least_arena import least_arena_bytes
 from tflm_quantmcu.native.op_library import REGISTERER, find_op_library
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
+from tflm_quantmcu.runtime.hook import Hook, HookCalls, num_hook_calls
 from tflm_quantmcu.runtime.input_reader import InputFeed, InputReader
 from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
@@ -92,6 +94,7 @@ class Interpreter:
         arena_bytes: int | None = None,
         preserve_all_tensors: bool = False,
         input_reader: InputReader | None = None,
+        hook: Hook | None = None,
         kernel_variant: str = REFERENCE,
     ) -> None:
         """Prepares the model.
@@ -104,6 +107,9 @@ class Interpreter:
           input_reader: gives a streamed input region by region: called as (y, x, height, width), all of rows
             [y, y + height) x columns [x, x + width), it returns them as int8 [height, width, C]. `invoke` then takes no
             inputs. None: `invoke`, `run` and `predict` take samples as ever.
+          hook: called as (done, total) while an inference runs: at its begin and end, at the begin and end of each op
+            of ours and before each tile of a patch stage, `done` from 0 to `total`. Where it returns False the
+            inference ends with InferenceStopped.
           kernel_variant: our ops ask for the scratch that this variant of the kernels takes, so that `allocations`
             counts the non-persistent arena of its cores (`target.VARIANTS`); values are the same.
 
@@ -123,6 +129,7 @@ class Interpreter:
         graph = tree.subgraphs[0]
         streamed = None if len(graph.inputs) else find_streamed_input(tree)
         self._feed = InputFeed(library, streamed, input_reader) if library and streamed else None
+        self._hook = HookCalls(library, hook, num_hook_calls(self._file.graph)) if hook else None
         if input_reader is not None and self._feed is None:
             raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")
         self._registerers = registerers
@@ -147,6 +154,7 @@ class Interpreter:
         Raises:
           UsageError: wrong number, type or shape of inputs, or of what the `input_reader` gave.
           UnsupportedModelError: a kernel failed; the sentence has TFLM's own words.
+          InferenceStopped: by the `hook`.
         """
         arrays = [inputs] if isinstance(inputs, np.ndarray) else list(inputs)
         is_read = self._feed is not None and self._feed.has_reader
@@ -165,15 +173,16 @@ class Interpreter:
             return [self._interpreter.get_output(i) for i in range(len(self.outputs))]
 
     def _run_once(self) -> None:
-        with self._fed(), capture_native_stderr() as captured:
-            failed = False
-            try:
-                self._interpreter.invoke()
-            except RuntimeError:
-                failed = True
-        if failed:
-            raise UnsupportedModelError(f"TFLM cannot run the model: {_one_line(captured.text)}")
-        captured.pass_on()
+        with self._watched():
+            with self._fed(), capture_native_stderr() as captured:
+                failed = False
+                try:
+                    self._interpreter.invoke()
+                except RuntimeError:
+                    failed = True
+            if failed:
+                raise UnsupportedModelError(f"TFLM cannot run the model: {_one_line(captured.text)}")
+            captured.pass_on()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -187,15 +196,16 @@ class Interpreter:
     def _stop(self) -> None:
         self._is_running = False
 
-    def run(self, x: np.ndarray) -> np.ndarray:
+    def run(self, x: np.ndarray, *, progress: bool = False) -> np.ndarray:
         """The first of what `run_all` gives."""
-        return self.run_all(x)[0]
+        return self.run_all(x, progress=progress)[0]
 
-    def run_all(self, x: np.ndarray) -> list[np.ndarray]:
+    def run_all(self, x: np.ndarray, *, progress: bool = False) -> list[np.ndarray]:
         """Runs samples one by one.
 
         Args:
           x: [N, ...]; the model's input type, or reals as `samples.to_model_input` takes them.
+          progress: a bar on standard error.
 
         Returns:
           Each output [N, ...] in the model's own type.
@@ -205,15 +215,16 @@ class Interpreter:
         """
         if len(self.inputs) != 1:
             raise UsageError(f"the model has {len(self.inputs)} inputs; use invoke, one sample a call")
-        samples = [self.invoke(sample) for sample in to_model_input(x, self.inputs[0])]
+        inputs = to_model_input(x, self.inputs[0])
+        samples = [self.invoke(sample) for sample in track(inputs, "running", progress=progress)]
         return [
             np.concatenate(values) if tensor.shape[:1] == (1,) else np.stack(values)
             for tensor, values in zip(self.outputs, zip(*samples, strict=True), strict=True)
         ]
 
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """The first output as real values: float32 [N, ...]."""
-        return to_real(self.run(x), self.outputs[0])
+    def predict(self, x: np.ndarray, *, progress: bool = False) -> np.ndarray:
+        """The first output as real values: float32 [N, ...]; as `run_all`."""
+        return to_real(self.run(x, progress=progress), self.outputs[0])
 
     def tensor(self, index: int) -> np.ndarray:
         """The values of tensor T#`index` after `invoke`, with the tensor's type and shape.
@@ -295,6 +306,10 @@ class Interpreter:
     def _fed(self) -> contextlib.AbstractContextManager[None]:
         """While it lasts, a streamed input is there to be read."""
         return self._feed.registered() if self._feed else contextlib.nullcontext()
+
+    def _watched(self) -> contextlib.AbstractContextManager[None]:
+        """While it lasts, the hook is called."""
+        return self._hook.watching() if self._hook else contextlib.nullcontext()
 
     def _bound_arena(self, arena_bytes: int) -> None:
         """Prepares the model anew; an arena that is too small may end the process, so TFLM never gets one."""

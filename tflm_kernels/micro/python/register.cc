@@ -4,6 +4,7 @@
 #include "tflm_kernels/micro/register.h"
 
 #include "tflm_kernels/micro/context.h"
+#include "tflm_kernels/micro/hook.h"
 #include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/python/handshake.h"
 #include "tflm_kernels/micro/python/resolver.h"
@@ -31,6 +32,11 @@ extern "C" bool QuantMcuRegisterHandshake(void* resolver) {
 // For models whose input is streamed: sets the one reader (micro/input_reader.h).
 extern "C" void QuantMcuSetInputReader(quantmcu::ReadInputFn* read, void* context) {
   quantmcu::SetInputReader({read, context});
+}
+
+// Sets the one hook (micro/hook.h); null for none.
+extern "C" void QuantMcuSetHook(quantmcu::HookFn* call, void* context) {
+  quantmcu::SetHook({call, context});
 }
 
 // The reader of a sample that is whole in memory; `context` is a quantmcu::StoredMap.
