@@ -15,6 +15,10 @@ from tools import board_fit
 FITS = board_fit.fits()
 
 
+def work(instructions: int, cycles: int, unknown: tuple[str, ...] = ()) -> Cost:
+    return Cost(0, 0, 0, 0, instructions, cycles, unknown)
+
+
 def test_the_factors_of_measured_boards_are_those_of_the_fit():
     measured = {name: board for name, board in boards.boards().items() if board.is_measured}
     assert measured.keys() == FITS.keys()
@@ -42,30 +46,39 @@ def test_extrapolated_boards_state_larger_errors_than_measured_ones():
 
 
 def test_milliseconds_are_board_cycles_over_the_clock():
-    milliseconds, error = boards.estimate("cortex-m4", "nucleo-l4r5zi", 31.95e6, 39.47e6)
-    assert milliseconds == pytest.approx((0.8769 * 31.95e6 + 0.4711 * 39.47e6) / 120e3)
-    assert error == boards.boards()["nucleo-l4r5zi"].relative_error
+    found = boards.milliseconds("cortex-m4", "nucleo-l4r5zi", work(31_950_000, 39_470_000))
+    assert found == pytest.approx((0.8769 * 31.95e6 + 0.4711 * 39.47e6) / 120e3)
 
 
 def test_a_core_has_a_default_board_or_none():
     for core, name in boards.DEFAULT_BOARDS.items():
         assert boards.board_of(core).name == boards.board_of(f"cortex-{core}").name == name
         assert boards.board_of(core).core == core
-    assert boards.board_of("m3") is None and boards.estimate("m3", None, 1e6, 2e6) is None
+    assert boards.board_of("m3") is None and boards.milliseconds("m3", None, work(1, 2)) is None
 
 
 def test_what_was_not_counted_has_no_time():
-    assert boards.estimate("m4", None, 0, 0) is None
+    assert boards.milliseconds("m4", None, work(0, 0)) is None
+    assert boards.milliseconds("m4", None, work(1, 2, ("TILE 'y' (op 3)",))) is None
+
+
+def test_what_no_table_knows_is_named_beside_the_rest():
+    known, other = work(100_000, 120_000), work(100_000, 120_000, ("TILE 'y' (op 3)", "ROLL 'z' (op 4)"))
+    text = boards.time_text("m4", None, [known, other])
+    assert text.startswith("milliseconds: not known, for no table has TILE 'y' (op 3) and 1 more op")
+    assert "1.2 -> 1.2 ms" in text
+    assert "cortex-m3" in boards.time_text("m3", None, [known])
 
 
 def test_times_are_told_with_their_error_and_where_they_come_from():
     works = [Cost(1, 1, 0, 0, instructions, round(1.4 * instructions)) for instructions in (12_000_000, 24_000_000)]
     assert re.fullmatch(
-        r"154 ms -> 307 ms on nucleo-l4r5zi at 120 MHz, estimated, \+-8%", boards.time_text("m4", None, works)
+        r"16,800,000 -> 33,600,000 documented cycles, 154 ms -> 307 ms on nucleo-l4r5zi at 120 MHz, estimated, \+-8%",
+        boards.time_text("m4", None, works),
     )
     assert boards.time_text("cortex-m55", None, works).endswith(", estimated, +-50%, extrapolated")
-    assert boards.time_text("cortex-m3", None, works) == "milliseconds: not known"
-    assert boards.time_text("m4", None, [works[0], Cost(1, 1, 0, 0)]) == "milliseconds: not known"
+    no_board = boards.time_text("cortex-m3", None, works)
+    assert no_board.startswith("16,800,000 -> 33,600,000 documented cycles; milliseconds: not known")
 
 
 @pytest.mark.parametrize(

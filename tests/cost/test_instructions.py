@@ -13,7 +13,7 @@ from tests.support.detection import detection_network
 from tests.support.networks import inverted_residual
 from tests.support.plans import split
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.cost import bench, instructions
+from tflm_quantmcu.cost import bench, calls, instructions
 from tflm_quantmcu.cost.bench import BenchRow
 from tflm_quantmcu.cost.cycles import Work
 from tflm_quantmcu.cost.instructions import InstructionTable
@@ -114,7 +114,7 @@ def test_a_model_counts_the_calls_of_its_ops():
     total = instructions.graph_instructions(graph, table)
     parts = [instructions.graph_instructions(graph, table, only=[op.index]) for op in graph.ops]
     assert total == pytest.approx(sum(parts)) and total > cost_of(graph).macs
-    assert parts[[op.kind for op in graph.ops].index("SOFTMAX")] == 0
+    assert parts[[op.kind for op in graph.ops].index("SOFTMAX")] > 1000
     narrow = {tensor.name: 2 for tensor in graph.tensors}
     assert instructions.graph_instructions(graph, table, map_bits=narrow, weight_bits=narrow) != total
 
@@ -129,7 +129,7 @@ def test_a_stage_of_one_tile_counts_what_its_ops_count_layer_by_layer():
     layers = [op.index for op in stage_ops(graph, source, target)]
     program = build_program(graph, whole, weight_bits={}, formats={})
     expected = instructions.graph_instructions(graph, table, only=layers)
-    assert table.total(instructions.stage_calls(program)) == pytest.approx(expected)
+    assert table.total(calls.stage_calls(program)) == pytest.approx(expected)
     beside = table.beside_kernels(program)
     assert 0 < beside < expected and instructions.stage_instructions(program, table) == pytest.approx(expected + beside)
     tiled = build_program(graph, plan, weight_bits={}, formats={})

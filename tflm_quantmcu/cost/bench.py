@@ -21,16 +21,18 @@ from pathlib import Path
 
 from tflm_quantmcu.base.errors import QuantMcuError, UsageError
 from tflm_quantmcu.base.files import write_atomically
-from tflm_quantmcu.cost import stage_driver
+from tflm_quantmcu.cost import stage_driver, stock_call_times
 from tflm_quantmcu.cost.cycles import Listing, Work, measured_spans
 from tflm_quantmcu.cost.shapes import KernelShape
 from tflm_quantmcu.cost.stage_driver import StageRow
+from tflm_quantmcu.cost.stock_call_times import StockRow
 from tflm_quantmcu.graph.target import require_core, short_core, variant_of
 
 BASELINE = "tflm_kernels/benchmarks/cmsis_nn_baseline.csv"
 BASELINE_TAG = "a8w8"
 _SHAPES = "tflm_kernels/benchmarks/shapes"
 _STAGES = "tflm_kernels/benchmarks/stages.txt"
+_STOCK_CALLS = "tflm_kernels/benchmarks/stock_calls.txt"
 # QEMU runs a block unseen by the plugin in about one of 8,000 cases; the image's own count is exact.
 _MISSED_SHARE = 0.01
 _PORTABLE, _FAST = "portable/libportable.a", "cortex_m/libkernels.a"
@@ -71,7 +73,8 @@ def bench(core: str, *, output: str | os.PathLike[str]) -> str:
 
     Args:
       core: `cortex-m4` and its like.
-      output: the CSV of kernel calls; that of stages, stages_<core>.csv, is written beside it.
+      output: the CSV of kernel calls; those of stages and of stock ops, stages_<core>.csv and stock_<core>.csv, are
+        written beside it.
 
     Returns:
       What was measured in words; on cores with figures of CMSIS-NN the ratio to them.
@@ -83,7 +86,7 @@ def bench(core: str, *, output: str | os.PathLike[str]) -> str:
     core = short_core(require_core(core))
     root = _source_tree()
     networks = sorted(path.stem for path in (root / _SHAPES).glob("*.txt"))
-    labels = [f"//tflm_kernels/benchmarks:{image}" for image in (*networks, "stages")]
+    labels = [f"//tflm_kernels/benchmarks:{image}" for image in (*networks, "stages", "stock")]
     _call(["bazel", "build", f"--config=cortex_{core}", *labels], root)
     binaries = root / f"build/cortex_{core}/bin/tflm_kernels"
     text_bytes = _text_bytes(binaries, core, root)
@@ -99,7 +102,11 @@ def bench(core: str, *, output: str | os.PathLike[str]) -> str:
     stages = _stage_rows(binaries / "benchmarks/stages", core, root)
     stages_output = Path(output).with_name(f"stages_{core}.csv")
     write_atomically(stages_output, stage_driver.to_csv(stages).encode())
-    lines = [f"measured {len(rows)} calls on {core} -> {output}", f"and {len(stages)} stages -> {stages_output}"]
+    stock = stock_rows(core, root)
+    stock_output = Path(output).with_name(f"stock_{core}.csv")
+    write_atomically(stock_output, stock_call_times.to_csv(stock).encode())
+    lines = [f"measured {len(rows)} calls on {core} -> {output}", f"{len(stages)} stages -> {stages_output}"]
+    lines.append(f"and {len(stock)} calls of stock ops -> {stock_output}")
     if ratios := baseline_ratios(rows.values(), (root / BASELINE).read_text(), core=core):
         lines += [f"{tag} / CMSIS-NN int8, MobileNetV2: {ratio:.3f}" for tag, ratio in ratios.items()]
     return "\n".join(lines)
@@ -120,6 +127,14 @@ def _stage_rows(image: Path, core: str, root: Path) -> list[StageRow]:
     _, spans = _run(image, core, root)
     found = zip(programs, spans, strict=True)
     return [StageRow(stage_driver.driver_features(program), work) for program, work in found]
+
+
+def stock_rows(core: str, root: Path) -> list[StockRow]:
+    """What the kernels of stock ops take on a core (m4 and its like); they are built for it."""
+    _call(["bazel", "build", f"--config=cortex_{core}", "//tflm_kernels/benchmarks:stock"], root)
+    calls = stock_call_times.read_calls((root / _STOCK_CALLS).read_text())
+    _, spans = _run(root / f"build/cortex_{core}/bin/tflm_kernels/benchmarks/stock", core, root)
+    return [StockRow(call, work) for call, work in zip(calls, spans, strict=True)]
 
 
 def parse_output(text: str, work: Sequence[Work], *, core: str, text_bytes: dict[str, int]) -> list[BenchRow]:

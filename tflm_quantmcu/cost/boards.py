@@ -14,9 +14,9 @@ import functools
 import io
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from typing import Protocol
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.graph.target import short_core
 
 DEFAULT_BOARDS = {
@@ -54,6 +54,19 @@ class Board:
         return board_cycles / (self.clock_mhz * 1000)
 
 
+class Timed(Protocol):
+    """Work of which instructions and documented cycles are known, but for ops that no table knows."""
+
+    @property
+    def instructions(self) -> int: ...
+
+    @property
+    def cycles(self) -> int: ...
+
+    @property
+    def unknown(self) -> Sequence[str]: ...
+
+
 @functools.cache
 def boards() -> Mapping[str, Board]:
     """All boards by name."""
@@ -88,30 +101,41 @@ def board_of(core: str, board: str | None = None) -> Board | None:
     return boards()[board]
 
 
-def time_text(core: str, board: str | None, works: Sequence[Cost]) -> str:
-    """Milliseconds of each work on a board with their error, in words, or that they are not known.
+def milliseconds(core: str, board: str | None, work: Timed) -> float | None:
+    """Of work on a board; None where they are not known.
 
     Args:
       core, board: see `board_of`.
-      works: with instructions and cycles, or 0 where these are not known.
+      work: as estimated from the core's tables.
     """
     found = board_of(core, board)
-    times = [estimate(core, board, work.instructions, work.cycles) for work in works]
-    if found is None or None in times:
-        return "milliseconds: not known"
-    figures = " -> ".join(f"{time[0]:.3g} ms" for time in times if time)
-    basis = "" if found.is_measured else ", extrapolated"
-    return f"{figures} on {found.name} at {found.clock_mhz:g} MHz, estimated, +-{found.relative_error:.0%}{basis}"
-
-
-def estimate(core: str, board: str | None, instructions: float, documented_cycles: float) -> tuple[float, float] | None:
-    """(milliseconds, their relative error) on a board, or None where the core has no board or nothing was counted.
-
-    Args:
-      core, board: see `board_of`.
-      instructions, documented_cycles: of one inference, as estimated from the core's tables; 0 if not known.
-    """
-    found = board_of(core, board)
-    if found is None or not documented_cycles:
+    if found is None or not work.cycles or work.unknown:
         return None
-    return found.milliseconds(instructions, documented_cycles), found.relative_error
+    return found.milliseconds(work.instructions, work.cycles)
+
+
+def time_text(core: str, board: str | None, works: Sequence[Timed]) -> str:
+    """Milliseconds of each work on a board with their error, in words, or why they are not known.
+
+    Args:
+      core, board: see `board_of`.
+      works: as of `milliseconds`.
+    """
+    found, cycles = board_of(core, board), " -> ".join(f"{work.cycles:,}" for work in works)
+    if found is None:
+        return f"{cycles} documented cycles; milliseconds: not known, for no board with a cortex-{short_core(core)} is"
+    if unknown := list(dict.fromkeys(op for work in works for op in work.unknown)):
+        others = f" and {len(unknown) - 1} more ops" if len(unknown) > 1 else ""
+        known = [f"{found.milliseconds(work.instructions, work.cycles):.3g}" for work in works]
+        return (
+            f"milliseconds: not known, for no table has {unknown[0]}{others}; without these {' -> '.join(known)} ms on "
+            f"{found.name}, {error_text(found)}"
+        )
+    figures = " -> ".join(f"{found.milliseconds(work.instructions, work.cycles):.3g} ms" for work in works)
+    where = f"{found.name} at {found.clock_mhz:g} MHz"
+    return f"{cycles} documented cycles, {figures} on {where}, estimated, {error_text(found)}"
+
+
+def error_text(board: Board) -> str:
+    """How far off its milliseconds may be."""
+    return f"+-{board.relative_error:.0%}{'' if board.is_measured else ', extrapolated'}"

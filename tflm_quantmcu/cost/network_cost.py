@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 
 from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
-from tflm_quantmcu.cost.instructions import InstructionTable, graph_calls, stage_calls
+from tflm_quantmcu.cost.calls import graph_calls, stage_calls
+from tflm_quantmcu.cost.instructions import InstructionTable
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.placement.best import place_best
@@ -96,6 +97,7 @@ class Cost:
       stage_macs, stage_bit_ops: of its patch stages, recomputed halos included.
       instructions: of our kernels on a core, estimated from its measured table; 0 without one.
       cycles: the documented ones of these (cycles.py), 0 without a table of them.
+      unknown: ops that the table does not know, as messages name them: instructions and cycles lack them.
     """
 
     macs: int
@@ -104,6 +106,7 @@ class Cost:
     stage_bit_ops: int
     instructions: int = 0
     cycles: int = 0
+    unknown: tuple[str, ...] = ()
 
 
 def cost_of(
@@ -140,14 +143,16 @@ def cost_of(
     stage_macs = sum(p.cost.macs for _, p in programs)
     stage_bit_ops = sum(p.cost.bit_ops for _, p in programs)
     instructions = cycles = 0.0
+    unknown: list[str] = []
     if table:
         counted = set(range(len(graph.ops)) if only is None else only) - inside
         calls = graph_calls(graph, map_bits=map_bits, weight_bits=weight_bits, only=counted)
         for _, program in programs:
             calls.update(stage_calls(program))
+        unknown = table.unknown(calls)
         instructions, cycles = (
             t.total(calls) + sum(t.beside_kernels(program) for _, program in programs) if t else 0
             for t in (table, table.cycles)
         )
     counts = (macs + stage_macs, bit_ops + stage_bit_ops, stage_macs, stage_bit_ops)
-    return Cost(*counts, round(instructions), round(cycles))
+    return Cost(*counts, round(instructions), round(cycles), tuple(unknown))

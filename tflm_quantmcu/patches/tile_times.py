@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.cost.instructions import Calls, InstructionTable, graph_calls, load_table, stage_calls
+from tflm_quantmcu.cost.calls import Call, Calls, graph_calls, stage_calls
+from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.cost.least_squares import fit_relative
 from tflm_quantmcu.cost.shapes import KernelShape
 from tflm_quantmcu.graph.op_kinds import op_kind
@@ -78,7 +79,11 @@ class TileTimes:
         return self._stages.stage_coefficients
 
     def _total(self, calls: Calls) -> float:
-        return sum(times * self._call(*call) for call, times in calls.items())
+        return sum(times * self._of_call(call) for call, times in calls.items())
+
+    def _of_call(self, call: Call) -> float:
+        """What is not known counts 0, split or not."""
+        return self._call(*call) if isinstance(call, tuple) else self._table.of_call(call) or 0.0
 
     def _call(self, shape: KernelShape, tag: str) -> float:
         try:
