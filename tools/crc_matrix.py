@@ -208,11 +208,9 @@ def run_version(version: Version, output_dir: Path) -> Iterator[Row]:
 
 def run_project(project: Path, target: str, objects: Path) -> Cell:
     """Builds and runs the test program of an AOT project; objects of equal sources are shared in `objects`."""
-    settings = {"CORE": target, "QUANTMCU_DIR": ROOT, "OBJECT_DIR": objects, "PYTHON": sys.executable}
-    command = ["make", "-s", f"-j{os.cpu_count()}", "-C", str(project), *(f"{k}={v}" for k, v in settings.items())]
-    built = subprocess.run(command, capture_output=True, text=True)
-    if built.returncode != 0:
-        return cell_of_failed_build(built.stderr)
+    failure = build_project(project, target, objects)
+    if failure is not None:
+        return failure
     image = project / "build" / target / "main"
     try:
         output = run_image(image, core=target).output if target != HOST else _run_on_host(image)
@@ -227,6 +225,14 @@ def run_project(project: Path, target: str, objects: Path) -> Cell:
         None if target == HOST else int(results["INSTRUCTIONS"]),
         is_failure=not is_passed,
     )
+
+
+def build_project(project: Path, target: str, objects: Path) -> Cell | None:
+    """Builds build/<target>/main of an AOT project; a cell only where that fails."""
+    settings = {"CORE": target, "QUANTMCU_DIR": ROOT, "OBJECT_DIR": objects, "PYTHON": sys.executable}
+    command = ["make", "-s", f"-j{os.cpu_count()}", "-C", str(project), *(f"{k}={v}" for k, v in settings.items())]
+    built = subprocess.run(command, capture_output=True, text=True)
+    return cell_of_failed_build(built.stderr) if built.returncode != 0 else None
 
 
 def cell_of_failed_build(errors: str) -> Cell:

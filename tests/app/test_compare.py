@@ -82,7 +82,7 @@ def test_rows_are_what_plan_convert_and_evaluate_give(serial) -> None:
         assert row.accuracy == accuracies([result.model], *DATA, n_jobs=1)[0]
         figures = result.report.converted
         assert (row.arena_bytes, row.model_bytes) == (figures.arena_bytes, len(result.model))
-        assert (row.bit_ops, row.instructions) == (figures.cost.bit_ops, figures.cost.instructions)
+        assert (row.bit_ops, row.instructions) == (figures.cost.bit_ops, figures.instructions)
         assert row.sram_bytes is None or row.arena_bytes <= row.sram_bytes
 
 

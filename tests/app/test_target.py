@@ -92,16 +92,20 @@ def test_figures_have_stable_keys_and_are_written_as_json(tmp_path: Path) -> Non
     cli.run(["convert", *(f"--{flag}={tmp_path / name}" for flag, name in flags.items()), *options])
     found = json.loads((tmp_path / "report.json").read_text())
     assert found == convert(core="cortex-m7", sram_bytes=16384).report.as_dict()
-    head = {"core": "cortex-m7", "board": None, "runtime": "tflm", "sram_bytes": 16384, "fits": True}
+    head = {"core": "cortex-m7", "board": "nucleo-h7a3zi", "runtime": "tflm", "sram_bytes": 16384, "fits": True}
     assert head.items() <= found.items()
     for figures in (found["before"], found["after"]):
         assert figures.keys() == FIGURES and figures["arena_by_core"].keys() == set(CORES)
+        assert all(figures[name] is not None for name in FIGURES - {"code_bytes"})
         assert figures["arena_by_core"]["cortex-m7"] == figures["arena_bytes"]
 
 
 def test_a_board_brings_its_core() -> None:
     figures = convert(board="nrf5340-dk").report.as_dict()
     assert (figures["board"], figures["core"]) == ("nrf5340-dk", "cortex-m33")
+    assert figures["milliseconds_error"] == 0.08
+    span, after = figures["longest_span"], figures["after"]
+    assert 0 < span["cycles"] < after["cycles"] and 0 < span["milliseconds"] < after["milliseconds"]
     with pytest.raises(UsageError, match="--board nrf5340-dk has a cortex-m33, and --core is cortex-m4"):
         convert(board="nrf5340-dk", core="m4")
 

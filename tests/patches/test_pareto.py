@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 
 import pytest
 
@@ -23,12 +24,13 @@ def test_plan_writes_the_front_and_its_plot(tmp_path) -> None:
     header, *rows = csv.reader(table.read_text().splitlines())
     front = api.pareto_front(MODEL)
     assert tuple(header) == COLUMNS
-    assert [(int(row[0]), int(row[1])) for row in rows] == [(s.arena_bytes, s.macs) for s in front]
+    found = [(int(row[COLUMNS.index("arena_bytes")]), int(row[COLUMNS.index("cycles")])) for row in rows]
+    assert found == [(point.arena_bytes, point.cycles) for point in front]
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_ratio_of_macs_is_kept() -> None:
-    least, *_, most = api.pareto_front(MODEL)
+    least, *_, most = api.pareto_front(MODEL, max_macs_ratio=1.0)
     plans = [api.plan(MODEL, search="uniform", max_macs_ratio=r) for r in (1.0, most.macs_ratio + 0.01)]
     notes = [plan.notes[0] for plan in plans]
     assert f"{least.arena_bytes:,} bytes for no more MACs" in notes[0]
@@ -38,3 +40,13 @@ def test_the_ratio_of_macs_is_kept() -> None:
 def test_a_ratio_below_one_is_refused() -> None:
     with pytest.raises(UsageError, match="--max_macs_ratio is 0.5; it must be at least 1"):
         api.plan(MODEL, max_macs_ratio=0.5)
+
+
+def test_the_front_goes_from_the_unsplit_network_to_ever_fewer_bytes_and_more_time() -> None:
+    front = api.pareto_front(MODEL)
+    assert front[0].num_stages == 0 and front[0].slowdown == 1 and len(front) > 3
+    assert front[0].arena_bytes > front[1].arena_bytes
+    for fast, small in itertools.pairwise(front[1:]):
+        assert fast.arena_bytes > small.arena_bytes and fast.instructions <= small.instructions
+    assert all(p.milliseconds is not None and p.milliseconds_error == 0.08 for p in front)
+    assert all(p.milliseconds is None and p.cycles > 0 for p in api.pareto_front(MODEL, core="cortex-m3"))

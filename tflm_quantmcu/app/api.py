@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Union
 
 import numpy as np
@@ -19,12 +20,16 @@ from tflm_quantmcu.calibration.calibrate import calibrated_maps, load_calibratio
 from tflm_quantmcu.calibration.calibrated import calibrate_int8
 from tflm_quantmcu.calibration.unified_scale import layerwise_plan
 from tflm_quantmcu.converter.verify import verify_conversion
+from tflm_quantmcu.cost.boards import board_of, milliseconds
+from tflm_quantmcu.cost.instructions import load_table
+from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Budget, ModelGraph
 from tflm_quantmcu.native.handshake import load_op_library
 from tflm_quantmcu.native.op_library import find_op_library
-from tflm_quantmcu.patches.planner import Split, StagePlanner
+from tflm_quantmcu.patches.pareto import Point
+from tflm_quantmcu.patches.planner import StagePlanner, planning_table
 from tflm_quantmcu.runtime.sample_sources import SampleSource, gather_samples
 from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
 from tflm_quantmcu.search.options import Options
@@ -117,6 +122,26 @@ def plan(
     Raises:
       UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.base.errors`.
     """
+    return timed_plan(
+        model,
+        calibration=calibration,
+        calibration_data=calibration_data,
+        evaluation_data=evaluation_data,
+        checkpoint=checkpoint,
+        **options,
+    )[0]
+
+
+def timed_plan(
+    model: Any,
+    *,
+    calibration: CalibrationResult | Path | None = None,
+    calibration_data: SampleSource | Path | None = None,
+    evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
+    checkpoint: Path | None = None,
+    **options: Any,
+) -> tuple[PrecisionPlan, Callable[[], str]]:
+    """As `plan`, with a function that tells in words what an inference takes, unsplit and as planned."""
     chosen = _chosen(options, evaluation_data)
     find_op_library()  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
@@ -127,7 +152,7 @@ def plan(
         enter(_SEARCH)
         found = _search(source, chosen, costs, labelled, checkpoint)
         _check_budget(costs, found, chosen.budget)
-    return found
+    return found, functools.partial(costs.time_text, found)
 
 
 def pareto_front(
@@ -136,8 +161,8 @@ def pareto_front(
     calibration: CalibrationResult | Path | None = None,
     calibration_data: SampleSource | Path | None = None,
     **options: Any,
-) -> list[Split]:
-    """What fewer bytes of arena cost in MACs, over all ways to split the model; see `pareto.write_front`.
+) -> list[Point]:
+    """What fewer bytes of arena cost in time, over all ways to split the model; with `max_macs_ratio` in MACs.
 
     Feature maps have 8 bits, of search uniform `activation_bits`; bounds do not count.
 
@@ -151,7 +176,33 @@ def pareto_front(
     graph = read_source(model, calibration, calibration_data, chosen).graph
     bits = chosen.activation_bits if chosen.search == "uniform" else 8
     widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
-    return StagePlanner(graph, bits=widths, input_mode=chosen.input, variants=chosen.target.variants).front()
+    target, table = chosen.target, load_table(chosen.target.timed_core)
+    planner = StagePlanner(
+        graph,
+        table=planning_table(table, chosen.max_macs_ratio),
+        bits=widths,
+        input_mode=chosen.input,
+        variants=target.variants,
+    )
+    whole, board = cost_of(graph, map_bits=widths, table=table), board_of(target.timed_core, target.board)
+    points = []
+    for split in planner.front():
+        work = planner.cost_of(split, table)
+        points.append(
+            Point(
+                arena_bytes=split.arena_bytes,
+                milliseconds=milliseconds(target.timed_core, target.board, work),
+                milliseconds_error=board.relative_error if board else None,
+                cycles=work.cycles,
+                instructions=work.instructions,
+                slowdown=work.instructions / max(whole.instructions, 1),
+                macs=split.macs,
+                macs_ratio=split.macs_ratio,
+                num_stages=len(split.stages),
+                binding=split.binding,
+            )
+        )
+    return points
 
 
 def convert(

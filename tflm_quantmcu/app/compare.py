@@ -23,12 +23,13 @@ import rich.table
 
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.evaluation import accuracies
+from tflm_quantmcu.app.figures import Figures
 from tflm_quantmcu.base.byte_sizes import parse_bytes
 from tflm_quantmcu.base.checkpoint import Checkpoint
 from tflm_quantmcu.base.errors import BudgetError, UsageError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.base.parallel import parallel_map
-from tflm_quantmcu.cost.boards import estimate
+from tflm_quantmcu.cost.boards import board_of, error_text
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import Target
@@ -54,7 +55,7 @@ class Row:
       arena_bytes: what `sram_bytes` bounds.
       model_bytes: of the `.tflite`.
       macs, bit_ops: of one inference, the worst case.
-      instructions: of our kernels on the core of the comparison, estimated.
+      instructions: of our kernels on the core of the comparison, estimated; None if not known.
       cycles: documented ones of these.
       milliseconds: on the core's board, estimated; None if not known.
       seconds: of processor time that the search took; of one that was killed those since then.
@@ -85,27 +86,31 @@ class Row:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Comparison:
-    """Rows, the baseline first, and the plan of each that has one by its row's name."""
+    """Rows, the baseline first, the plan of each that has one by its row's name, and what they are made for."""
 
     rows: Sequence[Row]
     plans: dict[str, PrecisionPlan]
+    target: Target = dataclasses.field(default_factory=Target)
 
     def __str__(self) -> str:
         headings = ("search", "SRAM bound", "flash bound", "seed", "accuracy", "arena, B", "flash, B", "BitOPs")
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-        for heading in (*headings, "instructions", "ms", "search, s"):
+        for heading in (*headings, "instructions", "cycles", "ms", "search, s"):
             table.add_column(heading, justify="left" if heading == "search" else "right")
         for row in self.rows:
             bounds = [_grouped(bound) or "-" for bound in (row.sram_bytes, row.flash_bytes)]
             if row.refused:
                 table.add_row(row.search, *bounds, str(row.seed), "refused")
                 continue
-            figures = [_grouped(n) for n in (row.arena_bytes, row.model_bytes, row.bit_ops, row.instructions)]
+            figures = [_grouped(n) for n in (row.arena_bytes, row.model_bytes, row.bit_ops)]
+            figures += [_grouped(n) or "not known" for n in (row.instructions, row.cycles)]
             figures.append("not known" if row.milliseconds is None else f"{row.milliseconds:.3g}")
             seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
             table.add_row(row.search, *bounds, str(row.seed), f"{row.accuracy:.2%}", *figures, seconds)
-        console = rich.console.Console(file=io.StringIO(), width=130)
+        console = rich.console.Console(file=io.StringIO(), width=150)
         console.print(table)
+        if board := board_of(self.target.timed_core, self.target.board):
+            console.print(f"ms: on {board.name} at {board.clock_mhz:g} MHz, estimated, {error_text(board)}")
         for row in self.rows:
             if row.refused:
                 console.print(f"{row.name}: {row.refused}", highlight=False, soft_wrap=True)
@@ -177,7 +182,7 @@ def compare(
     judged = accuracies(list(models.values()), x, y, n_jobs=common.n_jobs, progress=common.progress)
     found = dict(zip(models, judged, strict=True))
     rows = [dataclasses.replace(c.row, accuracy=found[c.content]) if c.model else c.row for c in cells]
-    comparison = Comparison(rows, {c.row.name: c.plan for c in cells if c.plan})
+    comparison = Comparison(rows, {c.row.name: c.plan for c in cells if c.plan}, common.target)
     comparison.save(folder)
     for task in tasks:
         task.checkpoint.remove()
@@ -258,7 +263,7 @@ def _baseline(task: _Task) -> _Cell:
     plan = PrecisionPlan(task.source.graph.sha256, {})
     on_target = {name: task.options[name] for name in _TARGET_OPTIONS if name in task.options}
     report = api.convert(task.source.model, plan=plan, progress=False, **on_target).report
-    return _Cell(_measured(task.row, report.target, report.baseline), task.source.model.origin.data)
+    return _Cell(_measured(task.row, report.baseline), task.source.model.origin.data)
 
 
 def _search(task: _Task) -> _Cell:
@@ -279,20 +284,19 @@ def _search(task: _Task) -> _Cell:
         return _Cell(dataclasses.replace(row, refused=str(error)))
     row = dataclasses.replace(row, seconds=round(time.process_time() - start, 2))
     result = api.convert(task.source.model, plan=plan, **inputs)
-    return _Cell(_measured(row, result.report.target, result.report.converted), result.model, result.plan)
+    return _Cell(_measured(row, result.report.converted), result.model, result.plan)
 
 
-def _measured(row: Row, target: Target, figures: Any) -> Row:
-    time = estimate(target.timed_core, target.board, figures.cost.instructions, figures.cost.cycles)
+def _measured(row: Row, figures: Figures) -> Row:
     return dataclasses.replace(
         row,
         arena_bytes=figures.arena_bytes,
         model_bytes=figures.flash_bytes,
         macs=figures.cost.macs,
         bit_ops=figures.cost.bit_ops,
-        instructions=figures.cost.instructions,
-        cycles=figures.cost.cycles,
-        milliseconds=time and time[0],
+        instructions=figures.instructions,
+        cycles=figures.cycles,
+        milliseconds=figures.milliseconds,
     )
 
 

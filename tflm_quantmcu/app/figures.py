@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,9 @@ from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
 from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.cost.boards import milliseconds
+from tflm_quantmcu.cost.instructions import load_table
+from tflm_quantmcu.cost.model_time import ModelTime, time_of_model
 from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.runtime.interpreter import Allocations
@@ -35,7 +39,9 @@ class Figures:
         convention a.
       flash_bytes: of the `.tflite`.
       cost: MACs and BitOPs; the stage's are those of the same ops in both models.
+      time: on the target's core, estimated.
       milliseconds: on the target's board, estimated; None where they are not known.
+      longest_milliseconds: of the longest span between two calls of a hook; as `milliseconds`.
     """
 
     on_target: ArenaBytes | None
@@ -48,12 +54,41 @@ class Figures:
     input_excluded_bytes: int
     flash_bytes: int
     cost: Cost
+    time: ModelTime
     milliseconds: float | None
+    longest_milliseconds: float | None
+
+    @property
+    def instructions(self) -> int | None:
+        """On the target's core; None where the model has an op that no table knows."""
+        return None if self.time.unknown else self.time.instructions
+
+    @property
+    def cycles(self) -> int | None:
+        """The documented ones of these."""
+        return None if self.time.unknown else self.time.cycles
+
+    @property
+    def longest_cycles(self) -> int | None:
+        """Of the longest span between two calls of a hook."""
+        return None if self.time.unknown or not self.time.longest else self.time.longest.cycles
 
     @property
     def predicted_non_persistent_bytes(self) -> int:
         """On this host."""
         return self.arena_by_variant[REFERENCE]
+
+    def longest_span(self) -> dict[str, Any] | None:
+        """What runs the longest between two calls of a hook, of JSON's types; None where it is not known."""
+        span = self.time.longest
+        if span is None or span.unknown:
+            return None
+        return {
+            "label": span.label,
+            "instructions": span.instructions,
+            "cycles": span.cycles,
+            "milliseconds": self.longest_milliseconds,
+        }
 
     def as_dict(self) -> dict[str, Any]:
         """What `ConversionReport.as_dict` has under `before` and `after`."""
@@ -67,8 +102,8 @@ class Figures:
             "code_bytes": None,
             "macs": self.cost.macs,
             "bit_ops": self.cost.bit_ops,
-            "instructions": self.cost.instructions,
-            "cycles": self.cost.cycles or None,
+            "instructions": self.instructions,
+            "cycles": self.cycles,
             "milliseconds": self.milliseconds,
             "arena_by_core": dict(self.reserved_by_core),
         }
@@ -78,7 +113,6 @@ def measure(
     model: ModelFile,
     recorded: Allocations,
     cost: Cost,
-    milliseconds: float | None,
     options: Options,
     *,
     may_not_run: bool = False,
@@ -89,7 +123,6 @@ def measure(
       model: the `.tflite`.
       recorded: by TFLM on this host.
       cost: of it.
-      milliseconds: on the target's board, if known.
       options: of the conversion.
       may_not_run: whether the target's runtime may refuse the model; its bytes are then None.
 
@@ -106,6 +139,8 @@ def measure(
     except UnsupportedModelError:
         if not may_not_run:
             raise
+    time = time_of_model(graph, target, load_table(target.timed_core))
+    on_board = functools.partial(milliseconds, target.timed_core, target.board)
     return Figures(
         on_target=on_target,
         arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
@@ -117,5 +152,7 @@ def measure(
         input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
         flash_bytes=len(model.data),
         cost=cost,
-        milliseconds=milliseconds,
+        time=time,
+        milliseconds=on_board(time),
+        longest_milliseconds=on_board(time.longest) if time.longest else None,
     )

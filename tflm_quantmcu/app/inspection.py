@@ -14,8 +14,11 @@ from tflm_quantmcu.app.reserve import (
 from tflm_quantmcu.arena.memory_map import draw_png, draw_text
 from tflm_quantmcu.arena.plan import tflm_plan
 from tflm_quantmcu.arena.predict import arena_by_variant
+from tflm_quantmcu.cost.boards import time_text
+from tflm_quantmcu.cost.instructions import load_table
+from tflm_quantmcu.cost.model_time import time_of_model
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME
-from tflm_quantmcu.graph.target import ANY, AOT, Target, cores_of
+from tflm_quantmcu.graph.target import ANY, AOT, DEFAULT_CORE, Target, cores_of
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.metadata import target_of
@@ -44,6 +47,7 @@ def describe_model(model: AnyModel, target: Target | None = None) -> str:
     most = max(arenas.values())
     parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(file.data):,} bytes")
     parts.append(_describe_reserve(file, target))
+    parts.append(_describe_time(file, target))
     return "\n\n".join(parts)
 
 
@@ -63,6 +67,18 @@ def _describe_reserve(file: ModelFile, target: Target | None) -> str:
         f"and scratch); {', '.join(f'{core} {n:,}' for core, n in by_core.items())}"
     )
     return "\n".join([*lines, *losses_of_other_cores(graph, Target.of(named or ANY))])
+
+
+def _describe_time(file: ModelFile, target: Target | None) -> str:
+    """One inference on the target's core and board, and the longest span between two calls of a hook."""
+    chosen = target or Target.of(target_of(file.tree) or DEFAULT_CORE)
+    time = time_of_model(file.graph, chosen, load_table(chosen.timed_core))
+    lines = [f"on cortex-{chosen.timed_core}: {time.instructions:,} instructions of our kernels, estimated"]
+    lines.append(time_text(chosen.timed_core, chosen.board, [time]))
+    if time.longest and not time.unknown:
+        span = time_text(chosen.timed_core, chosen.board, [time.longest])
+        lines.append(f"longest span between two calls of a hook: {time.longest.label}, {span}")
+    return "\n".join(lines)
 
 
 def describe_memory(model: AnyModel, png: str | os.PathLike[str] | None = None) -> str:

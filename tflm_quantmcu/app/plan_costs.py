@@ -14,7 +14,9 @@ from tflm_quantmcu.app.reserve import (
     unknown_persistent_bytes,
 )
 from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
+from tflm_quantmcu.cost.model_time import time_of_model
 from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.cost.plan_work import work_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
@@ -89,6 +91,12 @@ class PlanCosts:
 
     def _fits(self, graph: ModelGraph) -> bool:
         return self.sram_bytes is None or self._arena(graph).counted(self.sram_scope) <= self.sram_bytes
+
+    def time_text(self, plan: PrecisionPlan) -> str:
+        """What an inference takes on the target's core and board, unsplit and as planned, in words."""
+        graphs = (self.model.graph, self.convert(plan).graph)
+        times = [time_of_model(graph, self.target, self.table) for graph in graphs]
+        return time_text(self.target.timed_core, self.target.board, times)
 
     def work_of(self, plan: PrecisionPlan) -> Cost:
         return work_of(self.model.graph, plan, self.table)

@@ -21,8 +21,7 @@ from tflm_quantmcu.app.reserve import (
 )
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.converter.verify import VerificationResult
-from tflm_quantmcu.cost.boards import estimate, time_text
-from tflm_quantmcu.cost.instructions import load_table
+from tflm_quantmcu.cost.boards import board_of, time_text
 from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
 from tflm_quantmcu.graph.keras_comparison import KerasComparison
@@ -51,8 +50,9 @@ ROWS: Sequence[tuple[str, str]] = (
     ("flash: .tflite (bytes)", "flash_bytes"),
     ("MACs", "cost.macs"),
     ("BitOPs", "cost.bit_ops"),
-    ("instructions of our kernels on cortex-{timed_core}, estimated", "cost.instructions"),
-    ("cycles of these by documented timings", "cost.cycles"),
+    ("instructions of our kernels on cortex-{timed_core}, estimated", "instructions"),
+    ("cycles of these by documented timings", "cycles"),
+    ("  of the longest span between two calls of a hook", "longest_cycles"),
     ("MACs of the patch stage's ops", "cost.stage_macs"),
     ("BitOPs of the patch stage's ops", "cost.stage_bit_ops"),
 )
@@ -71,7 +71,7 @@ class ConversionReport:
       verification: the checks that were passed.
       search: the plan's provenance.
       target: what it was made for.
-      time: a sentence, milliseconds before and after on the target's board with their error.
+      time: a sentence, milliseconds before and after on the target's board with their error, or why they are not known.
       sram_bytes: the bound that it keeps, or None.
       sram_scope: what the bound is on.
       comparison: of the int8 model with the Keras model that it was made of; None where it came as a `.tflite`.
@@ -109,6 +109,15 @@ class ConversionReport:
         return found
 
     @property
+    def longest_span(self) -> str:
+        """A sentence: what runs between two calls of a hook in the converted model; "" if not known."""
+        longest, target = self.converted.time.longest, self.target
+        if longest is None or longest.unknown:
+            return ""
+        text = time_text(target.timed_core, target.board, [longest])
+        return f"longest span between two calls of a hook: {longest.label}, {text}"
+
+    @property
     def faithfulness(self) -> list[str]:
         """Sentences on how the int8 model compares with the Keras model, warnings last."""
         return self.comparison.lines if self.comparison else []
@@ -120,19 +129,24 @@ class ConversionReport:
         `stock_kernels`, `sram_bytes`, `sram_scope`, and under `before` and `after` `arena_bytes` (what `sram_bytes`
         bounds), `nonpersistent_bytes`, `persistent_bytes`, `host_nonpersistent_bytes`, `flash_bytes`, `code_bytes`,
         `macs`, `bit_ops`, `instructions`, `cycles`, `milliseconds` and `arena_by_core`, bytes to reserve by core;
+        `board` is the one that milliseconds are of, and `milliseconds_error` their relative error; `longest_span` has
+        what runs the longest between two calls of a hook in the converted model;
         `keras_comparison` has the attributes of KerasComparison and its `warnings`.
         """
         arena_bytes = self.converted.arena_bytes
+        board = board_of(self.target.timed_core, self.target.board)
         return {
             "fits": self.sram_bytes is None or (arena_bytes is not None and arena_bytes <= self.sram_bytes),
             "core": self.target.core,
-            "board": self.target.board,
+            "board": board.name if board else None,
             "runtime": self.target.runtime,
             "stock_kernels": self.target.stock_kernels,
             "sram_bytes": self.sram_bytes,
             "sram_scope": self.sram_scope,
+            "milliseconds_error": board.relative_error if board else None,
             "before": self.baseline.as_dict(),
             "after": self.converted.as_dict(),
+            "longest_span": self.converted.longest_span(),
             "keras_comparison": self.comparison.as_dict() if self.comparison else None,
         }
 
@@ -151,6 +165,7 @@ class ConversionReport:
         console.print(table)
         for line in (
             self.time,
+            *([self.longest_span] if self.longest_span else []),
             *self.stages,
             *self.notes,
             f"verified: {self.verification.summary}",
@@ -193,25 +208,22 @@ def build_report(
     """Measures the user's model and the converted one on TFLM and counts their work and bytes on the target."""
     graph, target = original.graph, options.target
     recorded = [Interpreter(model).allocations() for model in (original.origin, converted)]
-    table = load_table(target.timed_core)
     regions = stage_programs(graph, plan)
-    after = work_of(graph, plan, table)
-    before = cost_of(graph, table=table)
+    after, before = work_of(graph, plan), cost_of(graph)
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
-    times = [estimate(target.timed_core, target.board, cost.instructions, cost.cycles) for cost in (before, after)]
-    first, last = (time and time[0] for time in times)
-    time = time_text(target.timed_core, target.board, [before, after])
     losses = losses_of_other_cores(converted.graph, target)
+    baseline = measure(original.origin, recorded[0], before, options, may_not_run=True)
+    figures = measure(converted, recorded[1], after, options)
     return ConversionReport(
-        baseline=measure(original.origin, recorded[0], before, first, options, may_not_run=True),
-        converted=measure(converted, recorded[1], after, last, options),
+        baseline=baseline,
+        converted=figures,
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
         notes=[*plan.notes, *losses],
         verification=verification,
         search=plan.search,
         target=target,
-        time=time,
+        time=time_text(target.timed_core, target.board, [baseline.time, figures.time]),
         sram_bytes=options.sram_bytes,
         sram_scope=options.sram_scope,
         comparison=comparison,

@@ -44,10 +44,12 @@ def plan(values: flags.FlagValues) -> None:
         picture = write_front(api.pareto_front(values.model, **inputs), values.pareto)
         print(f"wrote {values.pareto} and {picture}")
     checkpoint = checkpoint_of(values)
-    plan = api.plan(values.model, evaluation_data=values.evaluation_data, checkpoint=checkpoint, **inputs)
+    plan, time_text = api.timed_plan(
+        values.model, evaluation_data=values.evaluation_data, checkpoint=checkpoint, **inputs
+    )
     write_atomically(values.output, plan.to_json().encode())
     checkpoint.unlink(missing_ok=True)
-    print("\n".join(plan.notes))
+    print("\n".join([*plan.notes, time_text()]))
 
 
 def checkpoint_of(values: flags.FlagValues) -> pathlib.Path:

@@ -89,7 +89,7 @@ COMMANDS: dict[str, Command] = {
             _output("Where to write plan.json.", "plan.json"),
             Flag(
                 "pareto",
-                "Where to write what fewer bytes of arena cost in MACs (.csv, and a plot as .png beside it).",
+                "Where to write what fewer bytes of arena cost in milliseconds (.csv, and a plot as .png beside it).",
                 "a table of bytes against work, .csv",
                 group=OUTPUT,
             ),

@@ -231,12 +231,9 @@ def largest_tiles(program: StageProgram) -> list[Calls]:
     }
     tiles = []
     for rows, columns, patch_class in sorts:
-        made = zip(program.ops, rows, columns, strict=True)
-        tiles.append(
-            Counter(
-                (_stage_shape(program, op, row, column), _stage_tag(program, op, patch_class))
-                for op, row, column in made
-                if 0 not in (*row[:2], *column[:2])
-            )
-        )
+        calls: Calls = Counter()
+        for op, row, column in zip(program.ops, rows, columns, strict=True):
+            if 0 not in (*row[:2], *column[:2]):
+                calls[_stage_shape(program, op, row, column), _stage_tag(program, op, patch_class)] += 1
+        tiles.append(calls)
     return tiles

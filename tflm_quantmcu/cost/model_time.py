@@ -60,7 +60,8 @@ def time_of_model(graph: ModelGraph, target: Target, table: InstructionTable) ->
     """
     assert table.cycles
     tables = (table, table.cycles)
-    spans, totals, unknown = [], [0.0, 0.0], []
+    spans: list[Span] = []
+    totals, unknown = [0.0, 0.0], []
     for op in graph.ops:
         if op.kind == PATCH_STAGE:
             program = program_of(graph, op)
@@ -69,13 +70,13 @@ def time_of_model(graph: ModelGraph, target: Target, table: InstructionTable) ->
         else:
             calls = _calls(graph, op, target)
             counts = [t.total(calls) for t in tables]
-            spans.append(Span(_label(graph, op), *map(round, counts)))
+            spans.append(Span(_label(graph, op), *_rounded(counts)))
             unknown += table.unknown(calls)
         totals = [total + count for total, count in zip(totals, counts, strict=True)]
     longest = max(spans, key=lambda span: span.cycles, default=None)
     if longest and unknown:
         longest = dataclasses.replace(longest, unknown=tuple(unknown))
-    return ModelTime(*map(round, totals), longest, tuple(unknown))
+    return ModelTime(*_rounded(totals), longest, tuple(unknown))
 
 
 def _label(graph: ModelGraph, op: Op) -> str:
@@ -95,4 +96,9 @@ def _longest_tile(program: StageProgram, tables: Sequence[InstructionTable], lab
     num_tiles = len(program.spans[0]) * len(program.spans[1])
     tiles = largest_tiles(program)
     counts = [max(map(t.total, tiles)) + t.beside_kernels(program) / num_tiles for t in tables]
-    return Span(label, *map(round, counts))
+    return Span(label, *_rounded(counts))
+
+
+def _rounded(counts: Sequence[float]) -> tuple[int, int]:
+    instructions, cycles = counts
+    return round(instructions), round(cycles)

@@ -18,6 +18,7 @@ class PlannedModel:
 
     Attributes:
       graph: the int8 model.
+      map_bits: tensor name -> width of a map outside stages, or at their ends; absent is 8.
       network: it, as our kernels see it.
       variants: of our kernels, those that may run it; bytes are those of the one that takes the most.
       live: [boundary] tensors live between op boundary - 1 and op boundary; boundary 0 is before the first op.
@@ -43,7 +44,7 @@ class PlannedModel:
         self.graph = graph
         self.network = LoweredNetwork.of(graph)
         self.variants = tuple(variants)
-        self._bits = bits
+        self.map_bits = bits
         self._inner_bits = inner_bits
         self.streamed = _streamed_tensors(graph) if is_streamed else frozenset()
         self.folded = self.network.folded
@@ -54,7 +55,7 @@ class PlannedModel:
         self.live = _live_tensors(graph)
 
     def _map_bytes(self, tensor: Tensor, own: int) -> int:
-        bits = self._bits.get(tensor.name, 8)
+        bits = self.map_bits.get(tensor.name, 8)
         return own if bits == 8 else own // tensor.shape[-1] * run_bytes(tensor.shape[-1], bits)
 
     @property
@@ -69,7 +70,7 @@ class PlannedModel:
     def row_bytes(self, tensor: int) -> int:
         """Of a [1, H, W, C] map in the arena."""
         shape = self.graph.tensors[tensor].shape
-        return shape[2] * run_bytes(shape[3], self._bits.get(self.graph.tensors[tensor].name, 8))
+        return shape[2] * run_bytes(shape[3], self.map_bits.get(self.graph.tensors[tensor].name, 8))
 
     def inner_bits(self, tensor: int) -> int:
         """Width of a map inside a stage."""

@@ -41,6 +41,7 @@ _STAGE_SHARE, _STAGE_SHARE_OF_SMALLEST = 0.003, 0.01
 _WORK = 1 << 24
 _MAX_CALMER, _CALMER_STEP = 6, 1.3  # ways of a stage tried to find larger tiles, each of so many times the calls
 _MAX_FASTER, _FASTER_STEP = 16, 1.0  # the same of the work by the formula; the estimate is the judge
+_FRONT_STEP = 0.97  # of one arena to the next, of the front by time
 _MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
 
 
@@ -318,7 +319,10 @@ class StagePlanner:
                 limit = max(int(edge.num_bytes[number]) for edge, number in path) - 1
 
     def front(self) -> list[Split]:
-        """For each arena that no other split beats in bytes and in MACs, the split; the fewest MACs come first."""
+        """For each arena that no other split beats in bytes and in work, the split; the least work comes first. By
+        time the first one is the unsplit network, if its input is resident."""
+        if self._times:
+            return self._front_by_time()
         found: list[Split] = []
         bound = self._search.bounds.size - 1
         while bound >= 0 and self._search.is_reached(bound):
@@ -331,6 +335,24 @@ class StagePlanner:
                 bound -= 1
         return found
 
+    def _front_by_time(self) -> list[Split]:
+        """The formula proposes a split for each arena, in steps; the estimate says which of them are beaten."""
+        whole = [] if self.is_streamed else [self._assemble([])]
+        found, limit = [], whole[0].arena_bytes - 1 if whole else int(self._search.bounds[-1])
+        while True:
+            bound = int(np.searchsorted(self._search.bounds, limit, side="right")) - 1
+            if bound < 0 or not self._search.is_reached(bound):
+                break
+            path = self._exact_path(bound)
+            if path is not None:
+                found.append(self._in_smallest_places(self._assemble(self._stages_of(path))))
+                limit = int(_FRONT_STEP * max(int(edge.num_bytes[number]) for edge, number in path))
+        kept = whole[:]
+        for split in sorted(found, key=lambda split: (split.work_ratio, split.arena_bytes)):
+            if not kept or split.arena_bytes < kept[-1].arena_bytes:
+                kept.append(split)
+        return kept
+
     def arena_of(self, split: Split, scratch_bytes: Sequence[tuple[int, ...]], *, enough: int = 0) -> int:
         """The arena of a split whose stages take this much scratch [stage][variant]; `enough` as of
         `network_cost.arena_of`."""
@@ -338,6 +360,11 @@ class StagePlanner:
             dataclasses.replace(s.placed, scratch_bytes=n) for s, n in zip(split.stages, scratch_bytes, strict=True)
         ]
         return network_cost.arena_of(self._graph, stages, tensor_bytes=self._model.all_bytes, enough=enough)
+
+    def cost_of(self, split: Split, table: InstructionTable) -> network_cost.Cost:
+        """Work of a split, by the table of a core."""
+        programs = [(stage.ops, stage.program(self._model)) for stage in split.stages]
+        return network_cost.cost_of(self._graph, programs, map_bits=self._model.map_bits, table=table)
 
     def gain(self, best: Split) -> str:
         count = len(best.stages)

@@ -1,0 +1,228 @@
+"""Time on the device, measured and estimated: instructions and cycles of whole inferences in QEMU, before and after.
+
+Each model is converted for each core, emitted ahead of time (AOT) unsplit and as converted, and run in QEMU, which
+counts instructions; cycles are Arm's documented ones (cost/cycles.py) of the blocks of code that ran. Printed: what was
+measured, the estimate over it, the converted model over the unsplit one, and the longest span between two calls of a
+hook. Exit code 1 where an estimate of a whole network is off by more than TOLERANCE.
+
+    python -m experiments.device_time --models ../shared/data/models --cores cortex-m4
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rich.box
+import rich.console
+import rich.table
+
+import tflm_quantmcu as qm
+from tflm_quantmcu.base.errors import BudgetError, QuantMcuError, UnsupportedModelError
+from tflm_quantmcu.cost.cycles import Listing, measured_spans
+from tflm_quantmcu.cost.instructions import load_table
+from tflm_quantmcu.cost.model_time import ModelTime, time_of_model
+from tflm_quantmcu.graph.target import AOT, CORES, DEFAULT_CORE, Target, short_core
+from tflm_quantmcu.tflite.full_integer import require_source
+from tflm_quantmcu.tflite.model_file import ModelFile
+from tools.qemu_run import QemuError, run_image
+
+ROOT = Path(__file__).resolve().parents[1]
+OBJECTS = ROOT / "build/device_time"  # kernels that are built once a core
+TOLERANCE = 0.03
+_MAKEFILE = """\
+CORE := {core}
+QUANTMCU_DIR := {root}
+PROGRAMS := inference
+TEST_PROGRAM := inference
+SOURCES := model.cc
+include $(QUANTMCU_DIR)/tflm_kernels/boards/project.mk
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Inference:
+    """What one inference took in QEMU.
+
+    Attributes:
+      instructions, cycles: straight through; cycles are documented ones.
+      hooked: instructions with a hook that does nothing.
+      num_calls: of the hook.
+      longest: instructions between two of them.
+    """
+
+    instructions: int
+    cycles: int
+    hooked: int
+    num_calls: int
+    longest: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A model on a core, unsplit or converted: either `measured` and `estimated`, or a `problem`."""
+
+    model: str
+    core: str
+    version: str
+    measured: Inference | None = None
+    estimated: ModelTime | None = None
+    problem: str = ""
+
+    @property
+    def instruction_error(self) -> float:
+        """Estimate over measured, less 1."""
+        assert self.measured and self.estimated
+        return self.estimated.instructions / self.measured.instructions - 1
+
+    @property
+    def is_off(self) -> bool:
+        """Of what a table knows."""
+        if self.measured is None or self.estimated is None or self.estimated.unknown:
+            return False
+        return abs(self.instruction_error) > TOLERANCE
+
+
+def run_inference(model: bytes, core: str, folder: Path) -> Inference:
+    """Emits a model for a core into `folder`, builds it and runs it in QEMU.
+
+    Args:
+      model: the `.tflite`.
+      core: in full.
+      folder: of the project.
+
+    Raises:
+      UnsupportedModelError: emitted code does not run the model, or it does not fit the board.
+      QemuError: there is no QEMU, or the image failed.
+    """
+    qm.emit(model, output_dir=folder, target="aot", core=core, name="model", bundle=False)
+    (folder / "inference.cc").write_bytes((ROOT / "experiments/inference.cc").read_bytes())
+    (folder / "Makefile").write_text(_MAKEFILE.format(core=short_core(core), root=ROOT))
+    command = ["make", "-s", f"-j{os.cpu_count()}", "-C", str(folder), f"OBJECT_DIR={OBJECTS / short_core(core)}"]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode != 0:
+        raise UnsupportedModelError(_reason(built.stderr))
+    image = folder / "build" / short_core(core) / "inference"
+    run = run_image(image, core=short_core(core), blocks=folder / "blocks")
+    if run.exit_code != 0 or "LONGEST" not in run.results:
+        raise QemuError(f"{image} ended with code {run.exit_code}: {run.output}")
+    listing = Listing(_call("arm-none-eabi-objdump", "-d", "--no-show-raw-insn", str(image)))
+    straight, _ = measured_spans((folder / "blocks").read_text(), listing, short_core(core))
+    counts = [int(run.results[key]) for key in ("INSTRUCTIONS", "HOOKED", "NUM_CALLS", "LONGEST")]
+    return Inference(counts[0], straight.cycles, *counts[1:])
+
+
+def _reason(errors: str) -> str:
+    lines = errors.splitlines()
+    return next((line for line in lines if "overflowed" in line), next((e for e in lines if "error" in e), errors))
+
+
+def _call(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def rows(models: Sequence[Path], cores: Sequence[str], options: Mapping[str, Any]) -> Iterator[Row]:
+    """Each model on each core, unsplit and converted with these options; what fails is a row with the reason."""
+    for path in models:
+        data = path.read_bytes()
+        try:
+            require_source(ModelFile(data).graph)
+        except UnsupportedModelError as error:
+            yield Row(path.stem, "", "", problem=str(error))
+            continue
+        for core in cores:
+            yield measured_row(path.stem, core, "unsplit", data)
+            try:
+                converted = qm.convert(data, core=core, progress=False, **options).model
+            except BudgetError as error:
+                yield Row(path.stem, core, "converted", problem=str(error))
+            else:
+                yield measured_row(path.stem, core, "converted", converted)
+
+
+def measured_row(model: str, core: str, version: str, data: bytes) -> Row:
+    """One row."""
+    estimated = time_of_model(ModelFile(data).graph, Target.of(core, runtime=AOT), load_table(core))
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return Row(model, core, version, run_inference(data, core, Path(folder)), estimated)
+        except (QuantMcuError, QemuError) as error:
+            return Row(model, core, version, estimated=estimated, problem=str(error))
+
+
+def table_of(found: Sequence[Row]) -> rich.table.Table:
+    """As text; "over unsplit" is measured."""
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+    headings = (
+        "instructions",
+        "estimate",
+        "cycles",
+        "estimate",
+        "over unsplit",
+        "cycles",
+        "hook",
+        "longest",
+        "estimate",
+    )
+    for heading in ("model", "core", "", *headings):
+        table.add_column(heading, justify="right" if heading in headings else "left")
+    unsplit = {(row.model, row.core): row.measured for row in found if row.version == "unsplit"}
+    for row in found:
+        if row.measured is None or row.estimated is None:
+            table.add_row(row.model, row.core, row.version, row.problem)
+            continue
+        table.add_row(
+            row.model, row.core, row.version, *_cells(row.measured, row.estimated, unsplit[row.model, row.core])
+        )
+    return table
+
+
+def _cells(measured: Inference, estimated: ModelTime, unsplit: Inference | None) -> list[str]:
+    over = (
+        [f"x{measured.instructions / unsplit.instructions:.3f}", f"x{measured.cycles / unsplit.cycles:.3f}"]
+        if unsplit
+        else ["", ""]
+    )
+    longest = estimated.longest.instructions / measured.longest if estimated.longest else 0
+    return [
+        f"{measured.instructions:,}",
+        f"x{estimated.instructions / measured.instructions:.3f}",
+        f"{measured.cycles:,}",
+        f"x{estimated.cycles / measured.cycles:.3f}",
+        *over,
+        f"{measured.hooked / measured.instructions - 1:+.2%}",
+        f"{measured.longest:,}",
+        f"x{longest:.3f}",
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="device_time", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", type=Path, nargs="+", required=True, help=".tflite files, or folders of them")
+    parser.add_argument("--cores", nargs="+", default=[DEFAULT_CORE], help=f"of {', '.join(CORES)}, or all")
+    parser.add_argument("--search", default="uniform")
+    parser.add_argument("--sram_bytes", help="bound, as of convert; default none")
+    parser.add_argument("--sram_scope", default="total")
+    flags = parser.parse_args(arguments)
+    paths = [p for path in flags.models for p in (sorted(path.glob("*.tflite")) if path.is_dir() else [path])]
+    cores = CORES if flags.cores == ["all"] else flags.cores
+    options = {"search": flags.search, "sram_scope": flags.sram_scope, "sram_bytes": flags.sram_bytes}
+    found = []
+    for row in rows(paths, cores, options):
+        print(f"{row.model} {row.core} {row.version} {row.problem}", file=sys.stderr, flush=True)
+        found.append(row)
+    rich.console.Console(width=170).print(table_of(found))
+    off = [f"{row.model} on {row.core}, {row.version}: {row.instruction_error:+.1%}" for row in found if row.is_off]
+    print("estimates that are off by more than 3 %: " + ("; ".join(off) or "none"))
+    return 1 if off else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
