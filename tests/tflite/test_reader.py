@@ -161,10 +161,6 @@ def no_rows(tree: schema.ModelT) -> None:
     tree.subgraphs[0].tensors[0].shape = np.array([1, 0, 8, 3], np.int32)
 
 
-def batch_of_two(tree: schema.ModelT) -> None:
-    tree.subgraphs[0].tensors[0].shape = np.array([2, 9, 8, 3], np.int32)
-
-
 def sparse_filter(tree: schema.ModelT) -> None:
     tree.subgraphs[0].tensors[1].sparsity = schema.SparsityParametersT()
 
@@ -178,7 +174,6 @@ REFUSED = {
     no_stride: "CONV_2D 'map3' (op 0) has stride (0, 1), kernel (3, 2) and dilation (1, 1); each must be at least 1",
     dynamic_rows: "tensor 'map0' has the dynamic shape [-1, -1, 8, 3]; give the Keras model a fixed input size",
     no_rows: "tensor 'map0' has the dynamic shape [1, 0, 8, 3]",
-    batch_of_two: "input 'map0' has shape [2, 9, 8, 3]; supported is batch 1",
     sparse_filter: "tensor 'constant1' is sparse; TFLM reads dense constants only",
 }
 

@@ -12,6 +12,7 @@ from typing import Any, Union
 import numpy as np
 
 from tflm_quantmcu.app import report as reports
+from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
@@ -31,7 +32,7 @@ from tflm_quantmcu.native.op_library import find_op_library
 from tflm_quantmcu.patches.pareto import Point
 from tflm_quantmcu.patches.planner import StagePlanner, planning_table
 from tflm_quantmcu.runtime.sample_sources import SampleSource, gather_samples
-from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
+from tflm_quantmcu.runtime.samples import load_samples, random_inputs, to_model_input
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
 from tflm_quantmcu.search.problem import SearchProblem
@@ -87,11 +88,11 @@ class Source:
         """Of the model."""
         return self.model.graph
 
-    def samples(self, count: int) -> np.ndarray:
-        """`count` model inputs: of the calibration, else random."""
+    def samples(self, count: int) -> np.ndarray | tuple[np.ndarray, ...]:
+        """`count` model inputs: of the calibration, else random; of several one array each."""
         if self.calibration is not None:
             return self.calibration.samples[:count]
-        return random_samples(self.graph.tensors[self.graph.inputs[0]], count)
+        return random_inputs([self.graph.tensors[t] for t in self.graph.inputs], count)
 
 
 def plan(

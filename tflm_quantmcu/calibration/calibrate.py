@@ -69,8 +69,7 @@ def calibrate(
     """
     file = canonical(ModelFile.of(model))
     graph = file.graph
-    if len(graph.inputs) != 1:
-        raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
+    require_one_input(graph)
     chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
     sums = sums or ResumableSums(None, n_jobs=worthwhile_jobs(graph, len(inputs), n_jobs), progress=progress)
@@ -81,6 +80,19 @@ def calibrate(
     outliers = _outlier_maps(sums, chunks, [t for t in maps if len(t.shape) == 4], histograms)
     stats = {t.name: TensorStats(t.name, histograms[t.index], t.format, outliers.get(t.index), method) for t in maps}
     return CalibrationResult(file.sha256, None, inputs, stats, method)
+
+
+def require_one_input(graph: ModelGraph) -> None:
+    """Refuses to measure a model with several inputs.
+
+    Raises:
+      UnsupportedModelError: with the way to convert it without samples.
+    """
+    if len(graph.inputs) != 1:
+        raise UnsupportedModelError(
+            f"the model has {len(graph.inputs)} inputs, and feature maps are measured with one; give no calibration: "
+            "all widths then stay at 8 bits"
+        )
 
 
 def split_samples(x: np.ndarray) -> list[np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 from tflm_quantmcu.base.checkpoint import Checkpoint
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.base.resumable_sums import Arrays, ResumableSums
-from tflm_quantmcu.calibration.calibrate import calibrate, worthwhile_jobs
+from tflm_quantmcu.calibration.calibrate import calibrate, require_one_input, worthwhile_jobs
 from tflm_quantmcu.calibration.methods import wide_format
 from tflm_quantmcu.calibration.real_model import RealModel
 from tflm_quantmcu.calibration.real_values import count_real_values
@@ -57,6 +57,7 @@ def calibrate_int8(
     file = ModelFile.of(model)
     graph = file.graph
     require_source(graph)
+    require_one_input(graph)
     chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
     key = {

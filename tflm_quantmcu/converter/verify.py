@@ -22,7 +22,7 @@ from tflm_quantmcu.law.packing import unpack
 from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
-from tflm_quantmcu.runtime.samples import random_samples, to_model_input
+from tflm_quantmcu.runtime.samples import random_inputs, sample_shape, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
@@ -75,13 +75,13 @@ class _Runs:
     """Samples and what the converted model made of them.
 
     Attributes:
-      x: [N, ...], as the original takes them.
-      given: [N, ...], as the converted model does.
+      x: of each input of the original [N, ...].
+      given: of each input of the converted model.
       outputs: [N][output].
     """
 
-    x: np.ndarray
-    given: np.ndarray
+    x: tuple[np.ndarray, ...]
+    given: tuple[np.ndarray, ...]
     outputs: Sequence[Sequence[np.ndarray]]
 
 
@@ -89,7 +89,7 @@ def verify_conversion(
     original: AnyModel,
     converted: AnyModel,
     plan: PrecisionPlan,
-    samples: np.ndarray,
+    samples: np.ndarray | Sequence[np.ndarray],
     *,
     target: Target = WORST_CORE,
 ) -> VerificationResult:
@@ -99,7 +99,8 @@ def verify_conversion(
       original: the int8 model; the oracle knows its canonical form, stock TFLM runs the file that the user gave.
       converted: what `convert_model` made of it.
       plan: the same.
-      samples: inputs [N, ...] of the model's type, or reals; as many random ones are added as `NUM_RANDOM_SAMPLES`.
+      samples: inputs [N, ...] of the model's type, or reals, of several inputs one array each; as many random ones are
+        added as `NUM_RANDOM_SAMPLES`.
       target: whose non-persistent arena is recorded beside this host's.
 
     Raises:
@@ -110,13 +111,11 @@ def verify_conversion(
     before, after = ModelFile.of(original).origin, ModelFile.of(converted)
     graph = canonical(before).graph
     predicted = {variant: predict_arena(after.graph, variant) for variant in (REFERENCE, *target.variants)}
-    source = graph.tensors[graph.inputs[0]]
-    x = to_model_input(samples, source)
-    x = np.concatenate([x, random_samples(source, NUM_RANDOM_SAMPLES)])
+    x = _with_random(graph, (samples,) if isinstance(samples, np.ndarray) else samples)
     interpreter = Interpreter(after)
     arenas = {variant: _check_arena(after, variant, num_bytes) for variant, num_bytes in predicted.items()}
     given = _given(graph, plan, x)
-    runs = _Runs(x, given, [interpreter.invoke(sample) for sample in given])
+    runs = _Runs(x, given, [interpreter.invoke(sample) for sample in zip(*given, strict=True)])
     is_same_function = _is_eight_bit(graph, plan)
     if is_same_function:
         num_maps = 0
@@ -126,18 +125,33 @@ def verify_conversion(
     crc32 = 0
     for values in (values for sample in runs.outputs for values in sample):
         crc32 = zlib.crc32(values.tobytes(), crc32)
-    return VerificationResult(len(x), is_same_function, num_maps, arenas, crc32)
+    return VerificationResult(len(x[0]), is_same_function, num_maps, arenas, crc32)
 
 
-def _given(graph: ModelGraph, plan: PrecisionPlan, x: np.ndarray) -> np.ndarray:
+def _with_random(graph: ModelGraph, samples: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """Of each input its samples, in its type, and random ones behind them."""
+    tensors = [graph.tensors[t] for t in graph.inputs]
+    random = random_inputs(tensors, NUM_RANDOM_SAMPLES)
+    given = [
+        values if _is_as_taken(values, tensor) else to_model_input(values, tensor)
+        for values, tensor in zip(samples, tensors, strict=True)
+    ]
+    return tuple(np.concatenate(pair) for pair in zip(given, random, strict=True))
+
+
+def _is_as_taken(values: np.ndarray, tensor: Tensor) -> bool:
+    return values.dtype == tensor.dtype and values.shape[1:] == sample_shape(tensor)
+
+
+def _given(graph: ModelGraph, plan: PrecisionPlan, x: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """What the converted model is given for samples of the original: they, or what a QUANTIZE made of them."""
     streamed = plan.streamed_input
     writer = graph.producer.get(graph.by_name[streamed].index) if streamed else None
     if streamed is None or writer is None:
         return x
-    values = stock_kernels.run(graph, writer, {graph.inputs[0]: x})
+    values = stock_kernels.run(graph, writer, dict(zip(graph.inputs, x, strict=True)))
     assert values is not None
-    return values.reshape(len(x), *graph.by_name[streamed].shape[1:])
+    return (values.reshape(len(x[0]), *graph.by_name[streamed].shape[1:]),)
 
 
 def _is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
@@ -158,7 +172,7 @@ def _check_arena(converted: ModelFile, variant: str, predicted: int) -> int:
 
 def _check_outputs(before: ModelFile, after: ModelFile, runs: _Runs) -> None:
     stock = Interpreter(before)
-    for index, sample in enumerate(runs.x):
+    for index, sample in enumerate(zip(*runs.x, strict=True)):
         for tensor, wanted, found in zip(stock.outputs, stock.invoke(sample), runs.outputs[index], strict=True):
             if not _are_equal(wanted, found):
                 _find_difference(before, after, runs, index)
@@ -168,8 +182,9 @@ def _check_outputs(before: ModelFile, after: ModelFile, runs: _Runs) -> None:
 def _find_difference(before: ModelFile, after: ModelFile, runs: _Runs, index: int) -> None:
     """Blames the first op, of those that both models have, whose result differs."""
     stock, ours = (Interpreter(file, preserve_all_tensors=True) for file in (before, after))
-    stock.invoke(runs.x[index])
-    ours.invoke(runs.given[index])
+    for n in range(index + 1):  # all, for what variables keep
+        stock.invoke([values[n] for values in runs.x])
+        ours.invoke([values[n] for values in runs.given])
     for op in after.graph.ops:
         tensor = after.graph.tensors[op.outputs[0]]
         known = before.graph.by_name.get(tensor.name)
@@ -186,7 +201,7 @@ def _check_maps(graph: ModelGraph, after: ModelFile, plan: PrecisionPlan, runs: 
     stored = {name: _stored(after.graph, name, plan) for name in known}
     compared = {name: tensor for name, tensor in stored.items() if tensor is not None}
     preserved = Interpreter(after, preserve_all_tensors=True)
-    for index, sample in enumerate(runs.given):
+    for index, sample in enumerate(zip(*runs.given, strict=True)):
         for output, wanted, found in zip(preserved.outputs, preserved.invoke(sample), runs.outputs[index], strict=True):
             if not _are_equal(wanted, found):
                 raise _mismatch(f"output '{output.label}'", index, "TFLM without shared memory", wanted, found)

@@ -136,6 +136,7 @@ class Op:
       beta: of SOFTMAX, a float32 value; else 1.
       alpha: of LEAKY_RELU, a float32 value; else 0.
       align_corners, half_pixel_centers: of resizes; else False.
+      options: the numbers in the options of a builtin, by the schema's names; what has a field above stands here too.
       custom_options: a custom op's own bytes, a FlexBuffer map for ours (docs/format.md F3); else empty.
     """
 
@@ -152,6 +153,7 @@ class Op:
     alpha: float = 0.0
     align_corners: bool = False
     half_pixel_centers: bool = False
+    options: Mapping[str, int | float] = dataclasses.field(default_factory=dict, compare=False, repr=False)
     custom_options: bytes = b""
 
     @property

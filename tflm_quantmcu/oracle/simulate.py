@@ -106,13 +106,15 @@ def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int
         yield row, col, [m[:, y0:y1, x0:x1] for m, (y0, y1, x0, x1) in zip(maps, regions, strict=True)]
 
 
-def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> dict[str, np.ndarray]:
+def simulate(
+    graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray | Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
     """Runs a batch through an int8 model as planned.
 
     Args:
-      graph: the model as read, with one input.
+      graph: the model as read.
       plan: its stages and widths; None runs the model as it is.
-      x: [N, ...], inputs in the model's input type.
+      x: [N, ...], inputs in the model's input type; of several one array each.
 
     Returns:
       Tensor name -> [N, ...] values at the plan's formats, of the feature maps outside stages that
@@ -125,7 +127,9 @@ def simulate(graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray) -> di
       UnsupportedModelError: the plan lowers an op that has no kernel.
     """
     maps = FeatureMaps(graph, plan or PrecisionPlan(graph.sha256, {}))
-    maps.put(graph.inputs[0], _checked_input(graph, x), is_planned=False)
+    arrays = (x,) if isinstance(x, np.ndarray) else tuple(x)
+    for t, values in _checked_inputs(graph, arrays).items():
+        maps.put(t, values, is_planned=False)
     stages, inside = _plan_stages(graph, maps.plan)
     for op in graph.ops:
         stage = stages.get(op.outputs[0])
@@ -211,15 +215,18 @@ def _convert(values: np.ndarray, source: Format, target: Format) -> np.ndarray:
     return converted.reshape(values.shape)
 
 
-def _checked_input(graph: ModelGraph, x: np.ndarray) -> np.ndarray:
-    if len(graph.inputs) != 1:
-        raise UsageError(f"the model has {len(graph.inputs)} inputs; supported is 1")
-    tensor = graph.tensors[graph.inputs[0]]
-    if x.shape[1:] != tensor.shape[1:] or x.dtype != tensor.dtype:
-        raise UsageError(
-            f"the inputs are {x.dtype} {x.shape}; the model takes {tensor.dtype} {('N', *tensor.shape[1:])}"
-        )
-    return x
+def _checked_inputs(graph: ModelGraph, arrays: Sequence[np.ndarray]) -> dict[int, np.ndarray]:
+    """Input -> its samples, of those with a batch of 1; what comes of others is not known here."""
+    if len(graph.inputs) != len(arrays):
+        raise UsageError(f"the model has {len(graph.inputs)} inputs; given are samples of {len(arrays)}")
+    found = {t: x for t, x in zip(graph.inputs, arrays, strict=True) if graph.tensors[t].shape[:1] == (1,)}
+    for t, x in found.items():
+        tensor = graph.tensors[t]
+        if x.shape[1:] != tensor.shape[1:] or x.dtype != tensor.dtype:
+            raise UsageError(
+                f"the inputs are {x.dtype} {x.shape}; the model takes {tensor.dtype} {('N', *tensor.shape[1:])}"
+            )
+    return found
 
 
 def _plan_stages(graph: ModelGraph, plan: PrecisionPlan) -> tuple[dict[int, tuple[int, StageProgram]], set[int]]:

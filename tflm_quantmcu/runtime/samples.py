@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -134,14 +135,33 @@ def to_real(q: np.ndarray, tensor: Tensor) -> np.ndarray:
     return (q.astype(np.float32) - np.float32(tensor.zero_points[0])) * np.float32(tensor.scales[0])
 
 
+def sample_shape(tensor: Tensor) -> tuple[int, ...]:
+    """The shape of one sample of an input: without a batch dimension of 1."""
+    return tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
+
+
 def random_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
-    """Inputs [count, ...] without meaning: integers over the type's whole range, or normal float32."""
+    """Inputs [count, ...] without meaning: integers over the type's whole range, or normal float32. Those of more than
+    16 bits are 0 or 1: they may be indices, of which an op knows as many as it has rows."""
     rng = np.random.default_rng(seed)
-    shape = (count, *tensor.shape[1:])
+    shape = (count, *sample_shape(tensor))
     if tensor.dtype == "float32":
         return rng.standard_normal(shape, np.float32)
-    limits = np.iinfo(tensor.dtype)
-    return rng.integers(limits.min, limits.max, shape, np.int16, endpoint=True).astype(tensor.dtype)
+    low, high = _limits(tensor.dtype)
+    return rng.integers(low, high, shape, np.int32, endpoint=True).astype(tensor.dtype)
+
+
+def random_inputs(tensors: Sequence[Tensor], count: int, *, seed: int = 0) -> tuple[np.ndarray, ...]:
+    """`random_samples` of each of a model's inputs; those of the first are of this very seed."""
+    return tuple(random_samples(tensor, count, seed=seed + i) for i, tensor in enumerate(tensors))
+
+
+def _limits(dtype: str) -> tuple[int, int]:
+    if dtype in ("int8", "uint8", "int16"):
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    if dtype in ("int32", "int64", "uint32", "bool"):
+        return 0, 1
+    raise UnsupportedModelError(f"an input is {dtype}; supported are float32 and integers")
 
 
 def varied_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
@@ -151,15 +171,16 @@ def varied_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
     constant, would tell samples apart less.
     """
     rng = np.random.default_rng(seed)
-    fine = rng.random((count, *tensor.shape[1:]))
-    coarse = _repeated(rng.random((count, *(-(-size // _BLOCK) for size in tensor.shape[1:]))), tensor.shape[1:])
-    share = rng.uniform(0.1, 0.9, (count, *[1] * (len(tensor.shape) - 1)))
+    shape = sample_shape(tensor)
+    fine = rng.random((count, *shape))
+    coarse = _repeated(rng.random((count, *(-(-size // _BLOCK) for size in shape))), shape)
+    share = rng.uniform(0.1, 0.9, (count, *[1] * len(shape)))
     contrast = rng.uniform(0.5, 1.0, share.shape)
     values = contrast * (share * coarse + (1 - share) * fine) + rng.random(share.shape) * (1 - contrast)
     if tensor.dtype == "float32":
         return (6 * values - 3).astype(np.float32)
-    limits = np.iinfo(tensor.dtype)
-    return np.floor(limits.min + values * (limits.max - limits.min + 1)).astype(tensor.dtype)
+    low, high = _limits(tensor.dtype)
+    return np.floor(low + values * (high - low + 1)).astype(tensor.dtype)
 
 
 def _repeated(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

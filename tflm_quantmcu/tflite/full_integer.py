@@ -1,4 +1,8 @@
-"""Says whether a model is full-integer int8, and if not, what it is and how to convert it so."""
+"""Says whether a model computes on int8, and if not, what it is and how to convert it so.
+
+Parts that TFLM computes otherwise (float islands, 16-bit activations, integers) are taken as they are; whether TFLM can
+run them is TFLM's to say.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,10 @@ _REMEDY = (
 _MIN_SCALE = 1e-37
 # What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
 _PLAIN = ("int8", "int32", "int64", "bool")
+# What its ops with weights read, and its other ops where none has weights.
+_INTEGER_MAPS = ("int8", "int16")
+# Beside those of which the table of op kinds knows where their weights are.
+_OTHER_WEIGHTED = ("SVDF", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BATCH_MATMUL")
 # Custom ops that hold what a compiler made of others, for one accelerator: nothing in them can be read.
 _COMPILED = {
     "ethos-u": ("an Ethos-U", "Vela"),
@@ -39,7 +47,7 @@ def require_source(graph: ModelGraph) -> None:
 
 
 def require_full_integer(graph: ModelGraph) -> None:
-    """Accepts models of int8 feature maps and weights, with int8, uint8 or float32 at the very ends.
+    """Accepts models whose weights meet integer feature maps, int8 or 16 bits; other parts may be of any type.
 
     Raises:
       UnsupportedModelError: naming the op, the tensor, what kind of model it looks like and how to convert it instead.
@@ -47,16 +55,29 @@ def require_full_integer(graph: ModelGraph) -> None:
     _check_is_source(graph)
     if not graph.ops:
         raise UnsupportedModelError("the model has no ops, so there is nothing to convert")
-    if len(graph.input_tensors) != 1:
-        raise UnsupportedModelError(f"the model has {len(graph.inputs)} inputs; supported is 1")
+    if not _is_integer(graph):
+        _refuse_other(graph)
+    for op in graph.ops:
+        for t in (*graph.feature_maps(op), *op.outputs):
+            _check_format(graph, op, graph.tensors[t])
+        _check_weights(graph, op)
+
+
+def _is_integer(graph: ModelGraph) -> bool:
+    """Whether an op with weights, or any op where none has weights, reads an integer map."""
+    computing = [op for op in graph.ops if op.kind not in ("QUANTIZE", "DEQUANTIZE") and graph.feature_maps(op)]
+    weighted = [op for op in computing if op.traits.bias_input or op.kind in _OTHER_WEIGHTED]
+    return any(graph.tensors[graph.feature_maps(op)[0]].dtype in _INTEGER_MAPS for op in weighted or computing)
+
+
+def _refuse_other(graph: ModelGraph) -> None:
+    """Names the first op that no full-integer model has, if there is one."""
     for op in graph.ops:
         for t in (*graph.feature_maps(op), *op.outputs):
             tensor = graph.tensors[t]
             if not tensor.is_variable and not _may_be(graph, op, tensor):
                 what = f"{tensor.dtype} '{tensor.label}'{_kind_of(graph, op, tensor)}"
                 raise UnsupportedModelError(f"{_place(graph, op)} computes on {what}; {_REMEDY}")
-            _check_format(graph, op, tensor)
-        _check_weights(graph, op)
 
 
 def _check_is_source(graph: ModelGraph) -> None:
@@ -79,8 +100,6 @@ def _may_be(graph: ModelGraph, op: Op, tensor: Tensor) -> bool:
 
 def _kind_of(graph: ModelGraph, op: Op, tensor: Tensor) -> str:
     constants = [graph.tensors[t] for t in op.inputs if t >= 0 and graph.tensors[t].is_constant]
-    if tensor.dtype == "int16":
-        return " (16-bit activations)"
     if tensor.dtype == "uint8":
         return " (the uint8 quantisation of TensorFlow 1)"
     if tensor.dtype != "float32":
@@ -89,8 +108,7 @@ def _kind_of(graph: ModelGraph, op: Op, tensor: Tensor) -> str:
         return f" (weights stored as {constants[0].dtype}, arithmetic in float)"
     if any(c.dtype in ("int8", "int4") for c in constants):
         return " with integer weights (dynamic-range quantisation)"
-    is_mixed = any(t.dtype == "int8" and not t.is_constant for t in graph.tensors)
-    return " (partly quantised)" if is_mixed else " (a float model)"
+    return " (a float model)"
 
 
 def _check_format(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
@@ -105,15 +123,13 @@ def _check_format(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
 
 
 def _check_weights(graph: ModelGraph, op: Op) -> None:
-    if not op.traits.bias_input:
-        return
+    if not op.traits.bias_input or graph.tensors[op.inputs[op.traits.map_input]].dtype not in _INTEGER_MAPS:
+        return  # part of a float island
     weights = graph.tensors[op.inputs[1]]
     if weights.dtype not in ("int8", "int4"):
         raise UnsupportedModelError(f"{_place(graph, op)} has {weights.dtype} weights '{weights.label}'; {_REMEDY}")
-    if weights.is_constant and not all(math.isfinite(s) and s > 0 for s in weights.scales):
-        raise UnsupportedModelError(
-            f"{_place(graph, op)} has weights '{weights.label}' with a scale that is not above 0"
-        )
+    if weights.is_constant and not all(math.isfinite(s) and s >= 0 for s in weights.scales):
+        raise UnsupportedModelError(f"{_place(graph, op)} has weights '{weights.label}' with a scale below 0")
     if op.traits.has_filter:
         _check_channels(graph, op, weights)
 

@@ -70,7 +70,7 @@ class ModelFile:
         """The model as our own types have it.
 
         Raises:
-          UnsupportedModelError: the file is damaged, or the model is not one static graph of batch 1.
+          UnsupportedModelError: the file is damaged, or the model is not one static graph.
         """
         return graph_of(self.tree, self.sha256)
 

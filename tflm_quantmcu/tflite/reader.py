@@ -1,7 +1,7 @@
 """Reads a `.tflite` into a ModelGraph, and says whether it is a full-integer int8 model.
 
-In: the file's bytes. Out: ModelGraph. Refuses damaged files, several subgraphs, shapes or batches that are not static
-and 1, and constants that TFLM cannot read; `require_full_integer` refuses every other way to quantise.
+In: the file's bytes. Out: ModelGraph. Refuses damaged files, several subgraphs, shapes that are not static,
+and constants that TFLM cannot read; `require_full_integer` refuses every other way to quantise.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def read_model(data: bytes) -> ModelGraph:
     """Reads a model.
 
     Raises:
-      UnsupportedModelError: the file is damaged, or the model is not one static graph of batch 1.
+      UnsupportedModelError: the file is damaged, or the model is not one static graph.
     """
     return graph_of(load_model_t(data), hashlib.sha256(data).hexdigest())
 
@@ -182,8 +182,14 @@ def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: 
         alpha=float(np.float32(getattr(options, "alpha", 0))) if kind == "LEAKY_RELU" else 0.0,
         align_corners=bool(getattr(options, "alignCorners", False)),
         half_pixel_centers=bool(getattr(options, "halfPixelCenters", False)),
+        options=_numbers(options),
         custom_options=b"" if op.customOptions is None else bytes(op.customOptions),
     )
+
+
+def _numbers(options: Any) -> dict[str, int | float]:
+    fields = vars(options) if options is not None else {}
+    return {name: value for name, value in fields.items() if isinstance(value, (int, float))}
 
 
 def _read_window(kind: str, index: int, options: Any, tensors: list[Tensor]) -> Window | None:
@@ -233,11 +239,6 @@ def _check_feature_maps(graph: ModelGraph, subgraph: schema.SubGraphT) -> None:
             raise UnsupportedModelError(
                 f"tensor '{tensor.label}' has the dynamic shape {list(signature or tensor.shape)}; "
                 "give the Keras model a fixed input size and convert it again"
-            )
-    for t in graph.inputs:
-        if graph.tensors[t].shape[:1] not in ((), (1,)):
-            raise UnsupportedModelError(
-                f"input '{graph.tensors[t].label}' has shape {list(graph.tensors[t].shape)}; supported is batch 1"
             )
 
 
