@@ -110,11 +110,14 @@ TEST_F(CApiTest, Requantize) {
 }
 
 TEST_F(CApiTest, Lut) {
-  const Words table = naive::RandomLut(4, clamp_, &random_);
-  naive::Lut(input_, 1, -1, table, &output_);
-  const Words params = Maps() + Words{1, -1};
-  QuantMcuLut(params.data(), input_.Packed().data(), naive::LutBytes(table).data(), bytes_.data());
-  ExpectOutput();
+  for (const int32_t num_tables : {1, input_.channels}) {
+    const Words table = naive::RandomLut(4, clamp_, &random_, num_tables);
+    naive::Lut(input_, 1, -1, table, &output_);
+    const Words params = Maps() + Words{1, -1, num_tables == 1 ? 0 : 16};
+    QuantMcuLut(params.data(), input_.Packed().data(), naive::LutBytes(table).data(),
+                bytes_.data());
+    ExpectOutput();
+  }
 }
 
 TEST(CApiValuesTest, MultiplyLoadAndStore) {
@@ -169,7 +172,7 @@ TEST_F(CApiPatchStageTest, ReadsAndRuns) {
 }
 
 TEST_F(CApiPatchStageTest, SaysWhatIsWrong) {
-  program_.words[16] = 10;
+  program_.words[16] = 11;
   int32_t scratch_bytes = -1;
   EXPECT_EQ(
       QuantMcuPatchStageRead(header_.data(), program_.words.data(), NumWords(),
@@ -177,8 +180,8 @@ TEST_F(CApiPatchStageTest, SaysWhatIsWrong) {
       0);
   EXPECT_STREQ(error_.item, "op");
   EXPECT_EQ(error_.index, 1);
-  EXPECT_STREQ(error_.message, "kind must be 0 to 9");
-  EXPECT_EQ(error_.found, 10);
+  EXPECT_STREQ(error_.message, "kind must be 0 to 10");
+  EXPECT_EQ(error_.found, 11);
   EXPECT_EQ(QuantMcuPatchStageRun(header_.data(), program_.words.data(), NumWords(),
                                   program_.filters.data(), NumFilterBytes(), nullptr, nullptr,
                                   nullptr, &error_),

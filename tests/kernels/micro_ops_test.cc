@@ -199,6 +199,7 @@ TEST(MicroOpOptionsTest, RefusesValuesThatDoNotFitTogether) {
       {"QMCU_LUT", "input_channels", 4, "input_channels is 4 and output_channels is 5"},
       {"QMCU_LUT", "input_bits", 8, "input 0 has 3 bytes a pixel; its op needs 5"},
       {"QMCU_LUT", "clamp_max", -90, "input 1 has an entry outside the clamps (found "},
+      {"QMCU_CHANNEL_LUT", "clamp_max", -90, "input 1 has an entry outside the clamps (found "},
       {"QMCU_PATCH_STAGE", "num_maps", 7, "option 3: num_maps must be num_ops + 1"},
       {"QMCU_PATCH_STAGE", "tile_height", 0, "tile_height is 0"},
   };
@@ -242,6 +243,9 @@ TEST(MicroOpTableTest, RefusesALutOfAnotherWidth) {
   OpCase c = OpCaseOf("QMCU_LUT");
   c.inputs[1] = Int8Constant({4}, {0, 1, 2, 3});
   ExpectRefusal(c, "input 1 has 4 entries; its op needs 16");
+  c = OpCaseOf("QMCU_CHANNEL_LUT");
+  c.inputs[1] = OpCaseOf("QMCU_LUT").inputs[1];
+  ExpectRefusal(c, "input 1 has 16 entries; its op needs 80");
 }
 
 TEST(PatchStageOpTest, RequestsScratchForInnerMapsOnly) {
@@ -256,8 +260,8 @@ TEST(PatchStageOpTest, RequestsScratchForInnerMapsOnly) {
 
 TEST(PatchStageOpTest, ReportsThePartOfTheProgramThatIsWrong) {
   OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
-  c.inputs[2].bytes[0] = 10;
-  ExpectRefusal(c, "op 0: kind must be 0 to 9 (found 10)");
+  c.inputs[2].bytes[0] = 11;
+  ExpectRefusal(c, "op 0: kind must be 0 to 10 (found 11)");
 }
 
 TEST(PatchStageOpTest, RefusesAFilterLayoutThatItLacks) {

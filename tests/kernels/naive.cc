@@ -58,7 +58,7 @@ void ForEachMoved(const Map& input, int32_t pad_top, int32_t pad_left, Map* outp
       const int32_t ox = x + pad_left;
       if (oy < 0 || oy >= output->height || ox < 0 || ox >= output->width) continue;
       for (int32_t c = 0; c < input.channels; ++c) {
-        output->At(oy, ox, c) = convert(input.At(y, x, c));
+        output->At(oy, ox, c) = convert(input.At(y, x, c), c);
       }
     }
   }
@@ -242,20 +242,24 @@ void MaxPool2D(const Map& input, const Window& window, const FixedPoint& factor,
 
 void Requantize(const Map& input, int32_t pad_top, int32_t pad_left, const FixedPoint& factor,
                 const Clamp& clamp, Map* output) {
-  ForEachMoved(input, pad_top, pad_left, output, [&](int32_t x) {
+  ForEachMoved(input, pad_top, pad_left, output, [&](int32_t x, int32_t) {
     return Finish(x - input.zero_point, factor, clamp, output->zero_point);
   });
 }
 
 void Lut(const Map& input, int32_t pad_top, int32_t pad_left, const std::vector<int32_t>& table,
          Map* output) {
-  ForEachMoved(input, pad_top, pad_left, output,
-               [&](int32_t x) { return table[x - QMin(input.bits)]; });
+  const int32_t num_entries = 1 << input.bits;
+  const bool is_one = table.size() == static_cast<size_t>(num_entries);
+  ForEachMoved(input, pad_top, pad_left, output, [&](int32_t x, int32_t c) {
+    return table[(is_one ? 0 : c * num_entries) + x - QMin(input.bits)];
+  });
 }
 
-std::vector<int32_t> RandomLut(int32_t input_bits, const Clamp& clamp, Random* random) {
+std::vector<int32_t> RandomLut(int32_t input_bits, const Clamp& clamp, Random* random,
+                               int32_t num_tables) {
   std::vector<int32_t> table;
-  for (int32_t x = QMin(input_bits); x <= QMax(input_bits); ++x) {
+  for (int32_t i = 0; i < num_tables << input_bits; ++i) {
     table.push_back(random->Uniform(clamp.min, clamp.max));
   }
   return table;

@@ -79,8 +79,9 @@ FixedPoint RandomFactor(double magnitude, int32_t bits, Random* random);
 std::vector<int32_t> RandomTable(int32_t num_channels, int32_t num_products, int32_t input_bits,
                                  int32_t weight_bits, int32_t output_bits, Random* random);
 
-// An output value of every input value.
-std::vector<int32_t> RandomLut(int32_t input_bits, const Clamp& clamp, Random* random);
+// An output value of every input value, `num_tables` times.
+std::vector<int32_t> RandomLut(int32_t input_bits, const Clamp& clamp, Random* random,
+                               int32_t num_tables = 1);
 
 // One entry a byte.
 std::vector<uint8_t> LutBytes(const std::vector<int32_t>& table);
@@ -100,7 +101,7 @@ void MaxPool2D(const Map& input, const Window& window, const FixedPoint& factor,
                Map* output);
 void Requantize(const Map& input, int32_t pad_top, int32_t pad_left, const FixedPoint& factor,
                 const Clamp& clamp, Map* output);
-// `table`: the output value of every input value, the lowest first.
+// `table`: the output value of every input value, the lowest first; of all channels, or of each.
 void Lut(const Map& input, int32_t pad_top, int32_t pad_left, const std::vector<int32_t>& table,
          Map* output);
 

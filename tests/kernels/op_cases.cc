@@ -184,20 +184,21 @@ OpCase RequantizeCase() {
                   output);
 }
 
-OpCase LutCase() {
+OpCase LutCase(const char* name, const TFLMRegistration* registration, int32_t num_tables) {
   naive::Random random(27);
   const naive::Map input = naive::RandomMap(3, 3, 5, 4, &random);
   naive::Map output = naive::RandomMap(2, 4, 5, 8, &random);
   const Clamp clamp = {-100, 90};
-  const std::vector<int32_t> table = naive::RandomLut(4, clamp, &random);
+  const std::vector<int32_t> table = naive::RandomLut(4, clamp, &random, num_tables);
   naive::Lut(input, -1, 1, table, &output);
   FakeOptions options;
   SetIn(input, &options);
   SetOut(output, clamp, &options);
   options.integers["pad_top"] = -1;
   options.integers["pad_left"] = 1;
-  return Finished("QMCU_LUT", Register_QMCU_LUT(), options,
-                  {MapTensor(input), Int8Constant({16}, naive::LutBytes(table))}, output);
+  return Finished(name, registration, options,
+                  {MapTensor(input), Int8Constant({16 * num_tables}, naive::LutBytes(table))},
+                  output);
 }
 
 }  // namespace
@@ -231,7 +232,8 @@ std::vector<OpCase> OpCases() {
       PoolCase("QMCU_AVERAGE_POOL_2D", Register_QMCU_AVERAGE_POOL_2D(), naive::AveragePool2D),
       PoolCase("QMCU_MAX_POOL_2D", Register_QMCU_MAX_POOL_2D(), naive::MaxPool2D),
       RequantizeCase(),
-      LutCase(),
+      LutCase("QMCU_LUT", Register_QMCU_LUT(), 1),
+      LutCase("QMCU_CHANNEL_LUT", Register_QMCU_CHANNEL_LUT(), 5),
       PatchStageCase(5),
   };
 }

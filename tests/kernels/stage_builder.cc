@@ -178,7 +178,7 @@ void AddRandomOp(Stage* stage, naive::Random* random) {
   const int32_t last_written = static_cast<int32_t>(stage->ops.size());
   StageOp op = kNoOp;
   op.kind = random->Of({kStageConv2D, kStageDepthwiseConv2D, kStageAdd, kStageAveragePool2D,
-                        kStageMaxPool2D, kStageRequantize, kStageLut});
+                        kStageMaxPool2D, kStageRequantize, kStageLut, kStageChannelLut});
   op.input0 = random->OneIn(4) ? random->Uniform(0, last_written) : last_written;
   op.output = last_written + 1;
   const StageMap& input = stage->maps[op.input0];
@@ -186,7 +186,7 @@ void AddRandomOp(Stage* stage, naive::Random* random) {
   naive::Filter filter = {8, 1, {}};
   if (op.kind == kStageAdd) {
     op.input1 = random->Of(Partners(*stage, op.output, op.input0));
-  } else if (op.kind == kStageRequantize || op.kind == kStageLut) {
+  } else if (op.kind == kStageRequantize || IsLut(op)) {
     op.window.pad_top = random->Uniform(-1, 2);
     op.window.pad_left = random->Uniform(-1, 2);
     shape.height = std::clamp(input.height + random->Uniform(-1, 3), 1, 16);
@@ -244,8 +244,9 @@ std::vector<int32_t> RandomOpTable(const Stage& stage, const std::vector<StageFo
     return naive::RandomTable(stage.maps[op.output].channels, taps * depth, input_bits,
                               op.weight_bits, output_bits, random);
   }
-  if (op.kind == kStageLut) {
-    return LutWords(naive::RandomLut(input_bits, formats[op.output].clamp, random));
+  if (IsLut(op)) {
+    const int32_t num_tables = op.kind == kStageChannelLut ? stage.maps[op.input0].channels : 1;
+    return LutWords(naive::RandomLut(input_bits, formats[op.output].clamp, random, num_tables));
   }
   if (op.kind != kStageAdd) {
     return Words(naive::RandomFactor(1 << input_bits, output_bits, random));
@@ -289,6 +290,7 @@ void RunOpOnWholeMaps(const Stage& stage, int32_t patch_class, size_t index,
       return naive::Requantize(input, op.window.pad_top, op.window.pad_left, {t[0], t[1]}, clamp,
                                output);
     case kStageLut:
+    case kStageChannelLut:
       return naive::Lut(input, op.window.pad_top, op.window.pad_left, LutEntries(t), output);
   }
 }

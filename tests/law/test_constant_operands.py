@@ -1,4 +1,4 @@
-"""Element-wise ops with one constant value are tables: TFLM's bytes for every input, whatever the order and formats."""
+"""Element-wise ops with a constant, one value or one a channel, are tables: TFLM's bytes in any order and format."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def random_formats(kind: str, rng: np.random.Generator) -> list[Format]:
 
 def table_of(graph: ModelGraph) -> np.ndarray:
     lowered = LoweredNetwork.of(graph).lower(graph.ops[0])
-    assert lowered.kind == "LUT" and lowered.lookup is not None
+    assert lowered.kind in ("LUT", "CHANNEL_LUT") and lowered.lookup is not None
     source, output = (graph.tensors[t].format for t in (*lowered.inputs, lowered.output))
     return lowered.lookup.table(source, output, clamp_range(lowered, output))
 
@@ -89,11 +89,28 @@ def test_other_formats_give_the_real_function(kind: str, is_first: bool) -> None
     np.testing.assert_array_less(np.abs(table - np.clip(exact / 0.7, -2, 1)), 0.5 + 1e-6)
 
 
-def test_constants_of_several_values_and_maps_that_broadcast_are_none() -> None:
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_constant_a_channel_has_a_table_a_channel(kind: str, is_first: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    source, own, output = random_formats(kind, rng)
+    net = StockModel()
+    x = net.input((1, 16, 16, 5), scale=source.scale, zero_point=source.zero_point)
+    values = rng.integers(-128, 128, ((5,), (1, 1, 1, 5))[seed % 2], np.int8)
+    formats = {"scale": output.scale, "zero_point": output.zero_point}
+    model = net.build(combined(net, kind, x, values, own, is_first=is_first, **formats))
+    (found,) = run_stock(model, np.repeat(ALL_VALUES, 5, axis=3))
+    np.testing.assert_array_equal(table_of(read_model(model)), found.reshape(256, 5).T)
+
+
+def test_constants_of_other_shapes_and_maps_that_broadcast_are_none() -> None:
     own = Format(8, 0.05, 3)
-    for values in (np.array([1, 1, 2], np.int8), np.ones((1, 4, 4, 3), np.int8)):
+    maps = (np.arange(12).reshape(1, 4, 1, 3), np.ones((1, 4, 4, 3)), np.arange(4).reshape(4, 1))
+    for values, is_broadcast in zip(maps, (False, True, False), strict=True):
         net = StockModel()
-        x = net.input((1, 4, 4, 3) if values.ndim == 1 else (1, 1, 1, 3))
+        x = net.input((1, 1, 1, 3) if is_broadcast else (1, 4, 4, 3))
+        values = values.astype(np.int8)
         constant = TinyModel.constant(net, values, scale=own.scale, zero_point=own.zero_point)
         graph = read_model(net.build(net.stock("ADD", [x, constant], options_of("ADD"), (1, 4, 4, 3))))
         assert operand_of(graph, graph.ops[0]) is None
@@ -106,9 +123,14 @@ def test_comparisons_of_several_formats_stay_stock() -> None:
     assert LoweredNetwork.of(graph).refusal(graph.ops[0]) == "it changes the scale, which TFLM's kernel ignores"
 
 
+def _values(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.integers(-100, 100, shape, np.int8) if shape else np.full((), 40, np.int8)
+
+
 @pytest.mark.parametrize("widths", [{}, {"activation_bits": 4}])
-@pytest.mark.parametrize("seed", range(3))
-def test_they_run_inside_stages(widths: dict[str, int], seed: int) -> None:
+@pytest.mark.parametrize("shape", [(), (6,)])
+@pytest.mark.parametrize("seed", range(2))
+def test_they_run_inside_stages(widths: dict[str, int], shape: tuple[int, ...], seed: int) -> None:
     rng = np.random.default_rng(seed)
     net = StockModel()
     x = net.input((1, 20, 20, 3))
@@ -118,7 +140,7 @@ def test_they_run_inside_stages(widths: dict[str, int], seed: int) -> None:
         is_compared = kind in ("MINIMUM", "MAXIMUM")
         own = Format(8, x.scale, x.zero_point) if is_compared else Format(8, 0.02, 5)
         output = {} if is_compared else {"scale": 0.07, "zero_point": 1}
-        x = combined(net, str(kind), x, np.full((), 40, np.int8), own, is_first=bool(rng.integers(2)), **output)
+        x = combined(net, str(kind), x, _values(rng, shape), own, is_first=bool(rng.integers(2)), **output)
     model = net.build(net.mean(x))
     samples = random_samples(read_model(model).tensors[0], 8)
     data = {"calibration_data": samples} if widths else {}

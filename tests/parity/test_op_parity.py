@@ -327,15 +327,18 @@ def test_requantize(input_bits, output_bits):
 
 
 @UNWEIGHTED
-def test_lut(input_bits, output_bits):
+@pytest.mark.parametrize("is_per_channel", [False, True])
+def test_lut(input_bits, output_bits, is_per_channel):
     listed = geometries(MOVES, equal_channels=True)
     for case in cases(f"a{input_bits} lut", listed, input_bits, output_bits):
         window, size = case.geometry.window, case.geometry.output[:2]
         x = case.values(case.geometry.input, input_bits)
-        entries = case.rng.integers(case.clamp_min, case.clamp_max + 1, 1 << input_bits).astype(np.int8)
+        size_of = (x.shape[-1] if is_per_channel else 1, 1 << input_bits)
+        entries = case.rng.integers(case.clamp_min, case.clamp_max + 1, size_of).astype(np.int8)
         expected = arithmetic.lut(x[None], entries.view("<i4"), window=window, size=size, output=case.output)
         maps = [case.input_map(), case.output_map]
-        actual = run_kernel("QuantMcuLut", maps, [x], [window.pad_top, window.pad_left], entries)
+        step = size_of[1] if is_per_channel else 0
+        actual = run_kernel("QuantMcuLut", maps, [x], [window.pad_top, window.pad_left, step], entries)
         case.check(actual, expected[0])
 
 

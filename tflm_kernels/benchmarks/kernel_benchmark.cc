@@ -133,7 +133,8 @@ void RunRequantize(const Case& c) {
 }
 
 void RunLut(const Case& c) {
-  c.variant->lut({c.input, c.output, c.shape.pad[0], c.shape.pad[1]}, g_input0, g_filter, g_output);
+  c.variant->lut({c.input, c.output, c.shape.pad[0], c.shape.pad[1], 0}, g_input0, g_filter,
+                 g_output);
 }
 
 void RunSumPixels(const Case& c) {

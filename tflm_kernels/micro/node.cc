@@ -156,10 +156,10 @@ void NodeChecker::Table(int index, int32_t num_channels, int64_t num_products, i
          bad_channel);
 }
 
-void NodeChecker::Lut(int index, int32_t input_bits, const Clamp& clamp) {
-  ExpectCount(kInput, index, "entries", Constant(index, kTfLiteInt8), NumLutEntries(input_bits));
+void NodeChecker::Lut(int index, int32_t num_entries, const Clamp& clamp) {
+  ExpectCount(kInput, index, "entries", Constant(index, kTfLiteInt8), num_entries);
   if (!is_ok_) return;
-  const int32_t bad_entry = FindBadEntry(InputBytes(context_, node_, index), input_bits, clamp);
+  const int32_t bad_entry = FindBadEntry(InputBytes(context_, node_, index), num_entries, clamp);
   Expect(bad_entry < 0, kInput, index, "has an entry outside the clamps", bad_entry);
 }
 

@@ -68,8 +68,8 @@ class NodeChecker {
   void Table(int index, int32_t num_channels, int64_t num_products, int32_t input_bits,
              int32_t weight_bits);
 
-  // The constant int8 table of a lut for inputs of `input_bits` (portable/ops/lut.h).
-  void Lut(int index, int32_t input_bits, const Clamp& clamp);
+  // The constant int8 tables of a lut (portable/ops/lut.h).
+  void Lut(int index, int32_t num_entries, const Clamp& clamp);
 
   // A constant tensor of `type` and any shape; returns its number of elements, 0 after a failure.
   // An empty one (the filters of a stage without convolutions) has no data.

@@ -17,6 +17,7 @@ namespace quantmcu {
 
 const TFLMRegistration* Register_QMCU_ADD();
 const TFLMRegistration* Register_QMCU_AVERAGE_POOL_2D();
+const TFLMRegistration* Register_QMCU_CHANNEL_LUT();
 const TFLMRegistration* Register_QMCU_CONV_2D();
 const TFLMRegistration* Register_QMCU_DEPTHWISE_CONV_2D();
 const TFLMRegistration* Register_QMCU_FULLY_CONNECTED();
@@ -26,7 +27,7 @@ const TFLMRegistration* Register_QMCU_PATCH_STAGE();
 const TFLMRegistration* Register_QMCU_REQUANTIZE();
 
 // Places that RegisterOps takes in a resolver.
-constexpr int kNumOps = 9;
+constexpr int kNumOps = 10;
 
 // Adds all ops. Returns the first error of resolver.AddCustom, which TFLM's resolvers report.
 template <typename Resolver>
@@ -38,6 +39,7 @@ template <typename Resolver>
   const Op ops[] = {
       {"QMCU_ADD", Register_QMCU_ADD()},
       {"QMCU_AVERAGE_POOL_2D", Register_QMCU_AVERAGE_POOL_2D()},
+      {"QMCU_CHANNEL_LUT", Register_QMCU_CHANNEL_LUT()},
       {"QMCU_CONV_2D", Register_QMCU_CONV_2D()},
       {"QMCU_DEPTHWISE_CONV_2D", Register_QMCU_DEPTHWISE_CONV_2D()},
       {"QMCU_FULLY_CONNECTED", Register_QMCU_FULLY_CONNECTED()},

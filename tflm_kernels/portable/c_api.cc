@@ -90,7 +90,7 @@ void QuantMcuRequantize(const int32_t* params, const uint8_t* input, uint8_t* ou
 
 void QuantMcuLut(const int32_t* params, const uint8_t* input, const uint8_t* table,
                  uint8_t* output) {
-  quantmcu::reference::Lut(Words<quantmcu::LutParams, 14>(params), input, table, output);
+  quantmcu::reference::Lut(Words<quantmcu::LutParams, 15>(params), input, table, output);
 }
 
 int32_t QuantMcuPatchStageRead(const int32_t* header, const int32_t* program, int32_t num_words,

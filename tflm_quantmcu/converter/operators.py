@@ -121,7 +121,7 @@ class QmcuOp:
                 builder.add_constant(f"{name}/filter", filter),
                 builder.add_constant(f"{name}/table", self.table),
             ]
-        if self.traits.table is Table.ENTRIES:
+        if self.traits.has_entries:
             constants = [builder.add_constant(f"{name}/table", self.table.astype("<i4").view(np.int8))]
         return builder.operator(PREFIX + self.kind, [*inputs, *constants], output, self.options())
 

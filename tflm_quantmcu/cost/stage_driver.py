@@ -24,9 +24,11 @@ from tflm_quantmcu.stage.program import LUT_WORDS, MAP_WORDS, OP_WORDS, StagePro
 from tflm_quantmcu.stage.tiles import BEGIN, END, FRESH
 
 _COPY = ("rows", "bytes", "sixteens", "odd_bytes")  # what memcpy of a halo's rows does
+# Kinds that the driver treats as another kind.
+_LIKE = {"CHANNEL_LUT": "LUT"}
 FEATURES = (
     *("stages", "row_ops", "priming_ops", "tiles", "tile_ops", "tile_inputs", "tile_rows", "fills", "empty"),
-    *(f"calls_{kind.name.lower()}" for kind in STAGE_KINDS),
+    *(f"calls_{kind.name.lower()}" for kind in STAGE_KINDS if kind.name not in _LIKE),
     "halos",
     *(f"{place}_{part}" for place in ("aligned", "unaligned") for part in _COPY),
     *(f"outputs_{kind.name.lower()}" for kind in STAGE_KINDS if kind.is_reduction),
@@ -50,6 +52,11 @@ def driver_features(program: StageProgram) -> np.ndarray:
     return np.array([found[name] for name in FEATURES], float)
 
 
+def calls_feature(kind: str) -> str:
+    """The feature that counts calls of a kind of op."""
+    return f"calls_{_LIKE.get(kind, kind).lower()}"
+
+
 def _add_op(program: StageProgram, m: int, kind: str, found: dict[str, float]) -> None:
     rows, columns = program.spans
     if m > program.tiled:
@@ -63,7 +70,7 @@ def _add_op(program: StageProgram, m: int, kind: str, found: dict[str, float]) -
     )
     found["fills"] += filled
     found["empty"] += len(rows) * len(columns) - filled
-    found[f"calls_{kind.lower()}"] += computed
+    found[calls_feature(kind)] += computed
     if program.formats[0][m].scratch_offset >= 0:
         _add_halos(program, m, found)
 
@@ -116,7 +123,7 @@ def _program(words: Sequence[int]) -> StageProgram:
     options |= {"outlier_low": low, "outlier_high": high, "outlier_share": share, "version": FORMAT_VERSION}
     extents = words[_HEADER_WORDS + num_ops * OP_WORDS :][: num_maps * MAP_WORDS]
     channels, num_patches = max(extents[2::MAP_WORDS]), max(extents[::MAP_WORDS]) * max(extents[1::MAP_WORDS])
-    missing = [0] * (num_ops + num_patches + 3 * channels + max(LUT_WORDS.values()))  # offsets, classes, tables
+    missing = [0] * (num_ops + num_patches + channels * max(LUT_WORDS.values()))  # offsets, classes, tables
     return StageProgram.decode(options, np.zeros(0, np.int8), np.array([*words[_HEADER_WORDS:], *missing], np.int32))
 
 

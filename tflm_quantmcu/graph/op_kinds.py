@@ -30,6 +30,7 @@ class Table(enum.Enum):
     SUM = "multiplier and shift of both inputs and of the output"
     FACTOR = "multiplier and shift"
     ENTRIES = "an int8 output value for every input value, four a word"
+    CHANNEL_ENTRIES = "ENTRIES of each channel"
 
 
 _TAPS = ("kernel_height", "kernel_width", "stride_height", "stride_width")
@@ -118,6 +119,11 @@ class OpKind:
     def is_lookup(self) -> bool:
         """Whether it is a function of one value, which a table holds (law A18)."""
         return self.becomes == "LUT"
+
+    @property
+    def has_entries(self) -> bool:
+        """Whether it is an op of ours that looks its output up."""
+        return self.table in (Table.ENTRIES, Table.CHANNEL_ENTRIES)
 
     @property
     def takes_scratch(self) -> bool:
@@ -247,6 +253,15 @@ _ROWS = (
         reach=Reach.PADS,
         table=Table.ENTRIES,
         stage=9,
+        stage_kernels=("lut",),
+    ),
+    OpKind(
+        "CHANNEL_LUT",
+        kernel="Lut",
+        has_variants=False,
+        reach=Reach.PADS,
+        table=Table.CHANNEL_ENTRIES,
+        stage=10,
         stage_kernels=("lut",),
     ),
     OpKind("PAD", num_inputs=2, formats=Formats.SHARED, becomes="REQUANTIZE", is_pad=True),

@@ -187,9 +187,11 @@ def requantize(
 
 
 def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, int], output: OutputFormat) -> np.ndarray:
-    """Law A18; table: int32 words of the entries, four each. Of the window only the pads count."""
-    entries = table.astype("<i4").view(np.int8)
-    values = entries[x.astype(np.int64) + entries.size // 2]
+    """Law A18; table: int32 words of the entries, four each, or [C, words] of each channel's. Of the window only the
+    pads count."""
+    entries = np.atleast_2d(np.ascontiguousarray(table.astype("<i4"))).view(np.int8)
+    channels = np.arange(x.shape[-1]) % len(entries)
+    values = entries[channels, x.astype(np.int64) + entries.shape[1] // 2]
     return _moved(values, window, size, output.zero_point)
 
 

@@ -1,4 +1,4 @@
-"""Element-wise ops of a map and one constant value, as functions of one value (law A18).
+"""Element-wise ops of a map and a constant, one value or one a channel, as functions of one value (law A18).
 
 In: an op of a ModelGraph. Out: its Operand, with what stock TFLM's int8 kernel gives and the real function.
 """
@@ -6,6 +6,7 @@ In: an op of a ModelGraph. Out: its Operand, with what stock TFLM's int8 kernel 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -23,31 +24,31 @@ class Operand:
 
     Attributes:
       kind: ADD, SUB, MUL, MINIMUM or MAXIMUM.
-      value: int8, the same wherever it is added, multiplied or compared.
+      values: int8, one that is the same wherever it is added, multiplied or compared, or one a channel.
       format: of it.
       is_first: the map is the second operand.
     """
 
     kind: str
-    value: int
+    values: tuple[int, ...]
     format: Format
     is_first: bool
 
-    @property
-    def real(self) -> float:
-        return (self.value - self.format.zero_point) * self.format.scale
-
     def stock_values(self, source: Format, output: Format, x: np.ndarray) -> np.ndarray:
-        """What TFLM's kernel gives for int64 values of the map, before the clamps.
+        """What TFLM's kernel gives for int64 values [n] of the map, before the clamps: [n], or [channel, n].
 
         Raises:
           ValueError: TFLM's kernel does not take these formats.
         """
+        x, constant = np.broadcast_arrays(x, np.array(self.values, np.int64)[:, None])
+        return np.squeeze(self._stock_values(source, output, x, constant), 0 if len(self.values) == 1 else ())
+
+    def _stock_values(self, source: Format, output: Format, x: np.ndarray, constant: np.ndarray) -> np.ndarray:
         if self.kind in _COMPARISONS:
             if not source == self.format == output:
                 raise ValueError("it changes the scale, which TFLM's kernel ignores")
-            return _COMPARISONS[self.kind](x, np.full_like(x, self.value))
-        sides = [(x, source), (np.full_like(x, self.value), self.format)]
+            return _COMPARISONS[self.kind](x, constant)
+        sides = [(x, source), (constant, self.format)]
         (a, format_a), (b, format_b) = sides[::-1] if self.is_first else sides
         a, b = a - format_a.zero_point, b - format_b.zero_point
         if self.kind == "MUL":
@@ -57,24 +58,31 @@ class Operand:
             scaled = _sum(self.kind, (a, b), (format_a.scale, format_b.scale), output.scale)
         return to_int32(scaled + output.zero_point).astype(np.int64)
 
-    def function(self, x: float) -> float:
-        """In real numbers."""
-        a, b = (self.real, x) if self.is_first else (x, self.real)
-        return _FUNCTIONS[self.kind](a, b)
+    def functions(self) -> list[Callable[[float], float]]:
+        """In real numbers, of each value."""
+        reals = [(value - self.format.zero_point) * self.format.scale for value in self.values]
+        return [functools.partial(self._function, real) for real in reals]
+
+    def _function(self, real: float, x: float) -> float:
+        return _FUNCTIONS[self.kind](real, x) if self.is_first else _FUNCTIONS[self.kind](x, real)
 
 
 def operand_of(graph: ModelGraph, op: Op) -> Operand | None:
-    """The one value that an element-wise op takes beside a map of its output's shape, if it is such an op."""
+    """What an element-wise op takes beside a map of its output's shape, if it is one value or one a channel."""
     if op.kind not in _FUNCTIONS or len(op.inputs) != 2 or min(op.inputs) < 0:
         return None
     first, second = (graph.tensors[t] for t in op.inputs)
     constant, source = (first, second) if first.is_constant else (second, first)
     if constant.data is None or source.is_constant or constant.dtype != "int8" or len(constant.scales) != 1:
         return None
-    values = np.unique(constant.data)
-    if values.size != 1 or source.shape != graph.tensors[op.outputs[0]].shape:
+    if source.shape != graph.tensors[op.outputs[0]].shape:
         return None
-    return Operand(op.kind, int(values[0]), constant.format, constant is first)
+    values = np.unique(constant.data)
+    if values.size != 1:
+        if constant.num_elements != source.shape[-1] or constant.shape[-1:] != source.shape[-1:]:
+            return None
+        values = constant.data.ravel()
+    return Operand(op.kind, tuple(values.tolist()), constant.format, constant is first)
 
 
 def _sum(kind: str, steps: tuple[np.ndarray, np.ndarray], scales: tuple[float, float], output: float) -> np.ndarray:

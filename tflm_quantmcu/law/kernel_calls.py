@@ -68,6 +68,48 @@ class BroadcastAddParams:
 
 
 @dataclasses.dataclass(frozen=True)
+class ComparisonParams:
+    extents: Dims
+    input0_steps: Dims
+    input1_steps: Dims
+
+
+@dataclasses.dataclass(frozen=True)
+class ReductionParams:
+    kept: Dims
+    kept_steps: Dims
+    reduced: Dims
+    reduced_steps: Dims
+
+
+@dataclasses.dataclass(frozen=True)
+class BroadcastPreluParams:
+    extents: Dims
+    input_steps: Dims
+    slope_steps: Dims
+    input_zero_point: int
+    slope_zero_point: int
+    output_zero_point: int
+    identity: Pair
+    negative: Pair
+
+
+@dataclasses.dataclass(frozen=True)
+class ResizeAxis:
+    input_size: int
+    output_size: int
+    step: int
+    first: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ResizeBilinearParams:
+    rows: ResizeAxis
+    columns: ResizeAxis
+    channels: int
+
+
+@dataclasses.dataclass(frozen=True)
 class SoftmaxParams:
     rows: int
     depth: int
@@ -182,6 +224,7 @@ class LutParams:
     output: FeatureMap
     pad_top: int
     pad_left: int
+    channel_step: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

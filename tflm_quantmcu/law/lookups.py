@@ -55,6 +55,11 @@ class Lookup:
         _stock_values(lookup)
         return lookup
 
+    @property
+    def is_per_channel(self) -> bool:
+        """Whether it is another function in each channel."""
+        return self.operand is not None and len(self.operand.values) > 1
+
     def table(self, source: Format, output: Format, clamps: Pair) -> np.ndarray:
         """The output value of every input value, the lowest first.
 
@@ -63,17 +68,19 @@ class Lookup:
           clamps: of the output.
 
         Returns:
-          int8 [2^source.bits].
+          int8 [2^source.bits], or [C, 2^source.bits].
         """
         if (source, output) == (self.source, self.output):
             return np.clip(_stock_values(self), *clamps).astype(np.int8)
         steps = np.arange(source.qmin, source.qmax + 1) - source.zero_point
-        real = [self._function(float(step) * source.scale) / output.scale for step in steps]
+        functions = self.operand.functions() if self.operand else [self._function]
+        real = np.array([[f(float(step) * source.scale) / output.scale for step in steps] for f in functions])
+        real = real if self.is_per_channel else real[0]
         rounded = round_half_away(np.clip(real, -_MAX_STEPS, _MAX_STEPS)) + output.zero_point
         return np.clip(rounded, *clamps).astype(np.int8)
 
     def _function(self, x: float) -> float:
-        return self.operand.function(x) if self.operand else _FUNCTIONS[self.kind](x, self.alpha)
+        return _FUNCTIONS[self.kind](x, self.alpha)
 
 
 def is_lookup(graph: ModelGraph, op: Op) -> bool:
@@ -97,7 +104,7 @@ def gate_of(graph: ModelGraph, op: Op) -> Op | None:
 
 @functools.lru_cache(maxsize=1024)
 def _stock_values(lookup: Lookup) -> np.ndarray:
-    """int64 [256]: what stock TFLM gives for every input value, before the clamps of a fused activation."""
+    """int64 [256] or [C, 256]: what stock TFLM gives for every input value, before a fused activation's clamps."""
     x = np.arange(-128, 128, dtype=np.int64)
     if lookup.operand is not None:
         return lookup.operand.stock_values(lookup.source, lookup.output, x)

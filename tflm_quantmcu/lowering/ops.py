@@ -51,8 +51,8 @@ class LoweredOp:
     """One QMCU_ op before formats are chosen.
 
     Attributes:
-      kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, REQUANTIZE or LUT; at the
-        end of a stage also MEAN or GLOBAL_AVERAGE_POOL_2D.
+      kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, REQUANTIZE, LUT or
+        CHANNEL_LUT; at the end of a stage also MEAN or GLOBAL_AVERAGE_POOL_2D.
       name: the output tensor's name, for messages.
       inputs: tensor indices of the feature maps read.
       output: tensor index written.
@@ -115,7 +115,7 @@ def lower_op(
         window = Window(pad_top=op.pads[1][0], pad_left=op.pads[2][0])
     lookup = Lookup.of(graph, op, gate) if gate or is_lookup(graph, op) else None
     return LoweredOp(
-        kind="LUT" if lookup else kind.becomes,
+        kind=_kind_of(lookup) if lookup else kind.becomes,
         name=output.label,
         inputs=graph.feature_maps(gate or op),
         output=output.index,
@@ -126,6 +126,10 @@ def lower_op(
         float32_ratio=op.kind == "RELU",
         lookup=lookup,
     )
+
+
+def _kind_of(lookup: Lookup) -> str:
+    return "CHANNEL_LUT" if lookup.is_per_channel else "LUT"
 
 
 def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None) -> Filter:

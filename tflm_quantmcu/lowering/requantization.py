@@ -20,7 +20,8 @@ def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format
     """The op's int32 table (docs/format.md F3, F4) for these formats.
 
     Returns:
-      Convolutions: [3 * O] bias, multiplier, shift. Add: [6]. Pools and requantize: [2]. LUT: its entries, four a word.
+      Convolutions: [3 * O] bias, multiplier, shift. Add: [6]. Pools and requantize: [2]. LUT: its entries, four a word,
+      CHANNEL_LUT: those of one channel behind the other.
 
     Raises:
       UnsupportedModelError: a re-quantised bias or a multiplier does not fit.
@@ -35,7 +36,7 @@ def requantization_table(op: LoweredOp, inputs: Sequence[Format], output: Format
         factor = quantize_multiplier(inputs[0].scale / output.scale)
         return np.array(mean_multiplier(factor, op.num_pixels), np.int32)
     if op.lookup is not None:
-        return op.lookup.table(inputs[0], output, clamp_range(op, output)).view("<i4").astype(np.int32)
+        return op.lookup.table(inputs[0], output, clamp_range(op, output)).ravel().view("<i4").astype(np.int32)
     if op.float32_ratio:
         ratio = float(np.float32(inputs[0].scale) / np.float32(output.scale))
     else:

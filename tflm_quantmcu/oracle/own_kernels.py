@@ -60,6 +60,11 @@ def _add(call: Call) -> np.ndarray:
     return arithmetic.add(x, y, call.table, zero_in=(call.zeros[0], call.zeros[1]), output=call.output)
 
 
+def _channel_lut(call: Call) -> np.ndarray:
+    table = call.table.reshape(call.inputs[0].shape[-1], -1)
+    return arithmetic.lut(call.inputs[0], table, window=call.window, size=call.size, output=call.output)
+
+
 def _lut(call: Call) -> np.ndarray:
     return arithmetic.lut(call.inputs[0], call.table, window=call.window, size=call.size, output=call.output)
 
@@ -74,4 +79,5 @@ LAWS: Mapping[str, Callable[[Call], np.ndarray]] = {
     "MAX_POOL_2D": lambda call: arithmetic.max_pool2d(call.inputs[0], call.table, **call.place),
     "REQUANTIZE": lambda call: arithmetic.requantize(call.inputs[0], call.table, **call.place),
     "LUT": _lut,
+    "CHANNEL_LUT": _channel_lut,
 }

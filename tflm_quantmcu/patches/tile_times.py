@@ -19,6 +19,7 @@ from tflm_quantmcu.cost.calls import Call, Calls, graph_calls, stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.cost.least_squares import fit_relative
 from tflm_quantmcu.cost.shapes import KernelShape
+from tflm_quantmcu.cost.stage_driver import calls_feature
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Window
 from tflm_quantmcu.law.packing import run_bytes
@@ -179,7 +180,7 @@ class MapFormulas:
             for name, value in zip(("call", "row", "column", "pixel"), formula, strict=True):
                 found[name][m] = value
             found["whole"][m] = times.whole(kernel, shapes[source], shapes[m], op.window, _tag(op, bits_of))
-            found["made"][m] = driver[f"calls_{op.kind.lower()}"] + driver["fills"]
+            found["made"][m] = driver[calls_feature(op.kind)] + driver["fills"]
             found["tile"][m] = driver["tile_ops"] + driver["tile_inputs"] * len(op.inputs)
             found["tile_row"][m] = driver["row_ops"]
         return MapFormulas(**found)
@@ -191,7 +192,7 @@ class MapFormulas:
         driver, kernel = times.driver, op_kind(op.kind).stage_kernels[0]
         call, row, column, pixel = times.formula(kernel, shape, (1, 1, channels), None, _tag(op, bits_of))
         last = np.arange(len(self.tile)) == len(self.tile) - 1
-        tile = driver[f"calls_{op.kind.lower()}"] + driver["tile_ops"] + driver["tile_inputs"]
+        tile = driver[calls_feature(op.kind)] + driver["tile_ops"] + driver["tile_inputs"]
         return dataclasses.replace(
             self,
             call=self.call + call * last,

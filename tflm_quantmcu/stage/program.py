@@ -327,6 +327,8 @@ def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]], input_bits:
         return 3 * shapes[op.output][2]
     if op.traits.table is Table.ENTRIES:
         return LUT_WORDS[input_bits]
+    if op.traits.table is Table.CHANNEL_ENTRIES:
+        return shapes[op.output][2] * LUT_WORDS[input_bits]
     return 6 if op.traits.table is Table.SUM else 2
 
 

@@ -11,7 +11,7 @@
 
 namespace quantmcu {
 
-// out[y,x] = convert(in[y - pad_top, x - pad_left]), the output's zero point outside the input.
+// out[y,x] = convert(in[y - pad_top, x - pad_left], c) of channel c, the output's zero point outside the input.
 template <typename Convert>
 void ConvertValues(const FeatureMap& in, const FeatureMap& out, int32_t pad_top, int32_t pad_left,
                    const uint8_t* input, uint8_t* output, Convert convert) {
@@ -23,7 +23,7 @@ void ConvertValues(const FeatureMap& in, const FeatureMap& out, int32_t pad_top,
       const uint8_t* pixel = is_inside ? input + PixelOffset(in, iy, ix) : nullptr;
       uint8_t* run = output + PixelOffset(out, oy, ox);
       for (int32_t c = 0; c < out.channels; ++c) {
-        const int32_t y = is_inside ? convert(LoadValue(pixel, c, in.bits)) : out.zero_point;
+        const int32_t y = is_inside ? convert(LoadValue(pixel, c, in.bits), c) : out.zero_point;
         StoreValue(run, c, out.bits, y);
       }
     }

@@ -33,8 +33,8 @@ int32_t FindBadChannel(const ChannelTable& table, int32_t num_channels, int64_t 
   return -1;
 }
 
-int32_t FindBadEntry(const uint8_t* table, int32_t input_bits, const Clamp& clamp) {
-  for (int32_t i = 0; i < NumLutEntries(input_bits); ++i) {
+int32_t FindBadEntry(const uint8_t* table, int32_t num_entries, const Clamp& clamp) {
+  for (int32_t i = 0; i < num_entries; ++i) {
     if (!InRange(static_cast<int8_t>(table[i]), clamp.min, clamp.max)) return i;
   }
   return -1;

@@ -58,8 +58,8 @@ bool PoolWindowFits(const Window& window, int32_t input_height, int32_t input_wi
 int32_t FindBadChannel(const ChannelTable& table, int32_t num_channels, int64_t num_products,
                        int32_t input_bits, int32_t weight_bits);
 
-// The first entry of a lut (lut.h) outside of [clamp.min, clamp.max], or -1 if there is none.
-int32_t FindBadEntry(const uint8_t* table, int32_t input_bits, const Clamp& clamp);
+// The first of a lut's entries (lut.h) outside of [clamp.min, clamp.max], or -1 if there is none.
+int32_t FindBadEntry(const uint8_t* table, int32_t num_entries, const Clamp& clamp);
 
 }  // namespace quantmcu
 

@@ -59,9 +59,15 @@ int64_t NumProducts(const PatchStageParams& p, const StageOp& op) {
 
 int32_t NumFactors(const StageOp& op) { return op.kind == kStageAdd ? 3 : 1; }
 
+// Of all tables of a lut.
+int64_t NumEntries(const PatchStageParams& p, int32_t patch_class, const StageOp& op) {
+  const int32_t num_tables = op.kind == kStageChannelLut ? p.maps[op.input0].channels : 1;
+  return SaturatingProduct(num_tables, NumLutEntries(FormatOf(p, patch_class, op.input0).bits));
+}
+
 int64_t TableWords(const PatchStageParams& p, int32_t patch_class, const StageOp& op) {
   if (HasFilter(op)) return int64_t{3} * p.maps[op.output].channels;
-  if (op.kind == kStageLut) return NumLutEntries(FormatOf(p, patch_class, op.input0).bits) / 4;
+  if (IsLut(op)) return NumEntries(p, patch_class, op) / 4;
   return 2 * NumFactors(op);
 }
 
@@ -83,8 +89,9 @@ bool CheckChannels(const PatchStageParams& p, const int32_t* table, int32_t patc
 bool CheckEntries(const PatchStageParams& p, const int32_t* table, int32_t patch_class, int32_t i,
                   StageError* error) {
   const StageOp& op = p.ops[i];
-  const int32_t bad_entry = FindBadEntry(EntriesOf(table), FormatOf(p, patch_class, op.input0).bits,
-                                         FormatOf(p, patch_class, op.output).clamp);
+  const int32_t bad_entry =
+      FindBadEntry(EntriesOf(table), static_cast<int32_t>(NumEntries(p, patch_class, op)),
+                   FormatOf(p, patch_class, op.output).clamp);
   return Require(bad_entry < 0, {"op", i, "an entry of the lut is outside the clamps", bad_entry},
                  error);
 }
@@ -116,7 +123,7 @@ bool CheckTable(const PatchStageParams& p, int32_t num_words, int32_t patch_clas
     return false;
   }
   if (HasFilter(op)) return CheckChannels(p, table, patch_class, i, error);
-  if (op.kind == kStageLut) return CheckEntries(p, table, patch_class, i, error);
+  if (IsLut(op)) return CheckEntries(p, table, patch_class, i, error);
   return CheckFactors(op, table, i, error);
 }
 

@@ -13,8 +13,8 @@ bool IsPool(const StageOp& op) {
 bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
   const bool is_input1_right = op.kind == kStageAdd ? InRange(op.input1, 0, i) : op.input1 == -1;
-  return Require(InRange(op.kind, kStageConv2D, kStageLut),
-                 {"op", i, "kind must be 0 to 9", op.kind}, error) &&
+  return Require(InRange(op.kind, kStageConv2D, kStageChannelLut),
+                 {"op", i, "kind must be 0 to 10", op.kind}, error) &&
          Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
                  {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
          Require(!IsReduction(op) || op.input0 == i,
@@ -47,6 +47,7 @@ bool HasKernel(const Kernels& kernels, int32_t kind) {
     case kStageFullyConnected:
       return kernels.dot_pixels != nullptr;
     case kStageLut:
+    case kStageChannelLut:
       return kernels.lut != nullptr;
     default:
       return false;

@@ -28,6 +28,7 @@ enum StageOpKind : int32_t {
   kStageGlobalAveragePool2D = 7,
   kStageFullyConnected = 8,
   kStageLut = 9,
+  kStageChannelLut = 10,  // a table a channel
 };
 
 // What a map keeps between tiles.
@@ -127,6 +128,8 @@ inline int32_t TiledMap(const PatchStageParams& params) {
 inline const int32_t* TableOf(const PatchStageParams& params, int32_t patch_class, int32_t op) {
   return params.tables + params.table_offsets[patch_class * params.header.num_ops + op];
 }
+
+inline bool IsLut(const StageOp& op) { return op.kind == kStageLut || op.kind == kStageChannelLut; }
 
 // The table of a lut: its entries are the bytes of the words, which are little-endian.
 inline const uint8_t* EntriesOf(const int32_t* table) {

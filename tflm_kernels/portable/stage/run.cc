@@ -1,5 +1,6 @@
 #include "tflm_kernels/portable/stage/run.h"
 
+#include "tflm_kernels/portable/law/limits.h"
 #include "tflm_kernels/portable/stage/halo.h"
 #include "tflm_kernels/portable/stage/outliers.h"
 #include "tflm_kernels/portable/stage/reduction.h"
@@ -150,8 +151,9 @@ void RunRequantize(const Tile& tile, const StageOp& op, const int32_t* table) {
 
 void RunLut(const Tile& tile, const StageOp& op, const int32_t* table) {
   const Window window = LocalWindow(tile, op);
-  const LutParams params = {InputView(tile, op.input0), OutputView(tile, op.output), window.pad_top,
-                            window.pad_left};
+  const FeatureMap input = InputView(tile, op.input0);
+  const LutParams params = {input, OutputView(tile, op.output), window.pad_top, window.pad_left,
+                            op.kind == kStageChannelLut ? NumLutEntries(input.bits) : 0};
   tile.kernels.lut(params, InputData(tile, op.input0), EntriesOf(table),
                    OutputData(tile, op.output));
 }
@@ -173,6 +175,7 @@ void RunKernel(const Tile& tile, int32_t index) {
     case kStageRequantize:
       return RunRequantize(tile, op, table);
     case kStageLut:
+    case kStageChannelLut:
       return RunLut(tile, op, table);
   }
 }

@@ -89,7 +89,7 @@ def _read_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:
     check_version(op.kind, options)
     kind = op_kind(op.kind.removeprefix(PREFIX))
     filter, table = (graph.tensors[t].data for t in op.inputs[1:]) if kind.has_filter else (None, None)
-    if kind.table is Table.ENTRIES:
+    if kind.has_entries:
         entries = graph.tensors[op.inputs[1]].data
         assert entries is not None
         table = entries.view("<i4").astype(np.int32)
@@ -143,7 +143,7 @@ def _qmcu_call(graph: ModelGraph, op: Op, qmcu: QmcuOp, variant: str) -> KernelC
     if qmcu.filter is not None:
         filter = np.ascontiguousarray(qmcu.filter).view(np.uint8).ravel()
         constants = dict(zip(("Filter", *CHANNEL_TABLE), (filter, *qmcu.table.reshape(3, -1)), strict=True))
-    elif kind.table is Table.ENTRIES:
+    elif kind.has_entries:
         constants = {"Table": qmcu.table.astype("<i4").view(np.uint8)}
     params = PARAMS[qmcu.kind](qmcu, views)
     return KernelCall(
@@ -198,7 +198,8 @@ def _requantize(op: QmcuOp, maps: Sequence[FeatureMap]) -> RequantizeParams:
 
 def _lut(op: QmcuOp, maps: Sequence[FeatureMap]) -> LutParams:
     source, output = maps
-    return LutParams(source, output, op.window.pad_top, op.window.pad_left)
+    step = 1 << source.bits if op.traits.table is Table.CHANNEL_ENTRIES else 0
+    return LutParams(source, output, op.window.pad_top, op.window.pad_left, step)
 
 
 # What each kernel of ours is called with outside of stages.
@@ -211,6 +212,7 @@ PARAMS: Mapping[str, Callable[[QmcuOp, Sequence[FeatureMap]], Any]] = {
     "MAX_POOL_2D": _pool2d,
     "REQUANTIZE": _requantize,
     "LUT": _lut,
+    "CHANNEL_LUT": _lut,
 }
 
 
