@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import pathlib
 from collections.abc import Callable, Mapping
@@ -141,8 +140,9 @@ def timed_plan(
     evaluation_data: tuple[np.ndarray, np.ndarray] | Path | None = None,
     checkpoint: Path | None = None,
     **options: Any,
-) -> tuple[PrecisionPlan, Callable[[], str]]:
-    """As `plan`, with a function that tells in words what an inference takes, unsplit and as planned."""
+) -> tuple[PrecisionPlan, Callable[[], list[str]]]:
+    """As `plan`, with a function that tells in words what an inference takes, unsplit and as planned, and what keeps
+    the arena from being smaller."""
     chosen = _chosen(options, evaluation_data)
     find_op_library()  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
@@ -153,7 +153,7 @@ def timed_plan(
         enter(_SEARCH)
         found = _search(source, chosen, costs, labelled, checkpoint)
         _check_budget(costs, found, chosen.budget)
-    return found, functools.partial(costs.time_text, found)
+    return found, lambda: [costs.time_text(found), *why_not_smaller(source.graph, costs.convert(found).graph)]
 
 
 def pareto_front(

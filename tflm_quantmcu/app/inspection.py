@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.report import describe_stage
 from tflm_quantmcu.app.reserve import (
     arena_bytes_on,
@@ -14,13 +15,18 @@ from tflm_quantmcu.app.reserve import (
 from tflm_quantmcu.arena.memory_map import draw_png, draw_text
 from tflm_quantmcu.arena.plan import tflm_plan
 from tflm_quantmcu.arena.predict import arena_by_variant
+from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.model_time import time_of_model
-from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME
+from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, DEFAULT_CORE, Target, cores_of
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.patches.planner import plan_stages
+from tflm_quantmcu.stage.build import INPUT_MODES
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
 from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite.canonical.canonical import canonical
+from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.metadata import target_of
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.view import view_graph
@@ -49,6 +55,34 @@ def describe_model(model: AnyModel, target: Target | None = None) -> str:
     parts.append(_describe_reserve(file, target))
     parts.append(_describe_time(file, target))
     return "\n\n".join(parts)
+
+
+def describe_why(model: AnyModel, target: Target) -> str:
+    """What keeps the arena of a model from being smaller, and what would help.
+
+    Args:
+      model: a `.tflite`; of one that is not converted yet is told what `plan --search uniform` would make of it, beside
+        what `--input streamed` would.
+      target: whose kernels and time count.
+
+    Raises:
+      UnsupportedModelError: `model` is not a model that can be converted.
+    """
+    file = ModelFile.of(model)
+    if any(op.kind.startswith(PREFIX) for op in file.graph.ops):
+        return "\n".join(why_not_smaller(file.graph, file.graph))
+    source = canonical(file)
+    require_source(source.graph)
+    lines, arenas = [], {}
+    for mode in INPUT_MODES:
+        table = load_table(target.timed_core)
+        found = plan_stages(source.graph, input_mode=mode, variants=target.variants, table=table)
+        best = found.best
+        arenas[mode] = best.arena_bytes if best else found.baseline_arena_bytes
+        if mode == INPUT_MODES[0]:  # resident
+            plan = PrecisionPlan(source.sha256, {}, stages=best.plans(source.graph) if best else ())
+            lines = [found.reason, *why_not_smaller(source.graph, ModelFile(convert_model(source, plan)).graph)]
+    return "\n".join([*lines, *(f"--input {mode}: {n:,} bytes of maps and scratch" for mode, n in arenas.items())])
 
 
 def _describe_reserve(file: ModelFile, target: Target | None) -> str:

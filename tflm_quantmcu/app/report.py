@@ -15,6 +15,7 @@ import rich.console
 import rich.table
 
 from tflm_quantmcu.app.figures import Figures, measure
+from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.reserve import (
     NONPERSISTENT,
     losses_of_other_cores,
@@ -67,7 +68,7 @@ class ConversionReport:
       baseline: the int8 model as it came, on stock TFLM.
       converted: the model that was made.
       stages: a sentence a stage.
-      notes: of the search, and of other cores that pay for the target.
+      notes: of the search, of other cores that pay for the target, and of what keeps the arena from being smaller.
       verification: the checks that were passed.
       search: the plan's provenance.
       target: what it was made for.
@@ -219,7 +220,7 @@ def build_report(
         baseline=baseline,
         converted=figures,
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
-        notes=[*plan.notes, *losses],
+        notes=list(dict.fromkeys([*plan.notes, *losses, *why_not_smaller(graph, converted.graph)])),
         verification=verification,
         search=plan.search,
         target=target,

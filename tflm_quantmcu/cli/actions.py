@@ -44,12 +44,12 @@ def plan(values: flags.FlagValues) -> None:
         picture = write_front(api.pareto_front(values.model, **inputs), values.pareto)
         print(f"wrote {values.pareto} and {picture}")
     checkpoint = checkpoint_of(values)
-    plan, time_text = api.timed_plan(
+    plan, in_words = api.timed_plan(
         values.model, evaluation_data=values.evaluation_data, checkpoint=checkpoint, **inputs
     )
     write_atomically(values.output, plan.to_json().encode())
     checkpoint.unlink(missing_ok=True)
-    print("\n".join([*plan.notes, time_text()]))
+    print("\n".join([*plan.notes, *in_words()]))
 
 
 def checkpoint_of(values: flags.FlagValues) -> pathlib.Path:
@@ -142,13 +142,15 @@ def finetune(values: flags.FlagValues) -> None:
 
 
 def inspect(values: flags.FlagValues) -> None:
-    from tflm_quantmcu.app.inspection import describe_memory, describe_model
+    from tflm_quantmcu.app.inspection import describe_memory, describe_model, describe_why
     from tflm_quantmcu.base.files import read_bytes
     from tflm_quantmcu.converter.branches import write_branches
     from tflm_quantmcu.tflite.model_file import ModelFile
 
     file = ModelFile(read_bytes(values.model, "--model"))
     print(describe_model(file, Options.of(options_of(values)).target if values.core or values.board else None))
+    if values.why:
+        print("\n" + describe_why(file, Options.of(options_of(values)).target))
     if values.memory or values.memory_png:
         print("\n" + describe_memory(file, values.memory_png))
     if values.branches_dir:

@@ -232,6 +232,14 @@ COMMANDS: dict[str, Command] = {
                 OUTPUT,
             ),
             Flag(
+                "why",
+                "Says which op keeps the arena large, why no patch stage holds it, and what would help.",
+                "what keeps the arena large",
+                bool,
+                False,
+                OUTPUT,
+            ),
+            Flag(
                 "memory_png",
                 "Where to draw the arena, lifetime x offset (.png); implies --memory.",
                 "draws the arena, .png",

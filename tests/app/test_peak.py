@@ -1,0 +1,66 @@
+"""What keeps an arena large is named, with the reason, the bytes and a remedy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tflm_quantmcu as qm
+from tests.support import networks
+from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu import cli
+from tflm_quantmcu.app.inspection import describe_why
+from tflm_quantmcu.app.peak import peak_of, why_not_smaller
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.reader import read_model
+
+
+def conv(net: TinyModel, x: Handle, outputs: int) -> Handle:
+    weights = np.random.default_rng(0).integers(-127, 128, (outputs, 3, 3, x.shape[3]), dtype=np.int8)
+    return net.conv2d(x, weights, scale=0.2, zero_point=-3)
+
+
+def quantized_front() -> bytes:
+    net = TinyModel()
+    x = net.quantize(net.input((1, 24, 24, 3), dtype="float32"), scale=0.02, zero_point=-1)
+    return net.build(net.mean(conv(net, conv(net, x, 8), 8)))
+
+
+def transposed() -> bytes:
+    net = TinyModel()
+    x = conv(net, net.input((1, 16, 16, 2)), 16)
+    return net.build(net.mean(net.transpose(x, (0, 2, 1, 3))))
+
+
+def test_the_peak_is_what_any_plan_needs():
+    for model in (quantized_front(), transposed(), networks.inverted_residual()):
+        recorded = Interpreter(model).allocations().non_persistent_bytes
+        assert 0.8 * recorded < peak_of(read_model(model)).num_bytes <= recorded
+
+
+def test_a_quantize_in_front_is_told_with_its_bytes():
+    result = qm.convert(quantized_front(), search="uniform", progress=False)
+    lines = [note for note in result.report.notes if "holds the most, " in note or "would help" in note]
+    assert lines[0].startswith("QUANTIZE ") and "8,640 bytes: " in lines[0], lines
+    assert "inference_input_type=tf.int8" in lines[1] and "--input streamed" in lines[1]
+    assert "bytes less, for " in lines[1]
+
+
+def test_an_op_outside_of_stages_is_told_with_the_reason():
+    graph = read_model(transposed())
+    first, reason, remedy = why_not_smaller(graph, graph)
+    assert first.startswith("TRANSPOSE ") and "8,192 bytes" in first
+    assert reason == "it is outside a patch stage, for TRANSPOSE has no QMCU_ kernel"
+    assert "train with channels last" in remedy and "up to " in remedy
+
+
+def test_inspect_why_compares_a_streamed_input(tmp_path, capsys):
+    path = tmp_path / "front.tflite"
+    path.write_bytes(quantized_front())
+    cli.run(["inspect", "--model", str(path), "--why"])
+    shown = capsys.readouterr().out
+    assert "QUANTIZE" in shown and "--input streamed: " in shown
+    converted = qm.convert(path, search="uniform", input="streamed", progress=False)
+    found = converted.report.converted.on_target
+    target = converted.report.target
+    assert f"--input streamed: {found.nonpersistent_bytes:,} bytes" in describe_why(quantized_front(), target)
+    assert describe_why(converted.model, target).count("holds the most") == 1
