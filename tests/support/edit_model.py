@@ -63,6 +63,12 @@ class StockModel(TinyModel):
         index = self._constant(values, scales, zero_points)
         return Handle(index, values.shape, scale or 0.0, 0)
 
+    def add_output(self, like: Handle) -> Handle:
+        """Another output of the last op, of the shape and format of one."""
+        output = self._map(like.shape, like.scale, like.zero_point)
+        self._graph.operators[-1].outputs.append(output.index)
+        return output
+
     def stock(
         self,
         kind: str,

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.op_kinds import RESHAPES
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
-from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, quantize_factor, radius
+from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, radius
 from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
 from tflm_quantmcu.law.kernel_calls import (
-    NUM_DIMS,
     BroadcastAddParams,
-    Dims,
     FeatureMap,
     FillParams,
     KernelCall,
@@ -37,8 +34,19 @@ from tflm_quantmcu.law.kernel_calls import (
 from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
-
-Made = TypeVar("Made")
+from tflm_quantmcu.lowering.stock_comparisons import COMPARISONS
+from tflm_quantmcu.lowering.stock_moves import MOVES
+from tflm_quantmcu.lowering.stock_parts import (
+    accepted,
+    broadcast,
+    constant_input,
+    dense_steps,
+    io_tensors,
+    place,
+    refuse,
+    scale_factor,
+    views,
+)
 
 _SOFTMAX_INPUT_BITS = 5
 _SOFTMAX_MAX_DEPTH = 4095
@@ -55,47 +63,9 @@ def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
         return ()
     if op.kind not in _LOWER:
         raise UnsupportedModelError(
-            f"{_place(graph, op)} has no portable kernel; covered are {', '.join((*_LOWER, *RESHAPES))}"
+            f"{place(graph, op)} has no portable kernel; covered are {', '.join(sorted((*_LOWER, *RESHAPES)))}"
         )
     return tuple(_LOWER[op.kind](graph, op))
-
-
-def _place(graph: ModelGraph, op: Op) -> str:
-    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
-
-
-def _refuse(graph: ModelGraph, op: Op, reason: str) -> UnsupportedModelError:
-    return UnsupportedModelError(f"{_place(graph, op)} cannot run on a portable kernel: {reason}")
-
-
-def _tensors(graph: ModelGraph, op: Op, num_inputs: int, dtypes: Sequence[str] = ("int8",)) -> list[Tensor]:
-    """The first inputs and the output; refuses other types, and values without one scale."""
-    if len(op.inputs) < num_inputs or min(op.inputs[:num_inputs]) < 0:
-        raise _refuse(graph, op, f"it has {len(op.inputs)} inputs and needs {num_inputs}")
-    tensors = [graph.tensors[t] for t in (*op.inputs[:num_inputs], op.outputs[0])]
-    for tensor in tensors:
-        if tensor.dtype not in dtypes or (tensor.dtype != "float32" and len(tensor.scales) != 1):
-            raise _refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not {' or '.join(dtypes)} with one scale")
-    return tensors
-
-
-def _constant(graph: ModelGraph, op: Op, index: int, what: str) -> np.ndarray:
-    data = graph.tensors[op.inputs[index]].data if len(op.inputs) > index and op.inputs[index] >= 0 else None
-    if data is None:
-        raise _refuse(graph, op, f"its {what} are not constant")
-    return data
-
-
-def _multiplier(graph: ModelGraph, op: Op, real: float) -> Pair:
-    return _accepted(graph, op, lambda: quantize_factor(real))
-
-
-def _accepted(graph: ModelGraph, op: Op, make: Callable[[], Made]) -> Made:
-    """What `make` gives; a ValueError of it refuses the op."""
-    try:
-        return make()
-    except ValueError as error:
-        raise _refuse(graph, op, str(error)) from None
 
 
 def _lowered(op: Op, output: Tensor, kind: str) -> LoweredOp:
@@ -104,49 +74,16 @@ def _lowered(op: Op, output: Tensor, kind: str) -> LoweredOp:
     return LoweredOp(kind, output.label, (), output.index, Window(), activation, float32_ratio=op.kind == "RELU")
 
 
-def dense_steps(shape: Sequence[int]) -> Dims:
-    """Distance of neighbours along each dimension of a dense tensor, in values."""
-    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
-
-
-def _views(graph: ModelGraph, op: Op, extents: Sequence[int], *steps: Sequence[int]) -> tuple[Dims, ...]:
-    """(extents, steps...) with `NUM_DIMS` dimensions: those of 1 are left out, neighbours merged where all allow it."""
-    merged: list[list[int]] = []
-    for extent, *step in zip(extents, *steps, strict=True):
-        if extent == 1:
-            continue
-        if merged and all(outer == inner * extent for outer, inner in zip(merged[-1][1:], step, strict=True)):
-            merged[-1] = [merged[-1][0] * extent, *step]
-        else:
-            merged.append([extent, *step])
-    if len(merged) > NUM_DIMS:
-        raise _refuse(graph, op, f"it moves along {len(merged)} dimensions; supported are {NUM_DIMS}")
-    empty = [[1, *[0] * len(steps)]] * (NUM_DIMS - len(merged))
-    return tuple(zip(*empty, *merged, strict=True))
-
-
-def _broadcast(graph: ModelGraph, op: Op, inputs: Sequence[Tensor], output: Tensor) -> tuple[Dims, ...]:
-    """(extents, steps of each input) of an elementwise op."""
-    rank = len(output.shape)
-    steps = []
-    for tensor in inputs:
-        shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
-        if len(shape) != rank or any(n not in (1, m) for n, m in zip(shape, output.shape, strict=True)):
-            raise _refuse(graph, op, f"shape {list(tensor.shape)} does not broadcast to {list(output.shape)}")
-        steps.append(tuple(0 if n == 1 else step for n, step in zip(shape, dense_steps(shape), strict=True)))
-    return _views(graph, op, output.shape, *steps)
-
-
 def _pad(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = _tensors(graph, op, 1)
+    source, output = io_tensors(graph, op, 1)
     if len(op.pads) != len(source.shape) or min((p for pair in op.pads for p in pair), default=0) < 0:
-        raise _refuse(graph, op, "its pads are not constant counts, one pair a dimension")
+        raise refuse(graph, op, "its pads are not constant counts, one pair a dimension")
     fill = output.zero_points[0]
     if len(op.inputs) > 2:
-        fill = int(_constant(graph, op, 2, "values").ravel()[0])
+        fill = int(constant_input(graph, op, 2, "values").ravel()[0])
     steps = dense_steps(output.shape)
     first = sum(before * step for (before, _), step in zip(op.pads, steps, strict=True))
-    copy = StridedCopyParams(*_views(graph, op, source.shape, dense_steps(source.shape), steps))
+    copy = StridedCopyParams(*views(graph, op, source.shape, dense_steps(source.shape), steps))
     return [
         KernelCall("Fill", FillParams(output.num_elements, fill), (), output.index),
         KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=first),
@@ -154,42 +91,42 @@ def _pad(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 
 def _concatenation(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    *sources, output = _tensors(graph, op, len(op.inputs))
+    *sources, output = io_tensors(graph, op, len(op.inputs))
     if op.activation != "NONE" or any(t.format != output.format for t in sources):
-        raise _refuse(graph, op, "it changes scales or has an activation, which TFLM's kernel refuses")
+        raise refuse(graph, op, "it changes scales or has an activation, which TFLM's kernel refuses")
     steps = dense_steps(output.shape)
     calls, first = [], 0
     for source in sources:
-        copy = StridedCopyParams(*_views(graph, op, source.shape, dense_steps(source.shape), steps))
+        copy = StridedCopyParams(*views(graph, op, source.shape, dense_steps(source.shape), steps))
         calls.append(KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=first))
         first += source.shape[op.axis] * steps[op.axis]
     return calls
 
 
 def _transpose(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = _tensors(graph, op, 1)
-    order = [int(d) for d in _constant(graph, op, 1, "dimensions")]
+    source, output = io_tensors(graph, op, 1)
+    order = [int(d) for d in constant_input(graph, op, 1, "dimensions")]
     if sorted(order) != list(range(len(source.shape))):
-        raise _refuse(graph, op, f"{order} is no order of {len(source.shape)} dimensions")
+        raise refuse(graph, op, f"{order} is no order of {len(source.shape)} dimensions")
     steps = dense_steps(source.shape)
     copy = StridedCopyParams(
-        *_views(graph, op, output.shape, [steps[d] for d in order], dense_steps(output.shape)),
+        *views(graph, op, output.shape, [steps[d] for d in order], dense_steps(output.shape)),
     )
     return [KernelCall("StridedCopy", copy, (source.index,), output.index)]
 
 
 def _resize(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """Nearest neighbours by whole factors: a copy for each row that an input row becomes."""
-    source, output = _tensors(graph, op, 1)
+    source, output = io_tensors(graph, op, 1)
     (_, height, width, channels), (_, *size, _) = source.shape, output.shape
     rows, cols = size[0] // height, size[1] // width
     for extent, wanted, times in ((height, size[0], rows), (width, size[1], cols)):
         nearest = _nearest(extent, wanted, align_corners=op.align_corners, half_pixels=op.half_pixel_centers)
         if extent * times != wanted or nearest != [i // times for i in range(wanted)]:
-            raise _refuse(graph, op, f"it makes {wanted} rows or columns of {extent}; supported are whole factors")
+            raise refuse(graph, op, f"it makes {wanted} rows or columns of {extent}; supported are whole factors")
     row = size[1] * channels
     steps = (width * channels, channels, 0, 1), (rows * row, cols * channels, channels, 1)
-    copy = StridedCopyParams(*_views(graph, op, (height, width, cols, channels), *steps))
+    copy = StridedCopyParams(*views(graph, op, (height, width, cols, channels), *steps))
     return [KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=i * row) for i in range(rows)]
 
 
@@ -204,16 +141,16 @@ def _nearest(extent: int, wanted: int, *, align_corners: bool, half_pixels: bool
 
 def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """Law A11. Source: QuantizedMeanOrSum of TFLM's reference/reduce.h: 1 / count is in the multiplier."""
-    source, output = _tensors(graph, op, 1)
+    source, output = io_tensors(graph, op, 1)
     rank = len(source.shape)
-    axes = {int(a) % rank for a in _constant(graph, op, 1, "axes").ravel()}
+    axes = {int(a) % rank for a in constant_input(graph, op, 1, "axes").ravel()}
     count = math.prod(source.shape[a] for a in axes)
     if count > _MAX_MEAN_COUNT:
-        raise _refuse(graph, op, f"it sums {count} values; supported are {_MAX_MEAN_COUNT}")
-    factor = _multiplier(graph, op, source.scales[0] / output.scales[0])
+        raise refuse(graph, op, f"it sums {count} values; supported are {_MAX_MEAN_COUNT}")
+    factor = scale_factor(graph, op, source.scales[0] / output.scales[0])
     steps = dense_steps(source.shape)
     (kept, kept_steps), (reduced, reduced_steps) = (
-        _views(graph, op, [source.shape[d] for d in dims], [steps[d] for d in dims])
+        views(graph, op, [source.shape[d] for d in dims], [steps[d] for d in dims])
         for dims in ([d for d in range(rank) if d not in axes], sorted(axes))
     )
     params = MeanParams(
@@ -229,8 +166,8 @@ def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 
 def _mul(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    x0, x1, output = _tensors(graph, op, 2)
-    extents, steps0, steps1 = _broadcast(graph, op, (x0, x1), output)
+    x0, x1, output = io_tensors(graph, op, 2)
+    extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
     params = MulParams(
         extents=extents,
         input0_steps=steps0,
@@ -239,16 +176,16 @@ def _mul(graph: ModelGraph, op: Op) -> list[KernelCall]:
         input1_zero_point=x1.zero_points[0],
         output_zero_point=output.zero_points[0],
         clamp=clamp_range(_lowered(op, output, "MUL"), output.format),
-        multiplier=_multiplier(graph, op, x0.scales[0] * x1.scales[0] / output.scales[0]),
+        multiplier=scale_factor(graph, op, x0.scales[0] * x1.scales[0] / output.scales[0]),
     )
     return [KernelCall("Mul", params, (x0.index, x1.index), output.index)]
 
 
 def _add(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    x0, x1, output = _tensors(graph, op, 2)
+    x0, x1, output = io_tensors(graph, op, 2)
     lowered = _lowered(op, output, "ADD")
     words = requantization_table(lowered, (x0.format, x1.format), output.format).tolist()
-    extents, steps0, steps1 = _broadcast(graph, op, (x0, x1), output)
+    extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
     params = BroadcastAddParams(
         extents=extents,
         input0_steps=steps0,
@@ -264,10 +201,10 @@ def _add(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 def _softmax(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """Law A14. Source: PreprocessSoftmaxScaling and CalculateInputRadius of TFLM's quantization_util.cc."""
-    source, output = _tensors(graph, op, 1)
+    source, output = io_tensors(graph, op, 1)
     depth = source.shape[-1]
     if (output.scales[0], output.zero_points[0]) != (1 / 256, -128) or depth > _SOFTMAX_MAX_DEPTH:
-        raise _refuse(
+        raise refuse(
             graph,
             op,
             f"its output has scale {output.scales[0]:g}, zero point {output.zero_points[0]} and rows of {depth}; "
@@ -275,7 +212,7 @@ def _softmax(graph: ModelGraph, op: Op) -> list[KernelCall]:
         )
     real = min(op.beta * source.scales[0] * 2.0 ** (31 - _SOFTMAX_INPUT_BITS), 2.0**31 - 1)
     if not real > 1:
-        raise _refuse(graph, op, f"its input's scale {source.scales[0]:g} is too small for TFLM's kernel")
+        raise refuse(graph, op, f"its input's scale {source.scales[0]:g} is too small for TFLM's kernel")
     multiplier, shift = quantize_multiplier(real)
     # At shift 31 the radius is 0: only the largest value itself counts, and 0 is 0 at any shift.
     params = SoftmaxParams(
@@ -285,21 +222,21 @@ def _softmax(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 
 def _logistic(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = _tensors(graph, op, 1)
-    params = _accepted(graph, op, lambda: logistic_params(source.format, output.format, source.num_elements))
+    source, output = io_tensors(graph, op, 1)
+    params = accepted(graph, op, lambda: logistic_params(source.format, output.format, source.num_elements))
     return [KernelCall("Logistic", params, (source.index,), output.index)]
 
 
 def _hard_swish(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = _tensors(graph, op, 1)
-    params = _accepted(graph, op, lambda: hard_swish_params(source.format, output.format, source.num_elements))
+    source, output = io_tensors(graph, op, 1)
+    params = accepted(graph, op, lambda: hard_swish_params(source.format, output.format, source.num_elements))
     return [KernelCall("HardSwish", params, (source.index,), output.index)]
 
 
 def _look_up(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """What has no kernel but its table."""
-    source, output = _tensors(graph, op, 1)
-    lookup = _accepted(graph, op, lambda: Lookup.of(graph, op))
+    source, output = io_tensors(graph, op, 1)
+    lookup = accepted(graph, op, lambda: Lookup.of(graph, op))
     table = lookup.table(source.format, output.format, (-128, 127))
     count = source.num_elements
     maps = [FeatureMap(1, 1, count, count, 8, t.zero_points[0]) for t in (source, output)]
@@ -308,16 +245,16 @@ def _look_up(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 
 def _quantize(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = _tensors(graph, op, 1, ("int8", "uint8", "float32"))
+    source, output = io_tensors(graph, op, 1, ("int8", "uint8", "float32"))
     if "float32" in (source.dtype, output.dtype):
         if (source.dtype, output.dtype) != ("float32", "int8"):
-            raise _refuse(graph, op, f"TFLM's kernel does not go from {source.dtype} to {output.dtype}")
+            raise refuse(graph, op, f"TFLM's kernel does not go from {source.dtype} to {output.dtype}")
         params = QuantizeParams(source.num_elements, output.scales[0], output.zero_points[0])
         return [KernelCall("Quantize", params, (source.index,), output.index)]
     if source.dtype == output.dtype == "uint8":
-        raise _refuse(graph, op, "TFLM's kernel does not go from uint8 to uint8")
+        raise refuse(graph, op, "TFLM's kernel does not go from uint8 to uint8")
     limits = np.iinfo(output.dtype)
-    multiplier = _multiplier(graph, op, source.scales[0] / output.scales[0])
+    multiplier = scale_factor(graph, op, source.scales[0] / output.scales[0])
     return [_requantize_bytes(source, output, (int(limits.min), int(limits.max)), multiplier)]
 
 
@@ -335,25 +272,27 @@ def _requantize_bytes(source: Tensor, output: Tensor, clamp: Pair, multiplier: P
 
 def _relu(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """RELU6 keeps the input's format in TFLM, whatever the output's is."""
-    source, output = _tensors(graph, op, 1)
+    source, output = io_tensors(graph, op, 1)
     if op.kind == "RELU6":
         output = dataclasses.replace(output, scales=source.scales, zero_points=source.zero_points)
     lowered = _lowered(op, output, "REQUANTIZE")
     multiplier, shift = requantization_table(lowered, (source.format,), output.format).tolist()
     if shift > MAX_SHIFT:
-        raise _refuse(graph, op, f"its scales {source.scales[0]:g} and {output.scales[0]:g} leave 32 bits")
+        raise refuse(graph, op, f"its scales {source.scales[0]:g} and {output.scales[0]:g} leave 32 bits")
     return [_requantize_bytes(source, output, clamp_range(lowered, output.format), (multiplier, shift))]
 
 
 def _dequantize(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = _tensors(graph, op, 1, ("int8", "float32"))
+    source, output = io_tensors(graph, op, 1, ("int8", "float32"))
     if (source.dtype, output.dtype) != ("int8", "float32"):
-        raise _refuse(graph, op, f"it goes from {source.dtype} to {output.dtype}; supported is int8 to float32")
+        raise refuse(graph, op, f"it goes from {source.dtype} to {output.dtype}; supported is int8 to float32")
     params = QuantizeParams(source.num_elements, source.scales[0], source.zero_points[0])
     return [KernelCall("Dequantize", params, (source.index,), output.index)]
 
 
 _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
+    **COMPARISONS,
+    **MOVES,
     "ADD": _add,
     "CONCATENATION": _concatenation,
     "DEQUANTIZE": _dequantize,

@@ -6,6 +6,7 @@ is not here.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -24,6 +25,8 @@ from tflm_quantmcu.law.activations import (
 from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
 from tflm_quantmcu.law.kernel_calls import (
     BroadcastAddParams,
+    BroadcastPreluParams,
+    ComparisonParams,
     Dims,
     FillParams,
     HardSwishParams,
@@ -33,7 +36,9 @@ from tflm_quantmcu.law.kernel_calls import (
     MulParams,
     Pair,
     QuantizeParams,
+    ReductionParams,
     RequantizeBytesParams,
+    ResizeBilinearParams,
     SoftmaxParams,
     StridedCopyParams,
 )
@@ -63,8 +68,12 @@ def run(graph: ModelGraph, op: Op, known: Mapping[int, np.ndarray]) -> np.ndarra
         return first
     y = np.empty((len(first), output.num_elements), output.dtype)
     for call in stock_calls(graph, op):
+        if call.output != output.index:
+            continue  # of several outputs only the first is known
         inputs = [_flat(graph, known, t) for t in call.inputs]
         inputs += [values[None] for values in call.constants.values()]
+        for i, first in enumerate(call.input_offsets):
+            inputs[i] = np.roll(inputs[i], -first, axis=1)  # steps may lead back
         _KERNELS[call.kernel](call.params, inputs, y[:, call.output_offset :])
     return y
 
@@ -121,6 +130,50 @@ def _broadcast_add(params: BroadcastAddParams, inputs: Sequence[np.ndarray], y: 
     y[:] = saturate(to_int32(scaled + params.output_zero_point), params.clamp)
 
 
+def _broadcast_sub(params: BroadcastAddParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    first, second = (
+        multiply(x << 20, *factor).astype(np.int64)
+        for x, factor in zip(_operands(params, inputs), params.multipliers, strict=False)
+    )
+    scaled = multiply(first - second, *params.multipliers[2]).astype(np.int64)
+    y[:] = saturate(to_int32(scaled + params.output_zero_point), params.clamp)
+
+
+def _compared(params: ComparisonParams, inputs: Sequence[np.ndarray], y: np.ndarray, choose: np.ufunc) -> None:
+    steps = (params.input0_steps, params.input1_steps)
+    y[:] = choose(*(x[:, _offsets(params.extents, step)] for x, step in zip(inputs, steps, strict=True)))
+
+
+def _reduction(
+    params: ReductionParams, inputs: Sequence[np.ndarray], y: np.ndarray, reduce: Callable[..., np.ndarray]
+) -> None:
+    kept, reduced = _offsets(params.kept, params.kept_steps), _offsets(params.reduced, params.reduced_steps)
+    y[:] = reduce(inputs[0][:, kept[:, None] + reduced], axis=2)
+
+
+def _broadcast_prelu(params: BroadcastPreluParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    x = inputs[0][:, _offsets(params.extents, params.input_steps)].astype(np.int64) - params.input_zero_point
+    slope = inputs[1][:, _offsets(params.extents, params.slope_steps)].astype(np.int64) - params.slope_zero_point
+    above, below = (
+        multiply(v, *factor).astype(np.int64) for v, factor in ((x, params.identity), (x * slope, params.negative))
+    )
+    y[:] = saturate(to_int32(np.where(x >= 0, above, below) + params.output_zero_point), _INT8)
+
+
+def _resize_bilinear(params: ResizeBilinearParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    """Law A26."""
+    rows, columns = params.rows, params.columns
+    x = inputs[0].reshape(-1, rows.input_size, columns.input_size, params.channels).astype(np.int64)
+    for axis, place in ((1, rows), (2, columns)):
+        position = np.arange(place.output_size) * place.step + place.first
+        lower = np.maximum(np.trunc(position / 1024).astype(int), 0)
+        upper = np.minimum(np.trunc((position + 1023) / 1024).astype(int), place.input_size - 1)
+        share = np.expand_dims(position - 1024 * lower, [a for a in range(4) if a != axis])
+        x = np.take(x, lower, axis) * (1024 - share) + np.take(x, upper, axis) * share
+    half = np.where(x > 0, 1 << 19, -(1 << 19))
+    y[:] = np.trunc((x + half) / (1 << 20)).astype(np.int64).astype(np.int8).reshape(y.shape)
+
+
 def _operands(params: MulParams | BroadcastAddParams, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
     steps = (params.input0_steps, params.input1_steps)
     zeros = (params.input0_zero_point, params.input1_zero_point)
@@ -152,6 +205,7 @@ def _hard_swish(params: HardSwishParams, inputs: Sequence[np.ndarray], y: np.nda
 
 def _lut(params: LutParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
     x, table = inputs
+    assert not params.channel_step
     y[:] = table[0][x.astype(np.int64) + (1 << (params.input.bits - 1))]
 
 
@@ -176,7 +230,16 @@ _KERNELS: Mapping[str, Callable[..., None]] = {
     "Fill": _fill,
     "HardSwish": _hard_swish,
     "Logistic": _logistic,
+    "ArgMax": functools.partial(_reduction, reduce=np.argmax),
+    "ArgMin": functools.partial(_reduction, reduce=np.argmin),
+    "BroadcastPrelu": _broadcast_prelu,
+    "BroadcastSub": _broadcast_sub,
     "Lut": _lut,
+    "Maximum": functools.partial(_compared, choose=np.maximum),
+    "Minimum": functools.partial(_compared, choose=np.minimum),
+    "ReduceMax": functools.partial(_reduction, reduce=np.max),
+    "ReduceMin": functools.partial(_reduction, reduce=np.min),
+    "ResizeBilinear": _resize_bilinear,
     "Mean": _mean,
     "Mul": _mul,
     "Quantize": _quantize,

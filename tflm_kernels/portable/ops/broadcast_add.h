@@ -1,6 +1,6 @@
-// portable/ops/broadcast_add.h - elementwise sum of two int8 tensors, either of them broadcast.
+// portable/ops/broadcast_add.h - elementwise sum or difference of two int8 tensors, either of them broadcast.
 //
-// As add.h at 8 bits, docs/arithmetic.md A4.
+// As add.h at 8 bits, docs/arithmetic.md A4; BroadcastSub takes the second from the first.
 // Layout   strided.h: steps of 0 broadcast an input; the output is dense.
 // Memory   no allocation, no scratch; the output overlaps neither input; the inputs may be the same.
 // Source   written from docs/arithmetic.md.
@@ -30,7 +30,8 @@ using BroadcastAddFn = void(const BroadcastAddParams& params, const uint8_t* inp
 
 namespace reference {
 BroadcastAddFn BroadcastAdd;
-}
+BroadcastAddFn BroadcastSub;
+}  // namespace reference
 
 }  // namespace quantmcu
 

@@ -16,8 +16,10 @@ from tflm_quantmcu.converter.emit.recording import record
 from tflm_quantmcu.converter.emit.tflm import emit_tflm
 from tflm_quantmcu.graph.target import HOST, require_core, variant_of
 from tflm_quantmcu.native.sources import kernel_sources
+from tflm_quantmcu.tflite.canonical.constants import fold_constants
 from tflm_quantmcu.tflite.full_integer import require_full_integer
 from tflm_quantmcu.tflite.model_file import ModelFile
+from tflm_quantmcu.tflite.writer import write_model
 
 PathLike = Union[str, "os.PathLike[str]"]
 TARGETS = ("aot", "tflm")
@@ -92,6 +94,8 @@ def emit(
     core = require_core(core, besides=(HOST,))
     chosen = _identifier(name, "model" if isinstance(model, bytes) else Path(model).stem)
     file = ModelFile(model if isinstance(model, bytes) else read_bytes(model, "--model"))
+    tree = fold_constants(file)  # there are no kernels for what TFLM computes on shapes
+    file = file if tree is None else ModelFile(write_model(tree), file)
     require_full_integer(file.graph)
     recording = record(file, inputs)
     if target == "aot":

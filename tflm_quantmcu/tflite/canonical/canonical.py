@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.canonical.constants import fold_constants
 from tflm_quantmcu.tflite.canonical.reshapes import drop_needless_reshapes
 from tflm_quantmcu.tflite.canonical.row_maps import widen_row_maps
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -18,6 +19,7 @@ from tflm_quantmcu.tflite.writer import write_model
 
 # Each gives a changed tree, or None where it finds nothing.
 REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
+    fold_constants,  # first: what then is constant the others can look at
     widen_row_maps,  # networks over time compute on images of one row, between reshapes
     drop_needless_reshapes,  # behind it: of those most cancel out
 )
@@ -27,7 +29,7 @@ def canonical(model: ModelFile) -> ModelFile:
     """The model rewritten; it keeps the SHA-256 of the user's file, for which plans and calibrations are.
 
     Raises:
-      UnsupportedModelError: the file is damaged, or the model is not one static graph of batch 1.
+      UnsupportedModelError: the file is damaged, or the model is not one static graph.
     """
     if model.source is not None:
         return model

@@ -1,0 +1,166 @@
+"""Stock ops that only move bytes, as strided copies: slices, splits, stacks, blocks, chosen rows (law A10).
+
+In: an op of an int8 model. Out: KernelCalls. Refuses, naming the op, amounts that are not constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.law.kernel_calls import KernelCall, StridedCopyParams
+from tflm_quantmcu.lowering.stock_parts import constant_input, dense_steps, io_tensors, refuse, views
+
+_MAX_COPIES = 64  # calls of one op
+
+
+def _copy(
+    graph: ModelGraph,
+    op: Op,
+    ends: tuple[Tensor, Tensor],
+    extents: Sequence[int],
+    steps: tuple[Sequence[int], Sequence[int]],
+    firsts: tuple[int, int] = (0, 0),
+) -> KernelCall:
+    """Of `extents` values, in the input and the output `steps` apart, from their `firsts` on."""
+    source, output = ends
+    params = StridedCopyParams(*views(graph, op, extents, *steps))
+    first = (firsts[0],)
+    return KernelCall(
+        "StridedCopy", params, (source.index,), output.index, input_offsets=first, output_offset=firsts[1]
+    )
+
+
+def _part(
+    graph: ModelGraph, op: Op, ends: tuple[Tensor, Tensor], starts: Sequence[int], strides: Sequence[int]
+) -> KernelCall:
+    """Every `strides`th value of each dimension from `starts` on, as many as the output has; of its dimensions those of
+    1 may be missing."""
+    source, output = ends
+    steps = dense_steps(source.shape)
+    extents, rest = [], list(output.shape)
+    for size, start, stride in zip(source.shape, starts, strides, strict=True):
+        is_there = rest and rest[0] != 1 and 0 <= start + (rest[0] - 1) * stride < size
+        extents.append(rest.pop(0) if is_there else 1)
+        if not is_there and rest and rest[0] == 1:
+            rest.pop(0)
+        if not 0 <= start < size:
+            raise refuse(graph, op, f"it begins at {start} of {size}")
+    if int(np.prod(extents)) != output.num_elements:
+        raise refuse(graph, op, f"{list(source.shape)} from {list(starts)} on does not make {list(output.shape)}")
+    first = sum(start * step for start, step in zip(starts, steps, strict=True))
+    moved = [step * stride for step, stride in zip(steps, strides, strict=True)]
+    return _copy(graph, op, ends, extents, (moved, dense_steps(extents)), (first, 0))
+
+
+def _slice(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1)
+    starts = [int(v) for v in constant_input(graph, op, 1, "begins").ravel()]
+    return [_part(graph, op, (source, output), starts, [1] * len(starts))]
+
+
+def _strided_slice(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """Source: StartForAxis of TFLM's strided_slice_logic.h; masks as of TFLite, without ellipses and new axes."""
+    source, output = io_tensors(graph, op, 1)
+    begins, strides = (
+        [int(v) for v in constant_input(graph, op, i, what).ravel()] for i, what in ((1, "begins"), (3, "strides"))
+    )
+    if op.options.get("ellipsisMask") or op.options.get("newAxisMask") or 0 in strides:
+        raise refuse(graph, op, "it has an ellipsis or a new axis")
+    missing = len(source.shape) - len(begins)
+    begins, strides = begins + [0] * missing, strides + [1] * missing
+    starts = []
+    for d, (size, begin, stride) in enumerate(zip(source.shape, begins, strides, strict=True)):
+        if int(op.options.get("beginMask", 0)) >> d & 1:
+            begin = 0 if stride > 0 else size - 1
+        starts.append(min(max(begin + size if begin < 0 else begin, 0), size - 1))
+    return [_part(graph, op, (source, output), starts, strides)]
+
+
+def _split_along(graph: ModelGraph, op: Op, source: Tensor, axis: int) -> list[KernelCall]:
+    axis %= len(source.shape)
+    calls, first = [], 0
+    for t in op.outputs:
+        output = graph.tensors[t]
+        starts = [first if d == axis else 0 for d in range(len(source.shape))]
+        calls.append(_part(graph, op, (source, output), starts, [1] * len(starts)))
+        first += output.shape[axis] if len(output.shape) == len(source.shape) else 1
+    return calls
+
+
+def _split(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    axis, source = constant_input(graph, op, 0, "axis"), graph.tensors[op.inputs[1]]
+    _require_int8(graph, op, source)
+    return _split_along(graph, op, source, int(axis.ravel()[0]))
+
+
+def _split_v(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, _ = io_tensors(graph, op, 1)
+    return _split_along(graph, op, source, int(constant_input(graph, op, 2, "axis").ravel()[0]))
+
+
+def _unpack(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, _ = io_tensors(graph, op, 1)
+    return _split_along(graph, op, source, int(op.options.get("axis", 0)))
+
+
+def _pack(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    *sources, output = io_tensors(graph, op, len(op.inputs))
+    axis, steps = int(op.options.get("axis", 0)) % len(output.shape), dense_steps(output.shape)
+    kept = [step for d, step in enumerate(steps) if d != axis]
+    return [
+        _copy(graph, op, (t, output), t.shape, (dense_steps(t.shape), kept), (0, i * steps[axis]))
+        for i, t in enumerate(sources)
+    ]
+
+
+def _gather(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1)
+    indices = constant_input(graph, op, 1, "indices").ravel()
+    axis = int(op.options.get("axis", 0)) % len(source.shape)
+    if op.options.get("batchDims") or len(indices) > _MAX_COPIES:
+        raise refuse(graph, op, f"it has batch dimensions, or chooses more than {_MAX_COPIES} rows")
+    outer, inner = int(np.prod(source.shape[:axis])), int(np.prod(source.shape[axis + 1 :]))
+    rows = (source.shape[axis] * inner, 1), (len(indices) * inner, 1)
+    return [
+        _copy(graph, op, (source, output), (outer, inner), rows, (int(index) * inner, i * inner))
+        for i, index in enumerate(indices)
+    ]
+
+
+def _depth_to_space(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1)
+    block, (_, height, width, depth) = int(op.options["blockSize"]), source.shape
+    channels = depth // (block * block)
+    row = width * block * channels
+    steps = (width * depth, depth, block * channels, 1), (block * row, block * channels, row, 1)
+    return [_copy(graph, op, (source, output), (height, width, block, block * channels), steps)]
+
+
+def _space_to_depth(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1)
+    block, (_, height, width, depth) = int(op.options["blockSize"]), output.shape
+    channels = depth // (block * block)
+    row = width * block * channels
+    steps = (block * row, block * channels, row, 1), (width * depth, depth, block * channels, 1)
+    return [_copy(graph, op, (source, output), (height, width, block, block * channels), steps)]
+
+
+def _require_int8(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
+    if tensor.dtype != "int8":
+        raise refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not int8")
+
+
+MOVES: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
+    "DEPTH_TO_SPACE": _depth_to_space,
+    "GATHER": _gather,
+    "PACK": _pack,
+    "SLICE": _slice,
+    "SPACE_TO_DEPTH": _space_to_depth,
+    "SPLIT": _split,
+    "SPLIT_V": _split_v,
+    "STRIDED_SLICE": _strided_slice,
+    "UNPACK": _unpack,
+}

@@ -1,0 +1,90 @@
+"""What all stock ops need to become calls of the portable kernels: their tensors, constants, multipliers and views.
+
+In: an op of an int8 model. Out: parts of KernelCalls. Refuses, naming the op, what is not as the kernels need it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.law.activations import quantize_factor
+from tflm_quantmcu.law.kernel_calls import NUM_DIMS, Dims, Pair
+
+Made = TypeVar("Made")
+
+
+def place(graph: ModelGraph, op: Op) -> str:
+    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
+
+
+def refuse(graph: ModelGraph, op: Op, reason: str) -> UnsupportedModelError:
+    return UnsupportedModelError(f"{place(graph, op)} cannot run on a portable kernel: {reason}")
+
+
+def io_tensors(graph: ModelGraph, op: Op, num_inputs: int, dtypes: Sequence[str] = ("int8",)) -> list[Tensor]:
+    """The first inputs and the output; refuses other types, and values without one scale."""
+    if len(op.inputs) < num_inputs or min(op.inputs[:num_inputs]) < 0:
+        raise refuse(graph, op, f"it has {len(op.inputs)} inputs and needs {num_inputs}")
+    tensors = [graph.tensors[t] for t in (*op.inputs[:num_inputs], op.outputs[0])]
+    for tensor in tensors:
+        if tensor.dtype not in dtypes or (tensor.dtype != "float32" and len(tensor.scales) != 1):
+            raise refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not {' or '.join(dtypes)} with one scale")
+    return tensors
+
+
+def constant_input(graph: ModelGraph, op: Op, index: int, what: str) -> np.ndarray:
+    data = graph.tensors[op.inputs[index]].data if len(op.inputs) > index and op.inputs[index] >= 0 else None
+    if data is None:
+        raise refuse(graph, op, f"its {what} are not constant")
+    return data
+
+
+def scale_factor(graph: ModelGraph, op: Op, real: float) -> Pair:
+    return accepted(graph, op, lambda: quantize_factor(real))
+
+
+def accepted(graph: ModelGraph, op: Op, make: Callable[[], Made]) -> Made:
+    """What `make` gives; a ValueError of it refuses the op."""
+    try:
+        return make()
+    except ValueError as error:
+        raise refuse(graph, op, str(error)) from None
+
+
+def dense_steps(shape: Sequence[int]) -> Dims:
+    """Distance of neighbours along each dimension of a dense tensor, in values."""
+    return tuple(math.prod(shape[d + 1 :]) for d in range(len(shape)))
+
+
+def views(graph: ModelGraph, op: Op, extents: Sequence[int], *steps: Sequence[int]) -> tuple[Dims, ...]:
+    """(extents, steps...) with `NUM_DIMS` dimensions: those of 1 are left out, neighbours merged where all allow it."""
+    merged: list[list[int]] = []
+    for extent, *step in zip(extents, *steps, strict=True):
+        if extent == 1:
+            continue
+        if merged and all(outer == inner * extent for outer, inner in zip(merged[-1][1:], step, strict=True)):
+            merged[-1] = [merged[-1][0] * extent, *step]
+        else:
+            merged.append([extent, *step])
+    if len(merged) > NUM_DIMS:
+        raise refuse(graph, op, f"it moves along {len(merged)} dimensions; supported are {NUM_DIMS}")
+    empty = [[1, *[0] * len(steps)]] * (NUM_DIMS - len(merged))
+    return tuple(zip(*empty, *merged, strict=True))
+
+
+def broadcast(graph: ModelGraph, op: Op, inputs: Sequence[Tensor], output: Tensor) -> tuple[Dims, ...]:
+    """(extents, steps of each input) of an elementwise op."""
+    rank = len(output.shape)
+    steps = []
+    for tensor in inputs:
+        shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
+        if len(shape) != rank or any(n not in (1, m) for n, m in zip(shape, output.shape, strict=True)):
+            raise refuse(graph, op, f"shape {list(tensor.shape)} does not broadcast to {list(output.shape)}")
+        steps.append(tuple(0 if n == 1 else step for n, step in zip(shape, dense_steps(shape), strict=True)))
+    return views(graph, op, output.shape, *steps)
