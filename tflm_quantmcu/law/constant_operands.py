@@ -111,3 +111,4 @@ _FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
     "MINIMUM": min,
     "MAXIMUM": max,
 }
+KINDS = tuple(_FUNCTIONS)

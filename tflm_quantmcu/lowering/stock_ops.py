@@ -312,3 +312,4 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "TANH": _look_up,
     "TRANSPOSE": _transpose,
 }
+KINDS = tuple(_LOWER)

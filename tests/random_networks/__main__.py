@@ -1,0 +1,60 @@
+"""Checks as many random networks as asked: `python -m tests.random_networks --count 3000 [--on aot] [--first 0]`.
+
+`--on tflm`: split at 8 bits the network equals stock TFLM, below 8 bits TFLM equals the oracle, in every byte.
+`--on aot`: emitted code of the network, stock and split, passes its own tests on this host, many models an image.
+A failure names its seed, which gives the same network on every machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import tempfile
+from pathlib import Path
+
+from tests.random_networks.checks import check_on_tflm, split_of
+from tests.random_networks.generator import family_of
+from tests.random_networks.images import run_on_host
+
+MODELS_AN_IMAGE = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.random_networks", description=__doc__)
+    parser.add_argument("--count", type=int, default=60, help="networks")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first")
+    parser.add_argument("--on", choices=("tflm", "aot"), default="tflm")
+    chosen = parser.parse_args()
+    seeds = range(chosen.first, chosen.first + chosen.count)
+    print(_on_tflm(seeds) if chosen.on == "tflm" else _ahead_of_time(seeds))
+
+
+def _on_tflm(seeds: range) -> str:
+    families: collections.Counter[str] = collections.Counter()
+    stages = maps = 0
+    for seed in seeds:
+        try:
+            found = check_on_tflm(seed)
+        except Exception as error:
+            raise SystemExit(f"seed {seed} ({family_of(seed)}): {type(error).__name__}: {error}") from error
+        families[family_of(seed)] += 1
+        stages, maps = stages + found.num_stages, maps + found.num_maps
+        if seed % 100 == 99:
+            print(f"{sum(families.values())} networks passed", flush=True)
+    shares = ", ".join(f"{name} {count}" for name, count in families.items())
+    return f"{len(seeds)} networks passed ({shares}); {stages} patch stages, {maps} maps a sample below 8 bits"
+
+
+def _ahead_of_time(seeds: range) -> str:
+    passed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for first in range(seeds.start, seeds.stop, MODELS_AN_IMAGE):
+            some = [split_of(seed) for seed in range(first, min(first + MODELS_AN_IMAGE, seeds.stop))]
+            models = [model for found in some for model in (found.model, found.converted)]
+            passed += run_on_host(models, Path(folder))
+            print(f"{passed} models passed", flush=True)
+    return f"{passed} models of {len(seeds)} networks, stock and split, passed their emitted tests"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""One random network a seed: blocks that people train, with the corners that break kernels.
+
+Blocks: inverted residuals, gates, Inception, dense blocks, U-Nets, temporal convolutions. Corners: asymmetric pads, odd
+strides, zero points at the ends of their range, channels whose weights are all zero, constants a channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tests.support.edit_model import StockModel
+from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu.tflite import schema
+
+_ACTIVATIONS = ("NONE", "RELU", "RELU6", "NONE")
+
+
+def random_network(seed: int) -> bytes:
+    """The `.tflite` of a seed; the same on every machine."""
+    return _Network(seed).build()
+
+
+def family_of(seed: int) -> str:
+    """The name of the blocks that a seed's network has."""
+    return list(_FAMILIES)[seed % len(_FAMILIES)]
+
+
+class _Network:
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.net = StockModel()
+        self._family = family_of(seed)
+
+    def build(self) -> bytes:
+        size = int(self.rng.integers(9, 25))
+        is_row = self._family == "temporal"
+        shape = (1, 1, 2 * size, 3) if is_row else (1, size, size + int(self.rng.integers(0, 4)), 3)
+        x = self.net.input(shape, scale=0.05, zero_point=self.zero_point())
+        x = self.conv(x, self.channels(), (1, 3) if is_row else self.kernel())
+        for _ in range(int(self.rng.integers(1, 4))):
+            x = _FAMILIES[self._family](self, x)
+        x = self.net.mean(x, scale=x.scale, zero_point=x.zero_point)
+        weights = self.rng.integers(-127, 128, (5, x.shape[1]), dtype=np.int8)
+        return self.net.build(self.net.fully_connected(x, weights, scale=0.1))
+
+    def one_in(self, count: int) -> bool:
+        return bool(self.rng.integers(0, count) == 0)
+
+    def zero_point(self) -> int:
+        """At an end of its range as often as inside."""
+        return int(self.rng.choice([-128, 127, int(self.rng.integers(-128, 128)), int(self.rng.integers(-20, 20))]))
+
+    def channels(self) -> int:
+        return int(self.rng.integers(2, 9))
+
+    def kernel(self) -> tuple[int, int]:
+        return int(self.rng.integers(1, 4)), int(self.rng.integers(1, 4))
+
+    def format(self, activation: str) -> dict[str, float | int]:
+        """Of an output; behind a RELU its zero point is most often the lowest value."""
+        at_end = activation in ("RELU", "RELU6") and not self.one_in(3)
+        scale = float(np.float32(self.rng.uniform(0.02, 0.2)))
+        return {"scale": scale, "zero_point": -128 if at_end else self.zero_point()}
+
+    def weights(self, shape: tuple[int, ...], axis: int) -> tuple[np.ndarray, dict[str, object]]:
+        """Filter, and bias and scales; now and then a channel is dead: of zeros, with any bias."""
+        values = self.rng.integers(-127, 128, shape, dtype=np.int8)
+        outputs = shape[axis]
+        bias = self.rng.integers(-3000, 3000, outputs, dtype=np.int32)
+        if self.one_in(3):
+            dead = self.rng.random(outputs) < 0.4
+            values[tuple(dead if a == axis % len(shape) else slice(None) for a in range(len(shape)))] = 0
+            bias[dead] *= int(self.rng.choice([0, 1, 100]))
+        taps = int(np.prod(shape)) // outputs
+        scales = self.rng.uniform(0.2, 1.0, outputs) / (127 * np.sqrt(taps))
+        return values, {"bias": bias, "filter_scales": [float(np.float32(s)) for s in scales]}
+
+    def conv(self, x: Handle, outputs: int, kernel: tuple[int, int], *, stride: tuple[int, int] = (1, 1)) -> Handle:
+        """A CONV_2D, sometimes behind an explicit, lopsided PAD."""
+        padding = "SAME"
+        if self.one_in(4):
+            pads = ((0, 0), *((int(a), int(b)) for a, b in self.rng.integers(0, 3, (2, 2))), (0, 0))
+            x = self.net.pad(x, pads if x.shape[1] > 1 else (pads[0], (0, 0), *pads[2:]))
+            fits = all(k <= n for k, n in zip(kernel, x.shape[1:3], strict=True))
+            padding = "VALID" if fits else "SAME"
+        values, options = self.weights((outputs, *kernel, x.shape[3]), 0)
+        activation = str(self.rng.choice(_ACTIVATIONS))
+        options |= {"stride": stride, "padding": padding, "activation": activation, **self.format(activation)}
+        return self.net.conv2d(x, values, **options)  # type: ignore[arg-type]
+
+    def depthwise(self, x: Handle, *, stride: tuple[int, int] = (1, 1)) -> Handle:
+        kernel = (1, 3) if x.shape[1] == 1 else self.kernel()
+        values, options = self.weights((*kernel, x.shape[3]), -1)
+        activation = str(self.rng.choice(_ACTIVATIONS))
+        options |= {"stride": stride, "activation": activation, **self.format(activation)}
+        return self.net.depthwise_conv2d(x, values, **options)  # type: ignore[arg-type]
+
+    def stride(self, x: Handle) -> tuple[int, int]:
+        """1 to 3 along each axis, as far as pixels are left."""
+        height, width = (int(self.rng.integers(1, 4)) if n > 6 else 1 for n in x.shape[1:3])
+        return height, width
+
+    def alike(self, x: Handle) -> Handle:
+        """A convolution of the same format and shape, for what TFLite gives one format."""
+        values, options = self.weights((x.shape[3], 1, 1, x.shape[3]), 0)
+        return self.net.conv2d(x, values, scale=x.scale, zero_point=x.zero_point, **options)  # type: ignore[arg-type]
+
+    def constant(self, x: Handle) -> Handle:
+        """ADD, SUB or MUL of a constant, one value or one a channel."""
+        kind = str(self.rng.choice(["ADD", "SUB", "MUL"]))
+        options = {"ADD": schema.AddOptionsT, "SUB": schema.SubOptionsT, "MUL": schema.MulOptionsT}[kind]()
+        shape = () if self.one_in(3) else (x.shape[3],)
+        values = np.asarray(self.rng.integers(-128, 128, shape), np.int8)
+        other = TinyModel.constant(self.net, values, scale=0.01, zero_point=self.zero_point())
+        return self.net.stock(kind, [x, other], options, x.shape, **self.format("NONE"))
+
+    def concatenated(self, x: Handle, parts: list[Handle]) -> Handle:
+        """Along channels; TFLM wants one format."""
+        requantized = [p if p is x else self.net.quantize(p, scale=x.scale, zero_point=x.zero_point) for p in parts]
+        return self.net.concatenation(requantized, 3)
+
+
+def _inverted_residual(net: _Network, x: Handle) -> Handle:
+    y = net.depthwise(net.conv(x, 3 * x.shape[3], (1, 1)))
+    y = net.conv(y, x.shape[3], (1, 1))
+    if y.shape == x.shape:
+        x = net.net.add(x, y, **net.format("NONE"))
+    return net.depthwise(x, stride=net.stride(x))
+
+
+def _gate(net: _Network, x: Handle) -> Handle:
+    """SiLU, hard swish, or squeeze-and-excite, before a convolution with stride."""
+    kind = int(net.rng.integers(0, 3))
+    if kind == 0:
+        x = net.net.silu(x, **net.format("NONE"))
+    elif kind == 1:
+        x = net.net.hard_swish(x, **net.format("NONE"))
+    else:
+        pooled = net.net.mean(x, keep_dims=True, scale=x.scale, zero_point=x.zero_point)
+        gate = net.net.logistic(net.conv(pooled, x.shape[3], (1, 1)))
+        if gate.shape[1:3] == (1, 1):
+            x = net.net.mul(x, gate, **net.format("NONE"))
+    return net.constant(net.conv(x, net.channels(), net.kernel(), stride=net.stride(x)))
+
+
+def _inception(net: _Network, x: Handle) -> Handle:
+    pooled = net.net.max_pool2d(x, (3, 3), padding="SAME")
+    parts = [net.alike(x), net.alike(net.alike(x)), net.alike(pooled)]
+    return net.conv(net.concatenated(x, parts), net.channels(), net.kernel(), stride=net.stride(x))
+
+
+def _dense(net: _Network, x: Handle) -> Handle:
+    for _ in range(2):
+        x = net.concatenated(x, [x, net.alike(x)])
+    return net.conv(x, net.channels(), (1, 1))
+
+
+def _u_net(net: _Network, x: Handle) -> Handle:
+    if min(x.shape[1:3]) < 4:
+        return net.conv(x, net.channels(), net.kernel())
+    even = net.net.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
+    y = net.alike(net.net.average_pool2d(even, (2, 2), stride=(2, 2)))
+    y = net.net.resize_nearest(y, (even.shape[1], even.shape[2]))
+    return net.conv(net.concatenated(even, [even, y]), net.channels(), net.kernel())
+
+
+def _temporal(net: _Network, x: Handle) -> Handle:
+    """A dilated causal convolution [1, 1, W, C] with a skip."""
+    dilation = int(net.rng.integers(1, 4))
+    padded = net.net.pad(x, ((0, 0), (0, 0), (2 * dilation, 0), (0, 0)))
+    values, options = net.weights((x.shape[3], 1, 3, x.shape[3]), 0)
+    options |= {"dilation": (1, dilation), "padding": "VALID", **net.format("NONE")}
+    y = net.net.conv2d(padded, values, **options)  # type: ignore[arg-type]
+    return net.net.add(x, y, activation="RELU", **net.format("RELU"))
+
+
+_FAMILIES: dict[str, Callable[[_Network, Handle], Handle]] = {
+    "inverted_residual": _inverted_residual,
+    "gate": _gate,
+    "inception": _inception,
+    "dense": _dense,
+    "u_net": _u_net,
+    "temporal": _temporal,
+}
