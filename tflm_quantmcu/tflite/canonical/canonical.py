@@ -11,6 +11,7 @@ from collections.abc import Callable
 from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.constants import fold_constants
+from tflm_quantmcu.tflite.canonical.dead_channels import drop_dead_channels
 from tflm_quantmcu.tflite.canonical.reshapes import drop_needless_reshapes
 from tflm_quantmcu.tflite.canonical.row_maps import widen_row_maps
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -22,6 +23,7 @@ REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
     fold_constants,  # first: what then is constant the others can look at
     widen_row_maps,  # networks over time compute on images of one row, between reshapes
     drop_needless_reshapes,  # behind it: of those most cancel out
+    drop_dead_channels,  # last: on the network that is left
 )
 
 
