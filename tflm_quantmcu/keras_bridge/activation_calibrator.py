@@ -18,6 +18,7 @@ from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMetho
 from tflm_quantmcu.keras_bridge.compare_with_keras import compare_with_keras
 from tflm_quantmcu.keras_bridge.layer_remedies import float_remedy
 from tflm_quantmcu.keras_bridge.to_tflite import check_representative_data, keras, keras_to_int8, weights_sha256
+from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import choose_samples
 from tflm_quantmcu.tflite.full_integer import require_full_integer
 from tflm_quantmcu.tflite.reader import read_model
@@ -207,6 +208,7 @@ def _try_conversion(model: keras.Model, sample: np.ndarray) -> None:
     try:
         with _keras_words(model, converted):
             require_full_integer(read_model(converted))
+            Interpreter(converted)  # TFLM may not have what is left in float32
     except FloatLayerError:
         raise
     except UnsupportedModelError:
