@@ -35,7 +35,7 @@ FourSums AverageOfTaps(const uint8_t* first, const PoolTaps& taps) {
       const int32_t left = taps.width - x;
       const int32_t count = left < kTapsInHalves ? left : kTapsInHalves;
       ForEachTap(first + x * taps.pixel_bytes, count, taps, [&](uint32_t values) {
-        halves.even = __sxtab16(halves.even, values);
+        halves.even = Sxtab16(halves.even, values);
         halves.odd = Sxtab16Ror8(halves.odd, values);
       });
       if (num_taps > kTapsInHalves) Flush(&halves, &sums);

@@ -92,8 +92,10 @@ class BlockStore {
   // `pixel`: where the block's values stand; for a block that is not whole where the pixel does.
   [[gnu::always_inline]] void Put(FourSums sums, uint8_t* pixel) const {
     const uint32_t* words = reinterpret_cast<const uint32_t*>(&fast_);
-    uint32_t zero_point, bits, min, max;
-    LoadTwo(words, &zero_point, &bits);
+    uint32_t zero_point_word, bits_word, min, max;
+    LoadTwo(words, &zero_point_word, &bits_word);
+    const int32_t zero_point = static_cast<int32_t>(zero_point_word);
+    const int32_t bits = static_cast<int32_t>(bits_word);
     if (bits == 0) return PutAny(sums, pixel);
     sums.s0 = MultiplyAdd(sums.s0, NextFactor(words), zero_point);
     sums.s1 = MultiplyAdd(sums.s1, NextFactor(words), zero_point);
@@ -139,6 +141,15 @@ class BlockStore {
   const int32_t bits_;
   const Block& block_;
 };
+
+// `offset` bytes behind an address, which need not lie inside a map.
+inline uint32_t AddressAt(uint32_t address, int32_t offset) {
+  return address + static_cast<uint32_t>(offset);
+}
+
+inline uint32_t AddressOf(const void* pointer) {
+  return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(pointer));
+}
 
 // A rectangle of output pixels whose windows have the same taps inside.
 struct Pixels {

@@ -56,15 +56,15 @@ class DepthwiseColumns {
       uint32_t odd[kSumColumns];
       for (int32_t column = 0; column < kSumColumns; ++column) {
         const uint32_t w = block.Weights((first_row + row) * kSumColumns + column);
-        even[column] = __sxtb16(w);
+        even[column] = Sxtb16(w);
         odd[column] = Sxtb16Ror8(w);
-        even_sums = __sxtab16(even_sums, w);
+        even_sums = Sxtab16(even_sums, w);
         odd_sums = Sxtab16Ror8(odd_sums, w);
-        magnitudes = __uadd8(magnitudes, LargerBytes(w, __ssub8(0, w)));
+        magnitudes = __uadd8(magnitudes, LargerBytes(w, Ssub8(0, w)));
       }
       // Rows 0 and 1 take turns, row 2 has lanes 0 and 2 and then 1 and 3.
       const bool is_last = row == 2;
-      if (row > 0) taps->rows[row - 1] = row * row_bytes;
+      if (row > 0) taps->rows[row - 1] = static_cast<uint32_t>(row * row_bytes);
       uint32_t* const word = weights + (is_last ? 8 : row);
       word[0] = Packed<0>(even);
       word[2] = Packed<0>(odd);
@@ -73,12 +73,12 @@ class DepthwiseColumns {
     }
     // Where activations have 2 bits all sums fit.
     if (kABits == 4 && (magnitudes & kTooLarge) != 0) return false;
-    const int32_t minus_zero = -conv.params.input.zero_point;
+    const uint32_t minus_zero = static_cast<uint32_t>(-conv.params.input.zero_point);
     const FourSums bias = block.Bias(conv);
-    taps->bias = {__smlabb(even_sums, minus_zero, WrappingAdd(bias.s0, -kTopOffset)),
-                  __smlabb(odd_sums, minus_zero, WrappingAdd(bias.s1, -kTopOffset)),
-                  __smlatb(even_sums, minus_zero, WrappingAdd(bias.s2, -kTopOffset)),
-                  __smlatb(odd_sums, minus_zero, WrappingAdd(bias.s3, -kTopOffset))};
+    taps->bias = {Smlabb(even_sums, minus_zero, WrappingAdd(bias.s0, -kTopOffset)),
+                  Smlabb(odd_sums, minus_zero, WrappingAdd(bias.s1, -kTopOffset)),
+                  Smlatb(even_sums, minus_zero, WrappingAdd(bias.s2, -kTopOffset)),
+                  Smlatb(odd_sums, minus_zero, WrappingAdd(bias.s3, -kTopOffset))};
     return true;
   }
 
@@ -88,7 +88,7 @@ class DepthwiseColumns {
     const uint32_t high_fields = InRegister(0x00010001u * ((0xFFFFu << (16 - kABits)) & 0xFFFFu));
     const int32_t output_step = pixels.output_step;
     for (int32_t y = 0; y < pixels.height; ++y) {
-      uint32_t column = pixels.first + y * pixels.row_step;
+      uint32_t column = AddressAt(pixels.first, y * pixels.row_step);
       uint8_t* output = pixels.output + y * pixels.output_row_step;
       FourSums sums = {0, 0, 0, 0};
       for (int32_t n = kSumColumns - 1; n > 0; --n) AddColumn(taps, high_fields, column, sums);
@@ -169,8 +169,8 @@ class DepthwiseColumns {
                                             int32_t& high) {
     uint32_t w0, w1;
     LoadTwo(words, &w0, &w1);
-    low = __smlawb(w0, x, low);
-    high = __smlawt(w1, x, high);
+    low = Smlawb(w0, x, low);
+    high = Smlawt(w1, x, high);
   }
 };
 

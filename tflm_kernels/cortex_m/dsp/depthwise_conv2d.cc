@@ -83,7 +83,7 @@ class Rectangle {
       const BlockStore store(conv_, block);
       const int32_t first_bit = begin / multiplier * in.bits;
       Pixels pixels = pixels_;
-      pixels.first += first_bit / 8;
+      pixels.first = AddressAt(pixels.first, first_bit / 8);
       if (block.is_whole) pixels.output += begin * conv_.params.output.bits / 8;
       if (multiplier == 1 && block.count < kLanes) {
         OutputShortBlock(store, block, pixels);
@@ -107,7 +107,7 @@ class Rectangle {
                                       columns_.begin * w.stride_width - w.pad_left);
     return {rows_.end - rows_.begin,
             columns_.end - columns_.begin,
-            static_cast<uint32_t>(reinterpret_cast<uintptr_t>(conv_.input) + first),
+            AddressAt(AddressOf(conv_.input), first),
             w.stride_width * PixelBytes(in),
             w.stride_height * in.row_bytes,
             conv_.output + PixelOffset(out, rows_.begin, columns_.begin),
@@ -134,7 +134,7 @@ class Rectangle {
                                            tap_row_bytes_, tap_bytes_, &taps)) {
       return false;
     }
-    pixels.first += rows_.first_tap * tap_row_bytes_;
+    pixels.first = AddressAt(pixels.first, rows_.first_tap * tap_row_bytes_);
     DepthwiseColumns<kABits>::Output(store, taps, pixels);
     return true;
   }
@@ -147,16 +147,15 @@ class Rectangle {
     uint8_t values[kMaxTaps][kLanes];
     SetOffsets(width * kLanes, kLanes);
     SetWeights(block);
-    Pixels pixel = {1, 1, static_cast<uint32_t>(reinterpret_cast<uintptr_t>(values)), 0, 0, nullptr,
-                    0, 0};
+    Pixels pixel = {1, 1, AddressOf(values), 0, 0, nullptr, 0, 0};
     for (int32_t y = 0; y < pixels.height; ++y) {
       for (int32_t x = 0; x < pixels.width; ++x) {
-        const uint32_t first = pixels.first + y * pixels.row_step + x * pixels.step;
+        const uint32_t first = AddressAt(pixels.first, y * pixels.row_step + x * pixels.step);
         for (int32_t ky = rows_.first_tap; ky < rows_.last_tap; ++ky) {
           for (int32_t kx = columns_.first_tap; kx < columns_.last_tap; ++kx) {
-            const uint32_t tap = first + ky * tap_row_bytes_ + kx * tap_bytes_;
+            const uint32_t tap = AddressAt(first, ky * tap_row_bytes_ + kx * tap_bytes_);
             memcpy(values[ky * width + kx], reinterpret_cast<const uint8_t*>(tap),
-                   RunBytes(block.count, bits));
+                   static_cast<size_t>(RunBytes(block.count, bits)));
           }
         }
         pixel.output = pixels.output + y * pixels.output_row_step + x * pixels.output_step;
@@ -172,7 +171,7 @@ class Rectangle {
       for (int32_t kx = columns_.first_tap; kx < columns_.last_tap; ++kx, ++n) {
         // The second tap of the last pair may have weight 0.
         uint32_t* offsets = taps_.pairs[n / 2].offsets;
-        offsets[n % 2] = offsets[1] = ky * row_bytes + kx * column_bytes;
+        offsets[n % 2] = offsets[1] = static_cast<uint32_t>(ky * row_bytes + kx * column_bytes);
         tap_numbers_[n] = static_cast<uint8_t>(ky * width + kx);
       }
     }
@@ -189,15 +188,14 @@ class Rectangle {
       const uint32_t second = left > 1 ? block.Weights(*number++) : 0;
       PairLanes(first, second, pair->weights);
       ++pair;
-      even_sums = __sxtab16(__sxtab16(even_sums, first), second);
+      even_sums = Sxtab16(Sxtab16(even_sums, first), second);
       odd_sums = Sxtab16Ror8(Sxtab16Ror8(odd_sums, first), second);
     }
     const FeatureMap& in = conv_.params.input;
-    const int32_t minus_zero = -in.zero_point - AddedToValues(in.bits);
+    const uint32_t minus_zero = static_cast<uint32_t>(-in.zero_point - AddedToValues(in.bits));
     const FourSums bias = block.Bias(conv_);
-    taps_.bias = {__smlabb(even_sums, minus_zero, bias.s0), __smlabb(odd_sums, minus_zero, bias.s1),
-                  __smlatb(even_sums, minus_zero, bias.s2),
-                  __smlatb(odd_sums, minus_zero, bias.s3)};
+    taps_.bias = {Smlabb(even_sums, minus_zero, bias.s0), Smlabb(odd_sums, minus_zero, bias.s1),
+                  Smlatb(even_sums, minus_zero, bias.s2), Smlatb(odd_sums, minus_zero, bias.s3)};
   }
 
   const Depthwise& conv_;

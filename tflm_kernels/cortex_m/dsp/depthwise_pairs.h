@@ -37,9 +37,9 @@ inline int32_t AddedToValues(int32_t bits) { return bits == 8 ? 0 : 1 << (bits -
 inline void PairLanes(uint32_t a, uint32_t b, uint32_t* lanes) {
   const uint32_t low = PackLowHalves(a, b);
   const uint32_t high = PackHighHalves(a, b);
-  lanes[0] = __sxtb16(low);
+  lanes[0] = Sxtb16(low);
   lanes[1] = Sxtb16Ror8(low);
-  lanes[2] = __sxtb16(high);
+  lanes[2] = Sxtb16(high);
   lanes[3] = Sxtb16Ror8(high);
 }
 
@@ -58,7 +58,7 @@ template <int kBits>
 inline void LoadSharedPair(const uint8_t* a, const uint8_t* b, uint32_t low_fields,
                            int32_t first_bit, uint32_t* lanes) {
   uint32_t fields = uint32_t{a[0]} | uint32_t{b[0]} << 16;
-  fields = kBits == 8   ? __sxtb16(fields)
+  fields = kBits == 8   ? Sxtb16(fields)
            : kBits == 4 ? (fields ^ 0x00880088u) >> first_bit & low_fields
                         : (fields ^ 0x00AA00AAu) >> first_bit & low_fields;
   for (int32_t i = 0; i < kLanes; ++i) lanes[i] = fields;
@@ -67,12 +67,12 @@ inline void LoadSharedPair(const uint8_t* a, const uint8_t* b, uint32_t low_fiel
 // Adds the products of one tap of four int8; its weights are the low halves of four words.
 inline void AddTap(const uint8_t* tap, const uint32_t* weights, FourSums& sums) {
   const uint32_t word = LoadWord(tap);
-  const uint32_t even = __sxtb16(word);
+  const uint32_t even = Sxtb16(word);
   const uint32_t odd = Sxtb16Ror8(word);
-  sums.s0 = __smlabb(even, weights[0], sums.s0);
-  sums.s1 = __smlabb(odd, weights[1], sums.s1);
-  sums.s2 = __smlatb(even, weights[2], sums.s2);
-  sums.s3 = __smlatb(odd, weights[3], sums.s3);
+  sums.s0 = Smlabb(even, weights[0], sums.s0);
+  sums.s1 = Smlabb(odd, weights[1], sums.s1);
+  sums.s2 = Smlatb(even, weights[2], sums.s2);
+  sums.s3 = Smlatb(odd, weights[3], sums.s3);
 }
 
 // A loop without its counter.
@@ -92,7 +92,7 @@ template <int kBits, int kTaps, bool kIsShared>
   const int32_t step = pixels.step;
   const int32_t output_step = pixels.output_step;
   for (int32_t y = 0; y < pixels.height; ++y) {
-    uint32_t first = pixels.first + y * pixels.row_step;
+    uint32_t first = AddressAt(pixels.first, y * pixels.row_step);
     uint8_t* output = pixels.output + y * pixels.output_row_step;
     for (int32_t n = pixels.width; n > 0; --n) {
       const uint32_t* words = reinterpret_cast<const uint32_t*>(&taps.bias);
@@ -119,7 +119,7 @@ template <int kBits, int kTaps, bool kIsShared>
         AddTap(reinterpret_cast<const uint8_t*>(first + words[0]), words + 2, sums);
       }
       store.Put(sums, output);
-      first += step;
+      first = AddressAt(first, step);
       output += output_step;
     }
   }

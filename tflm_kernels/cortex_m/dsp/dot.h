@@ -88,7 +88,7 @@ class Dots {
   // The weights that meet word kWord of a group; `weights` as MakeUnsigned leaves them.
   template <int kWord>
   [[gnu::always_inline]] static uint32_t Unpacked(uint32_t weights, uint32_t mask) {
-    if constexpr (kWBits == 8) return kWord == 0 ? __sxtb16(weights) : Sxtb16Ror8(weights);
+    if constexpr (kWBits == 8) return kWord == 0 ? Sxtb16(weights) : Sxtb16Ror8(weights);
     return (weights >> (kWord * kWBits)) & mask;
   }
 
@@ -96,11 +96,11 @@ class Dots {
   [[gnu::always_inline]] static void AddProducts(uint32_t weights, uint32_t mask,
                                                  const uint32_t (&x)[2], int32_t (&sums)[kPixels]) {
     const uint32_t w = Unpacked<kWord>(weights, mask);
-    sums[0] = __smlad(w, x[0], sums[0]);
+    sums[0] = Smlad(w, x[0], sums[0]);
     if constexpr (kPixels == 2) {
-      sums[1] = __smlad(w, x[1], sums[1]);
+      sums[1] = Smlad(w, x[1], sums[1]);
     } else {
-      sums[0] = __smlad(Unpacked<kWord + 1>(weights, mask), x[1], sums[0]);
+      sums[0] = Smlad(Unpacked<kWord + 1>(weights, mask), x[1], sums[0]);
     }
   }
 };

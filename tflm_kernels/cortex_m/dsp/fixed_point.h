@@ -84,13 +84,13 @@ inline ClampBytes MakeClampBytes(const Clamp& clamp) {
 }
 
 inline uint32_t LargerBytes(uint32_t a, uint32_t b) {
-  __ssub8(a, b);
-  return __sel(a, b);
+  Ssub8(a, b);
+  return Sel(a, b);
 }
 
 inline uint32_t SmallerBytes(uint32_t a, uint32_t b) {
-  __ssub8(a, b);
-  return __sel(b, a);
+  Ssub8(a, b);
+  return Sel(b, a);
 }
 
 // Four results as int8, clamped, value i in byte i.

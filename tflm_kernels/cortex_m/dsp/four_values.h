@@ -22,12 +22,12 @@ inline uint32_t LoadFour(const uint8_t* run, int32_t bits) {
     uint32_t fields = LoadHalf(run);
     fields = (fields | fields << 8) & 0x00FF00FFu;
     fields = (fields | fields << 4) & 0x0F0F0F0Fu;
-    return __ssub8(fields ^ 0x08080808u, 0x08080808u);
+    return Ssub8(fields ^ 0x08080808u, 0x08080808u);
   }
   uint32_t fields = run[0];
   fields = (fields | fields << 12) & 0x000F000Fu;
   fields = (fields | fields << 6) & 0x03030303u;
-  return __ssub8(fields ^ 0x02020202u, 0x02020202u);
+  return Ssub8(fields ^ 0x02020202u, 0x02020202u);
 }
 
 inline void StoreFour(uint8_t* run, int32_t bits, uint32_t values) {
@@ -47,14 +47,14 @@ inline void StoreFour(uint8_t* run, int32_t bits, uint32_t values) {
 // The last 1 to 3 values of a run; the rest of the word is arbitrary.
 inline uint32_t LoadLast(const uint8_t* run, int32_t bits, int32_t count) {
   uint8_t padded[4] = {};
-  memcpy(padded, run, RunBytes(count, bits));
+  memcpy(padded, run, static_cast<size_t>(RunBytes(count, bits)));
   return LoadFour(padded, bits);
 }
 
 inline void StoreLast(uint8_t* run, int32_t bits, int32_t count, uint32_t values) {
   uint8_t padded[4];
   StoreFour(padded, bits, values & ((1u << (8 * count)) - 1));
-  memcpy(run, padded, RunBytes(count, bits));
+  memcpy(run, padded, static_cast<size_t>(RunBytes(count, bits)));
 }
 
 }  // namespace dsp

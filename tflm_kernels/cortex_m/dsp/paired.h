@@ -26,12 +26,12 @@ constexpr int kPairedShift = 11;
 constexpr int32_t kMaxPairedFilterBytes = 4 << 13;
 
 // sum + the low or the high half of `word`, unsigned.
-inline int32_t AddLowHalf(int32_t sum, uint32_t word) {
+inline int32_t AddLowHalf(int32_t sum, int32_t word) {
   asm("uxtah %0, %1, %2" : "=r"(sum) : "r"(sum), "r"(word));
   return sum;
 }
 
-inline int32_t AddHighHalf(int32_t sum, uint32_t word) {
+inline int32_t AddHighHalf(int32_t sum, int32_t word) {
   asm("uxtah %0, %1, %2, ror #16" : "=r"(sum) : "r"(sum), "r"(word));
   return sum;
 }
@@ -182,8 +182,8 @@ class PairedDots {
 
   [[gnu::always_inline]] static void AddProducts(uint32_t w, const uint32_t (&x)[2],
                                                  int32_t (&pairs)[2]) {
-    pairs[0] = __smlad(w, x[0], pairs[0]);
-    pairs[1] = __smlad(w, x[1], pairs[1]);
+    pairs[0] = Smlad(w, x[0], pairs[0]);
+    pairs[1] = Smlad(w, x[1], pairs[1]);
   }
 };
 

@@ -6,13 +6,15 @@ namespace quantmcu {
 namespace dsp {
 
 size_t Conv2DScratchBytes(const Conv2DParams& params) {
-  return static_cast<size_t>(NumGroups(FilterBytes(params))) * GroupBytes(params.weight_bits) *
-         (IsShort(params) ? kShortStride : kStride);
+  const int32_t stride = IsShort(params) ? kShortStride : kStride;
+  return static_cast<size_t>(NumGroups(FilterBytes(params))) *
+         static_cast<size_t>(GroupBytes(params.weight_bits) * stride);
 }
 
 size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {
   const int32_t run_bytes = RunBytes(params.input.channels, params.weight_bits);
-  return static_cast<size_t>(NumGroups(run_bytes)) * GroupBytes(params.weight_bits);
+  return static_cast<size_t>(NumGroups(run_bytes)) *
+         static_cast<size_t>(GroupBytes(params.weight_bits));
 }
 
 }  // namespace dsp

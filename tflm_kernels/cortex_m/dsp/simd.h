@@ -1,5 +1,5 @@
-// cortex_m/dsp/simd.h - instructions of the DSP extension (Cortex-M4, M7, M33) that arm_acle.h does
-// not offer, named as the instructions are.
+// cortex_m/dsp/simd.h - instructions of the DSP extension (Cortex-M4, M7, M33), named as the instructions
+// are: those that arm_acle.h does not offer, and those whose lanes it has as signed words.
 //
 // Source   Arm Architecture Reference Manual, ARMv7-M with the DSP extension.
 #ifndef TFLM_KERNELS_CORTEX_M_DSP_SIMD_H_
@@ -11,6 +11,55 @@
 
 namespace quantmcu {
 namespace dsp {
+
+// Bytes 0 and 2 as two int16.
+inline uint32_t Sxtb16(uint32_t bytes) {
+  return static_cast<uint32_t>(__sxtb16(static_cast<int32_t>(bytes)));
+}
+
+// The two int16 of `halves` plus bytes 0 and 2.
+inline uint32_t Sxtab16(uint32_t halves, uint32_t bytes) {
+  return static_cast<uint32_t>(
+      __sxtab16(static_cast<int32_t>(halves), static_cast<int32_t>(bytes)));
+}
+
+// a - b and a + b of each lane, which wrap. Ssub8 also notes where a >= b, for Sel.
+inline uint32_t Ssub8(uint32_t a, uint32_t b) {
+  return static_cast<uint32_t>(__ssub8(static_cast<int32_t>(a), static_cast<int32_t>(b)));
+}
+
+inline uint32_t Ssub16(uint32_t a, uint32_t b) {
+  return static_cast<uint32_t>(__ssub16(static_cast<int32_t>(a), static_cast<int32_t>(b)));
+}
+
+inline uint32_t Sadd16(uint32_t a, uint32_t b) {
+  return static_cast<uint32_t>(__sadd16(static_cast<int32_t>(a), static_cast<int32_t>(b)));
+}
+
+// The bytes of a where the last Ssub8 noted so, else of b.
+inline uint32_t Sel(uint32_t a, uint32_t b) { return __sel(a, b); }
+
+// sum plus the product of the low halves (B) or the high half of a and the low half of b (TB) or of both pairs (AD).
+inline int32_t Smlabb(uint32_t a, uint32_t b, int32_t sum) {
+  return __smlabb(static_cast<int32_t>(a), static_cast<int32_t>(b), sum);
+}
+
+inline int32_t Smlatb(uint32_t a, uint32_t b, int32_t sum) {
+  return __smlatb(static_cast<int32_t>(a), static_cast<int32_t>(b), sum);
+}
+
+inline int32_t Smlad(uint32_t a, uint32_t b, int32_t sum) {
+  return __smlad(static_cast<int32_t>(a), static_cast<int32_t>(b), sum);
+}
+
+// sum + (a * the low (B) or high (T) half of b >> 16).
+inline int32_t Smlawb(uint32_t a, int32_t b, int32_t sum) {
+  return __smlawb(static_cast<int32_t>(a), b, sum);
+}
+
+inline int32_t Smlawt(uint32_t a, int32_t b, int32_t sum) {
+  return __smlawt(static_cast<int32_t>(a), b, sum);
+}
 
 // addend + round(a * b / 2^32), halves upwards.
 inline int32_t Smmlar(int32_t a, int32_t b, int32_t addend) {
@@ -26,14 +75,14 @@ inline int32_t Smmlsr(int32_t a, int32_t b, int32_t minuend) {
   return result;
 }
 
-// Bytes 1 and 3 as two int16; __sxtb16 takes bytes 0 and 2.
+// Bytes 1 and 3 as two int16.
 inline uint32_t Sxtb16Ror8(uint32_t bytes) {
   uint32_t result;
   asm("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(bytes));
   return result;
 }
 
-// The two int16 of `halves` plus bytes 1 and 3; __sxtab16 takes bytes 0 and 2.
+// The two int16 of `halves` plus bytes 1 and 3.
 inline uint32_t Sxtab16Ror8(uint32_t halves, uint32_t bytes) {
   uint32_t result;
   asm("sxtab16 %0, %1, %2, ror #8" : "=r"(result) : "r"(halves), "r"(bytes));
@@ -51,6 +100,10 @@ inline uint32_t PackLowHalves(uint32_t a, uint32_t b) {
   uint32_t result;
   asm("pkhbt %0, %1, %2, lsl #16" : "=r"(result) : "r"(a), "r"(b));
   return result;
+}
+
+inline uint32_t PackLowHalves(int32_t a, int32_t b) {
+  return PackLowHalves(static_cast<uint32_t>(a), static_cast<uint32_t>(b));
 }
 
 // The high halves: of a below, of b above.

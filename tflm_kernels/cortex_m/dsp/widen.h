@@ -141,17 +141,17 @@ class Widen {
     if (kABits == kWBits && kABits < 8) raw[0] ^= kABits == 4 ? 0x88888888u : 0xAAAAAAAAu;
 #pragma GCC unroll 8
     for (int j = 0; j < W::kHalfGroup; ++j) {
-      const uint32_t pair = __ssub16(RawPair(raw, j), zero_pair);
-      if (kWBits < 8) sum = __smlad(pair, 0x00010001, sum);
+      const uint32_t pair = Ssub16(RawPair(raw, j), zero_pair);
+      if (kWBits < 8) sum = Smlad(pair, 0x00010001, sum);
       uint32_t& word = words[j * kStride];
-      word = kShift == 0 ? pair : __sadd16(word, pair << kShift & kShiftedHalves);
+      word = kShift == 0 ? pair : Sadd16(word, pair << kShift & kShiftedHalves);
     }
     return sum;
   }
 
   // Values j and j + half a group. Where both widths are equal, activations unpack as weights do.
   [[gnu::always_inline]] static uint32_t RawPair(const uint32_t* raw, int j) {
-    if constexpr (kABits == 8 && kWBits == 8) return j == 0 ? __sxtb16(raw[0]) : Sxtb16Ror8(raw[0]);
+    if constexpr (kABits == 8 && kWBits == 8) return j == 0 ? Sxtb16(raw[0]) : Sxtb16Ror8(raw[0]);
     if constexpr (kABits == kWBits) {
       return raw[0] >> (j * kABits) & 0x00010001u * ((1 << kABits) - 1);
     }

@@ -34,7 +34,8 @@ void Run(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
       AddLanes(vmovlbq_s8(values), vmovltq_s8(values), &sums);
     });
     const int32_t num_taps = taps.height * taps.width;
-    const uint32_t reciprocal = ((1u << 31) + num_taps - 1) / num_taps;
+    const uint32_t divisor = static_cast<uint32_t>(num_taps);
+    const uint32_t reciprocal = ((1u << 31) + divisor - 1) / divisor;
     WideSums averages = Widened(sums);
 #pragma GCC unroll 4
     for (int v = 0; v < kWideVectors; ++v) {

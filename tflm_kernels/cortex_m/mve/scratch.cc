@@ -12,12 +12,13 @@ size_t Conv2DScratchBytes(const Conv2DParams& params) {
 }
 
 size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {
-  return NumTaps(params.window) * kLanes + kWideVectors * sizeof(TableEntries);
+  return static_cast<size_t>(NumTaps(params.window) * kLanes) + kWideVectors * sizeof(TableEntries);
 }
 
 size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {
   if (params.input.channels > kMaxRow || !NeedsExpansion(params)) return 0;
-  return ExpandedBytes({1, params.input.channels, params.input.bits}, params.weight_bits);
+  return static_cast<size_t>(
+      ExpandedBytes({1, params.input.channels, params.input.bits}, params.weight_bits));
 }
 
 }  // namespace mve
