@@ -24,7 +24,6 @@ CORE = [
     "flatbuffers>=2.0",  # reading and writing .tflite, FlexBuffer op options
     "jinja2",  # the HTML report
     "joblib",  # parallel searches and evaluation, on one machine or a cluster
-    "matplotlib",  # pictures of the arena and of Pareto fronts
     "numpy>=2.1",  # feature maps
     "pyyaml",  # widths set by hand, --precision_overrides
     "rich",  # progress bars and tables
@@ -37,6 +36,9 @@ EXTRAS = {
     ],
     "metadata": [
         "tflite-support>=0.4.4; python_version < '3.12'",  # reads standard TFLite Metadata, ours too: the tests' oracle
+    ],
+    "plots": [
+        "matplotlib",  # pictures of the arena, of Pareto fronts and of comparisons
     ],
     "demo": [
         "scikit-learn",  # the handwritten digits of `make demo`

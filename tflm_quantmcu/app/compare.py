@@ -24,6 +24,7 @@ import rich.table
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.evaluation import accuracies
 from tflm_quantmcu.app.figures import Figures
+from tflm_quantmcu.base import pictures
 from tflm_quantmcu.base.byte_sizes import parse_bytes
 from tflm_quantmcu.base.checkpoint import Checkpoint
 from tflm_quantmcu.base.errors import BudgetError, UsageError
@@ -117,14 +118,15 @@ class Comparison:
         return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
     def save(self, folder: Path) -> None:
-        """Writes table.csv, plot.png and a plan.json a row into a folder that exists."""
+        """Writes table.csv, with matplotlib plot.png, and a plan.json a row into a folder that exists."""
         table = io.StringIO()
         writer = csv.DictWriter(table, [f.name for f in dataclasses.fields(Row)], lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(dataclasses.asdict, self.rows))
         target = pathlib.Path(folder)
         write_atomically(target / "table.csv", table.getvalue().encode())
-        write_atomically(target / "plot.png", _plot(self.rows))
+        if pictures.are_drawn("plot.png"):
+            write_atomically(target / "plot.png", _plot(self.rows))
         for name, plan in self.plans.items():
             write_atomically(target / f"{name}.plan.json", plan.to_json().encode())
 

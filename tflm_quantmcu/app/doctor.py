@@ -12,20 +12,19 @@ import subprocess
 from collections.abc import Callable
 from importlib import metadata
 
-from tflm_quantmcu.base import tflm_wheel
+from tflm_quantmcu.base import programs, tflm_wheel
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.native.handshake import load_op_library
 from tflm_quantmcu.native.op_library import find_op_library
 from tflm_quantmcu.native.sources import kernel_sources
 
 EVERYTHING = "everything"
-_ARM_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
-# What commands call, what for, and Debian's packages of it.
+# What commands call, and what for.
 _PROGRAMS = (
-    ("make", "building emitted projects", "make"),
-    ("g++", "emitted projects on this host", "g++"),
-    ("arm-none-eabi-g++", "emitted projects on a Cortex-M", _ARM_PACKAGES),
-    ("qemu-system-arm", "running these without a board", "qemu-system-arm"),
+    ("make", "building emitted projects"),
+    ("g++", "emitted projects on this host"),
+    ("arm-none-eabi-g++", "emitted projects on a Cortex-M"),
+    ("qemu-system-arm", "running these without a board"),
 )
 
 
@@ -59,7 +58,8 @@ def examine() -> list[Finding]:
         _tried("op library", lambda: str(find_op_library())),
         _tried("TFLM with our ops", _handshake),
         _tried("C++ sources", lambda: str(kernel_sources())),
-        *(_distribution(name) for name in ("tensorflow", "keras")),
+        *(_distribution(name, "Keras models", "keras") for name in ("tensorflow", "keras")),
+        _distribution("matplotlib", "pictures", "plots"),
     ]
     return findings + [_program(*program) for program in _PROGRAMS]
 
@@ -92,14 +92,15 @@ def _handshake() -> str:
     return "a model with an op of ours gives its bytes"
 
 
-def _distribution(name: str) -> Finding:
+def _distribution(name: str, needed_for: str, extra: str) -> Finding:
     try:
-        return Finding(name, "Keras models", metadata.version(name))
+        return Finding(name, needed_for, metadata.version(name))
     except metadata.PackageNotFoundError:
-        return Finding(name, "Keras models", None, "pip install 'tflm_quantmcu[keras]'")
+        return Finding(name, needed_for, None, f"pip install 'tflm_quantmcu[{extra}]'")
 
 
-def _program(name: str, needed_for: str, packages: str) -> Finding:
+def _program(name: str, needed_for: str) -> Finding:
+    packages = programs.PACKAGES[name]
     path = shutil.which(name)
     if path is None:
         return Finding(name, needed_for, None, f"apt-get install {packages}")

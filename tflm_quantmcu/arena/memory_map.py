@@ -11,6 +11,7 @@ import string
 from collections.abc import Sequence
 
 from tflm_quantmcu.arena.plan import ArenaPlan, PlacedBuffer
+from tflm_quantmcu.base import pictures
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.graph.types import ModelGraph
 
@@ -81,7 +82,12 @@ def _name(graph: ModelGraph, buffer: PlacedBuffer) -> str:
 
 
 def draw_png(graph: ModelGraph, plan: ArenaPlan, path: str | os.PathLike[str]) -> None:
-    """Writes the map as a picture: steps to the right, offsets upwards."""
+    """Writes the map as a picture: steps to the right, offsets upwards.
+
+    Raises:
+      UsageError: matplotlib is not installed.
+    """
+    pictures.require()
     import matplotlib  # takes a second to import, for one flag
 
     matplotlib.use("Agg")

@@ -41,8 +41,8 @@ def plan(values: flags.FlagValues) -> None:
     if values.pareto:
         from tflm_quantmcu.patches.pareto import write_front
 
-        picture = write_front(api.pareto_front(values.model, **inputs), values.pareto)
-        print(f"wrote {values.pareto} and {picture}")
+        written = write_front(api.pareto_front(values.model, **inputs), values.pareto)
+        print(f"wrote {' and '.join(map(str, written))}")
     checkpoint = checkpoint_of(values)
     plan, in_words = api.timed_plan(
         values.model, evaluation_data=values.evaluation_data, checkpoint=checkpoint, **inputs
@@ -119,7 +119,7 @@ def compare(values: flags.FlagValues) -> None:
         **{name: value for name, value in options_of(values).items() if name not in COMPARED},
     )
     print(comparison)
-    print(f"wrote table.csv, plot.png and {len(comparison.plans)} plans to {values.output_dir}")
+    print(f"wrote table.csv and {len(comparison.plans)} plans to {values.output_dir}")
 
 
 def finetune(values: flags.FlagValues) -> None:
@@ -143,10 +143,13 @@ def finetune(values: flags.FlagValues) -> None:
 
 def inspect(values: flags.FlagValues) -> None:
     from tflm_quantmcu.app.inspection import describe_memory, describe_model, describe_why
+    from tflm_quantmcu.base import pictures
     from tflm_quantmcu.base.files import read_bytes
     from tflm_quantmcu.converter.branches import write_branches
     from tflm_quantmcu.tflite.model_file import ModelFile
 
+    if values.memory_png:
+        pictures.require()
     file = ModelFile(read_bytes(values.model, "--model"))
     print(describe_model(file, Options.of(options_of(values)).target if values.core or values.board else None))
     if values.why:

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tflm_quantmcu.base import programs
 from tflm_quantmcu.base.errors import QuantMcuError, UsageError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.cost import stage_driver, stock_call_times
@@ -80,11 +81,12 @@ def bench(core: str, *, output: str | os.PathLike[str]) -> str:
       What was measured in words; on cores with figures of CMSIS-NN the ratio to them.
 
     Raises:
-      UsageError: no source tree, or no such core.
+      UsageError: no source tree, no such core, or a program is missing.
       QuantMcuError: a tool failed, or two variants differ in a byte.
     """
     core = short_core(require_core(core))
     root = _source_tree()
+    programs.require(("bazel", *programs.ON_CORTEX_M))
     networks = sorted(path.stem for path in (root / _SHAPES).glob("*.txt"))
     labels = [f"//tflm_kernels/benchmarks:{image}" for image in (*networks, "stages", "stock")]
     _call(["bazel", "build", f"--config=cortex_{core}", *labels], root)

@@ -1,7 +1,7 @@
 """What fewer bytes of arena cost in time, as a table and as a plot.
 
-In: splits of one model, as `planner.StagePlanner.front` gives them, and what each takes. Out: a CSV file, and a PNG
-file beside it.
+In: splits of one model, as `planner.StagePlanner.front` gives them, and what each takes. Out: a CSV file, and with
+matplotlib a PNG file beside it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import io
 import pathlib
 from collections.abc import Sequence
 
+from tflm_quantmcu.base import pictures
 from tflm_quantmcu.base.files import write_atomically
 
 
@@ -45,11 +46,11 @@ class Point:
 COLUMNS = tuple(field.name for field in dataclasses.fields(Point))
 
 
-def write_front(front: Sequence[Point], path: str | pathlib.Path) -> pathlib.Path:
-    """Writes the table to `path`, a row a point, and the plot beside it.
+def write_front(front: Sequence[Point], path: str | pathlib.Path) -> list[pathlib.Path]:
+    """Writes the table to `path`, a row a point, and the plot beside it, which is left out without matplotlib.
 
     Returns:
-      The plot's path.
+      The paths of what was written.
     """
     path = pathlib.Path(path)
     table = io.StringIO()
@@ -59,8 +60,10 @@ def write_front(front: Sequence[Point], path: str | pathlib.Path) -> pathlib.Pat
         writer.writerow([_cell(value) for value in dataclasses.astuple(point)])
     write_atomically(path, table.getvalue().encode())
     picture = path.with_suffix(".png")
+    if not pictures.are_drawn(picture.name):
+        return [path]
     write_atomically(picture, _plot(front))
-    return picture
+    return [path, picture]
 
 
 def _cell(value: object) -> object:

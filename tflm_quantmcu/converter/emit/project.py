@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Union
 
+from tflm_quantmcu.base import programs
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.converter.emit.aot import emit_aot
@@ -43,6 +44,7 @@ class EmittedProject:
       files: names in it, but for those of the bundle.
       name: of the model in the code.
       target: `aot` or `tflm`.
+      core: that `make` builds for.
       arena_bytes: aot: all RAM but the stack; tflm: of the tensor arena that the code sets aside.
       is_bundled: it holds the C++ sources that it compiles.
     """
@@ -51,6 +53,7 @@ class EmittedProject:
     files: tuple[str, ...]
     name: str
     target: str
+    core: str
     arena_bytes: int
     is_bundled: bool
 
@@ -61,7 +64,11 @@ class EmittedProject:
         needed += ["TFLM_DIR=<checkout of tflite-micro>"] if self.target == "tflm" else []
         files = [*self.files, *([f"{QUANTMCU_FOLDER}/"] if self.is_bundled else [])]
         command = " ".join(["make", "-C", str(self.directory), "test", *needed])
-        return f"{self.name}: arena {self.arena_bytes:,} bytes; wrote {', '.join(files)}\nto run its test: {command}"
+        absent = programs.missing(programs.ON_HOST if self.core == HOST else programs.ON_CORTEX_M)
+        return (
+            f"{self.name}: arena {self.arena_bytes:,} bytes; wrote {', '.join(files)}\nto run its test: {command}"
+            + (f"\nwhich needs what is {absent}" if absent else "")
+        )
 
 
 def emit(
@@ -107,7 +114,7 @@ def emit(
         texts = files.values()
         bundled = bundled_files(kernel_sources(), target=target, variant=variant_of(core), emitted=texts)
     folder = _write(Path(output_dir), {**files, **bundled})
-    return EmittedProject(folder, tuple(files), chosen, target, arena_bytes, bundle)
+    return EmittedProject(folder, tuple(files), chosen, target, core, arena_bytes, bundle)
 
 
 def _identifier(name: str | None, stem: str) -> str:

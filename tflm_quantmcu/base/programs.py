@@ -1,0 +1,36 @@
+"""Programs that commands call: whether they are here, and the Debian packages that hold them."""
+
+from __future__ import annotations
+
+import shutil
+
+from tflm_quantmcu.base.errors import UsageError
+
+PACKAGES = {
+    "make": "make",
+    "g++": "g++",
+    "arm-none-eabi-g++": "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib",
+    "qemu-system-arm": "qemu-system-arm",
+    "bazel": "bazel-bootstrap bazel-rules-java",
+}
+# What builds and runs an emitted project on the host, and what on a Cortex-M.
+ON_HOST = ("make", "g++")
+ON_CORTEX_M = ("make", "arm-none-eabi-g++", "qemu-system-arm")
+
+
+def missing(names: tuple[str, ...]) -> str | None:
+    """One sentence of those that are not in PATH, with the line that installs them; None where all are."""
+    absent = [name for name in names if shutil.which(name) is None]
+    if not absent:
+        return None
+    return f"not installed: {', '.join(absent)}; apt-get install {' '.join(PACKAGES[name] for name in absent)}"
+
+
+def require(names: tuple[str, ...]) -> None:
+    """Before the work that needs them.
+
+    Raises:
+      UsageError: one is missing.
+    """
+    if sentence := missing(names):
+        raise UsageError(sentence)
