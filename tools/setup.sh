@@ -19,11 +19,26 @@ readonly DEBIAN_PACKAGES=(
   qemu-system-arm    # runs Cortex-M images
 )
 readonly LOG=build/setup.log
+readonly REQUIREMENTS=third_party/python/requirements.txt
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {
   printf 'setup: %s\n' "$*" >&2
   exit 1
+}
+
+# Shows how far a command is, and keeps all that it says in the log.
+#   progress UNITS PATTERN TOTAL: counts lines of stdin; without TOTAL it is three steps for each newly installed package.
+progress() {
+  tee -a "$LOG" | awk -v units="$1" -v pattern="$2" -v total="${3:-0}" -v is_terminal="$([[ -t 1 ]] && echo 1)" '
+    / newly installed/ { for (i = 2; i < NF; i++) if ($i == "newly") total = 3 * $(i - 1) }
+    $0 ~ pattern {
+      n++
+      if (is_terminal) printf "\rsetup: %d of %d %s", n, total, units
+      else if (n % 20 == 0) printf "setup: %d of %d %s\n", n, total, units
+      fflush()
+    }
+    END { if (is_terminal && n) print "" }'
 }
 
 is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
@@ -41,7 +56,7 @@ install_debian_packages() {
   say "installing Debian packages: ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   "${as_root[@]}" apt-get update >>"$LOG" 2>&1 || say "apt-get update had errors (see $LOG); going on"
-  "${as_root[@]}" "${install[@]}" >>"$LOG" 2>&1 || die "${install[*]} failed: see $LOG"
+  "${as_root[@]}" "${install[@]}" 2>&1 | progress "steps of apt-get" '^(Get:|Unpacking |Setting up )' || die "${install[*]} failed: see $LOG"
 }
 
 is_usable_python() {
@@ -74,6 +89,10 @@ fi
 
 say "installing the pinned Python packages into .venv (about 700 MB to fetch the first time)"
 pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
-"${pip[@]}" install --no-deps -r third_party/python/requirements.txt
+"${pip[@]//--quiet/--progress-bar=off}" install --no-deps -r "$REQUIREMENTS" 2>&1 |
+  progress "Python packages" '^(Collecting|Requirement already satisfied)' "$(grep -c '==' "$REQUIREMENTS")" || {
+  tail -20 "$LOG" >&2
+  die "pip could not install them: see $LOG"
+}
 "${pip[@]}" install --no-deps --no-build-isolation -e .
 "${pip[@]}" check
