@@ -80,7 +80,7 @@ inline void OneByFourChannels(const Conv2DParams& params, const Operands& operan
     if (summed > 0) SumOneByFour(dots);
     dots.filter += summed * filter_bytes;
     if (summed < count) {
-      memcpy(last, dots.filter, filter_bytes);
+      memcpy(last, dots.filter, static_cast<size_t>(filter_bytes));
       dots.filter = last;
       dots.sums = sums + 4 * summed;
       dots.sums_end = sums + 4 * count;

@@ -122,14 +122,14 @@ class Widen {
     for (; num_groups >= 2; num_groups -= 2, words += 4 * kStride) {
       const uint32_t first = NextWord(run);
       const uint32_t second = NextWord(run);
-      words[0] = __sxtab16(minus_zero, first);
+      words[0] = Sxtab16(minus_zero, first);
       words[kStride] = Sxtab16Ror8(minus_zero, first);
-      words[2 * kStride] = __sxtab16(minus_zero, second);
+      words[2 * kStride] = Sxtab16(minus_zero, second);
       words[3 * kStride] = Sxtab16Ror8(minus_zero, second);
     }
     if (num_groups > 0) {
       const uint32_t word = LoadWord(run);
-      words[0] = __sxtab16(minus_zero, word);
+      words[0] = Sxtab16(minus_zero, word);
       words[kStride] = Sxtab16Ror8(minus_zero, word);
     }
   }
