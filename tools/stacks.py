@@ -1,10 +1,10 @@
-"""Installs the wheel into whole environments and compares what they give; measures what an installation costs.
+"""Installs the wheel into whole environments, compares what they give and measures what an installation costs.
 
     python -m tools.stacks          # the same bytes here with pinned packages as on Python 3.13 with the newest?
     python -m tools.stacks --core   # seconds and megabytes of an installation without TensorFlow, on Python 3.13
 
 In: a Python 3.13 (tools/python313.py finds it) and the network; about 700 MB, or 60 MB with --core. Out: build/stacks/,
-a table, and exit code 1 where bytes differ.
+a table, and exit code 1 where bytes differ or the test of an emitted project fails.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ for bits in (8, 4):
     options = {"search": "uniform", "activation_bits": bits, "weight_bits": bits, "strip_metadata": True}
     found[f"{bits} bits"] = qm.convert(model, calibration=calibration, **options).model
     found[f"outputs, {bits} bits"] = qm.Interpreter(found[f"{bits} bits"]).predict(x[:16]).tobytes()
+qm.emit(found["8 bits"], output_dir="project")
 names = ("tensorflow", "keras", "numpy", "protobuf", "tflite-micro", "tflite-support")
 versions = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in metadata.distributions()}
 print(json.dumps({
@@ -77,13 +78,20 @@ def newest(wheel: Path, python: Path, extra: str) -> Path:
 
 
 def probe(python: Path) -> Mapping[str, Mapping[str, str]]:
-    """What _PROBE prints in an empty folder."""
+    """What _PROBE prints in an empty folder; the project that it emits there is built by CMake and tested.
+
+    Raises:
+      subprocess.CalledProcessError: a step failed; its words are on stderr.
+    """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
     environment.pop("PYTHONPATH", None)
     folder = _empty("work")
     folder.mkdir()
     done = subprocess.run([python, "-c", _PROBE], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     done.check_returncode()
+    _run(["cmake", "-S", folder / "project", "-B", folder / "build"], quiet=True)
+    _run(["cmake", "--build", folder / "build"], quiet=True)
+    _run(["ctest", "--test-dir", folder / "build"], quiet=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -111,12 +119,13 @@ def _empty(name: str) -> Path:
 
 
 def _pip(folder: Path, *arguments: str) -> None:
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", folder / "bin/python"]
+    python = str(folder / "bin" / "python")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", python]
     _run([*pip, *arguments])
 
 
-def _run(command: Sequence[str | Path]) -> None:
-    subprocess.run(command, check=True)
+def _run(command: Sequence[str | Path], *, quiet: bool = False) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL if quiet else None)
 
 
 def main(arguments: Sequence[str]) -> int:
