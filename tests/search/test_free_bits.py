@@ -22,12 +22,12 @@ def _layer(map: int, weights: int, table: Mapping[tuple[int, int], float]) -> Ti
 
 
 def _run(layers: list[TimedLayer], bits: dict[int, int], *, extra=lambda bits: 0, allows=lambda bits: True):
-    def instructions(bits: Mapping[int, int]) -> float:
-        return sum(layer.instructions[bits[layer.map], bits[layer.weights]] for layer in layers) + extra(bits)
+    def cycles(bits: Mapping[int, int]) -> float:
+        return sum(layer.cycles[bits[layer.map], bits[layer.weights]] for layer in layers) + extra(bits)
 
-    found = free_bits(layers, bits, instructions=instructions, allows=allows)
+    found = free_bits(layers, bits, cycles=cycles, allows=allows)
     assert all(found[t] >= bits[t] for t in bits)
-    assert instructions(found) <= instructions(bits)
+    assert cycles(found) <= cycles(bits)
     return found
 
 
@@ -89,14 +89,14 @@ def _layers_of(graph: ModelGraph, network: Network) -> list[tuple[TimedLayer, st
     return [(layer, *(graph.tensors[t].name for t in (layer.map, layer.weights))) for layer in timed_layers(network)]
 
 
-def test_layers_of_a_network_have_the_tables_instructions_at_the_widths_that_are_free():
+def test_layers_of_a_network_have_the_tables_cycles_at_the_widths_that_are_free():
     problem = problem_of(inverted_residual(size=8), None, pinned_layers="last")
     layers = _layers_of(problem.graph, Network.of(problem))
     assert len(layers) == sum(op.traits.has_filter for op in problem.graph.ops) == 8
-    assert {len(layer.instructions) for layer, *_ in layers} == {3, 9, 1}
-    assert set(layers[0][0].instructions) == {(8, w) for w in WIDTHS}  # the network's input
+    assert {len(layer.cycles) for layer, *_ in layers} == {3, 9, 1}
+    assert set(layers[0][0].cycles) == {(8, w) for w in WIDTHS}  # the network's input
     for layer, map_name, weights_name in layers:
-        for (a, w), instructions in layer.instructions.items():
+        for (a, w), cycles in layer.cycles.items():
             bits = {"map_bits": {map_name: a}, "weight_bits": {weights_name: w}}
-            table = problem.cost.table
-            assert graph_instructions(problem.graph, table, only=[layer.op], **bits) == instructions
+            table = problem.cost.cycles
+            assert graph_instructions(problem.graph, table, only=[layer.op], **bits) == cycles

@@ -14,7 +14,7 @@ from tflm_quantmcu.search.gates import (
     Gates,
     bit_ops_regulariser,
     chosen_width,
-    instructions_regulariser,
+    cycles_regulariser,
     open_probabilities,
     sample_gates,
 )
@@ -126,13 +126,13 @@ def test_the_bit_ops_regulariser_is_the_published_sum():
     assert np.isclose(float(bit_ops_regulariser(layers)), of_kernel + (of_map + of_kernel) / 3)
 
 
-def test_the_instructions_regulariser_is_what_widths_cost_above_the_best():
+def test_the_cycles_regulariser_is_what_widths_cost_above_the_best():
     kernel, map = _gates((0.5,), (4, 8)), _gates((1.0,), (4, 8))
     slow = {(8, 4): 400.0, (8, 8): 300.0}
     mixed = {(4, 4): 100.0, (4, 8): 150.0, (8, 4): 200.0, (8, 8): 120.0}
     (w,), (a,) = _q(0.5), _q(1.0)
     expected = (1 - w) * 100 + (1 - a) * w * 50 + a * (1 - w) * 100 + a * w * 20
-    found = instructions_regulariser([GatedLayer(9, None, kernel, slow), GatedLayer(1, map, kernel, mixed)])
+    found = cycles_regulariser([GatedLayer(9, None, kernel, slow), GatedLayer(1, map, kernel, mixed)])
     assert np.isclose(float(found), expected / 400)
 
 

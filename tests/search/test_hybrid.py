@@ -1,4 +1,4 @@
-"""Search hybrid: gates learn, budgets are kept, free bits never cost instructions, and runs that are killed."""
+"""Search hybrid: gates learn, budgets are kept, free bits never cost cycles, and runs that are killed."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def _search(*, labelled: bool = False, **options) -> PrecisionPlan:
 
 def _checked(plan: PrecisionPlan) -> PrecisionPlan:
     """A plan with what each must tell."""
-    instructions = plan.search["scores"]["instructions"]
-    assert instructions["after_free_bits"] == COSTS.work_of(plan).instructions
-    assert instructions["after_free_bits"] <= instructions["before_free_bits"]
+    cycles = plan.search["scores"]["cycles"]
+    assert cycles["after_free_bits"] == COSTS.work_of(plan).cycles
+    assert cycles["after_free_bits"] <= cycles["before_free_bits"]
     probabilities = plan.search["scores"]["gate_probabilities"]
     assert set(probabilities) >= {*plan.formats, *plan.weight_bits}
     assert all(0 <= q <= 1 for gates in probabilities.values() for q in gates)
@@ -124,7 +124,7 @@ def test_of_plans_not_behind_memory_driven_the_fastest_is_taken(worth):
         zip(("gates", "budgets", "speed", "memory_driven"), [[worth[0]], *[[worth[1]]] * 3], strict=True)
     )
     fast, slow = seen
-    assert COSTS.work_of(fast).instructions < COSTS.work_of(slow).instructions
+    assert COSTS.work_of(fast).cycles < COSTS.work_of(slow).cycles
     chosen = fast if worth[0] >= worth[1] else slow
     assert (plan.formats, plan.weight_bits) == (chosen.formats, chosen.weight_bits)
 
@@ -157,13 +157,13 @@ def test_more_weight_on_the_work_lowers_more():
         assert COSTS.work_of(plan).instructions <= INT8.instructions
     assert works[0] < works[1]
     assert (
-        plan.search["scores"]["instructions"]["after_free_bits"]
-        < plan.search["scores"]["instructions"]["before_free_bits"]
+        plan.search["scores"]["cycles"]["after_free_bits"]
+        < plan.search["scores"]["cycles"]["before_free_bits"]
     )
 
 
-def test_weighing_instructions_learns_other_widths_than_weighing_bit_ops():
-    other = _search(hybrid_regulariser="instructions")
+def test_weighing_cycles_learns_other_widths_than_weighing_bit_ops():
+    other = _search(hybrid_regulariser="cycles")
     assert other.search["scores"]["gate_probabilities"] != _found().search["scores"]["gate_probabilities"]
 
 
@@ -185,7 +185,7 @@ def test_repair_by_speed_lowers_what_the_core_gains_by():
     logits = {conv: np.array([2.0, 2.0]), depthwise: np.array([1.0, 1.0])}
     wide = timed_layers(network)
     layers = [
-        dataclasses.replace(layer, instructions={(a, w): float(w if layer.weights == conv else -w) for a, w in WIDTHS})
+        dataclasses.replace(layer, cycles={(a, w): float(w if layer.weights == conv else -w) for a, w in WIDTHS})
         for layer in wide
     ]
     bounds = np.array([math.inf, network.weight_bytes(network.uncut) - 1])

@@ -196,7 +196,7 @@ def pareto_front(
                 milliseconds_error=board.relative_error if board else None,
                 cycles=work.cycles,
                 instructions=work.instructions,
-                slowdown=work.instructions / max(whole.instructions, 1),
+                slowdown=work.cycles / max(whole.cycles, 1),
                 macs=split.macs,
                 macs_ratio=split.macs_ratio,
                 num_stages=len(split.stages),

@@ -51,6 +51,12 @@ class PlanCosts:
         return load_table(self.target.timed_core)
 
     @property
+    def cycles(self) -> InstructionTable:
+        """The same of documented cycles."""
+        assert self.table.cycles
+        return self.table.cycles
+
+    @property
     def counts_maps_alone(self) -> bool:
         return self.sram_scope == NONPERSISTENT
 

@@ -25,7 +25,7 @@ class Point:
       milliseconds: on the target's board, estimated; None where they are not known.
       milliseconds_error: relative.
       cycles, instructions: on its core, estimated; cycles are documented ones.
-      slowdown: instructions over those of the network unsplit.
+      slowdown: cycles over those of the network unsplit.
       macs, macs_ratio: recomputation included, and over those of the network unsplit.
       num_stages: 0 is the network unsplit.
       binding: the op or stage that holds the most.

@@ -3,7 +3,7 @@
 In: an int8 ModelGraph and bounds on the arena or on the work. Out: the split to use, or the reasons, with numbers, why
 splitting does not help. Every path from input to output of single ops and stages is considered (stage_path.py), each
 stage in all its ways (stage_costs.py).
-Work is the estimated instructions of a core, or MACs with recomputed halos and borders clipped where these are bounded;
+Work is the estimated cycles of a core, or MACs with recomputed halos and borders clipped where these are bounded;
 memory is the arena that TFLM will record with the kernels that take the most, of those that may run.
 """
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
+from tflm_quantmcu.cost.calls import stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS
@@ -55,7 +56,7 @@ class Split:
       macs: of the whole network, recomputation included.
       base_macs: of the network unsplit.
       binding: the op or stage that holds the most, for messages.
-      slowdown: estimated instructions over those of the network unsplit; None where MACs are what counts.
+      slowdown: estimated cycles over those of the network unsplit; None where MACs are what counts.
     """
 
     stages: tuple[PlannedStage, ...]
@@ -74,7 +75,7 @@ class Split:
     def work_text(self) -> str:
         if self.slowdown is None:
             return f"{self.macs_ratio:.2f} times the MACs"
-        return f"{self.slowdown:.2f} times the estimated instructions"
+        return f"{self.slowdown:.2f} times the estimated cycles"
 
     @property
     def extra_macs(self) -> int:
@@ -130,10 +131,10 @@ def plan_stages(
       graph: the int8 model.
       sram_bytes: bound on the non-persistent arena. With it: the least work that meets it, unsplit if that does.
         Without it: the smallest arena, and of equal ones the least work.
-      max_macs_ratio: bound on MACs over those of the unsplit network. With it work is MACs, else instructions.
-      max_slowdown: bound on instructions over those of the unsplit network on our kernels. None is
+      max_macs_ratio: bound on MACs over those of the unsplit network. With it work is MACs, else cycles.
+      max_slowdown: bound on cycles, and on instructions, over those of the unsplit network on our kernels. None is
         `DEFAULT_MAX_SLOWDOWN`, or with `sram_bytes` whatever it takes.
-      table: of the core whose instructions are estimated; None is the Cortex-M4's.
+      table: of the core whose time is estimated, with its cycles; None is the Cortex-M4's.
       bits: tensor name -> width of maps outside stages and at their ends; absent is 8.
       inner_bits: the same inside stages; None is `bits`.
       input_mode: `resident`, or `streamed`: the first stage pulls the input from a reader.
@@ -194,7 +195,7 @@ def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> Stag
 
 
 def planning_table(table: InstructionTable | None, max_macs_ratio: float | None) -> InstructionTable | None:
-    """The table of the instructions that are minimised; None where MACs are."""
+    """The table of the time that is minimised; None where MACs are."""
     return None if max_macs_ratio is not None else table or load_table("m4")
 
 
@@ -227,7 +228,7 @@ class StagePlanner:
         variants: Sequence[str] = KERNEL_VARIANTS,
         is_work_bounded: bool = False,
     ):
-        """Work is instructions by the table, or without one MACs; where it is bounded the smallest arena is wanted."""
+        """Work is cycles by the table, or without one MACs; where it is bounded the smallest arena is wanted."""
         self._stage_share = _STAGE_SHARE_OF_SMALLEST if is_work_bounded else _STAGE_SHARE
         bits = bits or {}
         self.is_streamed = input_mode == "streamed"
@@ -240,14 +241,15 @@ class StagePlanner:
             variants=variants,
         )
         self._base_macs = sum(self._model.base_macs)
-        self._times = TileTimes(table) if table else None
+        # What is minimised, and beside it what a bound on work is kept in too.
+        self._figures = [TileTimes(figure) for figure in ((table.cycles or table, table) if table else ())]
+        self._times = self._figures[0] if self._figures else None
+        self._base_figures = [[times.of_graph(graph, bits, op.index) for op in graph.ops] for times in self._figures]
         # [op] by itself
-        self._base_work: Sequence[float] = (
-            [self._times.of_graph(graph, bits, op.index) for op in graph.ops] if self._times else self._model.base_macs
-        )
+        self._base_work: Sequence[float] = self._base_figures[0] if self._times else self._model.base_macs
         self._stages: dict[tuple[int, int, int], PlannedStage] = {}
         self._regions: dict[tuple[int, int], tuple[UpstreamCosts, StageWays]] = {}
-        self._instructions: dict[PlannedStage, float] = {}
+        self._stage_figures: dict[PlannedStage, list[float]] = {}
         edges = self._edges()
         self._has_stages = any(way is not None for edge in edges for way in edge.ways[:1])
         self._search = PathSearch(edges)
@@ -274,7 +276,7 @@ class StagePlanner:
             if path is None:
                 continue
             allowed = int(self._search.work[within[0]])
-            excess = self._slowdown(self._stages_of(path)) / max_ratio if self._times and max_ratio else 1.0
+            excess = max(self._slowdowns(self._stages_of(path))) / max_ratio if self._times and max_ratio else 1.0
             if excess > 1:
                 allowed = int(allowed * _USUAL_ERROR / max(excess, _USUAL_ERROR))
                 continue
@@ -314,7 +316,7 @@ class StagePlanner:
             path = self._exact_path(bound)
             if path is not None:
                 stages = self._stages_of(path)
-                if not self._times or max_ratio is None or self._slowdown(stages) <= max_ratio:
+                if not self._times or max_ratio is None or max(self._slowdowns(stages)) <= max_ratio:
                     yield stages, int(self._search.work[bound]) / _WORK / max(sum(self._base_work), 1)
                 limit = max(int(edge.num_bytes[number]) for edge, number in path) - 1
 
@@ -369,7 +371,7 @@ class StagePlanner:
     def gain(self, best: Split) -> str:
         count = len(best.stages)
         extra = f"{best.macs_ratio - 1:.1%} more MACs" if best.extra_macs else "no more MACs"
-        slower = "" if best.slowdown is None else f" and {best.slowdown:.2f} times the estimated instructions"
+        slower = "" if best.slowdown is None else f" and {best.slowdown:.2f} times the estimated cycles"
         text = (
             f"splitting into {count} patch stage{'s' * (count > 1)} takes the arena from {self.baseline_arena_bytes:,} "
             f"to {best.arena_bytes:,} bytes for {extra}{slower}; {best.binding} holds the most"
@@ -437,16 +439,25 @@ class StagePlanner:
         return (int(sum(self._base_work) * max_ratio * slack) + 1) * _WORK
 
     def _slowdown(self, stages: Sequence[PlannedStage]) -> float:
-        """Instructions over those of the network unsplit, by the programs of the stages."""
-        inside = {index for stage in stages for index in stage.ops}
-        outside = sum(n for index, n in enumerate(self._base_work) if index not in inside)
-        return (outside + sum(map(self._stage_instructions, stages))) / max(sum(self._base_work), 1)
+        """Cycles over those of the network unsplit, by the programs of the stages."""
+        return self._slowdowns(stages)[0]
 
-    def _stage_instructions(self, stage: PlannedStage) -> float:
-        assert self._times
-        if stage not in self._instructions:
-            self._instructions[stage] = self._times.of_stage(stage.program(self._model))
-        return self._instructions[stage]
+    def _slowdowns(self, stages: Sequence[PlannedStage]) -> list[float]:
+        """The same of each figure."""
+        inside = {index for stage in stages for index in stage.ops}
+        ratios = []
+        for figure, base in enumerate(self._base_figures):
+            outside = sum(n for index, n in enumerate(base) if index not in inside)
+            split = sum(self._figures_of(stage)[figure] for stage in stages)
+            ratios.append((outside + split) / max(sum(base), 1))
+        return ratios
+
+    def _figures_of(self, stage: PlannedStage) -> list[float]:
+        if stage not in self._stage_figures:
+            program = stage.program(self._model)
+            calls = stage_calls(program)
+            self._stage_figures[stage] = [times.of_stage(program, calls) for times in self._figures]
+        return self._stage_figures[stage]
 
     def _exact_path(self, bound: int) -> _Path | None:
         """The cheapest path within a bound; None where a way of it takes more than was thought, which is now known."""
@@ -516,7 +527,7 @@ class StagePlanner:
         return self._in_smallest_places(best)
 
     def _calmer(self, stage: PlannedStage, num_bytes: int) -> Iterator[list[PlannedStage]]:
-        """What to try in place of a stage, the fewest instructions or kernel calls first."""
+        """What to try in place of a stage, the fewest cycles or kernel calls first."""
         first, end = stage.ops[0], stage.ops[-1] + 1
         ops = self._graph.ops[first:end]
         if all(map(self._model.can_run_unsplit, ops)) and max(self._model.unsplit_bytes[first:end]) <= num_bytes:
@@ -530,8 +541,8 @@ class StagePlanner:
             yield from ([other] for other in others)
             return
         # The formula has chosen some, the estimate says which are best.
-        estimates = {other: self._stage_instructions(other) for other in others}
-        better = [other for other, count in estimates.items() if count < self._stage_instructions(stage)]
+        estimates = {other: self._figures_of(other)[0] for other in others}
+        better = [other for other, count in estimates.items() if count < self._figures_of(stage)[0]]
         yield from ([other] for other in sorted(better, key=estimates.__getitem__))
 
     def _eligible(self, ways: StageWays, stage: PlannedStage, num_bytes: int) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """What it costs to run consecutive ops of a model as one patch stage, in any of its ways.
 
-In: a PlannedModel. Out: `UpstreamCosts`, for one tensor the arena and the work (MACs, or instructions by the formulas
+In: a PlannedModel. Out: `UpstreamCosts`, for one tensor the arena and the work (MACs, or cycles by the formulas
 of tile_times.py) of every stage that ends in it, for all tile sizes and cache modes at once. Bytes are those of the
 kernels that take the most, of those that may run. They are exact but for the places of tile buffers in scratch, where
 they are what is live at once, and for what kernels take in some tiles alone: a lower bound that `UpstreamCosts.stage`
@@ -126,7 +126,7 @@ class StageWays:
       source: tensor index of the input.
       num_bytes: arena bytes live while the stage runs, a lower bound.
       macs: recomputation included.
-      work: what the planner minimises: MACs, or estimated instructions.
+      work: what the planner minimises: MACs, or estimated cycles.
       num_calls: of kernels, over all tiles.
     """
 
@@ -171,7 +171,7 @@ class UpstreamCosts:
 
     def __init__(self, model: PlannedModel, last: int, times: TileTimes | None = None):
         """Costs of stages that end in op `last`; where it makes one pixel of a map, that map is cut into tiles. Their
-        work is instructions by `times`, or MACs."""
+        work is the figure of `times`, or MACs."""
         self._model = model
         self._times = times
         self._graph = model.graph
@@ -231,7 +231,7 @@ class UpstreamCosts:
             is_torn = source in self._model.streamed and source in self._model.live[self._end]
             if source in self._index and not is_torn:
                 num_bytes, macs, num_calls = self._costs(first, source)
-                work = self._instructions(self._times, first, source) if self._times else macs
+                work = self._timed(self._times, first, source) if self._times else macs
                 result.append(StageWays(first, self._end, source, num_bytes, macs, work, num_calls))
         return result
 
@@ -376,16 +376,16 @@ class UpstreamCosts:
         reduced = sum(self._model.base_macs[self._last + 1 : self._end])
         return num_bytes.astype(np.int64), macs[..., self._num_entries + position].astype(np.int64) + reduced, calls
 
-    def _instructions(self, times: TileTimes, first: int, source: int) -> np.ndarray:
+    def _timed(self, times: TileTimes, first: int, source: int) -> np.ndarray:
         """int64 [choices, tile heights, tile widths] of a region."""
         rows, cols = (np.stack([costs.counts for costs in axis]) for axis in self._axes)
         stage, line, tile = (times.driver[name] for name in ("stages", "tile_rows", "tiles"))
         driver = stage + line * rows[:, :, None] + tile * (rows[:, :, None] * cols[:, None])
         first_map = self._index[source] if source in self._model.streamed else self._num_entries + self._position(first)
-        return (self._map_instructions[..., first_map] + driver).astype(np.int64)
+        return (self._map_times[..., first_map] + driver).astype(np.int64)
 
     @functools.cached_property
-    def _map_instructions(self) -> np.ndarray:
+    def _map_times(self) -> np.ndarray:
         """[choices, tile heights, tile widths, maps] of making each map and those behind it."""
         assert self._times
         found = MapFormulas.of(self._times, self._lowered, self._maps, self._geometry.shapes, self._model.inner_bits)
@@ -397,7 +397,7 @@ class UpstreamCosts:
             TileSums(*(np.stack([getattr(costs, f.name) for costs in axis]) for f in dataclasses.fields(TileSums)))
             for axis in self._axes
         )
-        return _sums_from(found.instructions(rows, cols))
+        return _sums_from(found.work(rows, cols))
 
     @functools.cached_property
     def _kernel_bytes_from(self) -> np.ndarray:

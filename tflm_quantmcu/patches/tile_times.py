@@ -1,6 +1,7 @@
-"""Estimated instructions of patch stages: exactly for one program, by a formula for tiles of all sizes at once.
+"""Estimated cycles, or instructions, of patch stages: exactly for one program, by a formula for all sizes of tiles at
+once.
 
-Of one op with given channels the instructions of a call are close to linear in (1, rows, columns, pixels) of what it
+Of one op with given channels those of a call are close to linear in (1, rows, columns, pixels) of what it
 computes.
 Over all tiles of a stage these add up to products of what its rows and its columns of tiles add up to, so that no
 program has to be made to compare them.
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.cost.calls import Call, Calls, graph_calls, stage_calls
+from tflm_quantmcu.cost.calls import Call, Calls, graph_calls
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.cost.least_squares import fit_relative
 from tflm_quantmcu.cost.shapes import KernelShape
@@ -34,7 +35,7 @@ _Asked = tuple[str, _Shape, _Shape, Window | None, str]
 
 
 class TileTimes:
-    """Instructions on one core.
+    """One figure of a core's table: its cycles or its instructions.
 
     An op and tag that was not measured counts by its MACs and the mean of all that was. Where no stages were measured
     on the core, running them counts as on the Cortex-M4.
@@ -42,15 +43,16 @@ class TileTimes:
 
     def __init__(self, table: InstructionTable):
         self._table = table
-        self._stages = table if table.stages else load_table("m4")
+        self._stages = table if table.stages else _with_stages(table.figure)
         self._formulas: dict[_Asked, np.ndarray] = {}
 
     def of_graph(self, graph: ModelGraph, map_bits: Mapping[str, int], op: int) -> float:
         """Of one op that runs by itself."""
         return self._total(graph_calls(graph, map_bits=map_bits, only=[op]))
 
-    def of_stage(self, program: StageProgram) -> float:
-        return self._total(stage_calls(program)) + self._stages.beside_kernels(program)
+    def of_stage(self, program: StageProgram, calls: Calls) -> float:
+        """Of a stage, and the calls that it makes."""
+        return self._total(calls) + self._stages.beside_kernels(program)
 
     def formula(self, kernel: str, source: _Shape, target: _Shape, window: Window | None, tag: str) -> np.ndarray:
         """Coefficients >= 0 of (1, rows, columns, pixels) that a call of an op computes.
@@ -95,7 +97,12 @@ class TileTimes:
     @functools.cached_property
     def _mean(self) -> float:
         rows = self._table.rows
-        return sum(row.instructions for row in rows) / sum(row.shape.work for row in rows)
+        return sum(getattr(row.work, self._table.figure) for row in rows) / sum(row.shape.work for row in rows)
+
+
+def _with_stages(figure: str) -> InstructionTable:
+    table = load_table("m4")
+    return table if figure == table.figure or table.cycles is None else table.cycles
 
 
 def _call(kernel: str, source: _Shape, target: _Shape, window: Window | None, size: tuple[int, int]) -> KernelShape:
@@ -133,7 +140,7 @@ class TileSums:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class MapFormulas:
-    """What making each map of a stage takes, its kernel, its driver and the halos that it keeps: instructions [maps].
+    """What making each map of a stage takes, its kernel, its driver and the halos that it keeps, in the figure [maps].
 
     Attributes:
       call, row, column, pixel: of each call, and each row, column and pixel that it computes.
@@ -202,7 +209,7 @@ class MapFormulas:
             tile=self.tile + tile * last,
         )
 
-    def instructions(self, rows: TileSums, cols: TileSums) -> np.ndarray:
+    def work(self, rows: TileSums, cols: TileSums) -> np.ndarray:
         """[choices, tile heights, tile widths, maps] of tiles whose rows and columns add up to these."""
         kernels = _products(
             (self.call * rows.makers + self.row * rows.summed, cols.makers),

@@ -1,4 +1,4 @@
-"""Free bits: more bits wherever a core needs fewer instructions for them.
+"""Free bits: more bits wherever a core needs fewer cycles for them.
 
 In: the widths of a network, and what its layers take at which widths. Out: widths none of which is smaller. No model,
 no calibration: bounds and the network's sum are functions that the caller gives.
@@ -30,32 +30,32 @@ class TimedLayer:
     Attributes:
       op: index.
       map, weights: tensor indices of the map that it reads and of its weights.
-      instructions: (map bits, weight bits) -> instructions, of all widths that the two may have.
+      cycles: (map bits, weight bits) -> cycles, of all widths that the two may have.
     """
 
     op: int
     map: int
     weights: int
-    instructions: Mapping[tuple[int, int], float]
+    cycles: Mapping[tuple[int, int], float]
 
-    def instructions_at(self, bits: Bits) -> float:
+    def cycles_at(self, bits: Bits) -> float:
         """With maps and weights at these bits."""
-        return self.instructions[bits[self.map], bits[self.weights]]
+        return self.cycles[bits[self.map], bits[self.weights]]
 
     def fastest(self, map_bits: Sequence[int], least_weight_bits: int) -> tuple[int, int]:
-        """(map bits, weight bits) of the fewest instructions, of equal ones those of the fewest bits.
+        """(map bits, weight bits) of the fewest cycles, of equal ones those of the fewest bits.
 
         Args:
           map_bits: candidates.
           least_weight_bits: of the weights.
         """
-        able = [(a, w) for a, w in self.instructions if a in map_bits and w >= least_weight_bits]
-        return min(able, key=lambda pair: (self.instructions[pair], pair))
+        able = [(a, w) for a, w in self.cycles if a in map_bits and w >= least_weight_bits]
+        return min(able, key=lambda pair: (self.cycles[pair], pair))
 
 
 def timed_layers(network: Network) -> list[TimedLayer]:
     """The layers of a network, by the instruction table of its problem, at all widths that are free."""
-    graph, table, fixed = network.problem.graph, network.problem.cost.table, network.fixed
+    graph, table, fixed = network.problem.graph, network.problem.cost.cycles, network.fixed
 
     def widths(tensor: int) -> tuple[int, ...]:
         return (fixed[tensor],) if tensor in fixed else BIT_WIDTHS
@@ -63,14 +63,14 @@ def timed_layers(network: Network) -> list[TimedLayer]:
     layers = []
     for op in weighted_ops(graph):
         source, weights = (graph.tensors[t] for t in op.inputs[:2])
-        instructions = {
+        cycles = {
             (a, w): graph_instructions(
                 graph, table, map_bits={source.name: a}, weight_bits={weights.name: w}, only=[op.index]
             )
             for a in widths(source.index)
             for w in widths(weights.index)
         }
-        layers.append(TimedLayer(op.index, source.index, weights.index, instructions))
+        layers.append(TimedLayer(op.index, source.index, weights.index, cycles))
     return layers
 
 
@@ -78,7 +78,7 @@ def free_bits(
     layers: Sequence[TimedLayer],
     bits: Bits,
     *,
-    instructions: Callable[[Bits], float],
+    cycles: Callable[[Bits], float],
     allows: Callable[[Bits], bool],
 ) -> dict[int, int]:
     """Raises widths until nothing becomes faster.
@@ -86,13 +86,13 @@ def free_bits(
     Args:
       layers: in execution order.
       bits: tensor index -> bits, of all maps and weights of the layers, and any others.
-      instructions: of the whole network; what is raised makes it less.
+      cycles: of the whole network; what is raised makes it less.
       allows: whether widths keep the budgets.
 
     Returns:
       Tensor index -> bits, none below those given.
     """
-    found, least = dict(bits), instructions(bits)
+    found, least = dict(bits), cycles(bits)
     readers: dict[int, list[TimedLayer]] = {}
     for layer in layers:
         readers.setdefault(layer.map, []).append(layer)
@@ -101,7 +101,7 @@ def free_bits(
         before = dict(found)
         for reading in readers.values():
             for raised in _proposals(reading, found):
-                if raised != found and allows(raised) and (total := instructions(raised)) < least:
+                if raised != found and allows(raised) and (total := cycles(raised)) < least:
                     found, least = raised, total
                     break
     return found

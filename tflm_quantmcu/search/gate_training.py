@@ -27,13 +27,13 @@ from tflm_quantmcu.search.gates import (
     GatedMap,
     Gates,
     bit_ops_regulariser,
-    instructions_regulariser,
+    cycles_regulariser,
 )
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.settings.hybrid import HybridSettings
 
-REGULARISERS = {"bit_ops": bit_ops_regulariser, "instructions": instructions_regulariser}
+REGULARISERS = {"bit_ops": bit_ops_regulariser, "cycles": cycles_regulariser}
 # How far Adam can move a logit in the authors' run: 11 epochs of 5,004 steps at a rate of 1e-4.
 LOGIT_REACH = 5.5
 CHECKPOINT_STEPS = 10
@@ -157,7 +157,7 @@ class _GatedModel:
                     LoweredNetwork.of(graph).macs(graph.ops[t.op]),
                     gates.get(t.map),
                     gates.get(t.weights),
-                    t.instructions,
+                    t.cycles,
                 )
                 for t in timed
             ],

@@ -167,13 +167,13 @@ class GatedLayer:
     Attributes:
       macs: multiply-accumulates.
       map, kernel: the gates of the map that it reads and of its weights; None is fixed at 8 bits.
-      instructions: (map bits, weight bits) -> instructions, of all widths that the two may have.
+      cycles: (map bits, weight bits) -> cycles, of all widths that the two may have.
     """
 
     macs: int
     map: Gates | None
     kernel: Gates | None
-    instructions: Mapping[tuple[int, int], float]
+    cycles: Mapping[tuple[int, int], float]
 
 
 def bit_ops_regulariser(layers: Sequence[GatedLayer]) -> Any:
@@ -183,19 +183,19 @@ def bit_ops_regulariser(layers: Sequence[GatedLayer]) -> Any:
     return sum(terms, keras.ops.zeros(()))
 
 
-def instructions_regulariser(layers: Sequence[GatedLayer]) -> Any:
-    """Sum over layers of their expected instructions, less those of the layer's best widths, over the slowest layer's.
+def cycles_regulariser(layers: Sequence[GatedLayer]) -> Any:
+    """Sum over layers of their expected cycles, less those of the layer's best widths, over the slowest layer's.
 
-    The slowest layer is that of the most instructions at its slowest widths; that is our reading.
+    The slowest layer is that of the most cycles at its slowest widths; that is our reading.
     """
-    slowest = max(max(layer.instructions.values()) for layer in layers)
+    slowest = max(max(layer.cycles.values()) for layer in layers)
     total = keras.ops.zeros(())
     for layer in layers:
         maps, kernels = ({8: 1.0} if g is None else g.probabilities() for g in (layer.map, layer.kernel))
-        best = min(layer.instructions.values())
+        best = min(layer.cycles.values())
         for a, p in maps.items():
             for w, q in kernels.items():
-                total = total + p * q * ((layer.instructions[a, w] - best) / slowest)
+                total = total + p * q * ((layer.cycles[a, w] - best) / slowest)
     return total
 
 

@@ -1,14 +1,14 @@
 """Search hybrid: gates learn how many bits each tensor needs, then bits are raised where a core is faster with more.
 
 Source: Free Bits (Rutishauser et al., arXiv 2307.02894): a differentiable search, see gates.py, then a heuristic on a
-table of measured instructions, see free_bits.py. Our reading:
+table of measured cycles, see free_bits.py. Our reading:
 
 - The weights are not trained with the gates, for the plan is judged with the model's own: so gates learn at a smaller
   mu0, which grows while the widths exceed a budget, and from the model's own scores (gate_training.py).
 - Widths are repaired to keep the budgets (hybrid_widths.py). Where the 8-bit model does not keep them, four plans are
   made: of the gates' widths, repaired; of 8 bits, repaired, so that only the budgets lower anything, by the gates'
   order or first what makes the core faster; and of memory_driven's widths with free bits, a safeguard. Of those not
-  behind that one in accuracy, nor in likeness to the int8 model's scores, the one of the fewest instructions is taken.
+  behind that one in accuracy, nor in likeness to the int8 model's scores, the one of the fewest cycles is taken.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
 
     def make_plan(kept: Kept, tries: Mapping[str, Sequence[float]] = MappingProxyType({})) -> PrecisionPlan:
         scores = {
-            "instructions": {"before_free_bits": kept.instructions_before, "after_free_bits": kept.instructions},
+            "cycles": {"before_free_bits": kept.cycles_before, "after_free_bits": kept.cycles},
             "gate_probabilities": probabilities,
             "tries": dict(tries),
         }
@@ -117,5 +117,5 @@ def _best_plan(
     scores = {name: judged[bits] for name, bits in widths.items()}
     least = scores.get("memory_driven", max(scores.values(), key=operator.itemgetter(-1)))
     able = [name for name, score in scores.items() if all(map(operator.ge, score, least))]
-    fastest = min(able, key=lambda name: (kept[name].instructions, [-score for score in scores[name]]))
+    fastest = min(able, key=lambda name: (kept[name].cycles, [-score for score in scores[name]]))
     return make_plan(kept[fastest], scores)

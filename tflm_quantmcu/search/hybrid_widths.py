@@ -31,13 +31,14 @@ class Kept:
 
     Attributes:
       bits: of all maps and weights.
-      instructions: with them.
-      instructions_before: without free bits.
+      instructions, cycles: with them; cycles are documented ones.
+      cycles_before: without free bits.
     """
 
     bits: Widths
     instructions: int
-    instructions_before: int
+    cycles: int
+    cycles_before: int
 
 
 def first_bounds(keeper: BudgetKeeper) -> np.ndarray:
@@ -84,7 +85,7 @@ class GateRepair:
       layers: `timed_layers` of the network.
       logits: free tensor -> logits of its gates.
       widths: that free tensors may be lowered to, ascending.
-      by_speed: of the tensors with the most bits the one goes first whose layers gain the most instructions by that, or
+      by_speed: of the tensors with the most bits the one goes first whose layers gain the most cycles by that, or
         lose the fewest, and logits decide between equal ones.
     """
 
@@ -94,6 +95,9 @@ class GateRepair:
     logits: Mapping[int, np.ndarray]
     widths: Sequence[int]
     by_speed: bool = False
+
+    def cycles(self, bits: Mapping[int, int]) -> int:
+        return self.keeper.network.work(bits).cycles
 
     def instructions(self, bits: Mapping[int, int]) -> int:
         return self.keeper.network.work(bits).instructions
@@ -143,7 +147,7 @@ class GateRepair:
         return cut
 
     def _kept(self, bits: Widths, cut: Widths) -> Kept:
-        return Kept(bits, self.instructions(bits), self.instructions(cut))
+        return Kept(bits, self.instructions(bits), self.cycles(bits), self.cycles(cut))
 
     def _keeps_instructions(self, bits: Widths, bounds: np.ndarray) -> bool:
         """After free bits."""
@@ -157,7 +161,7 @@ class GateRepair:
         raised = free_bits(
             self.layers,
             bits,
-            instructions=self.instructions,
+            cycles=self.cycles,
             allows=lambda found: is_within(self.keeper, Widths(found), bounds),
         )
         return Widths(raised)
@@ -193,13 +197,13 @@ class GateRepair:
         return found
 
     def _worth(self, bits: Mapping[int, int], tensor: int, width: int) -> tuple[float, float]:
-        """Of a tensor's width over half of it: the instructions that it saves, where speed counts, then its logit."""
+        """Of a tensor's width over half of it: the cycles that it saves, where speed counts, then its logit."""
         logit = float(self.logits[tensor][self.widths.index(width) - 1])
         if not self.by_speed:
             return 0.0, logit
         half, whole = {**bits, tensor: width // 2}, {**bits, tensor: width}
         concerned = [layer for layer in self.layers if tensor in (layer.map, layer.weights)]
-        saved = sum(layer.instructions_at(half) - layer.instructions_at(whole) for layer in concerned)
+        saved = sum(layer.cycles_at(half) - layer.cycles_at(whole) for layer in concerned)
         return saved, logit
 
 

@@ -68,6 +68,10 @@ class CostModel(Protocol):
         """Of the core whose instructions are estimated."""
 
     @property
+    def cycles(self) -> InstructionTable:
+        """The same of documented cycles, which searches minimise."""
+
+    @property
     def key(self) -> Mapping[str, Any]:
         """What figures depend on beside the model, of JSON's types."""
 

@@ -44,7 +44,7 @@ APART = 2  # standard errors of what one is nearer: as the nearest of several it
 
 def search_rl(problem: SearchProblem) -> PrecisionPlan:
     """The best plan of all episodes: see above; without labels that of the highest `evaluate`, of equal ones that of
-    fewer BitOPs, then that of more bytes.
+    fewer cycles, then that of more bytes.
 
     Parameters:
       rl_episodes: how many are played.
@@ -172,7 +172,7 @@ class _Run:
 
     def _rank(self, widths: Widths) -> tuple[float, int, int, tuple[int, ...]]:
         """The widths themselves decide what nothing else does, so that the order of the episodes does not."""
-        saved, num_bytes = -self.network.work(widths).bit_ops, int(self.keeper.counted(widths).sum())
+        saved, num_bytes = -self.network.work(widths).cycles, int(self.keeper.counted(widths).sum())
         return self.found[widths], saved, num_bytes, self._policy(widths)
 
     def best_plan(self) -> PrecisionPlan:

@@ -33,8 +33,8 @@ class StageSettings(Settings):
     )
     max_slowdown: float | None = setting(
         None,
-        "Bound on the estimated instructions of the split network on --core over those of the unsplit one on our "
-        "kernels. Default 1.1; with --sram_bytes whatever the bound takes.",
+        "Bound on the estimated cycles, and on the instructions, of the split network on --core over those of the "
+        "unsplit one on our kernels. Default 1.1; with --sram_bytes whatever the bound takes.",
         kind=float,
         check=at_least(1),
         brief="time of the split network over the unsplit one",

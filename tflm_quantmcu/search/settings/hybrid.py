@@ -7,7 +7,7 @@ import dataclasses
 from tflm_quantmcu.graph.types import BIT_WIDTHS
 from tflm_quantmcu.search.settings.base import Settings, at_least, setting
 
-HYBRID_REGULARISERS = ("bit_ops", "instructions")
+HYBRID_REGULARISERS = ("bit_ops", "cycles")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class HybridSettings(Settings):
     )
     hybrid_regulariser: str = setting(
         "bit_ops",
-        "The work that search hybrid weighs: BitOPs, or instructions on --core.",
+        "The work that search hybrid weighs: BitOPs, or cycles on --core.",
         kind=str,
         choices=HYBRID_REGULARISERS,
     )
