@@ -76,7 +76,7 @@ def test_convert_plans_verifies_and_reports_it(name: str, data: str | None, opti
 
 
 def test_a_search_without_stages_cannot_stream() -> None:
-    with pytest.raises(UsageError, match="--input is streamed, and --search memory_driven made no patch stage"):
+    with pytest.raises(UsageError, match="--input is used by --search uniform and vdqs alone, not by memory_driven"):
         qm.convert(networks.inverted_residual(), search="memory_driven", input="streamed", progress=False)
 
 

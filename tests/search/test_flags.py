@@ -15,7 +15,11 @@ from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual()
 OWN = sorted({flag for search in SEARCHES.values() for flag in search.own_flags})
-DEFAULTS = {**vars(Options()), "objective": "cycles", "vdqs_lambda": 0.5, "vdpc_outlier_fraction": 0.5}
+DEFAULTS = {
+    **vars(Options()),
+    **{"objective": "cycles", "vdqs_lambda": 0.5, "vdpc_outlier_fraction": 0.5},
+    **{"max_macs_ratio": 1.0, "max_slowdown": 1.1},
+}
 UNUSED = [(flag, name) for flag in OWN for name, search in SEARCHES.items() if flag not in search.own_flags]
 
 
@@ -43,3 +47,31 @@ def test_flags_of_the_search_and_of_all_are_taken() -> None:
     options = {"activation_bits": 8, "weight_bits": 8, "pinned_layers": "both", "max_samples": 4, "vdqs_lambda": None}
     plan = api.plan(MODEL, search="uniform", progress=False, **options)
     assert plan.search["pinned_layers"] == "both"
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"vdpc": "off", "vdpc_phi": 0.9}, "--vdpc_phi says what an outlier is, and --vdpc off asks for none"),
+        ({"vdpc": "off", "vdpc_outlier_fraction": 0.1}, "--vdpc_outlier_fraction says what an outlier is"),
+        ({"calibration_percentile": 99.0}, "--calibration_percentile is used by --calibration_method percentile alone"),
+        ({"calibration_method": "mse"}, "--calibration_method mse chooses ranges from a calibration"),
+        ({"calibration": "c.npz", "calibration_data": "x.npz"}, "give one of them"),
+        ({"search": "rl", "max_slowdown": 1.2}, "--max_slowdown is used by --search uniform and vdqs alone, not by rl"),
+        ({"search": "hybrid", "input": "streamed"}, "--input is used by --search uniform and vdqs alone"),
+    ],
+)
+def test_flags_without_effect_beside_others_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        api.plan(MODEL, progress=False, **options)
+
+
+def test_each_setting_belongs_to_all_searches_or_to_named_ones() -> None:
+    """What is in neither list is a flag whose searches nobody has thought of."""
+    for_all = {
+        *("core", "board", "runtime", "stock_kernels", "sram_bytes", "sram_scope", "flash_bytes", "max_bit_ops"),
+        *("max_instructions", "search", "precision_overrides", "pinned_layers", "compensation", "max_samples"),
+        *("calibration_method", "calibration_percentile", "seed", "n_jobs", "progress", "strip_metadata"),
+    }
+    assert for_all.isdisjoint(OWN)
+    assert set(Options.names()) == for_all | (set(OWN) - {"evaluation_data"})

@@ -156,10 +156,7 @@ def test_more_weight_on_the_work_lowers_more():
         works.append(sum(q < 0.66 for gates in plan.search["scores"]["gate_probabilities"].values() for q in gates))
         assert COSTS.work_of(plan).instructions <= INT8.instructions
     assert works[0] < works[1]
-    assert (
-        plan.search["scores"]["cycles"]["after_free_bits"]
-        < plan.search["scores"]["cycles"]["before_free_bits"]
-    )
+    assert plan.search["scores"]["cycles"]["after_free_bits"] < plan.search["scores"]["cycles"]["before_free_bits"]
 
 
 def test_weighing_cycles_learns_other_widths_than_weighing_bit_ops():

@@ -143,7 +143,7 @@ def timed_plan(
 ) -> tuple[PrecisionPlan, Callable[[], list[str]]]:
     """As `plan`, with a function that tells in words what an inference takes, unsplit and as planned, and what keeps
     the arena from being smaller."""
-    chosen = _chosen(options, evaluation_data)
+    chosen = _chosen(options, evaluation_data, calibration, calibration_data)
     find_op_library()  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
     with stages({_READ: 0.5, _SEARCH: 0.5}, progress=chosen.progress) as enter:
@@ -173,7 +173,7 @@ def pareto_front(
     Raises:
       UsageError, UnsupportedModelError: see `tflm_quantmcu.base.errors`.
     """
-    chosen = _chosen(options)
+    chosen = _chosen(options, None, calibration, calibration_data)
     graph = read_source(model, calibration, calibration_data, chosen).graph
     bits = chosen.activation_bits if chosen.search == "uniform" else 8
     widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
@@ -226,7 +226,7 @@ def convert(
       UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.base.errors`.
       VerificationError: the converted model does not compute what it must; nothing is returned.
     """
-    chosen = _chosen(options, evaluation_data)
+    chosen = _chosen(options, evaluation_data, calibration, calibration_data)
     load_op_library(find_op_library())  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
     with stages({_READ: 0.4, _SEARCH: 0.4, _WRITE: 0.2}, progress=chosen.progress) as enter:
@@ -255,11 +255,18 @@ def _converted(source: Source, costs: PlanCosts, plan: PrecisionPlan, options: O
     return ConversionResult(converted.data, plan, report)
 
 
-def _chosen(options: Mapping[str, Any], evaluation_data: Any = None) -> Options:
-    """The options of keywords, none of which is without effect on their search."""
+def _chosen(options: Mapping[str, Any], evaluation_data: Any, calibration: Any, calibration_data: Any) -> Options:
+    """The options of keywords, none of which is without effect on their search, nor any of these arguments."""
     chosen = Options.of(options)
     find_search(chosen.search)
     refuse_unused({**options, "evaluation_data": evaluation_data}, [chosen.search])
+    if calibration is not None and calibration_data is not None:
+        raise UsageError("--calibration has been made, and --calibration_data is to make one; give one of them")
+    if chosen.calibration_method != "own" and calibration is None and calibration_data is None:
+        raise UsageError(
+            f"--calibration_method {chosen.calibration_method} chooses ranges from a calibration: pass "
+            "--calibration_data or --calibration"
+        )
     return chosen
 
 

@@ -185,6 +185,8 @@ def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> Stag
     if smallest is None or smallest.arena_bytes >= baseline:
         return StageSearch(baseline, None, smallest, planner.refusal(smallest, ratio))
     if smallest.arena_bytes > sram_bytes:
+        smallest = planner.relaxed(smallest, smallest.arena_bytes)  # its places may be found the better for it
+    if smallest.arena_bytes > sram_bytes:
         reason = (
             f"the arena is {baseline:,} bytes unsplit and {smallest.arena_bytes:,} at the smallest, for "
             f"{smallest.work_text}, where {smallest.binding} holds the most"

@@ -215,6 +215,11 @@ class Options(  # fields, and with them the entries of provenance, come from the
         if self.n_jobs == 0 or self.n_jobs < -1:
             raise UsageError(f"--n_jobs is {self.n_jobs}; it must be -1 or at least 1")
         self.budget, self.method, self.target  # noqa: B018  (validates)
+        if self.calibration_percentile != CalibrationMethod().percentile and self.calibration_method != "percentile":
+            raise UsageError(
+                f"--calibration_percentile is used by --calibration_method percentile alone, not by "
+                f"{self.calibration_method}; drop the flag or use that method"
+            )
 
     @property
     def budget(self) -> Budget:

@@ -25,7 +25,7 @@ from tflm_quantmcu.search.overrides import FixedWidths, override_plan
 from tflm_quantmcu.search.problem import CostModel, SearchProblem, Strategy
 from tflm_quantmcu.search.rl import search_rl
 from tflm_quantmcu.search.settings.base import Settings
-from tflm_quantmcu.search.settings.common import WeightCutSettings
+from tflm_quantmcu.search.settings.common import StageSettings, WeightCutSettings
 from tflm_quantmcu.search.settings.hybrid import HybridSettings
 from tflm_quantmcu.search.settings.memory_driven import MemoryDrivenSettings
 from tflm_quantmcu.search.settings.rl import RlSettings
@@ -127,8 +127,8 @@ class Search:
 SEARCHES: dict[str, Search] = {
     search.name: search
     for search in (
-        Search("uniform", within_sram(search_uniform), (UniformSettings,)),
-        Search("vdqs", within_sram(search_vdqs), (VdqsSettings, WeightCutSettings)),
+        Search("uniform", within_sram(search_uniform), (UniformSettings, StageSettings)),
+        Search("vdqs", within_sram(search_vdqs), (VdqsSettings, WeightCutSettings, StageSettings)),
         Search("memory_driven", search_memory_driven, (MemoryDrivenSettings, WeightCutSettings)),
         Search("rl", search_rl, (RlSettings, WeightCutSettings), judges=True),
         Search("hybrid", search_hybrid, (HybridSettings, MemoryDrivenSettings, WeightCutSettings), judges=True),

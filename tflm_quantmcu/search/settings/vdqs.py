@@ -13,6 +13,7 @@ from tflm_quantmcu.search.settings.base import Settings, between, setting
 
 OBJECTIVES = ("cycles", "bit_ops")
 DEFAULT_LAMBDA = 0.5
+DEFAULT_PHI = 0.999
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ class VdqsSettings(Settings):
         choices=("static", "dynamic", "off"),
     )
     vdpc_phi: float = setting(
-        0.999,
+        DEFAULT_PHI,
         "Coverage of the fitted Gaussian beyond which a value is an outlier.",
         kind=float,
         choices=PHIS,
@@ -62,6 +63,9 @@ class VdqsSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name, default in (("vdpc_phi", DEFAULT_PHI), ("vdpc_outlier_fraction", None)):
+            if self.vdpc == "off" and getattr(self, name) != default:
+                raise UsageError(f"--{name} says what an outlier is, and --vdpc off asks for none; drop one of them")
         if self.vdqs_lambda is not None and self.objective == "cycles":
             raise UsageError("--vdqs_lambda weighs BitOPs, which --objective cycles does not; use --objective bit_ops")
 
