@@ -121,7 +121,13 @@ def random_networks(count: int) -> list[bytes]:
     """The same ones for every call, and of one version of hypothesis."""
     found: list[bytes] = []
 
-    @hypothesis.settings(max_examples=count, derandomize=True, database=None, deadline=None)
+    @hypothesis.settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
     @hypothesis.given(random_cnns())
     def collect(network: Any) -> None:
         found.append(network.model)

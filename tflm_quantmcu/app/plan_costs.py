@@ -57,10 +57,6 @@ class PlanCosts:
         return self.table.cycles
 
     @property
-    def counts_maps_alone(self) -> bool:
-        return self.sram_scope == NONPERSISTENT
-
-    @property
     def key(self) -> dict[str, Any]:
         return {
             "target": dataclasses.asdict(self.target),

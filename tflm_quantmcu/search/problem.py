@@ -75,10 +75,6 @@ class CostModel(Protocol):
     def key(self) -> Mapping[str, Any]:
         """What figures depend on beside the model, of JSON's types."""
 
-    @property
-    def counts_maps_alone(self) -> bool:
-        """Whether `sram_bytes` bounds maps and scratch, and nothing beside them."""
-
     def convert(self, plan: PrecisionPlan) -> ModelFile:
         """The converted `.tflite`."""
 

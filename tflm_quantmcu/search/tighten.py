@@ -52,11 +52,7 @@ def _tightened(strategy: Strategy, problem: SearchProblem, bound: int) -> Precis
         try:
             plan = strategy(_with_maps_within(problem, within))
         except BudgetError as error:
-            if best is None and problem.cost.counts_maps_alone:
-                raise
             return _of_smallest_maps(strategy, problem, error, best)
-        if problem.cost.counts_maps_alone and not _is_narrowed(plan):
-            return plan
         found = problem.bytes_of(plan)
         if best is None or found.arena_bytes < smallest:
             best, smallest = plan, found.arena_bytes
@@ -86,6 +82,8 @@ def _of_smallest_maps(
     assert bound is not None
     if found.arena_bytes <= bound or _is_narrowed(plan):
         return plan
+    if best is None and found.arena_bytes == error.smallest_bytes:
+        raise error
     maps = found.arena_bytes - found.beside_bytes
     raise BudgetError(
         f"--sram_bytes is {bound:,} and the smallest arena reached is {found.arena_bytes:,} bytes, {maps:,} of maps "
