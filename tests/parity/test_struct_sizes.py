@@ -79,7 +79,8 @@ def check(tmp_path: Path, machine: str, includes: list[str], sizes: Mapping[str,
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("kind", OWN_KINDS)
 def test_our_ops(tmp_path: Path, machine: str, kind: str) -> None:
-    file = "pool2d" if "POOL" in kind else kind.removeprefix("QMCU_").lower().replace("_2d", "2d")
+    shared = {"QMCU_CHANNEL_LUT": "lut", "QMCU_AVERAGE_POOL_2D": "pool2d", "QMCU_MAX_POOL_2D": "pool2d"}
+    file = shared[kind] if kind in shared else kind.removeprefix("QMCU_").lower().replace("_2d", "2d")
     # The structs of ops are their files' own: so the file itself is included.
     found = {"quantmcu::OpData": MACHINES[machine].op_data[kind]}
     check(tmp_path, machine, [f"tflm_kernels/micro/{file}.cc"], found)

@@ -410,6 +410,9 @@ def read_source(
     if calibration is not None and not isinstance(calibration, CalibrationResult):
         calibration = load_calibration(calibration)
     model = _read(model)
+    if calibration is None and not isinstance(model, ModelFile):
+        several = _of_several_inputs(model, calibration_data)
+        model, calibration_data = (several, None) if several else (model, calibration_data)
     if not isinstance(model, ModelFile):
         if calibration is None:
             if calibration_data is None:
@@ -435,6 +438,16 @@ def read_source(
     model = canonical(model)
     _check_covers(calibration, model.graph)
     return Source(model, calibration)
+
+
+def _of_several_inputs(model: Any, data: SampleSource | Path | None) -> ModelFile | None:
+    """The int8 `.tflite` of a Keras model with several inputs, whose feature maps are not measured; None of others."""
+    from tflm_quantmcu.keras_bridge.several_inputs import arrays_by_input, input_names
+    from tflm_quantmcu.keras_bridge.to_tflite import several_inputs_to_int8  # TensorFlow takes seconds to import
+
+    if len(input_names(model)) < 2 or data is None:
+        return None
+    return ModelFile(several_inputs_to_int8(model, arrays_by_input(model, data)))
 
 
 def _check_covers(calibration: CalibrationResult, graph: ModelGraph) -> None:

@@ -1,7 +1,7 @@
 """The non-persistent arena of a model, stock or converted, as TFLM records it: feature maps and kernels' scratch.
 
-In: a ModelGraph, and which variant of our kernels runs it. Out: bytes. Refuses custom ops of others and LSTMs, whose
-scratch is not known.
+In: a ModelGraph, and which variant of our kernels runs it. Out: bytes. Refuses custom ops of others, whose scratch
+is not known.
 Source: RequestScratchBufferInArena in TFLM's reference kernels at the pinned version.
 """
 
@@ -30,7 +30,7 @@ _VALUE_BYTES = {"int4": 1, "bfloat16": 2, "resource": 4}
 _HOST_POINTER_BYTES = 8
 _INT_BYTES = 4
 _KNOWN = {name for name in vars(schema.BuiltinOperator) if not name.startswith("_")}
-_KNOWN -= {"UNIDIRECTIONAL_SEQUENCE_LSTM"}
+_CELL_STATE = 19  # of an LSTM's inputs
 
 
 def arena_by_variant(graph: ModelGraph) -> dict[str, int]:
@@ -97,7 +97,7 @@ def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tup
       variant: of our kernels; stock ops run on TFLM's own.
 
     Raises:
-      UnsupportedModelError: an LSTM, a custom op that is not ours, an op without the inputs of its kind, or one of ours
+      UnsupportedModelError: a custom op that is not ours, an op without the inputs of its kind, or one of ours
         that is malformed.
     """
     if op.kind in _SCRATCH:
@@ -116,8 +116,7 @@ def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tup
     if op.kind in _KNOWN or op.kind.startswith(PREFIX):
         return ()
     raise UnsupportedModelError(
-        f"how much scratch {op.kind} (op {op.index}) takes is not known; supported are {PREFIX} ops and TFLite's own "
-        "except LSTMs"
+        f"how much scratch {op.kind} (op {op.index}) takes is not known; supported are {PREFIX} ops and TFLite's own"
     )
 
 
@@ -158,6 +157,12 @@ def _mirror_pad(graph: ModelGraph, op: Op) -> tuple[int, ...]:
     return (_INT_BYTES * len(graph.tensors[op.inputs[0]].shape),) * 2
 
 
+def _lstm(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+    """Four gates, each as large as the cell state."""
+    state = graph.tensors[op.inputs[_CELL_STATE]]
+    return (state.num_elements * _value_bytes(state),) * 4
+
+
 def _svdf(graph: ModelGraph, op: Op) -> tuple[int, ...]:
     batch, _ = graph.tensors[op.inputs[0]].shape
     num_filters, _ = graph.tensors[op.inputs[1]].shape
@@ -179,6 +184,7 @@ _SCRATCH: Mapping[str, Callable[[ModelGraph, Op], tuple[int, ...]]] = {
     "ADD_N": lambda graph, op: (_HOST_POINTER_BYTES * len(op.inputs),),
     "MIRROR_PAD": _mirror_pad,
     "SVDF": _svdf,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
 }
 
 # The kernels of ours that take scratch on some core.

@@ -15,7 +15,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.calibration.calibrate import load_calibration, save_calibration
 from tflm_quantmcu.calibration.plan_formats import renew_plan
@@ -239,11 +239,29 @@ def _int8_model(
         raise UsageError("the calibration was made for a .tflite; calibrate the Keras model")
     file = canonical(ModelFile(calibration.model))
     known = file.graph.by_name
+    _require_all_channels(file)
     named = [*plan.formats, *plan.weight_bits, *(n for s in plan.stages for n in (s.input, s.output))]
     for name in [*named, *(n for s in plan.stages for c in s.classes for n in c.formats)]:
         if name not in known:
             raise UsageError(f"the plan names tensor '{name}', which the model's int8 .tflite does not have")
     return file
+
+
+def _require_all_channels(file: ModelFile) -> None:
+    """Refuses a model that lost constant channels, of which Keras' kernels know nothing."""
+    for tensor in file.origin.graph.tensors:
+        found = file.graph.by_name.get(tensor.name)
+        if (
+            found
+            and not found.is_constant
+            and found.shape[-1:] != tensor.shape[-1:]
+            and len(found.shape) == len(tensor.shape)
+        ):
+            dropped = tensor.shape[-1] - found.shape[-1]
+            raise UnsupportedModelError(
+                f"'{tensor.label}' has {dropped} constant channels, which a conversion drops and fine-tuning cannot: "
+                "train without them, or convert without fine-tuning"
+            )
 
 
 def _inputs_of(train_data: Any, count: int) -> np.ndarray:

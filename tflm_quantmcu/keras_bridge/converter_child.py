@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from tflm_quantmcu.keras_bridge.native_converter import CONVERTED, REFUSAL, REQUEST, SAMPLES, SAVED_MODEL
+from tflm_quantmcu.keras_bridge.native_converter import CONVERTED, ONE_INPUT, REFUSAL, REQUEST, SAMPLES, SAVED_MODEL
 
 
 def serve() -> None:
@@ -32,14 +33,22 @@ def serve() -> None:
 
 def _convert(folder: Path) -> bytes:
     input_type = tf.as_dtype(json.loads((folder / REQUEST).read_text("utf-8"))["input_type"])
-    samples = np.load(folder / SAMPLES, allow_pickle=False)
+    with np.load(folder / SAMPLES, allow_pickle=False) as archive:
+        samples = dict(archive)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / SAVED_MODEL))
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
     converter.inference_input_type = input_type
     converter.inference_output_type = input_type
-    converter.representative_dataset = lambda: ([sample[None]] for sample in samples)
+    converter.representative_dataset = lambda: _samples(samples)
     return converter.convert()
+
+
+def _samples(arrays: dict[str, np.ndarray]) -> Iterator[list[np.ndarray] | dict[str, np.ndarray]]:
+    """One sample after the other, as TFLiteConverter takes them."""
+    for sample in zip(*arrays.values(), strict=True):
+        batches = [values[None] for values in sample]
+        yield batches if ONE_INPUT in arrays else dict(zip(arrays, batches, strict=True))
 
 
 if __name__ == "__main__":

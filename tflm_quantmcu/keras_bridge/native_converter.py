@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +24,9 @@ import numpy as np
 from tflm_quantmcu.base.errors import UsageError
 
 # Files of a request's folder.
-SAVED_MODEL, SAMPLES, REQUEST = "saved_model", "samples.npy", "request.json"
+SAVED_MODEL, SAMPLES, REQUEST = "saved_model", "samples.npz", "request.json"
 CONVERTED, REFUSAL = "model.tflite", "refusal.txt"
+ONE_INPUT = "x"  # the key of the samples of a model with one
 # Of what a process says before it aborts.
 _LAST_WORDS = re.compile(r"(?:LLVM ERROR|Check failed): .*")
 _MODULE = "tflm_quantmcu.keras_bridge.converter_child"
@@ -38,19 +40,23 @@ class ConverterAborted(Exception):
     """TensorFlow's converter ended its process; the text says by what."""
 
 
-def convert_in_child(folder: Path, samples: np.ndarray, *, input_type: str = "int8") -> bytes:
+def convert_in_child(
+    folder: Path, samples: np.ndarray | Mapping[str, np.ndarray], *, input_type: str = "int8"
+) -> bytes:
     """The full-integer `.tflite` of the SavedModel in `folder / SAVED_MODEL`.
 
     Args:
       folder: takes the request's files too.
-      samples: float32 [N, ...], the representative dataset, a sample at a time.
+      samples: float32 [N, ...], the representative dataset, a sample at a time; of several inputs, by the names that
+        the SavedModel's signature gives them.
       input_type: of the file's inputs and outputs: int8, uint8 or float32.
 
     Raises:
       ConversionRefused, ConverterAborted: it is not converted.
       UsageError: no process can be started.
     """
-    np.save(folder / SAMPLES, samples)
+    by_name = samples if isinstance(samples, Mapping) else {ONE_INPUT: samples}
+    np.savez(folder / SAMPLES, **by_name)
     (folder / REQUEST).write_text(json.dumps({"input_type": input_type}), "utf-8")
     with _lock:
         child = _running_child()

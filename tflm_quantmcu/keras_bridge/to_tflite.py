@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = [
     "input_name",
     "keras",
     "keras_to_int8",
+    "several_inputs_to_int8",
     "tf",
     "weights_sha256",
 ]
@@ -71,6 +72,48 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
             reason = refusal_remedy(model, str(error)) or cause_of(error) + _batch_remedy(model)
     told = restore_text(reason, own)
     raise UnsupportedModelError(f"the Keras model '{model.name}' cannot become an int8 .tflite: {told}")
+
+
+def several_inputs_to_int8(model: keras.Model, arrays: Sequence[np.ndarray]) -> bytes:
+    """`keras_to_int8` of a model with several inputs, int8 at its ends.
+
+    Args:
+      model: built.
+      arrays: float32 [N, ...] of each input, in the model's order.
+
+    Raises:
+      UnsupportedModelError: as of `keras_to_int8`.
+    """
+    _check_backend()
+    start_child()
+    with quiet(), float32_types(model), legal_names(model) as own:
+        try:
+            return restore_names(_convert_several(model, arrays), own)
+        except UsageError:
+            raise
+        except ConverterAborted as error:
+            reason = f"TensorFlow's converter ended by {error}; {abort_remedy(model)}"
+        except Exception as error:  # Keras and TensorFlow raise many kinds
+            reason = refusal_remedy(model, str(error)) or cause_of(error)
+    told = restore_text(reason, own)
+    raise UnsupportedModelError(f"the Keras model '{model.name}' cannot become an int8 .tflite: {told}")
+
+
+def _convert_several(model: keras.Model, arrays: Sequence[np.ndarray]) -> bytes:
+    """The inputs are called x0, x1, ... in between, so that their order does not matter."""
+    names = [f"x{i}" for i in range(len(arrays))]
+    specs = [
+        keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=name)
+        for name, x in zip(names, arrays, strict=True)
+    ]
+    structure = getattr(model, "_inputs_struct", names)
+    call = inference_call(model)
+    with tempfile.TemporaryDirectory() as folder:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint("serve", lambda *xs: call(keras.tree.pack_sequence_as(structure, xs)), specs)
+        archive.write_out(str(Path(folder) / SAVED_MODEL), verbose=False)
+        return convert_in_child(Path(folder), dict(zip(names, arrays, strict=True)))
 
 
 def _batch_remedy(model: keras.Model) -> str:
