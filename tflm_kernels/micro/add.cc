@@ -19,13 +19,53 @@ struct Corner {
 
 struct OpData {
   int32_t channels;
-  int32_t multipliers[3];  // of input 0, input 1 and the output, like shifts
+  int32_t multipliers[3];  // of input 0, input 1 and the output
   Corner corners[2];
-  NarrowFormat inputs[2];
-  NarrowFormat output;
+  int32_t input0_shift : 6;
+  int32_t input1_shift : 6;
+  int32_t output_shift : 6;
+  uint32_t input0_width : 2;  // 2, 4 and 8 bits as 0, 1 and 2
+  uint32_t input1_width : 2;
+  uint32_t output_width : 2;
+  int32_t output_zero_point : 8;
+  int8_t input0_zero_point;
+  int8_t input1_zero_point;
   NarrowClamp clamp;
-  int8_t shifts[3];
 };
+static_assert(sizeof(OpData) == 32, "TFLM would round up to 48");
+
+uint32_t WidthOf(const NarrowFormat& format) {
+  return format.bits == 8 ? 2u : static_cast<uint32_t>(format.bits >> 2) & 3u;
+}
+
+NarrowFormat FormatOf(uint32_t width, int32_t zero_point) {
+  return {static_cast<int8_t>(2 << width), static_cast<int8_t>(zero_point)};
+}
+
+// Bit-fields have no address to read into.
+void ReadFormats(OptionReader* options, OpData* data) {
+  const NarrowFormat input0 = ReadFormat(options, "input0_bits", "input0_zero_point");
+  const NarrowFormat input1 = ReadFormat(options, "input1_bits", "input1_zero_point");
+  NarrowFormat output;
+  options->ExpectEqual("channels", data->channels, "output_channels",
+                       ReadOutput(options, &output, &data->clamp));
+  data->input0_width = WidthOf(input0) & 3u;
+  data->input1_width = WidthOf(input1) & 3u;
+  data->output_width = WidthOf(output) & 3u;
+  data->input0_zero_point = input0.zero_point;
+  data->input1_zero_point = input1.zero_point;
+  data->output_zero_point = output.zero_point;
+}
+
+void ReadMultipliers(OptionReader* options, OpData* data) {
+  int8_t shifts[3];
+  ReadFixedPoint(options, "input0_multiplier", "input0_shift", &data->multipliers[0], &shifts[0]);
+  ReadFixedPoint(options, "input1_multiplier", "input1_shift", &data->multipliers[1], &shifts[1]);
+  ReadFixedPoint(options, "output_multiplier", "output_shift", &data->multipliers[2], &shifts[2]);
+  data->input0_shift = shifts[0];
+  data->input1_shift = shifts[1];
+  data->output_shift = shifts[2];
+}
 
 Corner ReadCorner(OptionReader* options, const char* top_key, const char* left_key) {
   return {ReadExtent(options, top_key, 0), ReadExtent(options, left_key, 0)};
@@ -36,30 +76,25 @@ void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   if (data == nullptr) return nullptr;
   OptionReader options(context, kOp, buffer, length);
   data->channels = ReadChannels(&options, "channels");
-  data->inputs[0] = ReadFormat(&options, "input0_bits", "input0_zero_point");
-  data->inputs[1] = ReadFormat(&options, "input1_bits", "input1_zero_point");
-  options.ExpectEqual("channels", data->channels, "output_channels",
-                      ReadOutput(&options, &data->output, &data->clamp));
+  ReadFormats(&options, data);
   data->corners[0] = ReadCorner(&options, "input0_top", "input0_left");
   data->corners[1] = ReadCorner(&options, "input1_top", "input1_left");
-  ReadFixedPoint(&options, "input0_multiplier", "input0_shift", &data->multipliers[0],
-                 &data->shifts[0]);
-  ReadFixedPoint(&options, "input1_multiplier", "input1_shift", &data->multipliers[1],
-                 &data->shifts[1]);
-  ReadFixedPoint(&options, "output_multiplier", "output_shift", &data->multipliers[2],
-                 &data->shifts[2]);
+  ReadMultipliers(&options, data);
   return options.Finish() ? data : nullptr;
 }
 
 AddParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  return {InputMap(context, node, 0, data.channels, data.inputs[0]),
-          InputMap(context, node, 1, data.channels, data.inputs[1]),
-          OutputMap(context, node, data.channels, data.output),
+  return {InputMap(context, node, 0, data.channels,
+                   FormatOf(data.input0_width, data.input0_zero_point)),
+          InputMap(context, node, 1, data.channels,
+                   FormatOf(data.input1_width, data.input1_zero_point)),
+          OutputMap(context, node, data.channels,
+                    FormatOf(data.output_width, data.output_zero_point)),
           Widened(data.clamp),
-          {{data.multipliers[0], data.shifts[0]},
-           {data.multipliers[1], data.shifts[1]},
-           {data.multipliers[2], data.shifts[2]}}};
+          {{data.multipliers[0], data.input0_shift},
+           {data.multipliers[1], data.input1_shift},
+           {data.multipliers[2], data.output_shift}}};
 }
 
 bool Covers(const FeatureMap& input, const Corner& corner, const FeatureMap& output) {

@@ -26,8 +26,8 @@ void* Init(TfLiteContext* context, const char* buffer, size_t length) {
 
 Conv2DParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  return {InputMap(context, node, kInput, data.input_channels, data.input),
-          OutputMap(context, node, data.output_channels, data.output), Widened(data.window),
+  return {InputMap(context, node, kInput, data.input_channels, data.input()),
+          OutputMap(context, node, data.output_channels, data.output()), Widened(data.window),
           Widened(data.clamp), data.weight_bits};
 }
 

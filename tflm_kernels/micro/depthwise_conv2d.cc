@@ -13,8 +13,10 @@ constexpr char kOp[] = "QMCU_DEPTHWISE_CONV_2D";
 
 struct OpData : FilterOpData {
   NarrowWindow window;
-  int32_t depth_multiplier;
 };
+
+// Every input channel makes as many output channels: Init has checked it.
+int32_t DepthMultiplier(const OpData& data) { return data.output_channels / data.input_channels; }
 
 void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   auto* data = AllocateOpData<OpData>(context, kOp);
@@ -22,18 +24,21 @@ void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   OptionReader options(context, kOp, buffer, length);
   ReadFilterOp(&options, data);
   data->window = ReadWindow(&options);
-  data->depth_multiplier = ReadChannels(&options, "depth_multiplier");
+  const int64_t channels =
+      SaturatingProduct(data->input_channels, ReadChannels(&options, "depth_multiplier"));
+  options.ExpectEqual("output_channels", data->output_channels,
+                      "input_channels times depth_multiplier", channels);
   return options.Finish() ? data : nullptr;
 }
 
 DepthwiseConv2DParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  return {InputMap(context, node, kInput, data.input_channels, data.input),
-          OutputMap(context, node, data.output_channels, data.output),
+  return {InputMap(context, node, kInput, data.input_channels, data.input()),
+          OutputMap(context, node, data.output_channels, data.output()),
           Widened(data.window),
           Widened(data.clamp),
           data.weight_bits,
-          data.depth_multiplier};
+          DepthMultiplier(data)};
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
@@ -45,8 +50,6 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   const FeatureMap& input = params.input;
   const FeatureMap& output = params.output;
   const int64_t taps = SaturatingProduct(params.window.kernel_height, params.window.kernel_width);
-  checker.Require(SaturatingProduct(input.channels, params.depth_multiplier) == output.channels,
-                  "output_channels must be input_channels times depth_multiplier");
   checker.InputMap(kInput, input);
   checker.OutputMap(output);
   checker.Filter(kFilter, taps, RunBytes(output.channels, params.weight_bits));

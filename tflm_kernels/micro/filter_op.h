@@ -20,18 +20,29 @@ constexpr int kTable = 2;
 struct FilterOpData {
   int32_t input_channels;
   int32_t output_channels;
-  int scratch_index;
-  NarrowFormat input;
-  NarrowFormat output;
+  int16_t scratch_index;
+  uint16_t input_bits : 4;
+  uint16_t output_bits : 4;
+  uint16_t weight_bits : 4;
+  int8_t input_zero_point;
+  int8_t output_zero_point;
   NarrowClamp clamp;
-  int8_t weight_bits;
+
+  NarrowFormat input() const { return {static_cast<int8_t>(input_bits), input_zero_point}; }
+  NarrowFormat output() const { return {static_cast<int8_t>(output_bits), output_zero_point}; }
 };
+static_assert(sizeof(FilterOpData) == 16, "with a window it is 32 bytes");
 
 // In Init: all that FilterOpData holds of the options.
 inline void ReadFilterOp(OptionReader* options, FilterOpData* data) {
-  data->input_channels = ReadInput(options, &data->input);
-  data->output_channels = ReadOutput(options, &data->output, &data->clamp);
-  data->weight_bits = static_cast<int8_t>(options->Bits("weight_bits"));
+  NarrowFormat input, output;
+  data->input_channels = ReadInput(options, &input);
+  data->output_channels = ReadOutput(options, &output, &data->clamp);
+  data->input_bits = static_cast<uint16_t>(input.bits & 15);
+  data->output_bits = static_cast<uint16_t>(output.bits & 15);
+  data->weight_bits = static_cast<uint16_t>(options->Bits("weight_bits") & 15);
+  data->input_zero_point = input.zero_point;
+  data->output_zero_point = output.zero_point;
   options->OptionalInt("filter_layout", 0, kMaxFilterLayout, 0);
 }
 

@@ -26,8 +26,8 @@ FeatureMap VectorOf(int32_t channels, const NarrowFormat& format) {
 }
 
 FullyConnectedParams ParamsOf(const OpData& data) {
-  return {VectorOf(data.input_channels, data.input), VectorOf(data.output_channels, data.output),
-          Widened(data.clamp), data.weight_bits};
+  return {VectorOf(data.input_channels, data.input()),
+          VectorOf(data.output_channels, data.output()), Widened(data.clamp), data.weight_bits};
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {

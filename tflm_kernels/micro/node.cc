@@ -46,10 +46,18 @@ int Shown(int64_t number) { return number > INT32_MAX ? INT32_MAX : static_cast<
 
 }  // namespace
 
-TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int* index) {
+TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int16_t* index) {
   *index = kNoScratch;
   if (bytes == 0) return kTfLiteOk;
-  return RequestScratchBufferInArena(context, bytes, index);
+  int found = 0;
+  const TfLiteStatus status = RequestScratchBufferInArena(context, bytes, &found);
+  if (status != kTfLiteOk) return status;
+  if (found > INT16_MAX) {
+    ReportError(context, "the model has %d scratch buffers; supported are 32768", found + 1);
+    return kTfLiteError;
+  }
+  *index = static_cast<int16_t>(found);
+  return kTfLiteOk;
 }
 
 uint8_t* Scratch(TfLiteContext* context, int index) {

@@ -28,7 +28,7 @@ OpData* AllocateOpData(TfLiteContext* context, const char* op) {
 }
 
 // In Prepare: asks for `bytes` of scratch during Eval and says in `index` which; none if 0.
-TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int* index);
+TfLiteStatus RequestScratch(TfLiteContext* context, size_t bytes, int16_t* index);
 
 // In Eval: the scratch that RequestScratch promised, null if none.
 uint8_t* Scratch(TfLiteContext* context, int index);

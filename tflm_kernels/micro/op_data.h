@@ -1,8 +1,8 @@
 // micro/op_data.h - what ops keep of their options from Init to Eval (docs/format.md F3).
 //
-// Op data is RAM for as long as the model is loaded. So it is the options alone, in the narrowest
-// types that hold the ranges of limits.h, wide members first; heights and widths stay in the
-// tensors. The params of a kernel are put together anew whenever it runs (node.h).
+// Op data is RAM for as long as the model is loaded, and TFLM rounds it up to 16 bytes. So it is the
+// options alone, in the narrowest types that hold the ranges of limits.h, wide members first; heights
+// and widths stay in the tensors. The params of a kernel are put together anew whenever it runs (node.h).
 #ifndef TFLM_KERNELS_MICRO_OP_DATA_H_
 #define TFLM_KERNELS_MICRO_OP_DATA_H_
 

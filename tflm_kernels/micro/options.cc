@@ -62,11 +62,11 @@ int32_t OptionReader::Choice(const char* key, const char* const* supported, int3
 }
 
 void OptionReader::ExpectEqual(const char* key, int32_t value, const char* other_key,
-                               int32_t other_value) {
+                               int64_t other_value) {
   if (!is_ok_ || value == other_value) return;
   is_ok_ = false;
   ReportError(context_, "%s: %s is %d and %s is %d; they must be equal", op_, key,
-              static_cast<int>(value), other_key, static_cast<int>(other_value));
+              static_cast<int>(value), other_key, Shown(other_value));
 }
 
 bool OptionReader::Finish() {

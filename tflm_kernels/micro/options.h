@@ -34,7 +34,7 @@ class OptionReader {
   int32_t Choice(const char* key, const char* const* supported, int32_t count);
 
   // Refuses two values that must agree.
-  void ExpectEqual(const char* key, int32_t value, const char* other_key, int32_t other_value);
+  void ExpectEqual(const char* key, int32_t value, const char* other_key, int64_t other_value);
 
   // Refuses keys that nobody has read. True if nothing failed.
   bool Finish();

@@ -24,7 +24,7 @@ constexpr const char* kCacheModes[] = {"recompute", "rows", "full"};  // StageCa
 struct OpData {
   int32_t num_classes;
   int32_t outlier_share;
-  int scratch_index;
+  int16_t scratch_index;
   int16_t tile_height;
   int16_t tile_width;
   int8_t num_ops;

@@ -13,7 +13,7 @@ constexpr int kInput = 0;
 constexpr int kTable = 1;
 
 struct OpData {
-  int scratch_index;
+  int16_t scratch_index;
 };
 
 void* Init(TfLiteContext* context, const char* buffer, size_t length) {
