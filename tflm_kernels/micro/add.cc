@@ -85,16 +85,16 @@ void* Init(TfLiteContext* context, const char* buffer, size_t length) {
 
 AddParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  return {InputMap(context, node, 0, data.channels,
-                   FormatOf(data.input0_width, data.input0_zero_point)),
-          InputMap(context, node, 1, data.channels,
-                   FormatOf(data.input1_width, data.input1_zero_point)),
-          OutputMap(context, node, data.channels,
-                    FormatOf(data.output_width, data.output_zero_point)),
-          Widened(data.clamp),
-          {{data.multipliers[0], data.input0_shift},
-           {data.multipliers[1], data.input1_shift},
-           {data.multipliers[2], data.output_shift}}};
+  return {
+      InputMap(context, node, 0, data.channels,
+               FormatOf(data.input0_width, data.input0_zero_point)),
+      InputMap(context, node, 1, data.channels,
+               FormatOf(data.input1_width, data.input1_zero_point)),
+      OutputMap(context, node, data.channels, FormatOf(data.output_width, data.output_zero_point)),
+      Widened(data.clamp),
+      {{data.multipliers[0], data.input0_shift},
+       {data.multipliers[1], data.input1_shift},
+       {data.multipliers[2], data.output_shift}}};
 }
 
 bool Covers(const FeatureMap& input, const Corner& corner, const FeatureMap& output) {

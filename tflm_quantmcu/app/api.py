@@ -271,7 +271,15 @@ def _chosen(options: Mapping[str, Any], evaluation_data: Any, calibration: Any, 
 
 
 def _costs(source: Source, options: Options) -> PlanCosts:
-    return PlanCosts(source.model, options.target, options.sram_scope, options.sram_bytes, options.strip_metadata)
+    return PlanCosts(
+        source.model,
+        options.target,
+        options.sram_scope,
+        options.sram_bytes,
+        options.strip_metadata,
+        options.keep_stock_ops,
+        options.flash_bytes,
+    )
 
 
 def _fixed(source: Source, options: Options) -> FixedWidths:

@@ -14,6 +14,7 @@ from tflm_quantmcu.app.reserve import (
     unknown_persistent_bytes,
 )
 from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.converter.passes.take_ops import has_faster_kernels
 from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.cost.model_time import time_of_model
@@ -22,6 +23,7 @@ from tflm_quantmcu.cost.plan_work import work_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import TFLM, WORST_CORE, Target
 from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT
 from tflm_quantmcu.search.problem import PlanBytes
 from tflm_quantmcu.tflite.model_file import ModelFile
 
@@ -35,7 +37,7 @@ class PlanCosts:
       target: what the plans are for.
       sram_scope: of the arena, what counts.
       sram_bytes: bound on what counts, or None.
-      strip_metadata: as of `convert`.
+      strip_metadata, keep_stock_ops, flash_bytes: as of `convert`.
     """
 
     model: ModelFile
@@ -43,6 +45,8 @@ class PlanCosts:
     sram_scope: str = NONPERSISTENT
     sram_bytes: int | None = None
     strip_metadata: bool = False
+    keep_stock_ops: bool = False
+    flash_bytes: int | None = None
     _latest: list[tuple[PrecisionPlan, ModelFile]] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
@@ -62,6 +66,7 @@ class PlanCosts:
             "target": dataclasses.asdict(self.target),
             "sram_scope": self.sram_scope,
             "strip_metadata": self.strip_metadata,
+            "keep_stock_ops": self.keep_stock_ops,
         }
 
     def convert(self, plan: PrecisionPlan) -> ModelFile:
@@ -69,12 +74,39 @@ class PlanCosts:
         for known, converted in self._latest:
             if known == plan:
                 return converted
-        pins_count = self.target.runtime == TFLM and self.sram_bytes is not None
-        fits = self._fits if pins_count else None
-        data = convert_model(self.model, plan, strip_metadata=self.strip_metadata, target=self.target, fits=fits)
-        converted = ModelFile(data)  # parsed from what was written, not from the tree that it was written of
+        keeps = self.keep_stock_ops or self.counts_maps_alone  # ops of ours save bytes beside maps alone
+        converted = self._converted(plan, keeps)
+        if not keeps and not self._gains_surely(converted):
+            converted = min(self._converted(plan, True), converted, key=self._rank)
         self._latest[:] = [(plan, converted)]
         return converted
+
+    def _converted(self, plan: PrecisionPlan, keep_stock_ops: bool) -> ModelFile:
+        pins_count = self.target.runtime == TFLM and self.sram_bytes is not None
+        data = convert_model(
+            self.model,
+            plan,
+            strip_metadata=self.strip_metadata,
+            target=self.target,
+            keep_stock_ops=keep_stock_ops,
+            fits=self._fits if pins_count else None,
+        )
+        return ModelFile(data)  # parsed from what was written, not from the tree that it was written of
+
+    def _gains_surely(self, converted: ModelFile) -> bool:
+        """Whether ops that became ours cannot have made anything larger.
+
+        What they save counts where TFLM needs no more than it keeps and plans; their tables may take more flash.
+        """
+        found = self._arena(converted.graph)
+        is_planned = found.reserved_bytes <= found.nonpersistent_bytes + found.persistent_bytes + 2 * ARENA_ALIGNMENT
+        is_small = self.flash_bytes is None or len(converted.data) <= self.flash_bytes
+        return not has_faster_kernels(self.target) or (is_planned and is_small)
+
+    def _rank(self, converted: ModelFile) -> tuple[bool, int, int]:
+        num_bytes = len(converted.data)
+        is_too_large = self.flash_bytes is not None and num_bytes > self.flash_bytes
+        return is_too_large, self._arena(converted.graph).counted(self.sram_scope), num_bytes
 
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
         """What the converted model takes."""

@@ -17,6 +17,7 @@ from tflm_quantmcu.arena.machine import NO_DATA, Machine
 from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes, predict_arena
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage.custom_ops import PREFIX
 
@@ -93,6 +94,22 @@ def replay_allocation(graph: ModelGraph, machine: Machine, variant: str = REFERE
                 arena.keep("interpreter", num_bytes, alignment)
     is_exact = all(op.kind in machine.op_data or op.kind in NO_DATA for op in graph.ops)
     return Allocation(PersistentBytes(**arena.kept), align(arena.most, ARENA_ALIGNMENT), is_exact)
+
+
+def op_bytes(graph: ModelGraph, op: Op, machine: Machine) -> int:
+    """What TFLM keeps for one op, padding and the constants that no other op reads included."""
+    kept = align(machine.op_data.get(op.kind, 0), ARENA_ALIGNMENT) + machine.options.get(op.kind, (0, 1))[0]
+    kept += sum(align(step, ARENA_ALIGNMENT) for step in _prepare_steps(graph, op) if isinstance(step, int))
+    constants = {t for t in op.inputs if t >= 0 and graph.tensors[t].is_constant}
+    return kept + machine.eval_tensor * sum(len(graph.consumers[t]) == 1 for t in constants)
+
+
+def own_op_bytes(graph: ModelGraph, op: Op, machine: Machine) -> int:
+    """What TFLM would keep for the op of ours that carries this one over, with a handle of scratch."""
+    traits = LoweredNetwork.of(graph).lower(op).traits
+    num_constants = 2 if traits.has_filter else int(traits.has_entries)
+    kept = align(machine.op_data[PREFIX + traits.name], ARENA_ALIGNMENT)
+    return kept + machine.eval_tensor * num_constants + machine.pointer * traits.takes_scratch
 
 
 class _Arena:

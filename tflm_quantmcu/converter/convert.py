@@ -15,6 +15,7 @@ from tflm_quantmcu.converter.passes.insert_requantize import insert_requantize
 from tflm_quantmcu.converter.passes.pin_offsets import pin_offsets
 from tflm_quantmcu.converter.passes.prune_unused import prune_unused
 from tflm_quantmcu.converter.passes.quantize_ops import quantize_ops
+from tflm_quantmcu.converter.passes.take_ops import take_ops
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import WORST_CORE, Target
@@ -27,6 +28,7 @@ from tflm_quantmcu.tflite.writer import associated_files, write_model
 PASSES: tuple[Callable[[Rewrite], None], ...] = (
     fuse_stages,  # first: it decides which ops are left for the others
     quantize_ops,  # next: lowers what is left, still on the model's tensors
+    take_ops,  # then: of what stays at 8 bits, all that keeps fewer bytes as an op of ours
     insert_requantize,  # after both: only now is it known which side of a map is ours and which stock
     attach_plan,  # before the pruning: it drops metadata whose buffers are then unused
     prune_unused,  # before the last: renumbers everything
@@ -40,6 +42,7 @@ def convert_model(
     *,
     strip_metadata: bool = False,
     target: Target = WORST_CORE,
+    keep_stock_ops: bool = False,
     fits: Callable[[ModelGraph], bool] | None = None,
 ) -> bytes:
     """Converts a model.
@@ -50,6 +53,7 @@ def convert_model(
       strip_metadata: leave out the plan and every other metadata that the device does not read; offsets of an
         offline memory plan stay.
       target: whose arena is to be small; the file runs right on every core.
+      keep_stock_ops: leave ops that stay at 8 bits outside of stages stock ops, whatever bytes they take.
       fits: whether a converted model's arena meets a bound: of those that do, the one is taken that suits other cores.
 
     Returns:
@@ -69,7 +73,15 @@ def convert_model(
     require_source(graph)
     _check_names(graph, plan)
     tree = file.copied_tree()
-    rewrite = Rewrite(tree, graph, plan, strip_metadata=strip_metadata, target=target, fits=fits)
+    rewrite = Rewrite(
+        tree,
+        graph,
+        plan,
+        strip_metadata=strip_metadata,
+        target=target,
+        keeps_stock_ops=keep_stock_ops,
+        fits=fits,
+    )
     for rewrite_pass in PASSES:
         rewrite_pass(rewrite)
     return write_model(rewrite.model) + (b"" if strip_metadata else associated_files(file.origin.data))

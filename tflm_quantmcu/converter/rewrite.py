@@ -25,6 +25,7 @@ class Rewrite(ModelBuilder):
       slots: for each op of `graph` the operators that stand in its place now.
       strip_metadata: leave out all that the device does not need.
       target: whose arena is to be small.
+      keeps_stock_ops: what stays at 8 bits outside of stages stays a stock op.
       fits: whether a converted model's arena meets the bound; None: there is none.
     """
 
@@ -36,6 +37,7 @@ class Rewrite(ModelBuilder):
         *,
         strip_metadata: bool,
         target: Target = WORST_CORE,
+        keeps_stock_ops: bool = False,
         fits: Callable[[ModelGraph], bool] | None = None,
     ) -> None:
         super().__init__(model)
@@ -45,6 +47,7 @@ class Rewrite(ModelBuilder):
         self.slots = [[operator] for operator in self.subgraph.operators or ()]
         self.strip_metadata = strip_metadata
         self.target = target
+        self.keeps_stock_ops = keeps_stock_ops
         self.fits = fits
         for tensor, read in zip(self.subgraph.tensors, graph.tensors, strict=True):
             tensor.name = read.name  # unique, so that the plan's names hold in the new file too

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tflm_quantmcu.arena.machine import HOST
+from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.base.errors import VerificationError
 from tflm_quantmcu.converter.passes.insert_requantize import PACKED_SUFFIX
@@ -161,13 +163,17 @@ def _is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
 
 
 def _check_arena(converted: ModelFile, variant: str, predicted: int) -> int:
-    recorded = Interpreter(converted, kernel_variant=variant).allocations().non_persistent_bytes
-    if recorded != predicted:
-        raise VerificationError(
-            f"TFLM recorded a non-persistent arena of {recorded:,} bytes with {variant} kernels; predicted were "
-            f"{predicted:,}"
-        )
-    return recorded
+    recorded = Interpreter(converted, kernel_variant=variant).allocations()
+    replayed = replay_allocation(converted.graph, HOST, variant)
+    parts = [("non-persistent", predicted, recorded.non_persistent_bytes)]
+    if replayed.is_exact:
+        parts.append(("persistent", replayed.persistent.total, recorded.persistent_bytes))
+    for part, expected, found in parts:
+        if found != expected:
+            raise VerificationError(
+                f"TFLM recorded a {part} arena of {found:,} bytes with {variant} kernels; predicted were {expected:,}"
+            )
+    return predicted
 
 
 def _check_outputs(before: ModelFile, after: ModelFile, runs: _Runs) -> None:

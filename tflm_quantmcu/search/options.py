@@ -93,6 +93,14 @@ class TargetSettings(Settings):
         kind=str,
     )
 
+    keep_stock_ops: bool = setting(
+        False,
+        "Leave ops that stay at 8 bits outside of stages stock ops. Otherwise they become ours where TFLM then keeps "
+        "fewer bytes and the target is not slower.",
+        kind=bool,
+        decides=False,
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "core", self.target.core)

@@ -30,7 +30,7 @@ def quantize_ops(rewrite: Rewrite) -> None:
         touches = any(rewrite.is_reformatted(t) for t in _maps(rewrite, op))
         is_silu = not network.folded.isdisjoint(op.inputs)
         if bits != 8 or is_silu or (touches and network.is_ours(op)):
-            _replace(rewrite, op)
+            replace_op(rewrite, op)
         elif _has_other_constants(rewrite, op):
             _renew_constants(rewrite, op)
 
@@ -72,7 +72,8 @@ def _renew_constants(rewrite: Rewrite, op: Op) -> None:
     rewrite.slots[op.index][0].inputs = np.array([op.inputs[0], weights_at, bias_at], np.int32)
 
 
-def _replace(rewrite: Rewrite, op: Op) -> None:
+def replace_op(rewrite: Rewrite, op: Op) -> None:
+    """Puts the op of ours with the plan's formats in the place of one that our kernels can run."""
     graph = rewrite.graph
     lowered = rewrite.network.lower_planned(op, rewrite.plan)
     formats = [rewrite.format_of(t) for t in lowered.inputs]
