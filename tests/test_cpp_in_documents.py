@@ -14,6 +14,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted
 
 # What a document's resolver needs of TFLM beside the C structs; that all ops have a place is checked here.
 WITHOUT_TFLM = """
+#include "tflm_kernels/micro/fast_ops.h"
 #include "tflm_kernels/micro/register.h"
 #define TF_LITE_ENSURE_STATUS(a) do { const TfLiteStatus s = (a); if (s != kTfLiteOk) return s; } while (0)
 namespace tflite {
@@ -25,12 +26,19 @@ struct MicroMutableOpResolver {
   }
   TfLiteStatus AddReshape() { return ++used <= kOpCount ? kTfLiteOk : kTfLiteError; }
   TfLiteStatus AddSoftmax() { return AddReshape(); }
+  TfLiteStatus AddConv2D(const TFLMRegistration&) { return AddReshape(); }
+  TfLiteStatus AddDepthwiseConv2D(const TFLMRegistration&) { return AddReshape(); }
+  TfLiteStatus AddFullyConnected(const TFLMRegistration&) { return AddReshape(); }
+  TfLiteStatus AddAdd(const TFLMRegistration&) { return AddReshape(); }
+  TfLiteStatus AddAveragePool2D(const TFLMRegistration&) { return AddReshape(); }
+  TfLiteStatus AddMaxPool2D(const TFLMRegistration&) { return AddReshape(); }
   unsigned used = 0;
 };
 }  // namespace tflite
 """
 WITH_TFLM = """
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tflm_kernels/micro/fast_ops.h"
 #include "tflm_kernels/micro/register.h"
 """
 

@@ -23,6 +23,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "dsp": ("cortex_m/dsp/*.cc",),
     "mve": ("cortex_m/mve/*.cc",),
     "micro": ("micro/*.cc",),
+    "fast_ops": ("micro/fast_ops/*.cc",),  # links the kernels of TFLM that they stand in for
     "self_test": ("aot/*.cc", "boards/crc32.cc", "boards/measure.cc", "boards/report.cc"),
     "host": ("boards/host.cc",),
     "cortex_m": ("boards/fault.cc", "boards/semihosting.cc", "boards/startup.cc"),  # and a board's clock
