@@ -18,6 +18,8 @@ from tests.support.plans import mixed, split
 from tests.support.streamed import streamed
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import cli
+from tflm_quantmcu.arena.machine import CORTEX_M
+from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
@@ -335,3 +337,14 @@ def test_a_float_model_is_refused(tmp_path: Path) -> None:
 def test_the_name_is_made_of_the_file_name(file: str, name: str, tmp_path: Path) -> None:
     (tmp_path / file).write_bytes(MODEL)
     assert emit(tmp_path / file, output_dir=tmp_path / "project").name == name
+
+
+def test_tflm_projects_set_the_least_arena_of_each_variant_aside(tmp_path: Path) -> None:
+    model = VERSIONS["mixed widths 0"]()
+    project = emit(model, output_dir=tmp_path, target="tflm", core="cortex-m4", name="small")
+    least = {variant: replay_allocation(read_model(model), CORTEX_M, variant) for variant in KERNEL_VARIANTS}
+    assert all(found.is_exact for found in least.values())
+    header = (tmp_path / "small_model_data.h").read_text()
+    host, *on_cores = map(int, re.findall(r"#define SMALL_ARENA_BYTES (\d+)", header))
+    assert on_cores == [least[variant].needed_bytes for variant in (MVE, DSP, REFERENCE)]
+    assert project.arena_bytes == least[DSP].needed_bytes < host

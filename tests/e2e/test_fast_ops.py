@@ -1,4 +1,4 @@
-"""RegisterFastOps on the real TFLM in QEMU: equal bytes with TFLM's own kernels, and handles of scratch alone beside its persistent arena."""
+"""RegisterFastOps on the real TFLM in QEMU: the bytes of TFLM's own kernels, in an arena that keeps the same."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def odd_shapes() -> bytes:
 
 
 @pytest.mark.parametrize("core", ("m4", "m55"))
-def test_equal_bytes_beside_the_same_persistent_arena(core: str, tmp_path: Path) -> None:
+def test_equal_bytes_in_an_arena_that_keeps_no_more(core: str, tmp_path: Path) -> None:
     tflm = os.environ.get("TFLM_DIR")
     if not tflm:
         pytest.skip("TFLM_DIR is not set: RegisterFastOps is not tried on the real TFLM")

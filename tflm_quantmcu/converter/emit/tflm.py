@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu.arena.machine import CORTEX_M
+from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.converter.emit.calls import stage_kernels
 from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
-from tflm_quantmcu.graph.target import short_core, variant_of
+from tflm_quantmcu.graph.target import HOST, KERNEL_VARIANTS, short_core, variant_of
+from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_model_requests
@@ -42,9 +45,7 @@ def emit_tflm(
       is_bundled: the project holds the C++ sources that it compiles.
     """
     graph = model.graph
-    # Scratch of the core's kernels, where it adds to what TFLM recorded with the reference.
-    extra_bytes = max(0, predict_arena(graph, variant_of(core)) - recording.non_persistent_bytes)
-    arena_bytes = recording.arena_bytes + extra_bytes
+    arenas = _arena_bytes(graph, recording)
     kinds = sorted({op.kind for op in graph.ops})
     kernels = stage_kernels(graph, "quantmcu::kernels")
     context: dict[str, Any] = {
@@ -55,7 +56,7 @@ def emit_tflm(
         "sha256": model.sha256,
         "model_bytes": len(model.data),
         "model": array_initializer(np.frombuffer(model.data, np.uint8)),
-        "arena_bytes": arena_bytes,
+        "arenas": arenas,
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
         "stage_kernels": struct_initializer(kernels) if kernels else "",
         "adders": [_adder(kind) for kind in kinds],
@@ -77,7 +78,22 @@ def emit_tflm(
         "Makefile": "Makefile",
         "BUILD": "BUILD",
     }
-    return {file: render(f"tflm/{template}", context) for file, template in files.items()}, arena_bytes
+    return {file: render(f"tflm/{template}", context) for file, template in files.items()}, arenas[
+        HOST if core == HOST else variant_of(core)
+    ]
+
+
+def _arena_bytes(graph: ModelGraph, recording: Recording) -> dict[str, int]:
+    """Variant of our kernels, or host -> the least tensor arena on such cores.
+
+    Where the data of an op is not known on 32 bits, that of this host stands for it.
+    """
+    arenas = {HOST: recording.arena_bytes}
+    for variant in KERNEL_VARIANTS:
+        found = replay_allocation(graph, CORTEX_M, variant)
+        extra_bytes = max(0, predict_arena(graph, variant) - recording.non_persistent_bytes)
+        arenas[variant] = found.needed_bytes if found.is_exact else recording.arena_bytes + extra_bytes
+    return arenas
 
 
 def _adder(kind: str) -> str:
