@@ -25,7 +25,7 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.converter.emit.project import emit
-from tflm_quantmcu.graph.target import variant_of
+from tflm_quantmcu.graph.target import DSP, KERNEL_VARIANTS, MVE, REFERENCE, variant_of
 from tflm_quantmcu.law.kernel_calls import Kernels
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
