@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -324,7 +325,7 @@ class _Growth:
             **self._format(near, activation),
         }
 
-    def _format(self, near: float = 0.05, activation: str = "NONE") -> dict[str, float | int]:
+    def _format(self, near: float = 0.05, activation: str = "NONE") -> dict[str, Any]:
         scale = float(np.float32(near * self._rng.uniform(0.5, 2)))
         zero_point = int(self._rng.integers(-128, 128))
         if activation in ("RELU", "RELU6") and self._int(0, 3):

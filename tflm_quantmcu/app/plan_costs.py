@@ -74,7 +74,7 @@ class PlanCosts:
         for known, converted in self._latest:
             if known == plan:
                 return converted
-        keeps = self.keep_stock_ops or self.counts_maps_alone  # ops of ours save bytes beside maps alone
+        keeps = self.keep_stock_ops or self.sram_scope == NONPERSISTENT  # ops of ours save bytes beside maps alone
         converted = self._converted(plan, keeps)
         if not keeps and not self._gains_surely(converted):
             converted = min(self._converted(plan, True), converted, key=self._rank)
