@@ -103,6 +103,27 @@ def _convolution(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
         *(n * (length % 16) for n in (fours, outputs)),
         *(n * (row_length % 16 > 0) for n in (fours, pixels * fours, pixels * fours * y.kernel)),
         *(pixels * fours * (outputs % 4 > 0), gathered * fours, y.outputs * passes[2] * fours),
+        *_blocks_of_pixels(pixels, outputs, length),
+    ]
+
+
+def _blocks_of_pixels(pixels: int, outputs: int, length: int) -> list[int]:
+    """Four pixels a channel where filters are short, else two pixels and channels; a last pixel is alone."""
+    is_short, words, twos = length <= 64, _blocks(length, 4), _blocks(outputs, 2)
+    size = 4 if is_short else 2
+    ones = int(pixels % size == 1)
+    blocks = _blocks(pixels - ones, size)
+    short, long = blocks * is_short, blocks * (not is_short)
+    one_of_four = int(pixels % 4 == 1)
+    fours = _blocks(pixels - one_of_four, 4)
+    return [
+        *(short, short * outputs, short * outputs * words, short * words, short * _blocks(outputs, 4)),
+        *(long, long * twos, long * twos * words, long * words, long * _blocks(outputs, 4)),
+        *(ones, ones * twos, ones * twos * words, ones * words, ones * outputs, ones * _blocks(outputs, 4)),
+        *(short * (length % 4 > 0), long * (length % 4 > 0) * words, ones * (length % 4 > 0) * words),
+        # Below 8 bits: four pixels and a channel, whatever the filter's length.
+        *(fours, fours * outputs, fours * outputs * words, fours * words, one_of_four * outputs),
+        *(one_of_four, one_of_four * twos * words, one_of_four * words),
     ]
 
 

@@ -121,7 +121,7 @@ class Convolution {
         group_values_(NumGroups(filter_bytes_) * (32 / params.weight_bits)),
         row_slots_(params.window.kernel_width * slots_),
         is_gathered_(has_row_spans_ && params.input.bits == 8 && group_values_ <= kMaxGathered &&
-                     row_slots_ % (32 / params.weight_bits) != 0) {}
+                     IsWorthGathering(params.window.kernel_height, 32 / params.weight_bits)) {}
 
   void Run() const {
     const FeatureMap& out = params_.output;
@@ -145,6 +145,11 @@ class Convolution {
 
  private:
   static constexpr int32_t kMaxPixels = 4;
+
+  // Rows of taps that do not end on words of weights, or are one or two.
+  bool IsWorthGathering(int32_t num_rows, int32_t word_values) const {
+    return row_slots_ % word_values != 0 || (num_rows > 1 && row_slots_ <= 2 * word_values);
+  }
 
   // The taps [begin, end) of a row of the window that lie inside the map.
   struct RowTaps {
