@@ -9,14 +9,13 @@ are enlarged to 96x96x1 and scaled to [-1, 1]. The figures that follow from it a
 
 from __future__ import annotations
 
-import io
 import pathlib
 
 import numpy as np
 from absl import app, flags
 from scipy import ndimage
 
-from tflm_quantmcu.base.files import write_atomically
+from experiments.npz import save_npz
 from tflm_quantmcu.keras_bridge.to_tflite import keras
 
 SIDE, ALPHA, NUM_CLASSES = 96, 0.35, 10
@@ -40,10 +39,10 @@ def main(argv: list[str]) -> None:
     search, train = slice(0, NUM_SEARCH), slice(NUM_SEARCH, None)
     folder = pathlib.Path(_OUTPUT_DIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    save(folder / "search.npz", x=x[search], y=y[search])
-    save(folder / "train.npz", x=x[train], y=y[train])
-    save(folder / "calibration.npz", x=x[train][:NUM_CALIBRATION])
-    save(folder / "test.npz", x=test_x, y=test_y)
+    save_npz(folder / "search.npz", x=x[search], y=y[search])
+    save_npz(folder / "train.npz", x=x[train], y=y[train])
+    save_npz(folder / "calibration.npz", x=x[train][:NUM_CALIBRATION])
+    save_npz(folder / "test.npz", x=test_x, y=test_y)
     model = network()
     steps = _EPOCHS.value * -(-len(x[train]) // BATCH)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -71,12 +70,6 @@ def read_images(path: str, count: int | None) -> tuple[np.ndarray, np.ndarray]:
     factor = SIDE / x.shape[1]
     enlarged = [ndimage.zoom(image.astype(np.float32), factor, order=1, grid_mode=True, mode="nearest") for image in x]
     return np.stack(enlarged)[..., np.newaxis] / 127.5 - 1, y.astype(np.int64)
-
-
-def save(path: pathlib.Path, **arrays: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
 
 
 if __name__ == "__main__":
