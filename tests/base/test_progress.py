@@ -51,8 +51,8 @@ def test_stages_share_one_line_that_never_goes_back(is_terminal: bool, capfd: py
     ("search", "options"),
     [
         ("vdqs", {"objective": "bit_ops", "vdpc": "dynamic", "vdpc_phi": 0.9, "max_macs_ratio": 1.0}),
-        ("memory_driven", {}),
-        ("rl", {"rl_episodes": 2}),
+        ("memory_driven", {"split": "off"}),
+        ("rl", {"rl_episodes": 2, "split": "off"}),
     ],
 )
 def test_searches_show_how_far_they_are(

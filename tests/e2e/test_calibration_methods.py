@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
-from tests.support.search_problems import MAPS_ON_ANY_CORE
+from tests.support.search_problems import MAPS_ON_ANY_CORE, WIDTHS_ALONE
 from tflm_quantmcu import cli
 from tflm_quantmcu.app import api
 from tflm_quantmcu.base.errors import UsageError
@@ -20,7 +20,7 @@ OPTIONS = {"progress": False, "n_jobs": 1}
 SEARCHES = (
     {"search": "uniform", "activation_bits": 4},
     {"search": "vdqs", "vdqs_lambda": 0.0},
-    {"search": "memory_driven", "sram_bytes": 12_000, **MAPS_ON_ANY_CORE},
+    {"search": "memory_driven", "sram_bytes": 12_000, **MAPS_ON_ANY_CORE, **WIDTHS_ALONE},
 )
 
 

@@ -14,7 +14,7 @@ from tests.support.cortex_m import skip_without_tools
 from tests.support.detection import NUM_OUTPUTS, detection_network
 from tests.support.emitted import emit_and_compile
 from tests.support.plans import mixed, split
-from tests.support.search_problems import MAPS_ON_ANY_CORE
+from tests.support.search_problems import MAPS_ON_ANY_CORE, WIDTHS_ALONE
 from tests.support.stock_tflm import run_stock
 from tests.support.streamed import streamed
 from tflm_quantmcu import cli
@@ -92,7 +92,7 @@ def test_mixed_widths_equal_the_oracle(activation: str, seed: int) -> None:
         {"search": "uniform", "activation_bits": 8, "weight_bits": 8},
         {"search": "uniform", "activation_bits": 4},
         {"search": "vdqs", "vdqs_lambda": 0.0, "vdqs_min_bits": 2},
-        {"search": "memory_driven", "sram_bytes": 4608, **MAPS_ON_ANY_CORE},
+        {"search": "memory_driven", "sram_bytes": 4608, **MAPS_ON_ANY_CORE, **WIDTHS_ALONE},
     ],
 )
 def test_searches_plan_convert_and_verify_it(options: dict) -> None:

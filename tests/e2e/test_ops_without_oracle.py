@@ -9,6 +9,7 @@ import pytest
 
 import tflm_quantmcu as qm
 from tests.support.edit_model import StockModel
+from tests.support.search_problems import WIDTHS_ALONE
 from tests.support.tiny_models import Handle
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.compensation.compensate import compensate, with_room
@@ -22,7 +23,7 @@ from tflm_quantmcu.tflite.reader import read_model
 SIZE, CHANNELS = 20, 4
 SEARCHES = {
     "vdqs": {"vdqs_lambda": 0.1, "vdqs_min_weight_bits": 4},
-    "memory_driven": {"sram_bytes": 6400, "flash_bytes": 11000, "strip_metadata": True},
+    "memory_driven": {"sram_bytes": 6400, "flash_bytes": 11000, "strip_metadata": True, **WIDTHS_ALONE},
     "uniform": {"activation_bits": 4, "weight_bits": 4},
 }
 

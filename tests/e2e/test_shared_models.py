@@ -55,17 +55,29 @@ def test_eight_bit_split_equals_stock_tflm_in_less_arena(name: str) -> None:
         (
             "ic_resnet8_int8",
             "cifar10_train_500",
-            {"search": "memory_driven", "sram_bytes": 30_000, "flash_bytes": 60_000},
+            {
+                "search": "memory_driven",
+                "sram_bytes": 30_000,
+                "flash_bytes": 60_000,
+                "split": "off",
+                "max_accuracy_drop": "off",
+            },
         ),
         (
             "kws_dscnn_int8",
             "kws_calibration_125",
-            {"search": "memory_driven", "sram_bytes": 10_000},
+            {"search": "memory_driven", "sram_bytes": 10_000, "split": "off", "max_accuracy_drop": "off"},
         ),
         (
             "person_detect",
             "person_detect_2",
-            {"search": "memory_driven", "sram_bytes": 40_000, "flash_bytes": 200_000},
+            {
+                "search": "memory_driven",
+                "sram_bytes": 40_000,
+                "flash_bytes": 200_000,
+                "split": "off",
+                "max_accuracy_drop": "off",
+            },
         ),
     ],
 )

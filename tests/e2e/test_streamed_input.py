@@ -76,8 +76,8 @@ def test_convert_plans_verifies_and_reports_it(name: str, data: str | None, opti
 
 
 def test_a_search_without_stages_cannot_stream() -> None:
-    with pytest.raises(UsageError, match="--input is used by --search uniform and vdqs alone, not by memory_driven"):
-        qm.convert(networks.inverted_residual(), search="memory_driven", input="streamed", progress=False)
+    with pytest.raises(UsageError, match="--input is streamed, and --search memory_driven made no patch stage"):
+        qm.convert(networks.inverted_residual(), search="memory_driven", split="off", input="streamed", progress=False)
 
 
 def test_a_network_without_a_stage_at_its_input_cannot_stream() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.support.search_problems import MAPS_ON_ANY_CORE, calibration_of, plain_bytes
+from tests.support.search_problems import MAPS_ON_ANY_CORE, WIDTHS_ALONE, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.oracle.simulate import simulate
@@ -55,7 +55,13 @@ LOWERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("compensation", ("bias", "weights"))
 @pytest.mark.parametrize("search", SEARCHES)
 def test_every_search_lowers_a_network_with_dead_channels(search, compensation):
-    options = {"search": search, "compensation": compensation, "strip_metadata": True, "progress": False}
+    options = {
+        "search": search,
+        "compensation": compensation,
+        "strip_metadata": True,
+        "progress": False,
+        **WIDTHS_ALONE,
+    }
     calibration = calibration_of(MODEL, shape=(16, 16, 3))
     result = api.convert(MODEL, calibration=calibration, **options, **LOWERS[search])
     corrected = [result.plan, *(c for stage in result.plan.stages for c in stage.classes)]

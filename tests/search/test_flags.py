@@ -40,7 +40,7 @@ def test_flags_that_tell_of_a_search_belong_to_it() -> None:
     for name, search in SEARCHES.items():
         named = {flag for flag in Options.names() if flag.startswith(f"{name}_")}
         assert named <= set(search.own_flags)
-    assert {"evaluation_data", "vdpc", "objective", "activation_bits", "weight_bits"} <= set(OWN)
+    assert {"vdpc", "objective", "activation_bits", "weight_bits"} <= set(OWN)
 
 
 def test_flags_of_the_search_and_of_all_are_taken() -> None:

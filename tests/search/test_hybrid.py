@@ -15,7 +15,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from tests.support.search_problems import MAPS_ON_ANY_CORE, MapCosts, calibration_of, plain_bytes, problem_of
+from tests.support.search_problems import (
+    MAPS_ON_ANY_CORE,
+    WIDTHS_ALONE,
+    MapCosts,
+    calibration_of,
+    plain_bytes,
+    problem_of,
+)
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.plan_costs import PlanCosts
@@ -81,7 +88,9 @@ def _search(*, labelled: bool = False, **options) -> PrecisionPlan:
     if labelled:
         options["labelled"] = _labelled()
     budget = Budget(**{n: options.pop(n, None) for n in ("sram_bytes", "flash_bytes", "bit_ops", "instructions")})
-    return SEARCHES["hybrid"](GRAPH, CALIBRATION, budget, COSTS, **{**SHORT, "compensation": "off", **options})
+    return SEARCHES["hybrid"](
+        GRAPH, CALIBRATION, budget, COSTS, **{**SHORT, **WIDTHS_ALONE, "compensation": "off", **options}
+    )
 
 
 def _checked(plan: PrecisionPlan) -> PrecisionPlan:
@@ -226,13 +235,13 @@ def test_without_anything_free_the_model_stays_as_it_is():
     samples = np.random.default_rng(0).integers(-100, 100, (4, 8), dtype=np.int8)
     calibration = api.calibrate_model(model, samples, progress=False)
     costs = PlanCosts(ModelFile(model))
-    plan = SEARCHES["hybrid"](costs.model.graph, calibration, Budget(), costs, **SHORT)
+    plan = SEARCHES["hybrid"](costs.model.graph, calibration, Budget(), costs, **SHORT, **WIDTHS_ALONE)
     assert not plan.formats and not plan.weight_bits
 
 
 def test_what_it_cannot_do_is_refused():
     with pytest.raises(UsageError, match="calibration"):
-        SEARCHES["hybrid"](GRAPH, None, Budget(), COSTS, **SHORT)
+        SEARCHES["hybrid"](GRAPH, None, Budget(), COSTS, **SHORT, **WIDTHS_ALONE)
     for name, value in (("hybrid_steps", 0), ("hybrid_batch", 0), ("hybrid_mu0", -1.0)):
         with pytest.raises(UsageError, match=f"--{name} is {value}"):
             _search(**{name: value})
@@ -243,7 +252,7 @@ def test_what_it_cannot_do_is_refused():
     costs = PlanCosts(ModelFile(grouped))
     calibration = calibration_of(grouped, shape=(8, 8, 4))
     with pytest.raises(UnsupportedModelError, match="CONV_2D .* cannot become part of a Keras model"):
-        SEARCHES["hybrid"](costs.model.graph, calibration, Budget(), costs, **SHORT)
+        SEARCHES["hybrid"](costs.model.graph, calibration, Budget(), costs, **SHORT, **WIDTHS_ALONE)
 
 
 _KILLED = """

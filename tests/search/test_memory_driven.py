@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
-from tests.support.search_problems import MAPS_ON_ANY_CORE, MapCosts, calibration_of, plain_bytes
+from tests.support.search_problems import MAPS_ON_ANY_CORE, WIDTHS_ALONE, MapCosts, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.base.errors import BudgetError
@@ -25,7 +25,7 @@ from tflm_quantmcu.tflite.reader import read_model
 MODEL = inverted_residual(size=16, channels=16)
 GRAPH = read_model(MODEL)
 CALIBRATION = calibration_of(MODEL, shape=(16, 16, 3))
-OPTIONS = {"search": "memory_driven", "progress": False, "strip_metadata": True}
+OPTIONS = {"search": "memory_driven", "progress": False, "strip_metadata": True, **WIDTHS_ALONE}
 ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
 
 

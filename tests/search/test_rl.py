@@ -13,7 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from tests.support.search_problems import MAPS_ON_ANY_CORE, MapCosts, calibration_of, plain_bytes
+from tests.support.search_problems import MAPS_ON_ANY_CORE, WIDTHS_ALONE, MapCosts, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.plan_costs import PlanCosts
@@ -67,7 +67,7 @@ def _labelled(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
 def _search(name: str = "rl", **options) -> PrecisionPlan:
     """Without compensation, and with an agent small enough for tests."""
     budget = Budget(**{n: options.pop(n, None) for n in ("sram_bytes", "flash_bytes", "bit_ops", "instructions")})
-    flags = {"compensation": "off", **(EPISODES if name == "rl" else {})}
+    flags = {"compensation": "off", **WIDTHS_ALONE, **(EPISODES if name == "rl" else {})}
     with mock.patch.object(rl, "Settings", functools.partial(Settings, hidden_units=24)):
         return SEARCHES[name](GRAPH, CALIBRATION, budget, COSTS, **{**flags, **options})
 
@@ -225,7 +225,7 @@ def test_without_anything_free_the_model_stays_as_it_is():
     samples = np.random.default_rng(0).integers(-100, 100, (4, 8), dtype=np.int8)
     calibration = api.calibrate_model(model, samples, progress=False)
     costs = PlanCosts(ModelFile(model))
-    plan = SEARCHES["rl"](graph, calibration, Budget(), costs, **EPISODES)
+    plan = SEARCHES["rl"](graph, calibration, Budget(), costs, **EPISODES, **WIDTHS_ALONE)
     assert not plan.formats and not plan.weight_bits
 
 

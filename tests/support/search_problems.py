@@ -26,6 +26,8 @@ class MapCosts(PlanCosts):
 
 # Bounds as papers count them, kept on every core.
 MAPS_ON_ANY_CORE = {"core": "any", "sram_scope": "nonpersistent"}
+# Searches as their papers have them: no patches, whatever accuracy it takes.
+WIDTHS_ALONE = {"split": "off", "max_accuracy_drop": "off"}
 
 
 def problem_of(model: bytes, x: np.ndarray | None, **options: Any) -> SearchProblem:
@@ -44,5 +46,5 @@ def calibration_of(model: bytes, *, shape: tuple[int, ...], count: int = 8, seed
 
 def plain_bytes(model: bytes, **options: Any) -> tuple[int, int]:
     """(arena, flash) of the model through our converter at 8 bits, not split."""
-    result = api.convert(model, search="memory_driven", progress=False, **MAPS_ON_ANY_CORE, **options)
+    result = api.convert(model, search="memory_driven", split="off", progress=False, **MAPS_ON_ANY_CORE, **options)
     return result.report.converted.arena_bytes, len(result.model)

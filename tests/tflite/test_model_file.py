@@ -52,7 +52,9 @@ def test_a_conversion_that_calibrates_parses_its_input_once(parsed):
 def test_no_candidate_of_a_search_is_parsed_twice(parsed):
     x = np.random.default_rng(0).integers(-128, 127, (4, *read_model(MODEL).tensors[0].shape[1:]), dtype=np.int8)
     parsed.clear()
-    result = qm.convert(MODEL, calibration_data=x, search="memory_driven", sram_bytes=10000, n_jobs=1, progress=False)
+    result = qm.convert(
+        MODEL, calibration_data=x, search="memory_driven", split="off", sram_bytes=10000, n_jobs=1, progress=False
+    )
     assert len(parsed) > 2, "the search tried but one plan"
     assert parsed[0] == MODEL and parsed[-1] == result.model and len(set(parsed)) == len(parsed)
 

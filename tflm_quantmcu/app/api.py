@@ -32,6 +32,7 @@ from tflm_quantmcu.patches.pareto import Point
 from tflm_quantmcu.patches.planner import StagePlanner, planning_table
 from tflm_quantmcu.runtime.sample_sources import SampleSource, gather_samples
 from tflm_quantmcu.runtime.samples import load_samples, random_inputs, to_model_input
+from tflm_quantmcu.search.guard import keep_accuracy
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
 from tflm_quantmcu.search.problem import SearchProblem
@@ -112,9 +113,9 @@ def plan(
       calibration_data: representative inputs [N, H, W, C], an .npz with them as `x`, or what gives them: a list, a dict
         by the input's name, a TFLite representative_dataset, a tf.data.Dataset, a generator (of what has no known end
         the first `max_samples`); calibrated on when there is no `calibration`.
-      evaluation_data: labelled samples (x, y), or an .npz with them, for searches that judge plans by accuracy; judge
-        the result by others. Without them such searches compare with the unchanged model's scores; others refuse
-        them.
+      evaluation_data: labelled samples (x, y), or an .npz with them, by which the loss of accuracy is measured and some
+        searches judge plans; judge the result by others. Without them the calibration samples' scores are compared
+        with the unchanged model's.
       checkpoint: file of a long search's state: a call that was killed goes on from it if it is made again. It stays.
         That of the calibration lies beside it while it runs.
       **options: see `tflm_quantmcu.search.options.Options`; those of another search are refused.
@@ -143,7 +144,7 @@ def timed_plan(
 ) -> tuple[PrecisionPlan, Callable[[], list[str]]]:
     """As `plan`, with a function that tells in words what an inference takes, unsplit and as planned, and what keeps
     the arena from being smaller."""
-    chosen = _chosen(options, evaluation_data, calibration, calibration_data)
+    chosen = _chosen(options, calibration, calibration_data)
     find_op_library()  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
     with stages({_READ: 0.5, _SEARCH: 0.5}, progress=chosen.progress) as enter:
@@ -173,7 +174,7 @@ def pareto_front(
     Raises:
       UsageError, UnsupportedModelError: see `tflm_quantmcu.base.errors`.
     """
-    chosen = _chosen(options, None, calibration, calibration_data)
+    chosen = _chosen(options, calibration, calibration_data)
     graph = read_source(model, calibration, calibration_data, chosen).graph
     bits = chosen.activation_bits if chosen.search == "uniform" else 8
     widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
@@ -226,7 +227,7 @@ def convert(
       UsageError, UnsupportedModelError, BudgetError: see `tflm_quantmcu.base.errors`.
       VerificationError: the converted model does not compute what it must; nothing is returned.
     """
-    chosen = _chosen(options, evaluation_data, calibration, calibration_data)
+    chosen = _chosen(options, calibration, calibration_data)
     load_op_library(find_op_library())  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
     with stages({_READ: 0.4, _SEARCH: 0.4, _WRITE: 0.2}, progress=chosen.progress) as enter:
@@ -239,7 +240,7 @@ def convert(
         else:
             if not isinstance(plan, PrecisionPlan):
                 plan = PrecisionPlan.from_json(read_bytes(plan, "--plan").decode("utf-8", "replace"))
-            plan = finish_plan(_problem(source, chosen, costs), plan)
+            plan = _finished(source, chosen, costs, plan, labelled)
         _check_budget(costs, plan, chosen.budget)
         enter(_WRITE)
         return _converted(source, costs, plan, chosen)
@@ -255,11 +256,11 @@ def _converted(source: Source, costs: PlanCosts, plan: PrecisionPlan, options: O
     return ConversionResult(converted.data, plan, report)
 
 
-def _chosen(options: Mapping[str, Any], evaluation_data: Any, calibration: Any, calibration_data: Any) -> Options:
-    """The options of keywords, none of which is without effect on their search, nor any of these arguments."""
+def _chosen(options: Mapping[str, Any], calibration: Any, calibration_data: Any) -> Options:
+    """The options of keywords, none of which is without effect on their search; and of these arguments one."""
     chosen = Options.of(options)
     find_search(chosen.search)
-    refuse_unused({**options, "evaluation_data": evaluation_data}, [chosen.search])
+    refuse_unused(options, [chosen.search])
     if calibration is not None and calibration_data is not None:
         raise UsageError("--calibration has been made, and --calibration_data is to make one; give one of them")
     if chosen.calibration_method != "own" and calibration is None and calibration_data is None:
@@ -287,11 +288,27 @@ def _fixed(source: Source, options: Options) -> FixedWidths:
     return fixed_widths(source.graph, read_overrides(rules)) if rules else FixedWidths()
 
 
-def _problem(source: Source, options: Options, costs: PlanCosts) -> SearchProblem:
-    """What finishing a plan of the user's asks for."""
-    return SearchProblem(
-        source.graph, source.calibration, options.budget, costs, options, fixed=_fixed(source, options)
+def _finished(
+    source: Source,
+    options: Options,
+    costs: PlanCosts,
+    plan: PrecisionPlan,
+    labelled: tuple[np.ndarray, np.ndarray] | None,
+) -> PrecisionPlan:
+    """A plan of the user's, with widths set by rules; a bound on accuracy counts if it is given."""
+    problem = SearchProblem(
+        source.graph,
+        source.calibration,
+        options.budget,
+        costs,
+        options,
+        labelled=None if labelled is None else labelled_inputs(labelled, source.graph),
+        fixed=_fixed(source, options),
     )
+    finished = finish_plan(problem, plan)
+    if options.max_accuracy_drop is None:
+        return finished
+    return keep_accuracy(problem, lambda _: finished, (), is_by_hand=True)
 
 
 def _search(

@@ -167,7 +167,7 @@ def compare(
     for name in searches:
         find_search(name)
     common = Options.of(options)
-    refuse_unused({**options, "evaluation_data": evaluation_data}, searches)
+    refuse_unused(options, searches)
     judging = api.read_labelled(data, "--data")
     searching = None if evaluation_data is None else api.read_labelled(evaluation_data)
     folder = pathlib.Path(output_dir)
@@ -277,7 +277,7 @@ def _search(task: _Task) -> _Cell:
     try:
         plan = api.plan(
             task.source.model,
-            evaluation_data=task.labelled if find_search(row.search).judges else None,
+            evaluation_data=task.labelled,
             checkpoint=task.search_checkpoint,
             seed=row.seed,
             **inputs,

@@ -132,5 +132,8 @@ class PlanCosts:
         times = [time_of_model(graph, self.target, self.table) for graph in graphs]
         return time_text(self.target.timed_core, self.target.board, times)
 
+    def within(self, sram_bytes: int | None) -> PlanCosts:
+        return dataclasses.replace(self, sram_bytes=sram_bytes, _latest=[])
+
     def work_of(self, plan: PrecisionPlan) -> Cost:
         return work_of(self.model.graph, plan, self.table)

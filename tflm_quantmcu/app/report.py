@@ -14,6 +14,7 @@ import rich.box
 import rich.console
 import rich.table
 
+from tflm_quantmcu.app.accuracy_lines import accuracy_lines, accuracy_of
 from tflm_quantmcu.app.figures import Figures, measure
 from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.reserve import (
@@ -132,7 +133,8 @@ class ConversionReport:
         `macs`, `bit_ops`, `instructions`, `cycles`, `milliseconds` and `arena_by_core`, bytes to reserve by core;
         `board` is the one that milliseconds are of, and `milliseconds_error` their relative error; `longest_span` has
         what runs the longest between two calls of a hook in the converted model;
-        `keras_comparison` has the attributes of KerasComparison and its `warnings`.
+        `accuracy` is what fewer bits cost, as `accuracy_lines.accuracy_of`; `keras_comparison` has the attributes of
+        KerasComparison and its `warnings`.
         """
         arena_bytes = self.converted.arena_bytes
         board = board_of(self.target.timed_core, self.target.board)
@@ -148,6 +150,7 @@ class ConversionReport:
             "before": self.baseline.as_dict(),
             "after": self.converted.as_dict(),
             "longest_span": self.converted.longest_span(),
+            "accuracy": accuracy_of(self.search),
             "keras_comparison": self.comparison.as_dict() if self.comparison else None,
         }
 
@@ -220,7 +223,11 @@ def build_report(
         baseline=baseline,
         converted=figures,
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
-        notes=list(dict.fromkeys([*plan.notes, *losses, *why_not_smaller(graph, converted.graph)])),
+        notes=list(
+            dict.fromkeys(
+                [*plan.notes, *accuracy_lines(plan.search), *losses, *why_not_smaller(graph, converted.graph)]
+            )
+        ),
         verification=verification,
         search=plan.search,
         target=target,

@@ -35,6 +35,7 @@ def calibrate(values: flags.FlagValues) -> None:
 
 def plan(values: flags.FlagValues) -> None:
     from tflm_quantmcu.app import api
+    from tflm_quantmcu.app.accuracy_lines import accuracy_lines
     from tflm_quantmcu.base.files import write_atomically
 
     inputs = {"calibration": values.calibration, "calibration_data": values.calibration_data, **options_of(values)}
@@ -49,7 +50,7 @@ def plan(values: flags.FlagValues) -> None:
     )
     write_atomically(values.output, plan.to_json().encode())
     checkpoint.unlink(missing_ok=True)
-    print("\n".join([*plan.notes, *in_words()]))
+    print("\n".join([*plan.notes, *accuracy_lines(plan.search), *in_words()]))
 
 
 def checkpoint_of(values: flags.FlagValues) -> pathlib.Path:

@@ -26,7 +26,7 @@ _CALIBRATION = Flag(
 )
 _EVALUATION_DATA = Flag(
     "evaluation_data",
-    "Labelled samples that searches judge plans by: .npz with x and y. Judge the result by others.",
+    "Labelled samples by which --max_accuracy_drop is kept: .npz with x and y. Judge the result by others.",
     "labelled samples: .npz with x and y",
 )
 _CHECKPOINT = Flag(

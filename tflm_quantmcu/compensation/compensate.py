@@ -59,7 +59,7 @@ def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, m
     ends = {name for stage in plan.stages for name in (stage.input, stage.output)}
     if mode == "off" or not has_low_widths(plan) or not ends <= graph.by_name.keys():
         return plan  # a plan for another model is the converter's to refuse
-    x = _some(samples, LoweredNetwork.of(graph).total_macs)
+    x = samples[compensated_with(len(samples), LoweredNetwork.of(graph).total_macs)]
     walk = _Walk(graph, plan, x, rounds_weights=mode == "weights")
     for op in graph.ops:
         walk.step(op)
@@ -110,10 +110,10 @@ def has_low_widths(plan: PrecisionPlan) -> bool:
     return any(b < 8 for b in plan.weight_bits.values()) or any(f.bits < 8 for some in formats for f in some.values())
 
 
-def _some(samples: np.ndarray, macs: int) -> np.ndarray:
-    """Samples spread over all of them."""
-    count = min(len(samples), MAX_SAMPLES, max(MIN_SAMPLES, MAX_MACS // max(macs, 1)))
-    return samples[np.linspace(0, len(samples) - 1, count).round().astype(int)]
+def compensated_with(num_samples: int, macs: int) -> np.ndarray:
+    """Indices int [n] of the samples that are used, spread over all; `macs` are of one run of the model."""
+    count = min(num_samples, MAX_SAMPLES, max(MIN_SAMPLES, MAX_MACS // max(macs, 1)))
+    return np.linspace(0, num_samples - 1, count).round().astype(int)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -30,7 +30,15 @@ class Evaluator:
     their mean.
     """
 
-    def __init__(self, graph: ModelGraph, cost: CostModel, x: np.ndarray, labels: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        graph: ModelGraph,
+        cost: CostModel,
+        x: np.ndarray,
+        labels: np.ndarray | None = None,
+        *,
+        tensors: Sequence[int] | None = None,
+    ) -> None:
         """Keeps the samples.
 
         Args:
@@ -38,30 +46,33 @@ class Evaluator:
           cost: of that model; converts plans with ops that the simulation does not know.
           x: [N, ...] in the model's input type.
           labels: [N] integers, or None.
+          tensors: indices of what `outputs` gives; None are the outputs, or without labels the scores behind them.
         """
-        self._graph = graph
+        self.graph = graph
         self._cost = cost
         self._x = x
         self._labels = labels
-        self._tensors = [graph.tensors[t] for t in (score_tensors(graph) if labels is None else graph.outputs)]
+        if tensors is None:
+            tensors = score_tensors(graph) if labels is None else graph.outputs
+        self._tensors = [graph.tensors[t] for t in tensors]
 
     def __call__(self, plan: PrecisionPlan) -> float:
         if self._labels is not None:
-            return float((self._outputs(plan)[0].argmax(axis=1) == self._labels).mean())
+            return float((self.outputs(plan)[0].argmax(axis=1) == self._labels).mean())
         return 1.0 - float(self.errors(plan).sum())
 
     def errors(self, plan: PrecisionPlan) -> np.ndarray:
         """Float64 [N]: what each sample takes off a fidelity of 1."""
-        pairs = zip(self._outputs(plan), self._reference, strict=True)
+        pairs = zip(self.outputs(plan), self._reference, strict=True)
         lost = sum(np.sum((a - b) ** 2, axis=1, dtype=np.float64) for a, b in pairs)
         variance = sum(float(np.sum((b - b.mean(axis=0)) ** 2)) for b in self._reference)
         return np.asarray(lost) / (variance or 1.0)
 
     @functools.cached_property
     def _reference(self) -> list[np.ndarray]:
-        return self._outputs(PrecisionPlan(self._graph.sha256, {}))
+        return self.outputs(PrecisionPlan(self.graph.sha256, {}))
 
-    def _outputs(self, plan: PrecisionPlan) -> list[np.ndarray]:
+    def outputs(self, plan: PrecisionPlan) -> list[np.ndarray]:
         """Real values [N, elements] of every output, or what is compared in its place."""
         batches = [self._x[i : i + BATCH] for i in range(0, len(self._x), BATCH)]
         first = self._simulated(plan, batches[0])
@@ -71,7 +82,7 @@ class Evaluator:
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
     def _simulated(self, plan: PrecisionPlan, x: np.ndarray) -> list[np.ndarray] | None:
-        values = simulate(self._graph, plan, x)
+        values = simulate(self.graph, plan, x)
         if any(t.name not in values for t in self._tensors):
             return None
         found = []

@@ -11,6 +11,7 @@ from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.calibration_result import CALIBRATION_METHODS, CalibrationMethod
 from tflm_quantmcu.graph.target import ANY, BOARDS, CORES, DEFAULT_CORE, HOST, RUNTIMES, Target
 from tflm_quantmcu.graph.types import Budget
+from tflm_quantmcu.search.settings.accuracy import AccuracySettings
 from tflm_quantmcu.search.settings.base import Settings, at_least, setting
 from tflm_quantmcu.search.settings.common import CompensationSettings, PinnedSettings, StageSettings, WeightCutSettings
 from tflm_quantmcu.search.settings.hybrid import HybridSettings
@@ -214,6 +215,7 @@ class Options(  # fields, and with them the entries of provenance, come from the
     WorkBounds,
     TargetSettings,
     StageSettings,
+    AccuracySettings,
     ByteBounds,
 ):
     """All options of `plan` and `convert`; the metadata of each field is its flag."""

@@ -81,6 +81,9 @@ class CostModel(Protocol):
     def bytes_of(self, plan: PrecisionPlan) -> PlanBytes:
         """Converts the plan and measures."""
 
+    def within(self, sram_bytes: int | None) -> CostModel:
+        """The same with another bound on what counts."""
+
     def work_of(self, plan: PrecisionPlan) -> Cost:
         """MACs, BitOPs and instructions of one inference; nothing is converted."""
 
@@ -106,6 +109,8 @@ class SearchProblem:
       checkpoint: where a long search keeps its state, or None.
       fixed: widths that the user set.
       suits_all_cores: stages are planned for the core that takes the most, whatever the target is.
+      mixed_split: None, or vdqs takes that one of the splits that keep the SRAM bound below 8 bits, the fastest first,
+        whether or not one keeps it at 8 bits.
     """
 
     graph: ModelGraph
@@ -120,6 +125,7 @@ class SearchProblem:
     checkpoint: Checkpoint | None = None
     fixed: FixedWidths = dataclasses.field(default_factory=FixedWidths)
     suits_all_cores: bool = False
+    mixed_split: int | None = None
     _latest: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     _latest_compensated: list[tuple[PrecisionPlan, PrecisionPlan]] = dataclasses.field(default_factory=list)
 

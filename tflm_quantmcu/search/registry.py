@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +19,9 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Budget, ModelGraph
 from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.evaluator import Evaluator
+from tflm_quantmcu.search.guard import Knobs, keep_accuracy
 from tflm_quantmcu.search.hybrid import search_hybrid
+from tflm_quantmcu.search.knobs import has_widths_by_hand, memory_driven_knobs, no_knobs, vdqs_knobs
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.overrides import FixedWidths, override_plan
@@ -31,6 +34,7 @@ from tflm_quantmcu.search.settings.memory_driven import MemoryDrivenSettings
 from tflm_quantmcu.search.settings.rl import RlSettings
 from tflm_quantmcu.search.settings.uniform import UniformSettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
+from tflm_quantmcu.search.split_first import split_first
 from tflm_quantmcu.search.tighten import within_sram
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
@@ -44,18 +48,20 @@ class Search:
       name: as flags say it.
       strategy: what is called.
       settings: that it takes beside those that count for every search.
-      judges: whether it judges plans on samples, labelled ones where there are any.
+      knobs: settings that the accuracy guard may change, each as a set of its own, where the user left them open.
+      judges: whether it judges plans on samples itself, which takes long.
     """
 
     name: str
     strategy: Strategy
     settings: Sequence[type[Settings]] = ()
+    knobs: Callable[[SearchProblem], Knobs] = no_knobs
     judges: bool = False
 
     @property
     def own_flags(self) -> tuple[str, ...]:
         """Those that do not count for every search."""
-        return (*(name for kind in self.settings for name in kind.names()), *(("evaluation_data",) * self.judges))
+        return tuple(name for kind in self.settings for name in kind.names())
 
     def __call__(
         self,
@@ -115,8 +121,20 @@ class Search:
             problem = dataclasses.replace(problem, evaluate=evaluate)
         if checkpoint is not None:
             problem = dataclasses.replace(problem, checkpoint=Checkpoint(checkpoint, _key(self.name, problem)))
+        return keep_accuracy(
+            problem,
+            functools.partial(self._finished, refine=refine),
+            self.knobs(problem),
+            is_by_hand=has_widths_by_hand(problem, self.name),
+            make_quickly=functools.partial(find_search("vdqs")._finished, refine=refine) if self.judges else None,
+        )
+
+    def _finished(
+        self, problem: SearchProblem, *, refine: Callable[[PrecisionPlan], PrecisionPlan] | None
+    ) -> PrecisionPlan:
+        """The strategy's plan, with the user's widths and what makes up for narrow ones."""
         plan = self.strategy(problem)
-        if options.input == "streamed" and plan.streamed_input is None:
+        if problem.settings.part(StageSettings).input == "streamed" and plan.streamed_input is None:
             raise UsageError(
                 f"--input is streamed, and --search {self.name} made no patch stage that reads the input "
                 f"({'; '.join(plan.notes)}); use another search, or leave the input resident"
@@ -128,10 +146,20 @@ SEARCHES: dict[str, Search] = {
     search.name: search
     for search in (
         Search("uniform", within_sram(search_uniform), (UniformSettings, StageSettings)),
-        Search("vdqs", within_sram(search_vdqs), (VdqsSettings, WeightCutSettings, StageSettings)),
-        Search("memory_driven", search_memory_driven, (MemoryDrivenSettings, WeightCutSettings)),
-        Search("rl", search_rl, (RlSettings, WeightCutSettings), judges=True),
-        Search("hybrid", search_hybrid, (HybridSettings, MemoryDrivenSettings, WeightCutSettings), judges=True),
+        Search("vdqs", within_sram(search_vdqs), (VdqsSettings, WeightCutSettings, StageSettings), vdqs_knobs),
+        Search(
+            "memory_driven",
+            split_first(search_memory_driven, "memory_driven"),
+            (MemoryDrivenSettings, WeightCutSettings, StageSettings),
+            memory_driven_knobs,
+        ),
+        Search("rl", split_first(search_rl, "rl"), (RlSettings, WeightCutSettings, StageSettings), judges=True),
+        Search(
+            "hybrid",
+            split_first(search_hybrid, "hybrid"),
+            (HybridSettings, MemoryDrivenSettings, WeightCutSettings, StageSettings),
+            judges=True,
+        ),
     )
 }
 

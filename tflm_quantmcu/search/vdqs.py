@@ -75,18 +75,24 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     graph = problem.graph
     budget = problem.budget.sram_bytes
     found = plan_stages(graph, **problem.stage_bounds)
-    if found.best:
-        whole = _at_eight_bits(problem, found.best, found.reason)
+    reason = found.reason
+    if problem.mixed_split is not None:
+        reason = "patches with fewer bits can be larger within --sram_bytes, which buys time"
+    elif found.best:
+        whole = _at_eight_bits(problem, found.best, reason, "vdqs")
         is_enough = problem.settings.part(VdqsSettings).trade is None and _meets(problem, whole)
-        return whole if is_enough else _plan(problem, found.best, found.reason)
-    if not budget or found.baseline_arena_bytes <= budget:
-        return PrecisionPlan(graph.sha256, problem.provenance("vdqs"), notes=(found.reason,))
+        return whole if is_enough else _plan(problem, found.best, reason)
+    elif not budget or found.baseline_arena_bytes <= budget:
+        return _unsplit(problem, reason, "vdqs")
+    assert budget
     smallest: int | None = None
+    passed_over = problem.mixed_split or 0
     for planner, split in _mixed_splits(problem, budget):
-        plan = _plan(problem, split, found.reason)
+        plan = _plan(problem, split, reason)
         arena_bytes = planner.arena_of(split, [_scratch_bytes(problem, plan, stage) for stage in plan.stages])
-        if arena_bytes <= budget:
+        if arena_bytes <= budget and not passed_over:
             return plan
+        passed_over -= arena_bytes <= budget
         smallest = min(arena_bytes, smallest or arena_bytes)
     if problem.settings.part(VdqsSettings).vdpc == "dynamic":
         reason = f"{found.reason}; with --vdpc dynamic there is room for 8 bits in every patch"
@@ -94,11 +100,30 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     raise problem.over_budget(found, smallest)
 
 
-def _at_eight_bits(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
+def plan_at_eight_bits(problem: SearchProblem, method: str) -> PrecisionPlan | None:
+    """The split, or no split, that keeps the SRAM bound with nothing lowered; None where there is none."""
+    found = plan_stages(problem.graph, **problem.stage_bounds)
+    if found.best:
+        return _at_eight_bits(problem, found.best, found.reason, method)
+    bound = problem.budget.sram_bytes
+    return _unsplit(problem, found.reason, method) if not bound or found.baseline_arena_bytes <= bound else None
+
+
+def keeps_all_bounds(problem: SearchProblem, plan: PrecisionPlan) -> bool:
+    """Whether a plan that keeps the SRAM bound keeps those of flash and work too."""
+    flash = problem.budget.flash_bytes
+    return _meets(problem, plan) and (flash is None or problem.bytes_of(plan).flash_bytes <= flash)
+
+
+def _unsplit(problem: SearchProblem, reason: str, method: str) -> PrecisionPlan:
+    return PrecisionPlan(problem.graph.sha256, problem.provenance(method), notes=(reason,))
+
+
+def _at_eight_bits(problem: SearchProblem, split: Split, reason: str, method: str) -> PrecisionPlan:
     note = "the bounds hold at 8 bits, so that no width is lowered (--objective bit_ops trades accuracy for BitOPs)"
     return PrecisionPlan(
         problem.graph.sha256,
-        problem.provenance("vdqs"),
+        problem.provenance(method),
         stages=tuple(split.plans(problem.graph)),
         notes=(reason, note),
     )

@@ -40,6 +40,14 @@ class StageSettings(Settings):
         brief="time of the split network over the unsplit one",
     )
 
+    split: str = setting(
+        "on",
+        "Whether searches memory_driven, rl and hybrid split the network before they lower widths; off: widths alone, "
+        "as their papers do.",
+        kind=str,
+        choices=("on", "off"),
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_macs_ratio is not None and self.max_slowdown is not None:

@@ -1,0 +1,111 @@
+"""The bound on accuracy: what it lowers nothing for, what it chooses, and what it refuses and says."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from tests.support.networks import inverted_residual
+from tests.support.search_problems import MAPS_ON_ANY_CORE
+from tflm_quantmcu.app import api
+from tflm_quantmcu.app.accuracy_lines import accuracy_lines, accuracy_of
+from tflm_quantmcu.base.errors import BudgetError, UsageError
+from tflm_quantmcu.compensation.compensate import has_low_widths
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.patches.planner import plan_stages
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.search import guard
+from tflm_quantmcu.tflite.reader import read_model
+
+MODEL = inverted_residual()
+GRAPH = read_model(MODEL)
+X = np.clip(np.random.default_rng(1).normal(0, 40, (200, 24, 24, 3)), -128, 127).astype(np.int8)
+CALIBRATION = api.calibrate_model(MODEL, X[:160], progress=False, n_jobs=1)
+SMALLEST = plan_stages(GRAPH, sram_bytes=1).smallest_arena_bytes  # at 8 bits
+BELOW = {"sram_bytes": SMALLEST - 64, "vdpc": "off", **MAPS_ON_ANY_CORE}
+
+
+def _plan(**options: Any) -> PrecisionPlan:
+    return api.plan(MODEL, calibration=CALIBRATION, progress=False, n_jobs=1, **options)
+
+
+@functools.cache
+def _delivered() -> PrecisionPlan:
+    return _plan(max_accuracy_drop=100, **BELOW)
+
+
+@pytest.mark.parametrize("search", ("uniform", "vdqs", "memory_driven", "rl", "hybrid"))
+@pytest.mark.parametrize("bounds", ({}, {"sram_bytes": SMALLEST + 4096, **MAPS_ON_ANY_CORE}))
+def test_nothing_is_lowered_nor_run_where_eight_bits_will_do(search, bounds) -> None:
+    with mock.patch.object(guard, "LossJudge", side_effect=AssertionError("no plan is judged")):
+        plan = _plan(search=search, max_slowdown=1.05, **bounds) if not bounds else _plan(search=search, **bounds)
+    assert plan.stages and not has_low_widths(plan) and accuracy_of(plan.search) is None
+
+
+def test_a_bound_below_eight_bits_is_met_and_what_it_costs_is_said() -> None:
+    plan = _delivered()
+    assert has_low_widths(plan)
+    found = accuracy_of(plan.search)
+    assert found is not None and found["measured_by"] == "scores" and found["bound"] == 100
+    assert found["front"] and all(point["arena_bytes"] <= BELOW["sram_bytes"] for point in found["front"])
+    assert "90 % limit" in accuracy_lines(plan.search)[0]
+    assert "accuracy" not in plan.to_json(compact=True), "it takes no flash"
+    assert PrecisionPlan.from_json(plan.to_json()).search["scores"]["accuracy"] == plan.search["scores"]["accuracy"]
+
+
+def test_a_bound_out_of_reach_is_refused_with_what_would_reach_it() -> None:
+    labelled = (X, Interpreter(MODEL).run(X).reshape(len(X), -1).argmax(axis=1))
+    lost = accuracy_of(_plan(evaluation_data=labelled, max_accuracy_drop=100, **BELOW).search)
+    assert lost is not None and lost["measured_by"] == "labels" and lost["points"] > 0
+    with pytest.raises(BudgetError, match="--max_accuracy_drop is 0 ") as refusal:
+        _plan(evaluation_data=labelled, max_accuracy_drop=0, **BELOW)
+    sentence = str(refusal.value)
+    assert f"{lost['points']:.2f} points" in sentence and "lose nothing, at 8 bits" in sentence
+    off = _plan(evaluation_data=labelled, max_accuracy_drop="off", **BELOW)
+    assert has_low_widths(off) and accuracy_of(off.search) is None
+
+
+def test_points_are_those_that_evaluate_finds() -> None:
+    labels = Interpreter(MODEL).run(X).reshape(len(X), -1).argmax(axis=1)
+    options = {"evaluation_data": (X, labels), "calibration": CALIBRATION, "search": "uniform", "progress": False}
+    result = api.convert(MODEL, **options, activation_bits=4, weight_bits=4, max_accuracy_drop=100)
+    found = accuracy_of(result.plan.search)
+    right = np.mean(Interpreter(result.model).run(X).reshape(len(X), -1).argmax(axis=1) == labels)
+    assert found is not None and found["points"] == pytest.approx(100 * (1 - right), abs=1e-3)
+    assert result.report.as_dict()["accuracy"]["points"] == found["points"]
+
+
+def test_widths_set_by_hand_are_delivered_unless_a_bound_is_given() -> None:
+    by_hand = {"search": "uniform", "activation_bits": 4, "weight_bits": 2}
+    told = accuracy_of(_plan(**by_hand).search)
+    assert told is not None and told["points"] > 0
+    with pytest.raises(BudgetError, match="leave the widths to the search"):
+        _plan(**by_hand, max_accuracy_drop=0)
+
+
+def test_the_trade_for_bit_ops_is_chosen_by_the_bound() -> None:
+    strict, loose = (_plan(objective="bit_ops", max_accuracy_drop=drop) for drop in (0.6, 100))
+    fronts = [accuracy_of(plan.search) for plan in (strict, loose)]
+    assert fronts[1] is not None
+    chosen = min(point["bit_ops"] for point in fronts[1]["front"])
+    assert fronts[1]["front"][0]["bit_ops"] == chosen
+    kept = [fronts[0]["points"]] if fronts[0] else [0.0]
+    assert kept[0] <= 0.6 < 100
+
+
+def test_too_few_samples_are_said_with_the_number_needed() -> None:
+    few = api.calibrate_model(MODEL, X[:24], progress=False, n_jobs=1)
+    plan = api.plan(MODEL, calibration=few, progress=False, search="uniform", activation_bits=4)
+    assert any("at least 152 are needed" in line for line in accuracy_lines(plan.search))
+    with pytest.raises(BudgetError, match="give at least 152 samples"):
+        api.plan(MODEL, calibration=few, progress=False, max_accuracy_drop=0.5, **BELOW)
+
+
+@pytest.mark.parametrize("drop", ("on", "-1", 101, "half"))
+def test_only_points_and_off_are_bounds(drop) -> None:
+    with pytest.raises(UsageError, match="--max_accuracy_drop is"):
+        _plan(max_accuracy_drop=drop)

@@ -1,0 +1,213 @@
+"""Keeps the bound on accuracy, whatever search chooses the widths.
+
+In: a search's problem, what makes a plan of a problem, and settings of the search that the user left open. Out: of the
+plans of these settings the best one that keeps the accuracy bound and the budgets, with the front that it was chosen
+from. A plan that lowers nothing computes what the model does, so that it costs no run; others are looked for only where
+its tiles are so small that the bound costs time, and one is taken only where it is faster by more than SLOWER_AT_MOST.
+
+Widths that are set by hand are measured and delivered, unless a bound is given; otherwise a bound that no plan keeps is
+refused, with the bytes at which one does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.compensation.compensate import has_low_widths, without_compensation
+from tflm_quantmcu.cost.network_cost import Cost
+from tflm_quantmcu.graph.accuracy_loss import AccuracyLoss, samples_needed
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.search.loss_judge import LossJudge
+from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
+from tflm_quantmcu.search.settings.accuracy import AccuracySettings
+from tflm_quantmcu.search.settings.vdqs import VdqsSettings
+
+Make = Callable[[SearchProblem], PrecisionPlan]
+Knobs = Sequence[Mapping[str, Any]]
+# Factors of the budgets at which a plan within the accuracy bound is looked for, to say so in a refusal.
+SLOWER_AT_MOST = 1.1  # of 8 bits against the fastest plan, or against the unsplit network
+LARGER_BUDGETS = (1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0, 4.0)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FrontPoint:
+    """A plan that keeps the budgets, and what it costs."""
+
+    plan: PrecisionPlan
+    loss: AccuracyLoss
+    found: PlanBytes
+    work: Cost
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What the plan's file says of it."""
+        return {
+            "points": round(self.loss.points, 3),
+            "limit_points": round(self.loss.upper_points, 3),
+            "sqnr_db": list(self.loss.sqnr_db),
+            "arena_bytes": self.found.arena_bytes,
+            "flash_bytes": self.found.flash_bytes,
+            "instructions": self.work.instructions,
+            "bit_ops": self.work.bit_ops,
+        }
+
+
+def keep_accuracy(
+    problem: SearchProblem, make: Make, knobs: Knobs, *, is_by_hand: bool, make_quickly: Make | None = None
+) -> PrecisionPlan:
+    """The best plan within the accuracy bound.
+
+    Args:
+      problem: the search's.
+      make: the plan of a problem, finished.
+      knobs: settings to change beside none, of those that the user left open.
+      is_by_hand: the user set the widths, so that a bound that was not given is no reason to refuse them.
+      make_quickly: as `make`, for what a refusal tells of larger budgets; None is `make`.
+
+    Raises:
+      BudgetError: no plan keeps the budgets, or none of those that do keeps the accuracy bound.
+    """
+    chosen = problem.settings.part(AccuracySettings)
+    first = make(problem)
+    if chosen.is_off or not (has_low_widths(first) or _may_buy_time(problem, first, knobs)):
+        return first
+    guard = _Guard(problem, make, make_quickly or make, chosen.bound)
+    is_strict = chosen.max_accuracy_drop is not None
+    front = list(guard.front(first, () if is_by_hand and not is_strict else knobs))
+    able = [point for point in front if guard.accepts(point.loss, is_strict=is_strict)]
+    if able:
+        return guard.told(guard.best(able), front)
+    if front and (is_by_hand and not is_strict or front[0].loss.measured_by == "none"):
+        return guard.told(front[0], front)
+    if not front:  # the caller refuses what exceeds a budget
+        return first
+    raise guard.refusal(front)
+
+
+def _may_buy_time(problem: SearchProblem, whole: PrecisionPlan, knobs: Knobs) -> bool:
+    """Whether a plan at 8 bits is slower than the unsplit network by so much that fewer bits are tried."""
+    if not any("mixed_split" in knob for knob in knobs):
+        return False
+    unsplit = problem.cost.work_of(PrecisionPlan(problem.graph.sha256, {}))
+    return problem.cost.work_of(whole).instructions > SLOWER_AT_MOST * unsplit.instructions
+
+
+class _Guard:
+    """Makes plans and judges them."""
+
+    def __init__(self, problem: SearchProblem, make: Make, make_quickly: Make, bound: float) -> None:
+        self.problem = problem
+        self.make = make
+        self.make_quickly = make_quickly
+        self.bound = bound
+        self.judge = LossJudge(problem, bound)
+
+    def front(self, first: PrecisionPlan, knobs: Knobs) -> Iterator[FrontPoint]:
+        """The first plan and those of the knobs, as far as they keep the budgets and differ."""
+        seen: list[PrecisionPlan] = []
+        for plan in (first, *self._made(knobs)):
+            widths = dataclasses.replace(without_compensation(plan), search={}, notes=())
+            if widths in seen:
+                continue
+            seen.append(widths)
+            point = self.point(plan)
+            if self._keeps_budgets(point):
+                yield point
+
+    def _made(self, knobs: Knobs) -> Iterator[PrecisionPlan]:
+        for knob in self.problem.track([knob for knob in knobs if knob], "accuracy"):
+            try:
+                yield self.make(_changed(self.problem, knob))
+            except BudgetError:
+                continue
+
+    def point(self, plan: PrecisionPlan) -> FrontPoint:
+        loss = self.judge.of(plan) if has_low_widths(plan) else AccuracyLoss("equality", 0)
+        return FrontPoint(plan, loss, self.problem.cost.bytes_of(plan), self.problem.cost.work_of(plan))
+
+    def accepts(self, loss: AccuracyLoss, *, is_strict: bool) -> bool:
+        """Whether a loss keeps the bound; where the samples are too few to show it, its limit counts only if the bound
+        was given."""
+        if loss.keeps(self.bound):
+            return True
+        return not is_strict and loss.lacks_samples(self.bound) and loss.points <= self.bound
+
+    def rank(self, point: FrontPoint) -> tuple[float, ...]:
+        """Smaller is better: BitOPs where they are the objective, else time; then what it loses."""
+        is_for_bit_ops = self.problem.settings.part(VdqsSettings).trade is not None
+        work = point.work.bit_ops if is_for_bit_ops else point.work.instructions
+        return work, point.loss.points, -min(point.loss.sqnr_db, default=0.0)
+
+    def best(self, able: Sequence[FrontPoint]) -> FrontPoint:
+        """Of those within the bound; of 8 bits where fewer buy too little time."""
+        fastest = min(able, key=self.rank)
+        enough = SLOWER_AT_MOST * self.rank(fastest)[0]
+        whole = [p for p in able if not has_low_widths(p.plan) and self.rank(p)[0] <= enough]
+        return min(whole, key=self.rank, default=fastest)
+
+    def _keeps_budgets(self, point: FrontPoint) -> bool:
+        budget = self.problem.budget
+        reached = (point.found.arena_bytes, point.found.flash_bytes, point.work.bit_ops, point.work.instructions)
+        return all(b is None or value <= b for b, value in zip(budget.flags.values(), reached, strict=True))
+
+    def told(self, point: FrontPoint, front: Sequence[FrontPoint]) -> PrecisionPlan:
+        """The point's plan with its loss and the front, in the part of its provenance that costs no flash."""
+        scores = {
+            **point.plan.search.get("scores", {}),
+            "accuracy": {**point.loss.to_fields(), "bound": self.bound},
+            "front": [other.fields for other in sorted(front, key=self.rank)],
+        }
+        return dataclasses.replace(point.plan, search={**point.plan.search, "scores": scores})
+
+    def refusal(self, front: Sequence[FrontPoint]) -> BudgetError:
+        """With what the best plan loses, and what the bound takes."""
+        best = min(front, key=lambda p: (p.loss.points, p.loss.upper_points, -min(p.loss.sqnr_db, default=0.0)))
+        budget = self.problem.budget
+        bounds = " and ".join(f"--{flag} {bound:,}" for flag, bound in budget.flags.items() if bound is not None)
+        within = f"within {bounds} " if bounds else ""
+        if best.loss.lacks_samples(self.bound):
+            remedy = f"give at least {samples_needed(self.bound)} samples"
+        else:
+            remedy = self._remedy()
+        return BudgetError(
+            f"--max_accuracy_drop is {self.bound:g} and no plan {within}keeps it: of the best one "
+            f"{best.loss.sentence}, with {_sizes(best)}; {remedy}, "
+            f"or deliver it with --max_accuracy_drop off"
+        )
+
+    def _remedy(self) -> str:
+        """What keeps the bound, looked for in ever larger budgets."""
+        budget = self.problem.budget
+        for factor in LARGER_BUDGETS if (budget.sram_bytes or budget.flash_bytes) else ():
+            larger = {
+                name: bound and int(bound * factor)
+                for name, bound in (("sram_bytes", budget.sram_bytes), ("flash_bytes", budget.flash_bytes))
+            }
+            problem = dataclasses.replace(
+                self.problem.changed(**larger),
+                budget=dataclasses.replace(budget, **larger),
+                cost=self.problem.cost.within(larger["sram_bytes"]),
+                checkpoint=None,
+            )
+            try:
+                point = self.point(self.make_quickly(problem))
+            except BudgetError:
+                continue
+            if not has_low_widths(point.plan) or point.loss.keeps(self.bound):
+                lost = f"{point.loss.points:.2f} points" if has_low_widths(point.plan) else "nothing, at 8 bits"
+                return f"{_sizes(point)} lose {lost}: raise the budget"
+        return "raise the budget" if (budget.sram_bytes or budget.flash_bytes) else "leave the widths to the search"
+
+
+def _sizes(point: FrontPoint) -> str:
+    return f"an arena of {point.found.arena_bytes:,} and a model of {point.found.flash_bytes:,} bytes"
+
+
+def _changed(problem: SearchProblem, knob: Mapping[str, Any]) -> SearchProblem:
+    """The problem with a knob turned: settings, or which split of fewer bits is taken."""
+    settings = dict(knob)
+    mixed = settings.pop("mixed_split", None)
+    return dataclasses.replace(problem.changed(**settings), mixed_split=mixed, checkpoint=None)

@@ -1,0 +1,73 @@
+"""Settings of the searches that the accuracy guard may choose, where the user left them at their defaults.
+
+What a user set stays: it is a limit, or a width set by hand.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.vdqs import VdqsSettings
+
+LAMBDAS = (0.4, 0.44, 0.5, 0.6, 0.75, 1.0)  # of objective bit_ops
+MIXED_SPLITS = (0, 1, 3)  # of those that keep the bound below 8 bits, the fastest first
+PINNED = ("both", "last", "first")
+_BY_HAND = {"uniform": ("activation_bits", "weight_bits"), "vdqs": ("vdqs_lambda",)}
+
+_Settings = Mapping[str, Any]
+
+
+def no_knobs(problem: SearchProblem) -> Sequence[_Settings]:
+    """None: its settings are the widths themselves, or it looks for accuracy by itself."""
+    del problem
+    return ()
+
+
+def vdqs_knobs(problem: SearchProblem) -> Sequence[_Settings]:
+    """Of objective bit_ops lambda and the width of weights; else other splits, and which weights stay at 8 bits."""
+    if problem.settings.part(VdqsSettings).trade is not None:
+        lambdas = _open(problem, "vdqs_lambda", LAMBDAS)
+        widths = _open(problem, "vdqs_min_weight_bits", (4, 8))
+        return [{**a, **b} for a, b in itertools.product(lambdas, widths)]
+    found: list[_Settings] = []
+    if problem.budget.sram_bytes is not None and problem.calibration is not None:
+        found += [{"mixed_split": number} for number in MIXED_SPLITS]
+    if problem.budget.flash_bytes is not None:
+        found += _pinned(problem)
+    return found
+
+
+def memory_driven_knobs(problem: SearchProblem) -> Sequence[_Settings]:
+    """Nothing below 4 bits, and which weights stay at 8."""
+    least = _open(problem, "memory_driven_min_bits", (4,))
+    pinned = _pinned(problem) if problem.budget.flash_bytes is not None else []
+    return [
+        *(s for s in least if s),
+        *(s for s in pinned if s),
+        *({**a, **b} for a in least for b in pinned if a and b),
+    ]
+
+
+def has_widths_by_hand(problem: SearchProblem, search: str) -> bool:
+    """Whether the user set widths, or the trade that decides them, and did not leave them to the search."""
+    names = _BY_HAND.get(search, ())
+    fixed = problem.fixed
+    by_rule = any(b < 8 for bits in (fixed.activation_bits, fixed.weight_bits) for b in bits.values())
+    return by_rule or any(not _is_open(problem, name) for name in names)
+
+
+def _pinned(problem: SearchProblem) -> Sequence[_Settings]:
+    return _open(problem, "pinned_layers", PINNED)
+
+
+def _open(problem: SearchProblem, name: str, values: Sequence[Any]) -> Sequence[_Settings]:
+    """One for each value of an open setting, one that changes nothing of another."""
+    return [{name: value} for value in values] if _is_open(problem, name) else [{}]
+
+
+def _is_open(problem: SearchProblem, name: str) -> bool:
+    return getattr(problem.settings, name) == getattr(Options(), name)
