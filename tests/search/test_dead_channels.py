@@ -10,6 +10,9 @@ import pytest
 from tests.support.search_problems import MAPS_ON_ANY_CORE, WIDTHS_ALONE, calibration_of, plain_bytes
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
+from tflm_quantmcu.app.accuracy_lines import accuracy_of
+from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.compensation.compensate import has_low_widths
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.registry import SEARCHES
@@ -69,3 +72,18 @@ def test_every_search_lowers_a_network_with_dead_channels(search, compensation):
     x = np.random.default_rng(3).integers(-128, 128, (8, 16, 16, 3), dtype=np.int8)
     expected = simulate(GRAPH, result.plan, x)[GRAPH.tensors[GRAPH.outputs[0]].name]
     np.testing.assert_array_equal(Interpreter(result.model).run(x), expected)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_every_search_keeps_the_accuracy_bound_on_a_network_with_dead_channels(search):
+    calibration = calibration_of(MODEL, shape=(16, 16, 3), count=160)
+    bounds = {} if search == "uniform" else BOUNDS
+    lengths = {name: value for name, value in LOWERS[search].items() if name.startswith(f"{search}_")}
+    options = {**bounds, **(lengths if search in ("rl", "hybrid") else {}), "strip_metadata": True, "progress": False}
+    try:
+        plan = api.plan(MODEL, calibration=calibration, search=search, max_accuracy_drop=0.5, **options)
+    except BudgetError as error:
+        assert "--max_accuracy_drop is 0.5" in str(error) and "points of accuracy are lost" in str(error)
+        return
+    found = accuracy_of(plan.search)
+    assert found["points"] <= 0.5 if has_low_widths(plan) else found is None

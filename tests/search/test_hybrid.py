@@ -106,7 +106,14 @@ def _checked(plan: PrecisionPlan) -> PrecisionPlan:
 
 def test_budgets_are_met_on_tflm_and_memory_driven_is_not_better():
     x, y = _labelled()
-    options = {"progress": False, "strip_metadata": True, "evaluation_data": (x, y), "compensation": "off", **SHORT}
+    options = {
+        "progress": False,
+        "strip_metadata": True,
+        "evaluation_data": (x, y),
+        "compensation": "off",
+        **SHORT,
+        **WIDTHS_ALONE,
+    }
     result = api.convert(MODEL, calibration=CALIBRATION, search="hybrid", **options, **ON_CORES, **MAPS_ON_ANY_CORE)
     assert result.report.converted.arena_bytes <= ON_CORES["sram_bytes"]
     assert len(result.model) <= ON_CORES["flash_bytes"]
@@ -152,7 +159,7 @@ def test_without_memory_driven_s_plan_the_one_worth_the_most_is_taken():
 
 def test_metadata_counts():
     bound = plain_bytes(MODEL)[1] * 95 // 100
-    options = {"search": "hybrid", "progress": False, "compensation": "off", **SHORT}
+    options = {"search": "hybrid", "progress": False, "compensation": "off", **SHORT, **WIDTHS_ALONE}
     result = api.convert(MODEL, calibration=CALIBRATION, flash_bytes=bound, **options)
     assert len(result.model) <= bound
 
@@ -210,7 +217,14 @@ def test_bytes_out_of_reach_are_refused_as_memory_driven_does():
 def test_widths_that_are_given_stay():
     free = GRAPH.tensors[GRAPH.ops[0].outputs[0]].name
     rules = [{"match": re.escape(free), "activation_bits": 2}]
-    options = {"search": "hybrid", "progress": False, "strip_metadata": True, "compensation": "off", **SHORT}
+    options = {
+        "search": "hybrid",
+        "progress": False,
+        "strip_metadata": True,
+        "compensation": "off",
+        **SHORT,
+        **WIDTHS_ALONE,
+    }
     options |= {"pinned_layers": "first", "precision_overrides": rules, "hybrid_min_bits": 4}
     plan = api.plan(MODEL, calibration=CALIBRATION, **options, flash_bytes=FLASH_BYTES * 97 // 100)
     assert {n for n, f in plan.formats.items() if f.bits == 2} == {free}

@@ -84,7 +84,7 @@ def _total_bits(plan: PrecisionPlan) -> float:
 
 def test_budgets_and_accuracy_are_those_on_tflm():
     x, y = _labelled()
-    options = {"search": "rl", "progress": False, "strip_metadata": True, "evaluation_data": (x, y)}
+    options = {"search": "rl", "progress": False, "strip_metadata": True, "evaluation_data": (x, y), **WIDTHS_ALONE}
     result = api.convert(MODEL, calibration=CALIBRATION, **options, **EPISODES, **ON_CORES, **MAPS_ON_ANY_CORE)
     assert result.report.converted.arena_bytes <= ON_CORES["sram_bytes"]
     assert len(result.model) <= ON_CORES["flash_bytes"]
@@ -105,7 +105,7 @@ def test_memory_driven_is_not_better():
 
 
 def test_metadata_counts_and_the_plan_tells_how_it_came_about():
-    options = {"search": "rl", "progress": False, **EPISODES}
+    options = {"search": "rl", "progress": False, **EPISODES, **WIDTHS_ALONE}
     bound = plain_bytes(MODEL)[1] * 9 // 10
     result = api.convert(MODEL, calibration=CALIBRATION, flash_bytes=bound, seed=3, **options)
     assert len(result.model) <= bound
@@ -210,7 +210,14 @@ def test_bytes_out_of_reach_are_refused_as_memory_driven_does():
 def test_widths_that_are_given_stay():
     name = next(iter(_search("memory_driven", **BOUNDS).formats))
     rules = [{"match": re.escape(name), "activation_bits": 2}]
-    options = {"search": "rl", "progress": False, "compensation": "off", "pinned_layers": "first", **EPISODES}
+    options = {
+        "search": "rl",
+        "progress": False,
+        "compensation": "off",
+        "pinned_layers": "first",
+        **EPISODES,
+        **WIDTHS_ALONE,
+    }
     bounds = {"sram_bytes": ON_CORES["sram_bytes"], "flash_bytes": plain_bytes(MODEL)[1] * 9 // 10}
     plan = api.plan(MODEL, calibration=CALIBRATION, precision_overrides=rules, rl_min_bits=4, **options, **bounds)
     assert {n for n, f in plan.formats.items() if f.bits == 2} == {name}

@@ -12,9 +12,9 @@ def accuracy_of(search: Mapping[str, Any]) -> dict[str, Any] | None:
     """Of a plan's provenance: the fields of its AccuracyLoss, the `bound` in points, and under `front` those of the
     plans that it was chosen from. None where nothing was lowered or nobody asked."""
     scores = search.get("scores")
-    if not isinstance(scores, Mapping) or "accuracy" not in scores:
+    if not isinstance(scores, Mapping) or "accuracy_loss" not in scores:
         return None
-    return {**scores["accuracy"], "front": list(scores.get("front", ()))}
+    return {**scores["accuracy_loss"], "front": list(scores.get("front", ()))}
 
 
 def accuracy_lines(search: Mapping[str, Any]) -> list[str]:

@@ -74,6 +74,8 @@ def keep_accuracy(
     first = make(problem)
     if chosen.is_off or not (has_low_widths(first) or _may_buy_time(problem, first, knobs)):
         return first
+    if has_low_widths(first):  # it is the first of its kind itself
+        knobs = [knob for knob in knobs if knob.get("mixed_split") != 0]
     guard = _Guard(problem, make, make_quickly or make, chosen.bound)
     is_strict = chosen.max_accuracy_drop is not None
     front = list(guard.front(first, () if is_by_hand and not is_strict else knobs))
@@ -157,7 +159,7 @@ class _Guard:
         """The point's plan with its loss and the front, in the part of its provenance that costs no flash."""
         scores = {
             **point.plan.search.get("scores", {}),
-            "accuracy": {**point.loss.to_fields(), "bound": self.bound},
+            "accuracy_loss": {**point.loss.to_fields(), "bound": self.bound},
             "front": [other.fields for other in sorted(front, key=self.rank)],
         }
         return dataclasses.replace(point.plan, search={**point.plan.search, "scores": scores})
