@@ -143,9 +143,8 @@ def test_a_killed_comparison_goes_on(serial, tmp_path) -> None:
 def test_what_it_cannot_compare_is_said(tmp_path) -> None:
     with pytest.raises(UsageError, match="--search is annealing; supported are"):
         compare(MODEL, **{**ARGUMENTS, "searches": ("annealing",)}, output_dir=tmp_path)
-    for unused in ({"evaluation_data": DATA}, {"rl_episodes": 3}):
-        with pytest.raises(UsageError, match="is used by --search rl.* alone, not by vdqs or memory_driven"):
-            compare(MODEL, **ARGUMENTS, **unused, output_dir=tmp_path)
+    with pytest.raises(UsageError, match="is used by --search rl.* alone, not by vdqs or memory_driven"):
+        compare(MODEL, **ARGUMENTS, rl_episodes=3, output_dir=tmp_path)
     with pytest.raises(UsageError, match="--data has no label"):
         compare(MODEL, **{**ARGUMENTS, "data": (DATA[0], DATA[1][:-1])}, output_dir=tmp_path)
     with pytest.raises(UsageError, match="--sram_bytes is 'much'"):

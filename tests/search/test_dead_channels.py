@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from tflm_quantmcu.compensation.compensate import has_low_widths
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.registry import SEARCHES
-from tflm_quantmcu.tflite.reader import read_model
+from tflm_quantmcu.tflite.canonical.canonical import canonical
+from tflm_quantmcu.tflite.model_file import ModelFile
 
 DEAD_SCALE, DEAD_BIAS = 5e-10, 1 << 30  # what TFLite's converter makes of one: the bias just fits
 
@@ -43,9 +45,9 @@ def _model() -> bytes:
 
 
 MODEL = _model()
-GRAPH = read_model(MODEL)
+GRAPH = canonical(ModelFile(MODEL)).graph  # without what is constant
 ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
-BOUNDS = {"sram_bytes": ARENA_BYTES * 8 // 10, "flash_bytes": FLASH_BYTES * 9 // 10, **MAPS_ON_ANY_CORE}
+BOUNDS = {"sram_bytes": ARENA_BYTES * 8 // 10, "flash_bytes": FLASH_BYTES * 97 // 100, **MAPS_ON_ANY_CORE}
 LOWERS: dict[str, dict[str, Any]] = {
     "uniform": {"activation_bits": 4, "weight_bits": 4},
     "vdqs": {"objective": "bit_ops", "vdqs_lambda": 0.0, "vdqs_min_weight_bits": 4},
@@ -83,7 +85,7 @@ def test_every_search_keeps_the_accuracy_bound_on_a_network_with_dead_channels(s
     try:
         plan = api.plan(MODEL, calibration=calibration, search=search, max_accuracy_drop=0.5, **options)
     except BudgetError as error:
-        assert "--max_accuracy_drop is 0.5" in str(error) and "points of accuracy are lost" in str(error)
+        assert re.search("--max_accuracy_drop is 0.5 .* points of accuracy are lost|smallest", str(error))
         return
     found = accuracy_of(plan.search)
     assert found["points"] <= 0.5 if has_low_widths(plan) else found is None

@@ -79,12 +79,14 @@ class AccuracyLoss:
         )
 
     def to_fields(self) -> dict[str, Any]:
-        fields = dataclasses.asdict(self)
+        """Of JSON's types; an infinite SQNR is None."""
+        fields = {**dataclasses.asdict(self), "sqnr_db": [None if math.isinf(v) else v for v in self.sqnr_db]}
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in fields.items()}
 
     @staticmethod
     def from_fields(fields: dict[str, Any]) -> AccuracyLoss:
-        return AccuracyLoss(**{**fields, "sqnr_db": tuple(fields.get("sqnr_db", ()))})
+        decibels = tuple(math.inf if value is None else value for value in fields["sqnr_db"])
+        return AccuracyLoss(**{**fields, "sqnr_db": decibels})
 
 
 def samples_needed(bound: float) -> int:

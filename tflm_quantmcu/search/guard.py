@@ -47,7 +47,7 @@ class FrontPoint:
         return {
             "points": round(self.loss.points, 3),
             "limit_points": round(self.loss.upper_points, 3),
-            "sqnr_db": list(self.loss.sqnr_db),
+            "sqnr_db": self.loss.to_fields()["sqnr_db"],
             "arena_bytes": self.found.arena_bytes,
             "flash_bytes": self.found.flash_bytes,
             "instructions": self.work.instructions,

@@ -23,7 +23,6 @@ class AccuracySettings(Settings):
         kind=str,
         brief="points of accuracy that it may cost (0.5), or off",
         value="POINTS",
-        decides=False,
     )
 
     def __post_init__(self) -> None:
