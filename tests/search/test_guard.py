@@ -73,9 +73,9 @@ def test_a_bound_below_eight_bits_is_met_and_what_it_costs_is_said() -> None:
 def test_a_bound_out_of_reach_is_refused_with_what_would_reach_it() -> None:
     labelled = (X, Interpreter(MODEL).run(X).reshape(len(X), -1).argmax(axis=1))
     lost = accuracy_of(_plan(evaluation_data=labelled, max_accuracy_drop=100, **BELOW).search)
-    assert lost is not None and lost["measured_by"] == "labels" and lost["points"] > 0
-    with pytest.raises(BudgetError, match="--max_accuracy_drop is 0 ") as refusal:
-        _plan(evaluation_data=labelled, max_accuracy_drop=0, **BELOW)
+    assert lost is not None and lost["measured_by"] == "labels" and lost["points"] > 0.5
+    with pytest.raises(BudgetError, match="--max_accuracy_drop is 0.5 ") as refusal:
+        _plan(evaluation_data=labelled, max_accuracy_drop=0.5, **BELOW)
     sentence = str(refusal.value)
     assert f"{lost['points']:.2f} points" in sentence and "lose nothing, at 8 bits" in sentence
     off = _plan(evaluation_data=labelled, max_accuracy_drop="off", **BELOW)
@@ -95,9 +95,9 @@ def test_points_are_those_that_evaluate_finds() -> None:
 def test_widths_set_by_hand_are_delivered_unless_a_bound_is_given() -> None:
     by_hand = {"search": "uniform", "activation_bits": 4, "weight_bits": 2}
     told = accuracy_of(_plan(**by_hand).search)
-    assert told is not None and told["points"] > 0
+    assert told is not None and told["points"] > 0.5
     with pytest.raises(BudgetError, match="leave the widths to the search"):
-        _plan(**by_hand, max_accuracy_drop=0)
+        _plan(**by_hand, max_accuracy_drop=0.5)
 
 
 def test_the_trade_for_bit_ops_is_chosen_by_the_bound() -> None:

@@ -170,7 +170,7 @@ class _Guard:
         budget = self.problem.budget
         bounds = " and ".join(f"--{flag} {bound:,}" for flag, bound in budget.flags.items() if bound is not None)
         within = f"within {bounds} " if bounds else ""
-        if best.loss.lacks_samples(self.bound):
+        if best.loss.lacks_samples(self.bound) and best.loss.points <= self.bound:
             remedy = f"give at least {samples_needed(self.bound)} samples"
         else:
             remedy = self._remedy()
