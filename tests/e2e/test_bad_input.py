@@ -122,7 +122,6 @@ TABLE = [
     (CONVERT + "text.tflite", 3, ""),
     (CONVERT + "float.tflite --search uniform", 3, "float32"),
     (CONVERT + "dynamic.tflite --search uniform", 3, "dynamic|-1"),
-    (CONVERT + "two_inputs.tflite --search uniform", 0, ""),
     (CONVERT + "two_inputs.tflite --calibration_data good.npz", 3, "has 2 inputs.*give no calibration"),
     (CONVERT + "converted.tflite", 3, "converted already"),
     (CONVERT + "converted.tflite --calibration_data good.npz --search memory_driven", 3, "converted already"),

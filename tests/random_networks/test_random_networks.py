@@ -26,5 +26,5 @@ def test_seeds_give_all_families_and_the_same_bytes_again() -> None:
     assert random_network(3) == random_network(3) != random_network(9)
 
 
-def test_most_networks_are_split() -> None:
-    assert sum(split_of(seed).num_stages > 0 for seed in range(12)) >= 8
+def test_a_third_of_the_networks_is_split() -> None:
+    assert sum(split_of(seed).num_stages > 0 for seed in range(12)) >= 4

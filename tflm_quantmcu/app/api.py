@@ -16,7 +16,7 @@ from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.base.progress import stages
-from tflm_quantmcu.calibration.calibrate import calibrated_maps, load_calibration
+from tflm_quantmcu.calibration.calibrate import calibrated_maps, load_calibration, require_one_input
 from tflm_quantmcu.calibration.calibrated import calibrate_int8
 from tflm_quantmcu.calibration.unified_scale import layerwise_plan
 from tflm_quantmcu.converter.verify import verify_conversion
@@ -528,6 +528,7 @@ def _calibrate(
     tensor = None
     if isinstance(model, ModelFile):
         require_source(model.graph)
+        require_one_input(model.graph)
         tensor = model.graph.tensors[model.graph.inputs[0]]
     if isinstance(calibration_data, (str, os.PathLike)):
         x = load_samples(calibration_data, tensor)[0]
