@@ -5,6 +5,8 @@ compiles every file below src/ for every core and knows no include path but src/
 compiled to nothing on other cores.
 
     python -m tools.arduino_library --output_dir ~/Arduino/libraries/quantmcu
+
+With --tflm the ops for TensorFlow Lite Micro are in it too; Arduino's library of that is then needed.
 """
 
 from __future__ import annotations
@@ -22,6 +24,13 @@ GUARDS = {
     "dsp": "defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)",
     "mve": "defined(__ARM_FEATURE_MVE)",
 }
+_TFLM_GROUPS = ("program", "micro")
+# Arduino passes no macros to libraries.
+_TFLM_MACROS = """#define QUANTMCU_USE_TFLM_HEADERS
+#ifndef TF_LITE_STATIC_MEMORY
+#define TF_LITE_STATIC_MEMORY
+#endif
+"""
 _HEADER = "quantmcu.h"
 _PROPERTIES = """name=quantmcu
 version={version}
@@ -36,15 +45,19 @@ includes=quantmcu.h
 """
 
 
-def library_files(root: Path = ROOT) -> dict[str, str]:
+def library_files(root: Path = ROOT, *, with_tflm: bool = False) -> dict[str, str]:
     """The folder's files, name -> text."""
     first, *lines = (root / "tflm_kernels/sources.txt").read_text(encoding="utf-8").splitlines()
     sources = {}
     for group, name in (line.split() for line in lines):
+        text = (root / "tflm_kernels" / name).read_text(encoding="utf-8")
         if group in GUARDS:
-            text = (root / "tflm_kernels" / name).read_text(encoding="utf-8")
             sources[f"tflm_kernels/{name}"] = _guarded(text, GUARDS[group])
+        elif with_tflm and group in _TFLM_GROUPS:
+            sources[f"tflm_kernels/{name}"] = _TFLM_MACROS + text
     main_header = '#pragma once\n#include "tflm_kernels/aot/kernels.h"\n'
+    if with_tflm:
+        main_header += _TFLM_MACROS + '#include "tflm_kernels/micro/register.h"\n'
     files = {**sources, **headers_of(root, [*sources.values(), main_header]), _HEADER: main_header}
     (version,) = re.findall(r"tflm_quantmcu ([\d.]+)", first)
     properties = {"library.properties": _PROPERTIES.format(version=version), "LICENSE": (root / "LICENSE").read_text()}
@@ -58,8 +71,9 @@ def _guarded(text: str, guard: str | None) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="arduino_library", description=__doc__.splitlines()[0])
     parser.add_argument("--output_dir", type=Path, required=True)
+    parser.add_argument("--tflm", action="store_true", help="with the ops for TensorFlow Lite Micro")
     flags = parser.parse_args(arguments)
-    for name, text in library_files().items():
+    for name, text in library_files(with_tflm=flags.tflm).items():
         path = flags.output_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -1,49 +1,30 @@
-"""The worked example of emitted TFLM projects: a small network, split and narrowed, ready for TFLM.
+"""Emits a project of each model of tflm_kernels/examples/hello_world: as it is, split, and split with 4 bits.
 
-In: nothing. Out: one project a version below --output_dir (tflm_kernels/examples/hello_world/README.md).
-
-    python -m tools.hello_world --output_dir build/hello_world
+python -m tools.hello_world --output_dir build/hello_world
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 import tflm_quantmcu as qm
-from tests.support.networks import inverted_residual
-from tflm_quantmcu.runtime.samples import random_samples
-from tflm_quantmcu.tflite.reader import read_model
 
-# Version -> options of the conversion; None: the model as it is.
-VERSIONS: Mapping[str, Mapping[str, object] | None] = {
-    "stock": None,
-    "split": {"search": "uniform", "activation_bits": 8, "weight_bits": 8},
-    "narrow": {"search": "uniform", "activation_bits": 4, "weight_bits": 4},
-}
+MODELS = Path(__file__).resolve().parents[1] / "tflm_kernels/examples/hello_world/models"
+VERSIONS = ("int8", "split", "narrow")
 
 
 def emit_versions(output_dir: Path, *, target: str = "tflm", core: str = "host") -> list[Path]:
     """Writes the project of each version; their folders."""
-    model = inverted_residual()
-    graph = read_model(model)
-    samples = random_samples(graph.tensors[graph.inputs[0]], 16)
     folders = []
-    for version, options in VERSIONS.items():
-        converted = model if options is None else _convert(model, samples, options)
+    for version in VERSIONS:
+        model = (MODELS / f"hello_world_{version}.tflite").read_bytes()
         project = qm.emit(
-            converted, output_dir=output_dir / version, target=target, core=core, name="hello_world", bundle=False
+            model, output_dir=output_dir / version, target=target, core=core, name="hello_world", bundle=False
         )
         folders.append(project.directory)
     return folders
-
-
-def _convert(model: bytes, samples: np.ndarray, options: Mapping[str, object]) -> bytes:
-    calibration = qm.calibrate_model(model, samples)
-    return qm.convert(model, calibration=calibration, **options).model
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Real TFLM with our ops: builds the worked example (tools/hello_world.py) against the sources in TFLM_DIR and runs it on the
-# host and on a Cortex-M4 in QEMU. TFLM_DIR: a checkout of tensorflow/tflite-micro at the commit that third_party/README.md names,
+# Real TFLM with our ops: builds tflm_kernels/examples/hello_world and emitted projects of its models against the sources in
+# TFLM_DIR and runs them on the host and on a Cortex-M4 in QEMU. TFLM_DIR: a checkout of tensorflow/tflite-micro at the commit that third_party/README.md names,
 # in which TFLM's `make third_party_downloads` has run (or TFLM_DOWNLOADS: a folder with flatbuffers, gemmlowp and ruy).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,6 +29,13 @@ for headers in "$TFLM_DIR" "$MOVED"; do
   g++ "${flags[@]}" -Wall -Wextra -Werror tflm_kernels/micro/*.cc
 done
 
+echo "make test-tflm: the Arduino library with the ops"
+readonly ARDUINO=$PWD/build/arduino
+.venv/bin/python -m tools.arduino_library --tflm --output_dir "$ARDUINO"
+g++ -std=c++17 -fsyntax-only -Wall -Wextra -Werror -I"$ARDUINO/src" -isystem "$TFLM_DIR" \
+  -isystem "$DOWNLOADS/flatbuffers/include" -isystem "$DOWNLOADS/gemmlowp" -isystem "$DOWNLOADS/ruy" \
+  "$ARDUINO"/src/tflm_kernels/micro/*.cc
+
 # An arena for the kernels of a Cortex-M4 is enough on the host too.
 .venv/bin/python -m tools.hello_world --output_dir "$OUT" --target tflm --core cortex-m4
 for version in "$OUT"/*/; do
@@ -43,4 +50,24 @@ for version in "$OUT"/*/; do
     fi
   done
 done
+
+# The example's own test, on TFLM as it is and with its names moved.
+for tflm in "$TFLM_DIR" "$MOVED"; do
+  objects=$OUT/.objects
+  [[ $tflm == "$TFLM_DIR" ]] || objects=$OUT/.objects_moved
+  for core in "${cores[@]}"; do
+    echo "make test-tflm: tflm_kernels/examples/hello_world on $core, TFLM in $tflm"
+    make -s -j"$(nproc)" -C tflm_kernels/examples/hello_world test CORE="$core" TFLM_DIR="$tflm" \
+      TFLM_DOWNLOADS="$DOWNLOADS" OBJECT_DIR="$objects/$core" PYTHON="$PWD/.venv/bin/python"
+  done
+done
+
+# The same by TFLM's own Makefile, which builds all of TFLM and needs all its downloads.
+if [[ -d $TFLM_DIR/tensorflow/lite/micro/tools/make/downloads/kissfft ]]; then
+  echo "make test-tflm: tflm_kernels/examples/hello_world by TFLM's own Makefile"
+  PATH="$PWD/.venv/bin:$PATH" make -s -j"$(nproc)" -C "$TFLM_DIR" -f tensorflow/lite/micro/tools/make/Makefile \
+    EXTERNAL_DIR="$PWD" BUILD_TYPE=release test_hello_world_quantmcu_test
+else
+  echo "make test-tflm: TFLM'S OWN MAKEFILE NOT RUN: its downloads are not in $TFLM_DIR"
+fi
 echo "make test-tflm: real TFLM and our ops agree with the recorded outputs on ${cores[*]}"

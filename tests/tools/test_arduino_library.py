@@ -30,6 +30,12 @@ def test_the_manifest_is_complete() -> None:
     assert f"src/{fields['includes']}" in files
 
 
+def test_the_ops_for_tflm_are_in_it_on_demand() -> None:
+    names = set(library_files(with_tflm=True)) - set(library_files())
+    assert {"src/tflm_kernels/micro/register.h", "src/tflm_kernels/micro/patch_stage.cc"} <= names
+    assert not any("tflm_kernels/micro" in name for name in library_files())
+
+
 @pytest.mark.parametrize("core", ["host", "m0plus", "m4", "m55"])
 def test_every_source_compiles_on_every_core(core: str, tmp_path: Path) -> None:
     skip_without_tools()

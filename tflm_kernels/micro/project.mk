@@ -1,6 +1,7 @@
 # Builds and runs an emitted TFLM project. Set before it is included: NAME (of the model), TFLM_OPS (its ops of TFLM), CORE and
 # QUANTMCU_DIR as boards/project.mk says, TFLM_DIR (a checkout of tensorflow/tflite-micro), and where TFLM's own
-# `make third_party_downloads` has not put them, TFLM_DOWNLOADS (a folder with flatbuffers, gemmlowp and ruy).
+# `make third_party_downloads` has not put them, TFLM_DOWNLOADS (a folder with flatbuffers, gemmlowp and ruy). May be set: MODEL_DATA
+# (sources of the models' bytes) and PROGRAMS, where they are not those of an emitted project; FLAGS.
 include $(QUANTMCU_DIR)/tflm_kernels/boards/core.mk
 TFLM := $(TFLM_DIR)/tensorflow/lite
 TFLM_DOWNLOADS ?= $(TFLM)/micro/tools/make/downloads
@@ -32,11 +33,12 @@ endif
 
 KERNELS := $(QUANTMCU_DIR)/tflm_kernels
 KERNEL_GROUPS := program
-PROGRAMS := main $(NAME)_test
+PROGRAMS ?= main $(NAME)_test
+MODEL_DATA ?= $(NAME)_model_data.cc
 TEST_PROGRAM := $(NAME)_test
-SOURCES := $(NAME)_model_data.cc $(TFLM_SOURCES) $(call kernel_sources,micro)
+SOURCES := $(MODEL_DATA) $(TFLM_SOURCES) $(call kernel_sources,micro)
 # NDEBUG as in TFLM's release builds: its debug checks end the program on a convolution without a bias.
-FLAGS := -DNDEBUG -DTF_LITE_STATIC_MEMORY -DQUANTMCU_USE_TFLM_HEADERS -isystem $(TFLM_DIR)
+FLAGS += -DNDEBUG -DTF_LITE_STATIC_MEMORY -DQUANTMCU_USE_TFLM_HEADERS -isystem $(TFLM_DIR)
 FLAGS += $(addprefix -isystem ,$(TFLM_DOWNLOADS)/flatbuffers/include $(TFLM_DOWNLOADS)/gemmlowp $(TFLM_DOWNLOADS)/ruy)
 
 include $(KERNELS)/boards/project.mk
