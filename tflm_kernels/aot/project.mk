@@ -8,6 +8,6 @@ endif
 PROGRAMS := main
 TEST_PROGRAM := main
 SOURCES := $(NAME).cc
-FLAGS := -DQUANTMCU_SELF_TEST
+FLAGS += -DQUANTMCU_SELF_TEST
 
 include $(KERNELS)/boards/project.mk

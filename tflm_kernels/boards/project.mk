@@ -6,13 +6,14 @@
 #   TEST_PROGRAM     the one that `make test` runs
 #   SOURCES          what they share beside the kernels; FLAGS to compile it
 #   KERNEL_GROUPS    groups of tflm_kernels/sources.txt beside the kernels of the core
+#   COMPILER         gcc or clang; for a Cortex-M clang takes GCC's C library and linker. CLANG names its program
 .DEFAULT_GOAL := all
 .PHONY: all test size clean
 
 BOARDS := $(QUANTMCU_DIR)/tflm_kernels/boards
 include $(BOARDS)/core.mk
 
-OUT := build/$(CORE)
+OUT := build/$(if $(filter clang,$(COMPILER)),clang_)$(CORE)
 PYTHON ?= python3
 CXXFLAGS ?= -O2
 FLAGS += -std=c++17 -Wall -Wextra -fno-exceptions -fno-rtti -ffunction-sections -fdata-sections -I$(QUANTMCU_DIR) -I.
@@ -26,6 +27,8 @@ VARIANT_m55 := mve
 KERNEL_SOURCES := $(foreach group,kernels $(KERNEL_GROUPS) $(VARIANT_$(CORE)),$(call kernel_sources,$(group)))
 SOURCES += $(KERNEL_SOURCES) $(call kernel_sources,self_test)
 
+COMPILER ?= gcc
+CLANG ?= clang++
 ifeq ($(CORE),host)
 PREFIX :=
 RUN :=
@@ -40,7 +43,18 @@ SOURCES += $(BOARDS)/$(strip $(call board,clock)) $(call kernel_sources,cortex_m
 FLAGS += $(CORE_FLAGS) -fno-threadsafe-statics -fno-use-cxa-atexit
 LINK_FLAGS += $(CORE_FLAGS) -nostartfiles -T $(BOARDS)/$(strip $(call board,memory)) -T $(BOARDS)/sections.ld
 endif
-CXX := $(PREFIX)g++
+LINKER := $(PREFIX)g++
+CXX := $(LINKER)
+ifeq ($(COMPILER),clang)
+CXX := $(CLANG)
+ifneq ($(CORE),host)
+CXX += --target=arm-none-eabi $(addprefix -isystem ,$(shell $(PREFIX)gcc -E -x c -v - </dev/null 2>&1 | \
+  sed -n 's,^ \(.*/arm-none-eabi/include\)$$,\1,p'))
+# As GCC has it, and as the C library is compiled.
+FLAGS += -fshort-enums
+LINK_FLAGS += -Wl,-z,noexecstack
+endif
+endif
 
 # Objects stand below OBJECT_DIR as their sources below /, for many share a name; projects may share the folder.
 OBJECT_DIR ?= $(OUT)
@@ -59,7 +73,7 @@ size: $(OUT)/$(TEST_PROGRAM)
 
 $(addprefix $(OUT)/,$(PROGRAMS)): $(OUT)/%: $(OBJECT_DIR)$(CURDIR)/%.o $(OBJECTS)
 	@mkdir -p $(@D)
-	$(CXX) $^ $(LINK_FLAGS) -o $@
+	$(LINKER) $^ $(LINK_FLAGS) -o $@
 
 $(OBJECT_DIR)/%.o: /%.cc
 	@mkdir -p $(@D)
