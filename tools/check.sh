@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/.venv/bin:$PATH"
 
-readonly PYTHON_FOLDERS=(setup.py tflm_quantmcu tests tools experiments)
+readonly PYTHON_FOLDERS=(setup.py tflm_quantmcu tflm_kernels tests tools experiments)
 mapfile -t cpp_files < <(find tflm_kernels tests third_party -name '*.h' -o -name '*.cc')
 
 failed=()

@@ -79,11 +79,11 @@ TfLiteStatus RunAll() {
   Scores split[kNumDirections];
   Scores narrow[kNumDirections];
   TF_LITE_ENSURE_STATUS(Run("int8", g_hello_world_int8_model_data, g_arena, sizeof(g_arena), int8));
-  // A quarter of the arena is enough.
+  // Half of the arena is enough.
   TF_LITE_ENSURE_STATUS(
-      Run("split", g_hello_world_split_model_data, g_arena, sizeof(g_arena) / 4, split));
+      Run("split", g_hello_world_split_model_data, g_arena, sizeof(g_arena) / 2, split));
   TF_LITE_ENSURE_STATUS(
-      Run("narrow", g_hello_world_narrow_model_data, g_arena, sizeof(g_arena) / 4, narrow));
+      Run("narrow", g_hello_world_narrow_model_data, g_arena, sizeof(g_arena) / 2, narrow));
   if (memcmp(int8, split, sizeof(int8)) != 0) {
     MicroPrintf("the split network differs from the network as it is");
     return kTfLiteError;
