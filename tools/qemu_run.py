@@ -18,7 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 QEMU = "qemu-system-arm"
@@ -65,7 +65,12 @@ def cores() -> dict[str, dict]:
 
 
 def run_image(
-    image: Path, *, core: str, timeout_seconds: float = TIMEOUT_SECONDS, blocks: Path | None = None
+    image: Path,
+    *,
+    core: str,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    blocks: Path | None = None,
+    memory: Mapping[str, Path] | None = None,
 ) -> ImageRun:
     """Runs an image to its end.
 
@@ -75,6 +80,7 @@ def run_image(
       timeout_seconds: of wall time.
       blocks: where to write how often each block of code ran in what MeasureInstructions measured: two spans a
         measurement, the work and an empty function. qemu_blocks.c says what is in the file.
+      memory: symbol of the image -> file whose bytes stand there before it starts.
 
     Raises:
       QemuError: see there.
@@ -89,6 +95,7 @@ def run_image(
         *("-chardev", "stdio,id=text", "-semihosting-config", "enable=on,target=native,chardev=text"),
         *("-kernel", str(image)),
         *(_plugin_arguments(image, blocks) if blocks else ()),
+        *(_loader_arguments(image, memory) if memory else ()),
     ]
     try:
         done = subprocess.run(
@@ -107,11 +114,21 @@ def run_image(
 
 
 def _plugin_arguments(image: Path, blocks: Path) -> Sequence[str]:
-    symbols = {name: address for address, _, name in map(str.split, _call("arm-none-eabi-nm", str(image)).splitlines())}
-    if missing := [name for name in SPAN_FUNCTIONS if name not in symbols]:
-        raise QemuError(f"{image} has no function {missing[0]}, so nothing in it is measured")
-    begin, end = (f"0x{int(symbols[name], 16) & ~1:x}" for name in SPAN_FUNCTIONS)
+    begin, end = (f"0x{address & ~1:x}" for address in _addresses(image, SPAN_FUNCTIONS))
     return "-plugin", f"{_built_plugin()},begin={begin},end={end},out={blocks}"
+
+
+def _loader_arguments(image: Path, memory: Mapping[str, Path]) -> Iterator[str]:
+    for address, path in zip(_addresses(image, tuple(memory)), memory.values(), strict=True):
+        yield from ("-device", f"loader,file={path},addr=0x{address:x},force-raw=on")
+
+
+def _addresses(image: Path, names: Sequence[str]) -> list[int]:
+    """Of symbols of the image."""
+    found = {name: address for address, _, name in map(str.split, _call("arm-none-eabi-nm", str(image)).splitlines())}
+    if missing := [name for name in names if name not in found]:
+        raise QemuError(f"{image} has no symbol {missing[0]}")
+    return [int(found[name], 16) for name in names]
 
 
 @functools.cache

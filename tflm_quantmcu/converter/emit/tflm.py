@@ -59,7 +59,7 @@ def emit_tflm(
         "arenas": arenas,
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
         "stage_kernels": struct_initializer(kernels) if kernels else "",
-        "adders": [_adder(kind) for kind in kinds],
+        "adders": [resolver_call(kind) for kind in kinds],
         "streamed": graph.streamed_input,
         "requests": describe_model_requests(graph),
         "num_samples": recording.num_samples,
@@ -96,7 +96,7 @@ def _arena_bytes(graph: ModelGraph, recording: Recording) -> dict[str, int]:
     return arenas
 
 
-def _adder(kind: str) -> str:
+def resolver_call(kind: str) -> str:
     """The call that adds an op to a resolver."""
     if kind == PATCH_STAGE:
         return f'AddCustom("{kind}", quantmcu::RegisterPatchStage<kStageKernels>())'
