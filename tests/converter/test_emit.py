@@ -259,6 +259,17 @@ def test_the_first_samples_of_inputs_are_embedded(tmp_path: Path) -> None:
     assert np.array_equal(np.array([int(v) for v in body.split(",")], np.uint8), samples[:8].view(np.uint8).ravel())
 
 
+def test_samples_of_a_calibration_come_first_and_random_ones_fill_up(tmp_path: Path) -> None:
+    x = random_samples(read_model(MODEL).input_tensors[0], 3, seed=5)
+    np.savez(tmp_path / "calibration.npz", samples=x)
+    emit(MODEL, output_dir=tmp_path / "project", inputs=tmp_path / "calibration.npz")
+    text = (tmp_path / "project/main.cc").read_text()
+    (body,) = re.findall(r"kInput\[\] = \{([^}]*)\}", text)
+    samples = np.array([int(v) for v in body.split(",")], np.uint8).view(np.int8).reshape(8, *x.shape[1:])
+    assert np.array_equal(samples[:3], x)
+    assert len(np.unique(samples[3:].reshape(5, -1), axis=0)) == 5
+
+
 def test_the_table_of_kernels_has_the_fields_of_the_struct() -> None:
     header = (ROOT / "tflm_kernels/portable/ops/kernels.h").read_text()
     (body,) = re.findall(r"struct Kernels \{(.*?)\};", header, re.DOTALL)

@@ -288,7 +288,7 @@ COMMANDS: dict[str, Command] = {
             _CONVERTED,
             Flag(
                 "inputs",
-                ".npz whose first 8 samples the project's test runs; else random ones.",
+                ".npz or saved calibration: its first 8 samples are the test's; what it lacks is random.",
                 ".npz with samples for its test",
             ),
             Flag(

@@ -1,6 +1,7 @@
 """Samples: `.npz` files and arrays in, values of the model's input type out.
 
-The `.npz` convention: `x` inputs [N, ...] and, where accuracy is wanted, `y` integer labels [N].
+The `.npz` convention: `x` inputs [N, ...] and, where accuracy is wanted, `y` integer labels [N]. A saved calibration
+has its inputs as `samples`, which are read in place of `x`.
 `x` is float32 as the model was trained, or of the model's own input type. uint8 for a model with
 another input type is read as real values: images that the model takes unscaled. What does not fit
 the model's input is refused, never reshaped or rescaled.
@@ -45,6 +46,8 @@ def load_samples(path: str | os.PathLike[str], tensor: Tensor | None) -> tuple[n
             raise UsageError(f"{path} holds one array; supported is .npz with the keys x and y")
         with archive:
             arrays = {key: archive[key] for key in ("x", "y") if key in archive}
+            if "x" not in arrays and "samples" in archive:
+                arrays["x"] = archive["samples"]
             found = ", ".join(archive.files) or "none"
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None

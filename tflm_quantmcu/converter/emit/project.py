@@ -13,7 +13,7 @@ from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.converter.emit.aot import emit_aot
 from tflm_quantmcu.converter.emit.bundle import QUANTMCU_FOLDER, bundled_files
-from tflm_quantmcu.converter.emit.recording import record
+from tflm_quantmcu.converter.emit.recording import NUM_SAMPLES, record
 from tflm_quantmcu.converter.emit.tflm import emit_tflm
 from tflm_quantmcu.graph.target import HOST, require_core, variant_of
 from tflm_quantmcu.native.sources import kernel_sources
@@ -80,6 +80,7 @@ def emit(
     inputs: PathLike | None = None,
     name: str | None = None,
     bundle: bool = True,
+    num_samples: int = NUM_SAMPLES,
 ) -> EmittedProject:
     """Writes a C++ project that runs the model and tests itself against TFLM on this host.
 
@@ -88,9 +89,10 @@ def emit(
       output_dir: is made where it is missing; files of the same names are replaced.
       target: `aot`: no TFLM, a static plan; `tflm`: an interpreter project in the shape of TFLM's hello_world.
       core: what it is built for by default: `host`, or `cortex-m0plus`, `-m3`, `-m4`, `-m7`, `-m33`, `-m55`.
-      inputs: `.npz` whose first 8 samples the test runs; else random ones.
+      inputs: `.npz` of samples, or a saved calibration, whose first samples the test runs; what it lacks is random.
       name: a C++ identifier; by default made of the model's file name.
       bundle: the kernels that the project compiles are copied into it; else it refers to the sources by QUANTMCU_DIR.
+      num_samples: that the test runs.
 
     Raises:
       UsageError: a name, a folder or samples that cannot be used.
@@ -104,7 +106,7 @@ def emit(
     tree = fold_constants(file)  # there are no kernels for what TFLM computes on shapes
     file = file if tree is None else ModelFile(write_model(tree), file)
     require_full_integer(file.graph)
-    recording = record(file, inputs)
+    recording = record(file, inputs, num_samples=num_samples)
     if target == "aot":
         files, arena_bytes = emit_aot(file.graph, recording, name=chosen, core=core, is_bundled=bundle)
     else:

@@ -62,13 +62,16 @@ class Recording:
         return map_crc32s(self.model, self.input_values)
 
 
-def record(model: ModelFile, inputs: str | os.PathLike[str] | None, *, seed: int = 0) -> Recording:
-    """Runs the model on NUM_SAMPLES samples, or on as many as there are.
+def record(
+    model: ModelFile, inputs: str | os.PathLike[str] | None, *, num_samples: int = NUM_SAMPLES, seed: int = 0
+) -> Recording:
+    """Runs the model on so many samples.
 
     Args:
       model: the `.tflite`.
-      inputs: `.npz` whose first samples are taken; None takes random ones.
-      seed: of those.
+      inputs: `.npz` whose first samples are taken; what it lacks, or all without it, is random.
+      num_samples: of the recording.
+      seed: of random samples.
 
     Raises:
       UnsupportedModelError: TFLM cannot run it.
@@ -76,13 +79,13 @@ def record(model: ModelFile, inputs: str | os.PathLike[str] | None, *, seed: int
     """
     interpreter = Interpreter(model)
     tensors = interpreter.inputs
-    if inputs is None:
-        values = [varied_samples(t, NUM_SAMPLES, seed=seed + i) for i, t in enumerate(tensors)]
-    elif len(tensors) != 1:
-        raise UsageError(f"the model has {len(tensors)} inputs; --inputs is supported for one")
-    else:
+    values = [varied_samples(t, num_samples, seed=seed + i) for i, t in enumerate(tensors)]
+    if inputs is not None:
+        if len(tensors) != 1:
+            raise UsageError(f"the model has {len(tensors)} inputs; --inputs is supported for one")
         x, _ = load_samples(inputs, tensors[0])
-        values = [to_model_input(x[:NUM_SAMPLES], tensors[0])]
+        given = to_model_input(x[:num_samples], tensors[0])
+        values[0][: len(given)] = given
     outputs = [[np.array(y) for y in interpreter.invoke(list(sample))] for sample in zip(*values, strict=True)]
     allocations = interpreter.allocations()
     return Recording(
