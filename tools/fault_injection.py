@@ -2,7 +2,8 @@
 
 In: a model. Out: how many of the faults the test, built for the host, noticed, by what was hit: weights (arrays of
 bytes), tables (arrays of int32) and code (all other numbers: params, offsets, indices). Exit code 1 where fewer than
-99 in 100 were noticed.
+99 in 100 were noticed. Numbers of constants are changed where they stand in the built test, which is what building
+the changed source gives; all others in the source, which is built anew.
 
     python -m tools.fault_injection --model m.tflite --count 100
 """
@@ -30,7 +31,8 @@ KINDS = ("weights", "tables", "code")
 REQUIRED = 0.99
 _TIMEOUT_SECONDS = 60.0  # of a test that takes a second; a fault may loop for ever
 
-_ARRAY = re.compile(r"constexpr (uint8_t|int32_t) \w+\[\] = \{([^}]*)\}")
+_ARRAY = re.compile(r"constexpr (uint8_t|int32_t) (\w+)\[\] = \{([^}]*)\}")
+_PARAMS = re.compile(r"^constexpr quantmcu::(?!Kernels)\w+ (\w+)(?:\[\])? = \{(.*?)^\};", re.MULTILINE | re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[-+]?\d+)?f?(?![\w.])")
 # What holds no numbers of the model, and what only the test runs, which ends the file.
 _IGNORED = re.compile(
@@ -40,12 +42,14 @@ _IGNORED = re.compile(
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """A number in the source: where it stands and how wide it is."""
+    """A number in the source: where it stands and how wide it is; of a constant also its name and its place in it."""
 
     kind: str
     begin: int
     end: int
     bits: int
+    constant: str = ""
+    offset: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,19 +68,20 @@ class Fault:
 def sites_of(source: str) -> list[Site]:
     """All numbers of an emitted source that the model runs with."""
     blank = _IGNORED.sub(lambda match: " " * len(match[0]), source)
-    arrays = [(m.start(2), m.end(2), m[1]) for m in _ARRAY.finditer(blank)]
-    sites = list(_numbers(blank, arrays))
-    for begin, end, _ in arrays:
-        blank = blank[:begin] + " " * (end - begin) + blank[end:]
-    sites += [Site("code", m.start(), m.end(), 32) for m in _NUMBER.finditer(blank)]
-    return sites
+    sites: list[Site] = []
+    for match in _ARRAY.finditer(blank):
+        kind, bits = ("weights", 8) if match[1] == "uint8_t" else ("tables", 32)
+        sites += _numbers(blank, match.span(3), kind, bits, match[2])
+    for match in _PARAMS.finditer(blank):
+        sites += _numbers(blank, match.span(2), "code", 32, match[1])
+    for pattern in (_ARRAY, _PARAMS):
+        blank = pattern.sub(lambda match: " " * len(match[0]), blank)
+    return [*sites, *_numbers(blank, (0, len(blank)), "code", 32, "")]
 
 
-def _numbers(source: str, arrays: Sequence[tuple[int, int, str]]) -> Iterator[Site]:
-    for begin, end, element in arrays:
-        kind, bits = ("weights", 8) if element == "uint8_t" else ("tables", 32)
-        for match in _NUMBER.finditer(source, begin, end):
-            yield Site(kind, match.start(), match.end(), bits)
+def _numbers(source: str, span: tuple[int, int], kind: str, bits: int, constant: str) -> Iterator[Site]:
+    for index, match in enumerate(_NUMBER.finditer(source, *span)):
+        yield Site(kind, match.start(), match.end(), bits, constant, index * bits // 8)
 
 
 def flipped(text: str, bit: int, bits: int) -> str:
@@ -107,16 +112,43 @@ class FaultyProject:
     def __init__(self, project: EmittedProject) -> None:
         self._project = project
         self._path = project.directory / f"{project.name}.cc"
+        self._image = project.directory / "build/host/main"
         self.source = self._path.read_text()
+        self._pristine = b""
+        self._places: dict[str, int] = {}
 
     def run(self, source: str) -> str:
         """What the test says to this source: "" where it passes."""
         self._path.write_text(source)
-        built = self._call(["make", "-s", "-j2", "all", "CORE=host", "CXXFLAGS=-O1"], None)
-        if built.returncode:
+        if self._call(["make", "-s", "-j2", "all", "CORE=host", "CXXFLAGS=-O1"], None).returncode:
             return "not built"
+        return self._run_image()
+
+    def build(self) -> str:
+        """`run` without a fault, and remembers the image."""
+        reason = self.run(self.source)
+        self._pristine = self._image.read_bytes()
+        self._places = _places_of_constants(self._image)
+        return reason
+
+    def run_fault(self, fault: Fault) -> str:
+        """What the test says to a fault."""
+        if fault.site.constant not in self._places:
+            return self.run(fault.apply(self.source))
+        image = bytearray(self._pristine)
+        place = self._places[fault.site.constant] + fault.site.offset
+        number = self.source[fault.site.begin : fault.site.end]
+        num_bytes = fault.site.bits // 8
+        found = bytes(image[place : place + num_bytes])
+        if found != _bytes_of(number, fault.site.bits):
+            raise RuntimeError(f"{fault.site.constant} of the image holds {found.hex()} in place of {number}")
+        image[place : place + num_bytes] = _bytes_of(flipped(number, fault.bit, fault.site.bits), fault.site.bits)
+        self._image.write_bytes(image)
+        return self._run_image()
+
+    def _run_image(self) -> str:
         try:
-            done = self._call(["build/host/main"], _TIMEOUT_SECONDS)
+            done = self._call([str(self._image)], _TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             return "endless"
         if done.returncode == 0:
@@ -130,17 +162,40 @@ class FaultyProject:
         )
 
 
+def _bytes_of(number: str, bits: int) -> bytes:
+    """As a constant holds it."""
+    if number.endswith("f"):
+        return struct.pack("<f", float(number[:-1]))
+    return (int(number) & (1 << bits) - 1).to_bytes(bits // 8, "little")
+
+
+def _places_of_constants(image: Path) -> dict[str, int]:
+    """Name of each constant of the model -> its place in the file."""
+    table = subprocess.run(["readelf", "-SW", str(image)], capture_output=True, text=True, check=True).stdout
+    numbers = re.findall(r" \.(?:rodata|data\.rel\.ro)\S* +PROGBITS +(\w+) (\w+) (\w+) ", table)
+    sections = [tuple(int(number, 16) for number in row) for row in numbers]
+    symbols = subprocess.run(["nm", "-C", str(image)], capture_output=True, text=True, check=True).stdout
+    found = re.findall(r"^(\w+) [rd] \w+::\(anonymous namespace\)::(\w+)$", symbols, re.MULTILINE)
+    places = {name: int(text, 16) for text, name in found}
+    return {
+        name: place - address + offset
+        for name, place in places.items()
+        for address, offset, size in sections
+        if address <= place < address + size
+    }
+
+
 def inject(project: FaultyProject, faults: Sequence[Fault]) -> Iterator[tuple[Fault, str]]:
     """Each fault with what noticed it.
 
     Raises:
       RuntimeError: the test fails without a fault.
     """
-    if reason := project.run(project.source):
+    if reason := project.build():
         raise RuntimeError(f"the test fails without a fault: {reason}")
     try:
         for fault in faults:
-            yield fault, project.run(fault.apply(project.source))
+            yield fault, project.run_fault(fault)
     finally:
         project.run(project.source)
 
