@@ -69,6 +69,7 @@ def _search_seconds(model: bytes, graph: ModelGraph, calibration: CalibrationRes
             "sram_scope": "nonpersistent",
             "sram_bytes": arena_share and int(arena_share * predict_arena(graph)),
             "flash_bytes": flash_share and int(flash_share * len(model)),
+            "flash_scope": "model",
         }
         search = functools.partial(qm.plan, model, calibration=calibration, progress=False, **options, **budget)
         yield _timed(search)[0]

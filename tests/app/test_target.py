@@ -85,6 +85,26 @@ def test_the_scope_of_papers_is_maps_and_scratch() -> None:
     assert figures["arena_bytes"] == figures["nonpersistent_bytes"] == predict_arena(graph, DSP)
 
 
+@pytest.mark.parametrize("runtime", ("tflm", "aot"))
+def test_flash_is_the_model_and_our_code_or_the_model_alone(runtime: str) -> None:
+    options = {"core": "m4", "runtime": runtime}
+    figures = convert(**options).report.as_dict()["after"]
+    model, code = figures["flash_bytes"], figures["code_bytes"]
+    assert code > 10_000
+    convert(flash_bytes=model + code, **options)
+    with pytest.raises(BudgetError, match="--flash_bytes is"):
+        convert(flash_bytes=model + code - 1, **options)
+    convert(flash_bytes=model, flash_scope="model", **options)
+    assert f"our code in flash on cortex-m4, beside TFLM's own: {code:,} bytes" in describe_model(
+        convert(**options).model, Target.of(**options)
+    )
+
+
+def test_stock_ops_on_tflm_are_no_code_of_ours() -> None:
+    assert convert(core="m4").report.as_dict()["before"]["code_bytes"] == 0
+    assert convert(core="host").report.as_dict()["after"]["code_bytes"] is None
+
+
 def test_figures_have_stable_keys_and_are_written_as_json(tmp_path: Path) -> None:
     (tmp_path / "m.tflite").write_bytes(MODEL)
     flags = {"model": "m.tflite", "output": "out.tflite", "report_json": "report.json"}

@@ -23,7 +23,13 @@ from tflm_quantmcu.tflite.reader import read_model
 SIZE, CHANNELS = 20, 4
 SEARCHES = {
     "vdqs": {"vdqs_lambda": 0.1, "vdqs_min_weight_bits": 4},
-    "memory_driven": {"sram_bytes": 6400, "flash_bytes": 11000, "strip_metadata": True, **WIDTHS_ALONE},
+    "memory_driven": {
+        "sram_bytes": 6400,
+        "flash_bytes": 11000,
+        "flash_scope": "model",
+        "strip_metadata": True,
+        **WIDTHS_ALONE,
+    },
     "uniform": {"activation_bits": 4, "weight_bits": 4},
 }
 

@@ -25,7 +25,7 @@ class MapCosts(PlanCosts):
 
 
 # Bounds as papers count them, kept on every core.
-MAPS_ON_ANY_CORE = {"core": "any", "sram_scope": "nonpersistent"}
+MAPS_ON_ANY_CORE = {"core": "any", "sram_scope": "nonpersistent", "flash_scope": "model"}
 # Searches as their papers have them: no patches, whatever accuracy it takes.
 WIDTHS_ALONE = {"split": "off", "max_accuracy_drop": "off"}
 

@@ -280,6 +280,7 @@ def _costs(source: Source, options: Options) -> PlanCosts:
         options.strip_metadata,
         options.keep_stock_ops,
         options.flash_bytes,
+        flash_scope=options.flash_scope,
     )
 
 

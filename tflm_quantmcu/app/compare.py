@@ -192,7 +192,7 @@ def compare(
     return comparison
 
 
-_TARGET_OPTIONS = ("core", "board", "runtime", "stock_kernels", "keep_stock_ops", "sram_scope")
+_TARGET_OPTIONS = ("core", "board", "runtime", "stock_kernels", "keep_stock_ops", "sram_scope", "flash_scope")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from tflm_quantmcu.app.code_size import code_bytes
 from tflm_quantmcu.app.reserve import ArenaBytes, arena_bytes_on, reserved_by_core, unknown_persistent_bytes
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
@@ -38,6 +39,7 @@ class Figures:
       input_excluded_bytes: of an arena that the network input is not part of (convention b); the arena itself is
         convention a.
       flash_bytes: of the `.tflite`.
+      code_bytes: of our code in flash on the target, TFLM's own left out; None where it is not known.
       cost: MACs and BitOPs; the stage's are those of the same ops in both models.
       time: on the target's core, estimated.
       milliseconds: on the target's board, estimated; None where they are not known.
@@ -53,6 +55,7 @@ class Figures:
     persistent: PersistentBytes | None
     input_excluded_bytes: int
     flash_bytes: int
+    code_bytes: int | None
     cost: Cost
     time: ModelTime
     milliseconds: float | None
@@ -99,7 +102,7 @@ class Figures:
             "persistent_bytes": found and found.persistent_bytes,
             "host_nonpersistent_bytes": self.recorded_non_persistent_bytes,
             "flash_bytes": self.flash_bytes,
-            "code_bytes": None,
+            "code_bytes": self.code_bytes,
             "macs": self.cost.macs,
             "bit_ops": self.cost.bit_ops,
             "instructions": self.instructions,
@@ -151,6 +154,7 @@ def measure(
         persistent=persistent_bytes(graph, CORTEX_M),
         input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
         flash_bytes=len(model.data),
+        code_bytes=code_bytes(graph, target),
         cost=cost,
         time=time,
         milliseconds=on_board(time),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tflm_quantmcu.app.code_size import code_bytes
 from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.report import describe_stage
 from tflm_quantmcu.app.reserve import (
@@ -100,6 +101,9 @@ def _describe_reserve(file: ModelFile, target: Target | None) -> str:
         f"{what} to reserve on {where}: {most}{found.reserved_bytes:,} bytes ({found.nonpersistent_bytes:,} of maps "
         f"and scratch); {', '.join(f'{core} {n:,}' for core, n in by_core.items())}"
     )
+    code = code_bytes(graph, chosen)
+    if code is not None:
+        lines.append(f"our code in flash on {where}, beside TFLM's own: {code:,} bytes")
     return "\n".join([*lines, *losses_of_other_cores(graph, Target.of(named or ANY))])
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 from typing import Any
 
+from tflm_quantmcu.app.code_size import MODEL, TOTAL, code_bytes, counted_flash
 from tflm_quantmcu.app.reserve import (
     NONPERSISTENT,
     ArenaBytes,
@@ -38,6 +39,7 @@ class PlanCosts:
       sram_scope: of the arena, what counts.
       sram_bytes: bound on what counts, or None.
       strip_metadata, keep_stock_ops, flash_bytes: as of `convert`.
+      flash_scope: of the flash, what counts.
     """
 
     model: ModelFile
@@ -47,6 +49,7 @@ class PlanCosts:
     strip_metadata: bool = False
     keep_stock_ops: bool = False
     flash_bytes: int | None = None
+    flash_scope: str = MODEL
     _latest: list[tuple[PrecisionPlan, ModelFile]] = dataclasses.field(default_factory=list)
 
     @functools.cached_property
@@ -67,6 +70,7 @@ class PlanCosts:
             "sram_scope": self.sram_scope,
             "strip_metadata": self.strip_metadata,
             "keep_stock_ops": self.keep_stock_ops,
+            "flash_scope": self.flash_scope,
         }
 
     def convert(self, plan: PrecisionPlan) -> ModelFile:
@@ -100,11 +104,11 @@ class PlanCosts:
         """
         found = self._arena(converted.graph)
         is_planned = found.reserved_bytes <= found.nonpersistent_bytes + found.persistent_bytes + 2 * ARENA_ALIGNMENT
-        is_small = self.flash_bytes is None or len(converted.data) <= self.flash_bytes
+        is_small = self.flash_bytes is None or self._flash(converted) <= self.flash_bytes
         return not has_faster_kernels(self.target) or (is_planned and is_small)
 
     def _rank(self, converted: ModelFile) -> tuple[bool, int, int]:
-        num_bytes = len(converted.data)
+        num_bytes = self._flash(converted)
         is_too_large = self.flash_bytes is not None and num_bytes > self.flash_bytes
         return is_too_large, self._arena(converted.graph).counted(self.sram_scope), num_bytes
 
@@ -114,7 +118,12 @@ class PlanCosts:
         found = self._arena(converted.graph)
         counted = found.counted(self.sram_scope)
         losses = sum(pinned - own for pinned, own in losses_by_variant(converted.graph, self.target).values())
-        return PlanBytes(counted, len(converted.data), counted - found.nonpersistent_bytes, losses)
+        return PlanBytes(counted, self._flash(converted), counted - found.nonpersistent_bytes, losses)
+
+    def _flash(self, converted: ModelFile) -> int:
+        """Of the flash, what counts."""
+        code = code_bytes(converted.graph, self.target) if self.flash_scope == TOTAL else None
+        return counted_flash(len(converted.data), code, self.flash_scope)
 
     @functools.cached_property
     def _unknown_bytes(self) -> int:

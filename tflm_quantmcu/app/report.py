@@ -50,6 +50,7 @@ ROWS: Sequence[tuple[str, str]] = (
     ("  op data", "persistent.op_data"),
     ("  interpreter", "persistent.interpreter"),
     ("flash: .tflite (bytes)", "flash_bytes"),
+    ("flash: our code beside it, without TFLM's own (bytes)", "code_bytes"),
     ("MACs", "cost.macs"),
     ("BitOPs", "cost.bit_ops"),
     ("instructions of our kernels on cortex-{timed_core}, estimated", "instructions"),

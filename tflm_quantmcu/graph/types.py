@@ -232,7 +232,7 @@ class Budget:
 
     Attributes:
       sram_bytes: of the RAM that is reserved on the target, or of its part that counts (`--sram_scope`).
-      flash_bytes: of the `.tflite`.
+      flash_bytes: of the model and our code, or of the model alone (`--flash_scope`).
       bit_ops: MACs x input bits x weight bits.
       instructions: of our kernels, estimated from the table of a core.
     """

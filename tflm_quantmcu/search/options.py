@@ -46,11 +46,19 @@ class ByteBounds(Settings):
     )
     flash_bytes: int | None = setting(
         None,
-        "Bound on the .tflite, in bytes, or as 1MB or 1MiB.",
+        "Bound on the flash that the model and our code take, in bytes, or as 1MB or 1MiB.",
         kind=str,
         decides=False,
         brief="bytes of flash at most",
         value="SIZE",
+    )
+    flash_scope: str = setting(
+        "total",
+        "What --flash_bytes bounds: the .tflite and our kernels and glue beside it, as linked for --core (total; "
+        "TFLM's own code is not counted), or the .tflite alone (model).",
+        kind=str,
+        choices=("total", "model"),
+        decides=False,
     )
 
     def __post_init__(self) -> None:

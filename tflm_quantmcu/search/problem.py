@@ -41,7 +41,7 @@ class PlanBytes:
 
     Attributes:
       arena_bytes: what `sram_bytes` bounds.
-      flash_bytes: of the `.tflite`.
+      flash_bytes: what `flash_bytes` bounds.
       beside_bytes: of the arena's, what it takes beside maps and scratch.
       loss_bytes: what other cores take more with offsets that are pinned for the target than without.
     """

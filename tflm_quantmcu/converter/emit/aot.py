@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of, stage_kernels
+from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of, kernel_name, stage_kernels
 from tflm_quantmcu.converter.emit.cpp_text import (
     Definitions,
     array_initializer,
@@ -25,7 +25,6 @@ from tflm_quantmcu.converter.emit.cpp_text import (
 from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
-from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import KernelCall
@@ -34,8 +33,6 @@ from tflm_quantmcu.tflite.streaming import describe_model_requests
 # What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
 STACK_BYTES = {REFERENCE: 2560, DSP: 3072, MVE: 3072}
 
-# Those of which a core may have a variant of its own (tflm_kernels/cortex_m/kernels.h).
-_CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kernel and kind.has_variants)
 _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
 
 
@@ -142,10 +139,8 @@ def _statement(
         arguments = [params, *source, scratch, output, "options", str(op.index)]
         call_text = statement("if (const Status status = quantmcu::aot::RunStage<kHasHook, kStageKernels>", arguments)
         return f"{call_text}\n      status != Status::kOk) {{\n    return status;\n  }}"
-    namespace = "kernels" if call.kernel in _CORE_KERNELS else "quantmcu::reference"
-    return statement(
-        f"{namespace}::{call.kernel}", [*arguments, output, *([] if call.scratch_bytes is None else [scratch])]
-    )
+    function = kernel_name(call.kernel).replace("reference::", "quantmcu::reference::")
+    return statement(function, [*arguments, output, *([] if call.scratch_bytes is None else [scratch])])
 
 
 def _constants(definitions: Definitions, op: Op, call: KernelCall) -> list[str]:

@@ -1,0 +1,65 @@
+"""Bytes of flash that our own code takes beside a model: kernels, patch stages, glue, and the calls of emitted code.
+
+In: a ModelGraph, stock or converted, and a Target. Out: bytes, as the linker keeps them in the project that `emit`
+writes for it. TFLM's own code, the C library and the application are not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.converter.emit.calls import calls_of, kernel_name, stage_kernels
+from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, PATCH_STAGE_TFLM, code_bytes_of
+from tflm_quantmcu.graph.target import ANY, AOT, CORES, HOST, Target, variant_of
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
+
+TOTAL, MODEL = FLASH_SCOPES = "total", "model"
+# Of emitted code: what a call of a kernel with its three to six addresses takes, in the images of shared models.
+_BYTES_A_CALL = 44
+
+
+def code_bytes(graph: ModelGraph, target: Target) -> int | None:
+    """On the core, or the one of all cores that takes the most.
+
+    None on the host, of what the runtime refuses, and where no table has a kernel yet.
+    """
+    if target.core == HOST:
+        return None
+    cores = CORES if target.core == ANY else (target.core,)
+    try:
+        found = [_on_core(graph, core, target.runtime) for core in cores]
+    except UnsupportedModelError:
+        return None
+    known = [num_bytes for num_bytes in found if num_bytes is not None]
+    return max(known) if len(known) == len(found) else None
+
+
+def counted_flash(model_bytes: int, code: int | None, scope: str) -> int:
+    """What `--flash_bytes` bounds."""
+    return model_bytes + (code or 0 if scope == TOTAL else 0)
+
+
+def _on_core(graph: ModelGraph, core: str, runtime: str) -> int | None:
+    if runtime != AOT:
+        return code_bytes_of(core, set(_tflm_units(graph)))
+    calls = [call for op in graph.ops for call in calls_of(graph, op, variant=variant_of(core))]
+    units = {PATCH_STAGE_AOT if call.kernel == "PatchStage" else kernel_name(call.kernel) for call in calls}
+    kernels = code_bytes_of(core, {*units, *_stage_units(graph)})
+    return None if kernels is None else kernels + _BYTES_A_CALL * len(calls)
+
+
+def _tflm_units(graph: ModelGraph) -> Iterator[str]:
+    for op in graph.ops:
+        if op.kind == PATCH_STAGE:
+            yield PATCH_STAGE_TFLM
+        elif op.kind.startswith(PREFIX):
+            yield f"Register_{op.kind}"
+    yield from _stage_units(graph)
+
+
+def _stage_units(graph: ModelGraph) -> Iterator[str]:
+    """The kernels that its patch stages run."""
+    if table := stage_kernels(graph, "kernels"):
+        yield from (unit for unit in vars(table).values() if unit != "nullptr")

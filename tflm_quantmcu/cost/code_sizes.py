@@ -1,0 +1,44 @@
+"""Bytes of flash that our code takes on a core, as tools/code_table.py read them from compiled libraries.
+
+In: the units that a model links: `kernels::Conv2D` (the core's own), `reference::Softmax`, the patch stage, an op's
+glue to TFLM. Out: bytes of code and of the constants in it. A piece of code that several units link counts once.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections.abc import Iterable, Mapping
+from importlib import resources
+
+from tflm_quantmcu.graph.target import short_core
+
+PATCH_STAGE_AOT, PATCH_STAGE_TFLM = "PatchStage", "QMCU_PATCH_STAGE"
+Rows = Mapping[frozenset[str], int]
+
+
+def table_path(core: str) -> str:
+    """File name of a core's table."""
+    return f"code_{short_core(core)}.csv"
+
+
+def code_bytes_of(core: str, units: Iterable[str]) -> int | None:
+    """Of all units together, each piece of code once; None where the core's table lacks a unit."""
+    linked = frozenset(units)
+    rows = _load(short_core(core))
+    if not linked <= frozenset().union(*rows):
+        return None
+    return sum(num_bytes for names, num_bytes in rows.items() if names & linked)
+
+
+@functools.cache
+def _load(core: str) -> Rows:
+    text = (resources.files("tflm_quantmcu.cost") / "data" / table_path(core)).read_text()
+    return {frozenset(cells["units"].split()): int(cells["bytes"]) for cells in csv.DictReader(io.StringIO(text))}
+
+
+def to_csv(rows: Rows) -> str:
+    """The rows as text with a header, in a fixed order."""
+    lines = sorted((" ".join(sorted(units)), num_bytes) for units, num_bytes in rows.items())
+    return "units,bytes\n" + "".join(f"{units},{num_bytes}\n" for units, num_bytes in lines)
