@@ -9,6 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.networks import inverted_residual
+from tests.support.plans import split
+from tests.support.streamed import streamed
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.converter.emit.project import emit
+from tflm_quantmcu.tflite.reader import read_model
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "tflm_kernels").rglob("*.md"))]
 
@@ -85,3 +92,47 @@ def test_too_few_places_do_not_compile(tmp_path):
 def test_a_dropped_status_does_not_compile(tmp_path):
     text = "tflite::MicroMutableOpResolver<20> resolver;\nquantmcu::RegisterOps(resolver);"
     assert "nodiscard" in compile_body(tmp_path, text).stderr
+
+
+# What documents call and leave to the reader: the application's own.
+APPLICATION = """
+#include <stdint.h>
+#include <string.h>
+uint8_t image[1 << 16];
+void CopyLine(int32_t y, int32_t x, int32_t width, uint8_t* pixels);
+void Feed(void);
+"""
+_FUNCTION = re.compile(r"^\w[\w:*& ]* \w+\([^;]*?\) \{.*?^\}\n", re.MULTILINE | re.DOTALL)
+_DECLARATION = re.compile(r"^(?:#include .*|(?:alignas|static _Alignas)\b.*)\n", re.MULTILINE)
+EMIT = (ROOT / "docs/emit.md").read_text(encoding="utf-8")
+DEVICE_SNIPPETS = re.findall(r"```(cpp|c)\n(.*?)```", EMIT, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, Path]:
+    """An emitted model `resnet8`, by whether its input is streamed."""
+    model = inverted_residual()
+    plan = split(read_model(model))
+    folders = {False: tmp_path_factory.mktemp("resident"), True: tmp_path_factory.mktemp("streamed")}
+    for is_streamed, folder in folders.items():
+        made = convert_model(model, streamed(plan) if is_streamed else plan)
+        emit(made, output_dir=folder, name="resnet8", bundle=False, num_samples=1)
+    return folders
+
+
+@pytest.mark.parametrize(("language", "text"), DEVICE_SNIPPETS)
+def test_what_the_page_on_emitted_code_shows_compiles(
+    projects: dict[bool, Path], tmp_path: Path, language: str, text: str
+) -> None:
+    definitions = "".join(_DECLARATION.findall(text)) + "".join(_FUNCTION.findall(text))
+    body = _FUNCTION.sub("", _DECLARATION.sub("", text))
+    header = "resnet8.h" if language == "cpp" else "resnet8_c.h"
+    arena = "" if "uint8_t arena[" in text else "uint8_t arena[1 << 16];\n"
+    source = tmp_path / f"snippet.{'cc' if language == 'cpp' else 'c'}"
+    source.write_text(
+        f'{APPLICATION}#include "{header}"\n{arena}{definitions}void Use(void);\nvoid Use(void) {{\n{body}}}\n'
+    )
+    standard = "-std=c++17" if language == "cpp" else "-std=c11"
+    flags = [standard, "-fsyntax-only", "-Werror=unused-result", f"-I{ROOT}", f"-I{projects['ReadCamera' in text]}"]
+    found = subprocess.run(["g++" if language == "cpp" else "gcc", *flags, str(source)], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
