@@ -31,7 +31,7 @@ def first_page(name: str, command: Command) -> str:
     shown = [flag for flag in command.all_flags if flag.brief or flag.name in command.required]
     num_left = len(command.all_flags) - len(shown)
     lines = _head(name, command)
-    for group, members in _groups(shown).items():
+    for group, members in grouped(shown).items():
         lines += ["", f"{group}:"]
         for flag in members:
             lines += _row(_spelled(flag, command), _brief(flag, command))
@@ -43,7 +43,7 @@ def first_page(name: str, command: Command) -> str:
 def all_flags(name: str, command: Command) -> str:
     """Every flag with its default and its choices."""
     lines = _head(name, command)
-    for group, members in _groups(command.all_flags).items():
+    for group, members in grouped(command.all_flags).items():
         lines += ["", f"{group}:"]
         for flag in members:
             lines += [f"  {_spelled(flag, command)}", *_indented(described(flag, command))]
@@ -62,6 +62,15 @@ def described(flag: Flag, command: Command) -> str:
     return f"{text} Default: {flag.default}."
 
 
+def grouped(flags: list[Flag]) -> dict[str, list[Flag]]:
+    """Flags by heading, in the order that help has them."""
+    groups: dict[str, list[Flag]] = {}
+    for flag in flags:
+        groups.setdefault(flag.group, []).append(flag)
+    between = [name for name in groups if name not in (*_FIRST_GROUPS, *_LAST_GROUPS)]
+    return {name: groups[name] for name in (*_FIRST_GROUPS, *between, *_LAST_GROUPS) if name in groups}
+
+
 def _head(name: str, command: Command) -> list[str]:
     lines = [f"tflm_quantmcu {name}: {command.summary}"]
     if command.example:
@@ -74,14 +83,6 @@ def _example(text: str) -> Iterator[str]:
     lines = textwrap.wrap(text, _WIDTH - 8, break_long_words=False, break_on_hyphens=False)
     for n, line in enumerate(lines):
         yield ("  " if n == 0 else "      ") + line + (" \\" if n + 1 < len(lines) else "")
-
-
-def _groups(flags: list[Flag]) -> dict[str, list[Flag]]:
-    groups: dict[str, list[Flag]] = {}
-    for flag in flags:
-        groups.setdefault(flag.group, []).append(flag)
-    between = [name for name in groups if name not in (*_FIRST_GROUPS, *_LAST_GROUPS)]
-    return {name: groups[name] for name in (*_FIRST_GROUPS, *between, *_LAST_GROUPS) if name in groups}
 
 
 def _spelled(flag: Flag, command: Command) -> str:
