@@ -21,6 +21,7 @@ step "ruff check" ruff check "${PYTHON_FOLDERS[@]}"
 step "mypy" mypy
 step "clang-format" clang-format --dry-run -Werror "${cpp_files[@]}"
 step "layers" python -m tools.check_layers
+step "limits" python -m tools.check_limits
 
 if ((${#failed[@]})); then
   printf 'make check: FAILED: %s\n' "${failed[*]}" >&2

@@ -1,4 +1,4 @@
-"""Writes the pages of docs/reference/ that the code knows best: commands and their flags, the Python interface.
+"""Writes the pages of docs/reference/ that the code knows best: commands, the Python interface, plan.json.
 
     python -m tools.reference             # writes the pages
     python -m tools.reference --check     # exit code 1 if a page is not what the code says
@@ -20,21 +20,32 @@ import tflm_quantmcu as qm
 from tflm_quantmcu.cli.command import EVERYWHERE, Command
 from tflm_quantmcu.cli.commands import COMMANDS
 from tflm_quantmcu.cli.help import described, grouped
+from tflm_quantmcu.graph.precision_plan import OutlierRule, PatchClass, PrecisionPlan, RoundedWeights, StagePlan
+from tflm_quantmcu.graph.types import Format
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "reference"
+PLAN_PARTS = (
+    ("The plan", PrecisionPlan),
+    ("A stage of `stages`", StagePlan),
+    ("A class of a stage's `classes`", PatchClass),
+    ("A format", Format),
+    ("A tensor of `rounded_weights`", RoundedWeights),
+    ("`outliers` of a stage", OutlierRule),
+)
 _HEAD = "<!-- Written by `python -m tools.reference`; edit the code's own words instead. -->"
 
 
 def pages() -> dict[str, str]:
     """File name -> its text."""
-    return {"commands.md": "\n".join(_commands()) + "\n", "python.md": "\n".join(_python()) + "\n"}
+    written = {"commands.md": _commands(), "python.md": _python(), "plan.md": _plan()}
+    return {name: "\n".join(lines) + "\n" for name, lines in written.items()}
 
 
 def _commands() -> Iterator[str]:
     yield from ("# Commands", "", _HEAD, "")
-    yield "`tflm_quantmcu COMMAND MODEL --flag value ...`. Every flag of `plan` and `convert` is a keyword of the Python"
-    yield "calls of the same names. Sizes may be written 65536, 64KB, 64k, 64KiB or 1MiB; K is 1024."
+    yield "`tflm_quantmcu COMMAND MODEL --flag value ...`. Every flag of `plan` and `convert` is a keyword of the"
+    yield "Python calls of the same names. Sizes may be written 65536, 64KB, 64k, 64KiB or 1MiB; K is 1024."
     for name, command in COMMANDS.items():
         yield from _command(name, command)
     yield from ("", "## Flags of every command", "")
@@ -78,6 +89,16 @@ def _python() -> Iterator[str]:
             if callable(method):
                 yield from ("```python", *_signature(method_name, method), "```", "")
             yield from _docstring(method)
+
+
+def _plan() -> Iterator[str]:
+    yield from ("# plan.json", "", _HEAD, "")
+    yield "What was decided, for `convert --plan`; [how to edit it](../how_to/edit_a_plan.md). It names tensors as the"
+    yield "`.tflite` does, with the Keras layer beside each as far as the names tell: `layer` decides nothing."
+    yield 'Weights may be written as `"name": 4`. Its keys are the attributes below, and `version`.'
+    for heading, kind in PLAN_PARTS:
+        yield from ("", f"## {heading}", "")
+        yield from _docstring(kind)
 
 
 def _methods(value: Any) -> Iterator[tuple[str, Any]]:
