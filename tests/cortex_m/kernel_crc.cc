@@ -107,7 +107,7 @@ class Case {
     for (int32_t i = 0; i < NumLutEntries(input_.bits); ++i) {
       lut[i] = static_cast<uint8_t>(random_.Uniform(clamp_.min, clamp_.max));
     }
-    kernels::Lut({input_, output_, shape_.window.pad_top, shape_.window.pad_left}, input0, lut,
+    kernels::Lut({input_, output_, shape_.window.pad_top, shape_.window.pad_left, 0}, input0, lut,
                  output);
   }
 

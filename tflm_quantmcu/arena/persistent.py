@@ -88,7 +88,7 @@ def replay_allocation(graph: ModelGraph, machine: Machine, variant: str = REFERE
     _plan(graph, machine, num_requests, arena)
     arena.resize(predict_arena(graph, variant))
     for ends in (graph.inputs, graph.outputs):
-        arena.keep("interpreter", machine.pointer * len(ends), ARENA_ALIGNMENT)
+        arena.keep_array("interpreter", machine.pointer * len(ends))
         for t in ends:
             for num_bytes, alignment in _tensor_parts(graph.tensors[t], machine):
                 arena.keep("interpreter", num_bytes, alignment)
@@ -122,7 +122,14 @@ class _Arena:
 
     def keep(self, part: str, num_bytes: int, alignment: int | None = None) -> None:
         """A persistent allocation; one of no bytes is none."""
-        end = align(self._tail + num_bytes, alignment or self._pointer) if num_bytes else self._tail
+        if num_bytes:
+            self._keep_until(part, align(self._tail + num_bytes, alignment or self._pointer))
+
+    def keep_array(self, part: str, num_bytes: int) -> None:
+        """As `keep`, on a multiple of 16; TFLM allocates an array of no bytes too, and pads for it."""
+        self._keep_until(part, align(self._tail + num_bytes, ARENA_ALIGNMENT))
+
+    def _keep_until(self, part: str, end: int) -> None:
         self.kept[part] += end - self._tail
         self._tail = end
         self._count()

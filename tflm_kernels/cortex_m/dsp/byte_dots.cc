@@ -22,8 +22,10 @@ ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_
 // clang-format off
 
 // From ByteDots at r0 to its words on the stack, with the address where the first turn begins in place of
-// `skipped`. Leaves r0: filter, r1: filter_bytes, r2: that address.
+// `skipped`. Leaves r0: filter, r1: filter_bytes, r2: that address. The address of 1: counts from a multiple
+// of 4, which the compiler gives a function only where it optimises for speed.
 #define QMCU_ENTER(instructions_of_a_step)    \
+  ".p2align 2\n"                              \
   "push {r4-r11, lr}\n"                       \
   "ldr r1, [r0, #20]\n"                       \
   "mov r3, #4 * " instructions_of_a_step "\n" \
