@@ -179,7 +179,8 @@ def test_a_killed_run_goes_on_and_gives_the_same_file(tmp_path, monkeypatch, com
     assert not list(tmp_path.glob("*.checkpoint*"))
 
 
-def test_progress_goes_to_standard_error_alone(capfd):
+def test_progress_goes_to_standard_error_alone(capfd, monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # a terminal, as rich is told so
     data = _model()
     calibrate(data, X)
     out, err = capfd.readouterr()

@@ -21,11 +21,12 @@ from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, Rounde
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual(3)
-GRAPH = read_model(MODEL)
+GRAPH = canonical(ModelFile(MODEL)).graph  # what plans are made of
 OUTPUT = GRAPH.tensors[GRAPH.ops[-1].inputs[0]].name  # of the classifier, before softmax
 STEM, FIRST_WEIGHTS = (GRAPH.tensors[t].name for t in (GRAPH.ops[0].outputs[0], GRAPH.ops[0].inputs[1]))
 
@@ -142,7 +143,7 @@ def _three_layers(*, is_shared: bool = False, num_scales: int = 4) -> tuple[byte
     model = net.build(x)
     if is_shared:
         model = edited(model, _share_weights)
-    graph = read_model(model)
+    graph = canonical(ModelFile(model)).graph
     first = graph.tensors[graph.ops[0].outputs[0]]
     return model, graph, PrecisionPlan(graph.sha256, {}, formats={first.name: narrowed(first.format, 4)})
 

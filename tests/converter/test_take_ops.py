@@ -106,7 +106,9 @@ def test_no_arena_is_larger_for_it(cnn: RandomCnn) -> None:
 
 def test_maps_alone_count_no_bytes_of_ops() -> None:
     """The papers' convention: stock ops stay."""
-    result = qm.convert(MODEL, search="memory_driven", core="m4", sram_scope="nonpersistent", progress=False)
+    result = qm.convert(
+        MODEL, search="memory_driven", core="m4", sram_scope="nonpersistent", split="off", progress=False
+    )
     assert [op.kind for op in read_model(result.model).ops] == [op.kind for op in read_model(MODEL).ops]
 
 

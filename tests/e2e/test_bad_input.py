@@ -154,7 +154,6 @@ TABLE = [
     (CONVERT + "good.tflite --rl_min_bits 3", 2, "--rl_min_bits is 3; supported are 8, 4, 2"),
     (CONVERT + "good.tflite --rl_episodes 9", 2, "--rl_episodes is used by --search rl alone, not by vdqs"),
     (CONVERT + "good.tflite --search rl --vdpc off", 2, "--vdpc is used by --search vdqs alone, not by rl"),
-    (MEMORY_DRIVEN + "--evaluation_data good.npz", 2, "--evaluation_data is used by --search rl and hybrid alone"),
     (CONVERT + "good.tflite --pinned_layers middle", 2, "--pinned_layers is middle; supported are none, first, last"),
     (CONVERT + "good.tflite --precision_overrides absent.yaml", 2, "--precision_overrides absent.yaml cannot be read"),
     (CONVERT + "good.tflite --search uniform --precision_overrides rules.yaml", 2, "'no such' is the whole name of no"),
