@@ -218,7 +218,8 @@ def test_widths_that_are_given_stay():
         **EPISODES,
         **WIDTHS_ALONE,
     }
-    bounds = {"sram_bytes": ON_CORES["sram_bytes"], "flash_bytes": plain_bytes(MODEL)[1] * 9 // 10}
+    flash_bytes = plain_bytes(MODEL)[1] * 9 // 10
+    bounds = {"sram_bytes": ON_CORES["sram_bytes"], "flash_bytes": flash_bytes, "flash_scope": "model"}
     plan = api.plan(MODEL, calibration=CALIBRATION, precision_overrides=rules, rl_min_bits=4, **options, **bounds)
     assert {n for n, f in plan.formats.items() if f.bits == 2} == {name}
     assert plan.weight_bits and set(plan.weight_bits.values()) == {4}

@@ -162,7 +162,7 @@ def _cached_stage() -> StagePlan:
 
 
 def test_off_makes_all_patches_ordinary():
-    stage = quantized(vdpc="off").stage
+    stage = quantized(vdpc="off", vdpc_phi=0.999).stage
     assert (stage.vdpc, [c.name for c in stage.classes]) == ("off", ["ordinary"])
     assert 4 in {f.bits for f in stage.classes[0].formats.values()}
 
