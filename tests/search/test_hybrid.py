@@ -160,7 +160,7 @@ def test_without_memory_driven_s_plan_the_one_worth_the_most_is_taken():
 def test_metadata_counts():
     bound = plain_bytes(MODEL)[1] * 95 // 100
     options = {"search": "hybrid", "progress": False, "compensation": "off", **SHORT, **WIDTHS_ALONE}
-    result = api.convert(MODEL, calibration=CALIBRATION, flash_bytes=bound, **options)
+    result = api.convert(MODEL, calibration=CALIBRATION, flash_bytes=bound, flash_scope="model", **options)
     assert len(result.model) <= bound
 
 
@@ -226,7 +226,7 @@ def test_widths_that_are_given_stay():
         **WIDTHS_ALONE,
     }
     options |= {"pinned_layers": "first", "precision_overrides": rules, "hybrid_min_bits": 4}
-    plan = api.plan(MODEL, calibration=CALIBRATION, **options, flash_bytes=FLASH_BYTES * 97 // 100)
+    plan = api.plan(MODEL, calibration=CALIBRATION, **options, flash_bytes=FLASH_BYTES * 97 // 100, flash_scope="model")
     assert {n for n, f in plan.formats.items() if f.bits == 2} == {free}
     assert plan.weight_bits and set(plan.weight_bits.values()) == {4}
     assert GRAPH.tensors[GRAPH.ops[0].inputs[1]].name not in plan.weight_bits

@@ -107,7 +107,7 @@ def test_memory_driven_is_not_better():
 def test_metadata_counts_and_the_plan_tells_how_it_came_about():
     options = {"search": "rl", "progress": False, **EPISODES, **WIDTHS_ALONE}
     bound = plain_bytes(MODEL)[1] * 9 // 10
-    result = api.convert(MODEL, calibration=CALIBRATION, flash_bytes=bound, seed=3, **options)
+    result = api.convert(MODEL, calibration=CALIBRATION, flash_bytes=bound, flash_scope="model", seed=3, **options)
     assert len(result.model) <= bound
     search = result.plan.search
     assert (search["method"], search["seed"], search["rl_episodes"]) == ("rl", 3, EPISODES["rl_episodes"])
