@@ -104,8 +104,8 @@ void Feed(void);
 """
 _FUNCTION = re.compile(r"^\w[\w:*& ]* \w+\([^;]*?\) \{.*?^\}\n", re.MULTILINE | re.DOTALL)
 _DECLARATION = re.compile(r"^(?:#include .*|(?:alignas|static _Alignas)\b.*)\n", re.MULTILINE)
-EMIT = (ROOT / "docs/emit.md").read_text(encoding="utf-8")
-DEVICE_SNIPPETS = re.findall(r"```(cpp|c)\n(.*?)```", EMIT, re.DOTALL)
+AHEAD_OF_TIME = (ROOT / "docs/emit.md").read_text(encoding="utf-8").split("\n## `--target tflm`")[0]
+DEVICE_SNIPPETS = re.findall(r"```(cpp|c)\n(.*?)```", AHEAD_OF_TIME, re.DOTALL)
 
 
 @pytest.fixture(scope="module")
