@@ -11,6 +11,7 @@ from tests.support.edit_model import StockModel
 from tests.support.plans import mixed, split
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns
+from tests.support.streamed import streamed
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.arena.machine import CORTEX_M, HOST
 from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
@@ -60,6 +61,12 @@ def test_other_activations() -> None:
     net = TinyModel()
     x = net.input((1, 4, 4, 2))
     assert_predicted(net.build(net.tanh(net.elu(x))))
+
+
+@pytest.mark.parametrize("name", ("inverted residual", *shared_data.CONVOLUTIONAL))
+def test_models_without_an_input_tensor(name: str) -> None:
+    model = networks.inverted_residual() if name == "inverted residual" else shared_data.model(name)
+    assert_predicted(convert_model(model, streamed(split(read_model(model)))))
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -14,6 +14,7 @@ from tests.support.cortex_m import skip_without_tools
 from tests.support.plans import mixed, split
 from tests.support.property_settings import examples
 from tests.support.random_cnn import random_cnns, random_stages, stage_regions
+from tests.support.streamed import streamed
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.converter.convert import convert_model
@@ -61,6 +62,7 @@ MODELS: dict[str, Callable[[], bytes]] = {
     "misc4": misc4,
     "inverted residual": lambda: SMALL,
     "inverted residual in patches": lambda: in_patches(SMALL),
+    "inverted residual with a streamed input": lambda: convert_model(SMALL, streamed(split(read_model(SMALL)))),
     **{
         f"mixed widths {seed}": lambda seed=seed: convert_model(SMALL, mixed(read_model(SMALL), seed))
         for seed in range(3)
