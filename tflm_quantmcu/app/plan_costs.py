@@ -75,14 +75,17 @@ class PlanCosts:
 
     def convert(self, plan: PrecisionPlan) -> ModelFile:
         """The converted model; that of the latest plan is kept."""
+        decided = plan.without_scores()
         for known, converted in self._latest:
-            if known == plan:
+            if known == decided:
                 return converted
         keeps = self.keep_stock_ops or self.sram_scope == NONPERSISTENT  # ops of ours save bytes beside maps alone
         converted = self._converted(plan, keeps)
         if not keeps and not self._gains_surely(converted):
-            converted = min(self._converted(plan, True), converted, key=self._rank)
-        self._latest[:] = [(plan, converted)]
+            stock = self._converted(plan, True)
+            if stock.data != converted.data:  # else no op became ours
+                converted = min(stock, converted, key=self._rank)
+        self._latest[:] = [(decided, converted)]
         return converted
 
     def _converted(self, plan: PrecisionPlan, keep_stock_ops: bool) -> ModelFile:

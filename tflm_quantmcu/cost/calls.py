@@ -83,7 +83,8 @@ def _kernel_of(network: LoweredNetwork, op: Op, *, is_narrow: bool) -> str:
     if is_narrow:
         narrow = "LUT" if is_lookup(network.graph, op) else op.traits.becomes or op.kind
         return op_kind(narrow).snake_name
-    return "" if network.refusal(op) or is_lookup(network.graph, op) else op.traits.snake_name
+    stays = not op.traits.becomes or is_lookup(network.graph, op) or network.refusal(op)
+    return "" if stays else op.traits.snake_name
 
 
 def _stock_calls(graph: ModelGraph, op: Op) -> list[Call]:

@@ -179,6 +179,11 @@ class PrecisionPlan:
         """Name of the tensor that a reader gives to the first stage, if it is streamed."""
         return next((stage.input for stage in self.stages if stage.input_mode == "streamed"), None)
 
+    def without_scores(self) -> PrecisionPlan:
+        """What the converter reads of it: the same but for what a search found its plans to be worth."""
+        kept = {name: value for name, value in self.search.items() if name != "scores"}
+        return dataclasses.replace(self, search=kept)
+
     def to_json(self, *, compact: bool = False) -> str:
         """The plan's file, for people; `compact` is the copy in a converted model: one line without layers' names, the
         search's scores, and what the model holds itself, rounded weights and bias corrections."""

@@ -51,6 +51,8 @@ class LoweredNetwork:
 
     @functools.cached_property
     def _gates(self) -> Mapping[int, Op]:
+        if any(op.kind.startswith("QMCU_") for op in self.graph.ops):
+            return {}  # a converted model: each gate that can be one table is one already
         return {op.index: gate for op in self.graph.ops if (gate := gate_of(self.graph, op))}
 
     @functools.cached_property
