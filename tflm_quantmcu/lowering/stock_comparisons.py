@@ -1,4 +1,4 @@
-"""Stock ops that compare or mix int8 values: extremes, differences, slopes of their own, bilinear resizes.
+"""Stock ops that compare or mix int8 values: extremes, sums, means, differences, slopes of their own, bilinear resizes.
 
 In: an op of an int8 model. Out: KernelCalls. Refuses, naming the op, what TFLM's kernels do not take.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.activations import MAX_SHIFT
-from tflm_quantmcu.law.fixed_point import quantize_multiplier
+from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier
 from tflm_quantmcu.law.kernel_calls import (
     BroadcastAddParams,
     BroadcastPreluParams,
@@ -73,20 +73,22 @@ def _arg(graph: ModelGraph, op: Op) -> list[KernelCall]:
     return [KernelCall(_camel(op.kind), params, (source.index,), output.index)]
 
 
-def _sum(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    """Law A11 without the division. Source: QuantizedMeanOrSum of TFLM's reference/reduce.h."""
+def _add_up(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """SUM and MEAN, law A11; 1 / count of a mean is in its multiplier. Source: QuantizedMeanOrSum of TFLM's
+    reference/reduce.h."""
     source, output = io_tensors(graph, op, 1)
-    views_of, count = _reduced(graph, op, source)
+    reduction, count = _reduced(graph, op, source)
     if count > _MAX_SUM_COUNT:
         raise refuse(graph, op, f"it sums {count} values; supported are {_MAX_SUM_COUNT}")
+    factor = scale_factor(graph, op, source.scales[0] / output.scales[0])
     params = MeanParams(
-        kept=views_of.kept,
-        kept_steps=views_of.kept_steps,
-        reduced=views_of.reduced,
-        reduced_steps=views_of.reduced_steps,
+        kept=reduction.kept,
+        kept_steps=reduction.kept_steps,
+        reduced=reduction.reduced,
+        reduced_steps=reduction.reduced_steps,
         input_zero_point=source.zero_points[0],
         output_zero_point=output.zero_points[0],
-        multiplier=scale_factor(graph, op, source.scales[0] / output.scales[0]),
+        multiplier=mean_multiplier(factor, count) if op.kind == "MEAN" else factor,
     )
     return [KernelCall("Mean", params, (source.index,), output.index)]
 
@@ -159,11 +161,12 @@ COMPARISONS: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "ARG_MAX": _arg,
     "ARG_MIN": _arg,
     "MAXIMUM": _compare,
+    "MEAN": _add_up,
     "MINIMUM": _compare,
     "PRELU": _prelu,
     "REDUCE_MAX": _reduce,
     "REDUCE_MIN": _reduce,
     "RESIZE_BILINEAR": _resize_bilinear,
     "SUB": _sub,
-    "SUM": _sum,
+    "SUM": _add_up,
 }

@@ -7,7 +7,6 @@ compute to the very bytes that TFLM gives.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -16,14 +15,13 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.op_kinds import RESHAPES
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, radius
-from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
+from tflm_quantmcu.law.fixed_point import quantize_multiplier, round_half_away
 from tflm_quantmcu.law.kernel_calls import (
     BroadcastAddParams,
     FeatureMap,
     FillParams,
     KernelCall,
     LutParams,
-    MeanParams,
     MulParams,
     Pair,
     QuantizeParams,
@@ -50,7 +48,6 @@ from tflm_quantmcu.lowering.stock_parts import (
 
 _SOFTMAX_INPUT_BITS = 5
 _SOFTMAX_MAX_DEPTH = 4095
-_MAX_MEAN_COUNT = 1 << 23
 
 
 def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
@@ -137,32 +134,6 @@ def _nearest(extent: int, wanted: int, *, align_corners: bool, half_pixels: bool
     places = (np.arange(wanted, dtype=np.float32) + np.float32(0.5 * half_pixels)) * scale
     nearest = round_half_away(places) if align_corners else np.floor(places)
     return np.clip(nearest, 0, extent - 1).astype(int).tolist()
-
-
-def _mean(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    """Law A11. Source: QuantizedMeanOrSum of TFLM's reference/reduce.h: 1 / count is in the multiplier."""
-    source, output = io_tensors(graph, op, 1)
-    rank = len(source.shape)
-    axes = {int(a) % rank for a in constant_input(graph, op, 1, "axes").ravel()}
-    count = math.prod(source.shape[a] for a in axes)
-    if count > _MAX_MEAN_COUNT:
-        raise refuse(graph, op, f"it sums {count} values; supported are {_MAX_MEAN_COUNT}")
-    factor = scale_factor(graph, op, source.scales[0] / output.scales[0])
-    steps = dense_steps(source.shape)
-    (kept, kept_steps), (reduced, reduced_steps) = (
-        views(graph, op, [source.shape[d] for d in dims], [steps[d] for d in dims])
-        for dims in ([d for d in range(rank) if d not in axes], sorted(axes))
-    )
-    params = MeanParams(
-        kept=kept,
-        kept_steps=kept_steps,
-        reduced=reduced,
-        reduced_steps=reduced_steps,
-        input_zero_point=source.zero_points[0],
-        output_zero_point=output.zero_points[0],
-        multiplier=mean_multiplier(factor, count),
-    )
-    return [KernelCall("Mean", params, (source.index,), output.index)]
 
 
 def _mul(graph: ModelGraph, op: Op) -> list[KernelCall]:
@@ -300,7 +271,6 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "HARD_SWISH": _hard_swish,
     "LEAKY_RELU": _look_up,
     "LOGISTIC": _logistic,
-    "MEAN": _mean,
     "MUL": _mul,
     "PAD": _pad,
     "PADV2": _pad,
