@@ -88,11 +88,11 @@ if ! is_usable_python .venv/bin/python; then
 fi
 
 say "installing the pinned Python packages into .venv (about 700 MB to fetch the first time)"
-pip=(.venv/bin/python -m pip --disable-pip-version-check --quiet)
-"${pip[@]//--quiet/--progress-bar=off}" install --no-deps -r "$REQUIREMENTS" 2>&1 |
+pip=(.venv/bin/python -m pip --disable-pip-version-check)
+"${pip[@]}" install --progress-bar=off --no-deps -r "$REQUIREMENTS" 2>&1 |
   progress "Python packages" '^(Collecting|Requirement already satisfied)' "$(grep -c '==' "$REQUIREMENTS")" || {
   tail -20 "$LOG" >&2
   die "pip could not install them: see $LOG"
 }
-"${pip[@]}" install --no-deps --no-build-isolation -e .
-"${pip[@]}" check
+"${pip[@]}" --quiet install --no-deps --no-build-isolation -e .
+"${pip[@]}" --quiet check

@@ -14,7 +14,6 @@ from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.law.constant_operands import operand_of
 from tflm_quantmcu.lowering.network import LoweredNetwork
-from tflm_quantmcu.lowering.requantization import clamp_range
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
 from tflm_quantmcu.tflite import schema
@@ -52,7 +51,7 @@ def table_of(graph: ModelGraph) -> np.ndarray:
     lowered = LoweredNetwork.of(graph).lower(graph.ops[0])
     assert lowered.kind in ("LUT", "CHANNEL_LUT") and lowered.lookup is not None
     source, output = (graph.tensors[t].format for t in (*lowered.inputs, lowered.output))
-    return lowered.lookup.table(source, output, clamp_range(lowered, output))
+    return lowered.lookup.table(source, output, lowered.clamp_range(output))
 
 
 @pytest.mark.parametrize("kind", KINDS)

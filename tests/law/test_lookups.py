@@ -14,7 +14,6 @@ from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, ModelGraph
 from tflm_quantmcu.law.lookups import Lookup, gate_of
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_region
-from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 from tflm_quantmcu.tflite.reader import read_model
 
 ALL_VALUES = np.arange(-128, 128, dtype=np.int8)
@@ -86,7 +85,7 @@ def silu(order: int = 0, **options: object) -> tuple[TinyModel, Handle, Handle, 
 def only_table(graph: ModelGraph) -> np.ndarray:
     (low,) = lower_region(graph, graph.ops, {})
     assert low.kind == "LUT"
-    table = requantization_table(low, [graph.tensors[low.inputs[0]].format], graph.tensors[low.output].format)
+    table = low.requantization_table([graph.tensors[low.inputs[0]].format], graph.tensors[low.output].format)
     return table.view(np.int8)
 
 
@@ -98,7 +97,7 @@ def test_silu_is_one_table_of_tflms_values(order: int, activation: str) -> None:
     graph = read_model(model)
     (expected,) = run_stock(model, ALL_VALUES.reshape(1, 16, 16, 1))
     np.testing.assert_array_equal(only_table(graph), expected.ravel())
-    assert clamp_range(LoweredNetwork.of(graph).lower(graph.ops[1]), OUTPUT)[0] <= expected.min()
+    assert LoweredNetwork.of(graph).lower(graph.ops[1]).clamp_range(OUTPUT)[0] <= expected.min()
     assert {graph.tensors[t].name for t in LoweredNetwork.of(graph).folded} == {"map1"}
 
 

@@ -15,7 +15,6 @@ from tflm_quantmcu.law.arithmetic import multiply, round_half_away
 from tflm_quantmcu.law.ranges import requantize_weights
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_reduction
-from tflm_quantmcu.lowering.requantization import requantization_table
 from tflm_quantmcu.tflite.reader import read_model
 
 OUTPUTS, INPUTS = 24, 10
@@ -38,7 +37,7 @@ def test_tables_are_icn_of_the_batch_norm_before_folding(model_bytes, bits):
     graph = read_model(model_bytes)
     (op,) = graph.ops
     low = LoweredNetwork.of(graph).lower(op, weight_bits=bits)
-    bias, multiplier, shift = requantization_table(low, [INPUT], OUTPUT).reshape(3, OUTPUTS)
+    bias, multiplier, shift = low.requantization_table([INPUT], OUTPUT).reshape(3, OUTPUTS)
 
     # A convolution (kernel, b) and a batch norm that fold to just this model.
     rng = np.random.default_rng(8)
@@ -62,7 +61,7 @@ def test_tables_are_icn_of_the_batch_norm_before_folding(model_bytes, bits):
 
 def test_results_are_icn_with_rounding_to_the_nearest(model_bytes):
     graph = read_model(model_bytes)
-    table = requantization_table(LoweredNetwork.of(graph).lower(graph.ops[0], weight_bits=4), [INPUT], OUTPUT)
+    table = LoweredNetwork.of(graph).lower(graph.ops[0], weight_bits=4).requantization_table([INPUT], OUTPUT)
     sums = np.random.default_rng(9).integers(-3000, 3000, 500)
     for multiplier, shift in table.reshape(3, OUTPUTS)[1:].T.tolist():
         real = Fraction(multiplier, 2**31) * Fraction(2) ** shift
@@ -88,7 +87,7 @@ def test_a_correction_is_rounded_with_the_bias(model_bytes, bits):
     low = LoweredNetwork.of(graph).lower(graph.ops[0], weight_bits=bits)
     real = np.random.default_rng(0).normal(0, 5, OUTPUTS)
     own, corrected = (
-        requantization_table(op, [INPUT], OUTPUT).reshape(3, OUTPUTS) for op in (low, low.corrected(real.tolist()))
+        op.requantization_table([INPUT], OUTPUT).reshape(3, OUTPUTS) for op in (low, low.corrected(real.tolist()))
     )
     np.testing.assert_array_equal(corrected[1:], own[1:])
     model_step = low.filter.model_input_scale * low.filter.model_scales.astype(np.float64)

@@ -36,7 +36,7 @@ from tflm_quantmcu.search.guard import keep_accuracy
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.search.registry import find_search, finish_plan, refuse_unused
+from tflm_quantmcu.search.registry import SEARCHES, find_search, finish_plan, refuse_unused
 from tflm_quantmcu.search.widths import free_maps
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.full_integer import require_source
@@ -324,7 +324,7 @@ def _search(
             return plan
         return layerwise_plan(source.model, plan, source.calibration.samples, progress=options.progress)
 
-    return find_search(options.search)(
+    return SEARCHES[options.search](
         source.graph,
         source.calibration,
         options.budget,

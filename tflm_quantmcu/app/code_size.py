@@ -6,14 +6,11 @@ writes for it. TFLM's own code, the C library and the application are not counte
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.emit.calls import calls_of, kernel_name, stage_kernels
-from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, PATCH_STAGE_TFLM, code_bytes_of
+from tflm_quantmcu.converter.emit.calls import calls_of, kernel_name
+from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, code_bytes_of, stage_units, tflm_units
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, HOST, Target, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
 
 TOTAL, MODEL = FLASH_SCOPES = "total", "model"
 # Of emitted code: what a call of a kernel with its three to six addresses takes, in the images of shared models.
@@ -43,23 +40,8 @@ def counted_flash(model_bytes: int, code: int | None, scope: str) -> int:
 
 def _on_core(graph: ModelGraph, core: str, runtime: str) -> int | None:
     if runtime != AOT:
-        return code_bytes_of(core, set(_tflm_units(graph)))
+        return code_bytes_of(core, tflm_units(graph))
     calls = [call for op in graph.ops for call in calls_of(graph, op, variant=variant_of(core))]
     units = {PATCH_STAGE_AOT if call.kernel == "PatchStage" else kernel_name(call.kernel) for call in calls}
-    kernels = code_bytes_of(core, {*units, *_stage_units(graph)})
+    kernels = code_bytes_of(core, units | stage_units(graph))
     return None if kernels is None else kernels + _BYTES_A_CALL * len(calls)
-
-
-def _tflm_units(graph: ModelGraph) -> Iterator[str]:
-    for op in graph.ops:
-        if op.kind == PATCH_STAGE:
-            yield PATCH_STAGE_TFLM
-        elif op.kind.startswith(PREFIX):
-            yield f"Register_{op.kind}"
-    yield from _stage_units(graph)
-
-
-def _stage_units(graph: ModelGraph) -> Iterator[str]:
-    """The kernels that its patch stages run."""
-    if table := stage_kernels(graph, "kernels"):
-        yield from (unit for unit in vars(table).values() if unit != "nullptr")

@@ -18,7 +18,8 @@ from tflm_quantmcu.cost.boards import milliseconds
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.model_time import ModelTime, time_of_model
 from tflm_quantmcu.cost.network_cost import Cost
-from tflm_quantmcu.graph.target import REFERENCE
+from tflm_quantmcu.graph.target import REFERENCE, Target
+from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.runtime.interpreter import Allocations
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -112,10 +113,29 @@ class Figures:
         }
 
 
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Of a model's Figures those that are not bytes of RAM."""
+
+    cost: Cost
+    time: ModelTime
+    milliseconds: float | None
+    longest_milliseconds: float | None
+    code_bytes: int | None
+
+    @staticmethod
+    def of(graph: ModelGraph, target: Target, cost: Cost) -> Work:
+        """The work of a model, of which its MACs and BitOPs are known."""
+        time = time_of_model(graph, target, load_table(target.timed_core))
+        on_board = functools.partial(milliseconds, target.timed_core, target.board)
+        longest = on_board(time.longest) if time.longest else None
+        return Work(cost, time, on_board(time), longest, code_bytes(graph, target))
+
+
 def measure(
     model: ModelFile,
     recorded: Allocations,
-    cost: Cost,
+    work: Work,
     options: Options,
     *,
     may_not_run: bool = False,
@@ -125,7 +145,7 @@ def measure(
     Args:
       model: the `.tflite`.
       recorded: by TFLM on this host.
-      cost: of it.
+      work: of it.
       options: of the conversion.
       may_not_run: whether the target's runtime may refuse the model; its bytes are then None.
 
@@ -142,8 +162,6 @@ def measure(
     except UnsupportedModelError:
         if not may_not_run:
             raise
-    time = time_of_model(graph, target, load_table(target.timed_core))
-    on_board = functools.partial(milliseconds, target.timed_core, target.board)
     return Figures(
         on_target=on_target,
         arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
@@ -154,9 +172,5 @@ def measure(
         persistent=persistent_bytes(graph, CORTEX_M),
         input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
         flash_bytes=len(model.data),
-        code_bytes=code_bytes(graph, target),
-        cost=cost,
-        time=time,
-        milliseconds=on_board(time),
-        longest_milliseconds=on_board(time.longest) if time.longest else None,
+        **vars(work),
     )

@@ -15,14 +15,13 @@ from tflm_quantmcu.app.reserve import (
     unknown_persistent_bytes,
 )
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.passes.take_ops import has_faster_kernels
 from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.cost.model_time import time_of_model
 from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.cost.plan_work import work_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.graph.target import TFLM, WORST_CORE, Target
+from tflm_quantmcu.graph.target import TFLM, WORST_CORE, Target, has_faster_kernels
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT
 from tflm_quantmcu.search.problem import PlanBytes

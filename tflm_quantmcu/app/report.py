@@ -15,7 +15,7 @@ import rich.console
 import rich.table
 
 from tflm_quantmcu.app.accuracy_lines import accuracy_lines, accuracy_of
-from tflm_quantmcu.app.figures import Figures, measure
+from tflm_quantmcu.app.figures import Figures, Work, measure
 from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.reserve import (
     NONPERSISTENT,
@@ -217,9 +217,11 @@ def build_report(
     after, before = work_of(graph, plan), cost_of(graph)
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
+    works = Work.of(original.origin.graph, target, before), Work.of(converted.graph, target, after)
+    time = time_text(target.timed_core, target.board, [work.time for work in works])
     losses = losses_of_other_cores(converted.graph, target)
-    baseline = measure(original.origin, recorded[0], before, options, may_not_run=True)
-    figures = measure(converted, recorded[1], after, options)
+    baseline = measure(original.origin, recorded[0], works[0], options, may_not_run=True)
+    figures = measure(converted, recorded[1], works[1], options)
     return ConversionReport(
         baseline=baseline,
         converted=figures,
@@ -232,7 +234,7 @@ def build_report(
         verification=verification,
         search=plan.search,
         target=target,
-        time=time_text(target.timed_core, target.board, [baseline.time, figures.time]),
+        time=time,
         sram_bytes=options.sram_bytes,
         sram_scope=options.sram_scope,
         comparison=comparison,

@@ -11,10 +11,10 @@ version.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tflm_quantmcu.arena.machine import NO_DATA, Machine
-from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes, predict_arena
+from tflm_quantmcu.arena.predict import lowered_scratch_bytes, op_scratch_bytes, placed_bytes, predict_arena
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
@@ -110,6 +110,22 @@ def own_op_bytes(graph: ModelGraph, op: Op, machine: Machine) -> int:
     num_constants = 2 if traits.has_filter else int(traits.has_entries)
     kept = align(machine.op_data[PREFIX + traits.name], ARENA_ALIGNMENT)
     return kept + machine.eval_tensor * num_constants + machine.pointer * traits.takes_scratch
+
+
+def saved_bytes(graph: ModelGraph, ops: Iterable[Op], machine: Machine) -> dict[int, int]:
+    """Index of an op -> what TFLM keeps less if the op of ours carries it over; only those for which it does."""
+    known = [op for op in ops if op.kind in machine.op_data]
+    saved = {op.index: op_bytes(graph, op, machine) - own_op_bytes(graph, op, machine) for op in known}
+    return {index: num_bytes for index, num_bytes in saved.items() if num_bytes > 0}
+
+
+def extra_scratch_bytes(graph: ModelGraph, indices: Iterable[int], variants: Sequence[str]) -> dict[int, int]:
+    """Index of an op -> what the op of ours asks for beyond the stock one, with the variant for which that is most."""
+    return {
+        index: max(lowered_scratch_bytes(graph, graph.ops[index], variant) for variant in variants)
+        - sum(op_scratch_bytes(graph, graph.ops[index]))
+        for index in indices
+    }
 
 
 class _Arena:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.graph.op_kinds import OP_KINDS
+from tflm_quantmcu.graph.op_kinds import OP_KINDS, OpKind
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams
@@ -120,6 +120,22 @@ def op_scratch_bytes(graph: ModelGraph, op: Op, variant: str = REFERENCE) -> tup
     )
 
 
+def lowered_scratch_bytes(graph: ModelGraph, op: Op, variant: str) -> int:
+    """Scratch of the op of ours that carries an op of an 8-bit model over, outside of stages."""
+    lowered = LoweredNetwork.of(graph).lower(op)
+    kind, filter = lowered.traits, lowered.filter
+    if variant == REFERENCE or not kind.takes_scratch:
+        return 0
+    assert filter is not None
+    ends = []
+    for t in (lowered.inputs[0], lowered.output):
+        shape = graph.tensors[t].shape
+        height, width, channels = (1, 1, graph.tensors[t].num_elements) if kind.is_vector else shape[1:]
+        ends.append(FeatureMap(height, width, channels, width * channels, 8, 0))
+    params = _filter_params(kind, ends, lowered.window, filter.bits, lowered.depth_multiplier)
+    return kernel_scratch_bytes(variant, kind.kernel, params)
+
+
 def converted_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
     """`op_scratch_bytes` of an op of a model that is yet to be converted: ours keep INT4 filters as they are."""
     has_filter = op.traits.has_filter and graph.tensors[op.inputs[1]].dtype == "int4"
@@ -208,9 +224,17 @@ def _params(graph: ModelGraph, op: Op) -> Any:
         return FeatureMap(height, width, channels, width * run_bytes(channels, bits), bits, 0)
 
     ends = view("input", op.inputs[0]), view("output", op.outputs[0])
+    window = Window(**{f.name: options[f.name] for f in dataclasses.fields(Window) if f.name in options})
+    return _filter_params(kind, ends, window, options["weight_bits"], options.get("depth_multiplier", 1))
+
+
+def _filter_params(
+    kind: OpKind, ends: Sequence[FeatureMap], window: Window, weight_bits: int, depth_multiplier: int
+) -> Any:
+    """What decides the scratch of a kernel with a filter; clamps do not."""
+    source, output = ends
     if kind.is_vector:
-        return FullyConnectedParams(*ends, (0, 0), options["weight_bits"])
-    window = Window(**{field.name: options[field.name] for field in dataclasses.fields(Window)})
+        return FullyConnectedParams(source, output, (0, 0), weight_bits)
     if kind.is_depthwise:
-        return DepthwiseConv2DParams(*ends, window, (0, 0), options["weight_bits"], options["depth_multiplier"])
-    return Conv2DParams(*ends, window, (0, 0), options["weight_bits"])
+        return DepthwiseConv2DParams(source, output, window, (0, 0), weight_bits, depth_multiplier)
+    return Conv2DParams(source, output, window, (0, 0), weight_bits)

@@ -14,9 +14,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.op_kinds import OpKind, Table, op_kind
 from tflm_quantmcu.graph.types import Format, Window
-from tflm_quantmcu.law.packing import pack
 from tflm_quantmcu.lowering.ops import LoweredOp
-from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.stage.format_version import FORMAT_VERSION
 from tflm_quantmcu.tflite import schema
@@ -74,10 +72,10 @@ class QmcuOp:
             kind=op.kind,
             inputs=tuple(maps[:-1]),
             output=maps[-1],
-            clamps=clamp_range(op, output),
+            clamps=op.clamp_range(output),
             window=op.window,
-            table=requantization_table(op, inputs, output),
-            filter=pack(filter.values, filter.bits) if filter else None,
+            table=op.requantization_table(inputs, output),
+            filter=filter.packed if filter else None,
             weight_bits=filter.bits if filter else 0,
             depth_multiplier=op.depth_multiplier,
         )

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tflm_quantmcu.arena.machine import HOST
-from tflm_quantmcu.arena.persistent import replay_allocation
+from tflm_quantmcu.arena.persistent import Allocation, replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.base.errors import VerificationError
 from tflm_quantmcu.converter.passes.insert_requantize import PACKED_SUFFIX
@@ -26,7 +26,6 @@ from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_inputs, sample_shape, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
-from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 NUM_RANDOM_SAMPLES = 4
@@ -88,7 +87,7 @@ class _Runs:
 
 
 def verify_conversion(
-    original: AnyModel,
+    original: ModelFile,
     converted: AnyModel,
     plan: PrecisionPlan,
     samples: np.ndarray | Sequence[np.ndarray],
@@ -98,7 +97,7 @@ def verify_conversion(
     """Runs both models.
 
     Args:
-      original: the int8 model; the oracle knows its canonical form, stock TFLM runs the file that the user gave.
+      original: the int8 model in canonical form, which the oracle knows; stock TFLM runs the file that the user gave.
       converted: what `convert_model` made of it.
       plan: the same.
       samples: inputs [N, ...] of the model's type, or reals, of several inputs one array each; as many random ones are
@@ -110,24 +109,27 @@ def verify_conversion(
         index.
       UsageError: the samples do not fit, or our op library is missing.
     """
-    before, after = ModelFile.of(original).origin, ModelFile.of(converted)
-    graph = canonical(before).graph
-    predicted = {variant: predict_arena(after.graph, variant) for variant in (REFERENCE, *target.variants)}
+    graph = original.graph
+    after = converted if isinstance(converted, ModelFile) else ModelFile.of(converted)
+    variants = dict.fromkeys((REFERENCE, *target.variants))
+    predicted = {variant: predict_arena(after.graph, variant) for variant in variants}
+    replayed = {variant: replay_allocation(after.graph, HOST, variant) for variant in variants}
     x = _with_random(graph, (samples,) if isinstance(samples, np.ndarray) else samples)
     interpreter = Interpreter(after)
-    arenas = {variant: _check_arena(after, variant, num_bytes) for variant, num_bytes in predicted.items()}
+    for variant in variants:
+        _check_arena(after, variant, predicted[variant], replayed[variant])
     given = _given(graph, plan, x)
     runs = _Runs(x, given, [interpreter.invoke(sample) for sample in zip(*given, strict=True)])
     is_same_function = _is_eight_bit(graph, plan)
     if is_same_function:
         num_maps = 0
-        _check_outputs(before, after, runs)
+        _check_outputs(original.origin, after, runs)
     else:
         num_maps = _check_maps(graph, after, plan, runs)
     crc32 = 0
     for values in (values for sample in runs.outputs for values in sample):
         crc32 = zlib.crc32(values.tobytes(), crc32)
-    return VerificationResult(len(x[0]), is_same_function, num_maps, arenas, crc32)
+    return VerificationResult(len(x[0]), is_same_function, num_maps, predicted, crc32)
 
 
 def _with_random(graph: ModelGraph, samples: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
@@ -162,9 +164,8 @@ def _is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
     return has_own and all(bits == 8 for bits in plan.weight_bits.values())
 
 
-def _check_arena(converted: ModelFile, variant: str, predicted: int) -> int:
+def _check_arena(converted: ModelFile, variant: str, predicted: int, replayed: Allocation) -> None:
     recorded = Interpreter(converted, kernel_variant=variant).allocations()
-    replayed = replay_allocation(converted.graph, HOST, variant)
     parts = [("non-persistent", predicted, recorded.non_persistent_bytes)]
     if replayed.is_exact:
         parts.append(("persistent", replayed.persistent.total, recorded.persistent_bytes))
@@ -173,7 +174,6 @@ def _check_arena(converted: ModelFile, variant: str, predicted: int) -> int:
             raise VerificationError(
                 f"TFLM recorded a {part} arena of {found:,} bytes with {variant} kernels; predicted were {expected:,}"
             )
-    return predicted
 
 
 def _check_outputs(before: ModelFile, after: ModelFile, runs: _Runs) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from tflm_quantmcu.graph.target import short_core
+from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, stage_kernels
 
 PATCH_STAGE_AOT, PATCH_STAGE_TFLM = "PatchStage", "QMCU_PATCH_STAGE"
 Rows = Mapping[frozenset[str], int]
@@ -30,6 +32,19 @@ def code_bytes_of(core: str, units: Iterable[str]) -> int | None:
     if not linked <= frozenset().union(*rows):
         return None
     return sum(num_bytes for names, num_bytes in rows.items() if names & linked)
+
+
+def tflm_units(graph: ModelGraph) -> set[str]:
+    """What a model links of ours on TFLM: the glue of its ops, and what its patch stages run."""
+    ours = {op.kind for op in graph.ops if op.kind.startswith(PREFIX)}
+    glue = {PATCH_STAGE_TFLM if kind == PATCH_STAGE else f"Register_{kind}" for kind in ours}
+    return glue | stage_units(graph)
+
+
+def stage_units(graph: ModelGraph) -> set[str]:
+    """The kernels that the patch stages of a model run."""
+    table = stage_kernels(graph, "kernels")
+    return set(vars(table).values()) - {"nullptr"} if table else set()
 
 
 @functools.cache

@@ -140,4 +140,15 @@ class Target:
         return short_core(self.core if self.is_core else DEFAULT_CORE)
 
 
+def has_faster_kernels(target: Target) -> bool:
+    """Whether no op of ours is slower on TFLM than the stock one.
+
+    Kernels for DSP and MVE beat TFLM's reference on every shape, our reference kernels do not; CMSIS-NN's for MVE are
+    ahead of ours on some shapes.
+    """
+    if target.runtime != TFLM or REFERENCE in target.variants:
+        return False
+    return target.stock_kernels != CMSIS_NN or target.variants == (DSP,)
+
+
 WORST_CORE = Target(ANY)

@@ -14,7 +14,6 @@ from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Window
 from tflm_quantmcu.law.fixed_point import multiply
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import Filter, LoweredOp
-from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 
 Range = tuple[np.ndarray, np.ndarray]
 _LOW, _HIGH = -128, 127
@@ -58,7 +57,7 @@ def _range_of(graph: ModelGraph, network: LoweredNetwork, op: Op, found: dict[in
 
 def _element_wise(op: LoweredOp, formats: list[Format], output: Format, ranges: list[Range]) -> Range | None:
     """Of sums, changes of format, pads, pools and tables; all but tables grow with their inputs."""
-    table, clamps = requantization_table(op, formats, output), clamp_range(op, output)
+    table, clamps = op.requantization_table(formats, output), op.clamp_range(output)
     if op.lookup is not None:
         entries = table.astype("<i4").view(np.int8).reshape(-1, 256).astype(np.int64)
         low, high = ranges[0]
@@ -92,8 +91,8 @@ def _convolution(
     op: LoweredOp, filter: Filter, source: Format, output: Format, given: Range, shapes: tuple[tuple[int, ...], ...]
 ) -> Range:
     """The union over all ways in which borders clip the window."""
-    bias, multiplier, shift = requantization_table(op, [source], output).reshape(3, -1).astype(np.int64)
-    clamps = clamp_range(op, output)
+    bias, multiplier, shift = op.requantization_table([source], output).reshape(3, -1).astype(np.int64)
+    clamps = op.clamp_range(output)
     low, high = (end - source.zero_point for end in given)
     weights = filter.values.astype(np.int64)
     if op.traits.is_depthwise:  # [Kh, Kw, O], output o reads channel o / depth_multiplier

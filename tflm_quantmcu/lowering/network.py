@@ -13,7 +13,8 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.lookups import gate_of
-from tflm_quantmcu.lowering.ops import LoweredOp, lower_op
+from tflm_quantmcu.lowering.lower import lower_op
+from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.support import why_unsupported
 
 

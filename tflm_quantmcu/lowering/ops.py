@@ -1,26 +1,23 @@
-"""Lowers ops of an int8 model to QMCU_ ops, filters as integers.
+"""An op of an int8 model as a QMCU_ op, its filter as integers; and what brings its sums to its output, as laws A2-A8
+and A11 say.
 
-In: an op of a ModelGraph, and a plan's weights. Out: LoweredOp; its table for given formats see requantization.py.
-Which ops our kernels can run says support.py; a whole model is lowered by network.py.
+In: LoweredOp (lower.py makes them) and formats. Out: its int32 table and clamps (docs/format.md F3, F4). Refuses what
+leaves int32.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.graph.op_kinds import OpKind, op_kind
-from tflm_quantmcu.graph.precision_plan import RoundedWeights
-from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
-from tflm_quantmcu.law.lookups import Lookup, is_lookup
-from tflm_quantmcu.law.ranges import requantize_weights
-
-MAX_POOL_PIXELS = 1 << 23  # whose 8-bit values' sum fits int32
-_KEPT_FILTERS = 256
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.graph.op_kinds import OpKind, Table, op_kind
+from tflm_quantmcu.graph.types import Format, Window
+from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
+from tflm_quantmcu.law.lookups import Lookup
+from tflm_quantmcu.law.packing import pack
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,6 +41,11 @@ class Filter:
     model_scales: np.ndarray
     model_input_scale: float
     correction: np.ndarray | None = None
+
+    @property
+    def packed(self) -> np.ndarray:
+        """The values, uint8 in the shape of docs/format.md F2."""
+        return pack(self.values, self.bits)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -94,103 +96,64 @@ class LoweredOp:
         filter = dataclasses.replace(self.filter, correction=np.asarray(correction, np.float64))
         return dataclasses.replace(self, filter=filter)
 
+    def clamp_range(self, output: Format) -> tuple[int, int]:
+        """The activation clamps of law A8 in the output's format."""
 
-def lower_op(
-    graph: ModelGraph, op: Op, gate: Op | None, *, weight_bits: int = 8, rounded: RoundedWeights | None = None
-) -> LoweredOp:
-    """Lowers one op that our kernels can run; all but `LoweredNetwork`, which keeps the result, ask that.
+        def q(real: float) -> int:
+            steps = np.float32(real) / np.float32(output.scale)
+            return output.zero_point + int(round_half_away(np.float64(steps)))
 
-    Args:
-      graph: the model.
-      op: of it.
-      gate: what `gate_of` gives of the op.
-      weight_bits, rounded: as of `LoweredNetwork.lower`.
+        low = {"RELU": 0.0, "RELU6": 0.0, "RELU_N1_TO_1": -1.0}.get(self.activation)
+        high = {"RELU6": 6.0, "RELU_N1_TO_1": 1.0}.get(self.activation)
+        clamp_min = output.qmin if low is None else max(output.qmin, q(low))
+        clamp_max = output.qmax if high is None else min(output.qmax, q(high))
+        return clamp_min, clamp_max
 
-    Raises:
-      UsageError: `rounded` does not fit the op.
-    """
-    kind, output = op.traits, graph.tensors[op.outputs[0]]
-    window = op.window or Window()
-    if op.pads:
-        window = Window(pad_top=op.pads[1][0], pad_left=op.pads[2][0])
-    lookup = Lookup.of(graph, op, gate) if gate or is_lookup(graph, op) else None
-    return LoweredOp(
-        kind=_kind_of(lookup) if lookup else kind.becomes,
-        name=output.label,
-        inputs=graph.feature_maps(gate or op),
-        output=output.index,
-        window=window,
-        activation=kind.activation or op.activation,
-        depth_multiplier=op.depth_multiplier,
-        filter=_filter(graph, op, weight_bits, rounded) if kind.has_filter else None,
-        float32_ratio=op.kind == "RELU",
-        lookup=lookup,
-    )
+    def requantization_table(self, inputs: Sequence[Format], output: Format) -> np.ndarray:
+        """The op's int32 table (docs/format.md F3, F4) for these formats.
+
+        Returns:
+          Convolutions: [3 * O] bias, multiplier, shift. Add: [6]. Pools and requantize: [2]. LUT: its entries, four a
+          word, CHANNEL_LUT: those of one channel behind the other.
+
+        Raises:
+          UnsupportedModelError: a re-quantised bias or a multiplier does not fit.
+        """
+        if self.filter is not None:
+            return _convolution_table(self, self.filter, inputs[0], output)
+        if self.traits.table is Table.SUM:
+            twice_max = 2 * float(np.float32(max(f.scale for f in inputs)))
+            ratios = [f.scale / twice_max for f in inputs] + [twice_max / ((1 << 20) * output.scale)]
+            return np.array([w for r in ratios for w in quantize_multiplier(r)], np.int32)
+        if self.kind == "MEAN":
+            factor = quantize_multiplier(inputs[0].scale / output.scale)
+            return np.array(mean_multiplier(factor, self.num_pixels), np.int32)
+        if self.lookup is not None:
+            return self.lookup.table(inputs[0], output, self.clamp_range(output)).ravel().view("<i4").astype(np.int32)
+        if self.float32_ratio:
+            ratio = float(np.float32(inputs[0].scale) / np.float32(output.scale))
+        else:
+            ratio = inputs[0].scale / output.scale
+        return np.array(quantize_multiplier(ratio), np.int32)
 
 
-def _kind_of(lookup: Lookup) -> str:
-    return "CHANNEL_LUT" if lookup.is_per_channel else "LUT"
-
-
-def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None) -> Filter:
-    weights = graph.tensors[op.inputs[1]]
-    assert weights.data is not None
-    values = weights.data[0] if op.traits.is_depthwise else weights.data
-    axis = op.traits.weight_axis % values.ndim
-    outputs = values.shape[axis]
-    has_bias = len(op.inputs) > 2 and op.inputs[2] >= 0
-    bias = _constant(graph.tensors[op.inputs[2]]) if has_bias else np.zeros(outputs, np.int32)
-    model_scales = np.asarray(weights.scales, np.float32)
-    if rounded is not None and rounded.bits == bits:
-        values, scales = _rounded(weights, rounded, values.shape, model_scales.size if bits == 8 else outputs)
-    elif bits >= weights.weight_bits:
-        bits, scales = weights.weight_bits, model_scales
+def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Format) -> np.ndarray:
+    outputs = filter.bias.size
+    if op.traits.is_vector and filter.scales.size == 1:
+        product = np.float32(source.scale) * filter.scales[:1]
+        real = product.astype(np.float64) / output.scale
     else:
-        values, scales = _requantized(values.tobytes(), values.shape, weights.scales, axis, bits)
-    return Filter(
-        values=values,
-        bits=bits,
-        scales=scales,
-        bias=bias.astype(np.int64),
-        model_scales=model_scales,
-        model_input_scale=graph.tensors[op.inputs[0]].scales[0],
-    )
-
-
-def _rounded(
-    weights: Tensor, rounded: RoundedWeights, shape: tuple[int, ...], num_scales: int
-) -> tuple[np.ndarray, np.ndarray]:
-    values = rounded.values(weights.num_elements)
-    scales = np.asarray(rounded.scales, np.float32)
-    limit = 1 << (rounded.bits - 1)
-    if values.size != weights.num_elements or scales.shape != (num_scales,):
-        found = f"{values.size}" if values.size <= weights.num_elements else f"more than {weights.num_elements}"
-        raise UsageError(
-            f"the plan rounds {found} weights '{weights.label}' with {scales.size} scales; the model has "
-            f"{weights.num_elements}, with {num_scales} scales at {rounded.bits} bits"
+        real = source.scale * filter.scales.astype(np.float64) / output.scale
+    pairs = np.array([quantize_multiplier(r) for r in np.broadcast_to(real, outputs)], np.int64)
+    model_step = filter.model_input_scale * filter.model_scales.astype(np.float64)
+    step = source.scale * filter.scales.astype(np.float64)
+    bias = filter.bias.astype(np.float64)
+    if filter.correction is not None or not np.array_equal(step, model_step):
+        correction = 0.0 if filter.correction is None else filter.correction / step
+        bias = round_half_away(bias * (model_step / step) + correction)
+    words = np.concatenate([bias, *pairs.T.astype(np.float64)])
+    if np.abs(words).max(initial=0) >= 2**31 or pairs[:, 1].max(initial=0) > 30:
+        raise UnsupportedModelError(
+            f"{op.kind} '{op.name}': a bias or multiplier leaves int32 at these widths; keep its maps at more bits"
         )
-    if values.min() < -limit or values.max() >= limit or not (np.isfinite(scales) & (scales > 0)).all():
-        raise UsageError(
-            f"the plan's rounded weights '{weights.label}' leave {rounded.bits} bits, or have a scale <= 0"
-        )
-    return values.reshape(shape), scales
-
-
-@functools.lru_cache(maxsize=_KEPT_FILTERS)
-def _requantized(
-    values: bytes, shape: tuple[int, ...], scales: tuple[float, ...], axis: int, bits: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Read-only; kept, since searches convert the same weights again and again."""
-    steps = np.asarray(scales, np.float32).astype(np.float64)
-    real = np.frombuffer(values, np.int8).reshape(shape) * np.expand_dims(
-        steps, [a for a in range(len(shape)) if a != axis]
-    )
-    requantized = requantize_weights(real, axis, bits)
-    for array in requantized:
-        array.setflags(write=False)
-    return requantized
-
-
-def _constant(tensor: Tensor) -> np.ndarray:
-    assert tensor.data is not None
-    return tensor.data
+    return words.astype(np.int32)

@@ -16,7 +16,9 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.precision_plan import RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.lowering.network import LoweredNetwork
-from tflm_quantmcu.lowering.ops import MAX_POOL_PIXELS, LoweredOp
+from tflm_quantmcu.lowering.ops import LoweredOp
+
+_MAX_POOL_PIXELS = 1 << 23  # whose 8-bit values' sum fits int32
 
 
 def lower_region(
@@ -116,7 +118,7 @@ def lower_reduction(
         low = _lower(network, last, weight_bits, rounded_weights)
         return Reduction(dataclasses.replace(low, inputs=(source.index,)), num_ops)
     pixels = source.shape[1] * source.shape[2]
-    if pixels > MAX_POOL_PIXELS:
+    if pixels > _MAX_POOL_PIXELS:
         return None
     if last.kind == "MEAN" and _mean_axes(graph, last) == {1, 2}:
         return Reduction(LoweredOp("MEAN", window=Window(), activation="NONE", num_pixels=pixels, **place), 1)

@@ -25,7 +25,6 @@ from tflm_quantmcu.law.kernel_calls import (
     ResizeBilinearParams,
 )
 from tflm_quantmcu.lowering.ops import LoweredOp
-from tflm_quantmcu.lowering.requantization import clamp_range
 from tflm_quantmcu.lowering.stock_parts import (
     broadcast,
     constant_input,
@@ -110,7 +109,7 @@ def _sub(graph: ModelGraph, op: Op) -> list[KernelCall]:
         input0_zero_point=x0.zero_points[0],
         input1_zero_point=x1.zero_points[0],
         output_zero_point=output.zero_points[0],
-        clamp=clamp_range(LoweredOp("SUB", "", (), output.index, Window(), op.activation), output.format),
+        clamp=LoweredOp("SUB", "", (), output.index, Window(), op.activation).clamp_range(output.format),
         multipliers=(factors[0], factors[1], factors[2]),
     )
     return [KernelCall("BroadcastSub", params, (x0.index, x1.index), output.index)]

@@ -31,7 +31,6 @@ from tflm_quantmcu.law.kernel_calls import (
 )
 from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.lowering.ops import LoweredOp
-from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 from tflm_quantmcu.lowering.stock_comparisons import COMPARISONS
 from tflm_quantmcu.lowering.stock_moves import MOVES
 from tflm_quantmcu.lowering.stock_parts import (
@@ -146,7 +145,7 @@ def _mul(graph: ModelGraph, op: Op) -> list[KernelCall]:
         input0_zero_point=x0.zero_points[0],
         input1_zero_point=x1.zero_points[0],
         output_zero_point=output.zero_points[0],
-        clamp=clamp_range(_lowered(op, output, "MUL"), output.format),
+        clamp=_lowered(op, output, "MUL").clamp_range(output.format),
         multiplier=scale_factor(graph, op, x0.scales[0] * x1.scales[0] / output.scales[0]),
     )
     return [KernelCall("Mul", params, (x0.index, x1.index), output.index)]
@@ -155,7 +154,7 @@ def _mul(graph: ModelGraph, op: Op) -> list[KernelCall]:
 def _add(graph: ModelGraph, op: Op) -> list[KernelCall]:
     x0, x1, output = io_tensors(graph, op, 2)
     lowered = _lowered(op, output, "ADD")
-    words = requantization_table(lowered, (x0.format, x1.format), output.format).tolist()
+    words = lowered.requantization_table((x0.format, x1.format), output.format).tolist()
     extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
     params = BroadcastAddParams(
         extents=extents,
@@ -164,7 +163,7 @@ def _add(graph: ModelGraph, op: Op) -> list[KernelCall]:
         input0_zero_point=x0.zero_points[0],
         input1_zero_point=x1.zero_points[0],
         output_zero_point=output.zero_points[0],
-        clamp=clamp_range(lowered, output.format),
+        clamp=lowered.clamp_range(output.format),
         multipliers=((words[0], words[1]), (words[2], words[3]), (words[4], words[5])),
     )
     return [KernelCall("BroadcastAdd", params, (x0.index, x1.index), output.index)]
@@ -247,10 +246,10 @@ def _relu(graph: ModelGraph, op: Op) -> list[KernelCall]:
     if op.kind == "RELU6":
         output = dataclasses.replace(output, scales=source.scales, zero_points=source.zero_points)
     lowered = _lowered(op, output, "REQUANTIZE")
-    multiplier, shift = requantization_table(lowered, (source.format,), output.format).tolist()
+    multiplier, shift = lowered.requantization_table((source.format,), output.format).tolist()
     if shift > MAX_SHIFT:
         raise refuse(graph, op, f"its scales {source.scales[0]:g} and {output.scales[0]:g} leave 32 bits")
-    return [_requantize_bytes(source, output, clamp_range(lowered, output.format), (multiplier, shift))]
+    return [_requantize_bytes(source, output, lowered.clamp_range(output.format), (multiplier, shift))]
 
 
 def _dequantize(graph: ModelGraph, op: Op) -> list[KernelCall]:

@@ -21,7 +21,6 @@ from tflm_quantmcu.law.arithmetic import quantize_multiplier
 from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
-from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.own_kernels import LAWS, Call
 from tflm_quantmcu.stage.build import planned_program
@@ -355,11 +354,11 @@ def _run_lowered(
         Call(
             inputs,
             op.filter.values if op.filter else _NO_FILTER,
-            requantization_table(op, chosen[:-1], chosen[-1]),
+            op.requantization_table(chosen[:-1], chosen[-1]),
             window=op.window,
             size=(shape[1], shape[2]) if len(shape) == 4 else (1, 1),
             zeros=[f.zero_point for f in chosen],
             depth_multiplier=op.depth_multiplier,
-            output=StageFormat(chosen[-1].bits, chosen[-1].zero_point, *clamp_range(op, chosen[-1])),
+            output=StageFormat(chosen[-1].bits, chosen[-1].zero_point, *op.clamp_range(chosen[-1])),
         )
     )

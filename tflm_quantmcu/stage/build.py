@@ -13,7 +13,6 @@ from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.law.packing import pack
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_region
-from tflm_quantmcu.lowering.requantization import clamp_range, requantization_table
 from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, map_shape, map_tensors, stage_ops
 from tflm_quantmcu.stage.layout import CACHE_MODES, MapCache, ScratchLayout
 from tflm_quantmcu.stage.program import MAX_MAPS, NO_OUTLIERS, StageFormat, StageProgram
@@ -97,8 +96,7 @@ def program_of(
         formats=_formats(layout, lowered, chosen, plan),
         tables=tuple(
             tuple(
-                requantization_table(
-                    op.corrected(patch_class.bias_corrections.get(graph.tensors[op.output].name)),
+                op.corrected(patch_class.bias_corrections.get(graph.tensors[op.output].name)).requantization_table(
                     [formats_of[index[t]] for t in op.inputs],
                     formats_of[index[op.output]],
                 )
@@ -198,6 +196,6 @@ def _class_formats(
     writers: list[LoweredOp | None] = [None, *lowered]
     result = []
     for format, writer, place in zip(chosen, writers, places, strict=True):
-        clamps = clamp_range(writer, format) if writer else (format.qmin, format.qmax)
+        clamps = writer.clamp_range(format) if writer else (format.qmin, format.qmax)
         result.append(StageFormat(format.bits, format.zero_point, *clamps, *place))
     return tuple(result)

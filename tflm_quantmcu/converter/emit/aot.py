@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of, kernel_name, stage_kernels
+from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of, kernel_name
 from tflm_quantmcu.converter.emit.cpp_text import (
     Definitions,
     array_initializer,
@@ -28,6 +28,7 @@ from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import KernelCall
+from tflm_quantmcu.stage.custom_ops import stage_kernels
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 # What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.

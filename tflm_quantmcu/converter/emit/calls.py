@@ -24,7 +24,6 @@ from tflm_quantmcu.law.kernel_calls import (
     FeatureMap,
     FullyConnectedParams,
     KernelCall,
-    Kernels,
     LutParams,
     PatchStageParams,
     Pool2DParams,
@@ -70,15 +69,6 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
 def kernel_name(kernel: str) -> str:
     """As emitted code calls it: `kernels::X`, the core's own, or `reference::X`."""
     return f"{'kernels' if kernel in _CORE_KERNELS else 'reference'}::{kernel}"
-
-
-def stage_kernels(graph: ModelGraph, namespace: str) -> Kernels | None:
-    """The table of just those kernels that the model's patch stages run; None without a stage."""
-    stages = [program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE]
-    fields = sorted({field for stage in stages for op in stage.ops for field in op.traits.stage_kernels})
-    functions = ["".join(map(str.capitalize, field.split("_"))).replace("2d", "2D") for field in fields]
-    table = {field: f"{namespace}::{function}" for field, function in zip(fields, functions, strict=True)}
-    return Kernels(**table) if stages else None
 
 
 def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:

@@ -14,13 +14,12 @@ import numpy as np
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
-from tflm_quantmcu.converter.emit.calls import stage_kernels
 from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.target import HOST, KERNEL_VARIANTS, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, stage_kernels
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 

@@ -9,7 +9,6 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.operators import QmcuOp
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.types import Op
-from tflm_quantmcu.lowering.requantization import requantization_table
 
 
 def quantize_ops(rewrite: Rewrite) -> None:
@@ -64,7 +63,7 @@ def _renew_constants(rewrite: Rewrite, op: Op) -> None:
     filter = lowered.filter
     assert filter is not None
     source, output = (rewrite.graph.tensors[t].format for t in (op.inputs[0], lowered.output))
-    bias = requantization_table(lowered, [source], output)[: filter.bias.size]
+    bias = lowered.requantization_table([source], output)[: filter.bias.size]
     weights_at = op.inputs[1]
     if filter.scales is not filter.model_scales:
         weights_at = rewrite.add_weights(weights_at, filter.values, filter.scales)
