@@ -2,76 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from tflm_quantmcu.cli import actions
 from tflm_quantmcu.cli.command import OUTPUT, Command, Flag
-from tflm_quantmcu.search.options import Options
-
-_MODEL = Flag(
-    "model",
-    "Model: int8 .tflite, .keras, .h5 or a SavedModel folder.",
-    "int8 .tflite, .keras, .h5, SavedModel folder",
+from tflm_quantmcu.cli.shared_flags import (
+    ALL_OPTIONS,
+    CALIBRATION,
+    CHECKPOINT,
+    CONVERTED,
+    DATA,
+    EVALUATION_DATA,
+    KERAS_CODE,
+    MODEL,
+    output,
+    output_dir,
 )
-_CONVERTED = Flag("model", "Model: a converted or any int8 .tflite.", "a converted or any int8 .tflite")
-_DATA = Flag(
-    "calibration_data",
-    "Representative inputs: .npz with x [N, H, W, C].",
-    "representative inputs: .npz with x [N, H, W, C]",
-)
-_CALIBRATION = Flag(
-    "calibration",
-    "Saved calibration, as `calibrate` or ActivationCalibrator wrote it.",
-    "saved calibration, in place of the inputs",
-)
-_EVALUATION_DATA = Flag(
-    "evaluation_data",
-    "Labelled samples by which --max_accuracy_drop is kept: .npz with x and y. Judge the result by others.",
-    "labelled samples: .npz with x and y",
-)
-_CHECKPOINT = Flag(
-    "checkpoint",
-    "Where a long run keeps its state, so that the same command goes on after a kill; default <output>.checkpoint, "
-    "deleted at the end.",
-    group=OUTPUT,
-)
-_KERAS_CODE = (
-    Flag(
-        "import",
-        "Modules that define a Keras model's own layers; looked for in this folder too.",
-        kind=list,
-        default="",
-        value="NAMES",
-    ),
-    Flag(
-        "unsafe_lambda",
-        "Runs the Python code that Lambda layers in the model file hold; if you trust it.",
-        kind=bool,
-        default=False,
-    ),
-)
-
-
-def _output(help: str, brief: str) -> Flag:
-    return Flag("output", help, brief, group=OUTPUT)
-
-
-def _output_dir(help: str, brief: str) -> Flag:
-    return Flag("output_dir", help, brief, group=OUTPUT, value="DIR")
-
-
-_ALL_OPTIONS = tuple(field.name for field in dataclasses.fields(Options))
 
 COMMANDS: dict[str, Command] = {
     "calibrate": Command(
         "measures a model's feature maps on representative inputs",
         actions.calibrate,
         (
-            _MODEL,
-            _DATA,
-            *_KERAS_CODE,
-            _output("Where to write the calibration (.npz).", "the calibration, .npz"),
-            _CHECKPOINT,
+            MODEL,
+            DATA,
+            *KERAS_CODE,
+            output("Where to write the calibration (.npz).", "the calibration, .npz"),
+            CHECKPOINT,
         ),
         ("model", "calibration_data", "output"),
         ("calibration_method", "calibration_percentile", "max_samples", "seed", "n_jobs", "progress"),
@@ -81,34 +36,34 @@ COMMANDS: dict[str, Command] = {
         "decides patch stages and bit widths",
         actions.plan,
         (
-            _MODEL,
-            _DATA,
-            _CALIBRATION,
-            _EVALUATION_DATA,
-            *_KERAS_CODE,
-            _output("Where to write plan.json.", "plan.json"),
+            MODEL,
+            DATA,
+            CALIBRATION,
+            EVALUATION_DATA,
+            *KERAS_CODE,
+            output("Where to write plan.json.", "plan.json"),
             Flag(
                 "pareto",
                 "Where to write what fewer bytes of arena cost in milliseconds (.csv, and a plot as .png beside it).",
                 "a table of bytes against work, .csv",
                 group=OUTPUT,
             ),
-            _CHECKPOINT,
+            CHECKPOINT,
         ),
         ("model", "output"),
-        _ALL_OPTIONS,
+        ALL_OPTIONS,
         example="m.tflite --sram_bytes 64KB --output plan.json",
     ),
     "convert": Command(
         "writes the converted .tflite, verified on TFLM",
         actions.convert,
         (
-            _MODEL,
-            _DATA,
-            _CALIBRATION,
-            _EVALUATION_DATA,
-            *_KERAS_CODE,
-            _output("Where to write the .tflite.", "the converted .tflite"),
+            MODEL,
+            DATA,
+            CALIBRATION,
+            EVALUATION_DATA,
+            *KERAS_CODE,
+            output("Where to write the .tflite.", "the converted .tflite"),
             Flag(
                 "plan",
                 "plan.json: used if the file exists, else the plan is written there.",
@@ -117,10 +72,10 @@ COMMANDS: dict[str, Command] = {
             ),
             Flag("report", "Where to write the report (.html).", "the report, .html", group=OUTPUT),
             Flag("report_json", "Where to write its figures (.json).", "its figures, .json", group=OUTPUT),
-            _CHECKPOINT,
+            CHECKPOINT,
         ),
         ("model", "output"),
-        _ALL_OPTIONS,
+        ALL_OPTIONS,
         example="m.keras --calibration_data x.npz --sram_bytes 64KB --output m_qmcu.tflite --report r.html",
     ),
     "finetune": Command(
@@ -134,13 +89,13 @@ COMMANDS: dict[str, Command] = {
                 "Calibration that the plan was made with; else --calibration_data converts the model anew.",
                 "calibration that the plan was made with",
             ),
-            _DATA,
+            DATA,
             Flag(
                 "train_data",
                 "Samples to train on: .npz with x and labels y; without y, towards the model's own outputs.",
                 "samples to train on: .npz with x, and y if there are labels",
             ),
-            *_KERAS_CODE,
+            *KERAS_CODE,
             Flag("epochs", "Passes over the samples.", "passes over the samples (10)", int, 10, "training", "N"),
             Flag(
                 "learning_rate",
@@ -158,7 +113,7 @@ COMMANDS: dict[str, Command] = {
                 default=False,
                 group="training",
             ),
-            _output_dir(
+            output_dir(
                 "Folder for model.keras, plan.json and calibration.npz, for convert.",
                 "for model.keras, plan.json and calibration.npz",
             ),
@@ -171,16 +126,16 @@ COMMANDS: dict[str, Command] = {
         "compares searches at several budgets on labelled samples",
         actions.compare,
         (
-            _MODEL,
-            _DATA,
-            _CALIBRATION,
-            _EVALUATION_DATA,
+            MODEL,
+            DATA,
+            CALIBRATION,
+            EVALUATION_DATA,
             Flag(
                 "data",
                 "Labelled samples that the plans are judged on: .npz with x and y.",
                 "labelled samples to judge on: .npz with x and y",
             ),
-            *_KERAS_CODE,
+            *KERAS_CODE,
             Flag(
                 "searches",
                 "Names of searches.",
@@ -209,20 +164,20 @@ COMMANDS: dict[str, Command] = {
                 "SIZES",
             ),
             Flag("seeds", "Seeds of the searches.", kind=list, default="0", group="what you want", value="N,N"),
-            _output_dir(
+            output_dir(
                 "Folder for table.csv, plot.png and the plans; if killed, the same command goes on from it.",
                 "for table.csv, plot.png and the plans",
             ),
         ),
         ("model", "data", "output_dir", "searches"),
-        tuple(name for name in _ALL_OPTIONS if name not in actions.COMPARED),
+        tuple(name for name in ALL_OPTIONS if name not in actions.COMPARED),
         example="m.tflite --calibration_data x.npz --data xy.npz --sram_bytes 32KB,64KB --output_dir compared",
     ),
     "inspect": Command(
         "prints a model's ops, stages, patches, classes, bits and bytes",
         actions.inspect,
         (
-            _CONVERTED,
+            CONVERTED,
             Flag(
                 "memory",
                 "Draws the arena, lifetime x offset, as text.",
@@ -261,7 +216,7 @@ COMMANDS: dict[str, Command] = {
         "runs a model on TFLM",
         actions.run,
         (
-            _CONVERTED,
+            CONVERTED,
             Flag("inputs", ".npz with x [N, H, W, C].", ".npz with x [N, H, W, C]"),
             Flag(
                 "outputs",
@@ -276,7 +231,7 @@ COMMANDS: dict[str, Command] = {
     "evaluate": Command(
         "prints a model's accuracy on TFLM",
         actions.evaluate,
-        (_CONVERTED, Flag("data", ".npz with x [N, H, W, C] and labels y [N].", ".npz with x and y")),
+        (CONVERTED, Flag("data", ".npz with x [N, H, W, C] and labels y [N].", ".npz with x and y")),
         ("model", "data"),
         ("n_jobs", "progress"),
         example="m_qmcu.tflite --data xy.npz",
@@ -285,7 +240,7 @@ COMMANDS: dict[str, Command] = {
         "writes a C++ project that runs a model on a device",
         actions.emit,
         (
-            _CONVERTED,
+            CONVERTED,
             Flag(
                 "inputs",
                 ".npz or saved calibration: its first 8 samples are the test's; what it lacks is random.",
@@ -305,7 +260,7 @@ COMMANDS: dict[str, Command] = {
                 group="target",
                 value="NAME",
             ),
-            _output_dir("Where to write the project.", "the project"),
+            output_dir("Where to write the project.", "the project"),
             Flag("name", "C++ name of the model; else made of the file's name.", group=OUTPUT, value="NAME"),
             Flag(
                 "bundle",
@@ -322,7 +277,7 @@ COMMANDS: dict[str, Command] = {
         "copies the C++ sources for a firmware project",
         actions.sources,
         (
-            _output_dir(
+            output_dir(
                 "Folder that becomes QUANTMCU_DIR of emitted projects.", "becomes QUANTMCU_DIR of emitted projects"
             ),
         ),
@@ -342,7 +297,7 @@ COMMANDS: dict[str, Command] = {
                 group="target",
                 value="NAME",
             ),
-            _output(
+            output(
                 "Where to write the counts (.csv); those in tflm_quantmcu/cost/data/ feed the estimates.",
                 "the counts, .csv",
             ),
