@@ -13,14 +13,12 @@ from tests.support.plans import mixed, split
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.verify import VerificationResult, verify_conversion
+from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
-from tflm_quantmcu.tflite.canonical.canonical import canonical
-from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = networks.inverted_residual()
@@ -33,10 +31,6 @@ def samples_of(name: str, graph: ModelGraph) -> np.ndarray:
     return np.load(shared_data.path_of(f"samples/{SAMPLES[name]}.npz"))["x"][:4]
 
 
-def verified(model: bytes, converted: bytes, plan: PrecisionPlan, samples: np.ndarray) -> VerificationResult:
-    return verify_conversion(canonical(ModelFile.of(model)), converted, plan, samples)
-
-
 @pytest.mark.parametrize("name", shared_data.CONVOLUTIONAL)
 def test_real_models_split_at_eight_bits_are_the_same_function(name):
     model = shared_data.model(name)
@@ -45,7 +39,7 @@ def test_real_models_split_at_eight_bits_are_the_same_function(name):
     assert best is not None
     plan = PrecisionPlan(graph.sha256, {}, stages=best.plans(graph))
     converted = convert_model(model, plan)
-    result = verified(model, converted, plan, samples_of(name, graph))
+    result = verify_conversion(model, converted, plan, samples_of(name, graph))
     assert result.is_same_function
     assert result.arena_bytes < Interpreter(model).allocations().non_persistent_bytes
 
@@ -57,7 +51,7 @@ def test_real_models_that_cannot_be_split_stay_as_they_are(name):
     plan = PrecisionPlan(graph.sha256, {})
     converted = convert_model(model, plan)
     assert not any(op.kind.startswith("QMCU_") for op in read_model(converted).ops)
-    assert verified(model, converted, plan, samples_of(name, graph)).is_same_function
+    assert verify_conversion(model, converted, plan, samples_of(name, graph)).is_same_function
 
 
 @pytest.mark.parametrize("name", shared_data.CONVOLUTIONAL)
@@ -65,7 +59,7 @@ def test_real_models_at_mixed_widths_equal_the_oracle(name):
     model = shared_data.model(name)
     graph = read_model(model)
     plan = mixed(graph, seed=len(name))
-    result = verified(model, convert_model(model, plan), plan, samples_of(name, graph))
+    result = verify_conversion(model, convert_model(model, plan), plan, samples_of(name, graph))
     assert result.num_maps > 3
 
 
@@ -74,7 +68,7 @@ def test_a_small_network_at_mixed_widths_equals_the_oracle(seed):
     model = networks.inverted_residual(seed)
     graph = read_model(model)
     plan = mixed(graph, seed)
-    verified(model, convert_model(model, plan), plan, random_samples(graph.tensors[0], 3))
+    verify_conversion(model, convert_model(model, plan), plan, random_samples(graph.tensors[0], 3))
 
 
 def test_the_same_plan_gives_the_same_bytes():
@@ -95,7 +89,7 @@ def test_ends_of_another_type_stay(dtype):
     plan = PrecisionPlan(graph.sha256, {}, stages=(stage,))
     converted = convert_model(model, plan)
     assert [t.dtype for t in Interpreter(converted).outputs] == [dtype]
-    assert verified(model, converted, plan, random_samples(graph.tensors[0], 3)).is_same_function
+    assert verify_conversion(model, converted, plan, random_samples(graph.tensors[0], 3)).is_same_function
 
 
 def test_repeated_names_are_told_apart():
@@ -106,7 +100,7 @@ def test_repeated_names_are_told_apart():
     plan = PrecisionPlan(graph.sha256, {}, formats={"map1#2": Format(4, 0.5, 0)})
     converted = convert_model(model, plan)
     assert "map1#2" in read_model(converted).by_name
-    assert verified(model, converted, plan, random_samples(graph.tensors[0], 2)).num_maps == 4
+    assert verify_conversion(model, converted, plan, random_samples(graph.tensors[0], 2)).num_maps == 4
 
 
 STAGE = split(read_model(MODEL)).stages[0]

@@ -18,12 +18,10 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite import schema
-from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)
-FILE = ModelFile.of(MODEL)
 SPLIT = PrecisionPlan(GRAPH.sha256, {}, stages=(front_stage(GRAPH),))
 MIXED = dataclasses.replace(SPLIT, formats={SPLIT.stages[0].output: Format(4, 0.4, 0)})
 SAMPLES = random_samples(GRAPH.tensors[0], 3, seed=7)
@@ -41,7 +39,7 @@ def damaged(converted: bytes, op: int, constant: int) -> bytes:
 
 
 def test_eight_bits_equal_stock_tflm():
-    result = verify_conversion(FILE, convert_model(MODEL, SPLIT), SPLIT, SAMPLES)
+    result = verify_conversion(MODEL, convert_model(MODEL, SPLIT), SPLIT, SAMPLES)
     assert result.is_same_function
     assert result.num_samples == 3 + NUM_RANDOM_SAMPLES
     assert "outputs equal stock TFLM in every byte on 7 inputs" in result.summary
@@ -50,13 +48,13 @@ def test_eight_bits_equal_stock_tflm():
 
 def test_the_checksum_is_that_of_the_outputs():
     converted = convert_model(MODEL, SPLIT)
-    first, again = (verify_conversion(FILE, converted, SPLIT, SAMPLES) for _ in range(2))
-    other = verify_conversion(FILE, converted, SPLIT, SAMPLES[:2])
+    first, again = (verify_conversion(MODEL, converted, SPLIT, SAMPLES) for _ in range(2))
+    other = verify_conversion(MODEL, converted, SPLIT, SAMPLES[:2])
     assert first.output_crc32 == again.output_crc32 != other.output_crc32
 
 
 def test_mixed_widths_equal_the_oracle():
-    result = verify_conversion(FILE, convert_model(MODEL, MIXED), MIXED, SAMPLES)
+    result = verify_conversion(MODEL, convert_model(MODEL, MIXED), MIXED, SAMPLES)
     assert not result.is_same_function
     assert result.num_maps > 3
     assert f"{result.num_maps} feature maps equal the numpy oracle in every byte" in result.summary
@@ -65,8 +63,8 @@ def test_mixed_widths_equal_the_oracle():
 def test_real_inputs_are_quantised():
     real = SAMPLES.astype(np.float32) * 0.05
     converted = convert_model(MODEL, SPLIT)
-    found = verify_conversion(FILE, converted, SPLIT, real)
-    assert found == verify_conversion(FILE, converted, SPLIT, SAMPLES)
+    found = verify_conversion(MODEL, converted, SPLIT, real)
+    assert found == verify_conversion(MODEL, converted, SPLIT, SAMPLES)
 
 
 @pytest.mark.parametrize("plan", [SPLIT, MIXED], ids=["split", "mixed"])
@@ -75,7 +73,7 @@ def test_blames_the_stage_whose_filters_are_wrong(plan):
     reference = "stock TFLM" if plan is SPLIT else "the numpy oracle"
     sentence = rf"QMCU_PATCH_STAGE '{plan.stages[0].output}' \(op 0\) differs from {reference} on sample \d: \d+ of \d+"
     with pytest.raises(VerificationError, match=sentence):
-        verify_conversion(FILE, converted, plan, SAMPLES)
+        verify_conversion(MODEL, converted, plan, SAMPLES)
 
 
 def test_blames_the_op_behind_the_stage():
@@ -83,7 +81,7 @@ def test_blames_the_op_behind_the_stage():
     last = next(op for op in read_model(converted).ops if op.kind == "FULLY_CONNECTED")
     sentence = f"FULLY_CONNECTED 'map25' (op {last.index}) differs from stock TFLM on sample 0"
     with pytest.raises(VerificationError, match=re.escape(sentence)):
-        verify_conversion(FILE, damaged(converted, last.index, 1), SPLIT, SAMPLES)
+        verify_conversion(MODEL, damaged(converted, last.index, 1), SPLIT, SAMPLES)
 
 
 def test_finds_an_arena_that_was_not_predicted(monkeypatch):
@@ -92,9 +90,9 @@ def test_finds_an_arena_that_was_not_predicted(monkeypatch):
         VerificationError,
         match=r"TFLM recorded a .* of [\d,]+ bytes with reference kernels; predicted",
     ):
-        verify_conversion(FILE, convert_model(MODEL, SPLIT), SPLIT, SAMPLES)
+        verify_conversion(MODEL, convert_model(MODEL, SPLIT), SPLIT, SAMPLES)
 
 
 def test_refuses_samples_that_do_not_fit():
     with pytest.raises(UsageError, match="shape"):
-        verify_conversion(FILE, convert_model(MODEL, SPLIT), SPLIT, SAMPLES[:, :5])
+        verify_conversion(MODEL, convert_model(MODEL, SPLIT), SPLIT, SAMPLES[:, :5])

@@ -1,12 +1,15 @@
 """Bytes of the structs that TFLM keeps in its arena, on this 64-bit host and on a 32-bit core.
 
-Source: `sizeof` of TFLM's structs and ours at the pinned version, with TFLM's reference kernels.
+Source: `sizeof` of TFLM's structs and ours at the pinned version, with TFLM's reference kernels; what newer wheels
+parse was read from what they record.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+
+from tflm_quantmcu.base import tflm_wheel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +24,7 @@ class Machine:
       scratch_request, allocation_info: ScratchBufferRequest and AllocationInfo, which are there only while preparing.
       op_data: kind -> of the kernel's own struct; absent where it has none.
       options: kind -> (bytes, alignment) of the parsed builtin options; absent where there are none.
+      is_measured: whether the version at hand is known to have these bytes.
     """
 
     pointer: int
@@ -35,6 +39,7 @@ class Machine:
     allocation_info: int
     op_data: Mapping[str, int]
     options: Mapping[str, tuple[int, int]]
+    is_measured: bool = True
 
 
 _OP_DATA = {
@@ -80,7 +85,11 @@ _OPTIONS = {
 }
 NO_DATA = ("EXPAND_DIMS", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "TRANSPOSE")
 
-# The interpreter of the Python wheel, which also records and is built with USE_TFLM_COMPRESSION.
+# Since the first of these wheels the options of FULLY_CONNECTED hold a pointer; the other is the last one measured.
+_LONGER_OPTIONS, _LAST_MEASURED = "0.dev20261012203412", "0.dev20261023182759"
+_FULLY_CONNECTED_OPTIONS = (16, 4) if tflm_wheel.version() < _LONGER_OPTIONS else (32, 8)
+
+# The interpreter of the installed Python wheel, which also records and is built with USE_TFLM_COMPRESSION.
 HOST = Machine(
     pointer=8,
     allocators=(104, 72, 272),
@@ -100,7 +109,8 @@ HOST = Machine(
         "FULLY_CONNECTED": 72,
         "SOFTMAX": 80,
     },
-    options={**_OPTIONS, "ADD": (8, 4), "FULLY_CONNECTED": (16, 4), "MUL": (4, 4)},
+    options={**_OPTIONS, "ADD": (8, 4), "FULLY_CONNECTED": _FULLY_CONNECTED_OPTIONS, "MUL": (4, 4)},
+    is_measured=tflm_wheel.version() <= _LAST_MEASURED,
 )
 # MicroInterpreter with the arena as a plain array, on any Cortex-M.
 CORTEX_M = Machine(

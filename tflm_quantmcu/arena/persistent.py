@@ -53,7 +53,7 @@ class Allocation:
     Attributes:
       persistent: what stays.
       needed_bytes: the least arena, a multiple of 16 on a multiple of 16, in which it succeeds.
-      is_exact: whether the data of every op is known; else both leave out what is not.
+      is_exact: whether the data of every op is known, of this version of TFLM; else both may leave something out.
     """
 
     persistent: PersistentBytes
@@ -92,7 +92,7 @@ def replay_allocation(graph: ModelGraph, machine: Machine, variant: str = REFERE
         for t in ends:
             for num_bytes, alignment in _tensor_parts(graph.tensors[t], machine):
                 arena.keep("interpreter", num_bytes, alignment)
-    is_exact = all(op.kind in machine.op_data or op.kind in NO_DATA for op in graph.ops)
+    is_exact = machine.is_measured and all(op.kind in machine.op_data or op.kind in NO_DATA for op in graph.ops)
     return Allocation(PersistentBytes(**arena.kept), align(arena.most, ARENA_ALIGNMENT), is_exact)
 
 

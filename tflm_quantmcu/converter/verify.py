@@ -26,6 +26,7 @@ from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_inputs, sample_shape, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
+from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 NUM_RANDOM_SAMPLES = 4
@@ -87,7 +88,7 @@ class _Runs:
 
 
 def verify_conversion(
-    original: ModelFile,
+    original: AnyModel,
     converted: AnyModel,
     plan: PrecisionPlan,
     samples: np.ndarray | Sequence[np.ndarray],
@@ -97,7 +98,8 @@ def verify_conversion(
     """Runs both models.
 
     Args:
-      original: the int8 model in canonical form, which the oracle knows; stock TFLM runs the file that the user gave.
+      original: the int8 model; the oracle knows its canonical form, which a ModelFile must be of, stock TFLM runs the
+        file that the user gave.
       converted: what `convert_model` made of it.
       plan: the same.
       samples: inputs [N, ...] of the model's type, or reals, of several inputs one array each; as many random ones are
@@ -109,7 +111,8 @@ def verify_conversion(
         index.
       UsageError: the samples do not fit, or our op library is missing.
     """
-    graph = original.graph
+    file = original if isinstance(original, ModelFile) else canonical(ModelFile.of(original))
+    graph = file.graph
     after = converted if isinstance(converted, ModelFile) else ModelFile.of(converted)
     variants = dict.fromkeys((REFERENCE, *target.variants))
     predicted = {variant: predict_arena(after.graph, variant) for variant in variants}
@@ -123,7 +126,7 @@ def verify_conversion(
     is_same_function = _is_eight_bit(graph, plan)
     if is_same_function:
         num_maps = 0
-        _check_outputs(original.origin, after, runs)
+        _check_outputs(file.origin, after, runs)
     else:
         num_maps = _check_maps(graph, after, plan, runs)
     crc32 = 0
