@@ -15,6 +15,7 @@ from tests.support.tiny_keras import (
     samples,
 )
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.graph.layer_names import layer_names
 from tflm_quantmcu.keras_bridge.load import load_keras
 from tflm_quantmcu.keras_bridge.to_tflite import check_representative_data, keras, keras_to_int8
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -234,3 +235,34 @@ def test_a_real_h5_keeps_its_accuracy():
     converted = Interpreter(keras_to_int8(model, calibration)).run(x).argmax(axis=1)
     original = model.predict(x.astype(np.float32), verbose=0).argmax(axis=1)
     assert (converted == y).mean() >= (original == y).mean() - 0.02
+
+
+class LooksForALayer(keras.Model):
+    """Finds its layer by name when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = keras.Sequential([keras.Input((8, 6, 2)), keras.layers.Conv2D(3, 3, name="inner")])
+
+    def call(self, x):
+        return self.body.get_layer("inner")(x)
+
+
+def _layers_of(converted: bytes) -> list[str | None]:
+    graph = read_model(converted)
+    names = layer_names(graph)
+    return [names.get(graph.tensors[op.outputs[0]].name) for op in graph.ops]
+
+
+def test_tensors_have_the_names_that_keras_gives_its_layers():
+    layers = [keras.layers.Conv2D(3, 3, name=name) for name in ("conv", "conv_1")]  # one as TensorFlow numbers the other
+    model = keras.Sequential([keras.Input(SHAPE), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
+    names = [layer.name for layer in model.layers]
+    assert _layers_of(keras_to_int8(keras.models.clone_model(model), X)) == names
+    assert [layer.name for layer in model.layers] == names
+
+
+def test_a_model_may_look_for_its_layers_by_name():
+    model = LooksForALayer()
+    model(X[:1])
+    assert len(_layers_of(keras_to_int8(model, X))) == 1

@@ -13,7 +13,7 @@ from tflm_quantmcu.graph.types import ModelGraph
 
 # TensorFlow numbers operations of one name: Conv2D1, convolution_2.
 _WEIGHTED = re.compile(r"(Conv2D|convolution|depthwise|MatMul|BiasAdd)_?\d*")
-_INNER_SCOPE = "batchnorm"
+_INNER_SCOPES = ("batchnorm", "separable_conv1d", "separable_conv2d")
 _SERVING = "serving_default_"
 
 
@@ -38,14 +38,19 @@ def _layer_of(name: str) -> str | None:
         # From the end: a layer may have an operation's name itself.
         for i in range(len(components) - 1, 0, -1):
             if _WEIGHTED.fullmatch(components[i]):
-                return _path(components[:i])
+                return _path(_without_inner(components[:i]))
     first = parts[0] if parts else [name]
     if len(first) > 1:
-        scopes = first[:-1]
-        return _path(scopes[:-1] if scopes[-1] == _INNER_SCOPE else scopes)
+        return _path(_without_inner(first[:-1]))
     if name.startswith(_SERVING):
         return name.removeprefix(_SERVING).rsplit(":", 1)[0]
     return None
+
+
+def _without_inner(scopes: list[str]) -> list[str]:
+    """The scopes without that of a part of a layer; one of the model's may have such a name itself."""
+    is_inner = scopes[-1] in _INNER_SCOPES and (len(scopes) > 2 or scopes[-1] == _INNER_SCOPES[0])
+    return scopes[:-1] if is_inner else scopes
 
 
 def _path(scopes: list[str]) -> str:

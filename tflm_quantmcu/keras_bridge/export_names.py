@@ -1,4 +1,8 @@
-"""Names that TensorFlow's scopes do not take stand aside while a model is exported, and come back in its `.tflite`."""
+"""Keras names through TensorFlow: every layer has a name of ours while a model is exported, and its own in the `.tflite`.
+
+TensorFlow's scopes do not take every name, number what is traced twice (`conv_1` of `conv`, though another layer may
+have that name), and leave the outputs without any. A name of ours comes out of that with nothing lost.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +17,29 @@ from tflm_quantmcu.tflite.writer import write_model
 _SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.>-]*")
 # Of no operation and no layer, whatever TensorFlow puts behind it.
 _STAND_IN = "qmcu_name_{}_of_layer"
+_NUMBERED = re.compile(r"(qmcu_name_\d+_of_layer)(?:_\d+(?![A-Za-z0-9]))?")
+_NAMELESS = re.compile(r"(Partitioned|StatefulPartitioned)Call(_\d+)?:\d+")
+_OUTPUT = re.compile(r"output_(\d+)")
 
 
 @contextlib.contextmanager
-def legal_names(model: keras.Model) -> Iterator[Mapping[str, str]]:
-    """Within the block the model and its layers have names that TensorFlow takes; then their own again.
+def legal_names(model: keras.Model, *, all_layers: bool = True) -> Iterator[Mapping[str, str]]:
+    """Within the block layers have names that TensorFlow takes and no two share; then their own again.
+
+    Args:
+      model: its layers' names change.
+      all_layers: false: only of those that TensorFlow does not take, for models that look for a layer by its name when
+        they are called.
 
     Yields:
       Name within the block -> the layer's own, of those that have another.
     """
-    renamed = [layer for layer in model._flatten_layers() if not _SCOPE.fullmatch(layer.name)]
+    # The name of an input is not numbered, and callers give samples by it.
+    renamed = [
+        layer
+        for layer in model._flatten_layers()
+        if not _SCOPE.fullmatch(layer.name) or (all_layers and not isinstance(layer, keras.layers.InputLayer))
+    ]
     own = {_STAND_IN.format(i): layer.name for i, layer in enumerate(renamed)}
     # TensorFlow calls its variables after the layers, as these were called when they were built.
     values = [variable._value for variable in model.variables]
@@ -40,19 +57,33 @@ def legal_names(model: keras.Model) -> Iterator[Mapping[str, str]]:
             value._handle_name = name
 
 
-def restore_names(converted: bytes, own: Mapping[str, str]) -> bytes:
-    """The `.tflite` with the layers' own names in its tensors' names; the same bytes where there are none."""
-    if not own:
-        return converted
+def output_layers(model: keras.Model) -> list[str]:
+    """`model/layer` of each output, where the model tells its outputs' layers."""
+    histories = [getattr(t, "_keras_history", None) for t in getattr(model, "outputs", None) or ()]
+    return [f"{model.name}/{h.operation.name}" for h in histories if h] if all(histories) else []
+
+
+def restore_names(converted: bytes, own: Mapping[str, str], outputs: list[str]) -> bytes:
+    """The `.tflite` with the layers' own names in its tensors' names.
+
+    Args:
+      converted: as TensorFlow wrote it.
+      own: as `legal_names` gave it.
+      outputs: as `output_layers`, of the names within its block.
+    """
     model = ModelT.InitFromPackedBuf(converted)
+    for signature in model.signatureDefs or ():
+        tensors = model.subgraphs[signature.subgraphIndex].tensors
+        for output in signature.outputs:
+            tensor, number = tensors[output.tensorIndex], _OUTPUT.fullmatch(output.name.decode())
+            if number and int(number[1]) < len(outputs) and _NAMELESS.fullmatch(tensor.name.decode()):
+                tensor.name = f"{outputs[int(number[1])]}/{output.name.decode()}".encode()
     for graph in model.subgraphs:
         for tensor in graph.tensors:
-            tensor.name = restore_text(tensor.name.decode(), own)
+            tensor.name = restore_text(tensor.name.decode(), own).encode()
     return write_model(model)
 
 
 def restore_text(text: str, own: Mapping[str, str]) -> str:
     """A text of TensorFlow's with the layers' own names."""
-    for stand_in, name in own.items():
-        text = text.replace(stand_in, name)
-    return text
+    return _NUMBERED.sub(lambda found: own.get(found[1], found[0]), text)

@@ -17,7 +17,7 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.graph.types import Tensor
-from tflm_quantmcu.keras_bridge.export_names import legal_names, restore_names, restore_text
+from tflm_quantmcu.keras_bridge.export_names import legal_names, output_layers, restore_names, restore_text
 from tflm_quantmcu.keras_bridge.export_types import float32_types
 from tflm_quantmcu.keras_bridge.keras_quietly import keras, quiet, tf
 from tflm_quantmcu.keras_bridge.layer_remedies import abort_remedy, refusal_remedy
@@ -36,6 +36,8 @@ __all__ = [
 ]
 
 INPUT_TYPES = ("int8", "uint8", "float32")
+# What Keras says where a model's own code looks for a layer by name.
+_NO_SUCH_LAYER = "No such layer"
 # Of Keras' messages: escape sequences of terminals, and what stands around the cause.
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _AROUND = re.compile(r"Exception encountered when calling |Arguments received by |• ")
@@ -61,17 +63,7 @@ def keras_to_int8(model: keras.Model, representative_data: np.ndarray, *, input_
     check_representative_data(model, representative_data)
     x = np.asarray(representative_data).astype(np.float32)
     start_child()
-    with quiet(), float32_types(model), legal_names(model) as own:
-        try:
-            return restore_names(_convert(model, x, input_type), own)
-        except UsageError:
-            raise
-        except ConverterAborted as error:
-            reason = f"TensorFlow's converter ended by {error}; {abort_remedy(model)}"
-        except Exception as error:  # Keras and TensorFlow raise many kinds
-            reason = refusal_remedy(model, str(error)) or cause_of(error) + _batch_remedy(model)
-    told = restore_text(reason, own)
-    raise UnsupportedModelError(f"the Keras model '{model.name}' cannot become an int8 .tflite: {told}")
+    return _exported(model, lambda: _convert(model, x, input_type), _batch_remedy(model))
 
 
 def several_inputs_to_int8(model: keras.Model, arrays: Sequence[np.ndarray]) -> bytes:
@@ -86,15 +78,32 @@ def several_inputs_to_int8(model: keras.Model, arrays: Sequence[np.ndarray]) -> 
     """
     _check_backend()
     start_child()
-    with quiet(), float32_types(model), legal_names(model) as own:
+    return _exported(model, lambda: _convert_several(model, arrays))
+
+
+def _exported(model: keras.Model, convert: Callable[[], bytes], remedy: str = "", *, all_layers: bool = True) -> bytes:
+    """What `convert` makes of the model, with Keras' names.
+
+    Args:
+      model: as given.
+      convert: called while its layers have names that TensorFlow takes.
+      remedy: of a failure that nothing else is known of.
+      all_layers: see `legal_names`.
+
+    Raises:
+      UnsupportedModelError: what the export or the converter says.
+    """
+    with quiet(), float32_types(model), legal_names(model, all_layers=all_layers) as own:
         try:
-            return restore_names(_convert_several(model, arrays), own)
+            return restore_names(convert(), own, output_layers(model))
         except UsageError:
             raise
         except ConverterAborted as error:
             reason = f"TensorFlow's converter ended by {error}; {abort_remedy(model)}"
         except Exception as error:  # Keras and TensorFlow raise many kinds
-            reason = refusal_remedy(model, str(error)) or cause_of(error)
+            reason = refusal_remedy(model, str(error)) or cause_of(error) + remedy
+    if all_layers and _NO_SUCH_LAYER in reason:
+        return _exported(model, convert, remedy, all_layers=False)
     told = restore_text(reason, own)
     raise UnsupportedModelError(f"the Keras model '{model.name}' cannot become an int8 .tflite: {told}")
 
