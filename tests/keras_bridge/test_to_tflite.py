@@ -255,7 +255,9 @@ def _layers_of(converted: bytes) -> list[str | None]:
 
 
 def test_tensors_have_the_names_that_keras_gives_its_layers():
-    layers = [keras.layers.Conv2D(3, 3, name=name) for name in ("conv", "conv_1")]  # one as TensorFlow numbers the other
+    layers = [
+        keras.layers.Conv2D(3, 3, name=name) for name in ("conv", "conv_1")
+    ]  # one as TensorFlow numbers the other
     model = keras.Sequential([keras.Input(SHAPE), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
     names = [layer.name for layer in model.layers]
     assert _layers_of(keras_to_int8(keras.models.clone_model(model), X)) == names

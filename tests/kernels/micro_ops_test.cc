@@ -111,6 +111,18 @@ TEST_P(MicroOpTest, RefusesPlacesThatNobodyFillsYet) {
   }
 }
 
+// Keys for people, of version 3 and of stages alone.
+TEST_P(MicroOpTest, PassesOverRemarks) {
+  OpCase c = GetParam();
+  c.options.integers["tile_grid"] = 7;
+  c.options.integers["ops"] = 1;
+  if (c.name == "QMCU_PATCH_STAGE") {
+    ExpectTheLaw(c);
+    c.options.integers["version"] = 2;
+  }
+  ExpectRefusal(c, "keys");
+}
+
 TEST_P(MicroOpTest, ReadsVersion2) {
   OpCase c = GetParam();
   c.options.integers["version"] = 2;

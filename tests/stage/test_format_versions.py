@@ -19,6 +19,7 @@ from tflm_quantmcu.stage.custom_ops import decode_options, encode_options
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.layout import MapCache
 from tflm_quantmcu.stage.program import StageFormat, StageProgram
+from tflm_quantmcu.stage.remarks import layers_of, remarks_of
 from tflm_quantmcu.tflite.reader import read_model
 
 CONV_2D = QmcuOp(
@@ -110,6 +111,17 @@ def test_programs_of_both_versions_are_read(version: int) -> None:
     decoded = StageProgram.decode(stage_options(version=version), filters, words)
     assert decoded.encode()[2].tolist() == words.tolist()
     assert decoded.formats == STAGE.formats and decoded.ops[0].filter == STAGE.ops[0].filter
+
+
+def test_remarks_are_passed_over_from_version_3_on() -> None:
+    _, filters, words = STAGE.encode()
+    remarks = remarks_of(STAGE, ["a: b"])
+    assert remarks == {"ops": ["a: b: CONV_2D a4 w4"], "tile_grid": "2x1"}
+    options = decode_options(encode_options(stage_options(**remarks)))
+    assert layers_of(options) == ["a: b"] and layers_of(stage_options()) == []
+    assert StageProgram.decode(options, filters, words).patch_classes == STAGE.patch_classes
+    with pytest.raises(UsageError, match="has the key ops, which no supported version has"):
+        StageProgram.decode({**options, "version": 2}, filters, words)
 
 
 @pytest.mark.parametrize(

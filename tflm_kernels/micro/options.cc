@@ -42,6 +42,10 @@ int32_t OptionReader::OptionalInt(const char* key, int32_t min, int32_t max,
   return is_there ? Int(key, min, max) : default_value;
 }
 
+void OptionReader::Remark(const char* key) {
+  if (version_ == kVersion && map_.Find(key).kind != FlexValue::kMissing) ++num_keys_read_;
+}
+
 int32_t OptionReader::Bits(const char* key) {
   const int32_t bits = Int(key, INT32_MIN, INT32_MAX);
   if (!is_ok_ || IsBitWidth(bits)) return is_ok_ ? bits : 8;

@@ -27,6 +27,9 @@ class OptionReader {
   // The same of a key that may be left out, and that version 2 does not have.
   int32_t OptionalInt(const char* key, int32_t min, int32_t max, int32_t default_value);
 
+  // Passes over a key that may be left out, whatever its value: it is for people.
+  void Remark(const char* key);
+
   // 8, 4 or 2; 8 after a failure.
   int32_t Bits(const char* key);
 

@@ -85,6 +85,8 @@ void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) 
   options.OptionalInt("num_inputs", 1, 1, 1);
   options.OptionalInt("num_outputs", 1, 1, 1);
   options.OptionalInt("span_tables", 0, 0, 0);
+  options.Remark("ops");
+  options.Remark("tile_grid");
   return options.Finish() ? data : nullptr;
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from tflm_quantmcu.app.code_size import code_bytes
 from tflm_quantmcu.app.peak import why_not_smaller
@@ -24,8 +25,9 @@ from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, DEFAULT_CORE, Target, cores_of
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.stage.build import INPUT_MODES
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.stage.remarks import layers_of
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.metadata import target_of
@@ -48,7 +50,7 @@ def describe_model(model: AnyModel, target: Target | None = None) -> str:
     stages = [op for op in graph.ops if op.kind == PATCH_STAGE]
     parts = [view_graph(graph)]
     for number, op in enumerate(stages):
-        parts.append(_describe_program(number, program_of(graph, op)))
+        parts.append(_describe_program(number, program_of(graph, op), layers_of(decode_options(op.custom_options))))
     arenas = arena_by_variant(graph)
     cores = [f"{n:,} with {variant} kernels ({', '.join(cores_of(variant))})" for variant, n in arenas.items()]
     most = max(arenas.values())
@@ -134,7 +136,9 @@ def describe_memory(model: AnyModel, png: str | os.PathLike[str] | None = None) 
     return draw_text(graph, plan)
 
 
-def _describe_program(number: int, program: StageProgram) -> str:
+def _describe_program(number: int, program: StageProgram, layers: Sequence[str]) -> str:
+    """The stage op by op; `layers` has a name an op, or none."""
+    names = [f" '{layer}'" for layer in layers] or [""] * len(program.ops)
     lines = [describe_stage(number, program)]
     for index, op in enumerate(program.ops):
         height, width, channels = program.shapes[op.output]
@@ -144,7 +148,7 @@ def _describe_program(number: int, program: StageProgram) -> str:
         kernel = f" {window.kernel_height}x{window.kernel_width}/{window.stride_height}x{window.stride_width}"
         sources = ", ".join(f"map {m}" for m in op.inputs)
         lines.append(
-            f"  {index:2} {op.kind}{kernel}{weights}: {sources} -> map {op.output} "
+            f"  {index:2} {op.kind}{names[index]}{kernel}{weights}: {sources} -> map {op.output} "
             f"[{height}, {width}, {channels}], a class: {bits}"
         )
     is_chosen = any(k == CHOSEN_AT_RUN_TIME for _, _, k in program.patches())

@@ -16,7 +16,7 @@ from tflm_quantmcu.arena.machine import HOST
 from tflm_quantmcu.arena.persistent import Allocation, replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.base.errors import VerificationError
-from tflm_quantmcu.converter.passes.insert_requantize import PACKED_SUFFIX
+from tflm_quantmcu.graph.layer_names import PACKED_SUFFIX
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import REFERENCE, WORST_CORE, Target
 from tflm_quantmcu.graph.types import ModelGraph, Tensor

@@ -14,6 +14,7 @@ from tflm_quantmcu.graph.types import ModelGraph
 # TensorFlow numbers operations of one name: Conv2D1, convolution_2.
 _WEIGHTED = re.compile(r"(Conv2D|convolution|depthwise|MatMul|BiasAdd)_?\d*")
 _INNER_SCOPES = ("batchnorm", "separable_conv1d", "separable_conv2d")
+PACKED_SUFFIX = "/packed"  # of a map that the converter stores below 8 bits, behind the name that it has at 8
 _SERVING = "serving_default_"
 
 
@@ -33,6 +34,7 @@ def layer_names(graph: ModelGraph) -> dict[str, str]:
 
 
 def _layer_of(name: str) -> str | None:
+    name = name.removesuffix(PACKED_SUFFIX)
     parts = [part.split("/") for part in name.split(";") if part]
     for components in parts:
         # From the end: a layer may have an operation's name itself.

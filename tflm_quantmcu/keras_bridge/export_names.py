@@ -1,4 +1,4 @@
-"""Keras names through TensorFlow: every layer has a name of ours while a model is exported, and its own in the `.tflite`.
+"""Keras' names through TensorFlow: a layer has a name of ours while a model is exported, its own in the `.tflite`.
 
 TensorFlow's scopes do not take every name, number what is traced twice (`conv_1` of `conv`, though another layer may
 have that name), and leave the outputs without any. A name of ours comes out of that with nothing lost.

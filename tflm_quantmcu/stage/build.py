@@ -56,6 +56,15 @@ def planned_program(graph: ModelGraph, plan: PrecisionPlan, stage: StagePlan) ->
     )
 
 
+def stage_tensors(graph: ModelGraph, source: int, target: int) -> tuple[int, ...]:
+    """The tensor of each map of a stage between two tensors of the model, in the order of its program's maps.
+
+    Raises:
+      UnsupportedModelError: as `build_program`.
+    """
+    return map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)
+
+
 def program_of(
     graph: ModelGraph,
     lowered: Sequence[LoweredOp],

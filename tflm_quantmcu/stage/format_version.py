@@ -12,6 +12,7 @@ from tflm_quantmcu.base.errors import UsageError
 
 FORMAT_VERSION = 3
 _READ_VERSIONS = (2, 3)
+STAGE_REMARKS = ("ops", "tile_grid")  # keys of a stage that are for people, see remarks.py
 
 
 def check_version(op: str, options: Mapping[str, Any]) -> None:
@@ -25,7 +26,13 @@ def check_version(op: str, options: Mapping[str, Any]) -> None:
         raise UsageError(f"{op} has version {version}; supported are {' and '.join(map(str, _READ_VERSIONS))}")
 
 
-def check_keys(op: str, options: Mapping[str, Any], keys: Iterable[str], optional: Mapping[str, int]) -> None:
+def check_keys(
+    op: str,
+    options: Mapping[str, Any],
+    keys: Iterable[str],
+    optional: Mapping[str, int],
+    remarks: Iterable[str] = (),
+) -> None:
     """Refuses keys of an op's options that we do not know.
 
     Args:
@@ -33,6 +40,7 @@ def check_keys(op: str, options: Mapping[str, Any], keys: Iterable[str], optiona
       options: as they stand in the file, of a version that we read.
       keys: that all versions have.
       optional: those that may be left out from version 3 on, and the one value of each that we know.
+      remarks: those that may be left out from version 3 on, and whose value is for people.
 
     Raises:
       UsageError: with the key and what was found.
@@ -41,5 +49,6 @@ def check_keys(op: str, options: Mapping[str, Any], keys: Iterable[str], optiona
     for key, known in optional.items():
         if key in options and (version < FORMAT_VERSION or options[key] != known):
             raise UsageError(f"{op} of version {version} has {key} {options[key]}; supported is to leave it out")
-    for key in sorted(options.keys() - set(keys) - optional.keys()):
+    known_keys = {*keys, *optional, *(remarks if version == FORMAT_VERSION else ())}
+    for key in sorted(options.keys() - known_keys):
         raise UsageError(f"{op} has the key {key}, which no supported version has")

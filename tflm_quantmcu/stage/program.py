@@ -19,7 +19,7 @@ from tflm_quantmcu.graph.op_kinds import STAGE_KINDS, Table
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Window
 from tflm_quantmcu.stage import tiles
-from tflm_quantmcu.stage.format_version import FORMAT_VERSION, check_keys, check_version
+from tflm_quantmcu.stage.format_version import FORMAT_VERSION, STAGE_REMARKS, check_keys, check_version
 from tflm_quantmcu.stage.geometry import Region, StageGeometry, StageOp, macs_per_pixel
 from tflm_quantmcu.stage.layout import CACHE_MODES, MapCache
 
@@ -238,7 +238,7 @@ class StageProgram:
           UsageError: another version, something of a later one, or a program that its own counts do not describe.
         """
         check_version("QMCU_PATCH_STAGE", options)
-        check_keys("QMCU_PATCH_STAGE", options, _KEYS, _OPTIONAL_KEYS)
+        check_keys("QMCU_PATCH_STAGE", options, _KEYS, _OPTIONAL_KEYS, STAGE_REMARKS)
         try:
             return _Decoder(options, filters, program).program()
         except (IndexError, KeyError, OverflowError, TypeError, ValueError) as error:

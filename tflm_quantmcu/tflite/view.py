@@ -1,7 +1,8 @@
-"""A model as text: one line an op in execution order, tensors as T# as TFLite's own tools write them."""
+"""A model as text: one line an op in execution order, tensors as T# as TFLite's own tools write them, Keras' layers."""
 
 from __future__ import annotations
 
+from tflm_quantmcu.graph.layer_names import layer_names
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options
 
@@ -24,7 +25,9 @@ def view_graph(graph: ModelGraph) -> str:
 def _op(graph: ModelGraph, op: Op) -> str:
     inputs = ", ".join("-" if t < 0 else _argument(graph.tensors[t]) for t in op.inputs)
     outputs = ", ".join(_tensor(graph.tensors[t]) for t in op.outputs)
-    details = " ".join((*_window(op), *_custom(op)))
+    layer = graph.derived(layer_names).get(graph.tensors[op.outputs[0]].name) if op.outputs else None
+    named = (f"layer '{layer}'",) if layer else ()
+    details = " ".join((*named, *_window(op), *_custom(op)))
     return f"{op.index:<3} {op.kind}({inputs}) -> {outputs}" + (f"  {details}" if details else "")
 
 

@@ -9,10 +9,9 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.operators import requantize
 from tflm_quantmcu.converter.rewrite import Rewrite
+from tflm_quantmcu.graph.layer_names import PACKED_SUFFIX
 from tflm_quantmcu.graph.types import Op, Tensor
 from tflm_quantmcu.tflite.model_builder import packed_shape
-
-PACKED_SUFFIX = "/packed"
 
 
 def insert_requantize(rewrite: Rewrite) -> None:
