@@ -199,7 +199,13 @@ def run_version(version: Version, output_dir: Path) -> Iterator[Row]:
         for target in TARGETS:
             project = folder / variant_of(target)
             qm.emit(
-                version.data, output_dir=project, core=target, inputs=folder / "input.npz", name="model", bundle=False
+                version.data,
+                output_dir=project,
+                core=target,
+                inputs=folder / "input.npz",
+                num_samples=1,
+                name="model",
+                bundle=False,
             )
             cells[target] = run_project(project, target, output_dir / "objects" / target)
             _say(f"  {version.label}, input {number}, {target}: {cells[target].text.rstrip().replace(chr(10), ', ')}")
