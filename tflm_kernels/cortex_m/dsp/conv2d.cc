@@ -5,7 +5,8 @@
 // bits, two pixels meet two channels at a time, two products an instruction (dot.h, byte_channels.h), or
 // four pixels a channel where filters are short. Where both have fewer bits, four pixels meet one
 // channel, four products an instruction (paired.h). A last pixel is a block of its own.
-// Memory   scratch for a block: 4 bytes a tap and input channel, 8 up to 64 of them; 600 bytes of stack.
+// Memory   scratch for a block: 4 bytes a tap and input channel, 8 up to 64 of them, 2 where there is but one output
+//          pixel; 600 bytes of stack.
 // Calls the reference for filters of more than 32 KB an output channel.
 
 // Scheduling before register allocation makes GCC 12 spill what the loops of dot.h need.

@@ -6,7 +6,8 @@ namespace quantmcu {
 namespace dsp {
 
 size_t Conv2DScratchBytes(const Conv2DParams& params) {
-  const int32_t stride = IsShort(params) ? kShortStride : kStride;
+  const bool is_one_pixel = params.output.height == 1 && params.output.width == 1;
+  const int32_t stride = is_one_pixel ? 1 : IsShort(params) ? kShortStride : kStride;
   return static_cast<size_t>(NumGroups(FilterBytes(params))) *
          static_cast<size_t>(GroupBytes(params.weight_bits) * stride);
 }
