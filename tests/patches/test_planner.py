@@ -8,8 +8,10 @@ import itertools
 import numpy as np
 import pytest
 
+from tests.support import shared_data
 from tests.support.networks import inverted_residual
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu.app import api
 from tflm_quantmcu.arena.predict import arena_by_variant
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.cost import network_cost
@@ -139,3 +141,11 @@ def test_splitting_that_does_not_help_is_refused_with_both_figures() -> None:
     found = plan_stages(graph)
     assert found.best is None and found.baseline_arena_bytes == 2 * 912
     assert f"{found.baseline_arena_bytes:,} bytes unsplit, 1,824 bytes at best" in found.reason
+
+
+def test_a_quarter_of_resnet8_is_within_reach() -> None:
+    """Its stages hold less than the arena that their places leave: other ways of them are tried."""
+    model = shared_data.model("ic_resnet8_int8")
+    bound = network_cost.arena_of(read_model(model)) // 4
+    result = api.convert(model, search="uniform", sram_bytes=bound, sram_scope="nonpersistent", progress=False)
+    assert result.report.converted.arena_bytes <= bound

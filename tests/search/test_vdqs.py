@@ -17,7 +17,8 @@ from tflm_quantmcu.cost.plan_work import work_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.oracle import simulate
-from tflm_quantmcu.patches.planner import StageSearch, plan_stages
+from tflm_quantmcu.patches.planner import plan_stages
+from tflm_quantmcu.patches.split import StageSearch
 from tflm_quantmcu.search import vdqs
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import SearchProblem

@@ -20,10 +20,10 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.cost.calls import stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
-from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planned_model import PlannedModel
+from tflm_quantmcu.patches.split import Split, StageSearch
 from tflm_quantmcu.patches.stage_costs import PlannedStage, StageWays, UpstreamCosts
 from tflm_quantmcu.patches.stage_path import Edge, PathSearch
 from tflm_quantmcu.patches.tile_times import TileTimes
@@ -43,74 +43,8 @@ _WORK = 1 << 24
 _MAX_CALMER, _CALMER_STEP = 6, 1.3  # ways of a stage tried to find larger tiles, each of so many times the calls
 _MAX_FASTER, _FASTER_STEP = 16, 1.0  # the same of the work by the formula; the estimate is the judge
 _FRONT_STEP = 0.97  # of one arena to the next, of the front by time
+_MAX_MOVED = 6  # ways of a stage tried where the places of others leave it no room
 _MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
-
-
-@dataclasses.dataclass(frozen=True)
-class Split:
-    """One way to run the network.
-
-    Attributes:
-      stages: in execution order.
-      arena_bytes: non-persistent arena of the whole network, with the kernels that take the most.
-      macs: of the whole network, recomputation included.
-      base_macs: of the network unsplit.
-      binding: the op or stage that holds the most, for messages.
-      slowdown: estimated cycles over those of the network unsplit; None where MACs are what counts.
-    """
-
-    stages: tuple[PlannedStage, ...]
-    arena_bytes: int
-    macs: int
-    base_macs: int
-    binding: str
-    slowdown: float | None = None
-
-    @property
-    def work_ratio(self) -> float:
-        """Work over that of the network unsplit."""
-        return self.macs_ratio if self.slowdown is None else self.slowdown
-
-    @property
-    def work_text(self) -> str:
-        if self.slowdown is None:
-            return f"{self.macs_ratio:.2f} times the MACs"
-        return f"{self.slowdown:.2f} times the estimated cycles"
-
-    @property
-    def extra_macs(self) -> int:
-        return self.macs - self.base_macs
-
-    @property
-    def macs_ratio(self) -> float:
-        return self.macs / max(self.base_macs, 1)
-
-    def plans(self, graph: ModelGraph) -> tuple[StagePlan, ...]:
-        """The stages with all patches in one class at the model's own formats."""
-        return tuple(stage.plan(graph) for stage in self.stages)
-
-
-@dataclasses.dataclass(frozen=True)
-class StageSearch:
-    """What the planner found.
-
-    Attributes:
-      baseline_arena_bytes: of the unsplit network.
-      best: the split to use, or None: leave the graph alone.
-      smallest: where no bound on the arena is met the split with the smallest that the bound on work allows, or None
-        when nothing can be split.
-      reason: one sentence with the numbers behind `best`.
-    """
-
-    baseline_arena_bytes: int
-    best: Split | None
-    smallest: Split | None
-    reason: str
-
-    @property
-    def smallest_arena_bytes(self) -> int:
-        smallest = self.smallest.arena_bytes if self.smallest else self.baseline_arena_bytes
-        return min(smallest, self.baseline_arena_bytes)
 
 
 def plan_stages(
@@ -216,6 +150,10 @@ _Way = tuple[UpstreamCosts, StageWays, int]
 _Path = list[tuple[Edge["_Way | None"], int]]
 
 
+def _by_bytes(split: Split) -> tuple[int, float]:
+    return split.arena_bytes, split.work_ratio
+
+
 class StagePlanner:
     """All splits of one model; the arguments are those of `plan_stages`, bounds on work those of `work_ratio`."""
 
@@ -269,6 +207,7 @@ class StagePlanner:
     def smallest(self, max_ratio: float | None = None) -> Split | None:
         """The smallest arena within the bound on work, and of equal ones the least work."""
         best: Split | None = None
+        least: _Path | None = None
         allowed, tries = self._work_limit(max_ratio), 0
         while tries < _MAX_TRIES:
             within = np.flatnonzero(self._search.work < allowed)  # the least bound that such a path keeps is the first
@@ -283,16 +222,22 @@ class StagePlanner:
                 allowed = int(allowed * _USUAL_ERROR / max(excess, _USUAL_ERROR))
                 continue
             tries += 1
+            least = least or path
             split = self._split(path, at_most=best.arena_bytes if best else None)
             if split and split.stages:
-                best = min(best or split, split, key=lambda found: (found.arena_bytes, found.work_ratio))
+                best = min(best or split, split, key=_by_bytes)
+        if best and least:
+            moved = self._moved(least, best.arena_bytes - ARENA_ALIGNMENT, max_ratio)
+            best = min((best, *map(self._in_smallest_places, moved)), key=_by_bytes)
         return best
 
     def cheapest(self, sram_bytes: int, max_ratio: float | None = None) -> Split | None:
         """The least work within the bound on the arena; of those that the formula holds for about as fast, the one
         that the estimate says."""
         best: Split | None = None
-        for stages, work in self._paths(sram_bytes, max_ratio):
+        least: _Path = []
+        for path, work in self._paths(sram_bytes, max_ratio):
+            least, stages = path, self._stages_of(path)
             if best and (not self._times or work > best.work_ratio * _ABOUT):
                 break
             if best and self._slowdown(stages) >= best.work_ratio:
@@ -300,16 +245,36 @@ class StagePlanner:
             split = self._assemble(stages, enough=sram_bytes)
             if split.arena_bytes <= sram_bytes:
                 best = split
-        return best
+        return best or min(self._moved(least, sram_bytes, max_ratio), key=lambda split: split.work_ratio, default=None)
 
     def within(self, sram_bytes: int, max_ratio: float | None = None) -> Iterator[Split]:
         """Splits that may meet the bound, with ever more work and less live at once; of an arena that does the smallest
         is not searched for."""
-        for stages, _ in self._paths(sram_bytes, max_ratio):
-            yield self._assemble(stages, enough=sram_bytes)
+        for path, _ in self._paths(sram_bytes, max_ratio):
+            yield self._assemble(self._stages_of(path), enough=sram_bytes)
 
-    def _paths(self, sram_bytes: int, max_ratio: float | None) -> Iterator[tuple[list[PlannedStage], float]]:
-        """The stages of `within`, and their work over that of the unsplit network by the formula."""
+    def _moved(self, path: _Path, num_bytes: int, max_ratio: float | None) -> Iterator[Split]:
+        """Where a path's places leave gaps: the same with one stage run in others of its ways, those that hold the
+        least, as far as the arena is then within the bytes."""
+        if max((int(edge.num_bytes[number]) for edge, number in path), default=num_bytes + 1) > num_bytes:
+            return
+        for position, (edge, number) in enumerate(path):
+            for other in range(min(len(edge.ways), _MAX_MOVED) if edge.ways[number] else 0):
+                if other == number or edge.num_bytes[other] > num_bytes:
+                    continue
+                stages = self._stages_of([*path[:position], (edge, other), *path[position + 1 :]])
+                if max(s.live_bytes for s in stages) > num_bytes or not self._keeps(stages, max_ratio):
+                    continue
+                split = self._assemble(stages, enough=num_bytes)
+                if split.arena_bytes <= num_bytes:
+                    yield split
+
+    def _keeps(self, stages: Sequence[PlannedStage], max_ratio: float | None) -> bool:
+        """Whether they keep a bound on work."""
+        return not self._times or max_ratio is None or max(self._slowdowns(stages)) <= max_ratio
+
+    def _paths(self, sram_bytes: int, max_ratio: float | None) -> Iterator[tuple[_Path, float]]:
+        """The paths of `within`, and their work over that of the unsplit network by the formula."""
         limit = sram_bytes
         while True:
             bound = int(np.searchsorted(self._search.bounds, limit, side="right")) - 1
@@ -317,9 +282,8 @@ class StagePlanner:
                 return
             path = self._exact_path(bound)
             if path is not None:
-                stages = self._stages_of(path)
-                if not self._times or max_ratio is None or max(self._slowdowns(stages)) <= max_ratio:
-                    yield stages, int(self._search.work[bound]) / _WORK / max(sum(self._base_work), 1)
+                if self._keeps(self._stages_of(path), max_ratio):
+                    yield path, int(self._search.work[bound]) / _WORK / max(sum(self._base_work), 1)
                 limit = max(int(edge.num_bytes[number]) for edge, number in path) - 1
 
     def front(self) -> list[Split]:
@@ -328,25 +292,27 @@ class StagePlanner:
         if self._times:
             return self._front_by_time()
         found: list[Split] = []
-        bound = self._search.bounds.size - 1
-        while bound >= 0 and self._search.is_reached(bound):
+        limit = int(self._search.bounds[-1])
+        while (bound := self._bound_of(limit)) is not None:
             work = self._search.work // _WORK
             bound = int(np.flatnonzero(work == work[bound])[0])
             path = self._exact_path(bound)
             if path is not None:
                 split = self._split(path, at_most=found[-1].arena_bytes - 1 if found else None)
                 found += [split] if split else []
-                bound -= 1
+                limit = int(self._search.bounds[bound]) - 1
         return found
+
+    def _bound_of(self, num_bytes: int) -> int | None:
+        """Index of the largest bound within these bytes, if a path keeps it."""
+        bound = int(np.searchsorted(self._search.bounds, num_bytes, side="right")) - 1
+        return bound if bound >= 0 and self._search.is_reached(bound) else None
 
     def _front_by_time(self) -> list[Split]:
         """The formula proposes a split for each arena, in steps; the estimate says which of them are beaten."""
         whole = [] if self.is_streamed else [self._assemble([])]
         found, limit = [], whole[0].arena_bytes - 1 if whole else int(self._search.bounds[-1])
-        while True:
-            bound = int(np.searchsorted(self._search.bounds, limit, side="right")) - 1
-            if bound < 0 or not self._search.is_reached(bound):
-                break
+        while (bound := self._bound_of(limit)) is not None:
             path = self._exact_path(bound)
             if path is not None:
                 found.append(self._in_smallest_places(self._assemble(self._stages_of(path))))

@@ -21,7 +21,7 @@ from tflm_quantmcu.graph.calibration_result import CalibrationResult, TensorStat
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, Target
 from tflm_quantmcu.graph.types import Budget, Format, ModelGraph
-from tflm_quantmcu.patches.planner import StageSearch
+from tflm_quantmcu.patches.split import StageSearch
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.overrides import FixedWidths

@@ -20,7 +20,8 @@ from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StageP
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
-from tflm_quantmcu.patches.planner import Split, StagePlanner, plan_stages, planning_table, work_ratio
+from tflm_quantmcu.patches.planner import StagePlanner, plan_stages, planning_table, work_ratio
+from tflm_quantmcu.patches.split import Split
 from tflm_quantmcu.search.branch import Branch, candidate_widths
 from tflm_quantmcu.search.budget import BudgetKeeper, flash_cuts
 from tflm_quantmcu.search.network import Network
