@@ -1,11 +1,11 @@
 """Whether what `--sram_bytes` bounds holds on the core: models converted at bounds, prepared and run in QEMU.
 
 In: full-integer models. Out: a row for each model, core, search, runtime and bound (half and a quarter of what the
-stock model must reserve there, and none, which is the smallest at --max_slowdown): what must be reserved as predicted,
-or why it was refused, and what was found. For TFLM (TFLM_DIR; cores of TFLM_CORES): whether the real AllocateTensors
-succeeds in exactly that arena and fails in 16 bytes less. Ahead of time, on every core: arena and painted stack.
-Without TFLM_DIR the first is what `convert` itself records on the host with the core's scratch. Exit code 1 where a
-bound is exceeded.
+stock model must reserve there, and none, which is the smallest at --max_slowdown; or bytes): what must be reserved as
+predicted, or why it was refused, and what was found. For TFLM (TFLM_DIR; cores of TFLM_CORES): whether the real
+AllocateTensors succeeds in exactly that arena and fails in 16 bytes less. Ahead of time, on every core: arena and
+painted stack. Without TFLM_DIR the first is what `convert` itself records on the host with the core's scratch. Exit
+code 1 where a bound is exceeded, or 16 bytes less suffice.
 
     python -m experiments.device_bounds --models ../shared/data/models/kws_dscnn_int8.tflite build/demo/int8.tflite
 """
@@ -22,12 +22,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import tflm_quantmcu as qm
+from experiments.device_time import random_calibration
 from tflm_quantmcu.app.reserve import arena_bytes_on
-from tflm_quantmcu.base.errors import BudgetError, QuantMcuError
+from tflm_quantmcu.base.byte_sizes import parse_bytes
+from tflm_quantmcu.base.errors import BudgetError, QuantMcuError, UnsupportedModelError
 from tflm_quantmcu.graph.target import AOT, CORES, RUNTIMES, TFLM, Target, core_named, short_core
-from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite.reader import read_model
-from tools.qemu_run import parse_results
+from tools.qemu_run import QemuError, parse_results
 from tools.tflm_on_core import CoreImage, build_image, tflm_folders
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,21 +37,32 @@ TFLM_CORES = ("cortex-m4", "cortex-m55")
 VDQS_CORES = ("cortex-m0plus", "cortex-m4", "cortex-m55")
 # Which part of what the stock model reserves; None: no bound.
 BOUNDS: Mapping[str, int | None] = {"half": 2, "quarter": 4, "at 1.10x": None}
+LESS = "16 less suffice"
 # Ops that a conversion may bring in, beside those of the stock models.
 _KINDS = frozenset({"RESHAPE", "QUANTIZE", "MEAN", "PAD"})
-_CALIBRATION_SAMPLES = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """What is converted, and for what; the bound is that part of what the stock model reserves, None is no bound."""
+    """What is converted, and for what.
+
+    Attributes:
+      bound: as it is shown.
+      divisor: the bound is that part of what the stock model reserves.
+      num_bytes: or it is these; with neither there is no bound.
+    """
 
     model: str
     core: str
     search: str
     runtime: str
     bound: str
-    divisor: int | None
+    divisor: int | None = None
+    num_bytes: int | None = None
+
+    def bound_bytes(self, stock_bytes: int) -> int | None:
+        """`--sram_bytes`."""
+        return self.num_bytes if self.divisor is None else stock_bytes // self.divisor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,16 +96,19 @@ class Row:
         return f"| {' | '.join((*cells, *figures))} |"
 
 
-def cases_of(models: Sequence[str], cores: Sequence[str], searches: Sequence[str]) -> list[Case]:
-    """All of them, a core at a time."""
+def cases_of(
+    models: Sequence[str], cores: Sequence[str], searches: Sequence[str], bounds: Sequence[str] = tuple(BOUNDS)
+) -> list[Case]:
+    """All of them, a core at a time; bounds are names of BOUNDS, or sizes."""
+    named = {name: (BOUNDS[name], None) if name in BOUNDS else (None, parse_bytes(name, "bounds")) for name in bounds}
     return [
-        Case(model, core, search, runtime, bound, divisor)
+        Case(model, core, search, runtime, bound, *bytes_of)
         for core in cores
         for search in searches
         if search == "uniform" or core in VDQS_CORES
         for model in models
         for runtime in RUNTIMES
-        for bound, divisor in BOUNDS.items()
+        for bound, bytes_of in named.items()
     ]
 
 
@@ -110,7 +125,7 @@ class Trial:
         """Converts the model and tries it."""
         model, target = self._models[case.model], Target.of(case.core, None, case.runtime)
         stock_bytes = arena_bytes_on(read_model(model), target).reserved_bytes
-        bound = None if case.divisor is None else stock_bytes // case.divisor
+        bound = case.bound_bytes(stock_bytes)
         begun = Row(case, stock_bytes, bound)
         try:
             result = qm.convert(
@@ -123,7 +138,7 @@ class Trial:
                 progress=False,
                 n_jobs=1,
             )
-        except BudgetError as error:
+        except (BudgetError, UnsupportedModelError) as error:
             return dataclasses.replace(begun, refusal=f"refused: {error}")
         reserved = result.report.converted.arena_bytes
         assert reserved is not None
@@ -140,14 +155,11 @@ class Trial:
         model = self._models[name]
         reserved = arena_bytes_on(read_model(model), Target.of(core)).reserved_bytes
         found, is_exceeded = self._prepared(core, model, reserved)
-        return Row(Case(name, core, "none", TFLM, "none", None), reserved, None, reserved, found, is_exceeded)
+        return Row(Case(name, core, "none", TFLM, "none"), reserved, None, reserved, found, is_exceeded)
 
     def _calibration(self, case: Case) -> object:
         if case.model not in self._calibrations:
-            model = self._models[case.model]
-            graph = read_model(model)
-            samples = random_samples(graph.tensors[graph.inputs[0]], _CALIBRATION_SAMPLES)
-            self._calibrations[case.model] = qm.calibrate_model(model, samples)
+            self._calibrations[case.model] = random_calibration(self._models[case.model])
         return self._calibrations[case.model]
 
     def _tried(self, case: Case, model: bytes, reserved: int) -> tuple[str, bool]:
@@ -162,7 +174,7 @@ class Trial:
             kinds = {op.kind for data in self._models.values() for op in read_model(data).ops}
             self._images[core] = build_image(core, kinds | _KINDS, self._folder / "tflm")
         is_enough, is_less_enough = self._images[core].prepares(model, reserved)
-        words = {(True, False): "exactly", (True, True): "16 less suffice"}
+        words = {(True, False): "exactly", (True, True): LESS}
         return words.get((is_enough, is_less_enough), "does not prepare"), not is_enough
 
     def _run_ahead_of_time(self, core: str, model: bytes, reserved: int) -> tuple[str, bool]:
@@ -196,13 +208,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cores", nargs="+", type=core_named, choices=CORES, default=CORES)
     parser.add_argument("--searches", nargs="+", choices=("uniform", "vdqs"), default=("uniform", "vdqs"))
     parser.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=RUNTIMES)
+    parser.add_argument("--bounds", nargs="+", default=list(BOUNDS), help=f"of {', '.join(BOUNDS)}, or sizes, as 32KB")
     parser.add_argument("--build_dir", type=Path, default=Path("build/device_bounds"), help="for objects and images")
     flags = parser.parse_args(arguments)
     begun = time.monotonic()
     flags.build_dir.mkdir(parents=True, exist_ok=True)
     models = {path.stem: path.read_bytes() for path in (*flags.models, *flags.stock_models)}
     names = [path.stem for path in flags.models]
-    cases = [case for case in cases_of(names, flags.cores, flags.searches) if case.runtime in flags.runtimes]
+    cases = cases_of(names, flags.cores, flags.searches, flags.bounds)
+    cases = [case for case in cases if case.runtime in flags.runtimes]
     tried = [core for core in flags.cores if core in TFLM_CORES] if TFLM in flags.runtimes else []
     stock = [(name, core) for core in tried for name in models]
     print("| model | core | search | runtime | bound | stock, B | bound, B | predicted, B | on the core |")
@@ -212,15 +226,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for row in run(Trial(models, flags.build_dir.resolve()), cases, stock):
             print(row.text, flush=True)
             rows.append(row)
-    except QuantMcuError as error:
+    except (QuantMcuError, QemuError) as error:
         print(f"device_bounds: {error}", file=sys.stderr)
-        return error.exit_code
+        return getattr(error, "exit_code", 1)
     exceeded = sum(row.is_exceeded for row in rows)
     found = sum(bool(row.found) for row in rows)
     refused = sum(bool(row.refusal) for row in rows)
     minutes = (time.monotonic() - begun) / 60
-    print(f"{len(rows)} rows, {refused} refused, {found} tried on a core, {exceeded} exceed; {minutes:.0f} minutes")
-    return 1 if exceeded else 0
+    less = sum(row.found == LESS for row in rows)
+    counts = f"{len(rows)} rows, {refused} refused, {found} tried on a core"
+    print(f"{counts}, {exceeded} exceed, {less} need less; {minutes:.0f} minutes")
+    return 1 if exceeded or less else 0
 
 
 if __name__ == "__main__":

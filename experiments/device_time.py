@@ -1,9 +1,10 @@
 """Time on the device, measured and estimated: instructions and cycles of whole inferences in QEMU, before and after.
 
 Each model is converted for each core, emitted ahead of time (AOT) unsplit and as converted, and run in QEMU, which
-counts instructions; cycles are Arm's documented ones (cost/cycles.py) of the blocks of code that ran. Printed: what was
-measured, the estimate over it, the converted model over the unsplit one, and the longest span between two calls of a
-hook. Exit code 1 where an estimate of a whole network is off by more than TOLERANCE.
+counts instructions; cycles are Arm's documented ones (cost/cycles.py) of the blocks of code that ran. Printed, as
+Markdown: what was measured, the estimate over it, the converted model over the unsplit one; and the longest span
+between two calls of a hook. Exit code 1 where an estimate of a whole network is off by more than TOLERANCE. Searches
+that calibrate are given samples by chance, which serve for times, not for accuracy.
 
     python -m experiments.device_time --models ../shared/data/models --cores cortex-m4
 """
@@ -20,23 +21,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import rich.box
-import rich.console
-import rich.table
-
 import tflm_quantmcu as qm
 from tflm_quantmcu.base.errors import BudgetError, QuantMcuError, UnsupportedModelError
 from tflm_quantmcu.cost.cycles import Listing, measured_spans
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.model_time import ModelTime, time_of_model
+from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.target import AOT, CORES, DEFAULT_CORE, Target, short_core
+from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.model_file import ModelFile
+from tflm_quantmcu.tflite.reader import read_model
 from tools.qemu_run import QemuError, run_image
 
 ROOT = Path(__file__).resolve().parents[1]
 OBJECTS = ROOT / "build/device_time"  # kernels that are built once a core
 TOLERANCE = 0.03
+_CALIBRATION_SAMPLES = 16
 _MAKEFILE = """\
 CORE := {core}
 QUANTMCU_DIR := {root}
@@ -137,14 +138,21 @@ def rows(models: Sequence[Path], cores: Sequence[str], options: Mapping[str, Any
         except UnsupportedModelError as error:
             yield Row(path.stem, "", "", problem=str(error))
             continue
+        calibrated = {"calibration": random_calibration(data)} if options["search"] != "uniform" else {}
         for core in cores:
             yield measured_row(path.stem, core, "unsplit", data)
             try:
-                converted = qm.convert(data, core=core, progress=False, **options).model
+                converted = qm.convert(data, core=core, progress=False, **options, **calibrated).model
             except BudgetError as error:
                 yield Row(path.stem, core, "converted", problem=str(error))
             else:
                 yield measured_row(path.stem, core, "converted", converted)
+
+
+def random_calibration(model: bytes) -> CalibrationResult:
+    """Of a few samples by chance, which cover the range of the input."""
+    samples = random_samples(read_model(model).input_tensors[0], _CALIBRATION_SAMPLES)
+    return qm.calibrate_model(model, samples, n_jobs=1, progress=False)
 
 
 def measured_row(model: str, core: str, version: str, data: bytes) -> Row:
@@ -157,59 +165,77 @@ def measured_row(model: str, core: str, version: str, data: bytes) -> Row:
             return Row(model, core, version, estimated=estimated, problem=str(error))
 
 
-def table_of(found: Sequence[Row]) -> rich.table.Table:
-    """As text; "over unsplit" is measured."""
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-    headings = (
-        "instructions",
-        "estimate",
-        "cycles",
-        "estimate",
-        "over unsplit",
-        "cycles",
-        "hook",
-        "longest",
-        "estimate",
-    )
-    for heading in ("model", "core", "", *headings):
-        table.add_column(heading, justify="right" if heading in headings else "left")
+def times_table(found: Sequence[Row]) -> list[str]:
+    """Lines of Markdown: counts, estimates over them, and the converted model over the unsplit one, as measured."""
     unsplit = {(row.model, row.core): row.measured for row in found if row.version == "unsplit"}
+    headings = ("model", "core", "", "M instructions", "estimate", "M cycles", "estimate", "over unsplit", "cycles")
+    lines = _head(headings)
     for row in found:
         if row.measured is None or row.estimated is None:
-            table.add_row(row.model, row.core, row.version, row.problem)
+            lines.append(_line([row.model, row.core, row.version, row.problem, *[""] * 5]))
             continue
-        table.add_row(
-            row.model, row.core, row.version, *_cells(row.measured, row.estimated, unsplit[row.model, row.core])
-        )
-    return table
+        measured, estimated, ours = row.measured, row.estimated, unsplit[row.model, row.core]
+        cells = [
+            f"{measured.instructions / 1e6:.3f}",
+            f"x{estimated.instructions / measured.instructions:.3f}",
+            f"{measured.cycles / 1e6:.3f}",
+            f"x{estimated.cycles / measured.cycles:.3f}",
+        ]
+        cells += [f"x{ratio:.3f}" for ratio in _over(measured, ours)] if row.version != "unsplit" and ours else ["", ""]
+        lines.append(_line([row.model, row.core, row.version, *cells]))
+    return lines
 
 
-def _cells(measured: Inference, estimated: ModelTime, unsplit: Inference | None) -> list[str]:
-    over = (
-        [f"x{measured.instructions / unsplit.instructions:.3f}", f"x{measured.cycles / unsplit.cycles:.3f}"]
-        if unsplit
-        else ["", ""]
-    )
-    longest = estimated.longest.instructions / measured.longest if estimated.longest else 0
-    return [
-        f"{measured.instructions:,}",
-        f"x{estimated.instructions / measured.instructions:.3f}",
-        f"{measured.cycles:,}",
-        f"x{estimated.cycles / measured.cycles:.3f}",
-        *over,
-        f"{measured.hooked / measured.instructions - 1:+.2%}",
-        f"{measured.longest:,}",
-        f"x{longest:.3f}",
-    ]
+def spans_table(found: Sequence[Row]) -> list[str]:
+    """Lines of Markdown: how often a hook is called, what it costs, and the longest span between two calls."""
+    lines = _head(("model", "core", "", "calls of a hook", "its cost", "longest span, instructions", "estimate", "of"))
+    for row in found:
+        if row.measured is None or row.estimated is None or row.estimated.longest is None:
+            continue
+        measured, span = row.measured, row.estimated.longest
+        cells = [
+            f"{measured.num_calls:,}",
+            f"{measured.hooked / measured.instructions - 1:+.3%}",
+            f"{measured.longest:,}",
+            f"x{span.instructions / measured.longest:.3f}",
+            span.label,
+        ]
+        lines.append(_line([row.model, row.core, row.version, *cells]))
+    return lines
+
+
+def _over(measured: Inference, unsplit: Inference) -> tuple[float, float]:
+    """Instructions and cycles."""
+    return measured.instructions / unsplit.instructions, measured.cycles / unsplit.cycles
+
+
+def slower(found: Sequence[Row], limit: float) -> list[str]:
+    """What takes more than so many times the unsplit model's instructions or cycles, in words."""
+    unsplit = {(row.model, row.core): row.measured for row in found if row.version == "unsplit"}
+    ratios = {
+        f"{row.model} on {row.core}": max(_over(row.measured, ours))
+        for row in found
+        if row.measured and row.version != "unsplit" and (ours := unsplit[row.model, row.core])
+    }
+    return [f"{name}: x{ratio:.3f}" for name, ratio in ratios.items() if ratio > limit]
+
+
+def _head(headings: Sequence[str]) -> list[str]:
+    return [_line(headings), f"|{'---|' * len(headings)}"]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="device_time", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--models", type=Path, nargs="+", required=True, help=".tflite files, or folders of them")
     parser.add_argument("--cores", nargs="+", default=[DEFAULT_CORE], help=f"of {', '.join(CORES)}, or all")
-    parser.add_argument("--search", default="uniform")
+    parser.add_argument("--search", choices=("uniform", "vdqs"), default="uniform")
     parser.add_argument("--sram_bytes", help="bound, as of convert; default none")
     parser.add_argument("--sram_scope", default="total")
+    parser.add_argument("--max_over_unsplit", type=float, help="exit code 1 if a converted model takes more times that")
     flags = parser.parse_args(arguments)
     paths = [p for path in flags.models for p in (sorted(path.glob("*.tflite")) if path.is_dir() else [path])]
     cores = CORES if flags.cores == ["all"] else flags.cores
@@ -218,10 +244,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for row in rows(paths, cores, options):
         print(f"{row.model} {row.core} {row.version} {row.problem}", file=sys.stderr, flush=True)
         found.append(row)
-    rich.console.Console(width=170).print(table_of(found))
+    print(*times_table(found), "", *spans_table(found), "", sep="\n")
     off = [f"{row.model} on {row.core}, {row.version}: {row.instruction_error:+.1%}" for row in found if row.is_off]
     print("estimates that are off by more than 3 %: " + ("; ".join(off) or "none"))
-    return 1 if off else 0
+    slow = slower(found, flags.max_over_unsplit) if flags.max_over_unsplit else []
+    if flags.max_over_unsplit:
+        print(f"slower than {flags.max_over_unsplit:g} times the unsplit model: " + ("; ".join(slow) or "none"))
+    return 1 if off or slow else 0
 
 
 if __name__ == "__main__":
