@@ -20,6 +20,8 @@ import rich.progress
 import rich.table
 
 import tflm_quantmcu as qm
+from tflm_quantmcu.cost.boards import board_of, error_text
+from tflm_quantmcu.graph.target import DEFAULT_CORE, short_core
 from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
 from tools.demo.dataset import Samples
 
@@ -52,6 +54,7 @@ class Row:
       accuracy: share of the evaluated held-out samples, 0 to 1.
       arena_bytes: of tensor arena to reserve on a Cortex-M4.
       map_bytes: of these, feature maps and scratch.
+      milliseconds: of one inference on the board of a Cortex-M4, estimated.
       flash_bytes: of the `.tflite`; of the float32 weights for Keras.
     """
 
@@ -60,6 +63,7 @@ class Row:
     flash_bytes: int
     arena_bytes: int | None = None
     map_bytes: int | None = None
+    milliseconds: float | None = None
     macs: int | None = None
     stage_bit_ops: int | None = None
     bit_ops: int | None = None
@@ -71,6 +75,7 @@ COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
     ("arena, B", lambda row: _grouped(row.arena_bytes)),
     ("of maps, B", lambda row: _grouped(row.map_bytes)),
     ("flash, B", lambda row: _grouped(row.flash_bytes)),
+    ("ms", lambda row: "-" if row.milliseconds is None else f"{row.milliseconds:.1f}"),
     ("MACs", lambda row: _grouped(row.macs)),
     ("BitOPs, stage", lambda row: _grouped(row.stage_bit_ops)),
     ("BitOPs, all", lambda row: _grouped(row.bit_ops)),
@@ -125,6 +130,7 @@ def _row(name: str, model: bytes, figures: Any, samples: Samples, *, is_split: b
         flash_bytes=figures.flash_bytes,
         arena_bytes=figures.arena_bytes,
         map_bytes=figures.on_target.nonpersistent_bytes,
+        milliseconds=figures.milliseconds,
         macs=figures.cost.macs,
         stage_bit_ops=figures.cost.stage_bit_ops if is_split else None,
         bit_ops=figures.cost.bit_ops,
@@ -152,11 +158,13 @@ def _predict(model: bytes, x: np.ndarray) -> np.ndarray:
 
 
 def _show(rows: Sequence[Row], num_samples: int) -> None:
+    board = board_of(short_core(DEFAULT_CORE))
+    assert board
     table = rich.table.Table(
         box=rich.box.SIMPLE_HEAD,
         title="One network, five ways; accuracy is that of the real TFLM interpreter",
         caption=f"accuracy: {num_samples} held-out canvases; arena: to reserve on a Cortex-M4; "
-        "stage: what runs patch by patch",
+        f"ms: on {board.name}, estimated, {error_text(board)}; stage: what runs patch by patch",
     )
     for heading, _ in COLUMNS:
         table.add_column(heading, justify="right" if heading else "left")
