@@ -33,6 +33,19 @@ _DENSE = ("ad01_int8", "hello_world_int8")
 _FAULTS = ("kws_dscnn_int8", "ic_resnet8_int8", "hello_world_int8")
 # What the papers' bounds are of the non-persistent arena: a quarter of ResNet8's, half of the keywords'.
 _SHARES = {"ic_resnet8_int8": 49152 // 4, "kws_dscnn_int8": 16000 // 2}
+_BOUNDS = ("-m", "experiments.device_bounds", "--models")
+_TIMES = ("-m", "experiments.device_time", "--models")
+_OF_MAPS = ("--sram_scope", "nonpersistent", "--sram_bytes")
+# Letters and titles.
+_A = "a", "Bounds against what the core takes"
+_B = "b", "The demo at 32 and 48 KB"
+_C = "c, g", "Default conversions over the unsplit network on the M4; longest spans"
+_D = "d, g", "Estimates against what was measured on the other cores; longest spans"
+_E = "e", "Boards, each network estimated from all others"
+_F = "f", "At the papers' bounds of the non-persistent arena, on the M4"
+_H = "h", "Faults that the emitted test notices"
+_I = "i", "A new user's digits, at a bound that 8 bits meet"
+_REFUSALS = "refusals", "Whether refusals tell the truth"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,48 +86,21 @@ def tables_of(models: Path, cases: Path, demo: Path) -> list[Table]:
       cases: folder with misc4.tflite.
       demo: its int8 model.
     """
-    networks, dense = [[str(models / f"{name}.tflite") for name in names] for names in (_NETWORKS, _DENSE)]
-    times = ("-m", "experiments.device_time", "--models")
-    bounds = ("-m", "experiments.device_bounds", "--models")
-    others = [core for core in CORES if core != DEFAULT_CORE]
+    networks, dense, faulty = (
+        [str(models / f"{name}.tflite") for name in names] for names in (_NETWORKS, _DENSE, _FAULTS)
+    )
     every = [*dense, *networks, str(demo)]
-    faults = ("-m", "tools.fault_injection", "--count", "500")
-    default = ("--search", "vdqs", "--max_over_unsplit", "1.1")
-    of_papers = ("--sram_scope", "nonpersistent", "--sram_bytes")
+    others = [core for core in CORES if core != DEFAULT_CORE]
     return [
-        Table(
-            "a",
-            "Bounds against what the core takes",
-            [[*bounds, *every, "--stock_models", str(cases / "misc4.tflite")]],
-        ),
-        Table(
-            "b",
-            "The demo at 32 and 48 KB",
-            [[*bounds, str(demo), "--cores", DEFAULT_CORE, "--bounds", "32768", "49152"]],
-        ),
-        Table(
-            "c, g",
-            "Default conversions over the unsplit network on the M4; longest spans",
-            [[*times, *every, "--cores", DEFAULT_CORE, *default]],
-        ),
-        Table("d, g", "Estimates against what was measured; longest spans", [[*times, *every, "--cores", *others]]),
-        Table("e", "Boards, each network estimated from all others", [["-m", "tools.board_fit"]]),
-        Table(
-            "f",
-            "At the papers' bounds of the non-persistent arena, on the M4",
-            [[*times, str(models / f"{name}.tflite"), *of_papers, str(n)] for name, n in _SHARES.items()],
-        ),
-        Table(
-            "h",
-            "Faults that the emitted test notices",
-            [[*faults, "--model", str(models / f"{name}.tflite")] for name in _FAULTS],
-        ),
-        Table("i", "A new user's digits, at a bound that 8 bits meet", [["-m", "experiments.digits"]]),
-        Table(
-            "refusals",
-            "Whether refusals tell the truth",
-            [["-m", "experiments.refusals", "--models", str(models), str(cases)]],
-        ),
+        Table(*_A, [[*_BOUNDS, *every, "--stock_models", str(cases / "misc4.tflite")]]),
+        Table(*_B, [[*_BOUNDS, str(demo), "--cores", DEFAULT_CORE, "--bounds", "32768", "49152"]]),
+        Table(*_C, [[*_TIMES, *every, "--cores", DEFAULT_CORE, "--search", "vdqs", "--max_over_unsplit", "1.1"]]),
+        Table(*_D, [[*_TIMES, *every, "--cores", *others]]),
+        Table(*_E, [["-m", "tools.board_fit"]]),
+        Table(*_F, [[*_TIMES, str(models / f"{name}.tflite"), *_OF_MAPS, str(n)] for name, n in _SHARES.items()]),
+        Table(*_H, [["-m", "tools.fault_injection", "--count", "500", "--model", path] for path in faulty]),
+        Table(*_I, [["-m", "experiments.digits"]]),
+        Table(*_REFUSALS, [["-m", "experiments.refusals", "--models", str(models), str(cases)]]),
     ]
 
 

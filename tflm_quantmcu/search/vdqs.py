@@ -1,10 +1,9 @@
 """QuantMCU: patch classification (VDPC) and value-driven quantisation search (VDQS) of patch stages.
 
-Our reading of QuantMCU (arXiv 2401.13714): the paper's abstract fixes the two classes, the score S = -lambda *
-Omega + (1 - lambda) * Phi and the iterative choice under a memory bound; the normalisations, the entropy's bins and the
-outlier rule are ours. Also ours: several stages, halos that are kept, weights, which all classes share and which are
-scored like maps, and bounds on work. What tiles of both classes share has one format, so such a map is chosen a width
-only in stages without outliers.
+The paper's abstract (arXiv 2401.13714) fixes the two classes, the score S = -lambda * Omega + (1 - lambda) * Phi and
+the iterative choice under a memory bound; the normalisations, the entropy's bins and the outlier rule are ours, as are
+several stages, halos that are kept, weights, which all classes share and which are scored like maps, and bounds on
+work. What tiles of both classes share has one format: such a map is chosen a width only in stages without outliers.
 """
 
 from __future__ import annotations
