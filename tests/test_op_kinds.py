@@ -17,7 +17,8 @@ from tests.test_laws import table_rows
 from tflm_quantmcu.arena.machine import CORTEX_M, HOST
 from tflm_quantmcu.converter.emit.calls import PARAMS
 from tflm_quantmcu.cost.instructions import load_table
-from tflm_quantmcu.graph.op_kinds import OP_KINDS, STAGE_KINDS, Formats, OpKind, Table, op_kind
+from tflm_quantmcu.graph.op_kind import Formats, OpKind, Table
+from tflm_quantmcu.graph.op_kinds import OP_KINDS, STAGE_KINDS, op_kind
 from tflm_quantmcu.law import kernel_calls, lookups
 from tflm_quantmcu.lowering import stock_ops
 from tflm_quantmcu.oracle import own_kernels, simulate

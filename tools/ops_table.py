@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from tflm_quantmcu.graph.op_kinds import OP_KINDS, RESHAPES, STAGE_KINDS, OpKind, op_kind
+from tflm_quantmcu.graph.op_kind import OpKind
+from tflm_quantmcu.graph.op_kinds import OP_KINDS, RESHAPES, STAGE_KINDS, op_kind
 from tflm_quantmcu.law.constant_operands import KINDS as CONSTANT_KINDS
 from tflm_quantmcu.lowering.stock_ops import KINDS as AOT_KINDS
 from tflm_quantmcu.stage.custom_ops import PREFIX
@@ -34,9 +35,10 @@ def table() -> str:
 def _in_stage(kind: OpKind) -> str:
     places = []
     carried = op_kind(kind.becomes) if kind.becomes else kind
-    inner = getattr(kind, "in_stage", "")
-    if carried.stage is not None and not carried.is_reduction or inner:
+    if carried.stage is not None and not carried.is_reduction:
         places.append("yes")
+    if kind.in_stage:
+        places.append("along channels")
     if any(row.is_reduction and row.name == kind.name for row in STAGE_KINDS):
         places.append("at the end")
     if kind.name in CONSTANT_KINDS and not places:

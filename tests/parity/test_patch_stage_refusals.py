@@ -9,7 +9,8 @@ from tests.support.kernels import why_refused
 from tests.support.networks import inverted_residual
 from tflm_quantmcu.graph.precision_plan import PatchClass, StagePlan
 from tflm_quantmcu.stage.build import build_program
-from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+from tflm_quantmcu.stage.op_words import OP_WORDS
+from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, StageProgram
 from tflm_quantmcu.tflite.reader import read_model
 
 

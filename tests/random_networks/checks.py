@@ -48,7 +48,7 @@ def split_of(seed: int) -> Checked:
     plan = PrecisionPlan(file.sha256, {}, stages=found.best.plans(file.graph) if found.best else ())
     converted = convert_model(file, plan)
     samples = random_inputs([file.graph.tensors[t] for t in file.graph.inputs], 2, seed=seed)
-    assert verify_conversion(model, converted, plan, samples).is_same_function
+    assert verify_conversion(file, converted, plan, samples).is_same_function
     return Checked(seed, model, converted, len(plan.stages), 0)
 
 

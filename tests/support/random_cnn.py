@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from tests.support.tiny_models import Handle, TinyModel
+from tests.support.edit_model import StockModel
+from tests.support.tiny_models import Handle
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
 from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.stage.geometry import map_shape, stage_ops, tiled_tensor
 from tflm_quantmcu.stage.layout import CACHE_MODES
+from tflm_quantmcu.tflite import schema
 
 MAX_EXTENT, MAX_CHANNELS = 14, 9
 ACTIVATIONS = ("NONE", "RELU", "RELU", "RELU6", "NONE", "RELU_N1_TO_1")
@@ -167,7 +169,7 @@ class _Growth:
         self._draw = draw
         self.seed = draw(st.integers(0, 2**32 - 1))
         self._rng = np.random.default_rng(self.seed)
-        self._net = TinyModel()
+        self._net = StockModel()
         shape = (1, self._int(1, MAX_EXTENT), self._int(1, MAX_EXTENT), self._int(1, 5))
         self._maps = [self._net.input(shape, **self._format())]
         self.ops = [f"input {shape}"]
@@ -188,6 +190,8 @@ class _Growth:
             self._add,
             self._elementwise,
             self._lookup,
+            self._concatenation,
+            self._channels,
         ]
         self._extend(self._draw(st.sampled_from(steps))(self._maps[-1]))
 
@@ -290,6 +294,32 @@ class _Growth:
         activation = self._draw(st.sampled_from(ACTIVATIONS))
         factors = self._shuffled(x, gate)
         return self._note("silu", self._net.mul, *factors, activation=activation, **self._format(x.scale))
+
+    def _concatenation(self, x: Handle) -> Handle:
+        """x and maps of its height and width in any order, repeats too, in x's format, which TFLM wants."""
+        alike = [m for m in self._maps if m.shape[:3] == x.shape[:3] and len(m.shape) == 4]
+        chosen = [x, *(self._draw(st.sampled_from(alike)) for _ in range(self._int(0, 3)))]
+        parts = [m if self._is_like(m, x) else self._requantized(m, x) for m in self._draw(st.permutations(chosen))]
+        return self._note("concatenation", self._net.concatenation, parts, 3)
+
+    def _is_like(self, x: Handle, y: Handle) -> bool:
+        return (x.scale, x.zero_point) == (y.scale, y.zero_point)
+
+    def _requantized(self, x: Handle, like: Handle) -> Handle:
+        return self._net.quantize(x, scale=like.scale, zero_point=like.zero_point)
+
+    def _channels(self, x: Handle) -> Handle:
+        """Some channels of x, in a row or in any order."""
+        depth = x.shape[3]
+        if self._draw(st.booleans()):
+            indices = self._rng.integers(0, depth, self._int(1, MAX_CHANNELS)).astype(np.int32)
+            options = schema.GatherOptionsT(axis=self._draw(st.sampled_from((3, -1))))
+            inputs, shape = [x, self._net.constant(indices)], (*x.shape[:3], len(indices))
+            return self._note("gather", self._net.stock, "GATHER", inputs, options, shape)
+        first = self._int(0, depth - 1)
+        shape = (*x.shape[:3], self._int(1, depth - first))
+        ends = [self._net.constant(np.array(ends, np.int32)) for ends in ((0, 0, 0, first), shape)]
+        return self._note("slice", self._net.stock, "SLICE", [x, *ends], schema.SliceOptionsT(), shape)
 
     def _window(self, x: Handle) -> tuple[tuple[int, int], dict]:
         """A kernel, and stride, dilation and padding with which it fits the map."""

@@ -104,6 +104,12 @@ struct Tapped {
     Tap(params.output, y);
   }
 
+  static void GatherChannels(const GatherChannelsParams& params, const uint8_t* const* xs,
+                             const ChannelRun* runs, uint8_t* y) {
+    kKernels.gather_channels(params, xs, runs, y);
+    Tap(params.output, y);
+  }
+
   // A kernel that the table lacks runs nowhere, so it may have a tap.
   static constexpr Kernels kTable = {Conv2D,
                                      kKernels.conv2d_scratch_bytes,
@@ -115,7 +121,8 @@ struct Tapped {
                                      Requantize,
                                      Lut,
                                      kKernels.sum_pixels,
-                                     kKernels.dot_pixels};
+                                     kKernels.dot_pixels,
+                                     GatherChannels};
 };
 
 }  // namespace aot

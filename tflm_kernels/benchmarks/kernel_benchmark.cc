@@ -147,12 +147,28 @@ void RunDotPixels(const Case& c) {
       g_filter, reinterpret_cast<int32_t*>(g_output));
 }
 
+// As many inputs of the shape as the output has channels for, then a part of one.
+void RunGatherChannels(const Case& c) {
+  GatherChannelsParams params = {c.output, FullClamp(c), 0, 0, {}};
+  const uint8_t* inputs[kMaxGatherInputs];
+  ChannelRun runs[kMaxGatherInputs];
+  const FixedPoint same = {1 << 30, 1};
+  for (int32_t left = c.output.channels; left > 0; left -= c.input.channels) {
+    const int32_t j = params.num_inputs++;
+    params.inputs[j] = {c.input, same};
+    inputs[j] = g_input0;
+    runs[j] = {j * c.input.channels, left < c.input.channels ? left : c.input.channels};
+  }
+  params.num_runs = params.num_inputs;
+  c.variant->gather_channels(params, inputs, runs, g_output);
+}
+
 template <typename... Arguments>
 [[gnu::noipa]] void Nothing(Arguments...) {
   asm volatile("");
 }
 
-constexpr Variant kNoKernels = {"nothing", 0,       Nothing, Nothing, Nothing, Nothing,
+constexpr Variant kNoKernels = {"nothing", 0,       Nothing, Nothing, Nothing, Nothing, Nothing,
                                 Nothing,   Nothing, Nothing, Nothing, Nothing, Nothing};
 
 struct Op {
@@ -173,6 +189,7 @@ constexpr Op kOps[] = {
     {"lut", RunLut, false, false},
     {"sum_pixels", RunSumPixels, false, false},
     {"dot_pixels", RunDotPixels, true, false},
+    {"gather_channels", RunGatherChannels, false, false},
 };
 
 const Op& OpOf(const Shape& shape) {

@@ -42,7 +42,7 @@ template <typename Params>
 }
 
 constexpr Kernels kNoKernels = {Nothing, NoScratch, Nothing, NoScratch, Nothing, Nothing,
-                                Nothing, Nothing,   Nothing, Nothing,   Nothing};
+                                Nothing, Nothing,   Nothing, Nothing,   Nothing, Nothing};
 
 PatchStageParams ParamsOf(const int32_t* words) {
   PatchStageParams params = {};

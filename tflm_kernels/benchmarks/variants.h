@@ -21,13 +21,14 @@ struct Variant {
   LutFn* lut;
   SumPixelsFn* sum_pixels;
   DotPixelsFn* dot_pixels;
+  GatherChannelsFn* gather_channels;
 };
 
 #define QUANTMCU_VARIANT(isa, max_work)                                                \
   {                                                                                    \
 #isa, max_work, isa::Conv2D, isa::DepthwiseConv2D, isa::FullyConnected, isa::Add,  \
         isa::AveragePool2D, isa::MaxPool2D, isa::Requantize, isa::Lut, isa::SumPixels, \
-        isa::DotPixels                                                                 \
+        isa::DotPixels, isa::GatherChannels                                            \
   }
 
 // With QUANTMCU_FASTEST_VARIANT only the last one.

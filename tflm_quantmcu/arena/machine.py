@@ -75,6 +75,7 @@ _OPTIONS = {
     "CONCATENATION": (8, 4),
     "CONV_2D": (28, 4),
     "DEPTHWISE_CONV_2D": (28, 4),
+    "GATHER": (8, 4),
     "LEAKY_RELU": (4, 4),
     "MAX_POOL_2D": (40, 4),
     "MEAN": (1, 1),
@@ -83,7 +84,7 @@ _OPTIONS = {
     "SOFTMAX": (4, 4),
     "SQUEEZE": (36, 4),
 }
-NO_DATA = ("EXPAND_DIMS", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SQUEEZE", "TRANSPOSE")
+NO_DATA = ("EXPAND_DIMS", "GATHER", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SQUEEZE", "TRANSPOSE")
 
 # Since the first of these wheels the options of FULLY_CONNECTED hold a pointer; the other is the last one measured.
 _LONGER_OPTIONS, _LAST_MEASURED = "0.dev20261012203412", "0.dev20261023182759"

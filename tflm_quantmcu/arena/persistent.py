@@ -220,6 +220,8 @@ def _prepare_steps(graph: ModelGraph, op: Op) -> Sequence[Tensor | int]:
         return *inputs[:1], *outputs, *inputs
     if op.kind in ("RESHAPE", "SQUEEZE"):
         return *inputs[:1], *outputs
+    if op.kind == "GATHER":
+        return *inputs, *outputs, _WORD * (1 + len(outputs[0].shape))  # the output's dimensions, copied
     if op.kind == "TANH":
         return *inputs, *outputs, *inputs
     return *inputs, *outputs, *tables

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.graph.op_kinds import OP_KINDS, OpKind
+from tflm_quantmcu.graph.op_kind import OpKind
+from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap, FullyConnectedParams

@@ -89,7 +89,13 @@ def build_branch(program: StageProgram, row: int, col: int, patch_class: int, *,
     Raises:
       UnsupportedModelError: the patch needs what tiles of another class computed.
     """
-    branch = _Branch(standalone_program(program), row, col, patch_class, ends)
+    alone = standalone_program(program)
+    for op in alone.ops:
+        if not op.traits.kernel:
+            raise UnsupportedModelError(
+                f"this stage has an op {op.kind}, which runs in stages alone, so no patch of it is a model of its own"
+            )
+    branch = _Branch(alone, row, col, patch_class, ends)
     for index, op in enumerate(program.ops[: program.tiled]):
         branch.add_op(index, op)
     return branch.bytes()
@@ -99,7 +105,7 @@ def standalone_program(program: StageProgram) -> StageProgram:
     """The stage up to the map that is cut into tiles, with every tile computing all that it reads.
 
     Raises:
-      UnsupportedModelError: a tile reads what tiles of another class computed.
+      UnsupportedModelError: a tile reads what tiles of another class computed, or an op runs in stages alone.
     """
     if len(program.formats) > 1 and any(cache.keeps_halo for cache in program.caches):
         raise UnsupportedModelError(

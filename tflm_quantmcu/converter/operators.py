@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.graph.op_kinds import OpKind, Table, op_kind
+from tflm_quantmcu.graph.op_kind import OpKind, Table
+from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import Format, Window
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.stage.custom_ops import PREFIX

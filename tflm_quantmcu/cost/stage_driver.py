@@ -20,12 +20,13 @@ from tflm_quantmcu.graph.op_kinds import STAGE_KINDS
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.stage.format_version import FORMAT_VERSION
 from tflm_quantmcu.stage.layout import CACHE_MODES
-from tflm_quantmcu.stage.program import LUT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+from tflm_quantmcu.stage.op_words import LUT_WORDS, OP_WORDS
+from tflm_quantmcu.stage.program import MAP_WORDS, StageProgram
 from tflm_quantmcu.stage.tiles import BEGIN, END, FRESH
 
 _COPY = ("rows", "bytes", "sixteens", "odd_bytes")  # what memcpy of a halo's rows does
 # Kinds that the driver treats as another kind.
-_LIKE = {"CHANNEL_LUT": "LUT"}
+_LIKE = {"CHANNEL_LUT": "LUT", "GATHER_CHANNELS": "ADD"}
 FEATURES = (
     *("stages", "row_ops", "priming_ops", "tiles", "tile_ops", "tile_inputs", "tile_rows", "fills", "empty"),
     *(f"calls_{kind.name.lower()}" for kind in STAGE_KINDS if kind.name not in _LIKE),

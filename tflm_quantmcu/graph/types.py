@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.graph.op_kinds import OpKind, op_kind
+from tflm_quantmcu.graph.op_kind import OpKind
+from tflm_quantmcu.graph.op_kinds import op_kind
 
 BIT_WIDTHS = (8, 4, 2)
 COMPENSATIONS = ("weights", "bias", "off")

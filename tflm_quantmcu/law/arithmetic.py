@@ -8,7 +8,7 @@ floating point, wide enough to be exact, for the speed of the matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -23,6 +23,7 @@ __all__ = [
     "conv2d",
     "depthwise_conv2d",
     "fully_connected",
+    "gather_channels",
     "max_pool2d",
     "multiply",
     "quantize_multiplier",
@@ -193,6 +194,16 @@ def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, in
     channels = np.arange(x.shape[-1]) % len(entries)
     values = entries[channels, x.astype(np.int64) + entries.shape[1] // 2]
     return _moved(values, window, size, output.zero_point)
+
+
+def gather_channels(
+    inputs: Sequence[np.ndarray], table: np.ndarray, *, zeros_in: Sequence[int], output: OutputFormat
+) -> np.ndarray:
+    """Law A27; table: int32 multiplier and shift of each input, then first and count of each run."""
+    factors, runs = np.split(table.reshape(-1, 2), [len(inputs)])
+    rescaled = [_rescale(x, f, zero, output) for x, f, zero in zip(inputs, factors, zeros_in, strict=True)]
+    channels = np.concatenate(rescaled, axis=-1)
+    return np.concatenate([channels[..., first : first + count] for first, count in runs.tolist()], axis=-1)
 
 
 def _moved(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> np.ndarray:

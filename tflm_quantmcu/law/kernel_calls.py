@@ -269,6 +269,7 @@ class Kernels:
     lut: str = "nullptr"
     sum_pixels: str = "nullptr"
     dot_pixels: str = "nullptr"
+    gather_channels: str = "nullptr"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

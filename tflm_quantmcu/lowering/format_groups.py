@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from tflm_quantmcu.graph.op_kinds import Formats
+from tflm_quantmcu.graph.op_kind import Formats
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
 
 

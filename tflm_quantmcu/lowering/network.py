@@ -15,6 +15,7 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.lookups import gate_of
 from tflm_quantmcu.lowering.lower import lower_op
 from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.lowering.stage_only import lower_in_stage_alone
 from tflm_quantmcu.lowering.support import why_unsupported
 
 
@@ -29,6 +30,7 @@ class LoweredNetwork:
         self.graph = graph
         self._refusals: dict[int, str | None] = {}
         self._lowered: dict[tuple[int, int], LoweredOp] = {}
+        self._stage_only: dict[int, LoweredOp | None] = {}
 
     @staticmethod
     def of(graph: ModelGraph) -> LoweredNetwork:
@@ -45,6 +47,20 @@ class LoweredNetwork:
     def is_ours(self, op: Op) -> bool:
         """Whether one of our kernels can run the op."""
         return self.refusal(op) is None
+
+    def stage_refusal(self, op: Op) -> str | None:
+        """The reason why no patch stage can hold the op, which is of no reduction; None if one can."""
+        reason = self.refusal(op)
+        return None if reason is None or self._in_stage_alone(op) is not None else reason
+
+    def lower_in_stage(self, op: Op, *, weight_bits: int = 8, rounded: RoundedWeights | None = None) -> LoweredOp:
+        """The op as one of a stage; as `lower`, with kinds that run in stages alone."""
+        return self._in_stage_alone(op) or self.lower(op, weight_bits=weight_bits, rounded=rounded)
+
+    def _in_stage_alone(self, op: Op) -> LoweredOp | None:
+        if op.traits.in_stage and op.index not in self._stage_only:
+            self._stage_only[op.index] = lower_in_stage_alone(self.graph, op)
+        return self._stage_only.get(op.index)
 
     def gate(self, op: Op) -> Op | None:
         """The LOGISTIC in x * LOGISTIC(x) (SiLU), if the op is such a MUL and nothing else reads that LOGISTIC."""

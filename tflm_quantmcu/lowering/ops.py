@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.graph.op_kinds import OpKind, Table, op_kind
+from tflm_quantmcu.graph.op_kind import OpKind, Table
+from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import Format, Window
 from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
 from tflm_quantmcu.law.lookups import Lookup
@@ -54,13 +55,14 @@ class LoweredOp:
 
     Attributes:
       kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, REQUANTIZE, LUT or
-        CHANNEL_LUT; at the end of a stage also MEAN or GLOBAL_AVERAGE_POOL_2D.
+        CHANNEL_LUT; in a stage also GATHER_CHANNELS, at its end MEAN or GLOBAL_AVERAGE_POOL_2D.
       name: the output tensor's name, for messages.
       inputs: tensor indices of the feature maps read.
       output: tensor index written.
       float32_ratio: the scale ratio is taken in float32 first (law A7, RELU).
       num_pixels: of the map that a MEAN is taken over (law A11).
       lookup: what a LUT's table holds.
+      runs: of GATHER_CHANNELS (first, count), channels of all inputs one behind the other (law A27).
     """
 
     kind: str
@@ -74,6 +76,7 @@ class LoweredOp:
     float32_ratio: bool = False
     num_pixels: int = 1
     lookup: Lookup | None = None
+    runs: tuple[tuple[int, int], ...] = ()
 
     @property
     def traits(self) -> OpKind:
@@ -114,7 +117,7 @@ class LoweredOp:
 
         Returns:
           Convolutions: [3 * O] bias, multiplier, shift. Add: [6]. Pools and requantize: [2]. LUT: its entries, four a
-          word, CHANNEL_LUT: those of one channel behind the other.
+          word, CHANNEL_LUT: those of one channel behind the other. GATHER_CHANNELS: [2 * inputs + 2 * runs].
 
         Raises:
           UnsupportedModelError: a re-quantised bias or a multiplier does not fit.
@@ -125,6 +128,9 @@ class LoweredOp:
             twice_max = 2 * float(np.float32(max(f.scale for f in inputs)))
             ratios = [f.scale / twice_max for f in inputs] + [twice_max / ((1 << 20) * output.scale)]
             return np.array([w for r in ratios for w in quantize_multiplier(r)], np.int32)
+        if self.traits.table is Table.CHANNEL_RUNS:
+            factors = [w for f in inputs for w in quantize_multiplier(f.scale / output.scale)]
+            return np.array([*factors, *(n for run in self.runs for n in run)], np.int32)
         if self.kind == "MEAN":
             factor = quantize_multiplier(inputs[0].scale / output.scale)
             return np.array(mean_multiplier(factor, self.num_pixels), np.int32)

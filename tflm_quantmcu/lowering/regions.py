@@ -70,7 +70,7 @@ def _lower(
 ) -> LoweredOp:
     weights = network.weights(op)
     name = weights.name if weights else ""
-    return network.lower(op, weight_bits=weight_bits.get(name, 8), rounded=rounded_weights.get(name))
+    return network.lower_in_stage(op, weight_bits=weight_bits.get(name, 8), rounded=rounded_weights.get(name))
 
 
 def _fold_pad(op: LoweredOp, pads: Mapping[int, LoweredOp]) -> LoweredOp:

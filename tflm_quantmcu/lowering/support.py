@@ -5,7 +5,7 @@ In: an op of a ModelGraph. Out: the reason, or None. `LoweredNetwork` asks once 
 
 from __future__ import annotations
 
-from tflm_quantmcu.graph.op_kinds import Formats
+from tflm_quantmcu.graph.op_kind import Formats
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.law.lookups import Lookup, is_lookup
 

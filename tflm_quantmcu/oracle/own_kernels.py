@@ -69,6 +69,10 @@ def _lut(call: Call) -> np.ndarray:
     return arithmetic.lut(call.inputs[0], call.table, window=call.window, size=call.size, output=call.output)
 
 
+def _gather_channels(call: Call) -> np.ndarray:
+    return arithmetic.gather_channels(call.inputs, call.table, zeros_in=call.zeros, output=call.output)
+
+
 # The law of each kernel of ours, by the kind of the op.
 LAWS: Mapping[str, Callable[[Call], np.ndarray]] = {
     "CONV_2D": lambda call: arithmetic.conv2d(call.inputs[0], call.filter, call.table, **call.place),
@@ -80,4 +84,5 @@ LAWS: Mapping[str, Callable[[Call], np.ndarray]] = {
     "REQUANTIZE": lambda call: arithmetic.requantize(call.inputs[0], call.table, **call.place),
     "LUT": _lut,
     "CHANNEL_LUT": _channel_lut,
+    "GATHER_CHANNELS": _gather_channels,
 }

@@ -292,7 +292,7 @@ def _run_stage_op(
     regions = [program.region(row, col, m) for m in op.inputs]
     inputs = [maps[m][:, a:b, c:d] for m, (a, b, c, d) in zip(op.inputs, regions, strict=True)]
     window = op.window
-    if op.traits.num_maps == 2:
+    if op.traits.reads_in_place:
         inputs = [
             values[:, y0 - top : y1 - top, x0 - left : x1 - left]
             for values, (top, _, left, _) in zip(inputs, regions, strict=True)

@@ -83,7 +83,7 @@ class PlannedModel:
 
     def why_not_in_stage(self, op: Op) -> str | None:
         """The reason why no stage can hold the op, or None if one can."""
-        return "it has no spatial axes" if op.traits.is_vector else self.network.refusal(op)
+        return "it has no spatial axes" if op.traits.is_vector else self.network.stage_refusal(op)
 
     def can_run_unsplit(self, op: Op) -> bool:
         """Whether all that the op reads is in the arena; a QUANTIZE of a streamed input is the reader's work."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.graph.op_kinds import OpKind, op_kind
+from tflm_quantmcu.graph.op_kind import OpKind
+from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.stage import tiles
@@ -18,7 +19,8 @@ Region = tuple[int, int, int, int]  # y0, y1, x0, x1
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class StageOp:
-    """One op of a stage; `inputs` and `output` are map indices, `filter` the packed bytes."""
+    """One op of a stage; `inputs` and `output` are map indices, `filter` the packed bytes, `depth_multiplier` of a
+    GATHER_CHANNELS the number of its runs."""
 
     kind: str
     inputs: tuple[int, ...]

@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.graph.op_kinds import STAGE_KINDS, Table
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule
-from tflm_quantmcu.graph.types import BIT_WIDTHS, Window
 from tflm_quantmcu.stage import tiles
 from tflm_quantmcu.stage.format_version import FORMAT_VERSION, STAGE_REMARKS, check_keys, check_version
 from tflm_quantmcu.stage.geometry import Region, StageGeometry, StageOp, macs_per_pixel
 from tflm_quantmcu.stage.layout import CACHE_MODES, MapCache
+from tflm_quantmcu.stage.op_words import OP_WORDS, decode_op, encode_op, table_words
 
 _KEYS = (
     *("version", "tile_height", "tile_width", "cache_mode", "primed", "outlier_low", "outlier_high", "outlier_share"),
@@ -29,11 +28,9 @@ _KEYS = (
 )
 # Optional keys of a stage and the one value of each that we know (docs/format.md F3); version 2 has none.
 _OPTIONAL_KEYS = {"num_inputs": 1, "num_outputs": 1, "span_tables": 0}
-OP_WORDS, MAP_WORDS, FORMAT_WORDS = 16, 10, 6
+MAP_WORDS, FORMAT_WORDS = 10, 6
 MAX_MAPS = 64
-LUT_WORDS = {bits: (1 << bits) // 4 for bits in BIT_WIDTHS}  # of an int8 entry for every input value
 NO_OUTLIERS = OutlierRule(-128, 127, 1 << 16)
-_WINDOW_FIELDS = [f.name for f in dataclasses.fields(Window)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,19 +199,7 @@ class StageProgram:
         filters = bytearray()
         op_words = []
         for op in self.ops:
-            inputs = (*op.inputs, -1)[:2]
-            window = [getattr(op.window, name) for name in _WINDOW_FIELDS]
-            op_words.append(
-                [
-                    op.traits.stage,
-                    *inputs,
-                    op.output,
-                    *window,
-                    op.weight_bits,
-                    op.depth_multiplier,
-                ]
-                + [len(filters) if op.filter else 0, len(op.filter)]
-            )
+            op_words.append(encode_op(op, len(filters)))
             filters += op.filter + bytes(-len(op.filter) % 4)
         tables, offsets = _share_tables(self.tables)
         sections = [
@@ -262,7 +247,7 @@ class _Decoder:
 
     def program(self) -> StageProgram:
         num_ops, num_maps, num_classes = (int(self._options[k]) for k in ("num_ops", "num_maps", "num_classes"))
-        ops = tuple(self._op(words.tolist()) for words in self._take(num_ops, OP_WORDS))
+        ops = tuple(decode_op(words.tolist(), self._filters) for words in self._take(num_ops, OP_WORDS))
         if [op.output for op in ops] != list(range(1, num_maps)):
             raise ValueError(f"its {num_ops} ops do not write {num_maps} maps one after the other")
         maps = self._take(num_maps, MAP_WORDS).tolist()
@@ -296,40 +281,12 @@ class _Decoder:
             outliers=OutlierRule(*(int(self._options[f"outlier_{name}"]) for name in ("low", "high", "share"))),
         )
 
-    def _op(self, words: list[int]) -> StageOp:
-        kind, input0, input1, output = words[:4]
-        weight_bits, depth_multiplier, offset, num_bytes = words[12:]
-        if not 0 <= kind < len(STAGE_KINDS):
-            raise UsageError(f"QMCU_PATCH_STAGE has an op of kind {kind}; supported are 0 to {len(STAGE_KINDS) - 1}")
-        if weight_bits >> 8:
-            raise UsageError(f"QMCU_PATCH_STAGE has a filter of layout {weight_bits >> 8}; supported is 0")
-        return StageOp(
-            kind=STAGE_KINDS[kind].name,
-            inputs=(input0,) if input1 < 0 else (input0, input1),
-            output=output,
-            window=Window(*words[4:12]),
-            weight_bits=weight_bits,
-            depth_multiplier=depth_multiplier,
-            filter=self._filters[offset : offset + num_bytes].tobytes(),
-        )
-
 
 def _section(words: np.ndarray, start: int, count: int) -> np.ndarray:
     section = words[start : start + count]
     if start < 0 or section.size != count:
         raise ValueError(f"a table of {count} words at {start} lies outside its {words.size} words")
     return section
-
-
-def table_words(op: StageOp, shapes: Sequence[tuple[int, int, int]], input_bits: int) -> int:
-    """Length of the op's table in words, its (first) input being of `input_bits`."""
-    if op.traits.table is Table.CHANNELS:
-        return 3 * shapes[op.output][2]
-    if op.traits.table is Table.ENTRIES:
-        return LUT_WORDS[input_bits]
-    if op.traits.table is Table.CHANNEL_ENTRIES:
-        return shapes[op.output][2] * LUT_WORDS[input_bits]
-    return 6 if op.traits.table is Table.SUM else 2
 
 
 def _share_tables(tables: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, list[list[int]]]:

@@ -23,13 +23,14 @@ Pool2DFn AveragePool2D;
 Pool2DFn MaxPool2D;
 RequantizeFn Requantize;
 using reference::DotPixels;
+using reference::GatherChannels;
 using reference::Lut;
 using reference::SumPixels;
 
 inline constexpr Kernels kKernels = {
     Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,    AveragePool2D,      MaxPool2D,       Requantize,
-    Lut,    SumPixels,          DotPixels};
+    Lut,    SumPixels,          DotPixels,       GatherChannels};
 
 }  // namespace mve
 }  // namespace quantmcu

@@ -10,6 +10,7 @@
 #include "tflm_kernels/portable/ops/average_pool2d.h"
 #include "tflm_kernels/portable/ops/conv2d.h"
 #include "tflm_kernels/portable/ops/depthwise_conv2d.h"
+#include "tflm_kernels/portable/ops/gather_channels.h"
 #include "tflm_kernels/portable/ops/lut.h"
 #include "tflm_kernels/portable/ops/max_pool2d.h"
 #include "tflm_kernels/portable/ops/pixel_sums.h"
@@ -30,13 +31,14 @@ struct Kernels {
   LutFn* lut;
   SumPixelsFn* sum_pixels;
   DotPixelsFn* dot_pixels;
+  GatherChannelsFn* gather_channels;
 };
 
 namespace reference {
 inline constexpr Kernels kKernels = {
     Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,    AveragePool2D,      MaxPool2D,       Requantize,
-    Lut,    SumPixels,          DotPixels};
+    Lut,    SumPixels,          DotPixels,       GatherChannels};
 }
 
 }  // namespace quantmcu

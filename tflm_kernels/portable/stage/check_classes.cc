@@ -57,7 +57,10 @@ int64_t NumProducts(const PatchStageParams& p, const StageOp& op) {
                                           : SaturatingProduct(taps, p.maps[op.input0].channels);
 }
 
-int32_t NumFactors(const StageOp& op) { return op.kind == kStageAdd ? 3 : 1; }
+int32_t NumFactors(const StageOp& op) {
+  if (op.kind == kStageGatherChannels) return NumInputs(op);
+  return op.kind == kStageAdd ? 3 : 1;
+}
 
 // Of all tables of a lut.
 int64_t NumEntries(const PatchStageParams& p, int32_t patch_class, const StageOp& op) {
@@ -68,7 +71,8 @@ int64_t NumEntries(const PatchStageParams& p, int32_t patch_class, const StageOp
 int64_t TableWords(const PatchStageParams& p, int32_t patch_class, const StageOp& op) {
   if (HasFilter(op)) return int64_t{3} * p.maps[op.output].channels;
   if (IsLut(op)) return NumEntries(p, patch_class, op) / 4;
-  return 2 * NumFactors(op);
+  const int32_t num_runs = op.kind == kStageGatherChannels ? op.depth_multiplier : 0;
+  return 2 * (int64_t{NumFactors(op)} + num_runs);
 }
 
 bool CheckChannels(const PatchStageParams& p, const int32_t* table, int32_t patch_class, int32_t i,
@@ -107,6 +111,34 @@ bool CheckFactors(const StageOp& op, const int32_t* table, int32_t i, StageError
   return true;
 }
 
+// Whether a run lies inside one of the op's inputs.
+bool IsInsideInput(const PatchStageParams& p, const StageOp& op, const ChannelRun& run) {
+  if (run.first < 0 || run.count < 1) return false;
+  int64_t first = run.first;
+  for (int32_t j = 0; j < NumInputs(op); ++j) {
+    const int32_t channels = p.maps[InputOf(op, j)].channels;
+    if (first < channels) return first + run.count <= channels;
+    first -= channels;
+  }
+  return false;
+}
+
+bool CheckRuns(const PatchStageParams& p, const int32_t* table, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  if (op.kind != kStageGatherChannels) return true;
+  const ChannelRun* runs = RunsOf(op, table);
+  int64_t channels = 0;
+  for (int32_t r = 0; r < op.depth_multiplier; ++r) {
+    if (!Require(IsInsideInput(p, op, runs[r]),
+                 {"op", i, "a run of channels must lie inside one input", runs[r].first}, error)) {
+      return false;
+    }
+    channels += runs[r].count;
+  }
+  return Require(channels == p.maps[op.output].channels,
+                 {"op", i, "the runs must make the output's channels", op.depth_multiplier}, error);
+}
+
 // The words of an op's table.
 bool CheckTable(const PatchStageParams& p, int32_t num_words, int32_t patch_class, int32_t i,
                 StageError* error) {
@@ -124,7 +156,7 @@ bool CheckTable(const PatchStageParams& p, int32_t num_words, int32_t patch_clas
   }
   if (HasFilter(op)) return CheckChannels(p, table, patch_class, i, error);
   if (IsLut(op)) return CheckEntries(p, table, patch_class, i, error);
-  return CheckFactors(op, table, i, error);
+  return CheckFactors(op, table, i, error) && CheckRuns(p, table, i, error);
 }
 
 }  // namespace

@@ -9,12 +9,30 @@ bool IsPool(const StageOp& op) {
   return op.kind == kStageAveragePool2D || op.kind == kStageMaxPool2D;
 }
 
+// Of gather_channels: the inputs behind input0, and that nothing stands behind them.
+bool CheckGathered(const StageOp& op, int32_t i, StageError* error) {
+  if (op.kind != kStageGatherChannels) return true;
+  const int32_t num_inputs = NumInputs(op);
+  for (int32_t j = 1; j < kMaxGatherInputs; ++j) {
+    const int32_t map = InputOf(op, j);
+    if (!Require(j < num_inputs ? map <= i : map == -1,
+                 {"op", i, "an input must be written before, -1 behind the last", map}, error)) {
+      return false;
+    }
+  }
+  return Require(op.window.pad_top == 0 && op.window.pad_left == 0,
+                 {"op", i, "pads must be 0 where not used", op.window.pad_top}, error);
+}
+
 // Op i writes map i + 1, so it may read the maps up to i.
 bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
-  const bool is_input1_right = op.kind == kStageAdd ? InRange(op.input1, 0, i) : op.input1 == -1;
-  return Require(InRange(op.kind, kStageConv2D, kStageChannelLut),
-                 {"op", i, "kind must be 0 to 10", op.kind}, error) &&
+  const bool is_gather = op.kind == kStageGatherChannels;
+  const bool is_input1_right =
+      op.kind == kStageAdd ? InRange(op.input1, 0, i) : is_gather || op.input1 == -1;
+  return Require(InRange(op.kind, kStageConv2D, kStageGatherChannels),
+                 {"op", i, "kind must be 0 to 11", op.kind}, error) &&
+         CheckGathered(op, i, error) &&
          Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
                  {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
          Require(!IsReduction(op) || op.input0 == i,
@@ -49,6 +67,8 @@ bool HasKernel(const Kernels& kernels, int32_t kind) {
     case kStageLut:
     case kStageChannelLut:
       return kernels.lut != nullptr;
+    case kStageGatherChannels:
+      return kernels.gather_channels != nullptr;
     default:
       return false;
   }
@@ -56,7 +76,7 @@ bool HasKernel(const Kernels& kernels, int32_t kind) {
 
 bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
-  const Window& w = op.window;
+  const Window& w = WindowOf(op);
   const int32_t extents[] = {w.kernel_height, w.kernel_width,    w.stride_height,
                              w.stride_width,  w.dilation_height, w.dilation_width};
   const int32_t largest = IsConvolution(op) || IsPool(op) ? kMaxExtent : 1;
@@ -95,6 +115,23 @@ bool SameShape(const StageMap& a, const StageMap& b) {
   return a.height == b.height && a.width == b.width && a.channels == b.channels;
 }
 
+// The channels that its inputs have together; what they hold, and the runs, the tables are checked for.
+bool CheckGatheredShapes(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const StageMap& out = p.maps[op.output];
+  for (int32_t j = 0; j < NumInputs(op); ++j) {
+    const StageMap& in = p.maps[InputOf(op, j)];
+    if (!Require(in.height == out.height && in.width == out.width,
+                 {"op", i, "gather_channels needs inputs of the output's height and width", j},
+                 error)) {
+      return false;
+    }
+  }
+  return Require(InRange(op.depth_multiplier, 1, out.channels),
+                 {"op", i, "gather_channels needs 1 run to one a channel", op.depth_multiplier},
+                 error);
+}
+
 bool CheckReducedShape(const StageMap& in, const StageMap& out, int32_t i, StageError* error) {
   return Require(out.height == 1 && out.width == 1,
                  {"op", i, "a reduction must make one pixel", out.height}, error) &&
@@ -118,6 +155,8 @@ bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
     case kStageAdd:
       return Require(SameShape(in, out) && SameShape(p.maps[op.input1], out),
                      {"op", i, "add needs inputs of the output's shape", op.output}, error);
+    case kStageGatherChannels:
+      return CheckGatheredShapes(p, i, error);
     case kStageMean:
     case kStageGlobalAveragePool2D:
       return CheckReducedShape(in, out, i, error) &&
@@ -147,7 +186,7 @@ int64_t FilterBytes(const PatchStageParams& p, const StageOp& op) {
 bool CheckFilter(const PatchStageParams& p, int32_t i, int32_t num_filter_bytes,
                  StageError* error) {
   const StageOp& op = p.ops[i];
-  if (op.kind != kStageDepthwiseConv2D &&
+  if (op.kind != kStageDepthwiseConv2D && op.kind != kStageGatherChannels &&
       !Require(op.depth_multiplier == 0,
                {"op", i, "depth_multiplier must be 0 but for depthwise", op.depth_multiplier},
                error)) {

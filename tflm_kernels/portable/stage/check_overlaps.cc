@@ -33,7 +33,7 @@ Place StaticPlace(const PatchStageParams& p, int32_t index) {
 int32_t LastOpOf(const PatchStageParams& p, int32_t map) {
   int32_t last = map - 1;
   for (int32_t i = map; i < p.header.num_ops; ++i) {
-    if (p.ops[i].input0 == map || p.ops[i].input1 == map) last = i;
+    if (Reads(p.ops[i], map)) last = i;
   }
   return last;
 }

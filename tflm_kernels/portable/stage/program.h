@@ -11,6 +11,7 @@
 
 #include "tflm_kernels/portable/law/feature_map.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
+#include "tflm_kernels/portable/ops/gather_channels.h"
 
 namespace quantmcu {
 
@@ -29,6 +30,7 @@ enum StageOpKind : int32_t {
   kStageFullyConnected = 8,
   kStageLut = 9,
   kStageChannelLut = 10,  // a table a channel
+  kStageGatherChannels = 11,
 };
 
 // What a map keeps between tiles.
@@ -41,11 +43,11 @@ enum StageCacheMode : int32_t {
 struct StageOp {
   int32_t kind;
   int32_t input0;
-  int32_t input1;  // -1 but for add
+  int32_t input1;  // -1 but for add and gather_channels
   int32_t output;
-  Window window;
-  int32_t weight_bits;  // with the filter's layout id above the low 8 bits, which is 0
-  int32_t depth_multiplier;
+  Window window;             // of gather_channels further inputs: read it with WindowOf and InputOf
+  int32_t weight_bits;       // with the filter's layout id above the low 8 bits, which is 0
+  int32_t depth_multiplier;  // of gather_channels the number of runs
   int32_t filter_offset;
   int32_t filter_bytes;
 };
@@ -125,11 +127,59 @@ inline int32_t TiledMap(const PatchStageParams& params) {
   return params.header.num_maps - (EndsInReduction(params) ? 2 : 1);
 }
 
+inline constexpr Window kOnePixel = {1, 1, 1, 1, 1, 1, 0, 0};
+
+// How the op slides over its inputs.
+inline const Window& WindowOf(const StageOp& op) {
+  return op.kind == kStageGatherChannels ? kOnePixel : op.window;
+}
+
+// The map that is input j < kMaxGatherInputs, of gather_channels alone beyond 1; -1 if there is none.
+inline int32_t InputOf(const StageOp& op, int32_t j) {
+  switch (j) {
+    case 0:
+      return op.input0;
+    case 1:
+      return op.input1;
+    case 2:
+      return op.window.kernel_height;
+    case 3:
+      return op.window.kernel_width;
+    case 4:
+      return op.window.stride_height;
+    case 5:
+      return op.window.stride_width;
+    case 6:
+      return op.window.dilation_height;
+    default:
+      return op.window.dilation_width;
+  }
+}
+
+inline int32_t NumInputs(const StageOp& op) {
+  if (op.kind != kStageGatherChannels) return op.input1 < 0 ? 1 : 2;
+  int32_t count = 1;
+  while (count < kMaxGatherInputs && InputOf(op, count) >= 0) ++count;
+  return count;
+}
+
+inline bool Reads(const StageOp& op, int32_t map) {
+  for (int32_t j = 0; j < NumInputs(op); ++j) {
+    if (InputOf(op, j) == map) return true;
+  }
+  return false;
+}
+
 inline const int32_t* TableOf(const PatchStageParams& params, int32_t patch_class, int32_t op) {
   return params.tables + params.table_offsets[patch_class * params.header.num_ops + op];
 }
 
 inline bool IsLut(const StageOp& op) { return op.kind == kStageLut || op.kind == kStageChannelLut; }
+
+// The runs of gather_channels stand behind the multipliers of its inputs.
+inline const ChannelRun* RunsOf(const StageOp& op, const int32_t* table) {
+  return reinterpret_cast<const ChannelRun*>(table + 2 * NumInputs(op));
+}
 
 // The table of a lut: its entries are the bytes of the words, which are little-endian.
 inline const uint8_t* EntriesOf(const int32_t* table) {

@@ -48,10 +48,11 @@ void Join(const Axis& axis, bool is_kept, const StageOp& op, const StageMap& out
       is_kept && output_reached < output_map.*axis.extent && output_reached > kUnread;
   if (FreshLength(output) == 0 && !is_waiting) return;
   const int32_t extent = input_map.*axis.extent;
-  const int32_t origin = -(op.window.*axis.pad);
-  const int32_t begin = Clip(origin + output.fresh * (op.window.*axis.stride), extent);
-  const int64_t last = (int64_t{output_reached} - 1) * (op.window.*axis.stride) + origin +
-                       int64_t{op.window.*axis.kernel - 1} * (op.window.*axis.dilation);
+  const Window& window = WindowOf(op);
+  const int32_t origin = -(window.*axis.pad);
+  const int32_t begin = Clip(origin + output.fresh * (window.*axis.stride), extent);
+  const int64_t last = (int64_t{output_reached} - 1) * (window.*axis.stride) + origin +
+                       int64_t{window.*axis.kernel - 1} * (window.*axis.dilation);
   const int64_t most = extent;
   const int64_t clipped = last + 1 < kFarthest ? kFarthest : (last + 1 < most ? last + 1 : most);
   const auto end = static_cast<int32_t>(clipped);
@@ -97,9 +98,8 @@ void ComputeSpans(const PatchStageParams& params, const Axis& axis, bool is_firs
     if (op.output != tiled_map) {
       Settle(IsCached(axis, output_map), before[op.output], reached[op.output], &output);
     }
-    const int32_t inputs[] = {op.input0, op.input1};
-    for (int32_t m : inputs) {
-      if (m < 0) continue;
+    for (int32_t j = 0; j < NumInputs(op); ++j) {
+      const int32_t m = InputOf(op, j);
       Join(axis, is_kept, op, output_map, output, reached[op.output], params.maps[m],
            &(regions[m].*axis.span), &reached[m]);
     }

@@ -14,7 +14,8 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
-from tflm_quantmcu.graph.op_kinds import OP_KINDS, OpKind, Table, op_kind
+from tflm_quantmcu.graph.op_kind import OpKind, Table
+from tflm_quantmcu.graph.op_kinds import OP_KINDS, op_kind
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import (
@@ -36,7 +37,8 @@ from tflm_quantmcu.lowering.stock_ops import stock_calls
 from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.stage.format_version import check_keys, check_version
-from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, OP_WORDS, StageProgram
+from tflm_quantmcu.stage.op_words import OP_WORDS
+from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, StageProgram
 
 CHANNEL_TABLE = ("Bias", "Multiplier", "Shift")  # constants that a call takes as one ChannelTable
 _OPTIONAL_KEYS = {"filter_layout": 0}

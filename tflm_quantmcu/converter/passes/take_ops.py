@@ -11,7 +11,7 @@ from tflm_quantmcu.arena.persistent import extra_scratch_bytes, saved_bytes
 from tflm_quantmcu.converter.passes.quantize_ops import replace_op
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph import target as targets
-from tflm_quantmcu.graph.op_kinds import Table
+from tflm_quantmcu.graph.op_kind import Table
 from tflm_quantmcu.graph.target import has_faster_kernels
 from tflm_quantmcu.graph.types import Op
 

@@ -1,0 +1,79 @@
+"""Which ops a stage alone holds as ours: moves of channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.support.edit_model import StockModel
+from tests.support.tiny_models import Handle
+from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.reader import read_model
+
+ONES = np.ones((2, 1, 1, 6), np.int8)
+
+
+def network_of(net: StockModel, output: Handle) -> LoweredNetwork:
+    return LoweredNetwork.of(read_model(net.build(output)))
+
+
+def slice_of(net: StockModel, x: Handle, begin: tuple[int, ...], size: tuple[int, ...]) -> Handle:
+    ends = [net.constant(np.array(v, np.int32)) for v in (begin, size)]
+    return net.stock("SLICE", [x, *ends], schema.SliceOptionsT(), size)
+
+
+def gathered(net: StockModel, x: Handle, axis: int, indices: list[int]) -> Handle:
+    shape = list(x.shape)
+    shape[axis] = len(indices)
+    chosen = net.constant(np.array(indices, np.int32))
+    return net.stock("GATHER", [x, chosen], schema.GatherOptionsT(axis=axis), tuple(shape))
+
+
+def concatenation(net: StockModel, x: Handle) -> Handle:
+    pooled = net.max_pool2d(x, (3, 3), padding="SAME")
+    return net.concatenation([x, pooled, x], 3)
+
+
+CASES: dict[str, tuple[Any, tuple[tuple[int, int], ...]]] = {
+    "concatenation": (concatenation, ((0, 6), (6, 6), (0, 6))),
+    "slice": (lambda net, x: slice_of(net, x, (0, 0, 0, 2), (1, 4, 5, 3)), ((2, 3),)),
+    "shuffle": (lambda net, x: gathered(net, x, 3, [0, 3, 4, 4, 1]), ((0, 1), (3, 2), (4, 1), (1, 1))),
+}
+STOCK = {
+    "rows": lambda net, x: slice_of(net, x, (0, 1, 0, 0), (1, 2, 5, 6)),
+    "some columns": lambda net, x: gathered(net, x, 2, [0, 2, 1, 3, 4]),
+    "concatenation of rows": lambda net, x: net.concatenation([x, x], 1),
+    "nine parts": lambda net, x: net.concatenation([x, *(net.conv2d(x, ONES) for _ in range(8))], 3),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_moves_of_channels_are_runs(case: str) -> None:
+    make, runs = CASES[case]
+    net = StockModel()
+    network = network_of(net, make(net, net.input((1, 4, 5, 6))))
+    op = network.graph.ops[-1]
+    lowered = network.lower_in_stage(op)
+    assert (lowered.kind, lowered.runs) == ("GATHER_CHANNELS", runs)
+    assert lowered.inputs == tuple(dict.fromkeys(network.graph.feature_maps(op)))
+    assert network.stage_refusal(op) is None
+    assert not network.is_ours(op)  # outside of stages it stays a stock op
+
+
+@pytest.mark.parametrize("case", STOCK)
+def test_moves_of_pixels_stay_stock(case: str) -> None:
+    net = StockModel()
+    network = network_of(net, STOCK[case](net, net.input((1, 4, 5, 6))))
+    op = network.graph.ops[-1]
+    assert network.stage_refusal(op) == f"{op.kind} has no QMCU_ kernel"
+
+
+def test_a_change_of_scale_that_tflm_ignores_stays_stock() -> None:
+    net = StockModel()
+    x = net.input((1, 4, 5, 6), scale=0.1)
+    ends = [net.constant(np.array(v, np.int32)) for v in ((0, 0, 0, 0), (1, 4, 5, 2))]
+    network = network_of(net, net.stock("SLICE", [x, *ends], schema.SliceOptionsT(), (1, 4, 5, 2), scale=0.2))
+    assert network.stage_refusal(network.graph.ops[-1])

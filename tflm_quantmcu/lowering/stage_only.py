@@ -1,0 +1,92 @@
+"""Ops that run as ours in patch stages alone: moves of channels (law A27).
+
+In: an op of a ModelGraph. Out: LoweredOp, or None where a stage cannot hold it. Outside of stages they stay stock ops.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.law.kernel_calls import KernelCall
+from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.lowering.stock_ops import stock_calls
+
+MAX_INPUTS = 8  # of one op of a stage (docs/format.md F4)
+_COPY = "StridedCopy"
+
+
+def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
+    """The op of a stage that carries this one over; of a kind with `in_stage` (graph/op_kinds.py)."""
+    (output, *others) = (graph.tensors[t] for t in op.outputs)
+    if others or not _is_map(output):
+        return None
+    try:
+        copies = stock_calls(graph, op)
+    except UnsupportedModelError:
+        return None
+    sources = [graph.tensors[t] for t in dict.fromkeys(copy.inputs[0] for copy in copies)]
+    if len(sources) > MAX_INPUTS or any(copy.kernel != _COPY for copy in copies):
+        return None
+    if any(not _feeds(source, output) for source in sources):
+        return None
+    channels = _channels(copies, sources, output)
+    return None if channels is None else _gather(op, output, sources, channels)
+
+
+def _is_map(tensor: Tensor) -> bool:
+    is_int8 = tensor.dtype == "int8" and len(tensor.scales) == 1
+    return is_int8 and not tensor.is_constant and len(tensor.shape) == 4 and tensor.shape[0] == 1
+
+
+def _feeds(source: Tensor, output: Tensor) -> bool:
+    """Whether a channel of the one, whose bytes TFLM moves whatever formats say, can be one of the other."""
+    return _is_map(source) and source.shape[:3] == output.shape[:3] and source.format == output.format
+
+
+def _channels(copies: Sequence[KernelCall], sources: Sequence[Tensor], output: Tensor) -> np.ndarray | None:
+    """[output channels] of all sources, one behind the other; None where a copy moves pixels or leaves gaps."""
+    _, height, width, depth = output.shape
+    depths = {source.index: source.shape[3] for source in sources}
+    pixels, channels = np.full((2, output.num_elements), -1)
+    for copy in copies:
+        places, source = _offsets(copy, "output"), copy.inputs[0]
+        pixels[places], own = np.divmod(_offsets(copy, "input"), depths[source])
+        channels[places] = own + _first_channel(sources, source)
+    by_pixel = channels.reshape(height * width, depth)
+    is_in_place = np.array_equal(pixels, np.repeat(np.arange(height * width), depth))
+    return by_pixel[0] if is_in_place and (by_pixel == by_pixel[0]).all() else None
+
+
+def _first_channel(sources: Sequence[Tensor], tensor: int) -> int:
+    indices = [source.index for source in sources]
+    return sum(source.shape[3] for source in sources[: indices.index(tensor)])
+
+
+def _offsets(copy: KernelCall, side: str) -> np.ndarray:
+    """[values] where each value of a copy stands in its input or output, in the order of its extents."""
+    steps = getattr(copy.params, f"{side}_steps")
+    first = copy.output_offset if side == "output" else (*copy.input_offsets, 0)[0]
+    grid = np.indices(copy.params.extents).reshape(len(steps), -1)
+    return np.asarray(steps) @ grid + first
+
+
+def _gather(op: Op, output: Tensor, sources: Sequence[Tensor], channels: np.ndarray) -> LoweredOp:
+    breaks = np.flatnonzero(np.diff(channels) != 1) + 1
+    ends = [0, *breaks.tolist(), len(channels)]
+    starts = {_first_channel(sources, source.index) for source in sources}
+    # A run ends with its input too.
+    cuts = sorted({*ends, *(i for i, c in enumerate(channels.tolist()) if c in starts)})
+    return LoweredOp(
+        kind=op.traits.in_stage,
+        name=output.label,
+        inputs=tuple(source.index for source in sources),
+        output=output.index,
+        window=Window(),
+        activation="NONE",
+        runs=tuple((int(channels[a]), b - a) for a, b in itertools.pairwise(cuts)),
+    )
