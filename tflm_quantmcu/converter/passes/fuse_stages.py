@@ -39,12 +39,12 @@ def fuse_stages(rewrite: Rewrite) -> None:
                 )
             owner[op.index] = stage.output
             rewrite.slots[op.index] = []
-        if program.is_streamed:
-            _drop_input(rewrite, source, region)
-            source = _LEFT_OUT
         options, filters, words = program.encode()
         if not rewrite.strip_metadata:
             options |= remarks_of(program, _layers(graph, source, target))
+        if program.is_streamed:
+            _drop_input(rewrite, source, region)
+            source = _LEFT_OUT
         # TFLM gives an empty constant no memory, and the kernel wants some.
         filters = filters if filters.size else np.zeros(4, np.int8)
         constants = [
