@@ -52,9 +52,9 @@ class RandomCnn:
 
 
 @st.composite
-def random_cnns(draw: st.DrawFn, *, max_ops: int = 7, has_tail: bool = True) -> RandomCnn:
-    """Small CNNs: a chain with branches, then perhaps a classifier."""
-    growth = _Growth(draw)
+def random_cnns(draw: st.DrawFn, *, max_ops: int = 7, has_tail: bool = True, has_moves: bool = True) -> RandomCnn:
+    """Small CNNs: a chain with branches, perhaps with moves of channels, then perhaps a classifier."""
+    growth = _Growth(draw, has_moves=has_moves)
     for _ in range(draw(st.integers(1, max_ops))):
         growth.add_op()
     if has_tail:
@@ -165,8 +165,9 @@ def random_formats(draw: st.DrawFn, maps: Sequence[Tensor], *, bits: tuple[int, 
 class _Growth:
     """A model that grows op by op from the maps that it has."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: st.DrawFn, *, has_moves: bool) -> None:
         self._draw = draw
+        self._has_moves = has_moves
         self.seed = draw(st.integers(0, 2**32 - 1))
         self._rng = np.random.default_rng(self.seed)
         self._net = StockModel()
@@ -190,9 +191,8 @@ class _Growth:
             self._add,
             self._elementwise,
             self._lookup,
-            self._concatenation,
-            self._channels,
         ]
+        steps += [self._concatenation, self._channels] if self._has_moves else []
         self._extend(self._draw(st.sampled_from(steps))(self._maps[-1]))
 
     def add_tail(self) -> None:
