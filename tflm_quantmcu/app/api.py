@@ -11,6 +11,7 @@ from typing import Any, Union
 import numpy as np
 
 from tflm_quantmcu.app import report as reports
+from tflm_quantmcu.app.front import front_of
 from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageError
@@ -20,16 +21,12 @@ from tflm_quantmcu.calibration.calibrate import calibrated_maps, load_calibratio
 from tflm_quantmcu.calibration.calibrated import calibrate_int8
 from tflm_quantmcu.calibration.unified_scale import layerwise_plan
 from tflm_quantmcu.converter.verify import verify_conversion
-from tflm_quantmcu.cost.boards import board_of, milliseconds
-from tflm_quantmcu.cost.instructions import load_table
-from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Budget, ModelGraph
 from tflm_quantmcu.native.handshake import load_op_library
 from tflm_quantmcu.native.op_library import find_op_library
 from tflm_quantmcu.patches.pareto import Point
-from tflm_quantmcu.patches.planner import StagePlanner, planning_table
 from tflm_quantmcu.runtime.sample_sources import SampleSource, gather_samples
 from tflm_quantmcu.runtime.samples import load_samples, random_inputs, to_model_input
 from tflm_quantmcu.search.guard import keep_accuracy
@@ -37,7 +34,6 @@ from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.overrides import FixedWidths, fixed_widths, read_overrides
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.registry import SEARCHES, find_search, finish_plan, refuse_unused
-from tflm_quantmcu.search.widths import free_maps
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -175,36 +171,7 @@ def pareto_front(
       UsageError, UnsupportedModelError: see `tflm_quantmcu.base.errors`.
     """
     chosen = _chosen(options, calibration, calibration_data)
-    graph = read_source(model, calibration, calibration_data, chosen).graph
-    bits = chosen.activation_bits if chosen.search == "uniform" else 8
-    widths = dict.fromkeys(free_maps(graph), bits) if bits < 8 else {}
-    target, table = chosen.target, load_table(chosen.target.timed_core)
-    planner = StagePlanner(
-        graph,
-        table=planning_table(table, chosen.max_macs_ratio),
-        bits=widths,
-        input_mode=chosen.input,
-        variants=target.variants,
-    )
-    whole, board = cost_of(graph, map_bits=widths, table=table), board_of(target.timed_core, target.board)
-    points = []
-    for split in planner.front():
-        work = planner.cost_of(split, table)
-        points.append(
-            Point(
-                arena_bytes=split.arena_bytes,
-                milliseconds=milliseconds(target.timed_core, target.board, work),
-                milliseconds_error=board.relative_error if board else None,
-                cycles=work.cycles,
-                instructions=work.instructions,
-                slowdown=work.cycles / max(whole.cycles, 1),
-                macs=split.macs,
-                macs_ratio=split.macs_ratio,
-                num_stages=len(split.stages),
-                binding=split.binding,
-            )
-        )
-    return points
+    return front_of(read_source(model, calibration, calibration_data, chosen).graph, chosen)
 
 
 def convert(
@@ -251,8 +218,15 @@ def _converted(source: Source, costs: PlanCosts, plan: PrecisionPlan, options: O
     converted = costs.convert(plan)
     samples = source.samples(VERIFY_SAMPLES)
     verification = verify_conversion(source.model, converted, plan, samples, target=options.target)
-    comparison = source.calibration.comparison if source.calibration else None
-    report = reports.build_report(source.model, converted, plan, verification, options=options, comparison=comparison)
+    report = reports.build_report(
+        source.model,
+        converted,
+        plan,
+        verification,
+        options=options,
+        samples=samples if isinstance(samples, np.ndarray) else None,
+        calibration=source.calibration,
+    )
     return ConversionResult(converted.data, plan, report)
 
 

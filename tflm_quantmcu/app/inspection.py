@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from tflm_quantmcu.app.code_size import code_bytes
 from tflm_quantmcu.app.peak import why_not_smaller
-from tflm_quantmcu.app.report import describe_stage
 from tflm_quantmcu.app.reserve import (
     arena_bytes_on,
     losses_of_other_cores,
     reserved_by_core,
     unknown_persistent_bytes,
 )
+from tflm_quantmcu.app.stage_sentences import describe_stage
 from tflm_quantmcu.arena.memory_map import draw_png, draw_text
 from tflm_quantmcu.arena.plan import tflm_plan
 from tflm_quantmcu.arena.predict import arena_by_variant

@@ -9,31 +9,36 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
+import numpy as np
 import rich.box
 import rich.console
 import rich.table
 
 from tflm_quantmcu.app.accuracy_lines import accuracy_lines, accuracy_of
 from tflm_quantmcu.app.figures import Figures, Work, measure
+from tflm_quantmcu.app.headline import Headline, headline_of
+from tflm_quantmcu.app.layer_table import layers_as_text
+from tflm_quantmcu.app.page.front_picture import front_picture
+from tflm_quantmcu.app.page.render import render
 from tflm_quantmcu.app.peak import why_not_smaller
+from tflm_quantmcu.app.report_details import ReportDetails
 from tflm_quantmcu.app.reserve import (
     NONPERSISTENT,
     losses_of_other_cores,
 )
+from tflm_quantmcu.app.stage_sentences import describe_stage
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost.boards import board_of, time_text
 from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs, work_of
+from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.keras_comparison import KerasComparison
-from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PrecisionPlan
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, TFLM, Target
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.options import Options
-from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_file import ModelFile
-from tflm_quantmcu.tflite.streaming import describe_requests
 
 ROWS: Sequence[tuple[str, str]] = (
     ("{headline}", "arena_bytes"),
@@ -77,6 +82,7 @@ class ConversionReport:
       time: a sentence, milliseconds before and after on the target's board with their error, or why they are not known.
       sram_bytes: the bound that it keeps, or None.
       sram_scope: what the bound is on.
+      details: layers, pictures and provenance.
       comparison: of the int8 model with the Keras model that it was made of; None where it came as a `.tflite`.
     """
 
@@ -90,7 +96,25 @@ class ConversionReport:
     time: str
     sram_bytes: int | None
     sram_scope: str
+    details: ReportDetails
     comparison: KerasComparison | None = None
+
+    @property
+    def first_line(self) -> Headline:
+        """Whether it fits, what it takes, and what it costs."""
+        accuracy = accuracy_of(self.search)
+        return headline_of(
+            self.converted,
+            self.target,
+            self.sram_bytes,
+            accuracy,
+            is_equal=self.details.is_equal,
+            num_warnings=len(self.comparison.warnings) if self.comparison else 0,
+        )
+
+    def with_command(self, command: str) -> ConversionReport:
+        """The same, with the command that repeats it."""
+        return dataclasses.replace(self, details=dataclasses.replace(self.details, command=command))
 
     @property
     def headline(self) -> str:
@@ -135,7 +159,8 @@ class ConversionReport:
         `board` is the one that milliseconds are of, and `milliseconds_error` their relative error; `longest_span` has
         what runs the longest between two calls of a hook in the converted model;
         `accuracy` is what fewer bits cost, as `accuracy_lines.accuracy_of`; `keras_comparison` has the attributes of
-        KerasComparison and its `warnings`.
+        KerasComparison and its `warnings`; `headline` is the first line, `stages` and `notes` are sentences; the
+        rest as `ReportDetails.as_dict`.
         """
         arena_bytes = self.converted.arena_bytes
         board = board_of(self.target.timed_core, self.target.board)
@@ -153,6 +178,11 @@ class ConversionReport:
             "longest_span": self.converted.longest_span(),
             "accuracy": accuracy_of(self.search),
             "keras_comparison": self.comparison.as_dict() if self.comparison else None,
+            "headline": self.first_line.as_dict(),
+            "stages": list(self.stages),
+            "notes": list(self.notes),
+            "verified": self.verification.summary,
+            **self.details.as_dict(),
         }
 
     def save_json(self, path: str | os.PathLike[str]) -> None:
@@ -167,7 +197,9 @@ class ConversionReport:
         for label, before, after in self.rows():
             table.add_row(label, f"{before:,}", f"{after:,}", ratio(before, after))
         console = rich.console.Console(file=io.StringIO(), width=110)
+        console.print(self.first_line.text, highlight=False, markup=False, soft_wrap=True)
         console.print(table)
+        console.print(layers_as_text(self.details.layers))
         for line in (
             self.time,
             *([self.longest_span] if self.longest_span else []),
@@ -181,8 +213,19 @@ class ConversionReport:
 
     def save_html(self, path: str | os.PathLike[str]) -> None:
         """Writes one self-contained page."""
-        environment = jinja2.Environment(loader=jinja2.PackageLoader("tflm_quantmcu.app", "templates"), autoescape=True)
-        page = environment.get_template("report.html").render(report=self, ratio=ratio)
+        found = self.converted
+        num_bytes = found.on_target.nonpersistent_bytes if found.on_target else None
+        chosen = (num_bytes, found.milliseconds, found.cycles)
+        front = front_picture(self.details.front, chosen)
+        page = render(
+            "report.html",
+            report=self,
+            details=self.details,
+            front=front,
+            accuracy=accuracy_of(self.search),
+            accuracy_lines=accuracy_lines(self.search),
+            ratio=ratio,
+        )
         write_atomically(path, page.encode())
 
 
@@ -208,9 +251,20 @@ def build_report(
     verification: VerificationResult,
     *,
     options: Options,
-    comparison: KerasComparison | None = None,
+    samples: np.ndarray | None = None,
+    calibration: CalibrationResult | None = None,
 ) -> ConversionReport:
-    """Measures the user's model and the converted one on TFLM and counts their work and bytes on the target."""
+    """Measures the user's model and the converted one on TFLM and counts their work and bytes on the target.
+
+    Args:
+      original: in its canonical form.
+      converted: what it became.
+      plan: by which.
+      verification: that was passed.
+      options: of the conversion.
+      samples: model inputs [N, ...], on which maps are compared and patches drawn.
+      calibration: if there is one.
+    """
     graph, target = original.graph, options.target
     recorded = [Interpreter(model).allocations() for model in (original.origin, converted)]
     regions = stage_programs(graph, plan)
@@ -220,51 +274,20 @@ def build_report(
     works = Work.of(original.origin.graph, target, before), Work.of(converted.graph, target, after)
     time = time_text(target.timed_core, target.board, [work.time for work in works])
     losses = losses_of_other_cores(converted.graph, target)
+    why = why_not_smaller(graph, converted.graph)
     baseline = measure(original.origin, recorded[0], works[0], options, may_not_run=True)
     figures = measure(converted, recorded[1], works[1], options)
     return ConversionReport(
         baseline=baseline,
         converted=figures,
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
-        notes=list(
-            dict.fromkeys(
-                [*plan.notes, *accuracy_lines(plan.search), *losses, *why_not_smaller(graph, converted.graph)]
-            )
-        ),
+        notes=list(dict.fromkeys([*plan.notes, *accuracy_lines(plan.search), *losses, *why])),
         verification=verification,
         search=plan.search,
         target=target,
         time=time,
         sram_bytes=options.sram_bytes,
         sram_scope=options.sram_scope,
-        comparison=comparison,
+        details=ReportDetails(original, converted, plan, options, samples, calibration, why),
+        comparison=calibration.comparison if calibration else None,
     )
-
-
-def describe_stage(number: int, program: StageProgram) -> str:
-    """One sentence: ops, patches, classes and scratch of a stage; BitOPs are those of the worst case."""
-    rows, cols = len(program.patch_classes), len(program.patch_classes[0])
-    fixed = [k for _, _, k in program.patches() if k != CHOSEN_AT_RUN_TIME]
-    num_chosen = rows * cols - len(fixed)
-    details = []
-    for k, formats in enumerate(program.formats):
-        bits = "/".join(str(f.bits) for f in formats)
-        least = fixed.count(k)
-        count = f"{least} to {least + num_chosen}" if num_chosen and k < 2 else f"{least}"
-        details.append(f"class {k}: {count} patches, map bits {bits}")
-    if num_chosen:
-        details.append(f"{num_chosen} patches have their class chosen at run time: {describe_rule(program.outliers)}")
-    if program.is_streamed:
-        details.append(describe_requests(program))
-    return (
-        f"stage {number}: {len(program.ops)} ops in {rows}x{cols} patches of "
-        f"{program.tile_height}x{program.tile_width}, {program.scratch_bytes:,} bytes of scratch, "
-        f"{'at least ' if num_chosen else ''}{64 * program.cost.macs / max(program.cost.bit_ops, 1):.2f}x fewer BitOPs "
-        f"than with all maps and weights at 8 bits; {'; '.join(details)}"
-    )
-
-
-def describe_rule(rule: OutlierRule) -> str:
-    """How a class is chosen at run time."""
-    share = f"{rule.share / (1 << 16):.2%}"
-    return f"0 if more than {share} of the input's values are outside [{rule.low}, {rule.high}], else 1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import shlex
 from typing import Any
 
 from absl import flags
@@ -75,13 +76,21 @@ def convert(values: flags.FlagValues) -> None:
     )
     if values.plan and plan is None:
         write_atomically(values.plan, result.plan.to_json().encode())
+    report = result.report.with_command(command_of("convert", values))
     if values.report:
-        result.report.save_html(values.report)
+        report.save_html(values.report)
     if values.report_json:
-        result.report.save_json(values.report_json)
+        report.save_json(values.report_json)
     result.save(values.output)
     checkpoint.unlink(missing_ok=True)
-    print(result.report)
+    print(report)
+
+
+def command_of(name: str, values: flags.FlagValues) -> str:
+    """The command line that gives these values."""
+    given = [(flag, values[flag].value) for flag in values if values[flag].present or flag in ("model", "output")]
+    words = [f"--{flag}={value}" if value is not False else f"--no{flag}" for flag, value in given if value is not None]
+    return shlex.join(["tflm_quantmcu", name, *words])
 
 
 def _existing_plan(path: str | None, options: dict[str, Any]) -> Any:
@@ -160,6 +169,31 @@ def inspect(values: flags.FlagValues) -> None:
     if values.branches_dir:
         written = write_branches(file, values.branches_dir)
         print(f"wrote {len(written)} branches to {values.branches_dir}")
+
+
+def diff(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.app.model_diff import diff_files
+
+    found = diff_files(
+        values.reference,
+        values.model,
+        values.data,
+        original=values.original,
+        limit_db=values.limit_db,
+        num_samples=values.num_samples,
+    )
+    if values.output_json:
+        found.save_json(values.output_json)
+    if values.report:
+        found.save_html(values.report)
+    print(found)
+    if values.core:
+        from tflm_quantmcu.app.core_diff import diff_core
+        from tflm_quantmcu.base.files import read_bytes
+        from tflm_quantmcu.tflite.model_file import ModelFile
+
+        file = ModelFile(read_bytes(values.model, "--model"))
+        print(diff_core(file, values.data, values.core, num_samples=min(found.num_samples, values.num_samples)))
 
 
 def run(values: flags.FlagValues) -> None:

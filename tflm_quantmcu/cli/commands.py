@@ -212,6 +212,49 @@ COMMANDS: dict[str, Command] = {
         ("core", "board", "runtime"),
         example="m_qmcu.tflite --memory",
     ),
+    "diff": Command(
+        "compares two models layer by layer, inside patch stages too",
+        actions.diff,
+        (
+            Flag(
+                "reference",
+                "What the model should compute: a .tflite, converted or not, .keras, .h5 or a SavedModel folder.",
+                "what it should compute: a .tflite or a Keras model",
+            ),
+            Flag("model", "The .tflite that is judged.", "the .tflite that is judged"),
+            Flag("data", "Inputs: .npz with x [N, H, W, C].", "inputs: .npz with x"),
+            Flag(
+                "original",
+                "The int8 .tflite that both were converted from, if neither of them is it: names and scales of maps "
+                "inside stages are its.",
+                "the int8 .tflite that they came from, if neither is it",
+            ),
+            *KERAS_CODE,
+            Flag(
+                "limit_db",
+                "SQNR below which a layer is marked; without it 20, and any difference where both compute at 8 bits.",
+                "SQNR below which a layer is marked",
+                float,
+                None,
+                "what you want",
+                "X",
+            ),
+            Flag("num_samples", "First samples of --data that are run.", "samples to run (16)", int, 16, value="N"),
+            Flag(
+                "core",
+                "Also builds the model for this core, runs it in QEMU, and compares the CRC32 of "
+                "every map with the host's.",
+                "compares the host with a core in QEMU, such as cortex-m4",
+                group="target",
+                value="NAME",
+            ),
+            Flag("output_json", "Where to write the figures (.json).", "the figures, .json", group=OUTPUT),
+            Flag("report", "Where to write the table as a page (.html).", "the table as a page, .html", group=OUTPUT),
+        ),
+        ("reference", "model", "data"),
+        positional=("reference", "model"),
+        example="m.tflite m_qmcu.tflite --data x.npz",
+    ),
     "run": Command(
         "runs a model on TFLM",
         actions.run,

@@ -207,7 +207,7 @@ def _find_difference(before: ModelFile, after: ModelFile, runs: _Runs, index: in
 def _check_maps(graph: ModelGraph, after: ModelFile, plan: PrecisionPlan, runs: _Runs) -> int:
     """Compares what TFLM computes for every map that the oracle knows; returns how many there are."""
     known = simulate(graph, plan, runs.x)
-    stored = {name: _stored(after.graph, name, plan) for name in known}
+    stored = {name: stored_map(after.graph, name, plan) for name in known}
     compared = {name: tensor for name, tensor in stored.items() if tensor is not None}
     preserved = Interpreter(after, preserve_all_tensors=True)
     for index, sample in enumerate(zip(*runs.given, strict=True)):
@@ -215,13 +215,13 @@ def _check_maps(graph: ModelGraph, after: ModelFile, plan: PrecisionPlan, runs: 
             if not _are_equal(wanted, found):
                 raise _mismatch(f"output '{output.label}'", index, "TFLM without shared memory", wanted, found)
         for name, tensor in compared.items():
-            found = _values(preserved, graph.by_name[name], tensor, plan)
+            found = map_values(preserved, graph.by_name[name], tensor, plan)
             if not _are_equal(known[name][index], found):
                 raise _mismatch(_place(after.graph, tensor), index, "the numpy oracle", known[name][index], found)
     return len(compared)
 
 
-def _stored(graph: ModelGraph, name: str, plan: PrecisionPlan) -> Tensor | None:
+def stored_map(graph: ModelGraph, name: str, plan: PrecisionPlan) -> Tensor | None:
     """The converted model's tensor that holds a map at the plan's format, if there is one."""
     tensor = graph.by_name.get(name + PACKED_SUFFIX, graph.by_name.get(name))
     if tensor is None or name not in plan.formats:
@@ -231,7 +231,8 @@ def _stored(graph: ModelGraph, name: str, plan: PrecisionPlan) -> Tensor | None:
     return tensor if any(op.kind.startswith(PREFIX) for op in around) else None
 
 
-def _values(interpreter: Interpreter, before: Tensor, found: Tensor, plan: PrecisionPlan) -> np.ndarray:
+def map_values(interpreter: Interpreter, before: Tensor, found: Tensor, plan: PrecisionPlan) -> np.ndarray:
+    """What the latest run left in the converted model's tensor `found` of the source's map `before`, unpacked."""
     data = interpreter.tensor(found.index)
     if before.name in plan.formats:
         data = unpack(data, plan.formats[before.name].bits, before.shape[-1])

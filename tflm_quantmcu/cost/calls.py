@@ -128,8 +128,9 @@ _SIDES = ("height", "width")
 _WINDOW = (("kernel", _SIDES, 1), ("stride", _SIDES, 1), ("pad", ("top", "left"), 0))  # key, least
 
 
-def stage_calls(program: StageProgram) -> Calls:
-    """The kernel calls of a patch stage. A patch whose class is chosen at run time counts as an outlier patch."""
+def stage_calls(program: StageProgram, *, only: Iterable[int] | None = None) -> Calls:
+    """The kernel calls of a patch stage, or of some of its ops. A patch whose class is chosen at run time counts as an
+    outlier patch."""
     num_rows, num_columns = map(len, program.spans)
     first_row, first_column = (-n for n in program.num_priming)
     classes = np.array(
@@ -139,7 +140,7 @@ def stage_calls(program: StageProgram) -> Calls:
         ]
     )
     calls: Calls = Counter()
-    for op in program.ops:
+    for op in program.ops if only is None else [program.ops[index] for index in only]:
         rows, columns = (_axis_calls(program, op, axis) for axis in range(2))
         for patch_class in np.unique(classes).tolist():
             tag = _stage_tag(program, op, patch_class)

@@ -68,7 +68,7 @@ def time_of_model(graph: ModelGraph, target: Target, table: InstructionTable) ->
             counts = [t.total(stage_calls(program)) + t.beside_kernels(program) for t in tables]
             spans.append(_longest_tile(program, tables, f"a tile of {_label(graph, op)}"))
         else:
-            calls = _calls(graph, op, target)
+            calls = op_calls(graph, op, target)
             counts = [t.total(calls) for t in tables]
             spans.append(Span(_label(graph, op), *_rounded(counts)))
             unknown += table.unknown(calls)
@@ -83,7 +83,8 @@ def _label(graph: ModelGraph, op: Op) -> str:
     return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
 
 
-def _calls(graph: ModelGraph, op: Op, target: Target) -> Calls:
+def op_calls(graph: ModelGraph, op: Op, target: Target) -> Calls:
+    """The kernel calls of an op of a model, converted or not, that is no patch stage."""
     if op.kind.startswith(PREFIX):
         return Counter([own_op_call(graph, op)])
     if target.runtime == AOT or target.stock_kernels == STOCK_KERNELS[0]:

@@ -129,7 +129,7 @@ def map_model(model: keras.Model, converted: AnyModel, x: np.ndarray) -> KerasMa
 
     def record(number: int, name: str, output: Any) -> Any:
         names[number] = name
-        return _Recorder(number, values.__setitem__)(output)
+        return Recorder(number, values.__setitem__)(output)
 
     def keep(operation: Any) -> Any:
         layers.append(operation)
@@ -145,7 +145,7 @@ def map_model(model: keras.Model, converted: AnyModel, x: np.ndarray) -> KerasMa
     )
 
 
-class _Recorder(keras.layers.Layer):
+class Recorder(keras.layers.Layer):
     """Hands on what it is given, and tells its values when they are there."""
 
     def __init__(self, number: int, tell: Callable[[int, np.ndarray], None]) -> None:
