@@ -62,7 +62,6 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     for name in ("xy", "search", "test"):
         np.savez(folder / f"{name}.npz", x=x[:96], y=y[:96])
     plan = qm.plan(calibration.model, calibration=calibration, sram_bytes=BUDGET, progress=False)
-    (folder / "plan.json").write_text(plan.to_json())
     result = qm.convert(calibration.model, calibration=calibration, plan=plan, progress=False)
     result.save(folder / "m_qmcu.tflite")
     image = np.zeros((24, 24, 1), np.int8)

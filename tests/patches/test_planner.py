@@ -126,6 +126,13 @@ def test_a_streamed_input_is_not_in_the_arena(graph) -> None:
     assert streamed.stages[0].input == graph.inputs[0] and streamed.stages[0].plan(graph).input_mode == "streamed"
 
 
+def test_a_streamed_input_has_its_stage_whatever_the_bound(graph) -> None:
+    """Also where the unsplit network meets it, and no split is below."""
+    best = plan_stages(graph, input_mode="streamed", sram_bytes=1 << 24).best
+    assert best is not None and best.stages[0].input == graph.inputs[0]
+    assert best.work_ratio < 1.05
+
+
 def test_no_convolution_is_a_refusal_with_the_arena_in_it() -> None:
     net = TinyModel()
     graph = read_model(net.build(net.softmax(net.input((1, 40)))))

@@ -102,7 +102,7 @@ def _smallest(planner: StagePlanner, ratio: float | None) -> StageSearch:
     smallest, baseline = planner.smallest(ratio), planner.baseline_arena_bytes
     if smallest is None and planner.is_streamed:
         smallest = next(planner.within(baseline), None)  # it is asked for whatever it takes
-    if smallest is None or smallest.arena_bytes >= baseline:
+    if smallest is None or smallest.arena_bytes >= baseline and not planner.is_streamed:
         return StageSearch(baseline, None, smallest, planner.refusal(smallest, ratio))
     best = planner.relaxed(smallest, smallest.arena_bytes)
     return StageSearch(baseline, best, smallest, planner.gain(best))
@@ -116,7 +116,7 @@ def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> Stag
         return StageSearch(baseline, None, None, reason)
     cheapest = planner.cheapest(sram_bytes, ratio)
     smallest = cheapest or planner.smallest(ratio)
-    if smallest is None or smallest.arena_bytes >= baseline:
+    if smallest is None or smallest.arena_bytes >= baseline and not planner.is_streamed:
         return StageSearch(baseline, None, smallest, planner.refusal(smallest, ratio))
     if smallest.arena_bytes > sram_bytes:
         smallest = planner.relaxed(smallest, smallest.arena_bytes)  # its places may be found the better for it
