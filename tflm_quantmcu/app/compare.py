@@ -170,7 +170,7 @@ def compare(
     refuse_unused(options, searches)
     judging = api.read_labelled(data, "--data")
     searching = None if evaluation_data is None else api.read_labelled(evaluation_data)
-    folder = pathlib.Path(output_dir)
+    folder = pathlib.Path(output_dir).absolute()  # worker processes may stand in another folder
     folder.mkdir(parents=True, exist_ok=True)
     source = api.read_source(model, calibration, calibration_data, common, folder / "checkpoint")
     x, y = api.labelled_inputs(judging, source.graph, "--data")
