@@ -50,8 +50,8 @@ CXX := $(CLANG)
 ifneq ($(CORE),host)
 CXX += --target=arm-none-eabi $(addprefix -isystem ,$(shell $(PREFIX)gcc -E -x c -v - </dev/null 2>&1 | \
   sed -n 's,^ \(.*/arm-none-eabi/include\)$$,\1,p'))
-# As GCC has it, and as the C library is compiled.
-FLAGS += -fshort-enums
+# As GCC has it, and as the C library is compiled. Without leave clang loads an unaligned word byte by byte.
+FLAGS += -fshort-enums $(if $(filter m0plus,$(CORE)),,-munaligned-access)
 LINK_FLAGS += -Wl,-z,noexecstack
 endif
 endif
