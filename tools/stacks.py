@@ -3,8 +3,11 @@
     python -m tools.stacks          # the same bytes here with pinned packages as on Python 3.13 with the newest?
     python -m tools.stacks --core   # seconds and megabytes of an installation without TensorFlow, on Python 3.13
 
+One int8 `.tflite` must become the same bytes and give the same outputs in both. A Keras model is made int8 by the
+TensorFlow of each: where these files differ, it is said in what first (tools/tflite_difference.py).
+
 In: a Python 3.13 (tools/python313.py finds it) and the network; about 700 MB, or 60 MB with --core. Out: build/stacks/,
-a table, and exit code 1 where bytes differ or the test of an emitted project fails.
+a table, and exit code 1 where what must be equal is not, or the test of an emitted project fails.
 """
 
 from __future__ import annotations
@@ -19,43 +22,19 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tools import python313
 from tools.package import build_wheel
+from tools.stack_probe import KERAS_INT8
+from tools.tflite_difference import SAME, beside, differences
+
+# versions -> package -> version, and part -> what was made -> digest
+Found = Mapping[str, Mapping[str, str]]
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "stacks"
-# A Keras model of fixed weights, converted and run; prints versions, and digests of what came out.
-_PROBE = """
-import hashlib, json, platform, sys
-from importlib import metadata
-import keras, numpy as np
-import tflm_quantmcu as qm
-rng = np.random.default_rng(0)
-layers = keras.layers
-model = keras.Sequential([
-    keras.Input((32, 32, 3)),
-    layers.Conv2D(8, 3, padding="same", activation="relu"),
-    layers.DepthwiseConv2D(3, strides=2, padding="same", activation="relu"),
-    layers.Conv2D(16, 1, activation="relu"),
-    layers.GlobalAveragePooling2D(),
-    layers.Dense(4, activation="softmax"),
-])
-model.set_weights([rng.normal(0, 0.3, w.shape).astype(np.float32) for w in model.get_weights()])
-x = rng.uniform(-1, 1, (64, 32, 32, 3)).astype(np.float32)
-calibration = qm.calibrate_model(model, x)
-found = {"int8": calibration.model}
-for bits in (8, 4):
-    options = {"search": "uniform", "activation_bits": bits, "weight_bits": bits, "strip_metadata": True}
-    found[f"{bits} bits"] = qm.convert(model, calibration=calibration, **options).model
-    found[f"outputs, {bits} bits"] = qm.Interpreter(found[f"{bits} bits"]).predict(x[:16]).tobytes()
-qm.emit(found["8 bits"], output_dir="project")
-names = ("tensorflow", "keras", "numpy", "protobuf", "tflite-micro", "tflite-support")
-versions = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in metadata.distributions()}
-print(json.dumps({
-    "versions": {"python": platform.python_version(), **{n: versions.get(n, "none") for n in names}},
-    "digests": {name: hashlib.sha256(data).hexdigest()[:16] for name, data in found.items()},
-}))
-"""
+PROBE = ROOT / "tools" / "stack_probe.py"
+MUST_BE_EQUAL = "of one int8 .tflite"
 
 
 def pinned(wheel: Path) -> Path:
@@ -77,17 +56,17 @@ def newest(wheel: Path, python: Path, extra: str) -> Path:
     return folder / "bin/python"
 
 
-def probe(python: Path) -> Mapping[str, Mapping[str, str]]:
-    """What _PROBE prints in an empty folder; the project that it emits there is built by CMake and tested.
+def probe(python: Path, name: str) -> Found:
+    """What stack_probe.py prints in the empty folder FOLDER / name; CMake builds and tests the project made there.
 
     Raises:
       subprocess.CalledProcessError: a step failed; its words are on stderr.
     """
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    environment.pop("PYTHONPATH", None)
-    folder = _empty("work")
+    folder = _empty(name)
     folder.mkdir()
-    done = subprocess.run([python, "-c", _PROBE], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    command = [str(python), "-I", str(PROBE)]
+    done = subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
     done.check_returncode()
     _run(["cmake", "-S", folder / "project", "-B", folder / "build"], quiet=True)
     _run(["cmake", "--build", folder / "build"], quiet=True)
@@ -95,14 +74,17 @@ def probe(python: Path) -> Mapping[str, Mapping[str, str]]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def table(stacks: Mapping[str, Mapping[str, Mapping[str, str]]]) -> tuple[str, bool]:
-    """A line a version and a digest, a column a stack; and whether all digests agree."""
+def table(stacks: Mapping[str, Found]) -> tuple[str, bool]:
+    """A line a version and a digest, a column a stack, `=` where all are equal; and whether all are that must be."""
     first, *others = stacks.values()
-    lines = [f"{'':18} " + " ".join(f"{name:>20}" for name in stacks)]
-    for part in ("versions", "digests"):
-        for name in first[part]:
-            lines.append(f"{name:18} " + " ".join(f"{stack[part][name]:>20}" for stack in stacks.values()))
-    return "\n".join(lines), all(other["digests"] == first["digests"] for other in others)
+    lines = [f"{'':18} " + " ".join(f"{name:>18}" for name in stacks)]
+    for part, values in first.items():
+        lines.append(f"{part}:")
+        for name in values:
+            shown = [stack[part][name] for stack in stacks.values()]
+            mark = "  =" if len(set(shown)) == 1 else ""
+            lines.append(f"  {name:16} " + " ".join(f"{value:>18}" for value in shown) + mark)
+    return "\n".join(lines), all(other[MUST_BE_EQUAL] == first[MUST_BE_EQUAL] for other in others)
 
 
 def megabytes(python: Path) -> float:
@@ -139,9 +121,17 @@ def main(arguments: Sequence[str]) -> int:
         core = newest(wheel, python, "")
         print(f"without TensorFlow: {time.monotonic() - start:.1f} s, {megabytes(core):.0f} MB")
         return 0
-    found = {"pinned": probe(pinned(wheel)), "newest": probe(newest(wheel, python, "[keras]"))}
+    found = {
+        "pinned": probe(pinned(wheel), "work_pinned"),
+        "newest": probe(newest(wheel, python, "[keras]"), "work_newest"),
+    }
     text, is_equal = table(found)
-    print(f"{text}\n{'the same bytes' if is_equal else 'THE BYTES DIFFER'}")
+    print(text)
+    files = [ModelFile.of(FOLDER / folder / KERAS_INT8) for folder in ("work_pinned", "work_newest")]
+    what = differences(*files)
+    print(f"TensorFlow's int8 files of the Keras model: {what[0] if what else SAME}")
+    print("\n".join(f"  {line}" for line in [*what[1:], *beside(*files)]))
+    print("one int8 .tflite: the same bytes and outputs" if is_equal else "ONE INT8 .TFLITE: THE BYTES DIFFER")
     return int(not is_equal)
 
 
