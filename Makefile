@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops wheel wheels canary demo test test-python313 test-cortex-m crc-matrix check clean test-tflm
+.PHONY: help setup ops wheel wheels canary demo demo-weights test test-python313 test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -37,8 +37,11 @@ canary: setup ops ## whether the TFLM wheel that is newest today gives the bytes
 	@$(PY) -m tools.wheels --newest
 	@$(PY) -m pytest tests/e2e/test_tflm_wheels.py
 
-demo: setup ops ## train a CNN on handwriting, shrink it, run it on TFLM (FRESH=1 trains anew)
+demo: setup ops ## shrink a CNN that reads handwriting, run it on TFLM (FRESH=1 trains it anew)
 	@$(PY) -m tools.demo.demo $(if $(FRESH),--fresh)
+
+demo-weights: setup ops ## train the network that the package brings anew: figures of README change
+	@$(PY) -m tools.demo.train
 
 test: setup ops wheels ## every test, C++ and Python
 	@bazel test --test_output=errors //tests/kernels/...

@@ -102,7 +102,7 @@ setup(
     package_data={
         PACKAGE: ["py.typed"],
         f"{PACKAGE}.cost": ["data/*"],
-        f"{PACKAGE}.app": ["templates/*"],
+        f"{PACKAGE}.app": ["templates/*", "demo_data/*"],
         f"{PACKAGE}.converter.emit.templates": ["*/*"],
     },
     install_requires=CORE,

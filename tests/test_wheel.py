@@ -68,9 +68,11 @@ def test_the_wheel_alone_converts_runs_and_emits(name: str, wheel: Path, tmp_pat
         "run --model q.tflite --inputs x.npz --outputs y.npz",
         "emit --model q.tflite --output_dir project --inputs x.npz",
         "sources --output_dir sources",
+        "demo shown",
     ):
         _run([program, *arguments.split()], folder)
     assert "~~~ALL TESTS PASSED~~~" in _run(["make", "-C", "project", "test", "QUANTMCU_DIR=../sources"], folder)
+    assert (folder / "shown" / "report.html").is_file()
     stock = qm.Interpreter(inverted_residual())
     with np.load(folder / "y.npz") as outputs:
         np.testing.assert_array_equal(outputs["y"], np.concatenate([stock.invoke(x[None])[0] for x in SAMPLES]))

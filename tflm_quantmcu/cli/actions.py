@@ -223,6 +223,17 @@ def emit(values: flags.FlagValues) -> None:
     print(project.summary)
 
 
+def demo(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.app.demo import demo
+
+    done = demo(values.output_dir, **options_of(values))
+    print(done.summary)
+    if values.open:
+        import webbrowser
+
+        webbrowser.open(done.report.resolve().as_uri())
+
+
 def doctor(values: flags.FlagValues) -> None:
     from tflm_quantmcu.app import doctor
 

@@ -328,6 +328,22 @@ COMMANDS: dict[str, Command] = {
         positional=("output_dir",),
         example="quantmcu",
     ),
+    "demo": Command(
+        "converts and runs a small network that comes with the package",
+        actions.demo,
+        (
+            output_dir(
+                "Folder for the model, its samples, the converted model and the report; made where it is missing.",
+                "for model, samples, converted model and report",
+                default="tflm_quantmcu_demo",
+            ),
+            Flag("open", "Opens the report in a browser.", "opens the report in a browser", bool, False, OUTPUT),
+        ),
+        (),
+        ("sram_bytes", "core", "board", "progress"),
+        positional=("output_dir",),
+        example="--core cortex-m4 --sram_bytes 48KB",
+    ),
     "doctor": Command("says what is installed, what is missing, and how to get it", actions.doctor, positional=()),
     "bench": Command(
         "measures the kernels of a core in QEMU",

@@ -55,8 +55,8 @@ def output(help: str, brief: str) -> Flag:
     return Flag("output", help, brief, group=OUTPUT)
 
 
-def output_dir(help: str, brief: str) -> Flag:
-    return Flag("output_dir", help, brief, group=OUTPUT, value="DIR")
+def output_dir(help: str, brief: str, default: str | None = None) -> Flag:
+    return Flag("output_dir", help, brief, default=default, group=OUTPUT, value="DIR")
 
 
 ALL_OPTIONS = tuple(field.name for field in dataclasses.fields(Options))

@@ -1,6 +1,7 @@
-"""`make demo`: trains a CNN on real handwriting, shrinks it and runs every version of it on the real TFLM.
+"""`make demo`: shrinks a CNN that was trained on real handwriting and runs every version of it on the real TFLM.
 
-Out: one table, and in build/demo/ the models, reports and samples that the closing lines work on.
+The trained weights and the int8 model are the package's, so that figures are the same everywhere; `--fresh` trains and
+quantises anew. Out: one table, and in build/demo/ the models, reports and samples that the closing lines work on.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import rich.progress
 import rich.table
 
 import tflm_quantmcu as qm
+from tflm_quantmcu.app.demo import FOLDER as PACKED
 from tflm_quantmcu.cost.boards import board_of, error_text
 from tflm_quantmcu.graph.target import DEFAULT_CORE, short_core
 from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
@@ -29,7 +31,7 @@ with capture_native_stderr():  # TensorFlow reports the GPUs that it does not fi
     from tools.demo import train
 
 FOLDER = Path("build/demo")
-NUM_CALIBRATION = 256
+FRESH = FOLDER / "trained"
 # Versions to make: name, file stem, options of `qm.convert`.
 CONVERSIONS: Sequence[tuple[str, str, dict[str, Any]]] = (
     (
@@ -40,6 +42,7 @@ CONVERSIONS: Sequence[tuple[str, str, dict[str, Any]]] = (
     ("QuantMCU's trade, 48 KB", "qmcu48", {"search": "vdqs", "objective": "bit_ops", "sram_bytes": 48 * 1024}),
     ("QuantMCU, 32 KB", "qmcu32", {"search": "vdqs", "sram_bytes": 32 * 1024}),
 )
+NUM_SAMPLES = 500
 _CHUNK = 25
 _WIDTH = 120
 
@@ -82,43 +85,50 @@ COLUMNS: Sequence[tuple[str, Callable[[Row], str]]] = (
 )
 
 
+def markdown(rows: Sequence[Row]) -> list[str]:
+    """A line of README's table a row: all columns but the stage's own BitOPs."""
+    cells = [[text(row) for heading, text in COLUMNS if heading != "BitOPs, stage"] for row in rows]
+    return ["| " + " | ".join(line).replace("%", " %") + " |" for line in cells]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fresh", action="store_true", help="train anew")
-    parser.add_argument("--samples", type=int, default=500, help="held-out samples run on TFLM")
+    parser.add_argument("--samples", type=int, default=NUM_SAMPLES, help="held-out samples run on TFLM")
     arguments = parser.parse_args()
 
-    trained = train.load_or_train(FOLDER, fresh=arguments.fresh)
-    origin = "reused from the last run" if trained.is_reused else "trained"
-    console.print(
-        f"Keras model {origin} ({trained.seconds:.0f} s of training): "
-        f"{trained.held_out_accuracy:.1%} on 1000 held-out canvases"
-    )
-    held_out, calibration_samples = train.held_out_samples(), train.training_samples(NUM_CALIBRATION)
-    np.savez_compressed(FOLDER / "held_out.npz", x=held_out.x, y=held_out.y)
-    np.savez_compressed(FOLDER / "calibration.npz", x=calibration_samples.x)
-
-    evaluated = Samples(held_out.x[: arguments.samples], held_out.y[: arguments.samples])
-    rows = _compare(trained.model, calibration_samples.x, evaluated)
-    _show(rows, len(evaluated.y))
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if arguments.fresh:
+        train.write(FRESH, train.train())
+    rows = compare(FRESH if arguments.fresh else PACKED, arguments.samples)
+    _show(rows, arguments.samples)
 
 
-def _compare(model: Any, calibration_x: np.ndarray, samples: Samples) -> list[Row]:
-    """Converts the network in every way of CONVERSIONS and measures all versions on `samples`."""
-    calibrator = qm.ActivationCalibrator(calibration_x)
-    scores = model.predict(samples.x, verbose=0, callbacks=[calibrator])
-    calibration = calibrator.result
-    (FOLDER / "int8.tflite").write_bytes(calibration.model)
-    float_accuracy = train.accuracy(scores, samples.y)
+def compare(trained: Path, num_samples: int) -> list[Row]:
+    """Converts the network in every way of CONVERSIONS and measures all versions.
+
+    Args:
+      trained: folder that `train.write` filled.
+      num_samples: held-out canvases to run.
+
+    Returns:
+      The float network, the int8 one, and one row a conversion; their files lie in FOLDER.
+    """
+    samples, calibration_x = train.held_out_samples(num_samples), train.training_samples(train.NUM_CALIBRATION).x
+    np.savez_compressed(FOLDER / "held_out.npz", x=samples.x, y=samples.y)
+    np.savez_compressed(FOLDER / "calibration.npz", x=calibration_x)
+    model, int8 = train.load(trained)
+    (FOLDER / "int8.tflite").write_bytes(int8)
+    float_accuracy = train.accuracy(model.predict(samples.x, verbose=0), samples.y)
     rows = [Row("float32 Keras", float_accuracy, 4 * model.count_params())]
+    calibration = qm.calibrate_model(int8, calibration_x)
     for name, stem, options in CONVERSIONS:
         console.print(f"converting and running on TFLM: {name}")
-        result = qm.convert(model, calibration=calibration, **options)
+        result = qm.convert(int8, calibration=calibration, **options)
         result.save(FOLDER / f"{stem}.tflite")
         result.report.save_html(FOLDER / f"{stem}.html")
         if len(rows) == 1:
-            baseline = result.report.baseline
-            rows.append(_row("int8 TFLM", calibration.model, baseline, samples, is_split=False))
+            rows.append(_row("int8 TFLM", int8, result.report.baseline, samples, is_split=False))
         rows.append(_row(name, result.model, result.report.converted, samples, is_split=True))
     return rows
 

@@ -1,10 +1,16 @@
-"""Trains the demo network, or takes the one of an earlier run when nothing it depends on has changed."""
+"""Trains the demo network, quantises it and picks samples: what the package's demo data are made of.
+
+    python -m tools.demo.train                                   # writes tflm_quantmcu/app/demo_data anew
+    python -m tools.demo.train --output_dir build/demo/trained   # a training of one's own, as `make demo FRESH=1` does
+
+Seeds are fixed, but sums of floats are not taken in the same order on every machine: another training may differ by a
+point. Out: the files that `tflm_quantmcu.app.demo` names.
+"""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
-import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -12,12 +18,19 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import tflm_quantmcu as qm
+from tflm_quantmcu.app.demo import FOLDER, MODEL, SAMPLES, WEIGHTS
+from tflm_quantmcu.runtime.samples import to_model_input
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tools.demo import dataset, network
 
+NUM_CALIBRATION = 256
 _NUM_TRAIN = 6000
 _NUM_HELD_OUT = 1000
 _BATCH = 32
 _SEED = 7
+# Of the package: as few as a conversion and a look at accuracy need.
+_PACKED_CALIBRATION, _PACKED_LABELLED = 24, 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,51 +55,40 @@ PHASES = (
 )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Trained:
-    """A trained model and what it reached.
-
-    Attributes:
-      model: float network for [N, 96, 96, 1] in [0, 1].
-      held_out_accuracy: of `held_out_samples()`, 0 to 1.
-      seconds: wall time of the training, drawing the canvases included.
-      is_reused: whether it is an earlier run's.
-    """
-
-    model: keras.Model
-    held_out_accuracy: float
-    seconds: float
-    is_reused: bool
-
-
 def training_samples(count: int = _NUM_TRAIN) -> dataset.Samples:
     return dataset.compose(dataset.Split.TRAIN, count, seed=_SEED)
 
 
-def held_out_samples() -> dataset.Samples:
-    return dataset.compose(dataset.Split.HELD_OUT, _NUM_HELD_OUT, seed=_SEED)
+def held_out_samples(count: int = _NUM_HELD_OUT) -> dataset.Samples:
+    return dataset.compose(dataset.Split.HELD_OUT, count, seed=_SEED)
 
 
-def load_or_train(folder: Path, *, fresh: bool) -> Trained:
-    """Trains with fixed seeds and keeps the result in `folder`; `fresh` trains even if it is there already."""
-    path, facts_path = folder / "model.keras", folder / "model.json"
-    sources = _digest_of_sources()
-    if not fresh and path.exists() and facts_path.exists():
-        facts = json.loads(facts_path.read_text())
-        if facts.pop("sources") == sources:
-            return Trained(keras.models.load_model(path), is_reused=True, **facts)
-    start = time.monotonic()
-    model = _train()
-    seconds = time.monotonic() - start
-    held_out = held_out_samples()
-    facts = {
-        "held_out_accuracy": accuracy(model.predict(held_out.x, verbose=0), held_out.y),
-        "seconds": seconds,
-    }
+def load(folder: Path = FOLDER) -> tuple[keras.Model, bytes]:
+    """The float network for [N, 96, 96, 1] in [0, 1] and its int8 `.tflite`, as `write` left them in `folder`."""
+    model = network.build(pixels=dataset.CANVAS, num_classes=dataset.NUM_CLASSES)
+    with np.load(folder / WEIGHTS) as weights:
+        for variable in model.weights:
+            variable.assign(weights[variable.path])
+    return model, (folder / MODEL).read_bytes()
+
+
+def write(folder: Path, model: keras.Model) -> None:
+    """Writes a trained network's weights, its int8 `.tflite` and the samples of `packed_samples` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.save(path)
-    facts_path.write_text(json.dumps({"sources": sources, **facts}))
-    return Trained(model, is_reused=False, **facts)
+    int8 = qm.calibrate_model(model, training_samples(NUM_CALIBRATION).x).model
+    assert int8 is not None
+    np.savez_compressed(folder / WEIGHTS, **{v.path: v.numpy() for v in model.weights})
+    (folder / MODEL).write_bytes(int8)
+    np.savez_compressed(folder / SAMPLES, **packed_samples(int8))
+
+
+def packed_samples(int8: bytes) -> dict[str, np.ndarray]:
+    """Canvases as the int8 model takes them: `calibration` of the training, `x` and labels `y` that were held out."""
+    graph = ModelFile(int8).graph
+    calibration, held_out = training_samples(_PACKED_CALIBRATION), held_out_samples(_PACKED_LABELLED)
+    taken = {"calibration": calibration.x, "x": held_out.x}
+    (tensor,) = graph.input_tensors
+    return {**{name: to_model_input(x, tensor) for name, x in taken.items()}, "y": held_out.y}
 
 
 def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
@@ -94,7 +96,8 @@ def accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(scores.argmax(axis=-1) == labels))
 
 
-def _train() -> keras.Model:
+def train() -> keras.Model:
+    """Trains with fixed seeds, for some minutes."""
     keras.utils.set_random_seed(_SEED)
     samples = training_samples()
     weights = None
@@ -134,7 +137,18 @@ def _shrink(x: np.ndarray, factor: int) -> np.ndarray:
     return x.reshape(squares).mean(axis=(2, 4))
 
 
-def _digest_of_sources() -> str:
-    """What the trained weights depend on: the sources of the data, the network and the training."""
-    sources = (Path(dataset.__file__), Path(network.__file__), Path(__file__))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--output_dir", type=Path, default=FOLDER)
+    folder = parser.parse_args().output_dir
+    start = time.monotonic()
+    model = train()
+    seconds = time.monotonic() - start
+    write(folder, model)
+    held_out = held_out_samples()
+    reached = accuracy(model.predict(held_out.x, verbose=0), held_out.y)
+    print(f"{folder}: trained in {seconds:.0f} s; {reached:.1%} of {len(held_out.y)} held-out canvases")
+
+
+if __name__ == "__main__":
+    main()
