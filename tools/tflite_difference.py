@@ -22,40 +22,52 @@ SAME = "every tensor, op and option is the same"
 def differences(first: ModelFile, second: ModelFile) -> list[str]:
     """A sentence an op or tensor that differs, those of an op's inputs before its outputs; none of equal networks."""
     found: list[str] = []
-    graphs = first.graph, second.graph
-    seen: set[int] = set()
-    for ours, theirs in zip(graphs[0].ops, graphs[1].ops, strict=False):
-        place = f"op {ours.index}, {ours.kind}"
-        if what := _of_op(ours, theirs):
-            return [*found, f"{place}: {what}"]
-        pairs = zip((*ours.inputs, *ours.outputs), (*theirs.inputs, *theirs.outputs), strict=True)
-        for i, j in pairs:
-            if i < 0 or j < 0 or i in seen:
-                continue
-            seen.add(i)
-            tensor = graphs[0].tensors[i]
-            found += [f"{place}, '{tensor.label}': {what}" for what in _of_tensor(tensor, graphs[1].tensors[j])]
-    if len(graphs[0].ops) != len(graphs[1].ops):
-        found.append(f"{len(graphs[0].ops)} ops and {len(graphs[1].ops)}")
+    for op, other in zip(first.graph.ops, second.graph.ops, strict=False):
+        if what := _of_op(op, other):
+            return [*found, f"op {op.index}, {op.kind}: {what}"]
+    for op, tensor, other_tensor in _paired(first, second):
+        place = f"op {op.index}, {op.kind}, '{tensor.label}'"
+        found += [f"{place}: {what}" for what in _of_tensor(tensor, other_tensor)]
+    if len(first.graph.ops) != len(second.graph.ops):
+        found.append(f"{len(first.graph.ops)} ops and {len(second.graph.ops)}")
     return found
 
 
 def beside(first: ModelFile, second: ModelFile) -> list[str]:
     """Sentences on what may differ in files of the same network, and does."""
+    found = []
+    names = [(tensor.name, other.name) for _, tensor, other in _paired(first, second)]
+    others = [pair for pair in names if pair[0] != pair[1]]
+    if others:
+        found.append(f"names of {len(others)} of {len(names)} tensors, first '{others[0][0]}' and '{others[0][1]}'")
     trees = first.tree, second.tree
+    entries = [[_text(entry.name) for entry in tree.metadata or []] for tree in trees]
+    contents = [[bytes(tree.buffers[entry.buffer].data) for entry in tree.metadata or []] for tree in trees]
+    if entries[0] != entries[1]:
+        found.append(f"metadata: {', '.join(entries[0]) or 'none'} and {', '.join(entries[1]) or 'none'}")
+    else:
+        found += [f"metadata {n}: other bytes" for n, a, b in zip(entries[0], *contents, strict=True) if a != b]
     sides = [
         {
             "description": _text(tree.description),
-            "metadata": [(_text(entry.name), bytes(tree.buffers[entry.buffer].data)) for entry in tree.metadata or []],
-            "versions of ops": [(code.builtinCode, code.version) for code in tree.operatorCodes],
-            "order of tensors": [_text(tensor.name) for tensor in tree.subgraphs[0].tensors],
-            "number of buffers": len(tree.buffers),
-            "signatures": [_text(signature.signatureKey) for signature in tree.signatureDefs or []],
-            "bytes of the file": len(file.data),
+            "versions of ops": sorted((code.builtinCode, code.version) for code in tree.operatorCodes),
+            "buffers": len(tree.buffers),
+            "bytes": len(file.data),
         }
         for tree, file in zip(trees, (first, second), strict=True)
     ]
-    return [f"{name}: {a} and {b}" for (name, a), b in zip(sides[0].items(), sides[1].values(), strict=True) if a != b]
+    pairs = zip(sides[0].items(), sides[1].values(), strict=True)
+    return found + [f"{name}: {a} and {b}" for (name, a), b in pairs if a != b]
+
+
+def _paired(first: ModelFile, second: ModelFile) -> Iterator[tuple[Op, Tensor, Tensor]]:
+    """Tensors that stand in the same place, each once, with the first op that has it."""
+    seen: set[int] = set()
+    for op, other in zip(first.graph.ops, second.graph.ops, strict=False):
+        for i, j in zip((*op.inputs, *op.outputs), (*other.inputs, *other.outputs), strict=False):
+            if i >= 0 and j >= 0 and i not in seen:
+                seen.add(i)
+                yield op, first.graph.tensors[i], second.graph.tensors[j]
 
 
 def _of_op(first: Op, second: Op) -> str:
