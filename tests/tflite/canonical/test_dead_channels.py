@@ -69,6 +69,17 @@ def test_channels_that_a_clamp_keeps_constant_go():
     assert_same_function(model, canonical(model))
 
 
+def test_a_word_of_channels_is_filled_up_where_that_takes_few():
+    net = TinyModel()
+    rng = np.random.default_rng(3)
+    weights, bias = rng.integers(-127, 128, (32, 1, 1, 3), dtype=np.int8), np.full(32, 100, np.int32)
+    weights[[0, 4, 5, 20, 31]] = 0
+    x = net.conv2d(net.input((1, 5, 5, 3)), weights, bias, scale=0.1)
+    model = ModelFile(net.build(live_conv(net, x, kernel=1)))
+    assert channels(canonical(model)) == [28, 4]  # 27 live ones and the first dead one
+    assert_same_function(model, canonical(model))
+
+
 def test_outputs_and_maps_of_other_ops_keep_their_channels():
     net = TinyModel()
     x = dead_conv(net, net.input((1, 9, 8, 3)), -7, zero_point=-7)

@@ -22,6 +22,7 @@ from tflm_quantmcu.tflite.model_file import ModelFile
 
 _KEEPING = ("ADD", "RELU", "RELU6", "QUANTIZE", "ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "TANH")
 _INT32 = 2**31 - 1
+_WORD, _FEW = 4, 4  # channels of a word; what fills it up is at most a quarter of the others
 
 
 def drop_dead_channels(model: ModelFile) -> schema.ModelT | None:
@@ -98,11 +99,19 @@ def _kept_channels(graph: ModelGraph) -> dict[int, np.ndarray]:
             for op in graph.consumers[t]:
                 if _is_mixing(graph, op, t) and _reads_padding(graph, op):
                     dead &= ranges[t][0] == graph.tensors[t].zero_points[0]
-        if dead.all():
-            dead[0] = False  # a map has a channel
+        dead[np.flatnonzero(dead)[: _filled(int((~dead).sum()))]] = False
         if dead.any() and all(_fits(graph, op, t, dead, ranges[t][0]) for t in group for op in graph.consumers[t]):
             kept |= dict.fromkeys(group, ~dead)
     return kept
+
+
+def _filled(num_live: int) -> int:
+    """How many dead channels stay: one where there is no other, and what fills up a word of each pixel where that is
+    little, for kernels take four channels at a time and what is left one by one."""
+    missing = -num_live % _WORD
+    if num_live == 0:
+        return 1
+    return missing if missing * _FEW <= num_live else 0
 
 
 def _reads_padding(graph: ModelGraph, op: Op) -> bool:
