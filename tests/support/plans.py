@@ -11,7 +11,8 @@ from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_reduction
 from tflm_quantmcu.patches.planned_model import PlannedModel
-from tflm_quantmcu.patches.stage_costs import PlannedStage, UpstreamCosts
+from tflm_quantmcu.patches.planned_stage import PlannedStage
+from tflm_quantmcu.patches.stage_costs import UpstreamCosts
 
 
 def front_stage(graph: ModelGraph) -> StagePlan:

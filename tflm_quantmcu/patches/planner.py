@@ -23,8 +23,9 @@ from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planned_model import PlannedModel
+from tflm_quantmcu.patches.planned_stage import PlannedStage
 from tflm_quantmcu.patches.split import Split, StageSearch
-from tflm_quantmcu.patches.stage_costs import PlannedStage, StageWays, UpstreamCosts
+from tflm_quantmcu.patches.stage_costs import StageWays, UpstreamCosts
 from tflm_quantmcu.patches.stage_path import Edge, PathSearch
 from tflm_quantmcu.patches.tile_times import TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT

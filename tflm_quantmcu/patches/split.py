@@ -6,7 +6,7 @@ import dataclasses
 
 from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.patches.stage_costs import PlannedStage
+from tflm_quantmcu.patches.planned_stage import PlannedStage
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,110 +11,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu.cost.network_cost import PlacedStage
-from tflm_quantmcu.graph.precision_plan import PatchClass, StagePlan
-from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_reduction, lower_region
 from tflm_quantmcu.native.kernel_scratch import behind_maps, least_kernel_bytes, stage_kernel_bytes
 from tflm_quantmcu.patches.planned_model import PlannedModel
+from tflm_quantmcu.patches.planned_stage import FULL, RECOMPUTE, ROWS, PlannedStage
 from tflm_quantmcu.patches.tile_times import MapFormulas, TileSums, TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage import tiles
-from tflm_quantmcu.stage.build import INPUT_MODES, build_program
 from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, macs_per_pixel, map_shape, map_tensors
-from tflm_quantmcu.stage.layout import CACHE_MODES, SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
-from tflm_quantmcu.stage.program import MAX_MAPS, StageProgram
+from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
+from tflm_quantmcu.stage.program import MAX_MAPS
 
-RECOMPUTE, ROWS, FULL = range(len(CACHE_MODES))
 _NEVER = -2.0  # MACs of a value whose halo is never kept
 _NOWHERE = 1 << 40  # a row behind all others
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class PlannedStage:
-    """One stage of a split, at one class of patches.
-
-    Attributes:
-      input, output: tensor indices.
-      tiled: tensor index of the map that is cut into tiles: the output, or what a reduction makes it of.
-      ops: op indices.
-      tile_height, tile_width: of the tiled map.
-      modes: tensor index -> index into CACHE_MODES, of the input and the maps between it and the tiled one.
-      is_streamed: the input is not in the arena but given by a reader.
-      primed: tiles before the first bring cached maps on their way.
-      map_bytes: of scratch, for halo stores, sums and tile buffers.
-      scratch_bytes: of each variant of our kernels that may run, what its calls take behind the maps included.
-      distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
-      live_bytes: of the arena while the stage runs, with the kernels that take the most.
-      macs: recomputation included.
-      base_macs: of the same ops unsplit.
-    """
-
-    input: int
-    output: int
-    tiled: int
-    ops: tuple[int, ...]
-    tile_height: int
-    tile_width: int
-    modes: Mapping[int, int]
-    is_streamed: bool
-    primed: bool
-    map_bytes: int
-    scratch_bytes: tuple[int, ...]
-    distance: int | None
-    live_bytes: int
-    macs: int
-    base_macs: int
-
-    @property
-    def extra_macs(self) -> int:
-        return self.macs - self.base_macs
-
-    @property
-    def cache_mode(self) -> str:
-        """The most that any map keeps."""
-        return CACHE_MODES[max(self.modes.values(), default=RECOMPUTE)]
-
-    @property
-    def placed(self) -> PlacedStage:
-        return PlacedStage(self.ops, self.input, self.output, self.scratch_bytes, self.distance)
-
-    def plan(self, graph: ModelGraph) -> StagePlan:
-        """The stage with all patches in one class at the model's own formats."""
-        _, height, width, _ = graph.tensors[self.tiled].shape
-        rows, cols = -(-height // self.tile_height), -(-width // self.tile_width)
-        return StagePlan(
-            input=graph.tensors[self.input].name,
-            output=graph.tensors[self.output].name,
-            tile_height=self.tile_height,
-            tile_width=self.tile_width,
-            patch_classes=((0,) * cols,) * rows,
-            classes=(PatchClass("outlier", {}),),
-            cache_mode=self.cache_mode,
-            map_caches={
-                graph.tensors[t].name: CACHE_MODES[mode]
-                for t, mode in self.modes.items()
-                if CACHE_MODES[mode] != self.cache_mode
-            },
-            primed=self.primed,
-            input_mode=INPUT_MODES[self.is_streamed],
-        )
-
-    def program(self, model: PlannedModel) -> StageProgram:
-        """As `plan` runs it, its maps of the planned widths."""
-        program = build_program(model.graph, self.plan(model.graph), weight_bits={}, formats={})
-        lowered = lower_region(model.graph, [model.graph.ops[i] for i in self.ops], {})
-        widths = [model.inner_bits(t) for t in map_tensors(lowered, self.input)]
-        if set(widths) == {8}:
-            return program
-        formats = tuple(dataclasses.replace(f, bits=b) for f, b in zip(program.formats[0], widths, strict=True))
-        return dataclasses.replace(program, formats=(formats,))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -283,6 +198,12 @@ class UpstreamCosts:
         rows = [costs(0, modes >= FULL, primed) for modes, primed in self._choices]
         return rows, [costs(width, modes >= ROWS, primed) for modes, primed in self._choices]
 
+    @functools.cached_property
+    def _counts(self) -> tuple[np.ndarray, np.ndarray]:
+        """[choices, tile sizes] tiles along height and width."""
+        rows, cols = (np.stack([costs.counts for costs in axis]) for axis in self._axes)
+        return rows, cols
+
     def _axis(self, axis: int) -> tuple[Sequence[tiles.AxisOp], list[int], list[int]]:
         """(ops, extents, tile sizes) along height (0) or width (1)."""
         ops = (self._geometry.ops_y, self._geometry.ops_x)[axis]
@@ -371,14 +292,14 @@ class UpstreamCosts:
         scratch += self._sums_bytes + self._kernel_bytes_from[position]
         ends = self._ends_bytes(source, first)[:, :, None]
         num_bytes = ends + _align(scratch, ARENA_ALIGNMENT)
-        rows, cols = (np.stack([costs.counts for costs in axis]) for axis in self._axes)
+        rows, cols = self._counts
         calls = rows[:, :, None] * cols[:, None] * (self._end - first)
         reduced = sum(self._model.base_macs[self._last + 1 : self._end])
         return num_bytes.astype(np.int64), macs[..., self._num_entries + position].astype(np.int64) + reduced, calls
 
     def _timed(self, times: TileTimes, first: int, source: int) -> np.ndarray:
         """int64 [choices, tile heights, tile widths] of a region."""
-        rows, cols = (np.stack([costs.counts for costs in axis]) for axis in self._axes)
+        rows, cols = self._counts
         stage, line, tile = (times.driver[name] for name in ("stages", "tile_rows", "tiles"))
         driver = stage + line * rows[:, :, None] + tile * (rows[:, :, None] * cols[:, None])
         first_map = self._index[source] if source in self._model.streamed else self._num_entries + self._position(first)
@@ -430,8 +351,12 @@ class UpstreamCosts:
         """[choices, tile heights] as `overlap.overlap_distance`."""
         written, row_bytes = self._model.row_bytes(self._target), self._model.row_bytes(source)
         m = self._index[source]
-        distances = [(costs.ends * written - costs.begins[..., m] * row_bytes).max(axis=-1) for costs in self._axes[0]]
-        return _align(np.maximum(np.stack(distances), 0).astype(float), ARENA_ALIGNMENT)
+        distances = {
+            costs: (costs.ends * written - costs.begins[..., m] * row_bytes).max(axis=-1)
+            for costs in dict.fromkeys(self._axes[0])  # several choices are alike along an axis
+        }
+        stacked = np.stack([distances[costs] for costs in self._axes[0]])
+        return _align(np.maximum(stacked, 0).astype(float), ARENA_ALIGNMENT)
 
     def stage(self, ways: StageWays, way: int) -> PlannedStage:
         """One way, with its exact scratch; `way` counts through the arrays of `ways`."""

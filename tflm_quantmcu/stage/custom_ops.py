@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,11 @@ def decode_options(data: bytes) -> dict[str, Any]:
     Raises:
       UnsupportedModelError: not a FlexBuffer map.
     """
+    return dict(_decoded(data))
+
+
+@functools.lru_cache(maxsize=1 << 10)  # a model's ops are asked for each variant of our kernels
+def _decoded(data: bytes) -> dict[str, Any]:
     try:
         options = flexbuffers.Loads(data)
     except Exception as error:  # the reader raises whatever the misread value leads to

@@ -100,11 +100,18 @@ def axis_spans(
         if keeps:
             # What an op that is not done yet will read must be on its way, and stay.
             is_read |= (reached[y] < extents[y]) & (reached[y] > _UNREAD)
-        first = fresh[y] * op.stride - op.pad
-        last = (reached[y] - 1) * op.stride - op.pad + (op.kernel - 1) * op.dilation
+        is_identity = op.kernel == op.stride == 1 and op.pad == 0
         for x in op.inputs:
-            start = np.minimum(np.maximum(first, 0), extents[x])
-            reach = np.where(is_read, np.minimum(last + 1, extents[x]), _UNREAD)
+            if is_identity:
+                start, reach = fresh[y], reached[y]
+            else:
+                start = fresh[y] * op.stride
+                start -= op.pad
+                np.maximum(start, 0, out=start)
+                reach = reached[y] * op.stride
+                reach += (op.kernel - 1) * op.dilation + 1 - op.stride - op.pad
+            start = np.minimum(start, extents[x])
+            reach = np.where(is_read, np.minimum(reach, extents[x]), _UNREAD)
             np.minimum(begin[x], start, out=begin[x], where=is_read if keeps else start < reach)
             np.maximum(reached[x], reach, out=reached[x])
     _settle(spans[:, 0], reached[0], is_cached[0])
