@@ -16,6 +16,7 @@ from tflm_quantmcu.law.arithmetic import tap_values
 from tflm_quantmcu.lowering.ops import Filter, LoweredOp
 
 _VALUES_AT_ONCE = 1 << 22
+_EXACT = 1 << 24  # float32 holds every integer up to here
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,16 +43,15 @@ class StoredMap:
     values: np.ndarray
     format: Format
 
-    def real(self, part: slice, unit: float) -> np.ndarray:
-        """float32, of some samples, in units of `unit`."""
-        steps = self.values[part].astype(np.float32) - np.float32(self.format.zero_point)
-        return steps * np.float32(self.format.scale / unit)
+    def steps(self, part: slice) -> np.ndarray:
+        """float32 integers, of some samples: real values in units of the scale."""
+        return self.values[part].astype(np.float32) - np.float32(self.format.zero_point)
 
 
 def moments_of(
     op: LoweredOp, wanted: StoredMap, planned: StoredMap, size: tuple[int, ...], *, with_products: bool
 ) -> Moments:
-    """Moments of an op's input.
+    """Moments of an op's input: sums of integers, exact and so the same on every machine, made real at the end.
 
     Args:
       op: convolution or fully connected.
@@ -61,30 +61,44 @@ def moments_of(
     """
     values = op.window.kernel_height * op.window.kernel_width * wanted.values[0].size
     at_once = max(1, _VALUES_AT_ONCE // values)
-    unit = wanted.format.scale  # whatever it is, float32 sums neither overflow nor vanish
+    scales = wanted.format.scale, planned.format.scale
     shifts: list[np.ndarray] = []
     totals: list[np.ndarray] = []
     count = 0
     for start in range(0, len(wanted.values), at_once):
         parts = slice(start, start + at_once)
-        both = [_columns(op, stored.real(parts, unit), size) for stored in (wanted, planned)]
-        # Near the means: a covariance is not the small difference of two large products then.
-        shifts = shifts or [columns.mean(axis=1, dtype=np.float64).astype(np.float32) for columns in both]
+        both = [_columns(op, stored.steps(parts), size) for stored in (wanted, planned)]
+        # Near the means, so that more products fit in an exact sum.
+        shifts = shifts or [np.rint(columns.mean(axis=1, dtype=np.float64)).astype(np.float32) for columns in both]
         x, y = (columns - shift[:, None, :] for columns, shift in zip(both, shifts, strict=True))
         sums = [x.sum(axis=1, dtype=np.float64), y.sum(axis=1, dtype=np.float64)]
         if with_products:
-            sums += [(columns.swapaxes(1, 2) @ y).astype(np.float64) for columns in (x, y)]
+            sums += [_products(columns, y) for columns in (x, y)]
         totals = [total + part for total, part in zip(totals, sums, strict=True)] if totals else sums
         count += x.shape[1]
     offset, planned_offset = (total / count for total in totals[:2])
-    mean, planned_mean = ((offset + shifts[0]) * unit, (planned_offset + shifts[1]) * unit)
+    mean, planned_mean = ((offset + shifts[0]) * scales[0], (planned_offset + shifts[1]) * scales[1])
     if not with_products:
         return Moments(mean, planned_mean, None, None, count)
     cross, gram = (
-        (product / count - first[:, :, None] * planned_offset[:, None, :]) * unit**2
-        for product, first in zip(totals[2:], (offset, planned_offset), strict=True)
+        (product / count - first[:, :, None] * planned_offset[:, None, :]) * (scale * scales[1])
+        for product, first, scale in zip(totals[2:], (offset, planned_offset), scales, strict=True)
     )
     return Moments(mean, planned_mean, cross, gram, count)
+
+
+def _products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sums over positions, float64 [G, K, K], of integers float32 [G, positions, K].
+
+    A float32 sum takes so few positions that it is exact: in whatever order a machine's BLAS adds, it is the same.
+    """
+    largest = max(float(np.abs(x).max() * np.abs(y).max()), 1.0)
+    at_once = max(1, int(_EXACT / largest))
+    parts = (slice(start, start + at_once) for start in range(0, x.shape[1], at_once))
+    total = np.zeros((x.shape[0], x.shape[2], y.shape[2]))
+    for part in parts:
+        total += x[:, part].swapaxes(1, 2) @ y[:, part]
+    return total
 
 
 def _columns(op: LoweredOp, x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
