@@ -1,7 +1,7 @@
 #!/bin/bash
 # The gate beside the tests: formats, lint, types, layers. The same in CI and by hand; runs all, then says which failed.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 PATH="$PWD/.venv/bin:$PATH"
 
 readonly PYTHON_FOLDERS=(setup.py tflm_quantmcu tflm_kernels tests tools experiments)
@@ -20,6 +20,8 @@ step "ruff format" ruff format --check "${PYTHON_FOLDERS[@]}"
 step "ruff check" ruff check "${PYTHON_FOLDERS[@]}"
 step "mypy" mypy
 step "clang-format" clang-format --dry-run -Werror "${cpp_files[@]}"
+mapfile -t scripts < <(git grep -lE "^#!/bin/bash")
+step "shellcheck" shellcheck "${scripts[@]}"
 step "layers" python -m tools.check_layers
 step "limits" python -m tools.check_limits
 

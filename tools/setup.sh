@@ -18,6 +18,7 @@ readonly DEBIAN_PACKAGES=(
   libnewlib-arm-none-eabi            # its memcpy and memset
   libstdc++-arm-none-eabi-newlib     # its C++ headers
   qemu-system-arm    # runs Cortex-M images
+  shellcheck         # tools/check.sh
 )
 readonly LOG=build/setup.log
 readonly REQUIREMENTS=third_party/python/requirements.txt

@@ -57,12 +57,6 @@ def with_int4_weights(model: bytes, tensors: Sequence[int]) -> bytes:
 class StockModel(TinyModel):
     """A TinyModel that takes any builtin op."""
 
-    def constant(self, values: np.ndarray, *, scale: float | None = None) -> Handle:
-        """A constant, quantised symmetrically where a scale is given."""
-        scales, zero_points = ([], []) if scale is None else ([scale], [0])
-        index = self._constant(values, scales, zero_points)
-        return Handle(index, values.shape, scale or 0.0, 0)
-
     def add_output(self, like: Handle) -> Handle:
         """Another output of the last op, of the shape and format of one."""
         output = self._map(like.shape, like.scale, like.zero_point)

@@ -146,9 +146,10 @@ class TinyModel:
         shape = np.broadcast_shapes(x0.shape, x1.shape)
         return self._op("MUL", [x0.index, x1.index], options, x0, shape, scale, zero_point)
 
-    def constant(self, values: np.ndarray, *, scale: float, zero_point: int) -> Handle:
-        """An int8 constant as an operand."""
-        return Handle(self._constant(values, [scale], [zero_point]), values.shape, scale, zero_point)
+    def constant(self, values: np.ndarray, *, scale: float | None = None, zero_point: int = 0) -> Handle:
+        """A constant as an operand, quantised where a scale is given."""
+        scales, zero_points = ([], []) if scale is None else ([scale], [zero_point])
+        return Handle(self._constant(values, scales, zero_points), values.shape, scale or 0.0, zero_point)
 
     def concatenation(self, sources: Sequence[Handle], axis: int) -> Handle:
         options = schema.ConcatenationOptionsT()
