@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops wheel wheels canary demo demo-weights test test-python313 test-cortex-m crc-matrix check clean test-tflm
+.PHONY: help setup ops wheel wheels canary demo demo-weights test test-sanitizers test-python313 test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -47,6 +47,9 @@ test: setup ops wheels ## every test, C++ and Python
 	@bazel test --test_output=errors //tests/kernels/...
 	@OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(PY) -m pytest -n $(PYTEST_JOBS) # a core a worker
 	@echo "make test: all C++ and Python tests passed"
+
+test-sanitizers: setup ## the C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@bazel test --config=asan --config=ubsan --test_timeout=300 --test_output=errors //tests/kernels/...
 
 test-python313: setup ops ## the quick tests on a Python 3.13 of this machine, with the newest packages and no TensorFlow
 	@$(PY) -m tools.python313

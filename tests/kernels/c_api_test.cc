@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "tests/kernels/naive.h"
@@ -172,7 +173,7 @@ TEST_F(CApiPatchStageTest, ReadsAndRuns) {
 }
 
 TEST_F(CApiPatchStageTest, SaysWhatIsWrong) {
-  program_.words[16] = 11;
+  program_.words[16] = 99;
   int32_t scratch_bytes = -1;
   EXPECT_EQ(
       QuantMcuPatchStageRead(header_.data(), program_.words.data(), NumWords(),
@@ -180,8 +181,8 @@ TEST_F(CApiPatchStageTest, SaysWhatIsWrong) {
       0);
   EXPECT_STREQ(error_.item, "op");
   EXPECT_EQ(error_.index, 1);
-  EXPECT_STREQ(error_.message, "kind must be 0 to 10");
-  EXPECT_EQ(error_.found, 11);
+  EXPECT_EQ(std::string(error_.message).rfind("kind must be 0 to ", 0), 0u);
+  EXPECT_EQ(error_.found, 99);
   EXPECT_EQ(QuantMcuPatchStageRun(header_.data(), program_.words.data(), NumWords(),
                                   program_.filters.data(), NumFilterBytes(), nullptr, nullptr,
                                   nullptr, &error_),

@@ -273,8 +273,8 @@ TEST(PatchStageOpTest, RequestsScratchForInnerMapsOnly) {
 
 TEST(PatchStageOpTest, ReportsThePartOfTheProgramThatIsWrong) {
   OpCase c = OpCaseOf("QMCU_PATCH_STAGE");
-  c.inputs[2].bytes[0] = 11;
-  ExpectRefusal(c, "op 0: kind must be 0 to 10 (found 11)");
+  c.inputs[2].bytes[0] = 99;
+  ExpectRefusal(c, "op 0: kind must be 0 to ");
 }
 
 TEST(PatchStageOpTest, RefusesAFilterLayoutThatItLacks) {
