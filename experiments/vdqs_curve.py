@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
+from experiments.on_device import on_device
 from tflm_quantmcu.app import api, evaluation
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
@@ -232,9 +233,8 @@ def rows(curve: Curve) -> Iterator[dict[str, Any]]:
     yield _row("int8", "", "", curve, base, reference)
     for weight_bits, compensation in itertools.product(map(int, _WEIGHTS.value), _COMPENSATION.value):
         widths: dict[str, Any] = {"vdqs_min_weight_bits": weight_bits, "compensation": compensation}
-        bits = min_bits()
-        uniform = curve.uniform(bits, weight_bits, compensation)
-        yield _row(f"uniform a{bits}", "", "", curve, uniform, reference, **widths)
+        uniform = curve.uniform(min_bits(), weight_bits, compensation)
+        yield _row(f"uniform a{min_bits()}", "", "", curve, uniform, reference, **widths)
         for weight in ("0.0", *_LAMBDAS.value):
             plan = curve.plan(vdpc="off", vdqs_lambda=float(weight), **widths)
             is_default = float(weight) == DEFAULT_LAMBDA
@@ -259,7 +259,6 @@ def _row(
     compensation: str = "",
 ) -> dict[str, Any]:
     measured = curve.measure(plan)
-    search_accuracy = measured.search_accuracy
     return {
         "weights": vdqs_min_weight_bits,
         "compensation": compensation,
@@ -267,11 +266,12 @@ def _row(
         "phi": phi,
         "lambda": weight,
         "ordinary": round(measured.ordinary, 4),
-        "search_accuracy": "" if search_accuracy is None else round(search_accuracy, 4),
+        "search_accuracy": "" if measured.search_accuracy is None else round(measured.search_accuracy, 4),
         "accuracy": round(measured.accuracy, 4),
         "points_below_int8": round(100 * (reference.accuracy - measured.accuracy), 2),
         "stage_bit_ops": round(measured.bit_ops),
         "times_fewer_bit_ops": round(reference.bit_ops / measured.bit_ops, 3),
+        **on_device(convert_model(curve.model, plan)),
         "default": int(is_default),
         "tflm_accuracy": round(curve.tflm_accuracy(plan), 4) if _VERIFY.value else "",
     }
