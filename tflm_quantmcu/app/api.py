@@ -224,7 +224,7 @@ def _converted(source: Source, costs: PlanCosts, plan: PrecisionPlan, options: O
         plan,
         verification,
         options=options,
-        samples=samples if isinstance(samples, np.ndarray) else None,
+        samples=samples if isinstance(samples, np.ndarray) else samples[0] if len(samples) == 1 else None,
         calibration=source.calibration,
     )
     return ConversionResult(converted.data, plan, report)

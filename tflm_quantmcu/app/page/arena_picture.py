@@ -16,7 +16,7 @@ from tflm_quantmcu.stage.custom_ops import PREFIX
 
 NUM_COLOURS = 8
 PLOT = (90, 14, 900, 290)  # left, top, width and height within a picture of 1000 x 340
-_LETTER = 7.2  # width of one in a label
+_LETTER, _LINE, _LEAST_LETTERS = 7.2, 16, 6  # width of a letter, height of a line, and the fewest worth to be shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +41,19 @@ class Block:
 
 
 @dataclasses.dataclass(frozen=True)
+class Drawn:
+    """A block's rectangle, and its name as far as there is room; `is_upright`: it is written upwards."""
+
+    block: Block
+    x: float
+    y: float
+    width: float
+    height: float
+    label: str
+    is_upright: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class ArenaPicture:
     """A placed arena.
 
@@ -62,25 +75,31 @@ class ArenaPicture:
         held = [sum(b.num_bytes for b in self.blocks if b.first <= s <= b.last) for s in range(len(self.steps))]
         return max(range(len(held)), key=held.__getitem__)
 
-    def drawn(self, top: int) -> list[tuple[Block, float, float, float, float, str]]:
-        """(block, x, y, width, height, label) in a picture of PLOT whose upper edge is at `top` bytes."""
+    def drawn(self, top: int) -> list[Drawn]:
+        """The blocks in a picture of PLOT whose upper edge is at `top` bytes."""
         left, upper, width, height = PLOT
         step, drawn = width / len(self.steps), []
         for b in self.blocks:
             w, h = (b.last - b.first + 1) * step, b.num_bytes / top * height
             x, y = left + b.first * step, upper + height - (b.offset + b.num_bytes) / top * height
-            letters = int((w - 8) / _LETTER)
-            full = "scratch" if b.is_scratch else b.name
-            name = full if len(full) <= letters else full[: max(letters - 1, 0)] + "…"
-            drawn.append(
-                (b, round(x, 1), round(y, 1), round(w, 1), round(h, 1), name if h > 16 and letters > 3 else "")
-            )
+            label, is_upright = _label("scratch" if b.is_scratch else b.name, w, h)
+            drawn.append(Drawn(b, round(x, 1), round(y, 1), round(w, 1), round(h, 1), label, is_upright))
         return drawn
 
     def as_dict(self) -> dict[str, Any]:
         """Of JSON's types."""
         blocks = [{k: v for k, v in dataclasses.asdict(b).items() if k != "colour"} for b in self.blocks]
         return {"num_bytes": self.num_bytes, "steps": list(self.steps), "blocks": blocks}
+
+
+def _label(name: str, width: float, height: float) -> tuple[str, bool]:
+    """What of a name a rectangle holds, and whether it stands upright there."""
+    across, upwards = (int((side - 8) / _LETTER) for side in (width, height))
+    if height > _LINE and across >= min(len(name), _LEAST_LETTERS):
+        return (name if len(name) <= across else name[: across - 1] + "…"), False
+    if width > _LINE and upwards >= min(len(name), _LEAST_LETTERS):
+        return (name if len(name) <= upwards else name[: upwards - 1] + "…"), True
+    return "", False
 
 
 def arena_picture(graph: ModelGraph, title: str, colours: Mapping[str, int]) -> ArenaPicture:

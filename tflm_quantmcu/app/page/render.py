@@ -9,6 +9,7 @@ import zlib
 from typing import Any
 
 import jinja2
+import markupsafe
 import numpy as np
 
 
@@ -19,6 +20,7 @@ def _environment() -> jinja2.Environment:
     environment.filters["count"] = lambda value: "-" if value is None else f"{value:,}"
     environment.filters["png"] = png_uri
     environment.filters["sentence"] = sentence
+    environment.filters["breakable"] = breakable
     return environment
 
 
@@ -30,6 +32,11 @@ def render(template: str, **values: Any) -> str:
 def sentence(text: str) -> str:
     """A line of the terminal as a page has it: with a capital, and signs that a terminal may lack."""
     return (text[:1].upper() + text[1:]).replace("+-", "±").replace("->", "→")
+
+
+def breakable(text: str) -> markupsafe.Markup:
+    """A name that may go on in another line behind each underscore."""
+    return markupsafe.Markup(str(markupsafe.escape(text)).replace("_", "_<wbr>"))
 
 
 def png_uri(pixels: np.ndarray) -> str:
