@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.base.files import write_atomically
+from tflm_quantmcu.base.files import require_folder, write_atomically
 
 
 def test_it_writes_and_replaces(tmp_path):
@@ -26,3 +26,13 @@ def test_a_folder_in_the_way_leaves_no_trace(tmp_path):
     with pytest.raises(UsageError, match="m cannot be written"):
         write_atomically(tmp_path / "m", b"one")
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path):
+    (tmp_path / "m").mkdir()
+    require_folder(tmp_path / "m.tflite")
+    require_folder("m.tflite")
+    with pytest.raises(UsageError, match="nowhere/m.tflite cannot be written: No such file or directory"):
+        require_folder(tmp_path / "nowhere" / "m.tflite")
+    with pytest.raises(UsageError, match="m cannot be written: Is a directory"):
+        require_folder(tmp_path / "m")

@@ -15,6 +15,7 @@ import pytest
 
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu import cli
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.cli.commands import COMMANDS
 
 
@@ -85,3 +86,22 @@ def test_a_real_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None
         error = process.communicate()[1]
     assert process.returncode == 130
     assert error == "tflm_quantmcu: stopped; nothing was written\n"
+
+
+def test_a_folder_that_is_missing_is_named_before_the_work(model: Path, tmp_path: Path) -> None:
+    for flag in ("output", "report", "report_json", "plan"):
+        paths = {"output": tmp_path / "o.tflite", flag: tmp_path / "nowhere" / "file"}
+        with pytest.raises(UsageError, match=r"nowhere/file cannot be written: No such file or directory"):
+            cli.run(["convert", "no_such_model.tflite", *(f"--{name}={path}" for name, path in paths.items())])
+
+
+def test_diff_names_what_is_given_the_wrong_way(model: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=np.zeros((1, 8, 8, 3), np.int8))
+    data = f"--data={tmp_path / 'x.npz'}"
+    with pytest.raises(UsageError, match=r"--model m.keras is a Keras model, .* give them the other way"):
+        cli.run(["diff", str(model), "m.keras", data])
+    with pytest.raises(UsageError, match=r"--core is m5; supported are cortex-m0plus, "):
+        cli.run(["diff", str(model), str(model), data, "--core=m5"])
+    report = tmp_path / "d.html"
+    cli.run(["diff", str(model), str(model), data, f"--report={report}", "--quiet"])
+    assert "Within the limit" in report.read_text()

@@ -15,8 +15,10 @@ import sys
 import tempfile
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.suggest import did_you_mean
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.target import CORES, core_named
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, decode_options
 from tflm_quantmcu.stage.remarks import layers_of
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -67,12 +69,23 @@ def diff_core(model: ModelFile, inputs: str | os.PathLike[str] | None, core: str
     Raises:
       UsageError: a tool is missing, or the project could not be built or did not come to its end.
     """
+    require_core(core)
+    with tempfile.TemporaryDirectory() as folder:
+        emit(model.data, output_dir=folder, target="aot", core=core_named(core), inputs=inputs, num_samples=num_samples)
+        return run_project(model, folder, core_named(core), num_samples=num_samples)
+
+
+def require_core(core: str) -> None:
+    """Refuses what can be built for no core, or not here.
+
+    Raises:
+      UsageError: no such core, or a tool is missing; the sentence names Debian's packages.
+    """
+    if core_named(core) not in CORES:
+        raise UsageError(f"--core is {core}; supported are {', '.join(CORES)}{did_you_mean(core, CORES)}")
     missing = [packages for tool, packages in _TOOLS.items() if shutil.which(tool) is None]
     if missing:
         raise UsageError(f"--core needs a cross compiler and QEMU: apt-get install {' '.join(missing)}")
-    with tempfile.TemporaryDirectory() as folder:
-        emit(model.data, output_dir=folder, target="aot", core=core, inputs=inputs, num_samples=num_samples)
-        return run_project(model, folder, core, num_samples=num_samples)
 
 
 def run_project(model: ModelFile, folder: str | os.PathLike[str], core: str, *, num_samples: int) -> CoreDiff:

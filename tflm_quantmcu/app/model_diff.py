@@ -251,9 +251,11 @@ def diff_files(
     """
     if num_samples < 1:
         raise UsageError(f"--num_samples is {num_samples}; it must be at least 1")
+    if _is_keras(model):
+        raise UsageError(f"--model {model} is a Keras model, and what is judged is a .tflite; give them the other way")
     judged = ModelFile(read_bytes(model, "--model"))
     path, first = pathlib.Path(reference), None
-    if path.suffix in KERAS_SUFFIXES or path.is_dir():
+    if _is_keras(reference):
         from tflm_quantmcu.keras_bridge.load import load_keras  # TensorFlow takes seconds to import
 
         first = load_keras(path)
@@ -263,3 +265,7 @@ def diff_files(
     x, _ = load_samples(data, judged.graph.input_tensors[0])
     names = (str(reference), str(model))
     return diff_models(first, judged, x[:num_samples], names=names, original=source, limit_db=limit_db)
+
+
+def _is_keras(path: Path) -> bool:
+    return pathlib.Path(path).suffix in KERAS_SUFFIXES or pathlib.Path(path).is_dir()

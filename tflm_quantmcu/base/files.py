@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from pathlib import Path
 
@@ -19,6 +20,23 @@ def read_bytes(path: str | os.PathLike[str], flag: str) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"{flag} {path} cannot be read: {error.strerror or error}") from None
+
+
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Refuses a path that nothing can be written to, before the work that makes what is written.
+
+    Raises:
+      UsageError: its folder is missing or not writable, or it is a folder.
+    """
+    target = Path(path)
+    reasons = {
+        errno.ENOENT: not target.parent.is_dir(),
+        errno.EISDIR: target.is_dir(),
+        errno.EACCES: not os.access(target.parent, os.W_OK),
+    }
+    for number, holds in reasons.items():
+        if holds:
+            raise UsageError(f"{target} cannot be written: {os.strerror(number)}")
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

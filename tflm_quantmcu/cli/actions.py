@@ -172,8 +172,11 @@ def inspect(values: flags.FlagValues) -> None:
 
 
 def diff(values: flags.FlagValues) -> None:
+    from tflm_quantmcu.app.core_diff import diff_core, require_core
     from tflm_quantmcu.app.model_diff import diff_files
 
+    if values.core:
+        require_core(values.core)
     found = diff_files(
         values.reference,
         values.model,
@@ -188,7 +191,6 @@ def diff(values: flags.FlagValues) -> None:
         found.save_html(values.report)
     print(found)
     if values.core:
-        from tflm_quantmcu.app.core_diff import diff_core
         from tflm_quantmcu.base.files import read_bytes
         from tflm_quantmcu.tflite.model_file import ModelFile
 

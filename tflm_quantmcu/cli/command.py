@@ -46,6 +46,11 @@ class Flag:
     choices: Sequence[Any] = ()
 
     @property
+    def is_written(self) -> bool:
+        """Whether its value is a file that the command writes."""
+        return self.group == OUTPUT and self.kind is str and self.value == "FILE"
+
+    @property
     def shown(self) -> str:
         """As help spells it: `--core NAME`, `--quiet`, and `--noprogress` of what is on by default."""
         if self.kind is bool:

@@ -14,6 +14,7 @@ from absl import flags
 
 from tflm_quantmcu import __version__
 from tflm_quantmcu.base.errors import QuantMcuError, UsageError
+from tflm_quantmcu.base.files import require_folder
 from tflm_quantmcu.base.suggest import did_you_mean
 from tflm_quantmcu.cli import help as help_texts
 from tflm_quantmcu.cli.actions import checkpoint_of
@@ -60,6 +61,9 @@ def run(arguments: Sequence[str]) -> None:
     else:
         command = _command(name)
         values = _parsed(name, command, rest)
+        written = [values[flag.name].value for flag in command.all_flags if flag.is_written]
+        for path in filter(None, written):
+            require_folder(path)
         with _at_verbosity(values), _how_to_go_on(values), _user_code(values):
             command.run(values)
 
