@@ -19,7 +19,15 @@ PLAN = PrecisionPlan(
     "0" * 64,
     {"method": "by hand", "seed": 0, "calibration_sha256": "1" * 64, "scores": {"b": {"4": 0.25}}},
     stages=(
-        StagePlan("x", "y", 2, 2, ((0, 1), (1, 1)), (PatchClass("outlier", {}), PatchClass("ordinary", {"b": FORMAT}))),
+        StagePlan(
+            "x",
+            "y",
+            2,
+            2,
+            ((0, 1), (1, 1)),
+            (PatchClass("outlier", {}), PatchClass("ordinary", {"b": FORMAT})),
+            layers=("depthwise", "pointwise"),
+        ),
     ),
     formats={"a": FORMAT},
     weight_bits={"w": 2},
@@ -31,7 +39,8 @@ PLAN = PrecisionPlan(
 def test_a_plan_comes_back_whole_with_its_layers():
     again = PrecisionPlan.from_json(PLAN.to_json())
     assert again == PLAN
-    assert again.layers == PLAN.layers
+    assert again.layers == PLAN.layers and again.stages[0].layers == ("depthwise", "pointwise")
+    assert "depthwise" not in PLAN.to_json(compact=True)
     assert again.to_json() == PLAN.to_json()
 
 

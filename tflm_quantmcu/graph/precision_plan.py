@@ -121,6 +121,7 @@ class StagePlan:
       input_mode: `resident`, the input stands whole in memory, or `streamed`, tiles pull their regions from a reader.
       vdpc: `static`, `dynamic`, or `off` when there is one class and no classification.
       outliers: the rule of dynamic VDPC, else None.
+      layers: Keras' name, or the tensor's, of each op inside, for who reads the file; nothing is decided by them.
     """
 
     input: str
@@ -135,6 +136,7 @@ class StagePlan:
     input_mode: str = "resident"
     vdpc: str = "off"
     outliers: OutlierRule | None = None
+    layers: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     def expected_classes(self) -> np.ndarray:
         """`patch_classes`, int [rows, cols]; those chosen at run time count as the last class, ordinary."""
@@ -191,6 +193,8 @@ class PrecisionPlan:
         layers = fields.pop("layers")
         if compact:
             fields["search"].pop("scores", None)
+        for stage in fields["stages"]:
+            _keep_numbers(stage, "layers", () if compact else stage["layers"])
         rounded = {name: weights.to_fields() for name, weights in self.rounded_weights.items()}
         _keep_numbers(fields, "rounded_weights", {} if compact else rounded)
         for corrected in (fields, *(c for stage in fields["stages"] for c in stage["classes"])):
@@ -236,7 +240,7 @@ class PrecisionPlan:
             raise UsageError(f"the plan cannot be read: {error!r}; write it anew with `plan`") from None
 
 
-def _keep_numbers(fields: dict[str, Any], key: str, numbers: Mapping[str, Any]) -> None:
+def _keep_numbers(fields: dict[str, Any], key: str, numbers: Mapping[str, Any] | tuple[str, ...]) -> None:
     """An entry of the file that is left out where it is empty."""
     del fields[key]
     if numbers:
@@ -273,4 +277,6 @@ def _stage_from(fields: dict[str, Any], layers: dict[str, str]) -> StagePlan:
     )
     grid = tuple(tuple(int(k) for k in row) for row in fields.pop("patch_classes"))
     rule = fields.pop("outliers", None)
-    return StagePlan(classes=classes, patch_classes=grid, outliers=rule and OutlierRule(**rule), **fields)
+    inside = tuple(str(layer) for layer in fields.pop("layers", ()))
+    rule = rule and OutlierRule(**rule)
+    return StagePlan(classes=classes, patch_classes=grid, outliers=rule, layers=inside, **fields)

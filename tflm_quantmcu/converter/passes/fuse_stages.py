@@ -8,9 +8,8 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.converter.rewrite import Rewrite
-from tflm_quantmcu.graph.layer_names import layer_names
-from tflm_quantmcu.graph.types import ModelGraph, Op
-from tflm_quantmcu.stage.build import planned_program, stage_tensors
+from tflm_quantmcu.graph.types import Op
+from tflm_quantmcu.stage.build import planned_program, stage_layers
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
 from tflm_quantmcu.stage.geometry import stage_ops
 from tflm_quantmcu.stage.remarks import remarks_of
@@ -41,7 +40,7 @@ def fuse_stages(rewrite: Rewrite) -> None:
             rewrite.slots[op.index] = []
         options, filters, words = program.encode()
         if not rewrite.strip_metadata:
-            options |= remarks_of(program, _layers(graph, source, target))
+            options |= remarks_of(program, stage_layers(graph, source, target))
         if program.is_streamed:
             _drop_input(rewrite, source, region)
             source = _LEFT_OUT
@@ -52,13 +51,6 @@ def fuse_stages(rewrite: Rewrite) -> None:
             rewrite.add_constant(f"{stage.output}/program", words),
         ]
         rewrite.slots[region[-1].index] = [rewrite.operator(PATCH_STAGE, [source, *constants], target, options)]
-
-
-def _layers(graph: ModelGraph, source: int, target: int) -> list[str]:
-    """A name an op of the stage: its Keras layer's, or its output's."""
-    known = graph.derived(layer_names)
-    tensors = [graph.tensors[t] for t in stage_tensors(graph, source, target)[1:]]
-    return [known.get(tensor.name, tensor.label) for tensor in tensors]
 
 
 def _drop_input(rewrite: Rewrite, source: int, region: Sequence[Op]) -> None:
