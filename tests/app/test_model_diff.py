@@ -122,6 +122,15 @@ def test_two_converted_models_need_their_original(source, converted):
     assert any(error.layer == "stem" for error in diff_models(converted, converted, x, original=source).errors)
 
 
+def test_a_stripped_model_says_what_it_cannot_show():
+    source = canonical(ModelFile(networks.inverted_residual()))
+    stripped = ModelFile(convert_model(source, mixed(source.graph, 1), strip_metadata=True))
+    x = np.zeros((1, *source.graph.input_tensors[0].shape[1:]), np.int8)
+    found = diff_models(source, stripped, x, names=("a", "b"))
+    assert found.notes == ["b holds no plan (--strip_metadata): maps below 8 bits are not compared"]
+    assert found.limit_db == LIMIT_DB and found.errors
+
+
 def test_models_that_nothing_joins_are_refused(source):
     with pytest.raises(UsageError, match="--data"):
         diff_models(source, ModelFile(networks.inverted_residual()), X)

@@ -25,6 +25,7 @@ from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.converter.map_taps import MapTaps
 from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.runtime.samples import load_samples, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
@@ -139,11 +140,13 @@ def diff_models(
     plain = next((file for file in files if not _is_converted(file)), None)
     source = canonical(plain or model).graph
     notes = [] if plain or not _has_stages(model) else [f"maps inside stages of {names[1]} need --original"]
+    if _is_converted(model) and model.plan is None:
+        notes.append(f"{names[1]} holds no plan (--strip_metadata): maps below 8 bits are not compared")
     taps = MapTaps(_run_form(model), source)
     judged = _Side(model.graph, taps)
     if isinstance(reference, ModelFile):
         other: Any = _Side(reference.graph, MapTaps(_run_form(reference), source))
-        if limit_db is None and not (is_exact(reference) and is_exact(model)):
+        if limit_db is None and not (_is_exact(reference) and _is_exact(model)):
             limit_db = LIMIT_DB
     else:
         from tflm_quantmcu.keras_bridge.keras_taps import KerasTaps  # TensorFlow takes seconds to import
@@ -188,15 +191,18 @@ def _has_stages(file: ModelFile) -> bool:
     return any(op.kind == f"{PREFIX}PATCH_STAGE" for op in file.graph.ops)
 
 
-def is_exact(file: ModelFile) -> bool:
+def _is_exact(file: ModelFile) -> bool:
     """Whether it computes at 8 bits alone, so that what it was converted from gives the same bytes."""
-    if not _is_converted(file):
-        return True
-    plan = file.plan
-    if plan is None or plan.weight_bits or plan.rounded_weights or plan.bias_corrections:
+    return not _is_converted(file) or (file.plan is not None and keeps_8_bits(file.plan))
+
+
+def keeps_8_bits(plan: PrecisionPlan) -> bool:
+    """Whether a plan changes no value: it only splits."""
+    if plan.weight_bits or plan.rounded_weights or plan.bias_corrections:
         return False
-    formats = [*plan.formats.values(), *(f for s in plan.stages for c in s.classes for f in c.formats.values())]
-    return all(format.bits == 8 for format in formats)
+    classes = [c for stage in plan.stages for c in stage.classes]
+    formats = [*plan.formats.values(), *(format for c in classes for format in c.formats.values())]
+    return all(format.bits == 8 for format in formats) and not any(c.bias_corrections for c in classes)
 
 
 def _chunks(x: np.ndarray, graph: ModelGraph) -> Iterator[np.ndarray]:

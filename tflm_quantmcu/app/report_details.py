@@ -17,7 +17,7 @@ import numpy as np
 from tflm_quantmcu.app.front import front_of
 from tflm_quantmcu.app.layer_table import LayerRow, layer_rows
 from tflm_quantmcu.app.map_errors import MapError
-from tflm_quantmcu.app.model_diff import diff_models, is_exact
+from tflm_quantmcu.app.model_diff import diff_models, keeps_8_bits
 from tflm_quantmcu.app.page.arena_picture import ArenaPicture, arena_picture
 from tflm_quantmcu.app.page.patch_picture import PatchPicture, patch_picture, picture_of
 from tflm_quantmcu.base.errors import QuantMcuError
@@ -61,7 +61,7 @@ class ReportDetails:
     @functools.cached_property
     def is_equal(self) -> bool:
         """Whether the converted model computes at 8 bits alone, so that verification held its outputs to equality."""
-        return is_exact(self.converted) if self.converted.plan else not self.plan.weight_bits
+        return keeps_8_bits(self.plan)
 
     @functools.cached_property
     def errors(self) -> Sequence[MapError] | None:
