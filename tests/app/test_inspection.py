@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support import networks
 from tests.support.tiny_keras import functional_cnn, samples
 from tflm_quantmcu.app.inspection import describe_model
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.keras_bridge.to_tflite import keras, keras_to_int8
+from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.search.overrides import fixed_widths
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, decode_options
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -46,3 +48,13 @@ def test_names_are_left_out_with_the_metadata(source):
 def test_overrides_match_the_names_of_keras_layers(source):
     rules = [{"match": "stem|depthwise", "activation_bits": 4}]
     assert len(fixed_widths(source.graph, rules).activation_bits) == 2
+
+
+def test_a_plan_names_the_layers_inside_its_stages():
+    graph = ModelFile(networks.inverted_residual()).graph
+    best = plan_stages(graph).best
+    assert best is not None
+    for planned, stage in zip(best.stages, best.plans(graph), strict=True):
+        names = [graph.tensors[graph.ops[i].outputs[0]].label for i in sorted(planned.ops)]
+        assert list(stage.layers) == names
+        assert stage.layers[-1] == stage.output

@@ -24,8 +24,8 @@ from tflm_quantmcu.app.page.render import render
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.converter.map_taps import MapTaps
+from tflm_quantmcu.converter.verify import is_eight_bit
 from tflm_quantmcu.graph.layer_names import layer_names
-from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.runtime.samples import load_samples, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
@@ -146,7 +146,7 @@ def diff_models(
     judged = _Side(model.graph, taps)
     if isinstance(reference, ModelFile):
         other: Any = _Side(reference.graph, MapTaps(_run_form(reference), source))
-        if limit_db is None and not (_is_exact(reference) and _is_exact(model)):
+        if limit_db is None and not (_is_exact(source, reference) and _is_exact(source, model)):
             limit_db = LIMIT_DB
     else:
         from tflm_quantmcu.keras_bridge.keras_taps import KerasTaps  # TensorFlow takes seconds to import
@@ -191,18 +191,16 @@ def _has_stages(file: ModelFile) -> bool:
     return any(op.kind == f"{PREFIX}PATCH_STAGE" for op in file.graph.ops)
 
 
-def _is_exact(file: ModelFile) -> bool:
-    """Whether it computes at 8 bits alone, so that what it was converted from gives the same bytes."""
-    return not _is_converted(file) or (file.plan is not None and keeps_8_bits(file.plan))
-
-
-def keeps_8_bits(plan: PrecisionPlan) -> bool:
-    """Whether a plan changes no value: it only splits."""
-    if plan.weight_bits or plan.rounded_weights or plan.bias_corrections:
+def _is_exact(graph: ModelGraph, file: ModelFile) -> bool:
+    """Whether it computes at 8 bits alone, so that its source gives the same bytes."""
+    if not _is_converted(file):
+        return True
+    plan = file.plan
+    if plan is None:
         return False
     classes = [c for stage in plan.stages for c in stage.classes]
-    formats = [*plan.formats.values(), *(format for c in classes for format in c.formats.values())]
-    return all(format.bits == 8 for format in formats) and not any(c.bias_corrections for c in classes)
+    names = {*plan.formats, *(name for c in classes for name in c.formats)}
+    return names <= graph.by_name.keys() and is_eight_bit(graph, plan)
 
 
 def _chunks(x: np.ndarray, graph: ModelGraph) -> Iterator[np.ndarray]:

@@ -17,10 +17,11 @@ import numpy as np
 from tflm_quantmcu.app.front import front_of
 from tflm_quantmcu.app.layer_table import LayerRow, layer_rows
 from tflm_quantmcu.app.map_errors import MapError
-from tflm_quantmcu.app.model_diff import diff_models, keeps_8_bits
+from tflm_quantmcu.app.model_diff import diff_models
 from tflm_quantmcu.app.page.arena_picture import ArenaPicture, arena_picture
 from tflm_quantmcu.app.page.patch_picture import PatchPicture, patch_picture, picture_of
 from tflm_quantmcu.base.errors import QuantMcuError
+from tflm_quantmcu.converter.verify import is_eight_bit
 from tflm_quantmcu.cost.plan_work import stage_programs
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.layer_names import layer_names
@@ -61,7 +62,7 @@ class ReportDetails:
     @functools.cached_property
     def is_equal(self) -> bool:
         """Whether the converted model computes at 8 bits alone, so that verification held its outputs to equality."""
-        return keeps_8_bits(self.plan)
+        return is_eight_bit(self.original.graph, self.plan)
 
     @functools.cached_property
     def errors(self) -> Sequence[MapError] | None:

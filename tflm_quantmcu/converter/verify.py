@@ -123,7 +123,7 @@ def verify_conversion(
         _check_arena(after, variant, predicted[variant], replayed[variant])
     given = _given(graph, plan, x)
     runs = _Runs(x, given, [interpreter.invoke(sample) for sample in zip(*given, strict=True)])
-    is_same_function = _is_eight_bit(graph, plan)
+    is_same_function = is_eight_bit(graph, plan)
     if is_same_function:
         num_maps = 0
         _check_outputs(file.origin, after, runs)
@@ -161,7 +161,8 @@ def _given(graph: ModelGraph, plan: PrecisionPlan, x: tuple[np.ndarray, ...]) ->
     return (values.reshape(len(x[0]), *graph.by_name[streamed].shape[1:]),)
 
 
-def _is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
+def is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
+    """Whether a plan of the model changes no value: it only splits."""
     formats = [plan.formats, *(c.formats for s in plan.stages for c in s.classes)]
     has_own = all(format == graph.by_name[name].format for chosen in formats for name, format in chosen.items())
     return has_own and all(bits == 8 for bits in plan.weight_bits.values())

@@ -8,6 +8,7 @@ activation behind it. Its weights have the same name.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from tflm_quantmcu.graph.types import ModelGraph
 
@@ -31,6 +32,12 @@ def layer_names(graph: ModelGraph) -> dict[str, str]:
                 if name:
                     names.setdefault(tensor.name, name)
     return names
+
+
+def layers_of_ops(graph: ModelGraph, ops: Iterable[int]) -> tuple[str, ...]:
+    """The layer of each op, by index, or the name of its output."""
+    known, outputs = graph.derived(layer_names), [graph.tensors[graph.ops[i].outputs[0]] for i in ops]
+    return tuple(known.get(tensor.name, tensor.label) for tensor in outputs)
 
 
 def _layer_of(name: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from tflm_quantmcu.graph.layer_names import layers_of_ops
 from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planned_stage import PlannedStage
@@ -50,7 +51,10 @@ class Split:
 
     def plans(self, graph: ModelGraph) -> tuple[StagePlan, ...]:
         """The stages with all patches in one class at the model's own formats."""
-        return tuple(stage.plan(graph) for stage in self.stages)
+        return tuple(
+            dataclasses.replace(stage.plan(graph), layers=layers_of_ops(graph, sorted(stage.ops)))
+            for stage in self.stages
+        )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.checkpoint import Checkpoint
-from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.suggest import did_you_mean
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.layer_names import layer_names
-from tflm_quantmcu.graph.precision_plan import PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Budget, ModelGraph
 from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.evaluator import Evaluator
@@ -38,7 +38,6 @@ from tflm_quantmcu.search.split_first import split_first
 from tflm_quantmcu.search.tighten import within_sram
 from tflm_quantmcu.search.uniform import search_uniform
 from tflm_quantmcu.search.vdqs import search_vdqs
-from tflm_quantmcu.stage.build import stage_layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,18 +214,7 @@ def finish_plan(
         changed = refine(changed)
     if is_new or _widths(changed) != _widths(plan):
         changed = problem.compensated(changed)
-    stages = tuple(dataclasses.replace(stage, layers=_layers_in(graph, stage)) for stage in changed.stages)
-    return dataclasses.replace(changed, stages=stages, layers=graph.derived(layer_names))
-
-
-def _layers_in(graph: ModelGraph, stage: StagePlan) -> tuple[str, ...]:
-    """A name an op of the stage; none of one that the converter refuses."""
-    if not {stage.input, stage.output} <= graph.by_name.keys():
-        return ()
-    try:
-        return stage_layers(graph, *(graph.by_name[name].index for name in (stage.input, stage.output)))
-    except UnsupportedModelError:
-        return ()
+    return dataclasses.replace(changed, layers=graph.derived(layer_names))
 
 
 def _widths(plan: PrecisionPlan) -> tuple[Any, ...]:
