@@ -13,9 +13,11 @@ from tests.support.plans import mixed
 from tests.support.tiny_keras import functional_cnn, samples
 from tflm_quantmcu.app.model_diff import LIMIT_DB, diff_files, diff_models
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.calibration.calibrate import save_calibration
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.map_taps import MapTaps
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.keras_bridge.activation_calibrator import calibrate_keras
 from tflm_quantmcu.keras_bridge.to_tflite import keras_to_int8
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.samples import to_model_input
@@ -113,6 +115,20 @@ def test_files_json_and_page(source, converted, tmp_path):
     assert fields["first_beyond"] == "depthwise" and fields["num_samples"] == 2
     assert fields["layers"][0]["layer"] == "stem" and fields["layers"][0]["sqnr_db"] is None
     assert "depthwise (first beyond the limit)" in paths[4].read_text()
+
+
+def test_a_calibration_of_keras_holds_the_original(tmp_path):
+    result = calibrate_keras(KERAS, samples()[0], progress=False, n_jobs=1)
+    made = canonical(ModelFile(result.model))
+    ends = [made.graph.tensors[t].name for t in (made.graph.inputs[0], made.graph.ops[2].outputs[0])]
+    stage = StagePlan(*ends, 4, 6, ((0,), (0,)), (PatchClass("ordinary", {}),))
+    paths = [tmp_path / name for name in ("m.keras", "b.tflite", "x.npz", "c.npz")]
+    KERAS.save(paths[0])
+    paths[1].write_bytes(convert_model(made, PrecisionPlan(made.graph.sha256, {}, stages=(stage,))))
+    np.savez(paths[2], x=X)
+    save_calibration(result, paths[3])
+    found = diff_files(*paths[:3], original=paths[3])
+    assert [e.layer for e in found.errors if e.stage == 0] == LAYERS[:3] and found.first is None and not found.notes
 
 
 def test_two_converted_models_need_their_original(source, converted):

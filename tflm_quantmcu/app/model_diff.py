@@ -23,6 +23,7 @@ from tflm_quantmcu.app.map_errors import ErrorSums, MapError, first_beyond
 from tflm_quantmcu.app.page.render import render
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
+from tflm_quantmcu.calibration.calibrate import load_calibration
 from tflm_quantmcu.converter.map_taps import MapTaps
 from tflm_quantmcu.converter.verify import is_eight_bit
 from tflm_quantmcu.graph.layer_names import layer_names
@@ -244,7 +245,8 @@ def diff_files(
     """Compares the models of two files on the first samples of a third.
 
     Args:
-      reference, original: as of `diff_models`, files; a Keras model may be a SavedModel folder.
+      reference: as of `diff_models`, a file, or the folder of a SavedModel.
+      original: a `.tflite`, or a saved calibration of the Keras model, which holds it.
       model: a `.tflite`.
       data: `.npz` with x [N, ...].
       limit_db: as of `diff_models`.
@@ -265,10 +267,20 @@ def diff_files(
         first = load_keras(path)
     else:
         first = ModelFile(read_bytes(reference, "--reference"))
-    source = None if original is None else ModelFile(read_bytes(original, "--original"))
+    source = None if original is None else _original(original)
     x, _ = load_samples(data, judged.graph.input_tensors[0])
     names = (str(reference), str(model))
     return diff_models(first, judged, x[:num_samples], names=names, original=source, limit_db=limit_db)
+
+
+def _original(path: Path) -> ModelFile:
+    """The int8 model of a `.tflite`, or of the calibration that it was made in."""
+    if pathlib.Path(path).suffix != ".npz":
+        return ModelFile(read_bytes(path, "--original"))
+    model = load_calibration(path).model
+    if model is None:
+        raise UsageError(f"--original {path} is the calibration of a .tflite; give that file")
+    return ModelFile(model)
 
 
 def _is_keras(path: Path) -> bool:

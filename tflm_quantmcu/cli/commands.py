@@ -226,9 +226,9 @@ COMMANDS: dict[str, Command] = {
             Flag("data", "Inputs: .npz with x [N, H, W, C].", "inputs: .npz with x"),
             Flag(
                 "original",
-                "The int8 .tflite that both were converted from, if neither of them is it: names and scales of maps "
-                "inside stages are its.",
-                "the int8 .tflite that they came from, if neither is it",
+                "The int8 .tflite that both were converted from, if neither of them is it, or the calibration that it "
+                "was made in: names and scales of maps inside stages are its.",
+                "the int8 .tflite that they came from, or its calibration",
             ),
             *KERAS_CODE,
             Flag(
