@@ -159,8 +159,7 @@ class ConversionReport:
         `board` is the one that milliseconds are of, and `milliseconds_error` their relative error; `longest_span` has
         what runs the longest between two calls of a hook in the converted model;
         `accuracy` is what fewer bits cost, as `accuracy_lines.accuracy_of`; `keras_comparison` has the attributes of
-        KerasComparison and its `warnings`; `headline` is the first line, `stages` and `notes` are sentences; the
-        rest as `ReportDetails.as_dict`.
+        KerasComparison and its `warnings`; `headline` is the first line; `stages` and `notes` are sentences.
         """
         arena_bytes = self.converted.arena_bytes
         board = board_of(self.target.timed_core, self.target.board)
@@ -182,12 +181,12 @@ class ConversionReport:
             "stages": list(self.stages),
             "notes": list(self.notes),
             "verified": self.verification.summary,
-            **self.details.as_dict(),
         }
 
     def save_json(self, path: str | os.PathLike[str]) -> None:
-        """Writes `as_dict`."""
-        write_atomically(path, (json.dumps(self.as_dict(), indent=2) + "\n").encode())
+        """Writes `as_dict`, and what the page shows beside: the keys of `ReportDetails.as_dict`."""
+        found = {**self.as_dict(), **self.details.as_dict()}
+        write_atomically(path, (json.dumps(found, indent=2) + "\n").encode())
 
     def __str__(self) -> str:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
