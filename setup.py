@@ -101,6 +101,7 @@ setup(
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     package_data={
         PACKAGE: ["py.typed"],
+        f"{PACKAGE}.arena": ["data/*"],
         f"{PACKAGE}.cost": ["data/*"],
         f"{PACKAGE}.app": ["templates/*", "demo_data/*"],
         f"{PACKAGE}.converter.emit.templates": ["*/*"],

@@ -1,9 +1,10 @@
 """Writes how many bytes of flash our code takes on a core: what `code_bytes` of a report is added up from.
 
 In: a source tree with Bazel and the cross compiler. Out: a CSV a core, tflm_quantmcu/cost/data/code_<core>.csv. A unit
-is what a model links as a whole: a kernel, the patch stage, an op's glue to TFLM. What several units link is linked
-once; so a row names all units that reach a piece of code, and has the bytes of all such pieces. Reached is what the
-linker's --gc-sections keeps: sections, followed along relocations. Routines of the compiler's own library are left out.
+is what a model links as a whole: a kernel, the patch stage, the glue to TFLM of an op of ours or of TFLite's own. What
+several units link is linked once; so a row names all units that reach a piece of code, and has the bytes of all such
+pieces. Reached is what the linker's --gc-sections keeps: sections, followed along relocations. Routines of the
+compiler's own library are left out.
 
     python -m tools.code_table --cores cortex-m4 cortex-m55
 """
@@ -29,11 +30,15 @@ LABELS = (
     "//tflm_kernels/cortex_m:kernels",
     "//tflm_kernels/micro",
     "//tflm_kernels/micro:ops",
+    "//tflm_kernels/micro:fast_ops",
 )
-_LIBRARIES = ("portable/libportable.a", "cortex_m/libkernels.a", "micro/libmicro.a", "micro/libops.a")
+_LIBRARIES = (
+    *("portable/libportable.a", "cortex_m/libkernels.a", "micro/libmicro.a", "micro/libops.a"),
+    "micro/libfast_ops.a",
+)
 _FUNCTION = re.compile(r"^quantmcu::(reference|dsp|mve)::(\w+)\(")
 # Of the patch stage an emitted project links just the kernels that it runs, by a table of its own.
-_GLUE = re.compile(r"^quantmcu::(Register_QMCU_(?!PATCH_STAGE)\w+)\(\)$")
+_GLUE = re.compile(r"^quantmcu::(Register_QMCU_(?!PATCH_STAGE)\w+|Fast[A-Z]\w+)\(\)$")
 _STAGE_FUNCTIONS = {
     "PatchStage": PATCH_STAGE_AOT,
     **dict.fromkeys(("InitPatchStage", "PreparePatchStage", "EvalPatchStage"), PATCH_STAGE_TFLM),

@@ -25,8 +25,8 @@ for headers in "$TFLM_DIR" "$MOVED"; do
   echo "make test-tflm: tflm_abi.h and the ops against the headers in $headers"
   flags=(-std=c++17 -fsyntax-only -DTF_LITE_STATIC_MEMORY -DQUANTMCU_USE_TFLM_HEADERS -I. -isystem "$headers"
     -isystem "$DOWNLOADS/flatbuffers/include" -isystem "$DOWNLOADS/gemmlowp" -isystem "$DOWNLOADS/ruy")
-  g++ "${flags[@]}" -fno-access-control -Wno-invalid-offsetof third_party/tflm_abi/layout_check.cc
-  g++ "${flags[@]}" -Wall -Wextra -Werror tflm_kernels/micro/*.cc
+  g++ "${flags[@]}" -fno-access-control -Wno-invalid-offsetof -DUSE_TFLM_COMPRESSION third_party/tflm_abi/layout_check.cc
+  g++ "${flags[@]}" -Wall -Wextra -Werror tflm_kernels/micro/*.cc tflm_kernels/micro/fast_ops/*.cc
 done
 
 echo "make test-tflm: the Arduino library with the ops"

@@ -15,9 +15,12 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
+from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.converter.emit.tflm import resolver_call
-from tflm_quantmcu.graph.target import short_core
+from tflm_quantmcu.graph.target import CMSIS_NN, QUANTMCU, STOCK_REFERENCE, short_core
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tools.qemu_run import QemuError, run_image
 
@@ -27,6 +30,7 @@ _NAME = "prepare"
 _ARENA_BYTES = 8 << 20  # of the 16 MB that boards have beside code; the rest is the model's
 _MAKEFILE = """NAME := prepare
 TFLM_OPS := {builtin_ops}
+CMSIS_NN_DIR := {cmsis_nn}
 include $(QUANTMCU_DIR)/tflm_kernels/micro/project.mk
 """
 _MAIN = """// Whether AllocateTensors succeeds in the bytes asked for, and in 16 less.
@@ -34,6 +38,7 @@ _MAIN = """// Whether AllocateTensors succeeds in the bytes asked for, and in 16
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tflm_kernels/boards/report.h"
+#include "tflm_kernels/micro/fast_ops.h"
 #include "tflm_kernels/micro/input_reader.h"
 #include "tflm_kernels/micro/register.h"
 #include "tflm_kernels/micro/tflm.h"
@@ -43,7 +48,8 @@ namespace tflm = quantmcu::tflm;
 // Put behind the image before it starts.
 struct Request {{
   uint32_t num_bytes;
-  uint32_t padding[3];
+  uint32_t has_fast_ops;
+  uint32_t padding[2];
   uint8_t model[1];
 }};
 extern "C" {{
@@ -73,6 +79,11 @@ int main() {{
 """
 
 
+def cmsis_nn_folder() -> str | None:
+    """CMSIS_NN_DIR, a checkout of CMSIS-NN, or None where it is not set."""
+    return os.environ.get("CMSIS_NN_DIR")
+
+
 def tflm_folders() -> dict[str, str] | None:
     """TFLM_DIR and TFLM_DOWNLOADS, or None where the first is not set."""
     tflm = os.environ.get("TFLM_DIR")
@@ -84,33 +95,53 @@ def tflm_folders() -> dict[str, str] | None:
 
 @dataclasses.dataclass(frozen=True)
 class CoreImage:
-    """TFLM on a core."""
+    """TFLM on a core.
+
+    Attributes:
+      core: `cortex-m4` and its like.
+      path: of the image.
+      has_cmsis_nn: TFLM is built with CMSIS-NN's kernels; else with its reference kernels, and ours beside them.
+    """
 
     core: str
     path: Path
+    has_cmsis_nn: bool = False
 
-    def prepares(self, model: bytes, num_bytes: int) -> tuple[bool, bool]:
+    @property
+    def stock_kernels(self) -> tuple[str, ...]:
+        """Those of STOCK_KERNELS that it can run."""
+        return (CMSIS_NN,) if self.has_cmsis_nn else (QUANTMCU, STOCK_REFERENCE)
+
+    def prepares(self, model: bytes, num_bytes: int, *, stock_kernels: str = QUANTMCU) -> tuple[bool, bool]:
         """Whether AllocateTensors succeeds in `num_bytes` of arena, and in 16 less.
+
+        Args:
+          model: the `.tflite`.
+          num_bytes: of the arena, a multiple of 16.
+          stock_kernels: of the ops that stay TFLite's own, one that the image has.
 
         Raises:
           QemuError: the image does not come to its end.
         """
+        assert stock_kernels in self.stock_kernels
         with tempfile.TemporaryDirectory(prefix="tflm_on_core_") as folder:
             request = Path(folder) / "request"
-            request.write_bytes(num_bytes.to_bytes(16, "little") + model)
+            head = np.array([num_bytes, stock_kernels == QUANTMCU, 0, 0], "<u4")
+            request.write_bytes(head.tobytes() + model)
             run = run_image(self.path, core=short_core(self.core), memory={"request": request})
         if not {"ENOUGH", "LESS"} <= run.results.keys():
             raise QemuError(f"{self.path} ended early on {self.core}: {run.output.strip()}")
         return run.results["ENOUGH"] == "1", run.results["LESS"] == "1"
 
 
-def build_image(core: str, kinds: Iterable[str], folder: Path) -> CoreImage:
+def build_image(core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str | None = None) -> CoreImage:
     """Builds the image with the ops of these kinds, stock and ours; objects in `folder` are used again.
 
     Args:
       core: `cortex-m4` and its like.
       kinds: of the models' ops, as TFLite and we call them.
       folder: for the image and its objects.
+      cmsis_nn: a checkout of CMSIS-NN, on whose kernels TFLM's own ops then run; None for its reference kernels.
 
     Raises:
       QemuError: TFLM_DIR is not set, or a build failed.
@@ -119,12 +150,12 @@ def build_image(core: str, kinds: Iterable[str], folder: Path) -> CoreImage:
     if settings is None:
         raise QemuError("TFLM_DIR is not set; it names a checkout of tflite-micro")
     builtin_ops = sorted(kind for kind in set(kinds) if not kind.startswith(PREFIX))
-    calls = "\n".join(f"  TF_LITE_ENSURE_STATUS(resolver.{resolver_call(kind)});" for kind in builtin_ops)
+    calls = "\n".join(f"  TF_LITE_ENSURE_STATUS(resolver.{_adder(kind)});" for kind in builtin_ops)
     files = {
         "main.cc": _MAIN.format(
             num_ops=f"quantmcu::kNumOps + {len(builtin_ops)}", calls=calls, arena_bytes=_ARENA_BYTES
         ),
-        "Makefile": _MAKEFILE.format(builtin_ops=" ".join(builtin_ops)),
+        "Makefile": _MAKEFILE.format(builtin_ops=" ".join(builtin_ops), cmsis_nn=cmsis_nn or ""),
         f"{_NAME}_model_data.cc": "",  # a project has one; here the model comes with each run
     }
     project = folder / short_core(core)
@@ -138,4 +169,13 @@ def build_image(core: str, kinds: Iterable[str], folder: Path) -> CoreImage:
     built = subprocess.run(command, capture_output=True, text=True)
     if built.returncode:
         raise QemuError(f"TFLM for {core} cannot be built: {built.stderr[-2000:]}")
-    return CoreImage(core, project / image)
+    return CoreImage(core, project / image, cmsis_nn is not None)
+
+
+def _adder(kind: str) -> str:
+    """The call that adds an op, of ours where the request says so."""
+    call = resolver_call(kind)
+    if kind not in FAST_OPS:
+        return call
+    name, fast = call.removesuffix(")").split("(", 1)
+    return f"{name}(request.has_fast_ops ? {fast} : tflm::Register_{kind}())"

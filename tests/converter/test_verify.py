@@ -85,7 +85,7 @@ def test_blames_the_op_behind_the_stage():
 
 
 def test_finds_an_arena_that_was_not_predicted(monkeypatch):
-    monkeypatch.setattr("tflm_quantmcu.converter.verify.predict_arena", lambda graph, variant: 16)
+    monkeypatch.setattr("tflm_quantmcu.converter.verify.predict_arena", lambda graph, variant, stock: 16)
     with pytest.raises(
         VerificationError,
         match=r"TFLM recorded a .* of [\d,]+ bytes with reference kernels; predicted",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.converter.emit.calls import kernel_name
 from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, PATCH_STAGE_TFLM, code_bytes_of
-from tflm_quantmcu.graph.op_kinds import OP_KINDS
+from tflm_quantmcu.graph.op_kinds import OP_KINDS, op_kind
 from tflm_quantmcu.graph.target import CORES
 from tools.code_table import Sections, table_of
 
@@ -47,6 +48,7 @@ def test_what_two_units_share_is_counted_once() -> None:
 def test_a_table_has_every_kernel_and_glue(core: str) -> None:
     kernels = [kernel_name(kind.kernel) for kind in OP_KINDS.values() if kind.kernel and kind.has_variants]
     glue = [f"Register_QMCU_{name}" for name, kind in OP_KINDS.items() if kind.kernel and kind.has_variants]
-    for unit in (*kernels, *glue, "reference::Softmax", PATCH_STAGE_AOT, PATCH_STAGE_TFLM):
+    fast = [f"Fast{op_kind(kind).kernel}" for kind in FAST_OPS]
+    for unit in (*kernels, *glue, *fast, "reference::Softmax", PATCH_STAGE_AOT, PATCH_STAGE_TFLM):
         assert code_bytes_of(core, [unit]), f"run `python -m tools.code_table`: {core} lacks {unit}"
     assert code_bytes_of(core, ["reference::NoSuchKernel"]) is None

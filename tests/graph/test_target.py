@@ -53,8 +53,8 @@ def test_a_board_brings_its_core() -> None:
         ({"board": "uno"}, "--board is uno; supported are nucleo-l4r5zi"),
         ({"core": "m7", "board": "nucleo-l4r5zi"}, "--board nucleo-l4r5zi has a cortex-m4, and --core is cortex-m7"),
         ({"runtime": "tvm"}, "--runtime is tvm; supported are tflm, aot"),
-        ({"stock_kernels": "cmsis_nn"}, "whose bytes are not known yet"),
-        ({"stock_kernels": "xnnpack"}, "--stock_kernels is xnnpack; supported are quantmcu, reference"),
+        ({"stock_kernels": "cmsis_nn", "core": "host"}, "--stock_kernels is cmsis_nn, which runs on a Cortex-M"),
+        ({"stock_kernels": "xnnpack"}, "--stock_kernels is xnnpack; supported are quantmcu, reference, cmsis_nn"),
     ),
 )
 def test_what_is_not_known_is_refused(names: dict[str, str], sentence: str) -> None:

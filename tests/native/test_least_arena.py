@@ -87,7 +87,9 @@ def test_a_child_that_fails_is_one_sentence(tmp_path, monkeypatch):
     other.write_bytes(b"no library")
     monkeypatch.setenv("TFLM_QUANTMCU_OPS", str(other))
     with pytest.raises(UnsupportedModelError, match="tried how large an arena .* failed: .* is not the op library"):
-        least_arena_bytes(ModelFile(many_ops()), used_bytes=1 << 10, sufficient_bytes=1 << 20, has_own_ops=True)
+        least_arena_bytes(
+            ModelFile(many_ops()), used_bytes=1 << 10, sufficient_bytes=1 << 20, registerers=["QuantMcuRegisterOps"]
+        )
 
 
 @pytest.mark.parametrize("arena_bytes", [2624, 2656, 2688, 3008])

@@ -58,7 +58,7 @@ endif
 
 # Objects stand below OBJECT_DIR as their sources below /, for many share a name; projects may share the folder.
 OBJECT_DIR ?= $(OUT)
-object = $(patsubst /%.cc,$(OBJECT_DIR)/%.o,$(abspath $(1)))
+object = $(patsubst /%.c,$(OBJECT_DIR)/%.o,$(patsubst /%.cc,$(OBJECT_DIR)/%.o,$(abspath $(1))))
 OBJECTS := $(call object,$(SOURCES))
 
 $(call object,$(KERNEL_SOURCES)): CXXFLAGS := -O3
@@ -78,6 +78,10 @@ $(addprefix $(OUT)/,$(PROGRAMS)): $(OUT)/%: $(OBJECT_DIR)$(CURDIR)/%.o $(OBJECTS
 $(OBJECT_DIR)/%.o: /%.cc
 	@mkdir -p $(@D)
 	$(CXX) $(FLAGS) $(CXXFLAGS) -MMD -MP -c $< -o $@
+
+$(OBJECT_DIR)/%.o: /%.c
+	@mkdir -p $(@D)
+	$(CXX) -x c $(filter-out -std=c++17 -fno-rtti -fno-threadsafe-statics -fno-use-cxa-atexit,$(FLAGS)) $(CXXFLAGS) -MMD -MP -c $< -o $@
 
 clean:
 	rm -rf build

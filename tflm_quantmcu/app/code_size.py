@@ -26,7 +26,7 @@ def code_bytes(graph: ModelGraph, target: Target) -> int | None:
         return None
     cores = CORES if target.core == ANY else (target.core,)
     try:
-        found = [_on_core(graph, core, target.runtime) for core in cores]
+        found = [_on_core(graph, core, target) for core in cores]
     except UnsupportedModelError:
         return None
     known = [num_bytes for num_bytes in found if num_bytes is not None]
@@ -38,9 +38,9 @@ def counted_flash(model_bytes: int, code: int | None, scope: str) -> int:
     return model_bytes + (code or 0 if scope == TOTAL else 0)
 
 
-def _on_core(graph: ModelGraph, core: str, runtime: str) -> int | None:
-    if runtime != AOT:
-        return code_bytes_of(core, tflm_units(graph))
+def _on_core(graph: ModelGraph, core: str, target: Target) -> int | None:
+    if target.runtime != AOT:
+        return code_bytes_of(core, tflm_units(graph, target.stock_kernels))
     calls = [call for op in graph.ops for call in calls_of(graph, op, variant=variant_of(core))]
     units = {PATCH_STAGE_AOT if call.kernel == "PatchStage" else kernel_name(call.kernel) for call in calls}
     kernels = code_bytes_of(core, units | stage_units(graph))

@@ -12,13 +12,13 @@ from tflm_quantmcu.app.reserve import ArenaBytes, arena_bytes_on, reserved_by_co
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import PersistentBytes, persistent_bytes
 from tflm_quantmcu.arena.plan import plan_arena
-from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes
+from tflm_quantmcu.arena.predict import arena_by_variant, largest_scratch_bytes, predict_arena
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost.boards import milliseconds
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.model_time import ModelTime, time_of_model
 from tflm_quantmcu.cost.network_cost import Cost
-from tflm_quantmcu.graph.target import REFERENCE, Target
+from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.runtime.interpreter import Allocations
 from tflm_quantmcu.search.options import Options
@@ -34,6 +34,7 @@ class Figures:
       arena_bytes: of it, what `--sram_bytes` bounds.
       reserved_by_core: core -> RAM to reserve there.
       arena_by_variant: variant of our kernels -> predicted arena for feature maps and scratch, on TFLM.
+      host_arena_bytes: the same on this host, whose kernels are the reference.
       recorded_non_persistent_bytes: the same, as TFLM records it on this host, which runs the reference kernels.
       recorded_persistent_bytes: nodes, eval tensors and op data as TFLM records them on the 64-bit host.
       persistent: the same on a Cortex-M, predicted; None where an op's data is not known.
@@ -51,6 +52,7 @@ class Figures:
     arena_bytes: int | None
     reserved_by_core: Mapping[str, int]
     arena_by_variant: Mapping[str, int]
+    host_arena_bytes: int
     recorded_non_persistent_bytes: int
     recorded_persistent_bytes: int
     persistent: PersistentBytes | None
@@ -79,8 +81,8 @@ class Figures:
 
     @property
     def predicted_non_persistent_bytes(self) -> int:
-        """On this host."""
-        return self.arena_by_variant[REFERENCE]
+        """On this host, which runs TFLM's reference kernels."""
+        return self.host_arena_bytes
 
     def longest_span(self) -> dict[str, Any] | None:
         """What runs the longest between two calls of a hook, of JSON's types; None where it is not known."""
@@ -154,7 +156,8 @@ def measure(
     """
     graph, target = model.graph, options.target
     unknown_bytes = unknown_persistent_bytes(model)
-    scratch_bytes = [largest_scratch_bytes(graph, op) for op in graph.ops]
+    stock = target.stock_kernels
+    scratch_bytes = [largest_scratch_bytes(graph, op, stock) for op in graph.ops]
     on_target, by_core = None, {}
     try:
         on_target = arena_bytes_on(graph, target, unknown_bytes=unknown_bytes)
@@ -166,10 +169,11 @@ def measure(
         on_target=on_target,
         arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
         reserved_by_core=by_core,
-        arena_by_variant=graph.derived(arena_by_variant),
+        arena_by_variant=arena_by_variant(graph, stock),
+        host_arena_bytes=predict_arena(graph),
         recorded_non_persistent_bytes=recorded.non_persistent_bytes,
         recorded_persistent_bytes=recorded.persistent_bytes,
-        persistent=persistent_bytes(graph, CORTEX_M),
+        persistent=persistent_bytes(graph, CORTEX_M, target.variants[-1], stock),
         input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
         flash_bytes=len(model.data),
         **vars(work),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 
@@ -51,7 +52,8 @@ def describe_model(model: AnyModel, target: Target | None = None) -> str:
     parts = [view_graph(graph)]
     for number, op in enumerate(stages):
         parts.append(_describe_program(number, program_of(graph, op), layers_of(decode_options(op.custom_options))))
-    arenas = arena_by_variant(graph)
+    stock = (target or Target()).stock_kernels
+    arenas = arena_by_variant(graph, stock)
     cores = [f"{n:,} with {variant} kernels ({', '.join(cores_of(variant))})" for variant, n in arenas.items()]
     most = max(arenas.values())
     parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(file.data):,} bytes")
@@ -106,7 +108,9 @@ def _describe_reserve(file: ModelFile, target: Target | None) -> str:
     code = code_bytes(graph, chosen)
     if code is not None:
         lines.append(f"our code in flash on {where}, beside TFLM's own: {code:,} bytes")
-    return "\n".join([*lines, *losses_of_other_cores(graph, Target.of(named or ANY))])
+    return "\n".join(
+        [*lines, *losses_of_other_cores(graph, dataclasses.replace(chosen, core=named or ANY, board=None))]
+    )
 
 
 def _describe_time(file: ModelFile, target: Target | None) -> str:

@@ -83,7 +83,8 @@ def losses_by_variant(graph: ModelGraph, target: Target) -> dict[str, tuple[int,
     """
     unpinned = dataclasses.replace(graph, offline_offsets=None)
     others = [variant for variant in KERNEL_VARIANTS if variant not in target.variants]
-    found = {v: (predict_arena(graph, v), predict_arena(unpinned, v)) for v in others}
+    stock = target.stock_kernels
+    found = {v: (predict_arena(graph, v, stock), predict_arena(unpinned, v, stock)) for v in others}
     return {variant: (pinned, own) for variant, (pinned, own) in found.items() if pinned > own}
 
 
@@ -100,8 +101,9 @@ def _with_variant(graph: ModelGraph, target: Target, variant: str, unknown_bytes
     if target.runtime == AOT:
         arena = plan_memory(graph, [calls_of(graph, op, variant=variant) for op in graph.ops]).arena_bytes
         return ArenaBytes(arena + STACK_BYTES[variant], arena, 0)
-    found = replay_allocation(graph, THIS_HOST if target.core == HOST else CORTEX_M, variant)
-    arena, persistent = predict_arena(graph, variant), found.persistent.total
+    stock = target.stock_kernels
+    found = replay_allocation(graph, THIS_HOST if target.core == HOST else CORTEX_M, variant, stock)
+    arena, persistent = predict_arena(graph, variant, stock), found.persistent.total
     if found.is_exact:
         return ArenaBytes(found.needed_bytes, arena, persistent)
     reserved = align(found.needed_bytes + unknown_bytes, ARENA_ALIGNMENT) + ARENA_ALIGNMENT  # may be padded otherwise

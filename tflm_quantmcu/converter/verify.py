@@ -18,12 +18,12 @@ from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.base.errors import VerificationError
 from tflm_quantmcu.graph.layer_names import PACKED_SUFFIX
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.graph.target import REFERENCE, WORST_CORE, Target
+from tflm_quantmcu.graph.target import QUANTMCU, REFERENCE, STOCK_REFERENCE, WORST_CORE, Target
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
 from tflm_quantmcu.law.packing import unpack
 from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.simulate import simulate
-from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.interpreter import Allocations, Interpreter
 from tflm_quantmcu.runtime.samples import random_inputs, sample_shape, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite.canonical.canonical import canonical
@@ -41,7 +41,8 @@ class VerificationResult:
       is_same_function: all widths are 8 bits, and all outputs equal those of the model it came from.
       num_maps: feature maps compared with the oracle, a sample.
       arena_by_variant: variant of our kernels -> non-persistent bytes, predicted and recorded on this host, with the
-        scratch that it asks for.
+        scratch that it asks for; ops that stay TFLite's own ask for what the target's kernels do, or TFLM's reference
+        kernels where they are CMSIS-NN's.
       output_crc32: of all outputs in order, to compare with another machine's.
     """
 
@@ -115,12 +116,14 @@ def verify_conversion(
     graph = file.graph
     after = converted if isinstance(converted, ModelFile) else ModelFile.of(converted)
     variants = dict.fromkeys((REFERENCE, *target.variants))
-    predicted = {variant: predict_arena(after.graph, variant) for variant in variants}
-    replayed = {variant: replay_allocation(after.graph, HOST, variant) for variant in variants}
+    stock = QUANTMCU if target.stock_kernels == QUANTMCU else STOCK_REFERENCE  # TFLM's wheel has no others
+    predicted = {variant: predict_arena(after.graph, variant, stock) for variant in variants}
+    replayed = {variant: replay_allocation(after.graph, HOST, variant, stock) for variant in variants}
     x = _with_random(graph, (samples,) if isinstance(samples, np.ndarray) else samples)
     interpreter = Interpreter(after)
     for variant in variants:
-        _check_arena(after, variant, predicted[variant], replayed[variant])
+        recorded = Interpreter(after, kernel_variant=variant, stock_kernels=stock).allocations()
+        _check_arena(recorded, variant, predicted[variant], replayed[variant])
     given = _given(graph, plan, x)
     runs = _Runs(x, given, [interpreter.invoke(sample) for sample in zip(*given, strict=True)])
     is_same_function = is_eight_bit(graph, plan)
@@ -168,8 +171,7 @@ def is_eight_bit(graph: ModelGraph, plan: PrecisionPlan) -> bool:
     return has_own and all(bits == 8 for bits in plan.weight_bits.values())
 
 
-def _check_arena(converted: ModelFile, variant: str, predicted: int, replayed: Allocation) -> None:
-    recorded = Interpreter(converted, kernel_variant=variant).allocations()
+def _check_arena(recorded: Allocations, variant: str, predicted: int, replayed: Allocation) -> None:
     parts = [("non-persistent", predicted, recorded.non_persistent_bytes)]
     if replayed.is_exact:
         parts.append(("persistent", replayed.persistent.total, recorded.persistent_bytes))

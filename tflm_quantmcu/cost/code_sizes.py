@@ -1,7 +1,8 @@
 """Bytes of flash that our code takes on a core, as tools/code_table.py read them from compiled libraries.
 
-In: the units that a model links: `kernels::Conv2D` (the core's own), `reference::Softmax`, the patch stage, an op's
-glue to TFLM. Out: bytes of code and of the constants in it. A piece of code that several units link counts once.
+In: the units that a model links: `kernels::Conv2D` (the core's own), `reference::Softmax`, the patch stage, the glue to
+TFLM of an op of ours (`Register_QMCU_ADD`) or of TFLite's own (`FastAdd`). Out: bytes of code and of the constants in
+it. A piece of code that several units link counts once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import io
 from collections.abc import Iterable, Mapping
 from importlib import resources
 
-from tflm_quantmcu.graph.target import short_core
+from tflm_quantmcu.arena.fast_ops import FAST_OPS
+from tflm_quantmcu.graph.op_kinds import op_kind
+from tflm_quantmcu.graph.target import QUANTMCU, short_core
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, stage_kernels
 
@@ -34,11 +37,18 @@ def code_bytes_of(core: str, units: Iterable[str]) -> int | None:
     return sum(num_bytes for names, num_bytes in rows.items() if names & linked)
 
 
-def tflm_units(graph: ModelGraph) -> set[str]:
-    """What a model links of ours on TFLM: the glue of its ops, and what its patch stages run."""
-    ours = {op.kind for op in graph.ops if op.kind.startswith(PREFIX)}
+def tflm_units(graph: ModelGraph, stock_kernels: str) -> set[str]:
+    """What a model links of ours on TFLM: the glue of its ops, and what its patch stages run.
+
+    Args:
+      graph: the model.
+      stock_kernels: of the ops that stay TFLite's own, one of STOCK_KERNELS.
+    """
+    kinds = {op.kind for op in graph.ops}
+    ours = {kind for kind in kinds if kind.startswith(PREFIX)}
     glue = {PATCH_STAGE_TFLM if kind == PATCH_STAGE else f"Register_{kind}" for kind in ours}
-    return glue | stage_units(graph)
+    fast = {f"Fast{op_kind(kind).kernel}" for kind in kinds if kind in FAST_OPS} if stock_kernels == QUANTMCU else set()
+    return glue | fast | stage_units(graph)
 
 
 def stage_units(graph: ModelGraph) -> set[str]:

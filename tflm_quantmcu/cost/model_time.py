@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tflm_quantmcu.cost.calls import Calls, UnknownCall, graph_calls, largest_tiles, own_op_call, stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable
-from tflm_quantmcu.graph.target import AOT, STOCK_KERNELS, Target
+from tflm_quantmcu.graph.target import AOT, QUANTMCU, Target
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
 from tflm_quantmcu.stage.program import StageProgram
@@ -87,7 +87,7 @@ def op_calls(graph: ModelGraph, op: Op, target: Target) -> Calls:
     """The kernel calls of an op of a model, converted or not, that is no patch stage."""
     if op.kind.startswith(PREFIX):
         return Counter([own_op_call(graph, op)])
-    if target.runtime == AOT or target.stock_kernels == STOCK_KERNELS[0]:
+    if target.runtime == AOT or target.stock_kernels == QUANTMCU:
         return graph_calls(graph, only=[op.index])
     return Counter([UnknownCall(f"{_label(graph, op)} on {target.stock_kernels} kernels")])
 

@@ -34,9 +34,8 @@ BOARDS = {
     "corstone-300": "cortex-m55",
 }
 RUNTIMES = TFLM, AOT = "tflm", "aot"
-CMSIS_NN = "cmsis_nn"
-STOCK_KERNELS = "quantmcu", "reference"
-_NOT_COUNTED_YET = (CMSIS_NN,)
+# Whose kernels run the ops that stay TFLite's own.
+STOCK_KERNELS = QUANTMCU, STOCK_REFERENCE, CMSIS_NN = "quantmcu", "reference", "cmsis_nn"
 _PREFIX = "cortex-"
 
 
@@ -85,21 +84,21 @@ class Target:
       core: `cortex-m4` and its like, `host`, or `any`: bytes of the core that takes the most.
       board: a key of BOARDS, or None.
       runtime: `tflm`, or `aot`: emitted C++ without TFLM.
-      stock_kernels: of the ops that stay TFLite's own: `quantmcu` (TFLM's, and ours where the model has them) or
-        `reference`, TFLM's reference kernels alone. Their bytes are the same so far.
+      stock_kernels: of the ops that stay TFLite's own: `quantmcu`, ours by RegisterFastOps where there are any,
+        `reference`, TFLM's reference kernels alone, or `cmsis_nn`, TFLM built with CMSIS-NN's.
     """
 
     core: str = DEFAULT_CORE
     board: str | None = None
     runtime: str = TFLM
-    stock_kernels: str = STOCK_KERNELS[0]
+    stock_kernels: str = QUANTMCU
 
     @staticmethod
     def of(
         core: str | None = None,
         board: str | None = None,
         runtime: str = TFLM,
-        stock_kernels: str = STOCK_KERNELS[0],
+        stock_kernels: str = QUANTMCU,
     ) -> Target:
         """The target of these names; without a core the board's, or the default.
 
@@ -115,13 +114,12 @@ class Target:
             raise UsageError(f"--board {board} has a {on_board}, and --core is {chosen}; leave one out")
         if runtime not in RUNTIMES:
             raise UsageError(f"--runtime is {runtime}; supported are {', '.join(RUNTIMES)}")
-        if stock_kernels in _NOT_COUNTED_YET:
-            supported = ", ".join(STOCK_KERNELS)
-            raise UsageError(
-                f"--stock_kernels is {stock_kernels}, whose bytes are not known yet; supported are {supported}"
-            )
         if stock_kernels not in STOCK_KERNELS:
             raise UsageError(f"--stock_kernels is {stock_kernels}; supported are {', '.join(STOCK_KERNELS)}")
+        if stock_kernels == CMSIS_NN and chosen == HOST:
+            raise UsageError(
+                f"--stock_kernels is {CMSIS_NN}, which runs on a Cortex-M; with --core {HOST} leave it out"
+            )
         return Target(chosen, board, runtime, stock_kernels)
 
     @property

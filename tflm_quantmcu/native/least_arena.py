@@ -10,6 +10,7 @@ import functools
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.native.kernel_scratch import REFERENCE, variant_number
@@ -22,14 +23,14 @@ _KEPT = 64
 # Modules are looked for where this process finds them.
 _CHILD = """
 import sys
-library, variant, low, high, step, *sys.path[:] = sys.argv[1:]
+library, registerers, variant, low, high, step, *sys.path[:] = sys.argv[1:]
 from tflm_quantmcu.native.least_arena_child import answer
-answer(library, int(variant), int(low), int(high), int(step))
+answer(library, registerers.split(), int(variant), int(low), int(high), int(step))
 """
 
 
 def least_arena_bytes(
-    model: ModelFile, *, used_bytes: int, sufficient_bytes: int, has_own_ops: bool, variant: str = REFERENCE
+    model: ModelFile, *, used_bytes: int, sufficient_bytes: int, registerers: Sequence[str], variant: str = REFERENCE
 ) -> int:
     """The smallest multiple of 16 in which TFLM's AllocateTensors succeeds on this host.
 
@@ -37,20 +38,21 @@ def least_arena_bytes(
       model: one that TFLM prepares.
       used_bytes: of the arena, as TFLM counts them once it is prepared: it takes no less to prepare.
       sufficient_bytes: an arena in which it was prepared.
-      has_own_ops: the model has ops of the op library.
+      registerers: functions of the op library that add ops; none for a model that TFLM runs by itself.
       variant: of the kernels whose scratch our ops ask for.
 
     Raises:
       UnsupportedModelError: the process that tried it ended otherwise than with an answer.
     """
-    library = str(find_op_library()) if has_own_ops else ""
-    return _least(model.data, library, variant_number(variant), used_bytes, sufficient_bytes)
+    library = str(find_op_library()) if registerers else ""
+    names = " ".join(registerers)
+    return _least(model.data, library, names, variant_number(variant), used_bytes, sufficient_bytes)
 
 
 @functools.lru_cache(maxsize=_KEPT)
-def _least(data: bytes, library: str, variant: int, used_bytes: int, sufficient_bytes: int) -> int:
+def _least(data: bytes, library: str, registerers: str, variant: int, used_bytes: int, sufficient_bytes: int) -> int:
     numbers = [str(n) for n in (variant, used_bytes, sufficient_bytes, ARENA_ALIGNMENT)]
-    command = [sys.executable, "-c", _CHILD, library, *numbers, *sys.path]
+    command = [sys.executable, "-c", _CHILD, library, registerers, *numbers, *sys.path]
     try:
         child = subprocess.run(command, input=data, capture_output=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -12,16 +12,17 @@ import sys
 from pathlib import Path
 
 from tflm_quantmcu.base.tflm_wheel import interpreter_module
-from tflm_quantmcu.native.op_library import REGISTERER, connect_op_library
+from tflm_quantmcu.native.op_library import connect_op_library
 
 _STDERR = 2
 
 
-def answer(library: str, variant: int, low: int, high: int, step: int) -> None:
+def answer(library: str, registerers: list[str], variant: int, low: int, high: int, step: int) -> None:
     """Halves the interval of arenas, multiples of `step`, that may be the smallest.
 
     Args:
       library: path of the op library; empty for a model without our ops.
+      registerers: functions of it that add ops.
       variant: whose scratch our ops ask for, as kernel_scratch.py numbers them.
       low, high: bytes; no less can do, so many do.
       step: bytes.
@@ -33,7 +34,6 @@ def answer(library: str, variant: int, low: int, high: int, step: int) -> None:
         ops = connect_op_library(Path(library))
         ops.QuantMcuSetScratchVariant(variant)
         ops.QuantMcuSetInputReader(ops.QuantMcuReadStoredMap, None)  # it is looked at, and not called
-    registerers = [REGISTERER] if library else []
     least, most = -(-low // step), high // step
     # What is needed is near what is used: from there in steps that double.
     reach = 1

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.tflm_wheel import context_functions, interpreter_library
+from tflm_quantmcu.graph.target import QUANTMCU, REFERENCE
 
 PATH_VARIABLE = "TFLM_QUANTMCU_OPS"
 LIBRARY = "libquantmcu_ops.so"
 REGISTERER = "QuantMcuRegisterOps"
+FAST_OPS_REGISTERER = "QuantMcuRegisterFastOps"  # in the places of TFLM's own
 
 
 def find_op_library() -> Path:
@@ -32,6 +34,18 @@ def find_op_library() -> Path:
         f"the op library is needed and not at {' or '.join(map(str, places))}; build it with "
         f"`make ops`, or name it in {PATH_VARIABLE}"
     )
+
+
+def registerers_of(has_own_ops: bool, variant: str, stock_kernels: str) -> list[str]:
+    """The functions of the library that add a model's ops to TFLM's resolver.
+
+    Args:
+      has_own_ops: whether the model has ops of ours.
+      variant: of our kernels, whose scratch ops ask for; with the reference TFLM's own ops run on TFLM's kernels.
+      stock_kernels: one of STOCK_KERNELS.
+    """
+    fast = [FAST_OPS_REGISTERER] if stock_kernels == QUANTMCU and variant != REFERENCE else []
+    return ([REGISTERER] if has_own_ops else []) + fast
 
 
 @functools.cache

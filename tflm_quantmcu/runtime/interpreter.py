@@ -20,13 +20,13 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.progress import track
 from tflm_quantmcu.base.tflm_wheel import interpreter_module
-from tflm_quantmcu.graph.target import REFERENCE
+from tflm_quantmcu.graph.target import QUANTMCU, REFERENCE
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.native.exclusive import changed, exclusive
 from tflm_quantmcu.native.handshake import load_op_library
 from tflm_quantmcu.native.kernel_scratch import asked_as
 from tflm_quantmcu.native.least_arena import least_arena_bytes
-from tflm_quantmcu.native.op_library import REGISTERER, find_op_library
+from tflm_quantmcu.native.op_library import find_op_library, registerers_of
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
 from tflm_quantmcu.runtime.hook import Hook, HookCalls, num_hook_calls
 from tflm_quantmcu.runtime.input_reader import InputFeed, InputReader
@@ -42,15 +42,7 @@ _OFFLINE = OFFLINE_METADATA.encode()
 
 # What the wheel reads element for element; of int4, for one, it would read beyond the end.
 _READABLE_TYPES = frozenset(
-    {
-        schema.TensorType.BOOL,
-        schema.TensorType.INT8,
-        schema.TensorType.UINT8,
-        schema.TensorType.INT16,
-        schema.TensorType.INT32,
-        schema.TensorType.INT64,
-        schema.TensorType.FLOAT32,
-    }
+    getattr(schema.TensorType, name) for name in ("BOOL", "INT8", "UINT8", "INT16", "INT32", "INT64", "FLOAT32")
 )
 _LARGEST_ELEMENT_BYTES = 8
 
@@ -96,6 +88,7 @@ class Interpreter:
         input_reader: InputReader | None = None,
         hook: Hook | None = None,
         kernel_variant: str = REFERENCE,
+        stock_kernels: str = QUANTMCU,
     ) -> None:
         """Prepares the model.
 
@@ -110,8 +103,9 @@ class Interpreter:
           hook: called as (done, total) while an inference runs: at its begin and end, at the begin and end of each op
             of ours and before each tile of a patch stage, `done` from 0 to `total`. Where it returns False the
             inference ends with InferenceStopped.
-          kernel_variant: our ops ask for the scratch that this variant of the kernels takes, so that `allocations`
-            counts the non-persistent arena of its cores (`target.VARIANTS`); values are the same.
+          kernel_variant, stock_kernels: ops ask for the scratch that they take on cores of this variant of our kernels
+            (`target.VARIANTS`), TFLite's own ops on these kernels, so that `allocations` counts the non-persistent
+            arena there; values are the same.
 
         Raises:
           UsageError: no such file, too small an arena, a reader for a model with an input tensor, no TFLM wheel that
@@ -123,7 +117,7 @@ class Interpreter:
         tree = self._file.tree
         self._preserves = preserve_all_tensors
         self._is_running = False
-        registerers = [REGISTERER] if _has_own_ops(tree) else []
+        registerers = registerers_of(_has_own_ops(tree), kernel_variant, stock_kernels)
         library = load_op_library(find_op_library()) if registerers else None
         self._variant = kernel_variant if registerers else REFERENCE
         graph = tree.subgraphs[0]
@@ -264,7 +258,7 @@ class Interpreter:
             self._file,
             used_bytes=self.allocations().total_bytes,
             sufficient_bytes=self._generous_bytes,
-            has_own_ops=bool(self._registerers),
+            registerers=self._registerers,
             variant=self._variant,
         )
 

@@ -97,8 +97,8 @@ class TargetSettings(Settings):
     )
     stock_kernels: str = setting(
         "quantmcu",
-        "Kernels of the ops that stay TFLite's own: ours where there are any, or TFLM's reference alone. "
-        "Bytes of cmsis_nn are not known yet.",
+        "Kernels of the ops that stay TFLite's own: ours where there are any, which `RegisterFastOps` adds to a "
+        "resolver, TFLM's reference kernels alone, or those of TFLM that is built with CMSIS-NN.",
         kind=str,
     )
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "tflm_kernels/cortex_m/kernels.h"
+#include "tflm_kernels/micro/fast_ops/tflms.h"
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/tflm.h"
 #include "tflm_kernels/portable/law/feature_map.h"
@@ -13,7 +14,7 @@
 #include "tflm_kernels/portable/law/limits.h"
 
 // Where ours beat TFLM's, and what TFLM keeps for its own is what its reference kernels keep.
-// QUANTMCU_FAST_OPS_EVERYWHERE is for tests on the host.
+// QUANTMCU_FAST_OPS_EVERYWHERE is for TFLM's Python interpreter, which records the scratch that a core's ask for.
 #if (defined(__ARM_FEATURE_DSP) || defined(QUANTMCU_FAST_OPS_EVERYWHERE)) && !defined(CMSIS_NN) && \
     !defined(XTENSA) && !defined(HEXAGON) && !defined(USE_TFLM_COMPRESSION)
 #define QUANTMCU_HAS_FAST_OPS 1

@@ -23,6 +23,14 @@ class ResolverAccess {
     return kTfLiteOk;
   }
 
+  // One of TFLM's own, to be replaced; null if there is none.
+  TFLMRegistration* FindBuiltin(int32_t code) {
+    for (unsigned int i = 0; i < resolver_.num_registrations; ++i) {
+      if (resolver_.registrations[i].builtin_code == code) return &resolver_.registrations[i];
+    }
+    return nullptr;
+  }
+
  private:
   bool HasRoom() const {
     return resolver_.num_registrations < tflm_abi::PythonOpsResolver::kMaxRegistrations;

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
@@ -57,6 +58,7 @@ def emit_tflm(
         "model": array_initializer(np.frombuffer(model.data, np.uint8)),
         "arenas": arenas,
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
+        "has_fast_ops": any(kind in FAST_OPS for kind in kinds),
         "stage_kernels": struct_initializer(kernels) if kernels else "",
         "adders": [resolver_call(kind) for kind in kinds],
         "streamed": graph.streamed_input,
@@ -96,7 +98,7 @@ def _arena_bytes(graph: ModelGraph, recording: Recording) -> dict[str, int]:
 
 
 def resolver_call(kind: str) -> str:
-    """The call that adds an op to a resolver."""
+    """The call that adds an op to a resolver, on our kernels where there are any."""
     if kind == PATCH_STAGE:
         return f'AddCustom("{kind}", quantmcu::RegisterPatchStage<kStageKernels>())'
     if kind.startswith(PREFIX):
@@ -104,7 +106,8 @@ def resolver_call(kind: str) -> str:
     words = [word.capitalize() for word in kind.split("_")]
     # 2D keeps its capital.
     name = "".join(re.sub(r"(\d)d$", r"\1D", word) for word in words)
-    return f"Add{_RESOLVER_NAMES.get(kind, name)}()"
+    name = _RESOLVER_NAMES.get(kind, name)
+    return f"Add{name}(quantmcu::Fast{name}())" if kind in FAST_OPS else f"Add{name}()"
 
 
 def _sample(values: np.ndarray) -> str:

@@ -34,8 +34,9 @@ def pin_offsets(rewrite: Rewrite) -> None:
     Source: TFLM's docs/memory_management.md, "Offline planned tensor allocations".
     """
     graph = graph_of(rewrite.model, rewrite.graph.sha256)
-    scratch = {variant: [op_scratch_bytes(graph, op, variant) for op in graph.ops] for variant in KERNEL_VARIANTS}
-    largest = [largest_scratch_bytes(graph, op) for op in graph.ops]
+    stock = rewrite.target.stock_kernels
+    scratch = {v: [op_scratch_bytes(graph, op, v, stock) for op in graph.ops] for v in KERNEL_VARIANTS}
+    largest = [largest_scratch_bytes(graph, op, stock) for op in graph.ops]
     unpinned = _arenas(graph, scratch, None)
 
     def on_target(found: Mapping[str, int]) -> int:

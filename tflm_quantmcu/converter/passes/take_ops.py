@@ -6,8 +6,8 @@ flash (docs/memory.md, "The persistent part").
 
 from __future__ import annotations
 
+from tflm_quantmcu.arena.gains import extra_scratch_bytes, saved_bytes
 from tflm_quantmcu.arena.machine import CORTEX_M, HOST
-from tflm_quantmcu.arena.persistent import extra_scratch_bytes, saved_bytes
 from tflm_quantmcu.converter.passes.quantize_ops import replace_op
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph import target as targets
@@ -40,8 +40,8 @@ def _worthwhile(rewrite: Rewrite) -> list[Op]:
     grow by the scratch of the op that it is fullest at and shrinks by what is kept."""
     graph, target = rewrite.graph, rewrite.target
     machine = HOST if target.core == targets.HOST else CORTEX_M
-    saved = saved_bytes(graph, _candidates(rewrite), machine)
-    more = extra_scratch_bytes(graph, saved, target.variants)
+    saved = saved_bytes(graph, _candidates(rewrite), machine, target)
+    more = extra_scratch_bytes(graph, saved, target)
     order = sorted(saved, key=lambda index: more[index])
     while order and more[order[-1]] > sum(saved[index] for index in order):
         order.pop()

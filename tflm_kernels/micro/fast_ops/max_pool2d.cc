@@ -1,0 +1,21 @@
+// MAX_POOL_2D of TFLite on our kernel (fast_ops.h).
+
+#include "tflm_kernels/micro/fast_ops/pool2d.h"
+
+namespace quantmcu {
+namespace {
+
+TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
+  Pool2DParams params;
+  if (!PoolParamsOf(context, node, &params)) {
+    return tflm::Register_MAX_POOL_2D().invoke(context, node);
+  }
+  kernels::MaxPool2D(params, InputBytes(context, node, 0), OutputBytes(context, node));
+  return kTfLiteOk;
+}
+
+}  // namespace
+
+TFLMRegistration FastMaxPool2D() { return Replaced(tflm::Register_MAX_POOL_2D(), nullptr, Eval); }
+
+}  // namespace quantmcu
