@@ -124,7 +124,7 @@ def arenas(graph: ModelGraph) -> list[int]:
 
 def requested(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
     if not op.kind.startswith(PREFIX):
-        return op_scratch_bytes(graph, op)
+        return op_scratch_bytes(graph, op, variant)
     return tuple(n for call in calls_of(graph, op, variant=variant) if (n := call.scratch_bytes or 0))
 
 

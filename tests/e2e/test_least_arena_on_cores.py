@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from tests.support import networks, shared_data
 from tests.support.cortex_m import skip_without_tools
+from tests.support.fast_op_models import odd_shapes
 from tests.support.plans import mixed, split
 from tests.support.property_settings import examples
-from tests.support.random_cnn import random_cnns, random_stages, stage_regions
+from tests.support.random_cnn import RandomCnn, random_cnns, random_stages, stage_regions
 from tests.support.streamed import streamed
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import replay_allocation
@@ -21,7 +22,7 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.tflite.reader import read_model
-from tools.tflm_on_core import CoreImage, build_image, tflm_folders
+from tools.tflm_on_core import CoreImage, build_image, cmsis_nn_folder, tflm_folders
 
 CORES = ("cortex-m4", "cortex-m55")
 SMALL = networks.inverted_residual()
@@ -42,6 +43,15 @@ def image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     yield build_image(request.param, KINDS, Path(tmp_path_factory.mktemp("tflm")))
 
 
+@pytest.fixture(scope="module", params=CORES)
+def cmsis_nn_image(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoreImage]:
+    skip_without_tools()
+    cmsis_nn = cmsis_nn_folder()
+    if tflm_folders() is None or cmsis_nn is None:
+        pytest.skip("TFLM_DIR or CMSIS_NN_DIR is not set: the least arena with CMSIS-NN is not tried on Cortex-M")
+    yield build_image(request.param, KINDS, Path(tmp_path_factory.mktemp("cmsis_nn")), cmsis_nn=cmsis_nn)
+
+
 def in_patches(model: bytes) -> bytes:
     return convert_model(model, split(read_model(model)))
 
@@ -60,6 +70,7 @@ MODELS: dict[str, Callable[[], bytes]] = {
         for name in shared_data.CONVOLUTIONAL
     },
     "misc4": misc4,
+    "odd shapes on our kernels": odd_shapes,
     "inverted residual": lambda: SMALL,
     "inverted residual in patches": lambda: in_patches(SMALL),
     "inverted residual with a streamed input": lambda: convert_model(SMALL, streamed(split(read_model(SMALL)))),
@@ -71,15 +82,29 @@ MODELS: dict[str, Callable[[], bytes]] = {
 
 
 def assert_least(image: CoreImage, model: bytes) -> None:
+    """With all kernels of stock ops that the image can run."""
     (variant,) = Target.of(image.core).variants
-    found = replay_allocation(read_model(model), CORTEX_M, variant)
-    assert found.is_exact
-    assert image.prepares(model, found.needed_bytes) == (True, False)
+    for stock_kernels in image.stock_kernels:
+        found = replay_allocation(read_model(model), CORTEX_M, variant, stock_kernels)
+        assert found.is_exact
+        prepares = image.prepares(model, found.needed_bytes, stock_kernels=stock_kernels)
+        assert prepares == (True, False), stock_kernels
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_predicted_arena_is_the_least(image: CoreImage, name: str) -> None:
     assert_least(image, MODELS[name]())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_predicted_arena_is_the_least_with_cmsis_nn(cmsis_nn_image: CoreImage, name: str) -> None:
+    assert_least(cmsis_nn_image, MODELS[name]())
+
+
+@examples(20)
+@given(cnn=random_cnns())
+def test_networks_that_nobody_chose_with_cmsis_nn(cmsis_nn_image: CoreImage, cnn: RandomCnn) -> None:
+    assert_least(cmsis_nn_image, cnn.model)
 
 
 @examples(20)

@@ -25,7 +25,9 @@ def odd_shapes() -> bytes:
     x = net.max_pool2d(x, (2, 2))
     x = net.average_pool2d(x, (2, 2))
     x = net.reshape(x, (1, int(np.prod(x.shape[1:]))))
-    return net.build(net.fully_connected(x, values(10, x.shape[1]), scale=0.2))
+    x = net.fully_connected(x, values(150, x.shape[1]), rng.integers(-999, 999, 150), scale=0.2)
+    x = net.fully_connected(x, values(70, 150), scale=0.4, filter_scales=[0.01 + 0.0001 * i for i in range(70)])
+    return net.build(net.fully_connected(x, values(10, 70), scale=0.5))
 
 
 def computed_weights() -> bytes:

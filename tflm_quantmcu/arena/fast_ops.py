@@ -18,6 +18,7 @@ from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes
 # TFLite's ops that RegisterFastOps adds.
 FAST_OPS = ("ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "MAX_POOL_2D")
 _WORD = 4
+_BLOCK = 64  # outputs of a layer whose table is made at a time (fast_ops/fully_connected.cc)
 _MAX_EXTENT, _MAX_CHANNELS = 32767, 1 << 24  # tflm_kernels/portable/law/limits.h
 
 
@@ -41,7 +42,8 @@ def fast_scratch_bytes(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ..
     num_rows = int(bias is None) + (2 if kind.is_vector and len(filter.scales) <= 1 else 0)
     multiplier = ends[1].channels // ends[0].channels if kind.is_depthwise else 1
     params = filter_params(kind, ends, op.window, 8, multiplier)
-    num_bytes = kernel_scratch_bytes(variant, kind.kernel, params) + _WORD * num_rows * ends[1].channels
+    channels = min(ends[1].channels, _BLOCK) if kind.is_vector else ends[1].channels
+    num_bytes = kernel_scratch_bytes(variant, kind.kernel, params) + _WORD * num_rows * channels
     return (num_bytes,) if num_bytes else ()
 
 

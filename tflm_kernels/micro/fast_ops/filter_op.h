@@ -1,7 +1,7 @@
 // micro/fast_ops/filter_op.h - what TFLite's ops with a filter share on our kernels (fast_ops.h).
 //
 // TFLM keeps multipliers and shifts a channel; the bias stands in flash. Where it has one factor for all channels, or
-// a model no bias, scratch holds a table for the time of a call.
+// a model no bias, scratch holds what is missing for the time of a call.
 #ifndef TFLM_KERNELS_MICRO_FAST_OPS_FILTER_OP_H_
 #define TFLM_KERNELS_MICRO_FAST_OPS_FILTER_OP_H_
 

@@ -26,6 +26,7 @@ from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 # Where MicroMutableOpResolver's name is not the operator's in CamelCase.
 _RESOLVER_NAMES = {
+    "BATCH_MATMUL": "BatchMatMul",
     "CUMSUM": "CumSum",
     "PADV2": "PadV2",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
