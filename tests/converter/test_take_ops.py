@@ -125,7 +125,7 @@ def test_a_bound_on_flash_that_only_stock_ops_meet_keeps_them() -> None:
     model = net.build(x)
     sizes = {keeps: len(_unsplit(model, keep_stock_ops=keeps).model) for keeps in (True, False)}
     assert sizes[True] < sizes[False]
-    assert len(_unsplit(model, flash_bytes=sizes[True]).model) == sizes[True]
+    assert len(_unsplit(model, flash_bytes=sizes[True], flash_scope="model").model) == sizes[True]
 
 
 def _unsplit(model: bytes, **options: object) -> qm.ConversionResult:
