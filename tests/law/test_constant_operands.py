@@ -19,13 +19,17 @@ from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
 
-KINDS = ("ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM")
+KINDS = ("ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM", "PRELU")
+# A constant may be the first operand of all but PRELU.
+PLACED = [(kind, is_first) for kind in KINDS for is_first in (False, True) if kind != "PRELU" or not is_first]
 ALL_VALUES = np.arange(-128, 128, dtype=np.int8).reshape(1, 16, 16, 1)
 
 
 def options_of(kind: str, activation: str = "NONE") -> Any:
     if kind in ("MINIMUM", "MAXIMUM"):
         return schema.MaximumMinimumOptionsT()
+    if kind == "PRELU":
+        return None
     made = {"ADD": schema.AddOptionsT, "SUB": schema.SubOptionsT, "MUL": schema.MulOptionsT}[kind]()
     made.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
     return made
@@ -54,8 +58,7 @@ def table_of(graph: ModelGraph) -> np.ndarray:
     return lowered.lookup.table(source, output, lowered.clamp_range(output))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize(("kind", "is_first"), PLACED)
 @pytest.mark.parametrize("seed", range(12))
 def test_tables_hold_what_tflm_gives_for_every_value(kind: str, is_first: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -64,15 +67,14 @@ def test_tables_hold_what_tflm_gives_for_every_value(kind: str, is_first: bool, 
     x = net.input((1, 16, 16, 1), scale=source.scale, zero_point=source.zero_point)
     shape = ((), (1,), (1, 1, 1, 1))[seed % 3]
     values = np.full(shape, rng.integers(-128, 128), np.int8)
-    activation = {} if kind in ("MINIMUM", "MAXIMUM") else {"activation": ("NONE", "RELU", "RELU6")[seed % 3]}
+    activation = {} if kind in ("MINIMUM", "MAXIMUM", "PRELU") else {"activation": ("NONE", "RELU", "RELU6")[seed % 3]}
     formats = {"scale": output.scale, "zero_point": output.zero_point}
     model = net.build(combined(net, kind, x, values, own, is_first=is_first, **activation, **formats))
     (found,) = run_stock(model, ALL_VALUES)
     np.testing.assert_array_equal(table_of(read_model(model)), found.ravel())
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize(("kind", "is_first"), PLACED)
 def test_other_formats_give_the_real_function(kind: str, is_first: bool) -> None:
     own = Format(8, 0.05, 3)
     net = StockModel()
@@ -83,13 +85,13 @@ def test_other_formats_give_the_real_function(kind: str, is_first: bool) -> None
     source, output = Format(4, 0.3, -2), Format(2, 0.7, 0)
     r = (np.arange(-8, 8) + 2) * 0.3
     a, b = (0.7, r) if is_first else (r, 0.7)
-    exact = {"ADD": a + b, "SUB": a - b, "MUL": a * b, "MINIMUM": np.minimum(a, b), "MAXIMUM": np.maximum(a, b)}[kind]
+    exact = {"ADD": a + b, "SUB": a - b, "MUL": a * b, "MINIMUM": np.minimum(a, b), "MAXIMUM": np.maximum(a, b)}
+    exact["PRELU"] = np.where(r >= 0, r, r * 0.7)
     table = lookup.table(source, output, (-2, 1))
-    np.testing.assert_array_less(np.abs(table - np.clip(exact / 0.7, -2, 1)), 0.5 + 1e-6)
+    np.testing.assert_array_less(np.abs(table - np.clip(exact[kind] / 0.7, -2, 1)), 0.5 + 1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize(("kind", "is_first"), PLACED)
 @pytest.mark.parametrize("seed", range(4))
 def test_a_constant_a_channel_has_a_table_a_channel(kind: str, is_first: bool, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -139,7 +141,7 @@ def test_they_run_inside_stages(widths: dict[str, int], shape: tuple[int, ...], 
         is_compared = kind in ("MINIMUM", "MAXIMUM")
         own = Format(8, x.scale, x.zero_point) if is_compared else Format(8, 0.02, 5)
         output = {} if is_compared else {"scale": 0.07, "zero_point": 1}
-        x = combined(net, str(kind), x, _values(rng, shape), own, is_first=bool(rng.integers(2)), **output)
+        x = combined(net, str(kind), x, _values(rng, shape), own, is_first=kind != "PRELU" and bool(rng.integers(2)), **output)
     model = net.build(net.mean(x))
     samples = random_samples(read_model(model).tensors[0], 8)
     data = {"calibration_data": samples} if widths else {}

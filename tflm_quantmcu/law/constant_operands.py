@@ -23,7 +23,7 @@ class Operand:
     """The constant of such an op.
 
     Attributes:
-      kind: ADD, SUB, MUL, MINIMUM or MAXIMUM.
+      kind: ADD, SUB, MUL, MINIMUM, MAXIMUM or PRELU.
       values: int8, one that is the same wherever it is added, multiplied or compared, or one a channel.
       format: of it.
       is_first: the map is the second operand.
@@ -51,7 +51,9 @@ class Operand:
         sides = [(x, source), (constant, self.format)]
         (a, format_a), (b, format_b) = sides[::-1] if self.is_first else sides
         a, b = a - format_a.zero_point, b - format_b.zero_point
-        if self.kind == "MUL":
+        if self.kind == "PRELU":
+            scaled = _prelu(a, b, (format_a.scale, format_b.scale), output.scale)
+        elif self.kind == "MUL":
             factor = quantize_factor(format_a.scale * format_b.scale / output.scale)
             scaled = multiply(a * b, *factor).astype(np.int64)
         else:
@@ -77,12 +79,20 @@ def operand_of(graph: ModelGraph, op: Op) -> Operand | None:
         return None
     if source.shape != graph.tensors[op.outputs[0]].shape:
         return None
+    if op.kind == "PRELU" and constant is first:
+        return None
     values = np.unique(constant.data)
     if values.size != 1:
         if constant.num_elements != source.shape[-1] or constant.shape[-1:] != source.shape[-1:]:
             return None
         values = constant.data.ravel()
     return Operand(op.kind, tuple(values.tolist()), constant.format, constant is first)
+
+
+def _prelu(x: np.ndarray, slope: np.ndarray, scales: tuple[float, float], output: float) -> np.ndarray:
+    """Law A25."""
+    same, times = (quantize_factor(ratio) for ratio in (scales[0] / output, scales[0] * scales[1] / output))
+    return np.where(x >= 0, multiply(x, *same), multiply(x * slope, *times)).astype(np.int64)
 
 
 def _sum(kind: str, steps: tuple[np.ndarray, np.ndarray], scales: tuple[float, float], output: float) -> np.ndarray:
@@ -110,5 +120,6 @@ _FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
     "MUL": lambda a, b: a * b,
     "MINIMUM": min,
     "MAXIMUM": max,
+    "PRELU": lambda a, b: a if a >= 0 else a * b,
 }
 KINDS = tuple(_FUNCTIONS)
