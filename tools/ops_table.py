@@ -24,6 +24,10 @@ besides says `tflm_quantmcu/lowering/support.py`, with a sentence for each refus
 """
 
 
+# What an op that runs as ours in stages alone must look like.
+_FORMS = {"GATHER_CHANNELS": "along channels", "RESIZE_NEAREST": "by whole factors"}
+
+
 def table() -> str:
     """The page."""
     builtins = {name for name in vars(schema.BuiltinOperator) if not name.startswith("_")}
@@ -38,7 +42,7 @@ def _in_stage(kind: OpKind) -> str:
     if carried.stage is not None and not carried.is_reduction:
         places.append("yes")
     if kind.in_stage:
-        places.append("along channels")
+        places.append(_FORMS[kind.in_stage])
     if any(row.is_reduction and row.name == kind.name for row in STAGE_KINDS):
         places.append("at the end")
     if kind.name in CONSTANT_KINDS and not places:

@@ -141,7 +141,8 @@ def test_they_run_inside_stages(widths: dict[str, int], shape: tuple[int, ...], 
         is_compared = kind in ("MINIMUM", "MAXIMUM")
         own = Format(8, x.scale, x.zero_point) if is_compared else Format(8, 0.02, 5)
         output = {} if is_compared else {"scale": 0.07, "zero_point": 1}
-        x = combined(net, str(kind), x, _values(rng, shape), own, is_first=kind != "PRELU" and bool(rng.integers(2)), **output)
+        is_first = kind != "PRELU" and bool(rng.integers(2))
+        x = combined(net, str(kind), x, _values(rng, shape), own, is_first=is_first, **output)
     model = net.build(net.mean(x))
     samples = random_samples(read_model(model).tensors[0], 8)
     data = {"calibration_data": samples} if widths else {}

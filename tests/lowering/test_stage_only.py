@@ -1,4 +1,4 @@
-"""Which ops a stage alone holds as ours: moves of channels."""
+"""Which ops a stage alone holds as ours: moves of channels, repeated pixels."""
 
 from __future__ import annotations
 
@@ -69,6 +69,22 @@ def test_moves_of_pixels_stay_stock(case: str) -> None:
     network = network_of(net, STOCK[case](net, net.input((1, 4, 5, 6))))
     op = network.graph.ops[-1]
     assert network.stage_refusal(op) == f"{op.kind} has no QMCU_ kernel"
+
+
+@pytest.mark.parametrize("half_pixel_centers", [False, True])
+def test_a_resize_by_whole_factors_is_a_stages(half_pixel_centers: bool) -> None:
+    net = StockModel()
+    x = net.input((1, 4, 5, 6))
+    network = network_of(net, net.resize_nearest(x, (12, 10), half_pixel_centers=half_pixel_centers))
+    lowered = network.lower_in_stage(network.graph.ops[-1])
+    assert lowered.kind == "RESIZE_NEAREST"
+    assert (lowered.window.stride_height, lowered.window.stride_width) == (3, 2)
+
+
+def test_a_resize_by_other_factors_stays_stock() -> None:
+    net = StockModel()
+    network = network_of(net, net.resize_nearest(net.input((1, 4, 5, 6)), (6, 10)))
+    assert network.stage_refusal(network.graph.ops[-1])
 
 
 def test_a_change_of_scale_that_tflm_ignores_stays_stock() -> None:

@@ -84,7 +84,7 @@ def geometry(layers: Sequence[Layer]) -> StageGeometry:
     """Of the layers as one stage, without residuals."""
     shapes = [(layer.extent, layer.extent, layer.inputs) for layer in layers]
     shapes.append((layers[-1].output_extent, layers[-1].output_extent, layers[-1].outputs))
-    return StageGeometry.of_steps(shapes, [(layer.window, (i,), i + 1) for i, layer in enumerate(layers)])
+    return StageGeometry.of_steps(shapes, [(layer.window, (i,), i + 1, False) for i, layer in enumerate(layers)])
 
 
 def tile_sides(layers: Sequence[Layer], tile: int) -> list[int]:

@@ -192,7 +192,7 @@ class _Growth:
             self._elementwise,
             self._lookup,
         ]
-        steps += [self._concatenation, self._channels] if self._has_moves else []
+        steps += [self._concatenation, self._channels, self._resize] if self._has_moves else []
         self._extend(self._draw(st.sampled_from(steps))(self._maps[-1]))
 
     def add_tail(self) -> None:
@@ -320,6 +320,12 @@ class _Growth:
         shape = (*x.shape[:3], self._int(1, depth - first))
         ends = [self._net.constant(np.array(ends, np.int32)) for ends in ((0, 0, 0, first), shape)]
         return self._note("slice", self._net.stock, "SLICE", [x, *ends], schema.SliceOptionsT(), shape)
+
+    def _resize(self, x: Handle) -> Handle:
+        """Each pixel repeated."""
+        size = (x.shape[1] * self._int(1, 3), x.shape[2] * self._int(1, 3))
+        options = {"half_pixel_centers": self._draw(st.booleans())}
+        return self._note("resize", self._net.resize_nearest, x, size, **options)
 
     def _window(self, x: Handle) -> tuple[tuple[int, int], dict]:
         """A kernel, and stride, dilation and padding with which it fits the map."""

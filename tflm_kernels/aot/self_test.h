@@ -110,6 +110,11 @@ struct Tapped {
     Tap(params.output, y);
   }
 
+  static void ResizeNearest(const ResizeNearestParams& params, const uint8_t* x, uint8_t* y) {
+    kKernels.resize_nearest(params, x, y);
+    Tap(params.output, y);
+  }
+
   // A kernel that the table lacks runs nowhere, so it may have a tap.
   static constexpr Kernels kTable = {Conv2D,
                                      kKernels.conv2d_scratch_bytes,
@@ -122,7 +127,8 @@ struct Tapped {
                                      Lut,
                                      kKernels.sum_pixels,
                                      kKernels.dot_pixels,
-                                     GatherChannels};
+                                     GatherChannels,
+                                     ResizeNearest};
 };
 
 }  // namespace aot

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "tests/cortex_m/random_values.h"
+#include "tflm_kernels/benchmarks/line.h"
 #include "tflm_kernels/benchmarks/variants.h"
 #include "tflm_kernels/boards/board.h"
 #include "tflm_kernels/boards/crc32.h"
@@ -43,35 +44,6 @@ BOARD_ARENA uint8_t g_output[kMapBytes];
 BOARD_ARENA uint8_t g_filter[kFilterBytes];
 BOARD_ARENA uint8_t g_scratch[kScratchBytes];
 BOARD_ARENA int32_t g_table[kTableWords];
-
-class Line {
- public:
-  Line& Text(const char* text) {
-    while (*text != '\0') *end_++ = *text++;
-    return *this;
-  }
-
-  Line& Number(uint64_t value) {
-    if (value >= 10) Number(value / 10);
-    *end_++ = static_cast<char>('0' + value % 10);
-    return *this;
-  }
-
-  Line& Numbers(const int32_t* values, int32_t count) {
-    for (int32_t i = 0; i < count; ++i) Text(i == 0 ? "," : "x").Number(values[i]);
-    return *this;
-  }
-
-  void Write() {
-    Text("\n");
-    *end_ = '\0';
-    BoardWrite(text_);
-  }
-
- private:
-  char text_[256];
-  char* end_ = text_;
-};
 
 struct Op;
 
@@ -163,13 +135,19 @@ void RunGatherChannels(const Case& c) {
   c.variant->gather_channels(params, inputs, runs, g_output);
 }
 
+// By the factor 2; the input of the shape is the output's extent, of which less is read.
+void RunResizeNearest(const Case& c) {
+  c.variant->resize_nearest({c.input, c.output, 2, 2, 0, 0, FullClamp(c), {1 << 30, 1}}, g_input0,
+                            g_output);
+}
+
 template <typename... Arguments>
 [[gnu::noipa]] void Nothing(Arguments...) {
   asm volatile("");
 }
 
 constexpr Variant kNoKernels = {"nothing", 0,       Nothing, Nothing, Nothing, Nothing, Nothing,
-                                Nothing,   Nothing, Nothing, Nothing, Nothing, Nothing};
+                                Nothing,   Nothing, Nothing, Nothing, Nothing, Nothing, Nothing};
 
 struct Op {
   const char* name;
@@ -190,6 +168,7 @@ constexpr Op kOps[] = {
     {"sum_pixels", RunSumPixels, false, false},
     {"dot_pixels", RunDotPixels, true, false},
     {"gather_channels", RunGatherChannels, false, false},
+    {"resize_nearest", RunResizeNearest, false, false},
 };
 
 const Op& OpOf(const Shape& shape) {

@@ -41,7 +41,7 @@ template <typename Params>
   return 0;
 }
 
-constexpr Kernels kNoKernels = {Nothing, NoScratch, Nothing, NoScratch, Nothing, Nothing,
+constexpr Kernels kNoKernels = {Nothing, NoScratch, Nothing, NoScratch, Nothing, Nothing, Nothing,
                                 Nothing, Nothing,   Nothing, Nothing,   Nothing, Nothing};
 
 PatchStageParams ParamsOf(const int32_t* words) {

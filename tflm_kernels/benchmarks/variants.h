@@ -22,13 +22,14 @@ struct Variant {
   SumPixelsFn* sum_pixels;
   DotPixelsFn* dot_pixels;
   GatherChannelsFn* gather_channels;
+  ResizeNearestFn* resize_nearest;
 };
 
 #define QUANTMCU_VARIANT(isa, max_work)                                                \
   {                                                                                    \
 #isa, max_work, isa::Conv2D, isa::DepthwiseConv2D, isa::FullyConnected, isa::Add,  \
         isa::AveragePool2D, isa::MaxPool2D, isa::Requantize, isa::Lut, isa::SumPixels, \
-        isa::DotPixels, isa::GatherChannels                                            \
+        isa::DotPixels, isa::GatherChannels, isa::ResizeNearest                        \
   }
 
 // With QUANTMCU_FASTEST_VARIANT only the last one.

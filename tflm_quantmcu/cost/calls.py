@@ -166,6 +166,8 @@ def _axis_calls(program: StageProgram, op: StageOp, axis: int) -> list[_AxisCall
     if op.traits.is_reduction:
         return [(size, 1, 0) for size in sizes.tolist()]
     outputs = spans[:, op.output]
+    if op.traits.upsamples:  # what it takes is all by output pixel
+        return [(count, count, 0) for count in (outputs[:, END] - outputs[:, FRESH]).tolist()]
     pads = inputs[:, BEGIN] - outputs[:, FRESH] * stride + pad
     found = zip(sizes.tolist(), (outputs[:, END] - outputs[:, FRESH]).tolist(), pads.tolist(), strict=True)
     return list(found)
@@ -193,7 +195,7 @@ def _stage_shape(program: StageProgram, op: StageOp, row: _AxisCall, column: _Ax
         (*size, input_channels),
         (row[1], column[1], channels),
         (window.kernel_height, window.kernel_width),
-        (window.stride_height, window.stride_width),
+        (1, 1) if op.traits.upsamples else (window.stride_height, window.stride_width),
         (row[2], column[2]),
     )
 

@@ -72,6 +72,7 @@ class OpKind:
       is_depthwise: each output channel reads one input channel, and filters are [Kh, Kw, O].
       stage: its number in a stage's program (docs/format.md F4); None if no stage holds it.
       stage_kernels: what it runs in a stage, fields of C++ Kernels.
+      upsamples: it makes its map larger, by its strides.
       is_reduction: in a stage it is the last op, and makes one pixel of its input.
     """
 
@@ -96,6 +97,7 @@ class OpKind:
     is_depthwise: bool = False
     stage: int | None = None
     stage_kernels: tuple[str, ...] = ()
+    upsamples: bool = False
     is_reduction: bool = False
 
     @property

@@ -143,6 +143,13 @@ _ROWS = (
         stage=11,
         stage_kernels=("gather_channels",),
     ),
+    OpKind(
+        "RESIZE_NEAREST",
+        table=Table.FACTOR,
+        stage=12,
+        stage_kernels=("resize_nearest",),
+        upsamples=True,
+    ),
     OpKind("PAD", num_inputs=2, formats=Formats.SHARED, becomes="REQUANTIZE", is_pad=True),
     OpKind("PADV2", num_inputs=3, formats=Formats.SHARED, becomes="REQUANTIZE", is_pad=True),
     OpKind("QUANTIZE", num_inputs=1, formats=Formats.FREE, becomes="REQUANTIZE"),
@@ -163,7 +170,7 @@ _ROWS = (
     OpKind("GATHER", formats=Formats.SHARED, in_stage="GATHER_CHANNELS"),
     OpKind("SLICE", formats=Formats.SHARED, in_stage="GATHER_CHANNELS"),
     OpKind("STRIDED_SLICE", formats=Formats.SHARED, in_stage="GATHER_CHANNELS"),
-    OpKind("RESIZE_NEAREST_NEIGHBOR", num_inputs=2, formats=Formats.SHARED),
+    OpKind("RESIZE_NEAREST_NEIGHBOR", num_inputs=2, formats=Formats.SHARED, in_stage="RESIZE_NEAREST"),
     OpKind("TRANSPOSE", formats=Formats.SHARED),
     OpKind("TRANSPOSE_CONV", num_inputs=3, formats=Formats.FREE, bias_input=3, map_input=2),
 )

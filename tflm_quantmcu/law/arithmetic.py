@@ -28,6 +28,7 @@ __all__ = [
     "multiply",
     "quantize_multiplier",
     "requantize",
+    "resize_nearest",
     "round_half_away",
 ]
 
@@ -194,6 +195,22 @@ def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, in
     channels = np.arange(x.shape[-1]) % len(entries)
     values = entries[channels, x.astype(np.int64) + entries.shape[1] // 2]
     return _moved(values, window, size, output.zero_point)
+
+
+def resize_nearest(
+    x: np.ndarray,
+    table: np.ndarray,
+    *,
+    window: Window,
+    size: tuple[int, int],
+    zero_in: int,
+    output: OutputFormat,
+) -> np.ndarray:
+    """Law A28; table: int32 [2] multiplier, shift. The window's strides are the factors; its pads say how many pixels
+    the first of the output stands behind the first that x makes."""
+    rows = (np.arange(size[0]) + window.pad_top) // window.stride_height
+    columns = (np.arange(size[1]) + window.pad_left) // window.stride_width
+    return _rescale(x, table, zero_in, output)[:, rows][:, :, columns]
 
 
 def gather_channels(

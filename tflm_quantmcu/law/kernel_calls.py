@@ -270,6 +270,7 @@ class Kernels:
     sum_pixels: str = "nullptr"
     dot_pixels: str = "nullptr"
     gather_channels: str = "nullptr"
+    resize_nearest: str = "nullptr"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Ops that run as ours in patch stages alone: moves of channels (law A27).
+"""Ops that run as ours in patch stages alone: moves of channels and repeated pixels (laws A27 and A28).
 
 In: an op of a ModelGraph. Out: LoweredOp, or None where a stage cannot hold it. Outside of stages they stay stock ops.
 """
@@ -18,6 +18,7 @@ from tflm_quantmcu.lowering.stock_ops import stock_calls
 
 MAX_INPUTS = 8  # of one op of a stage (docs/format.md F4)
 _COPY = "StridedCopy"
+_RESIZE = "RESIZE_NEAREST"
 
 
 def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
@@ -32,6 +33,8 @@ def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
     sources = [graph.tensors[t] for t in dict.fromkeys(copy.inputs[0] for copy in copies)]
     if len(sources) > MAX_INPUTS or any(copy.kernel != _COPY for copy in copies):
         return None
+    if op.traits.in_stage == _RESIZE:
+        return _resize(op, sources[0], output)
     if any(not _feeds(source, output) for source in sources):
         return None
     channels = _channels(copies, sources, output)
@@ -46,6 +49,15 @@ def _is_map(tensor: Tensor) -> bool:
 def _feeds(source: Tensor, output: Tensor) -> bool:
     """Whether a channel of the one, whose bytes TFLM moves whatever formats say, can be one of the other."""
     return _is_map(source) and source.shape[:3] == output.shape[:3] and source.format == output.format
+
+
+def _resize(op: Op, source: Tensor, output: Tensor) -> LoweredOp | None:
+    """Of one by whole factors, which alone become copies."""
+    if not _is_map(source) or source.format != output.format:
+        return None
+    height, width = (wanted // size for wanted, size in zip(output.shape[1:3], source.shape[1:3], strict=True))
+    window = Window(stride_height=height, stride_width=width)
+    return LoweredOp(op.traits.in_stage, output.label, (source.index,), output.index, window, "NONE")
 
 
 def _channels(copies: Sequence[KernelCall], sources: Sequence[Tensor], output: Tensor) -> np.ndarray | None:

@@ -14,6 +14,7 @@ import numpy as np
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law import arithmetic
 from tflm_quantmcu.law.arithmetic import OutputFormat
+from tflm_quantmcu.stage.geometry import Region, StageOp
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,6 +42,17 @@ class Call:
     def place(self) -> dict[str, Any]:
         """Where ops that slide a window, or move, read and write."""
         return {"window": self.window, "size": self.size, "zero_in": self.zeros[0], "output": self.output}
+
+
+def moved_window(op: StageOp, source: Region, corner: tuple[int, int]) -> Window:
+    """The window of a stage's op from the first pixel (y, x) that a tile computes, over its region of the input; of an
+    upsampling, whose strides are on its output, by how far that pixel stands behind the first that the region makes."""
+    (top, _, left, _), (y0, x0), window = source, corner, op.window
+    height, width = window.stride_height, window.stride_width
+    if op.traits.upsamples:
+        return dataclasses.replace(window, pad_top=y0 - top * height, pad_left=x0 - left * width)
+    pads = {"pad_top": window.pad_top - y0 * height + top, "pad_left": window.pad_left - x0 * width + left}
+    return dataclasses.replace(window, **pads)
 
 
 def _depthwise_conv2d(call: Call) -> np.ndarray:
@@ -85,4 +97,5 @@ LAWS: Mapping[str, Callable[[Call], np.ndarray]] = {
     "LUT": _lut,
     "CHANNEL_LUT": _channel_lut,
     "GATHER_CHANNELS": _gather_channels,
+    "RESIZE_NEAREST": lambda call: arithmetic.resize_nearest(call.inputs[0], call.table, **call.place),
 }

@@ -7,7 +7,6 @@ that follows from it.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.oracle import stock_kernels
-from tflm_quantmcu.oracle.own_kernels import LAWS, Call
+from tflm_quantmcu.oracle.own_kernels import LAWS, Call, moved_window
 from tflm_quantmcu.stage.build import planned_program
 from tflm_quantmcu.stage.geometry import StageOp, stage_ops
 from tflm_quantmcu.stage.program import StageFormat, StageProgram
@@ -299,12 +298,7 @@ def _run_stage_op(
         ]
     else:
         # The input's region takes the place of the map, so the window moves with both regions.
-        top, _, left, _ = regions[0]
-        window = dataclasses.replace(
-            window,
-            pad_top=window.pad_top - y0 * window.stride_height + top,
-            pad_left=window.pad_left - x0 * window.stride_width + left,
-        )
+        window = moved_window(op, regions[0], (y0, x0))
     maps[op.output][:, y0:y1, x0:x1] = LAWS[op.kind](
         Call(
             inputs,

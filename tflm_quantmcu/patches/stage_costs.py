@@ -24,7 +24,7 @@ from tflm_quantmcu.patches.planned_stage import FULL, RECOMPUTE, ROWS, PlannedSt
 from tflm_quantmcu.patches.tile_times import MapFormulas, TileSums, TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage import tiles
-from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, macs_per_pixel, map_shape, map_tensors
+from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, lowered_steps, macs_per_pixel, map_shape, map_tensors
 from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
 from tflm_quantmcu.stage.program import MAX_MAPS
 
@@ -107,7 +107,7 @@ class UpstreamCosts:
         self._index = {t: m for m, t in enumerate(self._maps)}
         self._geometry = StageGeometry.of_steps(
             [map_shape(self._graph, t) for t in self._maps],
-            [(op.window, tuple(self._index[t] for t in op.inputs), self._index[op.output]) for op in self._lowered],
+            lowered_steps(self._lowered, self._maps),
         )
         self._num_entries = len(self._maps) - len(self._lowered)
         height, width, _ = self._geometry.shapes[-1]

@@ -183,10 +183,11 @@ class MapFormulas:
         for op in ops:
             m, source = index[op.output], index[op.inputs[0]]
             kernel = op_kind(op.kind).stage_kernels[0]
-            formula = times.formula(kernel, shapes[source], shapes[m], op.window, _tag(op, bits_of))
+            read, window = (shapes[m], Window()) if op.traits.upsamples else (shapes[source], op.window)
+            formula = times.formula(kernel, read, shapes[m], window, _tag(op, bits_of))
             for name, value in zip(("call", "row", "column", "pixel"), formula, strict=True):
                 found[name][m] = value
-            found["whole"][m] = times.whole(kernel, shapes[source], shapes[m], op.window, _tag(op, bits_of))
+            found["whole"][m] = times.whole(kernel, read, shapes[m], window, _tag(op, bits_of))
             found["made"][m] = driver[calls_feature(op.kind)] + driver["fills"]
             found["tile"][m] = driver["tile_ops"] + driver["tile_inputs"] * len(op.inputs)
             found["tile_row"][m] = driver["row_ops"]

@@ -15,6 +15,7 @@ from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.stage import tiles
 
 Region = tuple[int, int, int, int]  # y0, y1, x0, x1
+Step = tuple[Window, tuple[int, ...], int, bool]  # of an op: its inputs, its output, whether it upsamples
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -52,28 +53,27 @@ class StageGeometry:
 
     @staticmethod
     def of(shapes: Sequence[tuple[int, int, int]], ops: Sequence[StageOp]) -> StageGeometry:
-        steps = [(op.window, op.inputs, op.output) for op in ops]
+        steps = [(op.window, op.inputs, op.output, op.traits.upsamples) for op in ops]
         return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].traits.is_reduction)
 
     @staticmethod
     def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], source: int) -> StageGeometry:
         tensors = map_tensors(ops, source)
-        index = {t: m for m, t in enumerate(tensors)}
-        steps = [(op.window, tuple(index[t] for t in op.inputs), index[op.output]) for op in ops]
+        steps = lowered_steps(ops, tensors)
         shapes = [map_shape(graph, t) for t in tensors]
         return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].traits.is_reduction)
 
     @staticmethod
     def of_steps(
         shapes: Sequence[tuple[int, int, int]],
-        steps: Sequence[tuple[Window, tuple[int, ...], int]],
+        steps: Sequence[Step],
         *,
         reduces: bool = False,
     ) -> StageGeometry:
         return StageGeometry(
             tuple(shapes),
-            tuple(_axis_op(*step, "height", "top") for step in steps),
-            tuple(_axis_op(*step, "width", "left") for step in steps),
+            tuple(_axis_op("height", "top", *step) for step in steps),
+            tuple(_axis_op("width", "left", *step) for step in steps),
             reduces,
         )
 
@@ -103,12 +103,22 @@ class StageGeometry:
         return spans
 
 
-def _axis_op(window: Window, inputs: tuple[int, ...], output: int, extent: str, side: str) -> tiles.AxisOp:
+def lowered_steps(ops: Sequence[LoweredOp], maps: Sequence[int]) -> list[Step]:
+    """Of a lowered stage with these maps, tensor indices."""
+    index = {t: m for m, t in enumerate(maps)}
+    return [(op.window, tuple(index[t] for t in op.inputs), index[op.output], op.traits.upsamples) for op in ops]
+
+
+def _axis_op(
+    extent: str, side: str, window: Window, inputs: tuple[int, ...], output: int, upsamples: bool
+) -> tiles.AxisOp:
+    stride = getattr(window, f"stride_{extent}")
     return tiles.AxisOp(
         inputs=inputs,
         output=output,
         kernel=getattr(window, f"kernel_{extent}"),
-        stride=getattr(window, f"stride_{extent}"),
+        stride=1 if upsamples else stride,
+        upsampling=stride if upsamples else 1,
         dilation=getattr(window, f"dilation_{extent}"),
         pad=getattr(window, f"pad_{side}"),
     )

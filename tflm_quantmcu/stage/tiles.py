@@ -19,7 +19,9 @@ BEGIN, FRESH, END = range(3)  # of a span: readers see [begin, end), the tile co
 
 @dataclasses.dataclass(frozen=True)
 class AxisOp:
-    """What an op does along one axis: `inputs` and `output` are map indices; an add is kernel 1, stride 1, pad 0."""
+    """What an op does along one axis: `inputs` and `output` are map indices; an add is kernel 1, stride 1, pad 0.
+    An op that makes its map larger has stride 1 on the larger one, each of whose pixels is one of `upsampling` of its
+    input's."""
 
     inputs: tuple[int, ...]
     output: int
@@ -27,6 +29,7 @@ class AxisOp:
     stride: int = 1
     dilation: int = 1
     pad: int = 0
+    upsampling: int = 1
 
 
 def split_axis(extent: int, tile: int) -> list[Interval]:
@@ -100,7 +103,7 @@ def axis_spans(
         if keeps:
             # What an op that is not done yet will read must be on its way, and stay.
             is_read |= (reached[y] < extents[y]) & (reached[y] > _UNREAD)
-        is_identity = op.kernel == op.stride == 1 and op.pad == 0
+        is_identity = op.kernel == op.stride == op.upsampling == 1 and op.pad == 0
         for x in op.inputs:
             if is_identity:
                 start, reach = fresh[y], reached[y]
@@ -110,6 +113,8 @@ def axis_spans(
                 np.maximum(start, 0, out=start)
                 reach = reached[y] * op.stride
                 reach += (op.kernel - 1) * op.dilation + 1 - op.stride - op.pad
+                if op.upsampling > 1:
+                    start, reach = start // op.upsampling, (reach - 1) // op.upsampling + 1
             start = np.minimum(start, extents[x])
             reach = np.where(is_read, np.minimum(reach, extents[x]), _UNREAD)
             np.minimum(begin[x], start, out=begin[x], where=is_read if keeps else start < reach)

@@ -25,12 +25,14 @@ RequantizeFn Requantize;
 using reference::DotPixels;
 using reference::GatherChannels;
 using reference::Lut;
+using reference::ResizeNearest;
 using reference::SumPixels;
 
 inline constexpr Kernels kKernels = {
-    Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
-    Add,    AveragePool2D,      MaxPool2D,       Requantize,
-    Lut,    SumPixels,          DotPixels,       GatherChannels};
+    Conv2D,       Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,          AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,          SumPixels,          DotPixels,       GatherChannels,
+    ResizeNearest};
 
 }  // namespace dsp
 }  // namespace quantmcu

@@ -15,6 +15,7 @@
 #include "tflm_kernels/portable/ops/max_pool2d.h"
 #include "tflm_kernels/portable/ops/pixel_sums.h"
 #include "tflm_kernels/portable/ops/requantize.h"
+#include "tflm_kernels/portable/ops/resize_nearest.h"
 
 namespace quantmcu {
 
@@ -32,13 +33,15 @@ struct Kernels {
   SumPixelsFn* sum_pixels;
   DotPixelsFn* dot_pixels;
   GatherChannelsFn* gather_channels;
+  ResizeNearestFn* resize_nearest;
 };
 
 namespace reference {
 inline constexpr Kernels kKernels = {
-    Conv2D, Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
-    Add,    AveragePool2D,      MaxPool2D,       Requantize,
-    Lut,    SumPixels,          DotPixels,       GatherChannels};
+    Conv2D,       Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,          AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,          SumPixels,          DotPixels,       GatherChannels,
+    ResizeNearest};
 }
 
 }  // namespace quantmcu

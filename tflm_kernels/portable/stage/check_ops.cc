@@ -30,8 +30,8 @@ bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
   const bool is_gather = op.kind == kStageGatherChannels;
   const bool is_input1_right =
       op.kind == kStageAdd ? InRange(op.input1, 0, i) : is_gather || op.input1 == -1;
-  return Require(InRange(op.kind, kStageConv2D, kStageGatherChannels),
-                 {"op", i, "kind must be 0 to 11", op.kind}, error) &&
+  return Require(InRange(op.kind, kStageConv2D, kStageResizeNearest),
+                 {"op", i, "kind must be 0 to 12", op.kind}, error) &&
          CheckGathered(op, i, error) &&
          Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
                  {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
@@ -69,13 +69,35 @@ bool HasKernel(const Kernels& kernels, int32_t kind) {
       return kernels.lut != nullptr;
     case kStageGatherChannels:
       return kernels.gather_channels != nullptr;
+    case kStageResizeNearest:
+      return kernels.resize_nearest != nullptr;
     default:
       return false;
   }
 }
 
+// Of an op that makes its map larger; the strides are the factors.
+bool CheckFactors(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const Window& w = op.window;
+  const StageMap& in = p.maps[op.input0];
+  const StageMap& out = p.maps[op.output];
+  const int32_t unused[] = {w.kernel_height - 1,  w.kernel_width - 1, w.dilation_height - 1,
+                            w.dilation_width - 1, w.pad_top,          w.pad_left};
+  for (int32_t word : unused) {
+    if (!Require(word == 0, {"op", i, "a resize has kernel and dilation 1, pads 0", word}, error)) {
+      return false;
+    }
+  }
+  return Require(SaturatingProduct(in.height, w.stride_height) == out.height &&
+                     SaturatingProduct(in.width, w.stride_width) == out.width,
+                 {"op", i, "a resize must make the map larger by its strides", w.stride_height},
+                 error);
+}
+
 bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
+  if (Upsamples(op)) return CheckFactors(p, i, error);
   const Window& w = WindowOf(op);
   const int32_t extents[] = {w.kernel_height, w.kernel_width,    w.stride_height,
                              w.stride_width,  w.dilation_height, w.dilation_width};

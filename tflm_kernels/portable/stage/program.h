@@ -31,6 +31,7 @@ enum StageOpKind : int32_t {
   kStageLut = 9,
   kStageChannelLut = 10,  // a table a channel
   kStageGatherChannels = 11,
+  kStageResizeNearest = 12,  // its strides are the factors
 };
 
 // What a map keeps between tiles.
@@ -126,6 +127,9 @@ inline bool EndsInReduction(const PatchStageParams& params) {
 inline int32_t TiledMap(const PatchStageParams& params) {
   return params.header.num_maps - (EndsInReduction(params) ? 2 : 1);
 }
+
+// Whether the op makes its map larger, by its strides.
+inline bool Upsamples(const StageOp& op) { return op.kind == kStageResizeNearest; }
 
 inline constexpr Window kOnePixel = {1, 1, 1, 1, 1, 1, 0, 0};
 

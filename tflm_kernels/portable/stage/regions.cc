@@ -5,6 +5,11 @@ namespace {
 
 int32_t CeilDivide(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
+int64_t FloorDivide(int64_t a, int32_t b) {
+  if (b == 1) return a;
+  return a >= 0 ? a / b : -((b - 1 - a) / b);
+}
+
 int32_t Clip(int32_t value, int32_t extent) { return Min(Max(value, 0), extent); }
 
 // One axis of the stage: the fields of maps and ops that belong to it.
@@ -49,10 +54,14 @@ void Join(const Axis& axis, bool is_kept, const StageOp& op, const StageMap& out
   if (FreshLength(output) == 0 && !is_waiting) return;
   const int32_t extent = input_map.*axis.extent;
   const Window& window = WindowOf(op);
+  const int32_t stride = Upsamples(op) ? 1 : window.*axis.stride;
+  const int32_t factor = Upsamples(op) ? window.*axis.stride : 1;
   const int32_t origin = -(window.*axis.pad);
-  const int32_t begin = Clip(origin + output.fresh * (window.*axis.stride), extent);
-  const int64_t last = (int64_t{output_reached} - 1) * (window.*axis.stride) + origin +
-                       int64_t{window.*axis.kernel - 1} * (window.*axis.dilation);
+  const int32_t begin =
+      Clip(static_cast<int32_t>(FloorDivide(origin + output.fresh * stride, factor)), extent);
+  const int64_t last = FloorDivide((int64_t{output_reached} - 1) * stride + origin +
+                                       int64_t{window.*axis.kernel - 1} * (window.*axis.dilation),
+                                   factor);
   const int64_t most = extent;
   const int64_t clipped = last + 1 < kFarthest ? kFarthest : (last + 1 < most ? last + 1 : most);
   const auto end = static_cast<int32_t>(clipped);

@@ -90,6 +90,21 @@ void RunRequantize(const Tile& tile, const StageOp& op, const int32_t* table) {
   tile.kernels.requantize(params, InputData(tile, op.input0), OutputData(tile, op.output));
 }
 
+void RunResizeNearest(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const Region& input = tile.regions[op.input0];
+  const Region& output = tile.regions[op.output];
+  const Window& w = op.window;
+  const ResizeNearestParams params = {InputView(tile, op.input0),
+                                      OutputView(tile, op.output),
+                                      w.stride_height,
+                                      w.stride_width,
+                                      output.rows.fresh - input.rows.begin * w.stride_height,
+                                      output.columns.fresh - input.columns.begin * w.stride_width,
+                                      FormatOf(tile, op.output).clamp,
+                                      {table[0], table[1]}};
+  tile.kernels.resize_nearest(params, InputData(tile, op.input0), OutputData(tile, op.output));
+}
+
 void RunLut(const Tile& tile, const StageOp& op, const int32_t* table) {
   const Window window = LocalWindow(tile, op);
   const FeatureMap input = InputView(tile, op.input0);
@@ -122,6 +137,8 @@ void RunOp(const Tile& tile, int32_t index) {
       return RunLut(tile, op, table);
     case kStageGatherChannels:
       return RunGatherChannels(tile, op, table);
+    case kStageResizeNearest:
+      return RunResizeNearest(tile, op, table);
   }
 }
 
