@@ -7,9 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tflm_quantmcu as qm
 from tests.support.edit_model import StockModel
 from tests.support.tiny_models import Handle
+from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.lowering.regions import lower_region
+from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -69,6 +73,58 @@ def test_moves_of_pixels_stay_stock(case: str) -> None:
     network = network_of(net, STOCK[case](net, net.input((1, 4, 5, 6))))
     op = network.graph.ops[-1]
     assert network.stage_refusal(op) == f"{op.kind} has no QMCU_ kernel"
+
+
+def shuffled(net: StockModel, x: Handle, groups: int) -> Handle:
+    _, height, width, depth = x.shape
+    y = net.reshape(x, (1, height, width, groups, depth // groups))
+    return net.reshape(net.transpose(y, (0, 1, 2, 4, 3)), x.shape)
+
+
+def test_a_shuffle_of_channels_is_one_op_of_a_stage() -> None:
+    net = StockModel()
+    network = network_of(net, shuffled(net, net.input((1, 4, 5, 6)), 2))
+    ops = network.graph.ops
+    (lowered,) = lower_region(network.graph, ops, {})
+    assert lowered.runs == ((0, 1), (3, 1), (1, 1), (4, 1), (2, 1), (5, 1))
+    assert lowered.inputs == (ops[0].inputs[0],)
+    assert [network.stage_refusal(op) for op in ops] == [None] * 3
+    with pytest.raises(UnsupportedModelError, match="ends inside a shuffle of channels"):
+        lower_region(network.graph, ops[:2], {})
+
+
+@pytest.mark.parametrize("widths", [{}, {"activation_bits": 4, "weight_bits": 4}])
+@pytest.mark.parametrize("groups", [2, 4])
+def test_shuffles_run_inside_stages(widths: dict[str, int], groups: int) -> None:
+    rng, net = np.random.default_rng(groups), StockModel()
+    x = net.input((1, 20, 20, 3))
+    for _ in range(2):
+        weights = rng.integers(-127, 128, (8, 3, 3, x.shape[3]), dtype=np.int8)
+        x = shuffled(net, net.conv2d(x, weights, scale=0.05, zero_point=-3), groups)
+    model = net.build(net.mean(net.max_pool2d(x, (3, 3))))
+    samples = random_samples(read_model(model).tensors[0], 8)
+    data = {"calibration_data": samples} if widths else {}
+    result = qm.convert(model, search="uniform", progress=False, **data, **widths)
+    kinds = {op.kind for op in read_model(result.model).ops}
+    assert "QMCU_PATCH_STAGE" in kinds and "TRANSPOSE" not in kinds
+    assert result.report.verification.is_same_function != bool(widths)
+
+
+def test_what_another_op_reads_of_a_shuffle_stays_stock() -> None:
+    net = StockModel()
+    x = net.input((1, 4, 5, 6))
+    y = net.reshape(x, (1, 4, 5, 2, 3))
+    z = net.reshape(net.transpose(y, (0, 1, 2, 4, 3)), x.shape)
+    network = LoweredNetwork.of(read_model(net.build(z, y)))
+    assert all(network.stage_refusal(op) for op in network.graph.ops)
+
+
+def test_shuffles_of_pixels_stay_stock() -> None:
+    net = StockModel()
+    x = net.input((1, 4, 4, 6))
+    y = net.transpose(net.reshape(x, (1, 4, 4, 2, 3)), (0, 2, 1, 3, 4))
+    network = network_of(net, net.reshape(y, x.shape))
+    assert all(network.stage_refusal(op) for op in network.graph.ops)
 
 
 @pytest.mark.parametrize("half_pixel_centers", [False, True])

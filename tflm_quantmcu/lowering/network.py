@@ -15,7 +15,7 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.lookups import gate_of
 from tflm_quantmcu.lowering.lower import lower_op
 from tflm_quantmcu.lowering.ops import LoweredOp
-from tflm_quantmcu.lowering.stage_only import lower_in_stage_alone
+from tflm_quantmcu.lowering.stage_only import lower_in_stage_alone, shuffle_of
 from tflm_quantmcu.lowering.support import why_unsupported
 
 
@@ -50,6 +50,8 @@ class LoweredNetwork:
 
     def stage_refusal(self, op: Op) -> str | None:
         """The reason why no patch stage can hold the op, which is of no reduction; None if one can."""
+        if op.index in self.shuffled:
+            return None
         reason = self.refusal(op)
         return None if reason is None or self._in_stage_alone(op) is not None else reason
 
@@ -57,8 +59,15 @@ class LoweredNetwork:
         """The op as one of a stage; as `lower`, with kinds that run in stages alone."""
         return self._in_stage_alone(op) or self.lower(op, weight_bits=weight_bits, rounded=rounded)
 
+    @functools.cached_property
+    def shuffled(self) -> Mapping[int, tuple[int, ...]]:
+        """Op -> all ops of the shuffle of channels of which it is one but not the last, which a stage holds as one."""
+        chains = (shuffle_of(self.graph, op) for op in self.graph.ops if op.traits.is_reshape)
+        return {op.index: tuple(link.index for link in chain) for chain in chains for op in chain[:-1]}
+
     def _in_stage_alone(self, op: Op) -> LoweredOp | None:
-        if op.traits.in_stage and op.index not in self._stage_only:
+        is_candidate = op.traits.in_stage or op.traits.is_reshape
+        if is_candidate and op.index not in self._stage_only:
             self._stage_only[op.index] = lower_in_stage_alone(self.graph, op)
         return self._stage_only.get(op.index)
 

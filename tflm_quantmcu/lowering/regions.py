@@ -42,6 +42,7 @@ def lower_region(
     if reduction:
         return (*lower_region(graph, ops[: -reduction.num_ops], weight_bits, rounded_weights), reduction.op)
     network = LoweredNetwork.of(graph)
+    ops = _without_shuffled(network, ops)
     lowered = [_lower(network, op, weight_bits, rounded_weights) for op in ops]
     inside = {op.index for op in ops}
     folded = {
@@ -60,6 +61,19 @@ def lower_region(
         name = graph.tensors[min(halves)].label
         raise UnsupportedModelError(f"a stage ends inside x * LOGISTIC(x), at '{name}'; let it end before or behind")
     return tuple(_fold_pad(low, folded) for low in lowered if low.output not in {*folded, *gates})
+
+
+def _without_shuffled(network: LoweredNetwork, ops: Sequence[Op]) -> Sequence[Op]:
+    """The ops without those that the last one of a shuffle of channels stands for."""
+    inside = {op.index for op in ops}
+    for op in ops:
+        for index in network.shuffled.get(op.index, ()):
+            if index not in inside:
+                name = network.graph.tensors[op.outputs[0]].label
+                raise UnsupportedModelError(
+                    f"a stage ends inside a shuffle of channels, at '{name}'; let it hold all of it"
+                )
+    return [op for op in ops if op.index not in network.shuffled]
 
 
 def _lower(

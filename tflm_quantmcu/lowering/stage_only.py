@@ -5,6 +5,7 @@ In: an op of a ModelGraph. Out: LoweredOp, or None where a stage cannot hold it.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Sequence
 
@@ -19,12 +20,45 @@ from tflm_quantmcu.lowering.stock_ops import stock_calls
 MAX_INPUTS = 8  # of one op of a stage (docs/format.md F4)
 _COPY = "StridedCopy"
 _RESIZE = "RESIZE_NEAREST"
+_SHUFFLE = ("RESHAPE", "TRANSPOSE", "RESHAPE")
+
+
+def shuffle_of(graph: ModelGraph, op: Op) -> tuple[Op, ...]:
+    """The RESHAPE, TRANSPOSE and RESHAPE of which `op` is the last, if they only move the channels of a map and nothing
+    else reads what is between them; else nothing."""
+    chain = [op]
+    while len(chain) < len(_SHUFFLE) and chain[0].inputs[0] in graph.producer:
+        chain.insert(0, graph.producer[chain[0].inputs[0]])
+    if tuple(link.kind for link in chain) != _SHUFFLE:
+        return ()
+    for link, reader in itertools.pairwise(chain):
+        between = link.outputs[0]
+        if graph.consumers[between] != (reader,) or between in graph.outputs:
+            return ()
+    return tuple(chain) if _lower_shuffle(graph, chain) is not None else ()
+
+
+def _lower_shuffle(graph: ModelGraph, chain: Sequence[Op]) -> LoweredOp | None:
+    """A map's bytes are those of its reshapes, so that the copy of the TRANSPOSE says what moves where."""
+    source, output = (graph.tensors[t] for t in (chain[0].inputs[0], chain[-1].outputs[0]))
+    if source.shape != output.shape or not _is_map(output) or not _feeds(source, output):
+        return None
+    try:
+        copies = stock_calls(graph, chain[1])
+    except UnsupportedModelError:
+        return None
+    copies = tuple(dataclasses.replace(copy, inputs=(source.index,)) for copy in copies)
+    channels = _channels(copies, [source], output)
+    return None if channels is None else _gather("GATHER_CHANNELS", output, [source], channels)
 
 
 def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
-    """The op of a stage that carries this one over; of a kind with `in_stage` (graph/op_kinds.py)."""
+    """The op of a stage that carries this one over; of a kind with `in_stage` (graph/op_kinds.py), or the last of a
+    shuffle of channels."""
+    if chain := shuffle_of(graph, op):
+        return _lower_shuffle(graph, chain)
     (output, *others) = (graph.tensors[t] for t in op.outputs)
-    if others or not _is_map(output):
+    if others or not op.traits.in_stage or not _is_map(output):
         return None
     try:
         copies = stock_calls(graph, op)
@@ -38,7 +72,7 @@ def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
     if any(not _feeds(source, output) for source in sources):
         return None
     channels = _channels(copies, sources, output)
-    return None if channels is None else _gather(op, output, sources, channels)
+    return None if channels is None else _gather(op.traits.in_stage, output, sources, channels)
 
 
 def _is_map(tensor: Tensor) -> bool:
@@ -87,14 +121,14 @@ def _offsets(copy: KernelCall, side: str) -> np.ndarray:
     return np.asarray(steps) @ grid + first
 
 
-def _gather(op: Op, output: Tensor, sources: Sequence[Tensor], channels: np.ndarray) -> LoweredOp:
+def _gather(kind: str, output: Tensor, sources: Sequence[Tensor], channels: np.ndarray) -> LoweredOp:
     breaks = np.flatnonzero(np.diff(channels) != 1) + 1
     ends = [0, *breaks.tolist(), len(channels)]
     starts = {_first_channel(sources, source.index) for source in sources}
     # A run ends with its input too.
     cuts = sorted({*ends, *(i for i, c in enumerate(channels.tolist()) if c in starts)})
     return LoweredOp(
-        kind=op.traits.in_stage,
+        kind=kind,
         name=output.label,
         inputs=tuple(source.index for source in sources),
         output=output.index,

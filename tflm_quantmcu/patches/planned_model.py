@@ -85,6 +85,12 @@ class PlannedModel:
         """The reason why no stage can hold the op, or None if one can."""
         return "it has no spatial axes" if op.traits.is_vector else self.network.stage_refusal(op)
 
+    def may_part_at(self, tensor: int) -> bool:
+        """Whether a stage may begin or end at a tensor: it stands not inside of what a stage holds as one op."""
+        writer = self.graph.producer.get(tensor)
+        is_between = writer is not None and writer.index in self.network.shuffled
+        return tensor not in self.folded and not is_between
+
     def can_run_unsplit(self, op: Op) -> bool:
         """Whether all that the op reads is in the arena; a QUANTIZE of a streamed input is the reader's work."""
         return self.streamed.isdisjoint(op.inputs) or self.streamed.issuperset(op.outputs)

@@ -95,7 +95,7 @@ class UpstreamCosts:
         self._reduction = lower_reduction(self._graph, self._graph.ops[: self._end], {})
         self._last = last - (self._reduction.num_ops if self._reduction else 0)
         self._target = self._reduction.op.inputs[0] if self._reduction else self._output
-        is_whole = self._output not in model.folded and self._is_closed()
+        is_whole = model.may_part_at(self._output) and self._is_closed()
         self._entries = self._find_entries() if is_whole else {}
         if not self._entries:
             return
@@ -135,7 +135,7 @@ class UpstreamCosts:
             needed = (needed - {output}) | set(graph.feature_maps(op))
             if self._last - op.index + 1 == MAX_MAPS:
                 break
-            if len(needed) == 1:
+            if len(needed) == 1 and self._model.may_part_at(*needed):
                 entries[op.index] = next(iter(needed))
         return entries
 
