@@ -12,11 +12,11 @@ from tflm_quantmcu.keras_bridge.several_inputs import arrays_by_input
 from tflm_quantmcu.tflite.reader import read_model
 
 RNG = np.random.default_rng(0)
-IMAGES, VECTORS = RNG.normal(size=(6, 12, 12, 2)).astype(np.float32), RNG.normal(size=(6, 5)).astype(np.float32)
+IMAGES, VECTORS = RNG.normal(size=(6, 24, 24, 2)).astype(np.float32), RNG.normal(size=(6, 5)).astype(np.float32)
 
 
 def model() -> keras.Model:
-    image, vector = keras.Input((12, 12, 2), name="image"), keras.Input((5,), name="vector")
+    image, vector = keras.Input((24, 24, 2), name="image"), keras.Input((5,), name="vector")
     x = keras.layers.Conv2D(8, 3, activation="relu")(image)
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu")(x))
     return keras.Model([image, vector], keras.layers.Dense(3)(keras.layers.Concatenate()([x, vector])))
@@ -25,7 +25,7 @@ def model() -> keras.Model:
 def test_a_model_of_two_inputs_is_split_and_equals_tflm():
     result = qm.convert(model(), calibration_data=[IMAGES, VECTORS], search="uniform", progress=False)
     assert result.report.verification.is_same_function
-    assert {t.shape for t in read_model(result.model).input_tensors} == {(1, 12, 12, 2), (1, 5)}
+    assert {t.shape for t in read_model(result.model).input_tensors} == {(1, 24, 24, 2), (1, 5)}
     before, after = result.report.baseline, result.report.converted
     assert after.recorded_non_persistent_bytes < before.recorded_non_persistent_bytes
 
