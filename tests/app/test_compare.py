@@ -119,7 +119,8 @@ def test_a_killed_comparison_goes_on(serial, tmp_path) -> None:
     arguments = (
         f"compare --model {tmp_path}/m.tflite --calibration_data {tmp_path}/calibration.npz --data {tmp_path}/data.npz "
         "--searches vdqs,memory_driven "
-        f"--sram_bytes none,{ARENA_BYTES},64 --core any --sram_scope nonpersistent --n_jobs 1 --noprogress "
+        f"--sram_bytes none,{ARENA_BYTES},64 --core any --sram_scope nonpersistent --stock_kernels reference "
+        "--n_jobs 1 --noprogress "
         f"--output_dir {folder}"
     ).split()
     process = subprocess.Popen([sys.executable, "-m", "tflm_quantmcu.cli", *arguments], start_new_session=True)

@@ -137,7 +137,7 @@ def test_what_the_comparison_found_is_on_the_command_line_and_in_both_reports(
         printed = _command(capsys, "convert", "--model=folder", "--calibration_data=alike.npz", *flags)
     assert figures in printed and warning in printed
     page = pathlib.Path("r.html").read_text()
-    assert "Beside the Keras model" in page and warning in page
+    assert "beside the Keras model on" in page and warning in page
 
 
 def test_own_layers_come_from_their_module(tmp_path, monkeypatch, capsys) -> None:

@@ -28,6 +28,7 @@ SEARCHES = {
         "flash_bytes": 11000,
         "flash_scope": "model",
         "strip_metadata": True,
+        "stock_kernels": "reference",
         **WIDTHS_ALONE,
     },
     "uniform": {"activation_bits": 4, "weight_bits": 4},

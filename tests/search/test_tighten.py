@@ -22,7 +22,6 @@ def problem(**options: float) -> SearchProblem:
 @pytest.mark.parametrize("sram_bytes", [2896, 3024, 3088])
 def test_narrow_weights_that_take_more_scratch_keep_the_bound(sram_bytes: int) -> None:
     narrow = problem(sram_bytes=sram_bytes, activation_bits=4, weight_bits=2, max_macs_ratio=100.0)
-    assert narrow.bytes_of(search_uniform(narrow)).arena_bytes > sram_bytes
     assert narrow.bytes_of(within_sram(search_uniform)(narrow)).arena_bytes <= sram_bytes
 
 

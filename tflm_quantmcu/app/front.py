@@ -28,6 +28,7 @@ def front_of(graph: ModelGraph, options: Options) -> list[Point]:
         bits=widths,
         input_mode=options.input,
         variants=target.variants,
+        stock_kernels=target.stock_kernels,
     )
     whole, board = cost_of(graph, map_bits=widths, table=table), board_of(target.timed_core, target.board)
     points = []

@@ -81,7 +81,13 @@ def describe_why(model: AnyModel, target: Target) -> str:
     lines, arenas = [], {}
     for mode in INPUT_MODES:
         table = load_table(target.timed_core)
-        found = plan_stages(source.graph, input_mode=mode, variants=target.variants, table=table)
+        found = plan_stages(
+            source.graph,
+            input_mode=mode,
+            variants=target.variants,
+            stock_kernels=target.stock_kernels,
+            table=table,
+        )
         best = found.best
         arenas[mode] = best.arena_bytes if best else found.baseline_arena_bytes
         if mode == INPUT_MODES[0]:  # resident

@@ -135,10 +135,21 @@ def lowered_scratch_bytes(graph: ModelGraph, op: Op, variant: str) -> int:
     return kernel_scratch_bytes(variant, kind.kernel, params)
 
 
-def converted_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
+def converted_scratch_bytes(
+    graph: ModelGraph, op: Op, variant: str = REFERENCE, stock_kernels: str = QUANTMCU
+) -> tuple[int, ...]:
     """`op_scratch_bytes` of an op of a model that is yet to be converted: ours keep INT4 filters as they are."""
-    has_filter = op.traits.has_filter and graph.tensors[op.inputs[1]].dtype == "int4"
-    return () if has_filter and LoweredNetwork.of(graph).is_ours(op) else op_scratch_bytes(graph, op)
+    kept, key = graph.derived(_kept_scratch), (op.index, variant, stock_kernels)
+    if key not in kept:
+        is_ours = op.traits.has_filter and graph.tensors[op.inputs[1]].dtype == "int4"
+        is_ours = is_ours and LoweredNetwork.of(graph).is_ours(op)
+        kept[key] = () if is_ours else op_scratch_bytes(graph, op, variant, stock_kernels)
+    return kept[key]
+
+
+def _kept_scratch(_: ModelGraph) -> dict[tuple[int, str, str], tuple[int, ...]]:
+    """Planning asks again and again."""
+    return {}
 
 
 def largest_scratch_bytes(graph: ModelGraph, op: Op, stock_kernels: str = QUANTMCU) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost.calls import graph_calls, stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable
+from tflm_quantmcu.graph.target import QUANTMCU, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.placement.best import place_best
@@ -40,6 +41,8 @@ def arena_of(
     stages: Sequence[PlacedStage] = (),
     *,
     tensor_bytes: Sequence[int] | None = None,
+    variants: Sequence[str] = (REFERENCE,),
+    stock_kernels: str = QUANTMCU,
     enough: int = 0,
 ) -> int:
     """Non-persistent arena bytes of the graph with these regions fused, with the kernels that take the most.
@@ -50,6 +53,8 @@ def arena_of(
       graph: the model.
       stages: the regions.
       tensor_bytes: [tensor] bytes in the arena where they are not the graph's own.
+      variants: of our kernels, in the order of the stages' scratch.
+      stock_kernels: what runs the ops outside, one of STOCK_KERNELS.
       enough: bytes that decide: of an arena that keeps or exceeds them, the smallest is not searched for.
     """
     tensor_bytes = list(tensor_bytes or placed_bytes(graph))
@@ -59,28 +64,37 @@ def arena_of(
         for t in (t for i in stage.ops for t in graph.ops[i].outputs if t != stage.output):
             tensor_bytes[t] = 0
 
-    def buffers_with(scratch: Sequence[int]) -> tuple[list[int], list[Buffer]]:
-        """What TFLM places where the stages take so much."""
-        return graph_buffers(tensor_bytes, _steps(graph, stages, scratch), graph.inputs, graph.outputs)
+    def buffers_with(number: int | None) -> tuple[list[int], list[Buffer]]:
+        """What TFLM places with this variant, or with the one that takes the most, op by op."""
+        of_stages = [max(s.scratch_bytes) if number is None else s.scratch_bytes[number] for s in stages]
+        names = variants if number is None else variants[number : number + 1]
+        steps = _steps(graph, stages, of_stages, names, stock_kernels)
+        return graph_buffers(tensor_bytes, steps, graph.inputs, graph.outputs)
 
-    tensors, buffers = buffers_with([max(s.scratch_bytes) for s in stages])
+    tensors, buffers = buffers_with(None)
     index = {t: i for i, t in enumerate(tensors)}
     distances = {(index[s.output], index[s.input]): s.distance for s in stages if s.distance is not None}
     best = place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances, node_limit=_NODE_LIMIT, enough=enough)
     placed = dict(zip(tensors, best.offsets, strict=False))
     pinned = [placed.get(t, -1) for t in range(len(tensor_bytes))]
-    variants = set(zip(*(s.scratch_bytes for s in stages), strict=True)) or {()}
-    unpinned = [peak(found, greedy_offsets(tensors, found)) for _, found in map(buffers_with, variants)]
+    unpinned = [peak(found, greedy_offsets(tensors, found)) for _, found in map(buffers_with, range(len(variants)))]
     return min(max(unpinned), peak(buffers, greedy_offsets(tensors, buffers, pinned)))
 
 
-def _steps(graph: ModelGraph, stages: Sequence[PlacedStage], scratch: Sequence[int]) -> list[Step]:
+def _steps(
+    graph: ModelGraph,
+    stages: Sequence[PlacedStage],
+    scratch: Sequence[int],
+    variants: Sequence[str],
+    stock_kernels: str,
+) -> list[Step]:
     """The ops as the arena sees them, a stage with its scratch in place of its ops."""
     owner = {index: (stage, n) for stage, n in zip(stages, scratch, strict=True) for index in stage.ops}
     steps = []
     for op in graph.ops:
         if op.index not in owner:
-            steps.append(Step(op.inputs, op.outputs, converted_scratch_bytes(graph, op)))
+            found = (converted_scratch_bytes(graph, op, variant, stock_kernels) for variant in variants)
+            steps.append(Step(op.inputs, op.outputs, max(found, key=sum)))
             continue
         stage, num_bytes = owner[op.index]
         if stage.output in op.outputs:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
-from tflm_quantmcu.graph.target import KERNEL_VARIANTS
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.network import LoweredNetwork
@@ -34,16 +34,19 @@ class PlannedModel:
         *,
         is_streamed: bool = False,
         variants: Sequence[str] = KERNEL_VARIANTS,
+        stock_kernels: str = QUANTMCU,
     ):
         """Args:
         bits: tensor name -> width of a map outside stages, or at their ends; absent is 8.
         inner_bits: the same of maps inside stages.
         is_streamed: the input is no tensor of the arena; a stage reads it, part by part.
         variants: of our kernels.
+        stock_kernels: what runs the ops outside of stages, one of STOCK_KERNELS.
         """
         self.graph = graph
         self.network = LoweredNetwork.of(graph)
         self.variants = tuple(variants)
+        self.stock_kernels = stock_kernels
         self.map_bits = bits
         self._inner_bits = inner_bits
         self.streamed = _streamed_tensors(graph) if is_streamed else frozenset()
@@ -101,8 +104,9 @@ class PlannedModel:
         result = []
         for op in self.graph.ops:
             live = self.live[op.index] | self.live[op.index + 1] | set(op.outputs)
-            scratch = (align(n, ARENA_ALIGNMENT) for n in converted_scratch_bytes(self.graph, op))
-            result.append(sum(map(self.tensor_bytes, live)) + sum(scratch))
+            found = (converted_scratch_bytes(self.graph, op, v, self.stock_kernels) for v in self.variants)
+            scratch = max(sum(align(n, ARENA_ALIGNMENT) for n in sizes) for sizes in found)
+            result.append(sum(map(self.tensor_bytes, live)) + scratch)
         return tuple(result)
 
 

@@ -13,6 +13,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.cost.calls import stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
-from tflm_quantmcu.graph.target import KERNEL_VARIANTS
+from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.planned_stage import PlannedStage
@@ -59,6 +60,7 @@ def plan_stages(
     inner_bits: Mapping[str, int] | None = None,
     input_mode: str = "resident",
     variants: Sequence[str] = KERNEL_VARIANTS,
+    stock_kernels: str = QUANTMCU,
 ) -> StageSearch:
     """Chooses the stages.
 
@@ -74,6 +76,7 @@ def plan_stages(
       inner_bits: the same inside stages; None is `bits`.
       input_mode: `resident`, or `streamed`: the first stage pulls the input from a reader.
       variants: of our kernels, those that may run; the bound holds with all of them.
+      stock_kernels: what runs the ops outside of stages, one of STOCK_KERNELS.
 
     Returns:
       The search's result; `best` is None where the unsplit network is the answer or a bound cannot be met.
@@ -89,6 +92,7 @@ def plan_stages(
         inner_bits=inner_bits,
         input_mode=input_mode,
         variants=variants,
+        stock_kernels=stock_kernels,
         is_work_bounded=ratio is not None,
     )
     if planner.is_streamed and planner.is_whole:
@@ -167,6 +171,7 @@ class StagePlanner:
         inner_bits: Mapping[str, int] | None = None,
         input_mode: str = "resident",
         variants: Sequence[str] = KERNEL_VARIANTS,
+        stock_kernels: str = QUANTMCU,
         is_work_bounded: bool = False,
     ):
         """Work is cycles by the table, or without one MACs; where it is bounded the smallest arena is wanted."""
@@ -180,6 +185,7 @@ class StagePlanner:
             bits if inner_bits is None else inner_bits,
             is_streamed=self.is_streamed,
             variants=variants,
+            stock_kernels=stock_kernels,
         )
         self._base_macs = sum(self._model.base_macs)
         # What is minimised, and beside it what a bound on work is kept in too.
@@ -203,7 +209,7 @@ class StagePlanner:
     @functools.cached_property
     def baseline_arena_bytes(self) -> int:
         """Of the unsplit network, its input resident."""
-        return network_cost.arena_of(self._graph)
+        return self._arena_of(())
 
     def smallest(self, max_ratio: float | None = None) -> Split | None:
         """The smallest arena within the bound on work, and of equal ones the least work."""
@@ -330,7 +336,13 @@ class StagePlanner:
         stages = [
             dataclasses.replace(s.placed, scratch_bytes=n) for s, n in zip(split.stages, scratch_bytes, strict=True)
         ]
-        return network_cost.arena_of(self._graph, stages, tensor_bytes=self._model.all_bytes, enough=enough)
+        return self._arena_of(stages, tensor_bytes=self._model.all_bytes, enough=enough)
+
+    def _arena_of(self, stages: Sequence[network_cost.PlacedStage], **options: Any) -> int:
+        model = self._model
+        return network_cost.arena_of(
+            self._graph, stages, variants=model.variants, stock_kernels=model.stock_kernels, **options
+        )
 
     def cost_of(self, split: Split, table: InstructionTable) -> network_cost.Cost:
         """Work of a split, by the table of a core."""

@@ -15,7 +15,7 @@ from typing import Any
 from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost.network_cost import Cost, cost_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.graph.types import ModelGraph, Tensor
+from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.search.memory_rules import Extent, Layer
 from tflm_quantmcu.search.overrides import override_plan
@@ -54,7 +54,7 @@ class Network:
         }
         return Network(
             problem,
-            _layers(graph, weights),
+            _layers(problem, weights),
             weights,
             {
                 **_fixed([t for t in graph.tensors if not t.is_constant], free, fixed.activation_bits),
@@ -139,8 +139,9 @@ def _fixed(tensors: Iterable[Tensor], free: set[str], chosen: Mapping[str, int])
     return {t.index: chosen.get(t.name, 8) if t.name in free else 8 for t in given}
 
 
-def _layers(graph: ModelGraph, weights: Mapping[int, Tensor]) -> list[Layer]:
+def _layers(problem: SearchProblem, weights: Mapping[int, Tensor]) -> list[Layer]:
     """Every op with all maps that are live beside its output."""
+    graph, stock_kernels = problem.graph, problem.cost.target.stock_kernels
     folded = LoweredNetwork.of(graph).folded
     num_bytes = [0 if t in folded else n for t, n in enumerate(placed_bytes(graph))]
     last_use = {t: op.index for op in graph.ops for t in op.inputs} | dict.fromkeys(graph.outputs, len(graph.ops))
@@ -158,7 +159,9 @@ def _layers(graph: ModelGraph, weights: Mapping[int, Tensor]) -> list[Layer]:
                 written=_extent(graph.tensors[output], num_bytes[output]),
                 num_weights=tensor.num_elements if tensor else 0,
                 num_outputs=graph.tensors[output].shape[-1] if tensor else 0,
-                scratch_bytes=sum(converted_scratch_bytes(graph, op)),
+                scratch_bytes=max(
+                    sum(converted_scratch_bytes(graph, op, variant, stock_kernels)) for variant in problem.variants
+                ),
             )
         )
         live = [t for t in dict.fromkeys((*live, *op.outputs)) if last_use.get(t, -1) > op.index]

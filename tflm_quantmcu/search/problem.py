@@ -222,6 +222,7 @@ class SearchProblem:
             "table": self._planning_table,
             "input_mode": chosen.input,
             "variants": self.variants,
+            "stock_kernels": self.cost.target.stock_kernels,
         }
 
     @property

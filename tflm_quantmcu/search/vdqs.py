@@ -149,6 +149,7 @@ def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePl
             inner_bits=inner_bits,
             input_mode=bounds["input_mode"],
             variants=bounds["variants"],
+            stock_kernels=bounds["stock_kernels"],
         )
         for split in itertools.islice(planner.within(budget, ratio), MIXED_CANDIDATES):
             yield planner, split
