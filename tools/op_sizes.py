@@ -34,6 +34,7 @@ TFLM_OPS := {ops}
 include $(QUANTMCU_DIR)/tflm_kernels/micro/project.mk
 """
 _MAIN = """// What Init and the parser of options of each op allocate.
+#include "tensorflow/lite/micro/compatibility.h"
 #include "tensorflow/lite/micro/micro_context.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/micro/tflite_bridge/flatbuffer_conversions_bridge.h"
@@ -73,6 +74,9 @@ class Context : public tflm::MicroContext {{
   TfLiteStatus set_external_context(void*) override {{ return kTfLiteError; }}
   void* external_context() override {{ return nullptr; }}
   tflm::MicroGraph& graph() override {{ __builtin_trap(); }}
+
+ private:
+  TF_LITE_REMOVE_VIRTUAL_DELETE
 }};
 
 // An operator without options.

@@ -25,6 +25,9 @@ empty :=
 any_op := $(subst $(empty) $(empty),|,$(strip $(TFLM_OPS)))
 op_files := $(if $(any_op),$(shell grep -lE "Register_($(any_op))\(\)" $(TFLM)/micro/kernels/*.cc))
 op_files += $(wildcard $(op_files:.cc=_common.cc)) $(TFLM)/micro/kernels/kernel_util.cc
+ifneq ($(filter UNIDIRECTIONAL_SEQUENCE_LSTM,$(TFLM_OPS)),)
+op_files += $(addprefix $(TFLM)/micro/kernels/,lstm_eval.cc lstm_eval_common.cc)
+endif
 ifneq ($(CMSIS_NN_DIR),)
 ifeq ($(wildcard $(CMSIS_NN_DIR)/Include/arm_nnfunctions.h),)
 $(error CMSIS_NN_DIR is '$(CMSIS_NN_DIR)', which is no checkout of CMSIS-NN)
