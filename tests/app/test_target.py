@@ -187,7 +187,7 @@ def test_a_named_core_takes_no_more_than_what_suits_all() -> None:
 def test_of_an_op_whose_data_is_not_known_the_arena_is_an_upper_bound() -> None:
     net = StockModel()
     x = net.input((1, 4, 4, 2))
-    model = net.build(net.stock("ABS", [x], schema.AbsOptionsT(), x.shape))
+    model = net.build(net.stock("ADD_N", [x, x], schema.AddNOptionsT(), x.shape))
     graph = read_model(model)
     unknown = unknown_persistent_bytes(ModelFile(model))
     host = arena_bytes_on(graph, Target.of("host"), unknown_bytes=unknown)
@@ -197,4 +197,4 @@ def test_of_an_op_whose_data_is_not_known_the_arena_is_an_upper_bound() -> None:
     assert core.reserved_bytes < host.reserved_bytes
     described = describe_model(model, Target.of("m4"))
     assert "tensor arena to reserve on cortex-m4: at most" in described
-    assert "milliseconds: not known, for no table has ABS " in described
+    assert "milliseconds: not known, for no table has ADD_N " in described

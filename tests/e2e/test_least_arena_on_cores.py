@@ -15,6 +15,7 @@ from tests.support.fast_op_models import odd_shapes
 from tests.support.plans import mixed, split
 from tests.support.property_settings import examples
 from tests.support.random_cnn import RandomCnn, random_cnns, random_stages, stage_regions
+from tests.support.stock_op_models import STOCK_OP_MODELS
 from tests.support.streamed import streamed
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import replay_allocation
@@ -31,7 +32,7 @@ MISC4 = shared_data.ROOT / "../cases/models/misc4.tflite"
 KINDS = (
     *("ADD", "AVERAGE_POOL_2D", "CONV_2D", "DEPTHWISE_CONV_2D", "DEQUANTIZE", "FULLY_CONNECTED", "HARD_SWISH"),
     *("LEAKY_RELU", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL", "PAD", "PADV2", "QUANTIZE", "RELU", "RELU6", "RESHAPE"),
-    *("SOFTMAX", "TANH", "TRANSPOSE"),
+    *("SOFTMAX", "TANH", "TRANSPOSE", *STOCK_OP_MODELS),
 )
 
 
@@ -71,6 +72,7 @@ MODELS: dict[str, Callable[[], bytes]] = {
     },
     "misc4": misc4,
     "odd shapes on our kernels": odd_shapes,
+    **STOCK_OP_MODELS,
     "inverted residual": lambda: SMALL,
     "inverted residual in patches": lambda: in_patches(SMALL),
     "inverted residual with a streamed input": lambda: convert_model(SMALL, streamed(split(read_model(SMALL)))),
