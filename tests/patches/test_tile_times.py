@@ -17,10 +17,11 @@ from tflm_quantmcu.cost.instructions import InstructionTable, graph_instructions
 from tflm_quantmcu.cost.plan_work import work_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.patches.planned_model import PlannedModel
-from tflm_quantmcu.patches.planner import DEFAULT_MAX_SLOWDOWN, plan_stages
+from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.patches.split import Split
 from tflm_quantmcu.patches.stage_costs import UpstreamCosts
 from tflm_quantmcu.patches.tile_times import TileTimes
+from tflm_quantmcu.patches.work_bound import DEFAULT_MAX_SLOWDOWN
 from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual()

@@ -20,7 +20,7 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.cost.calls import stage_calls
-from tflm_quantmcu.cost.instructions import InstructionTable, load_table
+from tflm_quantmcu.cost.instructions import InstructionTable
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planned_model import PlannedModel
@@ -29,11 +29,9 @@ from tflm_quantmcu.patches.split import Split, StageSearch
 from tflm_quantmcu.patches.stage_costs import StageWays, UpstreamCosts
 from tflm_quantmcu.patches.stage_path import Edge, PathSearch
 from tflm_quantmcu.patches.tile_times import TileTimes
+from tflm_quantmcu.patches.work_bound import DEFAULT_MAX_SLOWDOWN, planning_table, work_ratio
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT
 
-DEFAULT_MAX_SLOWDOWN = 1.1
-# Estimates of split networks are a few percent off: plans use this share of the slowdown that is allowed.
-_SLOWDOWN_SHARE = 0.9
 # The formula that paths are found by is off from the estimate by less than this, and mostly by less than the second.
 _FORMULA_ERROR, _USUAL_ERROR = 1.15, 1.05
 _ABOUT = 1.02  # times the work
@@ -133,22 +131,6 @@ def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> Stag
         return StageSearch(baseline, None, smallest, reason)
     best = planner.relaxed(smallest, sram_bytes)
     return StageSearch(baseline, best, smallest, planner.gain(best))
-
-
-def planning_table(table: InstructionTable | None, max_macs_ratio: float | None) -> InstructionTable | None:
-    """The table of the time that is minimised; None where MACs are."""
-    return None if max_macs_ratio is not None else table or load_table("m4")
-
-
-def work_ratio(
-    sram_bytes: int | None, max_macs_ratio: float | None = None, max_slowdown: float | None = None
-) -> float | None:
-    """The bound on work over that of the unsplit network by the arguments of `plan_stages`; None is none."""
-    if max_macs_ratio is not None:
-        return max_macs_ratio
-    if max_slowdown is None:
-        max_slowdown = DEFAULT_MAX_SLOWDOWN if sram_bytes is None else None
-    return None if max_slowdown is None else 1 + _SLOWDOWN_SHARE * (max_slowdown - 1)
 
 
 _Way = tuple[UpstreamCosts, StageWays, int]

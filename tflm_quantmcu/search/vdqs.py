@@ -19,8 +19,9 @@ from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StageP
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
-from tflm_quantmcu.patches.planner import StagePlanner, plan_stages, planning_table, work_ratio
+from tflm_quantmcu.patches.planner import StagePlanner, plan_stages
 from tflm_quantmcu.patches.split import Split
+from tflm_quantmcu.patches.work_bound import planning_table, work_ratio
 from tflm_quantmcu.search.branch import Branch, candidate_widths
 from tflm_quantmcu.search.budget import BudgetKeeper, flash_cuts
 from tflm_quantmcu.search.network import Network
@@ -147,9 +148,7 @@ def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePl
             problem.graph,
             table=table,
             inner_bits=inner_bits,
-            input_mode=bounds["input_mode"],
-            variants=bounds["variants"],
-            stock_kernels=bounds["stock_kernels"],
+            **{name: bounds[name] for name in ("input_mode", "variants", "stock_kernels")},
         )
         for split in itertools.islice(planner.within(budget, ratio), MIXED_CANDIDATES):
             yield planner, split
