@@ -180,6 +180,7 @@ def _show(rows: Sequence[Row], num_samples: int) -> None:
         table.add_column(heading, justify="right" if heading else "left")
     for row in rows:
         table.add_row(*(text(row) for _, text in COLUMNS))
+    (FOLDER / "table.md").write_text("\n".join(markdown(rows)) + "\n", "utf-8")
     page = rich.console.Console(record=True, width=_WIDTH, file=io.StringIO())
     page.print(table)
     page.save_html(str(FOLDER / "report.html"))
