@@ -24,7 +24,7 @@ GUARDS = {
     "dsp": "defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)",
     "mve": "defined(__ARM_FEATURE_MVE)",
 }
-_TFLM_GROUPS = ("program", "micro")
+_TFLM_GROUPS = ("program", "micro", "fast_ops")
 # Arduino passes no macros to libraries.
 _TFLM_MACROS = """#define QUANTMCU_USE_TFLM_HEADERS
 #ifndef TF_LITE_STATIC_MEMORY
@@ -57,7 +57,8 @@ def library_files(root: Path = ROOT, *, with_tflm: bool = False) -> dict[str, st
             sources[f"tflm_kernels/{name}"] = _TFLM_MACROS + text
     main_header = '#pragma once\n#include "tflm_kernels/aot/kernels.h"\n'
     if with_tflm:
-        main_header += _TFLM_MACROS + '#include "tflm_kernels/micro/register.h"\n'
+        main_header += _TFLM_MACROS
+        main_header += "".join(f'#include "tflm_kernels/micro/{name}.h"\n' for name in ("fast_ops", "register"))
     files = {**sources, **headers_of(root, [*sources.values(), main_header]), _HEADER: main_header}
     (version,) = re.findall(r"tflm_quantmcu ([\d.]+)", first)
     properties = {"library.properties": _PROPERTIES.format(version=version), "LICENSE": (root / "LICENSE").read_text()}

@@ -34,7 +34,7 @@ readonly ARDUINO=$PWD/build/arduino
 .venv/bin/python -m tools.arduino_library --tflm --output_dir "$ARDUINO"
 g++ -std=c++17 -fsyntax-only -Wall -Wextra -Werror -I"$ARDUINO/src" -isystem "$TFLM_DIR" \
   -isystem "$DOWNLOADS/flatbuffers/include" -isystem "$DOWNLOADS/gemmlowp" -isystem "$DOWNLOADS/ruy" \
-  "$ARDUINO"/src/tflm_kernels/micro/*.cc
+  "$ARDUINO"/src/tflm_kernels/micro/{,fast_ops/}*.cc
 
 # An arena for the kernels of a Cortex-M4 is enough on the host too.
 .venv/bin/python -m tools.hello_world --output_dir "$OUT" --target tflm --core cortex-m4
