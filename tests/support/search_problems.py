@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.graph.target import STOCK_REFERENCE, Target
+from tflm_quantmcu.graph.target import STOCK_REFERENCE, WORST_CORE, Target
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -42,7 +43,8 @@ WIDTHS_ALONE = {"split": "off", "max_accuracy_drop": "off"}
 def problem_of(model: bytes, x: np.ndarray | None, **options: Any) -> SearchProblem:
     """The problem of a search with these options, calibrated on int8 samples [N, H, W, C] if there are any."""
     chosen = Options.of(options)
-    costs = PlanCosts(ModelFile(model))
+    target = dataclasses.replace(WORST_CORE, stock_kernels=chosen.target.stock_kernels)
+    costs = PlanCosts(ModelFile(model), target=target)
     calibration = None if x is None else api.calibrate_model(model, x, progress=False)
     return SearchProblem(costs.model.graph, calibration, chosen.budget, costs, chosen, seed=chosen.seed)
 
