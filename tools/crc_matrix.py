@@ -29,7 +29,7 @@ from tflm_quantmcu.base.errors import QuantMcuError, UnsupportedModelError, Usag
 from tflm_quantmcu.graph.target import variant_of
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.runtime.samples import load_samples, random_samples, to_model_input
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, is_converted, program_of
 from tflm_quantmcu.tflite.reader import read_model, require_full_integer
 from tools.qemu_run import QemuError, cores, parse_results, run_image
 
@@ -162,7 +162,7 @@ def versions_of(path: Path, samples: Sequence[Path], num_inputs: int) -> list[Ve
     random = random_samples(tensor, num_inputs)
     inputs = np.concatenate([x[: num_inputs - 1], random])[:num_inputs, np.newaxis]
     name = f"{path.parent.name}/{path.stem}"
-    if any(op.kind.startswith(PREFIX) for op in graph.ops):
+    if is_converted(graph):
         return [Version(name, "as it is", data, inputs)]
     calibration = qm.calibrate_model(data, x if len(x) else random_samples(tensor, _CALIBRATION_SAMPLES))
     versions = []

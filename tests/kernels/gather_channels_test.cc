@@ -73,17 +73,7 @@ void Compare(int32_t output_bits, int32_t channels, naive::Random* random) {
 }
 
 TEST(GatherChannelsTest, EveryWidthAndChannelCountEqualsTheLaw) {
-  for (int32_t bits : naive::kBits) {
-    for (int32_t channels : naive::kChannels) {
-      for (uint32_t seed = 0; seed < 30; ++seed) {
-        naive::Random random(seed);
-        SCOPED_TRACE("to a" + std::to_string(bits) + ", " + std::to_string(channels) +
-                     " channels, seed " + std::to_string(seed));
-        Compare(bits, channels, &random);
-        if (testing::Test::HasFailure()) return;
-      }
-    }
-  }
+  naive::ForEachWidthAndChannels(Compare);
 }
 
 // X 2x2x2 to itself of A, its channels the other way round, and X: Y 2x2x4.

@@ -276,6 +276,21 @@ void ExpectSameBytes(const std::vector<uint8_t>& expected, const std::vector<uin
   }
 }
 
+void ForEachWidthAndChannels(
+    const std::function<void(int32_t bits, int32_t channels, Random* random)>& compare) {
+  for (int32_t bits : kBits) {
+    for (int32_t channels : kChannels) {
+      for (uint32_t seed = 0; seed < 30; ++seed) {
+        Random random(seed);
+        SCOPED_TRACE("to a" + std::to_string(bits) + ", " + std::to_string(channels) +
+                     " channels, seed " + std::to_string(seed));
+        compare(bits, channels, &random);
+        if (testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
 std::string Tag(int32_t activation_bits, int32_t weight_bits) {
   return "a" + std::to_string(activation_bits) + "w" + std::to_string(weight_bits);
 }

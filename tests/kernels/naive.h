@@ -6,6 +6,7 @@
 #define TESTS_KERNELS_NAIVE_H_
 
 #include <cstdint>
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -107,6 +108,11 @@ void Lut(const Map& input, int32_t pad_top, int32_t pad_left, const std::vector<
 
 // Fails the test at the first byte that differs.
 void ExpectSameBytes(const std::vector<uint8_t>& expected, const std::vector<uint8_t>& actual);
+
+// Calls `compare` 30 times, with other random numbers, for each output width and channel
+// count, until a test fails.
+void ForEachWidthAndChannels(
+    const std::function<void(int32_t bits, int32_t channels, Random* random)>& compare);
 
 // "a4w2"
 std::string Tag(int32_t activation_bits, int32_t weight_bits);

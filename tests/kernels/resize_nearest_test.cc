@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string>
 #include <vector>
 
 #include "tests/kernels/naive.h"
@@ -52,17 +51,7 @@ void Compare(int32_t output_bits, int32_t channels, naive::Random* random) {
 }
 
 TEST(ResizeNearestTest, EveryWidthAndChannelCountEqualsTheLaw) {
-  for (int32_t bits : naive::kBits) {
-    for (int32_t channels : naive::kChannels) {
-      for (uint32_t seed = 0; seed < 30; ++seed) {
-        naive::Random random(seed);
-        SCOPED_TRACE("to a" + std::to_string(bits) + ", " + std::to_string(channels) +
-                     " channels, seed " + std::to_string(seed));
-        Compare(bits, channels, &random);
-        if (testing::Test::HasFailure()) return;
-      }
-    }
-  }
+  naive::ForEachWidthAndChannels(Compare);
 }
 
 // X 1x2x1 -> Y 2x6x1, in tiles of 1x4: the second begins inside a repeated pixel.

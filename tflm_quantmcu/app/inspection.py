@@ -26,7 +26,7 @@ from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, DEFAULT_CORE, Target, cores_of
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.stage.build import INPUT_MODES
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, decode_options, is_converted, program_of
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.stage.remarks import layers_of
 from tflm_quantmcu.tflite.canonical.canonical import canonical
@@ -74,7 +74,7 @@ def describe_why(model: AnyModel, target: Target) -> str:
       UnsupportedModelError: `model` is not a model that can be converted.
     """
     file = ModelFile.of(model)
-    if any(op.kind.startswith(PREFIX) for op in file.graph.ops):
+    if is_converted(file.graph):
         return "\n".join(why_not_smaller(file.graph, file.graph))
     source = canonical(file)
     require_source(source.graph)

@@ -29,7 +29,7 @@ from tflm_quantmcu.converter.verify import is_eight_bit
 from tflm_quantmcu.graph.layer_names import layer_names
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.runtime.samples import load_samples, to_model_input
-from tflm_quantmcu.stage.custom_ops import PREFIX
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, is_converted
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import ModelFile
 
@@ -138,10 +138,10 @@ def diff_models(
       UnsupportedModelError: a model that TFLM cannot run, or with several inputs.
     """
     files = [file for file in (original, reference, model) if isinstance(file, ModelFile)]
-    plain = next((file for file in files if not _is_converted(file)), None)
+    plain = next((file for file in files if not is_converted(file.graph)), None)
     source = canonical(plain or model).graph
     notes = [] if plain or not _has_stages(model) else [f"maps inside stages of {names[1]} need --original"]
-    if _is_converted(model) and model.plan is None:
+    if is_converted(model.graph) and model.plan is None:
         notes.append(f"{names[1]} holds no plan (--strip_metadata): maps below 8 bits are not compared")
     taps = MapTaps(_run_form(model), source)
     judged = _Side(model.graph, taps)
@@ -181,20 +181,16 @@ class _Side:
 
 def _run_form(file: ModelFile) -> ModelFile:
     """What is run: of a model that is not converted its canonical form, whose names the converted one has."""
-    return file if _is_converted(file) else canonical(file)
-
-
-def _is_converted(file: ModelFile) -> bool:
-    return any(op.kind.startswith(PREFIX) for op in file.graph.ops)
+    return file if is_converted(file.graph) else canonical(file)
 
 
 def _has_stages(file: ModelFile) -> bool:
-    return any(op.kind == f"{PREFIX}PATCH_STAGE" for op in file.graph.ops)
+    return any(op.kind == PATCH_STAGE for op in file.graph.ops)
 
 
 def _is_exact(graph: ModelGraph, file: ModelFile) -> bool:
     """Whether it computes at 8 bits alone, so that its source gives the same bytes."""
-    if not _is_converted(file):
+    if not is_converted(file.graph):
         return True
     plan = file.plan
     if plan is None:

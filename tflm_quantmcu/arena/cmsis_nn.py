@@ -12,6 +12,7 @@ from __future__ import annotations
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.target import DSP, MVE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.placement.memory import align
 
 _HALF, _WORD = 2, 4
 _VECTOR = 16  # bytes of an MVE register
@@ -109,12 +110,8 @@ def _columns(channels: int, window: Window, variant: str) -> int:
     """Of im2col."""
     length = channels * window.kernel_height * window.kernel_width
     if variant == MVE:
-        return _COLUMNS * _rounded(length, _VECTOR)
-    return 2 * _HALF * _rounded(length, 4)
-
-
-def _rounded(length: int, multiple: int) -> int:
-    return -(-length // multiple) * multiple
+        return _COLUMNS * align(length, _VECTOR)
+    return 2 * _HALF * align(length, 4)
 
 
 def _row(source: Tensor, output: Tensor, window: Window) -> int:

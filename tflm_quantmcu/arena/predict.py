@@ -136,25 +136,28 @@ def lowered_scratch_bytes(graph: ModelGraph, op: Op, variant: str) -> int:
 
 
 def converted_scratch_bytes(
-    graph: ModelGraph, op: Op, variant: str = REFERENCE, stock_kernels: str = QUANTMCU
+    graph: ModelGraph, op: Op, variants: Sequence[str] = (REFERENCE,), stock_kernels: str = QUANTMCU
 ) -> tuple[int, ...]:
-    """`op_scratch_bytes` of an op of a model that is yet to be converted: ours keep INT4 filters as they are."""
-    kept, key = graph.derived(_kept_scratch), (op.index, variant, stock_kernels)
+    """`op_scratch_bytes`, of the variant that requests the most, of an op of a model that is yet to be converted: ours
+    keep INT4 filters as they are."""
+    kept, key = graph.derived(_kept_scratch), (op.index, tuple(variants), stock_kernels)
     if key not in kept:
         is_ours = op.traits.has_filter and graph.tensors[op.inputs[1]].dtype == "int4"
         is_ours = is_ours and LoweredNetwork.of(graph).is_ours(op)
-        kept[key] = () if is_ours else op_scratch_bytes(graph, op, variant, stock_kernels)
+        kept[key] = () if is_ours else largest_scratch_bytes(graph, op, stock_kernels, variants)
     return kept[key]
 
 
-def _kept_scratch(_: ModelGraph) -> dict[tuple[int, str, str], tuple[int, ...]]:
+def _kept_scratch(_: ModelGraph) -> dict[tuple[int, tuple[str, ...], str], tuple[int, ...]]:
     """Planning asks again and again."""
     return {}
 
 
-def largest_scratch_bytes(graph: ModelGraph, op: Op, stock_kernels: str = QUANTMCU) -> tuple[int, ...]:
+def largest_scratch_bytes(
+    graph: ModelGraph, op: Op, stock_kernels: str = QUANTMCU, variants: Sequence[str] = KERNEL_VARIANTS
+) -> tuple[int, ...]:
     """`op_scratch_bytes` of the variant that requests the most."""
-    return max((op_scratch_bytes(graph, op, variant, stock_kernels) for variant in KERNEL_VARIANTS), key=sum)
+    return max((op_scratch_bytes(graph, op, variant, stock_kernels) for variant in variants), key=sum)
 
 
 # The kernels of ours that take scratch on some core.

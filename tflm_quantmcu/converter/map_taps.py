@@ -90,7 +90,7 @@ class MapTaps:
                 kept[name].append(map_values(self._interpreter, before, tensor, self._plan).copy())
             for tap, values in zip(self.stages, inputs, strict=True):
                 streamed = tap.program.is_streamed
-                values.append(_unpacked(tap.program, sample if streamed else self._raw(tap.op.inputs[0])))
+                values.append(stage_input(tap.program, sample if streamed else self._raw(tap.op.inputs[0])))
         for name, values in kept.items():
             tensor = self._source.by_name[name]
             yield name, _real(np.stack(values), self._plan.formats.get(name) or _own(tensor))
@@ -157,8 +157,8 @@ def _real(q: np.ndarray, format: Format | None) -> np.ndarray:
     return (q.astype(np.float32) - np.float32(format.zero_point)) * np.float32(format.scale)
 
 
-def _unpacked(program: StageProgram, values: np.ndarray) -> np.ndarray:
-    """int8 [H, W, C] of a stage's input."""
+def stage_input(program: StageProgram, values: np.ndarray) -> np.ndarray:
+    """A stage's input int8 [H, W, C] of the values that its tensor, or a streamed sample, holds."""
     height, width, channels = program.shapes[0]
     bits = program.formats[0][0].bits
     return unpack(values.reshape(height, width, run_bytes(channels, bits)), bits, channels)

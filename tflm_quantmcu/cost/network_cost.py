@@ -93,8 +93,7 @@ def _steps(
     steps = []
     for op in graph.ops:
         if op.index not in owner:
-            found = (converted_scratch_bytes(graph, op, variant, stock_kernels) for variant in variants)
-            steps.append(Step(op.inputs, op.outputs, max(found, key=sum)))
+            steps.append(Step(op.inputs, op.outputs, converted_scratch_bytes(graph, op, variants, stock_kernels)))
             continue
         stage, num_bytes = owner[op.index]
         if stage.output in op.outputs:

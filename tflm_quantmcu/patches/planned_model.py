@@ -104,9 +104,8 @@ class PlannedModel:
         result = []
         for op in self.graph.ops:
             live = self.live[op.index] | self.live[op.index + 1] | set(op.outputs)
-            found = (converted_scratch_bytes(self.graph, op, v, self.stock_kernels) for v in self.variants)
-            scratch = max(sum(align(n, ARENA_ALIGNMENT) for n in sizes) for sizes in found)
-            result.append(sum(map(self.tensor_bytes, live)) + scratch)
+            scratch = converted_scratch_bytes(self.graph, op, self.variants, self.stock_kernels)
+            result.append(sum(map(self.tensor_bytes, live)) + sum(align(n, ARENA_ALIGNMENT) for n in scratch))
         return tuple(result)
 
 

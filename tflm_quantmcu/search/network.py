@@ -159,9 +159,7 @@ def _layers(problem: SearchProblem, weights: Mapping[int, Tensor]) -> list[Layer
                 written=_extent(graph.tensors[output], num_bytes[output]),
                 num_weights=tensor.num_elements if tensor else 0,
                 num_outputs=graph.tensors[output].shape[-1] if tensor else 0,
-                scratch_bytes=max(
-                    sum(converted_scratch_bytes(graph, op, variant, stock_kernels)) for variant in problem.variants
-                ),
+                scratch_bytes=sum(converted_scratch_bytes(graph, op, problem.variants, stock_kernels)),
             )
         )
         live = [t for t in dict.fromkeys((*live, *op.outputs)) if last_use.get(t, -1) > op.index]

@@ -18,6 +18,11 @@ PREFIX = "QMCU_"
 PATCH_STAGE = "QMCU_PATCH_STAGE"
 
 
+def is_converted(graph: ModelGraph) -> bool:
+    """Whether the model has ops of ours."""
+    return any(op.kind.startswith(PREFIX) for op in graph.ops)
+
+
 def encode_options(options: Mapping[str, Any]) -> bytes:
     """A FlexBuffer map, the same bytes for the same options."""
     return bytes(flexbuffers.Dumps(dict(sorted(options.items()))))

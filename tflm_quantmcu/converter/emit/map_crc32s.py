@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tflm_quantmcu.converter.map_taps import stage_input
 from tflm_quantmcu.graph.types import Op
-from tflm_quantmcu.law.packing import pack, run_bytes, unpack
+from tflm_quantmcu.law.packing import pack
 from tflm_quantmcu.oracle.simulate import holds_outliers, run_patches
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
@@ -40,7 +41,7 @@ def map_crc32s(model: ModelFile, inputs: Sequence[np.ndarray]) -> np.ndarray:
         outputs.append([interpreter.tensor(op.outputs[0]).tobytes() for op in graph.ops])
         for index, program in stages.items():
             values = sample[0] if program.is_streamed else interpreter.tensor(graph.ops[index].inputs[0])
-            stage_inputs[index].append(_unpacked(program, values))
+            stage_inputs[index].append(stage_input(program, values))
     inside = {index: _stage_crc32s(program, np.stack(stage_inputs[index])) for index, program in stages.items()}
     return np.array(
         [[_crc32(maps[op.index], inside, op, n) for op in graph.ops] for n, maps in enumerate(outputs)], np.uint32
@@ -49,13 +50,6 @@ def map_crc32s(model: ModelFile, inputs: Sequence[np.ndarray]) -> np.ndarray:
 
 def _crc32(output: bytes, inside: dict[int, list[int]], op: Op, sample: int) -> int:
     return zlib.crc32(output, inside[op.index][sample] if op.index in inside else 0)
-
-
-def _unpacked(program: StageProgram, values: np.ndarray) -> np.ndarray:
-    """int8 [H, W, C] of a stage's input."""
-    height, width, channels = program.shapes[0]
-    bits = program.formats[0][0].bits
-    return unpack(values.reshape(height, width, run_bytes(channels, bits)), bits, channels)
 
 
 def _stage_crc32s(program: StageProgram, x: np.ndarray) -> list[int]:
