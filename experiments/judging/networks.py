@@ -131,11 +131,11 @@ def inception(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 NETWORKS = {
-    "mobilenet_v1_48": JudgingNetwork(Role.CHOOSE, mobilenet_v1, "fashion_mnist", side=48, epochs=4),
-    "mobilenet_v3_48": JudgingNetwork(Role.CHOOSE, mobilenet_v3, "cifar10", side=48, epochs=8),
-    "resnet_digits": JudgingNetwork(Role.CHOOSE, resnet, "digits", side=32, epochs=12),
-    "ds_cnn_28": JudgingNetwork(Role.JUDGE, ds_cnn, "fashion_mnist", side=28, epochs=5),
-    "mobilenet_v2_96": JudgingNetwork(Role.JUDGE, mobilenet_v2, "fashion_mnist", side=96, epochs=3),
-    "inception_96": JudgingNetwork(Role.JUDGE, inception, "cifar10", side=96, epochs=6),
-    "resnet_32": JudgingNetwork(Role.JUDGE, resnet, "cifar10", side=32, epochs=8),
+    "mobilenet_v1_48": JudgingNetwork(Role.CHOOSE, mobilenet_v1, "fashion_mnist", side=48, epochs=2),
+    "mobilenet_v3_48": JudgingNetwork(Role.CHOOSE, mobilenet_v3, "cifar10", side=48, epochs=4),
+    "resnet_digits": JudgingNetwork(Role.CHOOSE, resnet, "digits", side=32, epochs=6),
+    "ds_cnn_28": JudgingNetwork(Role.JUDGE, ds_cnn, "fashion_mnist", side=28, epochs=3),
+    "mobilenet_v2_96": JudgingNetwork(Role.JUDGE, mobilenet_v2, "fashion_mnist", side=96, epochs=2),
+    "inception_96": JudgingNetwork(Role.JUDGE, inception, "cifar10", side=96, epochs=3),
+    "resnet_32": JudgingNetwork(Role.JUDGE, resnet, "cifar10", side=32, epochs=4),
 }
