@@ -23,7 +23,6 @@ LONGER: Mapping[str, int] = {
     "tflm_kernels/cortex_m/mve/conv2d.cc": 308,
     "tflm_kernels/portable/stage/run.cc": 339,
     "tflm_quantmcu/app/api.py": 551,
-    "tflm_quantmcu/app/compare.py": 350,
     "tflm_quantmcu/cli/commands.py": 321,
     "tflm_quantmcu/cost/call_features.py:_convolution": 41,
     "tflm_quantmcu/finetuning/finetune.py": 304,

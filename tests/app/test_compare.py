@@ -19,9 +19,11 @@ from tests.support.networks import inverted_residual
 from tests.support.search_problems import MAPS_ON_ANY_CORE
 from tflm_quantmcu import cli
 from tflm_quantmcu.app import api
-from tflm_quantmcu.app.compare import BASELINE, Comparison, Row, compare
+from tflm_quantmcu.app.compare import compare
+from tflm_quantmcu.app.comparison import BASELINE, Comparison, Row
 from tflm_quantmcu.app.evaluation import accuracies
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.compensation.compensate import has_low_widths
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.tflite.reader import read_model
@@ -80,6 +82,9 @@ def test_rows_are_what_plan_convert_and_evaluate_give(serial) -> None:
         result = api.convert(MODEL, **options)
         assert result.plan == comparison.plans[row.name]
         assert row.accuracy == accuracies([result.model], *DATA, n_jobs=1)[0]
+        assert row.points is not None and row.limit_points is not None
+        assert row.points == pytest.approx(100 * (0.75 - row.accuracy))
+        assert row.limit_points == 0 if not has_low_widths(result.plan) else row.limit_points > row.points
         figures = result.report.converted
         assert (row.arena_bytes, row.model_bytes) == (figures.arena_bytes, len(result.model))
         assert (row.bit_ops, row.instructions) == (figures.cost.bit_ops, figures.instructions)

@@ -6,133 +6,34 @@ Searches and judging run in parallel (see `base/parallel.py`); a comparison that
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 import os
 import pathlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Union
 
 import numpy as np
-import rich.box
-import rich.console
-import rich.table
 
 from tflm_quantmcu.app import api
-from tflm_quantmcu.app.evaluation import accuracies
+from tflm_quantmcu.app.comparison import BASELINE, Comparison, Row
+from tflm_quantmcu.app.evaluation import right_answers
 from tflm_quantmcu.app.figures import Figures
-from tflm_quantmcu.base import pictures
 from tflm_quantmcu.base.byte_sizes import parse_bytes
 from tflm_quantmcu.base.checkpoint import Checkpoint
 from tflm_quantmcu.base.errors import BudgetError, UsageError
-from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.base.parallel import parallel_map
-from tflm_quantmcu.cost.boards import board_of, error_text
+from tflm_quantmcu.compensation.compensate import has_low_widths
+from tflm_quantmcu.graph.accuracy_loss import AccuracyLoss
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.runtime.sample_sources import SampleSource
 from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.registry import SEARCHES, find_search, refuse_unused
 
 Path = Union[str, "os.PathLike[str]"]
-BASELINE = "int8"
-PLOT_FIGURES = (("arena_bytes", "non-persistent arena, bytes"), ("bit_ops", "BitOPs"), ("instructions", "instructions"))
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One search at one budget; what it did not reach is None.
-
-    Attributes:
-      search: name; `int8` is the model as it came.
-      sram_bytes, flash_bytes: the budget, None without bound.
-      seed: of the search.
-      accuracy: share of right answers on TFLM.
-      arena_bytes: what `sram_bytes` bounds.
-      model_bytes: of the `.tflite`.
-      macs, bit_ops: of one inference, the worst case.
-      instructions: of our kernels on the core of the comparison, estimated; None if not known.
-      cycles: documented ones of these.
-      milliseconds: on the core's board, estimated; None if not known.
-      seconds: of processor time that the search took; of one that was killed those since then.
-      refused: why there is no such plan.
-    """
-
-    search: str
-    sram_bytes: int | None
-    flash_bytes: int | None
-    seed: int
-    accuracy: float | None = None
-    arena_bytes: int | None = None
-    model_bytes: int | None = None
-    macs: int | None = None
-    bit_ops: int | None = None
-    instructions: int | None = None
-    cycles: int | None = None
-    milliseconds: float | None = None
-    seconds: float | None = None
-    refused: str = ""
-
-    @property
-    def name(self) -> str:
-        """Of files."""
-        bounds = (self.sram_bytes or "any", self.flash_bytes or "any")
-        return "_".join(map(str, (self.search, *bounds, self.seed)))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Comparison:
-    """Rows, the baseline first, the plan of each that has one by its row's name, and what they are made for."""
-
-    rows: Sequence[Row]
-    plans: dict[str, PrecisionPlan]
-    target: Target = dataclasses.field(default_factory=Target)
-
-    def __str__(self) -> str:
-        headings = ("search", "SRAM bound", "flash bound", "seed", "accuracy", "arena, B", "flash, B", "BitOPs")
-        table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
-        for heading in (*headings, "instructions", "cycles", "ms", "search, s"):
-            table.add_column(heading, justify="left" if heading == "search" else "right")
-        for row in self.rows:
-            bounds = [_grouped(bound) or "-" for bound in (row.sram_bytes, row.flash_bytes)]
-            if row.refused:
-                table.add_row(row.search, *bounds, str(row.seed), "refused")
-                continue
-            figures = [_grouped(n) for n in (row.arena_bytes, row.model_bytes, row.bit_ops)]
-            figures += [_grouped(n) or "not known" for n in (row.instructions, row.cycles)]
-            figures.append("not known" if row.milliseconds is None else f"{row.milliseconds:.3g}")
-            seconds = "" if row.seconds is None else f"{row.seconds:.1f}"
-            table.add_row(row.search, *bounds, str(row.seed), f"{row.accuracy:.2%}", *figures, seconds)
-        console = rich.console.Console(file=io.StringIO(), width=150)
-        console.print(table)
-        if board := board_of(self.target.timed_core, self.target.board):
-            console.print(f"ms: on {board.name} at {board.clock_mhz:g} MHz, estimated, {error_text(board)}")
-        for row in self.rows:
-            if row.refused:
-                console.print(f"{row.name}: {row.refused}", highlight=False, soft_wrap=True)
-        return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
-
-    def save(self, folder: Path) -> None:
-        """Writes table.csv, with matplotlib plot.png, and a plan.json a row into a folder that exists."""
-        table = io.StringIO()
-        writer = csv.DictWriter(table, [f.name for f in dataclasses.fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(map(dataclasses.asdict, self.rows))
-        target = pathlib.Path(folder)
-        write_atomically(target / "table.csv", table.getvalue().encode())
-        if pictures.are_drawn("plot.png"):
-            write_atomically(target / "plot.png", _plot(self.rows))
-        for name, plan in self.plans.items():
-            write_atomically(target / f"{name}.plan.json", plan.to_json().encode())
-
-
-def _grouped(number: int | None) -> str:
-    return "" if number is None else f"{number:,}"
 
 
 def compare(
@@ -181,9 +82,9 @@ def compare(
         parallel_map(_run_task, tasks, n_jobs=common.n_jobs, what="searching and converting", progress=common.progress)
     )
     models = {c.content: c.model for c in cells if c.model}  # of plans that seeds agree on one
-    judged = accuracies(list(models.values()), x, y, n_jobs=common.n_jobs, progress=common.progress)
+    judged = right_answers(list(models.values()), x, y, n_jobs=common.n_jobs, progress=common.progress)
     found = dict(zip(models, judged, strict=True))
-    rows = [dataclasses.replace(c.row, accuracy=found[c.content]) if c.model else c.row for c in cells]
+    rows = [_judged(c, found[c.content], found[cells[0].content]) if c.model else c.row for c in cells]
     comparison = Comparison(rows, {c.row.name: c.plan for c in cells if c.plan}, common.target)
     comparison.save(folder)
     for task in tasks:
@@ -289,6 +190,17 @@ def _search(task: _Task) -> _Cell:
     return _Cell(_measured(row, result.report.converted), result.model, result.plan)
 
 
+def _judged(cell: _Cell, right: np.ndarray, of_int8: np.ndarray) -> Row:
+    """The cell's row with what it has right, bool [N], and what it loses against int8."""
+    row = dataclasses.replace(cell.row, accuracy=float(right.mean()))
+    if cell.plan is None:
+        return row
+    loss = AccuracyLoss("equality", 0)
+    if has_low_widths(cell.plan):
+        loss = AccuracyLoss.of_samples("labels", of_int8.astype(float) - right, 0)
+    return dataclasses.replace(row, points=loss.points, limit_points=loss.upper_points)
+
+
 def _measured(row: Row, figures: Figures) -> Row:
     return dataclasses.replace(
         row,
@@ -300,33 +212,6 @@ def _measured(row: Row, figures: Figures) -> Row:
         cycles=figures.cycles,
         milliseconds=figures.milliseconds,
     )
-
-
-def _plot(rows: Iterable[Row]) -> bytes:
-    """Accuracy against bytes, BitOPs and instructions; a colour a search."""
-    from matplotlib.figure import Figure  # takes a second to import
-
-    kept = [row for row in rows if not row.refused]
-    figure = Figure(figsize=(12, 4.2), layout="constrained")
-    panels = figure.subplots(1, len(PLOT_FIGURES), sharey=True)
-    for axes, (figure_name, label) in zip(panels, PLOT_FIGURES, strict=True):
-        for name in dict.fromkeys(row.search for row in kept):
-            own = [row for row in kept if row.search == name]
-            marker = "*" if name == BASELINE else "o"
-            axes.plot(
-                [getattr(row, figure_name) for row in own],
-                [100 * (row.accuracy or 0.0) for row in own],
-                marker,
-                label=name,
-                alpha=0.7,
-            )
-        axes.set_xlabel(label)
-        axes.grid(visible=True, linewidth=0.3)
-    panels[0].set_ylabel("accuracy on TFLM, %")
-    panels[-1].legend()
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120, metadata={"Software": None})
-    return picture.getvalue()
 
 
 def parse_numbers(values: Sequence[str], flag: str) -> list[Any]:

@@ -59,7 +59,15 @@ def _input_of(model: ModelFile) -> Tensor:
 def accuracies(
     models: Sequence[AnyModel], x: np.ndarray, y: np.ndarray, *, n_jobs: int = -1, progress: bool = False
 ) -> list[float]:
-    """Shares of samples whose largest raw output of each model, run on TFLM, is at the label's index.
+    """Shares of samples whose largest raw output of each model, run on TFLM, is at the label's index; arguments as of
+    `right_answers`."""
+    return [float(right.mean()) for right in right_answers(models, x, y, n_jobs=n_jobs, progress=progress)]
+
+
+def right_answers(
+    models: Sequence[AnyModel], x: np.ndarray, y: np.ndarray, *, n_jobs: int = -1, progress: bool = False
+) -> list[np.ndarray]:
+    """Of each model, run on TFLM, bool [N]: whether a sample's largest raw output is at the label's index.
 
     Args:
       models: `.tflite` files; equal ones run once.
@@ -71,13 +79,13 @@ def accuracies(
     chunks = np.array_split(np.arange(len(x)), -(-len(x) // CHUNK))
     distinct = {file.data: file for file in map(ModelFile.of, models)}
     tasks = [(model, x[chunk], y[chunk]) for model in distinct.values() for chunk in chunks]
-    right = list(parallel_map(_num_right, tasks, n_jobs=n_jobs, what="running on TFLM", progress=progress))
-    totals = [sum(right[i : i + len(chunks)]) / len(x) for i in range(0, len(right), len(chunks))]
-    total_of = dict(zip(distinct, totals, strict=True))
-    return [total_of[ModelFile.of(model).data] for model in models]
+    parts = list(parallel_map(_are_right, tasks, n_jobs=n_jobs, what="running on TFLM", progress=progress))
+    wholes = [np.concatenate(parts[i : i + len(chunks)]) for i in range(0, len(parts), len(chunks))]
+    right_of = dict(zip(distinct, wholes, strict=True))
+    return [right_of[ModelFile.of(model).data] for model in models]
 
 
-def _num_right(task: tuple[ModelFile, np.ndarray, np.ndarray]) -> int:
+def _are_right(task: tuple[ModelFile, np.ndarray, np.ndarray]) -> np.ndarray:
     model, x, y = task
     scores = Interpreter(model).run(x)
-    return int((scores.reshape(len(x), -1).argmax(axis=1) == y).sum())
+    return np.asarray(scores.reshape(len(x), -1).argmax(axis=1) == y)
