@@ -19,20 +19,14 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 from absl import app, flags
 
+from experiments.judging.judged import JudgedNetwork
 from experiments.judging.networks import NETWORKS, Role
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.accuracy_lines import accuracy_of
-from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.base.files import write_atomically
-from tflm_quantmcu.compensation.compensate import has_low_widths
-from tflm_quantmcu.graph.accuracy_loss import AccuracyLoss
-from tflm_quantmcu.graph.precision_plan import PrecisionPlan
-from tflm_quantmcu.search.evaluator import Evaluator
-from tflm_quantmcu.tflite.model_file import ModelFile
 
 OF_INT8, OF_SMALLEST = (0.5, 0.25), (0.85, 0.7, 0.55)
 
@@ -81,7 +75,7 @@ def main(argv: list[str]) -> None:
 
 def rows_of(name: str, folder: pathlib.Path) -> Iterator[TableRow]:
     """All rows of a network."""
-    network = _Network(folder)
+    network = _Caller(JudgedNetwork(folder, _MAX_JUDGE.value))
     free = network.row(TableRow(name, "vdqs", "none", None))
     yield free
     assert free.arena_bytes is not None
@@ -92,37 +86,28 @@ def rows_of(name: str, folder: pathlib.Path) -> Iterator[TableRow]:
             yield network.row(TableRow(name, search, budget, sram_bytes))
 
 
-class _Network:
-    """A trained network with its samples, calibrated once."""
+class _Caller:
+    """Calls `convert` for a network and judges what it gives."""
 
-    def __init__(self, folder: pathlib.Path) -> None:
-        self.file = (folder / "int8.tflite").read_bytes()
-        with np.load(folder / "judge.npz") as archive:
-            self.x, self.labels = (archive[key][: _MAX_JUDGE.value] for key in ("x", "y"))
-        self.calibration = api.calibrate_model(self.file, folder / "calibration.npz", progress=False, n_jobs=1)
-        model = ModelFile(self.file)
-        self.judge = Evaluator(model.graph, PlanCosts(model), self.x, tensors=model.graph.outputs)
-        self.right = self._right(PrecisionPlan(model.graph.sha256, {}))
-        self.options: dict[str, Any] = {"evaluation_data": folder / "evaluation.npz"} if _LABELS.value else {}
+    def __init__(self, network: JudgedNetwork) -> None:
+        self._network = network
+        self._options: dict[str, Any] = {"evaluation_data": network.folder / "evaluation.npz"} if _LABELS.value else {}
         if _DROP.value is not None:
-            self.options["max_accuracy_drop"] = _DROP.value
+            self._options["max_accuracy_drop"] = _DROP.value
         self.int8_bytes = 0
-
-    def _right(self, plan: PrecisionPlan) -> np.ndarray:
-        return self.judge.outputs(plan)[0].argmax(axis=1) == self.labels
 
     def row(self, row: TableRow) -> TableRow:
         """The row with what `convert` gives."""
         start = time.process_time()
         try:
             result = api.convert(
-                self.file,
-                calibration=self.calibration,
+                self._network.file,
+                calibration=self._network.calibration,
                 search=row.search,
                 sram_bytes=row.sram_bytes,
                 progress=False,
                 n_jobs=1,
-                **self.options,
+                **self._options,
             )
         except BudgetError as error:
             return dataclasses.replace(row, refused=str(error), seconds=round(time.process_time() - start, 1))
@@ -130,10 +115,7 @@ class _Network:
         figures = result.report.as_dict()
         self.int8_bytes = figures["before"]["arena_bytes"]
         after, told = figures["after"], accuracy_of(result.plan.search)
-        loss = AccuracyLoss("equality", 0)
-        if has_low_widths(result.plan):
-            still = self._right(result.plan)
-            loss = AccuracyLoss.of_samples("labels", self.right.astype(float) - still, 0)
+        loss = self._network.loss_of(result.plan)
         return dataclasses.replace(
             row,
             arena_bytes=after["arena_bytes"],

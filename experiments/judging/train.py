@@ -4,8 +4,11 @@
 
 Of each network, in a folder of its name: model.keras; int8.tflite; calibration.npz (256 images of those trained on);
 evaluation.npz and judge.npz (labelled, int8, as the .tflite takes them). A folder that has its int8.tflite is left as
-it is, so that the command goes on where it was ended; another machine's training differs in the last bits, and its
-accuracies by the chance of training.
+it is, so that the command goes on where it was ended.
+
+Another machine's training differs in the last bits, and its accuracies by the chance of training. So the int8 files
+whose figures docs/comparison.md gives are kept in `weights/`; `--kept` takes these and trains nothing, and all that is
+measured from there on is of integers, equal everywhere.
 """
 
 from __future__ import annotations
@@ -24,10 +27,12 @@ from tflm_quantmcu.runtime.samples import to_model_input
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 NUM_CALIBRATION, BATCH = 256, 64
+WEIGHTS = pathlib.Path(__file__).with_name("weights")
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the .npz files.", required=True)
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/judging", "Folder of the results.")
 _NETWORKS = flags.DEFINE_list("networks", list(NETWORKS), "Which; the default is all, in order.")
+_KEPT = flags.DEFINE_bool("kept", False, "Take the int8 files of weights/ instead of training.")
 _THREADS = flags.DEFINE_integer("threads", 1, "Of TensorFlow.")
 
 
@@ -39,26 +44,31 @@ def main(argv: list[str]) -> None:
         folder = pathlib.Path(_OUTPUT_DIR.value, name)
         if not (folder / "int8.tflite").exists():
             folder.mkdir(parents=True, exist_ok=True)
-            network = NETWORKS[name]
-            prepare(network, DATA[network.data](pathlib.Path(_DATA_DIR.value)), folder)
+            samples = DATA[NETWORKS[name].data](pathlib.Path(_DATA_DIR.value))
+            file = (WEIGHTS / f"{name}.tflite").read_bytes() if _KEPT.value else made(NETWORKS[name], samples, folder)
+            prepare(NETWORKS[name], samples, file, folder)
 
 
-def prepare(network: JudgingNetwork, samples: Samples, folder: pathlib.Path) -> None:
-    """Trains a network and writes its folder, int8.tflite last."""
+def made(network: JudgingNetwork, samples: Samples, folder: pathlib.Path) -> bytes:
+    """The int8 file of a network that is trained anew."""
     x = enlarged(samples.train[0], network.side)
     model = trained(network, x, samples.train[1])
     model.save(folder / "model.keras")
-    calibration = scaled(x[:NUM_CALIBRATION])
-    file = keras_to_int8(model, calibration)
+    real = scaled(enlarged(samples.evaluation[0], network.side))
+    right = np.mean(model.predict(real, batch_size=256, verbose=0).argmax(axis=1) == samples.evaluation[1])
+    print(f"{folder.name}: {right:.2%} of {len(real)} images of evaluation right in floats", flush=True)
+    return keras_to_int8(model, scaled(x[:NUM_CALIBRATION]))
+
+
+def prepare(network: JudgingNetwork, samples: Samples, file: bytes, folder: pathlib.Path) -> None:
+    """Writes a network's folder, int8.tflite last."""
     graph = ModelFile.of(file).graph
     source = graph.tensors[graph.inputs[0]]
-    save_npz(folder / "calibration.npz", x=calibration)
+    save_npz(folder / "calibration.npz", x=scaled(enlarged(samples.train[0][:NUM_CALIBRATION], network.side)))
     for part in ("evaluation", "judge"):
         images, labels = getattr(samples, part)
         real = scaled(enlarged(images, network.side))
-        accuracy = np.mean(model.predict(real, batch_size=256, verbose=0).argmax(axis=1) == labels)
         save_npz(folder / f"{part}.npz", x=to_model_input(real, source), y=labels)
-        print(f"{folder.name}: {accuracy:.2%} of {len(labels)} images of {part} right in floats", flush=True)
     write_atomically(folder / "int8.tflite", file)
 
 
