@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops wheel wheels canary demo demo-weights test test-sanitizers test-python313 test-cortex-m crc-matrix check clean test-tflm
+.PHONY: help setup ops wheel wheels canary demo demo-weights test test-sanitizers fuzz fuzz-long test-python313 test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -10,6 +10,7 @@ export CUDA_VISIBLE_DEVICES ?= -1
 
 PY := .venv/bin/python
 CORES := m0plus m3 m4 m7 m33 m55
+FUZZ_SECONDS ?= 15
 PYTEST_JOBS ?= $(shell nproc)
 MODELS ?= build/demo $(wildcard ../shared/data/models)
 SAMPLES ?= $(wildcard ../shared/data/samples)
@@ -50,6 +51,13 @@ test: setup ops wheels ## every test, C++ and Python
 
 test-sanitizers: setup ## the C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@bazel test --config=asan --config=ubsan --test_timeout=300 --test_output=errors //tests/kernels/...
+
+fuzz: setup ops ## the fuzz targets of tests/fuzz, each for FUZZ_SECONDS (15)
+	@$(PY) -m tools.fuzz --seconds $(FUZZ_SECONDS)
+
+fuzz-long: setup ops ## 10 million executions of each C++ fuzz target, 300,000 of each Python target: hours
+	@$(PY) -m tools.fuzz --runs 10000000 --targets cpp
+	@$(PY) -m tools.fuzz --runs 300000 --targets python
 
 test-python313: setup ops ## the quick tests on a Python 3.13 of this machine, with the newest packages and no TensorFlow
 	@$(PY) -m tools.python313

@@ -9,6 +9,7 @@ readonly DEBIAN_PACKAGES=(
   bazel-bootstrap    # builds and tests the C++
   bazel-rules-java   # bazel asks for it even where no Java is built
   chromium           # shows the pages of reports, in tests
+  clang              # fuzzing: tests/fuzz
   clang-format       # tools/check.sh
   cmake              # the library and emitted projects as CMake builds them, in tests
   g++                # the compiler

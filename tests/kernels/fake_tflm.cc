@@ -70,8 +70,11 @@ tflm_abi::ContextFunctions FakeInterpreter::Functions() {
     return self->persistent_.back().get();
   };
   functions.RequestScratchBufferInArena = [](TfLiteContext* context, size_t bytes, int* index) {
-    *index = Of(context)->num_scratch_requests_++;
-    Of(context)->scratch_.assign(bytes, 0xA5);
+    FakeInterpreter* self = Of(context);
+    self->is_scratch_refused_ = bytes > self->max_scratch_;
+    if (self->is_scratch_refused_) return kTfLiteError;
+    *index = self->num_scratch_requests_++;
+    self->scratch_.assign(bytes, 0xA5);
     return kTfLiteOk;
   };
   functions.GetScratchBuffer = [](TfLiteContext* context, int) -> void* {

@@ -60,6 +60,10 @@ class FakeInterpreter {
   // As if the arena were full.
   void FailAllocations() { is_arena_full_ = true; }
 
+  // As if the arena had no more bytes for scratch.
+  void LimitScratch(size_t bytes) { max_scratch_ = bytes; }
+  bool is_scratch_refused() const { return is_scratch_refused_; }
+
  private:
   static FakeInterpreter* Of(const TfLiteContext* context);
   static tflm_abi::ContextFunctions Functions();
@@ -77,6 +81,8 @@ class FakeInterpreter {
   std::vector<std::unique_ptr<uint8_t[]>> persistent_;
   std::vector<uint8_t> scratch_;
   int num_scratch_requests_ = 0;
+  size_t max_scratch_ = SIZE_MAX;
+  bool is_scratch_refused_ = false;
   std::string reports_;
   bool is_arena_full_ = false;
   TfLiteNode node_ = {};

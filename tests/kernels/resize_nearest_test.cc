@@ -93,7 +93,7 @@ TEST(ResizeStageTest, RefusesOtherSizesAndWindows) {
     int32_t value;
     const char* message;
   } corruptions[] = {{6, 3, factors}, {7, 0, factors}, {7, -3, factors}, {4, 2, window},
-                     {9, 0, window},  {10, 1, window}, {11, -1, window}};
+                     {9, 0, window},  {10, 1, window}, {11, -1, window}, {4, INT32_MIN, window}};
   for (const auto& [position, value, message] : corruptions) {
     StageProgram program = Assemble(ResizeStage());
     program.words[position] = value;

@@ -82,12 +82,11 @@ bool CheckFactors(const PatchStageParams& p, int32_t i, StageError* error) {
   const Window& w = op.window;
   const StageMap& in = p.maps[op.input0];
   const StageMap& out = p.maps[op.output];
-  const int32_t unused[] = {w.kernel_height - 1,  w.kernel_width - 1, w.dilation_height - 1,
-                            w.dilation_width - 1, w.pad_top,          w.pad_left};
-  for (int32_t word : unused) {
-    if (!Require(word == 0, {"op", i, "a resize has kernel and dilation 1, pads 0", word}, error)) {
-      return false;
-    }
+  const int32_t ones[] = {w.kernel_height, w.kernel_width, w.dilation_height, w.dilation_width};
+  bool is_plain = w.pad_top == 0 && w.pad_left == 0;
+  for (int32_t word : ones) is_plain = is_plain && word == 1;
+  if (!Require(is_plain, {"op", i, "a resize has kernel and dilation 1, pads 0", op.kind}, error)) {
+    return false;
   }
   return Require(SaturatingProduct(in.height, w.stride_height) == out.height &&
                      SaturatingProduct(in.width, w.stride_width) == out.width,
