@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.graph.target import CORES, DEFAULT_CORE
-from tools.tflm_on_core import tflm_folders
+from tools.tflm_build import tflm_folders
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path("../shared")

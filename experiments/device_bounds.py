@@ -29,7 +29,8 @@ from tflm_quantmcu.base.errors import BudgetError, QuantMcuError, UnsupportedMod
 from tflm_quantmcu.graph.target import AOT, CORES, RUNTIMES, TFLM, Target, core_named, short_core
 from tflm_quantmcu.tflite.reader import read_model
 from tools.qemu_run import QemuError, parse_results
-from tools.tflm_on_core import CoreImage, build_image, tflm_folders
+from tools.tflm_build import tflm_folders
+from tools.tflm_on_core import CoreImage, build_image
 
 ROOT = Path(__file__).resolve().parents[1]
 TFLM_CORES = ("cortex-m4", "cortex-m55")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from tflm_quantmcu.arena.op_sizes import TABLE, OpSizes, to_csv
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.graph.target import CORES, core_named, short_core
 from tools.qemu_run import QemuError, run_image
+from tools.tflm_build import build_program, tflm_settings
 
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "tflm_quantmcu/arena/data" / TABLE
@@ -138,7 +138,7 @@ def measured(
       core: `cortex-m4` and its like.
       tflm_dir: a checkout of tflite-micro.
       cmsis_nn_dir: one of CMSIS-NN, whose kernels are then built; None for TFLM's reference kernels.
-      folder: for the program and its objects.
+      folder: for the program; its objects stand where `build_program` has them.
       downloads: a folder with flatbuffers, gemmlowp and ruy; None where TFLM's own Makefile has put them.
 
     Raises:
@@ -150,15 +150,8 @@ def measured(
     write_atomically(folder / "main.cc", _MAIN.format(num_ops=len(ops), calls="\n".join(calls)).encode())
     write_atomically(folder / "Makefile", _MAKEFILE.format(ops=" ".join(ops)).encode())
     write_atomically(folder / "sizes_model_data.cc", b"")
-    settings = {"CORE": core, "QUANTMCU_DIR": ROOT, "TFLM_DIR": tflm_dir.resolve(), "CXXFLAGS": "-O1"}
-    settings |= {"CMSIS_NN_DIR": cmsis_nn_dir.resolve()} if cmsis_nn_dir else {}
-    settings |= {"TFLM_DOWNLOADS": downloads.resolve()} if downloads else {}
-    image = f"build/{short_core(core)}/main"
-    command = ["make", "-s", "-j2", "-C", str(folder), image, *(f"{k}={v}" for k, v in settings.items())]
-    built = subprocess.run(command, capture_output=True, text=True)
-    if built.returncode:
-        raise QemuError(f"TFLM for {core} cannot be built: {built.stderr[-2000:]}")
-    found = run_image(folder / image, core=short_core(core)).results
+    image = build_program(folder, core, tflm_settings(tflm_dir, downloads), cmsis_nn=cmsis_nn_dir)
+    found = run_image(image, core=short_core(core)).results
     missing = [op for op in ops if f"D_{op}" not in found]
     if missing:
         raise QemuError(f"the program ended before {missing[0]} on {core}")
@@ -195,13 +188,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--cmsis_nn_dir", type=Path, required=True, help="checkout of CMSIS-NN")
     parser.add_argument("--cores", nargs="+", type=core_named, choices=CORES, default=("cortex-m4", "cortex-m55"))
-    parser.add_argument("--build_dir", type=Path, help="for objects, to be used again")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     flags = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="op_sizes_") as temporary:
-        folder = (flags.build_dir or Path(temporary)).resolve()
+        folders = flags.tflm_dir, flags.cmsis_nn_dir, Path(temporary)
         try:
-            rows = table(flags.cores, flags.tflm_dir, flags.cmsis_nn_dir, folder, downloads=flags.tflm_downloads)
+            rows = table(flags.cores, *folders, downloads=flags.tflm_downloads)
         except QemuError as error:
             print(f"op_sizes: {error}", file=sys.stderr)
             return 1

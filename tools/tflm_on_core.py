@@ -8,9 +8,6 @@ built once a core. Refuses what cannot be built.
 from __future__ import annotations
 
 import dataclasses
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,14 +20,12 @@ from tflm_quantmcu.converter.emit.tflm import resolver_call
 from tflm_quantmcu.graph.target import CMSIS_NN, QUANTMCU, STOCK_REFERENCE, short_core
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tools.qemu_run import QemuError, run_image
-
-ROOT = Path(__file__).resolve().parents[1]
+from tools.tflm_build import build_program, tflm_folders
 
 _NAME = "prepare"
 _ARENA_BYTES = 8 << 20  # of the 16 MB that boards have beside code; the rest is the model's
 _MAKEFILE = """NAME := prepare
 TFLM_OPS := {builtin_ops}
-CMSIS_NN_DIR := {cmsis_nn}
 include $(QUANTMCU_DIR)/tflm_kernels/micro/project.mk
 """
 _MAIN = """// Whether AllocateTensors succeeds in the bytes asked for, and in 16 less.
@@ -79,20 +74,6 @@ int main() {{
 """
 
 
-def cmsis_nn_folder() -> str | None:
-    """CMSIS_NN_DIR, a checkout of CMSIS-NN, or None where it is not set."""
-    return os.environ.get("CMSIS_NN_DIR")
-
-
-def tflm_folders() -> dict[str, str] | None:
-    """TFLM_DIR and TFLM_DOWNLOADS, or None where the first is not set."""
-    tflm = os.environ.get("TFLM_DIR")
-    if not tflm:
-        return None
-    downloads = os.environ.get("TFLM_DOWNLOADS", f"{tflm}/tensorflow/lite/micro/tools/make/downloads")
-    return {"TFLM_DIR": tflm, "TFLM_DOWNLOADS": downloads}
-
-
 @dataclasses.dataclass(frozen=True)
 class CoreImage:
     """TFLM on a core.
@@ -135,12 +116,12 @@ class CoreImage:
 
 
 def build_image(core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str | None = None) -> CoreImage:
-    """Builds the image with the ops of these kinds, stock and ours; objects in `folder` are used again.
+    """Builds the image with the ops of these kinds, stock and ours.
 
     Args:
       core: `cortex-m4` and its like.
       kinds: of the models' ops, as TFLite and we call them.
-      folder: for the image and its objects.
+      folder: for the image; its objects stand where `build_program` has them.
       cmsis_nn: a checkout of CMSIS-NN, on whose kernels TFLM's own ops then run; None for its reference kernels.
 
     Raises:
@@ -155,7 +136,7 @@ def build_image(core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str 
         "main.cc": _MAIN.format(
             num_ops=f"quantmcu::kNumOps + {len(builtin_ops)}", calls=calls, arena_bytes=_ARENA_BYTES
         ),
-        "Makefile": _MAKEFILE.format(builtin_ops=" ".join(builtin_ops), cmsis_nn=cmsis_nn or ""),
+        "Makefile": _MAKEFILE.format(builtin_ops=" ".join(builtin_ops)),
         f"{_NAME}_model_data.cc": "",  # a project has one; here the model comes with each run
     }
     project = folder / short_core(core)
@@ -163,13 +144,8 @@ def build_image(core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str 
     for name, text in files.items():
         if not (project / name).is_file() or (project / name).read_text() != text:
             write_atomically(project / name, text.encode())
-    image = f"build/{short_core(core)}/main"
-    settings |= {"CORE": core, "QUANTMCU_DIR": str(ROOT), "CXXFLAGS": "-O1", "PYTHON": sys.executable}
-    command = ["make", "-s", "-j4", "-C", str(project), image, *(f"{k}={v}" for k, v in settings.items())]
-    built = subprocess.run(command, capture_output=True, text=True)
-    if built.returncode:
-        raise QemuError(f"TFLM for {core} cannot be built: {built.stderr[-2000:]}")
-    return CoreImage(core, project / image, cmsis_nn is not None)
+    image = build_program(project, core, settings, cmsis_nn=cmsis_nn)
+    return CoreImage(core, image, cmsis_nn is not None)
 
 
 def _adder(kind: str) -> str:

@@ -131,6 +131,27 @@ def test_figures_have_stable_keys_and_are_written_as_json(tmp_path: Path) -> Non
         assert figures["arena_by_core"]["cortex-m7"] == figures["arena_bytes"]
 
 
+@pytest.mark.parametrize("stock_kernels", STOCK_KERNELS)
+def test_the_arena_of_every_core_is_that_of_the_stock_kernels(stock_kernels: str) -> None:
+    """As a call for that core and these kernels has it."""
+    figures = convert(core="m4", stock_kernels=stock_kernels, keep_stock_ops=True).report.as_dict()
+    stock = read_model(MODEL)
+    for core, num_bytes in figures["before"]["arena_by_core"].items():
+        found = replay_allocation(stock, CORTEX_M, variant_of(core), stock_kernels)
+        assert (
+            num_bytes
+            == found.needed_bytes
+            == arena_bytes_on(stock, Target.of(core, stock_kernels=stock_kernels)).reserved_bytes
+        )
+    assert figures["after"]["arena_by_core"]["cortex-m4"] == figures["after"]["arena_bytes"]
+
+
+def test_our_stock_kernels_ask_for_more_than_the_reference_where_they_unpack() -> None:
+    before = {name: convert(core="m4", stock_kernels=name).report.as_dict()["before"] for name in STOCK_KERNELS[:2]}
+    ours, reference = (before[name]["arena_by_core"] for name in STOCK_KERNELS[:2])
+    assert ours["cortex-m4"] > reference["cortex-m4"] and ours["cortex-m3"] == reference["cortex-m3"]
+
+
 def test_a_board_brings_its_core() -> None:
     figures = convert(board="nrf5340-dk").report.as_dict()
     assert (figures["board"], figures["core"]) == ("nrf5340-dk", "cortex-m33")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +13,8 @@ from tests.support.fast_op_models import computed_weights, odd_shapes
 from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.converter.emit.project import emit
 from tools.qemu_run import parse_results, run_image
-from tools.tflm_on_core import tflm_folders
+from tools.tflm_build import build_program, tflm_folders
 
-ROOT = Path(__file__).resolve().parents[2]
 MAIN = """
 #include <string.h>
 
@@ -86,34 +83,16 @@ MODELS: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For what is compiled of TFLM and of ours, in a folder a core."""
-    return Path(tmp_path_factory.mktemp("objects"))
-
-
 @pytest.mark.parametrize("core", ("m4", "m55"))
 @pytest.mark.parametrize("name", MODELS)
-def test_equal_bytes_in_an_arena_that_keeps_no_more(name: str, core: str, objects: Path, tmp_path: Path) -> None:
+def test_equal_bytes_in_an_arena_that_keeps_no_more(name: str, core: str, tmp_path: Path) -> None:
     folders = tflm_folders()
     if folders is None:
         pytest.skip("TFLM_DIR is not set: RegisterFastOps is not tried on the real TFLM")
     skip_without_tools()
     emit(MODELS[name](), output_dir=tmp_path, target="tflm", core=core, name="model", bundle=False)
     (tmp_path / "main.cc").write_text(MAIN)
-    settings = {
-        "QUANTMCU_DIR": ROOT,
-        **folders,
-        "TFLM_OPS": f"{' '.join(FAST_OPS)} RESHAPE SOFTMAX",
-        "CXXFLAGS": "-O1",
-        "OBJECT_DIR": objects / core,
-        "PYTHON": sys.executable,
-    }
-    command = ["make", "-s", "-j2", "-C", str(tmp_path), f"build/{core}/main"]
-    built = subprocess.run(
-        [*command, *(f"{key}={value}" for key, value in settings.items())], capture_output=True, text=True
-    )
-    assert built.returncode == 0, built.stderr[-2000:]
-    found = parse_results(run_image(tmp_path / f"build/{core}/main", core=core).output)
+    image = build_program(tmp_path, core, folders, TFLM_OPS=f"{' '.join(FAST_OPS)} RESHAPE SOFTMAX")
+    found = parse_results(run_image(image, core=core).output)
     assert (found["OK"], found["EQUAL"], found["VARIED"]) == ("1", "1", "1")
     assert 0 <= int(found["FAST_BYTES"]) - int(found["STOCK_BYTES"]) <= 4 * 10 + 16  # handles of scratch, and padding

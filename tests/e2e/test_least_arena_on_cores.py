@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tflm_quantmcu as qm
 from tests.support import networks, shared_data
 from tests.support.cortex_m import skip_without_tools
 from tests.support.fast_op_models import odd_shapes
@@ -17,13 +18,16 @@ from tests.support.property_settings import examples
 from tests.support.random_cnn import RandomCnn, random_cnns, random_stages, stage_regions
 from tests.support.stock_op_models import STOCK_OP_MODELS
 from tests.support.streamed import streamed
+from tflm_quantmcu.app.reserve import arena_bytes_on
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import replay_allocation
+from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.tflite.reader import read_model
-from tools.tflm_on_core import CoreImage, build_image, cmsis_nn_folder, tflm_folders
+from tools.tflm_build import cmsis_nn_folder, tflm_folders
+from tools.tflm_on_core import CoreImage, build_image
 
 CORES = ("cortex-m4", "cortex-m55")
 SMALL = networks.inverted_residual()
@@ -101,6 +105,25 @@ def test_the_predicted_arena_is_the_least(image: CoreImage, name: str) -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_predicted_arena_is_the_least_with_cmsis_nn(cmsis_nn_image: CoreImage, name: str) -> None:
     assert_least(cmsis_nn_image, MODELS[name]())
+
+
+@pytest.mark.parametrize("divisor", (None, 2, 4))
+@pytest.mark.parametrize("name", ("ad01_int8", "kws_dscnn_int8", "ic_resnet8_int8", "person_detect", "small"))
+def test_the_arena_of_a_report_is_the_least(image: CoreImage, name: str, divisor: int | None) -> None:
+    """Of the model as it came and as converted, without a bound and at parts of what it reserves as it came."""
+    model = SMALL if name == "small" else shared_data.model(name)
+    for stock_kernels in image.stock_kernels:
+        target = Target.of(image.core, stock_kernels=stock_kernels)
+        unsplit = arena_bytes_on(read_model(model), target).reserved_bytes
+        assert image.prepares(model, unsplit, stock_kernels=stock_kernels) == (True, False)
+        options = {"core": image.core, "stock_kernels": stock_kernels, "search": "uniform", "progress": False}
+        try:
+            converted = qm.convert(model, sram_bytes=divisor and unsplit // divisor, **options)
+        except BudgetError:
+            continue  # out of reach at 8 bits
+        arena_bytes = converted.report.as_dict()["after"]["arena_bytes"]
+        assert arena_bytes <= unsplit // (divisor or 1)
+        assert image.prepares(converted.model, arena_bytes, stock_kernels=stock_kernels) == (True, False)
 
 
 @examples(20)

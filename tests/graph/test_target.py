@@ -54,6 +54,8 @@ def test_a_board_brings_its_core() -> None:
         ({"core": "m7", "board": "nucleo-l4r5zi"}, "--board nucleo-l4r5zi has a cortex-m4, and --core is cortex-m7"),
         ({"runtime": "tvm"}, "--runtime is tvm; supported are tflm, aot"),
         ({"stock_kernels": "cmsis_nn", "core": "host"}, "--stock_kernels is cmsis_nn, which runs on a Cortex-M"),
+        ({"stock_kernels": "cmsis_nn", "runtime": "aot"}, "--stock_kernels is cmsis_nn, a choice of --runtime tflm"),
+        ({"stock_kernels": "reference", "runtime": "aot"}, "emitted code runs all ops on our kernels"),
         ({"stock_kernels": "xnnpack"}, "--stock_kernels is xnnpack; supported are quantmcu, reference, cmsis_nn"),
     ),
 )

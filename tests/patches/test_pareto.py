@@ -29,6 +29,13 @@ def test_plan_writes_the_front_and_its_plot(tmp_path) -> None:
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_the_plot_does_not_take_the_place_of_the_table(tmp_path) -> None:
+    flags = ["--model", str(tmp_path / "m.tflite"), "--output", str(tmp_path / "plan.json")]
+    with pytest.raises(UsageError, match="front.png; it names the table, as front.csv"):
+        cli.run(["plan", *flags, "--pareto", str(tmp_path / "front.png")])
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_ratio_of_macs_is_kept() -> None:
     least, *_, most = api.pareto_front(MODEL, max_macs_ratio=1.0)
     plans = [api.plan(MODEL, search="uniform", max_macs_ratio=r) for r in (1.0, most.macs_ratio + 0.01)]

@@ -41,8 +41,9 @@ def plan(values: flags.FlagValues) -> None:
 
     inputs = {"calibration": values.calibration, "calibration_data": values.calibration_data, **options_of(values)}
     if values.pareto:
-        from tflm_quantmcu.patches.pareto import write_front
+        from tflm_quantmcu.patches.pareto import require_table, write_front
 
+        require_table(values.pareto)
         written = write_front(api.pareto_front(values.model, **inputs), values.pareto)
         print(f"wrote {' and '.join(map(str, written))}")
     checkpoint = checkpoint_of(values)

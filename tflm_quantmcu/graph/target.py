@@ -116,6 +116,11 @@ class Target:
             raise UsageError(f"--runtime is {runtime}; supported are {', '.join(RUNTIMES)}")
         if stock_kernels not in STOCK_KERNELS:
             raise UsageError(f"--stock_kernels is {stock_kernels}; supported are {', '.join(STOCK_KERNELS)}")
+        if stock_kernels != QUANTMCU and runtime == AOT:
+            raise UsageError(
+                f"--stock_kernels is {stock_kernels}, a choice of --runtime {TFLM}: emitted code runs all ops on our "
+                f"kernels; with --runtime {AOT} leave it out"
+            )
         if stock_kernels == CMSIS_NN and chosen == HOST:
             raise UsageError(
                 f"--stock_kernels is {CMSIS_NN}, which runs on a Cortex-M; with --core {HOST} leave it out"

@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Sequence
 
 from tflm_quantmcu.base import pictures
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import write_atomically
 
 
@@ -43,7 +44,16 @@ class Point:
     binding: str
 
 
+_PICTURE = ".png"
 COLUMNS = tuple(field.name for field in dataclasses.fields(Point))
+
+
+def require_table(path: str | pathlib.Path) -> None:
+    """Raises:
+    UsageError: the plot, which stands beside the table, would take its place.
+    """
+    if pathlib.Path(path).suffix == _PICTURE:
+        raise UsageError(f"--pareto is {path}; it names the table, as front.csv, and the plot is written beside it")
 
 
 def write_front(front: Sequence[Point], path: str | pathlib.Path) -> list[pathlib.Path]:
@@ -59,7 +69,7 @@ def write_front(front: Sequence[Point], path: str | pathlib.Path) -> list[pathli
     for point in front:
         writer.writerow([_cell(value) for value in dataclasses.astuple(point)])
     write_atomically(path, table.getvalue().encode())
-    picture = path.with_suffix(".png")
+    picture = path.with_suffix(_PICTURE)
     if not pictures.are_drawn(picture.name):
         return [path]
     write_atomically(picture, _plot(front))
