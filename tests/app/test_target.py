@@ -173,6 +173,21 @@ def test_inspect_tells_the_core_of_the_file_and_any_other() -> None:
         assert all(f"{core} {n:,}" in text for core, n in reserved_by_core(graph, Target.of(core)).items())
 
 
+@pytest.mark.parametrize("flags", ({"runtime": "aot"}, {"stock_kernels": "reference"}, {"stock_kernels": "cmsis_nn"}))
+def test_inspect_takes_each_flag_of_a_target_alone(
+    flags: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The core is then the one that the file names, or of a file that names none, any."""
+    for name, model, core in (("converted", convert(core="m7", keep_stock_ops=True).model, "m7"), ("m", MODEL, ANY)):
+        (tmp_path / f"{name}.tflite").write_bytes(model)
+        cli.run(["inspect", str(tmp_path / f"{name}.tflite"), *(f"--{flag}={value}" for flag, value in flags.items())])
+        target = Target.of(core, **flags)
+        needed = arena_bytes_on(read_model(model), target).reserved_bytes
+        what = "arena and stack" if "runtime" in flags else "tensor arena"
+        where = "any core" if core == ANY else target.core
+        assert f"{what} to reserve on {where}: {needed:,} bytes" in capsys.readouterr().out
+
+
 def pinned_for_the_reference() -> ModelGraph:
     graph = read_model(convert_model(MODEL, mixed(read_model(MODEL), 0)))
     offsets = plan_arena(graph, [op_scratch_bytes(graph, op) for op in graph.ops]).offsets

@@ -62,6 +62,15 @@ def describe_model(model: AnyModel, target: Target | None = None) -> str:
     return "\n\n".join(parts)
 
 
+def target_for(file: ModelFile, core: str | None = None, board: str | None = None, **names: str) -> Target:
+    """A target of these names; where neither tells the core, the one that the file names, or any.
+
+    Raises:
+      UsageError: as `Target.of`.
+    """
+    return Target.of(core or (None if board else target_of(file.tree) or ANY), board, **names)
+
+
 def describe_why(model: AnyModel, target: Target) -> str:
     """What keeps the arena of a model from being smaller, and what would help.
 

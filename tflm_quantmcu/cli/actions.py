@@ -153,18 +153,20 @@ def finetune(values: flags.FlagValues) -> None:
 
 
 def inspect(values: flags.FlagValues) -> None:
-    from tflm_quantmcu.app.inspection import describe_memory, describe_model, describe_why
+    from tflm_quantmcu.app.inspection import describe_memory, describe_model, describe_why, target_for
     from tflm_quantmcu.base import pictures
     from tflm_quantmcu.base.files import read_bytes
     from tflm_quantmcu.converter.branches import write_branches
+    from tflm_quantmcu.graph.target import Target
     from tflm_quantmcu.tflite.model_file import ModelFile
 
     if values.memory_png:
         pictures.require()
     file = ModelFile(read_bytes(values.model, "--model"))
-    print(describe_model(file, Options.of(options_of(values)).target if values.core or values.board else None))
+    given = options_of(values)
+    print(describe_model(file, target_for(file, **given) if given else None))
     if values.why:
-        print("\n" + describe_why(file, Options.of(options_of(values)).target))
+        print("\n" + describe_why(file, target_for(file, **given) if given else Target.of()))
     if values.memory or values.memory_png:
         print("\n" + describe_memory(file, values.memory_png))
     if values.branches_dir:

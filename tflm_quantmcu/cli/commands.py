@@ -210,7 +210,7 @@ COMMANDS: dict[str, Command] = {
             ),
         ),
         ("model",),
-        ("core", "board", "runtime"),
+        ("core", "board", "runtime", "stock_kernels"),
         example="m_qmcu.tflite --memory",
     ),
     "diff": Command(
