@@ -20,6 +20,7 @@ from tools.qemu_run import QemuError
 
 ROOT = Path(__file__).resolve().parents[1]
 OBJECTS = ROOT / "build/tflm"
+_RULES = ROOT / "tools/tflm_build.mk"
 # Of all programs, for objects are shared.
 _FLAGS = "-O1"
 
@@ -61,7 +62,8 @@ def build_program(
     image = f"build/{core}/main"
     every = {"CORE": core, "QUANTMCU_DIR": ROOT, "CXXFLAGS": _FLAGS, "OBJECT_DIR": objects, "PYTHON": sys.executable}
     every |= {"CMSIS_NN_DIR": os.path.abspath(cmsis_nn) if cmsis_nn else "", **tflm, **settings}
-    command = ["make", "-s", f"-j{os.cpu_count()}", "-C", str(project), image, *(f"{k}={v}" for k, v in every.items())]
+    command = ["make", "-s", f"-j{os.cpu_count()}", "-C", str(project), "-f", "Makefile", "-f", str(_RULES), image]
+    command += [f"{key}={value}" for key, value in every.items()]
     with _alone(objects):
         built = subprocess.run(command, capture_output=True, text=True)
     if built.returncode:
