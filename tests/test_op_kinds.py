@@ -19,7 +19,7 @@ from tflm_quantmcu.converter.emit.calls import PARAMS
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.graph.op_kind import Formats, OpKind, Table
 from tflm_quantmcu.graph.op_kinds import OP_KINDS, STAGE_KINDS, op_kind
-from tflm_quantmcu.law import kernel_calls, lookups
+from tflm_quantmcu.law import lookups, stage_kernels
 from tflm_quantmcu.lowering import stock_ops
 from tflm_quantmcu.oracle import own_kernels, simulate
 from tflm_quantmcu.stage.custom_ops import PREFIX
@@ -83,7 +83,7 @@ def stage_enum(kind: OpKind) -> bool:
 
 
 def fields_of_kernels(kind: OpKind) -> bool:
-    fields = {field.name for field in dataclasses.fields(kernel_calls.Kernels)}
+    fields = {field.name for field in dataclasses.fields(stage_kernels.Kernels)}
     header = text("tflm_kernels/portable/ops/kernels.h")
     return fields.issuperset(kind.stage_kernels) and all(f" {field};" in header for field in kind.stage_kernels)
 

@@ -25,24 +25,39 @@ besides says `tflm_quantmcu/lowering/support.py`, with a sentence for each refus
 
 
 # What an op that runs as ours in stages alone must look like.
-_FORMS = {"GATHER_CHANNELS": "along channels", "RESIZE_NEAREST": "by whole factors"}
+_FORMS = {
+    "DEPTH_TO_SPACE": "yes",
+    "GATHER_CHANNELS": "along channels",
+    "RESIZE_BILINEAR": "by whole factors",
+    "RESIZE_NEAREST": "by whole factors",
+}
+
+
+_CROPS = dict.fromkeys(("SLICE", "STRIDED_SLICE"), "along channels, or rows and columns")
+# Ops that are written as others before planning (tflite/canonical), so that these tables hold for them.
+_REWRITTEN = {"TRANSPOSE_CONV": "as CONV_2D and DEPTH_TO_SPACE"}
 
 
 def table() -> str:
     """The page."""
     builtins = {name for name in vars(schema.BuiltinOperator) if not name.startswith("_")}
     kinds = sorted(({*OP_KINDS} & builtins) | {*AOT_KINDS})
-    rows = [(kind, _in_stage(op_kind(kind)), _outside(op_kind(kind)), _ahead(op_kind(kind))) for kind in kinds]
+    rows = [
+        (kind, *[_REWRITTEN[kind]] * 3)
+        if kind in _REWRITTEN
+        else (kind, _in_stage(op_kind(kind)), _outside(op_kind(kind)), _ahead(op_kind(kind)))
+        for kind in kinds
+    ]
     return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows if any(row[1:]))
 
 
 def _in_stage(kind: OpKind) -> str:
     places = []
     carried = op_kind(kind.becomes) if kind.becomes else kind
-    if carried.stage is not None and not carried.is_reduction:
+    if carried.stage is not None and not carried.is_reduction and not kind.in_stage:
         places.append("yes")
     if kind.in_stage:
-        places.append(_FORMS[kind.in_stage])
+        places.append(_CROPS.get(kind.name, _FORMS[kind.in_stage]))
     if any(row.is_reduction and row.name == kind.name for row in STAGE_KINDS):
         places.append("at the end")
     if kind.name in CONSTANT_KINDS and not places:

@@ -26,7 +26,7 @@ from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.graph.target import DSP, KERNEL_VARIANTS, MVE, REFERENCE, variant_of
-from tflm_quantmcu.law.kernel_calls import Kernels
+from tflm_quantmcu.law.stage_kernels import Kernels
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite import schema

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tests.test_laws import table_rows
-from tflm_quantmcu.law.arithmetic import gather_channels, quantize_multiplier
+from tflm_quantmcu.law.arithmetic import quantize_multiplier
+from tflm_quantmcu.law.moves import gather_channels
 from tflm_quantmcu.stage.program import StageFormat
 
 OUTPUT = StageFormat(8, 0, -128, 127)

@@ -1,4 +1,4 @@
-"""Which ops a stage alone holds as ours: moves of channels, repeated pixels."""
+"""Which ops a stage alone holds as ours: moves of channels, repeated and mixed pixels, blocks, crops."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CASES: dict[str, tuple[Any, tuple[tuple[int, int], ...]]] = {
     "shuffle": (lambda net, x: gathered(net, x, 3, [0, 3, 4, 4, 1]), ((0, 1), (3, 2), (4, 1), (1, 1))),
 }
 STOCK = {
-    "rows": lambda net, x: slice_of(net, x, (0, 1, 0, 0), (1, 2, 5, 6)),
+    "rows and channels": lambda net, x: slice_of(net, x, (0, 1, 0, 0), (1, 2, 5, 3)),
     "some columns": lambda net, x: gathered(net, x, 2, [0, 2, 1, 3, 4]),
     "concatenation of rows": lambda net, x: net.concatenation([x, x], 1),
     "nine parts": lambda net, x: net.concatenation([x, *(net.conv2d(x, ONES) for _ in range(8))], 3),
@@ -135,6 +135,51 @@ def test_a_resize_by_whole_factors_is_a_stages(half_pixel_centers: bool) -> None
     lowered = network.lower_in_stage(network.graph.ops[-1])
     assert lowered.kind == "RESIZE_NEAREST"
     assert (lowered.window.stride_height, lowered.window.stride_width) == (3, 2)
+
+
+def resize_bilinear(net: StockModel, x: Handle, size: tuple[int, int], **options: bool) -> Handle:
+    wanted = net.constant(np.array(size, np.int32))
+    shape = (1, *size, x.shape[3])
+    return net.stock("RESIZE_BILINEAR", [x, wanted], schema.ResizeBilinearOptionsT(**options), shape)
+
+
+@pytest.mark.parametrize(
+    ("options", "kernel", "pad"),
+    [({"halfPixelCenters": True}, (4, 3), (2, 1)), ({}, (4, 2), (1, 0)), ({"alignCorners": True}, (6, 4), (3, 2))],
+)
+def test_a_bilinear_resize_holds_what_it_mixes(
+    options: dict[str, bool], kernel: tuple[int, int], pad: tuple[int, int]
+) -> None:
+    net = StockModel()
+    network = network_of(net, resize_bilinear(net, net.input((1, 4, 5, 6)), (12, 10), **options))
+    window = network.lower_in_stage(network.graph.ops[-1]).window
+    assert (window.stride_height, window.stride_width) == (3, 2)
+    assert (window.kernel_height, window.kernel_width) == kernel
+    assert (window.pad_top, window.pad_left) == pad
+
+
+def test_blocks_of_pixels_are_a_stages() -> None:
+    net = StockModel()
+    x = net.input((1, 4, 5, 12))
+    square = net.stock("DEPTH_TO_SPACE", [x], schema.DepthToSpaceOptionsT(blockSize=2), (1, 8, 10, 3))
+    row = net.reshape(square, (1, 8, 30, 1))
+    network = network_of(net, row)
+    found = [network.lower_in_stage(op) for op in network.graph.ops]
+    assert [low.kind for low in found] == ["DEPTH_TO_SPACE"] * 2
+    assert [(low.window.stride_height, low.window.stride_width) for low in found] == [(2, 2), (1, 3)]
+
+
+def test_crops_are_moves_or_pools_of_one_tap() -> None:
+    net = StockModel()
+    x = net.input((1, 6, 8, 3))
+    cropped = slice_of(net, x, (0, 1, 2, 0), (1, 4, 5, 3))
+    ends = [net.constant(np.array(v, np.int32)) for v in ((0, 1, 0, 0), (1, 4, 5, 3), (1, 2, 3, 1))]
+    strided = net.stock("STRIDED_SLICE", [cropped, *ends], schema.StridedSliceOptionsT(), (1, 2, 2, 3))
+    network = network_of(net, strided)
+    crop, stride = (network.lower_in_stage(op) for op in network.graph.ops)
+    assert (crop.kind, crop.window.pad_top, crop.window.pad_left) == ("REQUANTIZE", -1, -2)
+    assert (stride.kind, stride.window.pad_top, stride.window.stride_height) == ("MAX_POOL_2D", -1, 2)
+    assert (stride.window.pad_left, stride.window.stride_width) == (0, 3)
 
 
 def test_a_resize_by_other_factors_stays_stock() -> None:

@@ -116,6 +116,20 @@ class _Network:
         other = TinyModel.constant(self.net, values, scale=0.01, zero_point=self.zero_point())
         return self.net.stock(kind, [x, other], options, x.shape, **self.format("NONE"))
 
+    def upsampled(self, x: Handle, size: tuple[int, int]) -> Handle:
+        """Twice as large in x's format: by nearest neighbours, mixed ones, or a transposed convolution."""
+        kind = int(self.rng.integers(0, 3))
+        if kind == 0:
+            return self.net.resize_nearest(x, size)
+        if kind == 1:
+            options = schema.ResizeBilinearOptionsT(
+                **{str(self.rng.choice(["alignCorners", "halfPixelCenters"])): self.one_in(2)}
+            )
+            wanted = self.net.constant(np.array(size, np.int32))
+            return self.net.stock("RESIZE_BILINEAR", [x, wanted], options, (1, *size, x.shape[3]))
+        values, weights = self.weights((x.shape[3], *self.kernel(), x.shape[3]), 0)
+        return self.net.transpose_conv(x, values, size=size, scale=x.scale, zero_point=x.zero_point, **weights)  # type: ignore[arg-type]
+
     def concatenated(self, x: Handle, parts: list[Handle]) -> Handle:
         """Along channels; TFLM wants one format."""
         requantized = [p if p is x else self.net.quantize(p, scale=x.scale, zero_point=x.zero_point) for p in parts]
@@ -162,7 +176,7 @@ def _u_net(net: _Network, x: Handle) -> Handle:
         return net.conv(x, net.channels(), net.kernel())
     even = net.net.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
     y = net.alike(net.net.average_pool2d(even, (2, 2), stride=(2, 2)))
-    y = net.net.resize_nearest(y, (even.shape[1], even.shape[2]))
+    y = net.upsampled(y, (even.shape[1], even.shape[2]))
     return net.conv(net.concatenated(even, [even, y]), net.channels(), net.kernel())
 
 

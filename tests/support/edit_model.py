@@ -76,3 +76,28 @@ class StockModel(TinyModel):
     ) -> Handle:
         """Any op; the output has the first input's format where none is given."""
         return self._op(kind, [h.index for h in inputs], options, inputs[0], shape, scale, zero_point, dtype=dtype)
+
+    def transpose_conv(
+        self,
+        x: Handle,
+        filter: np.ndarray,
+        bias: np.ndarray | None = None,
+        *,
+        size: tuple[int, int] | None = None,
+        filter_scales: Sequence[float] = (0.01,),
+        stride: tuple[int, int] = (2, 2),
+        padding: str = "SAME",
+        activation: str = "NONE",
+        scale: float | None = None,
+        zero_point: int | None = None,
+    ) -> Handle:
+        """TRANSPOSE_CONV; filter int8 [O, Kh, Kw, I]; by default of the size that Keras gives it."""
+        options = schema.TransposeConvOptionsT(strideH=stride[0], strideW=stride[1])
+        options.padding = getattr(schema.Padding, padding)
+        options.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
+        more = [0 if padding == "SAME" else max(k - s, 0) for k, s in zip(filter.shape[1:3], stride, strict=True)]
+        size = size or tuple(n * s + m for n, s, m in zip(x.shape[1:3], stride, more, strict=True))  # type: ignore[assignment]
+        shape = (1, *size, filter.shape[0])
+        _, *weights = self._convolution_inputs(x, filter, bias, filter_scales, 0)
+        inputs = [self.constant(np.array(shape, np.int32)).index, weights[0], x.index, *weights[1:]]
+        return self._op("TRANSPOSE_CONV", inputs, options, x, shape, scale, zero_point)

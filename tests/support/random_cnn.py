@@ -192,7 +192,8 @@ class _Growth:
             self._elementwise,
             self._lookup,
         ]
-        steps += [self._concatenation, self._channels, self._resize] if self._has_moves else []
+        moves = [self._concatenation, self._channels, self._resize, self._transpose_conv, self._crop]
+        steps += moves if self._has_moves else []
         self._extend(self._draw(st.sampled_from(steps))(self._maps[-1]))
 
     def add_tail(self) -> None:
@@ -322,10 +323,33 @@ class _Growth:
         return self._note("slice", self._net.stock, "SLICE", [x, *ends], schema.SliceOptionsT(), shape)
 
     def _resize(self, x: Handle) -> Handle:
-        """Each pixel repeated."""
+        """Each pixel repeated, or mixed with its neighbours."""
         size = (x.shape[1] * self._int(1, 3), x.shape[2] * self._int(1, 3))
+        if self._draw(st.booleans()):
+            flag = self._draw(st.sampled_from(("alignCorners", "halfPixelCenters")))
+            flags = schema.ResizeBilinearOptionsT(**{flag: self._draw(st.booleans())})
+            wanted = self._net.constant(np.array(size, np.int32))
+            shape = (1, *size, x.shape[3])
+            return self._note("bilinear", self._net.stock, "RESIZE_BILINEAR", [x, wanted], flags, shape)
         options = {"half_pixel_centers": self._draw(st.booleans())}
         return self._note("resize", self._net.resize_nearest, x, size, **options)
+
+    def _transpose_conv(self, x: Handle) -> Handle:
+        stride = self._int(1, 3)
+        shape = (self._int(1, 4), self._int(1, 4), self._int(1, 4), x.shape[3])
+        filter, options = self._weights(shape, 0, x, int(np.prod(shape[1:])) // stride**2 or 1)
+        options |= {"stride": (stride, stride), "padding": self._draw(st.sampled_from(("SAME", "VALID")))}
+        return self._note("transpose_conv", self._net.transpose_conv, x, filter, **options)
+
+    def _crop(self, x: Handle) -> Handle:
+        """Some rows and columns, each or every second."""
+        begin = (0, self._int(0, x.shape[1] - 1), self._int(0, x.shape[2] - 1), 0)
+        stride = (1, self._int(1, 2), self._int(1, 2), 1)
+        left = [n - b for n, b in zip(x.shape[1:3], begin[1:3], strict=True)]
+        shape = (1, *(self._int(1, -(-n // s)) for n, s in zip(left, stride[1:3], strict=True)), x.shape[3])
+        end = [b + (n - 1) * s + 1 for b, n, s in zip(begin, shape, stride, strict=True)]
+        ends = [self._net.constant(np.array(values, np.int32)) for values in (begin, end, stride)]
+        return self._note("crop", self._net.stock, "STRIDED_SLICE", [x, *ends], schema.StridedSliceOptionsT(), shape)
 
     def _window(self, x: Handle) -> tuple[tuple[int, int], dict]:
         """A kernel, and stride, dilation and padding with which it fits the map."""

@@ -115,6 +115,16 @@ struct Tapped {
     Tap(params.output, y);
   }
 
+  static void DepthToSpace(const DepthToSpaceParams& params, const uint8_t* x, uint8_t* y) {
+    kKernels.depth_to_space(params, x, y);
+    Tap(params.output, y);
+  }
+
+  static void ResizeBilinear(const ResizeBilinearParams& params, const uint8_t* x, uint8_t* y) {
+    kKernels.resize_bilinear(params, x, y);
+    Tap(params.output, y);
+  }
+
   // A kernel that the table lacks runs nowhere, so it may have a tap.
   static constexpr Kernels kTable = {Conv2D,
                                      kKernels.conv2d_scratch_bytes,
@@ -128,7 +138,9 @@ struct Tapped {
                                      kKernels.sum_pixels,
                                      kKernels.dot_pixels,
                                      GatherChannels,
-                                     ResizeNearest};
+                                     ResizeNearest,
+                                     DepthToSpace,
+                                     ResizeBilinear};
 };
 
 }  // namespace aot

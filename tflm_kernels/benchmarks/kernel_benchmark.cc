@@ -141,13 +141,28 @@ void RunResizeNearest(const Case& c) {
                             g_output);
 }
 
+// By blocks of 2; the input of the shape is the output's extent with all channels, of which less is read.
+void RunDepthToSpace(const Case& c) {
+  c.variant->depth_to_space({c.input, c.output, 2, 2, 0, 0, FullClamp(c), {1 << 30, 1}}, g_input0,
+                            g_output);
+}
+
+// By the factor 2 with half pixel centres; the input of the shape is the output's extent, of which less is read.
+void RunResizeBilinear(const Case& c) {
+  const ResizeAxis rows = {512, -256, c.input.height, 0};
+  const ResizeAxis columns = {512, -256, c.input.width, 0};
+  c.variant->resize_bilinear({c.input, c.output, rows, columns, FullClamp(c), {1 << 30, 1}},
+                             g_input0, g_output);
+}
+
 template <typename... Arguments>
 [[gnu::noipa]] void Nothing(Arguments...) {
   asm volatile("");
 }
 
-constexpr Variant kNoKernels = {"nothing", 0,       Nothing, Nothing, Nothing, Nothing, Nothing,
-                                Nothing,   Nothing, Nothing, Nothing, Nothing, Nothing, Nothing};
+constexpr Variant kNoKernels = {"nothing", 0,       Nothing, Nothing, Nothing, Nothing,
+                                Nothing,   Nothing, Nothing, Nothing, Nothing, Nothing,
+                                Nothing,   Nothing, Nothing, Nothing};
 
 struct Op {
   const char* name;
@@ -169,6 +184,8 @@ constexpr Op kOps[] = {
     {"dot_pixels", RunDotPixels, true, false},
     {"gather_channels", RunGatherChannels, false, false},
     {"resize_nearest", RunResizeNearest, false, false},
+    {"depth_to_space", RunDepthToSpace, false, false},
+    {"resize_bilinear", RunResizeBilinear, false, false},
 };
 
 const Op& OpOf(const Shape& shape) {

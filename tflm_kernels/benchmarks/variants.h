@@ -23,13 +23,16 @@ struct Variant {
   DotPixelsFn* dot_pixels;
   GatherChannelsFn* gather_channels;
   ResizeNearestFn* resize_nearest;
+  DepthToSpaceFn* depth_to_space;
+  ResizeBilinearFn* resize_bilinear;
 };
 
 #define QUANTMCU_VARIANT(isa, max_work)                                                \
   {                                                                                    \
 #isa, max_work, isa::Conv2D, isa::DepthwiseConv2D, isa::FullyConnected, isa::Add,  \
         isa::AveragePool2D, isa::MaxPool2D, isa::Requantize, isa::Lut, isa::SumPixels, \
-        isa::DotPixels, isa::GatherChannels, isa::ResizeNearest                        \
+        isa::DotPixels, isa::GatherChannels, isa::ResizeNearest, isa::DepthToSpace,    \
+        isa::ResizeBilinear                                                            \
   }
 
 // With QUANTMCU_FASTEST_VARIANT only the last one.

@@ -190,12 +190,14 @@ def _stage_shape(program: StageProgram, op: StageOp, row: _AxisCall, column: _Ax
     kernel, *_ = op.traits.stage_kernels
     if op.traits.is_reduction:
         return KernelShape(kernel, (*size, input_channels), (1, 1, channels), kernel=size)
+    if op.traits.upsamples:
+        return KernelShape(kernel, (*size, input_channels), (*size, channels))
     return KernelShape(
         kernel,
         (*size, input_channels),
         (row[1], column[1], channels),
         (window.kernel_height, window.kernel_width),
-        (1, 1) if op.traits.upsamples else (window.stride_height, window.stride_width),
+        (window.stride_height, window.stride_width),
         (row[2], column[2]),
     )
 

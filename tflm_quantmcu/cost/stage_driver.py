@@ -26,7 +26,13 @@ from tflm_quantmcu.stage.tiles import BEGIN, END, FRESH
 
 _COPY = ("rows", "bytes", "sixteens", "odd_bytes")  # what memcpy of a halo's rows does
 # Kinds that the driver treats as another kind.
-_LIKE = {"CHANNEL_LUT": "LUT", "GATHER_CHANNELS": "ADD", "RESIZE_NEAREST": "REQUANTIZE"}
+_LIKE = {
+    "CHANNEL_LUT": "LUT",
+    "DEPTH_TO_SPACE": "REQUANTIZE",
+    "GATHER_CHANNELS": "ADD",
+    "RESIZE_BILINEAR": "REQUANTIZE",
+    "RESIZE_NEAREST": "REQUANTIZE",
+}
 FEATURES = (
     *("stages", "row_ops", "priming_ops", "tiles", "tile_ops", "tile_inputs", "tile_rows", "fills", "empty"),
     *(f"calls_{kind.name.lower()}" for kind in STAGE_KINDS if kind.name not in _LIKE),

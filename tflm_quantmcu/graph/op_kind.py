@@ -106,6 +106,11 @@ class OpKind:
         return self.table is Table.CHANNELS
 
     @property
+    def has_multiplier(self) -> bool:
+        """Whether the depth multiplier of a stage's op (docs/format.md F4) is one, or the mode of a bilinear resize."""
+        return self.is_depthwise or self.in_stage == "RESIZE_BILINEAR"
+
+    @property
     def is_pool(self) -> bool:
         return self.reach is Reach.POOL
 

@@ -8,7 +8,7 @@ floating point, wide enough to be exact, for the speed of the matrix product.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -23,12 +23,11 @@ __all__ = [
     "conv2d",
     "depthwise_conv2d",
     "fully_connected",
-    "gather_channels",
     "max_pool2d",
     "multiply",
     "quantize_multiplier",
     "requantize",
-    "resize_nearest",
+    "rescale",
     "round_half_away",
 ]
 
@@ -156,7 +155,7 @@ def average_pool2d(
     count = sum(tap for _, _, tap in tap_values(inside, window, size, 0))
     # Doubles tell a quotient of such small integers from the next whole number: trunc is exact.
     average = np.trunc((total + np.where(total > 0, count // 2, -(count // 2))) / count)
-    return _rescale(average.astype(np.int8), table, zero_in, output)
+    return rescale(average.astype(np.int8), table, zero_in, output)
 
 
 def max_pool2d(
@@ -172,7 +171,7 @@ def max_pool2d(
     lowest = np.full((len(x), *size, x.shape[-1]), -128, np.int8)
     for _, _, tap in tap_values(x, window, size, -128):
         np.maximum(lowest, tap, out=lowest)
-    return _rescale(lowest, table, zero_in, output)
+    return rescale(lowest, table, zero_in, output)
 
 
 def requantize(
@@ -185,7 +184,7 @@ def requantize(
     output: OutputFormat,
 ) -> np.ndarray:
     """Law A7; table: int32 [2] multiplier, shift. Of the window only the pads count."""
-    return _moved(_rescale(x, table, zero_in, output), window, size, output.zero_point)
+    return _moved(rescale(x, table, zero_in, output), window, size, output.zero_point)
 
 
 def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, int], output: OutputFormat) -> np.ndarray:
@@ -195,32 +194,6 @@ def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, in
     channels = np.arange(x.shape[-1]) % len(entries)
     values = entries[channels, x.astype(np.int64) + entries.shape[1] // 2]
     return _moved(values, window, size, output.zero_point)
-
-
-def resize_nearest(
-    x: np.ndarray,
-    table: np.ndarray,
-    *,
-    window: Window,
-    size: tuple[int, int],
-    zero_in: int,
-    output: OutputFormat,
-) -> np.ndarray:
-    """Law A28; table: int32 [2] multiplier, shift. The window's strides are the factors; its pads say how many pixels
-    the first of the output stands behind the first that x makes."""
-    rows = (np.arange(size[0]) + window.pad_top) // window.stride_height
-    columns = (np.arange(size[1]) + window.pad_left) // window.stride_width
-    return _rescale(x, table, zero_in, output)[:, rows][:, :, columns]
-
-
-def gather_channels(
-    inputs: Sequence[np.ndarray], table: np.ndarray, *, zeros_in: Sequence[int], output: OutputFormat
-) -> np.ndarray:
-    """Law A27; table: int32 multiplier and shift of each input, then first and count of each run."""
-    factors, runs = np.split(table.reshape(-1, 2), [len(inputs)])
-    rescaled = [_rescale(x, f, zero, output) for x, f, zero in zip(inputs, factors, zeros_in, strict=True)]
-    channels = np.concatenate(rescaled, axis=-1)
-    return np.concatenate([channels[..., first : first + count] for first, count in runs.tolist()], axis=-1)
 
 
 def _moved(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> np.ndarray:
@@ -276,7 +249,8 @@ def _requantize_sums(acc: np.ndarray, table: np.ndarray, output: OutputFormat) -
     return _to_output(multiply(acc + bias.astype(np.int64), multiplier, shift), output)
 
 
-def _rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat) -> np.ndarray:
+def rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat) -> np.ndarray:
+    """Law A7 of each value; table: int32 [2] multiplier, shift."""
     return _of_each(x, _to_output(multiply(_ALL_VALUES - zero_in, table[0], table[1]), output))
 
 

@@ -96,17 +96,20 @@ class BroadcastPreluParams:
 
 @dataclasses.dataclass(frozen=True)
 class ResizeAxis:
-    input_size: int
-    output_size: int
     step: int
     first: int
+    size: int
+    begin: int
 
 
 @dataclasses.dataclass(frozen=True)
 class ResizeBilinearParams:
+    input: FeatureMap
+    output: FeatureMap
     rows: ResizeAxis
     columns: ResizeAxis
-    channels: int
+    clamp: Pair
+    multiplier: Pair
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,25 +255,6 @@ class PatchStageParams:
     patch_classes: np.ndarray
     tables: np.ndarray
     filters: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Kernels:
-    """Names of the C++ functions that patch stages run (tflm_kernels/portable/ops/kernels.h)."""
-
-    conv2d: str = "nullptr"
-    conv2d_scratch_bytes: str = "nullptr"
-    depthwise_conv2d: str = "nullptr"
-    depthwise_conv2d_scratch_bytes: str = "nullptr"
-    add: str = "nullptr"
-    average_pool2d: str = "nullptr"
-    max_pool2d: str = "nullptr"
-    requantize: str = "nullptr"
-    lut: str = "nullptr"
-    sum_pixels: str = "nullptr"
-    dot_pixels: str = "nullptr"
-    gather_channels: str = "nullptr"
-    resize_nearest: str = "nullptr"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Ops that run as ours in patch stages alone: moves of channels and repeated pixels (laws A27 and A28).
+"""Ops that run as ours in patch stages alone: moves of channels and of pixels (laws A26 to A29, of crops A6 and A7).
 
 In: an op of a ModelGraph. Out: LoweredOp, or None where a stage cannot hold it. Outside of stages they stay stock ops.
 """
@@ -14,12 +14,15 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import KernelCall
+from tflm_quantmcu.law.moves import ALIGNED_CORNERS, neighbours, resize_positions
 from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.lowering.stock_comparisons import resize_mode
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 
 MAX_INPUTS = 8  # of one op of a stage (docs/format.md F4)
 _COPY = "StridedCopy"
-_RESIZE = "RESIZE_NEAREST"
+_UPSAMPLINGS = ("RESIZE_NEAREST", "DEPTH_TO_SPACE")
+_BILINEAR = "RESIZE_BILINEAR"
 _SHUFFLE = ("RESHAPE", "TRANSPOSE", "RESHAPE")
 
 
@@ -53,13 +56,17 @@ def _lower_shuffle(graph: ModelGraph, chain: Sequence[Op]) -> LoweredOp | None:
 
 
 def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
-    """The op of a stage that carries this one over; of a kind with `in_stage` (graph/op_kinds.py), or the last of a
-    shuffle of channels."""
+    """The op of a stage that carries this one over; of a kind with `in_stage` (graph/op_kinds.py), the last of a
+    shuffle of channels, or a RESHAPE that lays the channels of each pixel side by side."""
     if chain := shuffle_of(graph, op):
         return _lower_shuffle(graph, chain)
+    if op.traits.is_reshape:
+        return _blocks_of_row(graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]])
     (output, *others) = (graph.tensors[t] for t in op.outputs)
     if others or not op.traits.in_stage or not _is_map(output):
         return None
+    if op.traits.in_stage == _BILINEAR:
+        return _bilinear(op, graph.tensors[op.inputs[0]], output)
     try:
         copies = stock_calls(graph, op)
     except UnsupportedModelError:
@@ -67,10 +74,10 @@ def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
     sources = [graph.tensors[t] for t in dict.fromkeys(copy.inputs[0] for copy in copies)]
     if len(sources) > MAX_INPUTS or any(copy.kernel != _COPY for copy in copies):
         return None
-    if op.traits.in_stage == _RESIZE:
-        return _resize(op, sources[0], output)
+    if op.traits.in_stage in _UPSAMPLINGS:
+        return _upsampling(op, sources[0], output)
     if any(not _feeds(source, output) for source in sources):
-        return None
+        return _crop(copies, sources, output)
     channels = _channels(copies, sources, output)
     return None if channels is None else _gather(op.traits.in_stage, output, sources, channels)
 
@@ -85,13 +92,70 @@ def _feeds(source: Tensor, output: Tensor) -> bool:
     return _is_map(source) and source.shape[:3] == output.shape[:3] and source.format == output.format
 
 
-def _resize(op: Op, source: Tensor, output: Tensor) -> LoweredOp | None:
+def _upsampling(op: Op, source: Tensor, output: Tensor) -> LoweredOp | None:
     """Of one by whole factors, which alone become copies."""
     if not _is_map(source) or source.format != output.format:
         return None
     height, width = (wanted // size for wanted, size in zip(output.shape[1:3], source.shape[1:3], strict=True))
     window = Window(stride_height=height, stride_width=width)
     return LoweredOp(op.traits.in_stage, output.label, (source.index,), output.index, window, "NONE")
+
+
+def _bilinear(op: Op, source: Tensor, output: Tensor) -> LoweredOp | None:
+    """Of one by whole factors. Its window holds all pixels that any of the output's mixes, as the stage counts them."""
+    mode, axes = resize_mode(op), []
+    if not _is_map(source) or source.format != output.format or mode > ALIGNED_CORNERS:  # TFLM refuses both at once
+        return None
+    for size, wanted in zip(source.shape[1:3], output.shape[1:3], strict=True):
+        step, first = resize_positions(size, wanted, mode)
+        pixels = np.arange(wanted)
+        lower, upper = neighbours(pixels * step + first, size)
+        factor = wanted // size
+        if wanted % size or lower.max() >= size:  # TFLM would read behind the map
+            return None
+        pad = max(0, int((pixels - (lower + 1) * factor).max()) + 1)
+        axes.append((factor, pad, max(1, int((upper * factor - pixels).max()) + pad + 1)))
+    (height, top, rows), (width, left, columns) = axes
+    window = Window(rows, columns, height, width, pad_top=top, pad_left=left)
+    return LoweredOp(_BILINEAR, output.label, (source.index,), output.index, window, "NONE", depth_multiplier=mode)
+
+
+def _blocks_of_row(source: Tensor, output: Tensor) -> LoweredOp | None:
+    if not _is_map(source) or not _is_map(output) or source.format != output.format:
+        return None
+    (_, height, width, depth), (_, new_height, new_width, new_depth) = source.shape, output.shape
+    block = new_width // width
+    if (new_height, new_width, new_depth * block) != (height, block * width, depth) or block < 2:
+        return None
+    window = Window(stride_width=block)
+    return LoweredOp("DEPTH_TO_SPACE", output.label, (source.index,), output.index, window, "NONE")
+
+
+def _crop(copies: Sequence[KernelCall], sources: Sequence[Tensor], output: Tensor) -> LoweredOp | None:
+    """Pixels at regular distances, with all of their channels: a pool of one tap, or without a stride a move."""
+    (source, *others), (copy, *_) = sources, copies
+    if others or len(copies) > 1 or not _is_map(source) or source.format != output.format:
+        return None
+    _, height, width, depth = output.shape
+    if source.shape[3] != depth or not np.array_equal(_offsets(copy, "output"), np.arange(output.num_elements)):
+        return None
+    taken = _offsets(copy, "input").reshape(height, width, depth)
+    row, pixel = source.shape[2] * depth, depth
+    (top, left), strides = divmod(int(taken[0, 0, 0]) // pixel, source.shape[2]), [1, 1]
+    if height > 1:
+        strides[0] = int(taken[1, 0, 0] - taken[0, 0, 0]) // row
+    if width > 1:
+        strides[1] = int(taken[0, 1, 0] - taken[0, 0, 0]) // pixel
+    rows, columns = (
+        first + np.arange(n) * s for first, n, s in zip((top, left), (height, width), strides, strict=True)
+    )
+    if min(strides) < 1 or not np.array_equal(
+        taken, rows[:, None, None] * row + columns[:, None] * pixel + np.arange(depth)
+    ):
+        return None
+    window = Window(stride_height=strides[0], stride_width=strides[1], pad_top=-top, pad_left=-left)
+    kind = "REQUANTIZE" if strides == [1, 1] else "MAX_POOL_2D"
+    return LoweredOp(kind, output.label, (source.index,), output.index, window, "NONE")
 
 
 def _channels(copies: Sequence[KernelCall], sources: Sequence[Tensor], output: Tensor) -> np.ndarray | None:

@@ -17,6 +17,7 @@ from tflm_quantmcu.law.kernel_calls import (
     BroadcastAddParams,
     BroadcastPreluParams,
     ComparisonParams,
+    FeatureMap,
     KernelCall,
     MeanParams,
     Pair,
@@ -24,6 +25,7 @@ from tflm_quantmcu.law.kernel_calls import (
     ResizeAxis,
     ResizeBilinearParams,
 )
+from tflm_quantmcu.law.moves import ALIGNED_CORNERS, HALF_PIXEL_CENTRES, resize_positions
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_parts import (
     broadcast,
@@ -35,7 +37,6 @@ from tflm_quantmcu.lowering.stock_parts import (
     views,
 )
 
-_ONE = 1 << 10  # a pixel, in the steps of a bilinear resize
 _MAX_SUM_COUNT = 1 << 23
 
 
@@ -136,20 +137,19 @@ def _resize_bilinear(graph: ModelGraph, op: Op) -> list[KernelCall]:
     source, output = io_tensors(graph, op, 1)
     if len(source.shape) != 4 or source.shape[0] != 1:
         raise refuse(graph, op, "its feature maps are not [1, H, W, C]")
-    axes = [
-        _resize_axis(size, wanted, align_corners=op.align_corners, half_pixels=op.half_pixel_centers)
+    rows, columns = (
+        ResizeAxis(*resize_positions(size, wanted, resize_mode(op)), size, 0)
         for size, wanted in zip(source.shape[1:3], output.shape[1:3], strict=True)
-    ]
-    params = ResizeBilinearParams(axes[0], axes[1], source.shape[3])
+    )
+    # TFLM moves bytes whatever formats say.
+    read, written = (FeatureMap(h, w, c, w * c, 8, 0) for _, h, w, c in (source.shape, output.shape))
+    params = ResizeBilinearParams(read, written, rows, columns, (-128, 127), quantize_multiplier(1.0))
     return [KernelCall("ResizeBilinear", params, (source.index,), output.index)]
 
 
-def _resize_axis(size: int, wanted: int, *, align_corners: bool, half_pixels: bool) -> ResizeAxis:
-    """Law A26. Source: ResizeBilinearInteger of TFLM's reference/resize_bilinear.h."""
-    step = (_ONE * size + wanted // 2) // wanted
-    if align_corners and wanted > 1:
-        step = (_ONE * (size - 1) + (wanted - 1) // 2) // (wanted - 1)
-    return ResizeAxis(size, wanted, step, step // 2 - _ONE // 2 if half_pixels else 0)
+def resize_mode(op: Op) -> int:
+    """The mode of a bilinear resize as `resize_positions` takes it."""
+    return HALF_PIXEL_CENTRES * op.half_pixel_centers | ALIGNED_CORNERS * op.align_corners
 
 
 def _camel(kind: str) -> str:

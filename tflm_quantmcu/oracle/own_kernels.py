@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.graph.types import Window
-from tflm_quantmcu.law import arithmetic
+from tflm_quantmcu.law import arithmetic, moves
 from tflm_quantmcu.law.arithmetic import OutputFormat
 from tflm_quantmcu.stage.geometry import Region, StageOp
+
+NOWHERE = np.zeros(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +29,7 @@ class Call:
       table: int32, as `requantization_table` gives it.
       size: (height, width) of the output.
       zeros: zero point of each input.
+      positions: of a bilinear resize, those of each row and column of the output in the input (law A26).
     """
 
     inputs: Sequence[np.ndarray]
@@ -37,6 +40,7 @@ class Call:
     zeros: Sequence[int]
     depth_multiplier: int
     output: OutputFormat
+    positions: tuple[np.ndarray, np.ndarray] = (NOWHERE, NOWHERE)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -53,6 +57,20 @@ def moved_window(op: StageOp, source: Region, corner: tuple[int, int]) -> Window
         return dataclasses.replace(window, pad_top=y0 - top * height, pad_left=x0 - left * width)
     pads = {"pad_top": window.pad_top - y0 * height + top, "pad_left": window.pad_left - x0 * width + left}
     return dataclasses.replace(window, **pads)
+
+
+def resize_places(
+    op: StageOp, shapes: Sequence[tuple[int, int, int]], source: Region, corner: tuple[int, int], size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """`Call.positions` of a stage's bilinear resize whose tile computes `size` pixels from `corner` (y, x) on, of a
+    region of the input."""
+    begins, found = (source[0], source[2]), []
+    for axis in range(2):
+        extents = (shapes[op.inputs[0]][axis], shapes[op.output][axis])
+        step, first = moves.resize_positions(*extents, op.depth_multiplier)
+        pixels = np.arange(corner[axis], corner[axis] + size[axis])
+        found.append(pixels * step + first - moves.ONE_PIXEL * begins[axis])
+    return found[0], found[1]
 
 
 def _depthwise_conv2d(call: Call) -> np.ndarray:
@@ -81,8 +99,14 @@ def _lut(call: Call) -> np.ndarray:
     return arithmetic.lut(call.inputs[0], call.table, window=call.window, size=call.size, output=call.output)
 
 
+def _resize_bilinear(call: Call) -> np.ndarray:
+    return moves.resize_bilinear(
+        call.inputs[0], call.table, positions=call.positions, zero_in=call.zeros[0], output=call.output
+    )
+
+
 def _gather_channels(call: Call) -> np.ndarray:
-    return arithmetic.gather_channels(call.inputs, call.table, zeros_in=call.zeros, output=call.output)
+    return moves.gather_channels(call.inputs, call.table, zeros_in=call.zeros, output=call.output)
 
 
 # The law of each kernel of ours, by the kind of the op.
@@ -97,5 +121,7 @@ LAWS: Mapping[str, Callable[[Call], np.ndarray]] = {
     "LUT": _lut,
     "CHANNEL_LUT": _channel_lut,
     "GATHER_CHANNELS": _gather_channels,
-    "RESIZE_NEAREST": lambda call: arithmetic.resize_nearest(call.inputs[0], call.table, **call.place),
+    "DEPTH_TO_SPACE": lambda call: moves.depth_to_space(call.inputs[0], call.table, **call.place),
+    "RESIZE_BILINEAR": _resize_bilinear,
+    "RESIZE_NEAREST": lambda call: moves.resize_nearest(call.inputs[0], call.table, **call.place),
 }

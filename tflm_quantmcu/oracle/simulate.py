@@ -21,7 +21,7 @@ from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.oracle import stock_kernels
-from tflm_quantmcu.oracle.own_kernels import LAWS, Call, moved_window
+from tflm_quantmcu.oracle.own_kernels import LAWS, NOWHERE, Call, moved_window, resize_places
 from tflm_quantmcu.stage.build import planned_program
 from tflm_quantmcu.stage.geometry import StageOp, stage_ops
 from tflm_quantmcu.stage.program import StageFormat, StageProgram
@@ -299,16 +299,21 @@ def _run_stage_op(
     else:
         # The input's region takes the place of the map, so the window moves with both regions.
         window = moved_window(op, regions[0], (y0, x0))
+    is_resize = op.kind == "RESIZE_BILINEAR"
+    size = (y1 - y0, x1 - x0)
     maps[op.output][:, y0:y1, x0:x1] = LAWS[op.kind](
         Call(
             inputs,
             filter,
             program.tables[patch_class][index],
             window=window,
-            size=(y1 - y0, x1 - x0),
+            size=size,
             zeros=[formats[m].zero_point for m in op.inputs],
             depth_multiplier=op.depth_multiplier,
             output=formats[op.output],
+            positions=resize_places(op, program.shapes, regions[0], (y0, x0), size)
+            if is_resize
+            else (NOWHERE, NOWHERE),
         )
     )
 

@@ -42,7 +42,9 @@ from tflm_quantmcu.law.kernel_calls import (
     SoftmaxParams,
     StridedCopyParams,
 )
+from tflm_quantmcu.law.moves import resize_bilinear
 from tflm_quantmcu.lowering.stock_ops import stock_calls
+from tflm_quantmcu.stage.program import StageFormat
 
 _INT8: Pair = (-128, 127)
 # Beyond every 8-bit range: steps are clamped here before they are rounded.
@@ -161,17 +163,15 @@ def _broadcast_prelu(params: BroadcastPreluParams, inputs: Sequence[np.ndarray],
 
 
 def _resize_bilinear(params: ResizeBilinearParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
-    """Law A26."""
-    rows, columns = params.rows, params.columns
-    x = inputs[0].reshape(-1, rows.input_size, columns.input_size, params.channels).astype(np.int64)
-    for axis, place in ((1, rows), (2, columns)):
-        position = np.arange(place.output_size) * place.step + place.first
-        lower = np.maximum(np.trunc(position / 1024).astype(int), 0)
-        upper = np.minimum(np.trunc((position + 1023) / 1024).astype(int), place.input_size - 1)
-        share = np.expand_dims(position - 1024 * lower, [a for a in range(4) if a != axis])
-        x = np.take(x, lower, axis) * (1024 - share) + np.take(x, upper, axis) * share
-    half = np.where(x > 0, 1 << 19, -(1 << 19))
-    y[:] = np.trunc((x + half) / (1 << 20)).astype(np.int64).astype(np.int8).reshape(y.shape)
+    source, output = params.input, params.output
+    x = inputs[0].reshape(-1, source.height, source.width, source.channels)
+    rows, columns = (
+        np.arange(count) * axis.step + axis.first
+        for count, axis in ((output.height, params.rows), (output.width, params.columns))
+    )
+    table = np.array(params.multiplier, np.int32)
+    found = resize_bilinear(x, table, positions=(rows, columns), zero_in=0, output=StageFormat(8, 0, *params.clamp))
+    y[:] = found.reshape(y.shape)
 
 
 def _operands(params: MulParams | BroadcastAddParams, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:

@@ -188,7 +188,7 @@ def _stage_op(op: LoweredOp, index: Mapping[int, int]) -> StageOp:
         output=index[op.output],
         window=op.window,
         weight_bits=filter.bits if filter else 0,
-        depth_multiplier=op.depth_multiplier if op.traits.is_depthwise else len(op.runs),
+        depth_multiplier=op.depth_multiplier if op.traits.has_multiplier else len(op.runs),
         filter=pack(filter.values, filter.bits).tobytes() if filter else b"",
     )
 

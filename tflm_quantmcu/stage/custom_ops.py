@@ -11,7 +11,7 @@ from flatbuffers import flexbuffers
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph, Op
-from tflm_quantmcu.law.kernel_calls import Kernels
+from tflm_quantmcu.law.stage_kernels import Kernels
 from tflm_quantmcu.stage.program import StageProgram
 
 PREFIX = "QMCU_"

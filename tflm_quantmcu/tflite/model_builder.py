@@ -117,15 +117,20 @@ class ModelBuilder:
             customOptions=np.frombuffer(encode_options(options), np.uint8),
         )
 
+    def builtin(self, kind: str, inputs: Sequence[int], output: int, options: Any) -> schema.OperatorT:
+        """An operator of TFLite's own; the options are a table of the schema, whose name is their type's."""
+        return schema.OperatorT(
+            opcodeIndex=self._builtin_opcode(getattr(schema.BuiltinOperator, kind)),
+            inputs=np.array(inputs, np.int32),
+            outputs=np.array([output], np.int32),
+            builtinOptionsType=getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T")),
+            builtinOptions=options,
+        )
+
     def reshape(self, source: int, output: int) -> schema.OperatorT:
         """A RESHAPE to the shape that the output has."""
-        return schema.OperatorT(
-            opcodeIndex=self._builtin_opcode(schema.BuiltinOperator.RESHAPE),
-            inputs=np.array([source], np.int32),
-            outputs=np.array([output], np.int32),
-            builtinOptionsType=schema.BuiltinOptions.ReshapeOptions,
-            builtinOptions=schema.ReshapeOptionsT(newShape=np.array(self.subgraph.tensors[output].shape, np.int32)),
-        )
+        shape = np.array(self.subgraph.tensors[output].shape, np.int32)
+        return self.builtin("RESHAPE", [source], output, schema.ReshapeOptionsT(newShape=shape))
 
     def _builtin_opcode(self, builtin: int) -> int:
         codes = self.model.operatorCodes

@@ -22,17 +22,19 @@ AddFn Add;
 Pool2DFn AveragePool2D;
 Pool2DFn MaxPool2D;
 RequantizeFn Requantize;
+using reference::DepthToSpace;
 using reference::DotPixels;
 using reference::GatherChannels;
 using reference::Lut;
+using reference::ResizeBilinear;
 using reference::ResizeNearest;
 using reference::SumPixels;
 
 inline constexpr Kernels kKernels = {
-    Conv2D,       Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
-    Add,          AveragePool2D,      MaxPool2D,       Requantize,
-    Lut,          SumPixels,          DotPixels,       GatherChannels,
-    ResizeNearest};
+    Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,           AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,           SumPixels,          DotPixels,       GatherChannels,
+    ResizeNearest, DepthToSpace,       ResizeBilinear};
 
 }  // namespace dsp
 }  // namespace quantmcu

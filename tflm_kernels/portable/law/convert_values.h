@@ -1,4 +1,5 @@
-// portable/law/convert_values.h - walks a packed feature map value by value, with padding or cropping.
+// portable/law/convert_values.h - walks a packed feature map value by value, with padding or cropping; and when values
+// need no conversion.
 //
 // Layout   as the kernels that use it: requantize.h, lut.h.
 // Source   written from docs/arithmetic.md A7.
@@ -8,8 +9,17 @@
 #include <stdint.h>
 
 #include "tflm_kernels/portable/law/feature_map.h"
+#include "tflm_kernels/portable/law/fixed_point.h"
 
 namespace quantmcu {
+
+// Whether a requantisation (A7) gives each value as it is.
+inline bool KeepsValues(const FeatureMap& in, const FeatureMap& out, const FixedPoint& factor,
+                        const Clamp& clamp) {
+  return in.bits == out.bits && in.zero_point == out.zero_point && factor.multiplier == 1 << 30 &&
+         factor.shift == 1 && clamp.min == -(1 << (out.bits - 1)) &&
+         clamp.max == (1 << (out.bits - 1)) - 1;
+}
 
 // out[y,x] = convert(in[y - pad_top, x - pad_left], c) of channel c, the output's zero point outside the input.
 template <typename Convert>

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tflm_kernels/portable/law/convert_values.h"
+
 namespace quantmcu {
 namespace reference {
 namespace {
@@ -25,14 +27,10 @@ Part PartOf(const GatherChannelsParams& params, const uint8_t* const* inputs, co
 
 // Whether values keep their bits and are whole bytes.
 bool MovesBytes(const GatherChannelsParams& params, const Part& part) {
-  const FeatureMap& in = part.input->map;
-  const int32_t bits = params.output.bits;
-  const FixedPoint& factor = part.input->multiplier;
+  const GatherInput& input = *part.input;
   const int32_t positions = part.first | part.count | part.target;
-  return in.bits == bits && in.zero_point == params.output.zero_point &&
-         factor.multiplier == 1 << 30 && factor.shift == 1 &&
-         params.clamp.min == -(1 << (bits - 1)) && params.clamp.max == (1 << (bits - 1)) - 1 &&
-         positions * bits % 8 == 0;
+  return KeepsValues(input.map, params.output, input.multiplier, params.clamp) &&
+         positions * params.output.bits % 8 == 0;
 }
 
 void MoveBytes(const GatherChannelsParams& params, const Part& part, uint8_t* output) {

@@ -9,12 +9,14 @@
 #include "tflm_kernels/portable/ops/add.h"
 #include "tflm_kernels/portable/ops/average_pool2d.h"
 #include "tflm_kernels/portable/ops/conv2d.h"
+#include "tflm_kernels/portable/ops/depth_to_space.h"
 #include "tflm_kernels/portable/ops/depthwise_conv2d.h"
 #include "tflm_kernels/portable/ops/gather_channels.h"
 #include "tflm_kernels/portable/ops/lut.h"
 #include "tflm_kernels/portable/ops/max_pool2d.h"
 #include "tflm_kernels/portable/ops/pixel_sums.h"
 #include "tflm_kernels/portable/ops/requantize.h"
+#include "tflm_kernels/portable/ops/resize_bilinear.h"
 #include "tflm_kernels/portable/ops/resize_nearest.h"
 
 namespace quantmcu {
@@ -34,14 +36,16 @@ struct Kernels {
   DotPixelsFn* dot_pixels;
   GatherChannelsFn* gather_channels;
   ResizeNearestFn* resize_nearest;
+  DepthToSpaceFn* depth_to_space;
+  ResizeBilinearFn* resize_bilinear;
 };
 
 namespace reference {
 inline constexpr Kernels kKernels = {
-    Conv2D,       Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
-    Add,          AveragePool2D,      MaxPool2D,       Requantize,
-    Lut,          SumPixels,          DotPixels,       GatherChannels,
-    ResizeNearest};
+    Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,           AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,           SumPixels,          DotPixels,       GatherChannels,
+    ResizeNearest, DepthToSpace,       ResizeBilinear};
 }
 
 }  // namespace quantmcu

@@ -2,17 +2,11 @@
 
 #include <string.h>
 
+#include "tflm_kernels/portable/law/convert_values.h"
+
 namespace quantmcu {
 namespace reference {
 namespace {
-
-bool KeepsValues(const ResizeNearestParams& params) {
-  const FeatureMap& out = params.output;
-  return params.input.bits == out.bits && params.input.zero_point == out.zero_point &&
-         params.multiplier.multiplier == 1 << 30 && params.multiplier.shift == 1 &&
-         params.clamp.min == -(1 << (out.bits - 1)) &&
-         params.clamp.max == (1 << (out.bits - 1)) - 1;
-}
 
 void ConvertPixel(const ResizeNearestParams& params, const uint8_t* source, uint8_t* target) {
   const FeatureMap& out = params.output;
@@ -50,7 +44,8 @@ void ResizeRow(const ResizeNearestParams& params, bool keeps_values, const uint8
 }  // namespace
 
 void ResizeNearest(const ResizeNearestParams& params, const uint8_t* input, uint8_t* output) {
-  const bool keeps_values = KeepsValues(params);
+  const bool keeps_values =
+      KeepsValues(params.input, params.output, params.multiplier, params.clamp);
   const auto row_bytes = static_cast<size_t>(params.output.width * PixelBytes(params.output));
   for (int32_t y = 0; y < params.output.height; ++y) {
     uint8_t* target = output + y * params.output.row_bytes;

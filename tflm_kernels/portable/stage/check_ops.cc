@@ -30,8 +30,8 @@ bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
   const bool is_gather = op.kind == kStageGatherChannels;
   const bool is_input1_right =
       op.kind == kStageAdd ? InRange(op.input1, 0, i) : is_gather || op.input1 == -1;
-  return Require(InRange(op.kind, kStageConv2D, kStageResizeNearest),
-                 {"op", i, "kind must be 0 to 12", op.kind}, error) &&
+  return Require(InRange(op.kind, kStageConv2D, kStageResizeBilinear),
+                 {"op", i, "kind must be 0 to 14", op.kind}, error) &&
          CheckGathered(op, i, error) &&
          Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
                  {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
@@ -71,9 +71,47 @@ bool HasKernel(const Kernels& kernels, int32_t kind) {
       return kernels.gather_channels != nullptr;
     case kStageResizeNearest:
       return kernels.resize_nearest != nullptr;
+    case kStageDepthToSpace:
+      return kernels.depth_to_space != nullptr;
+    case kStageResizeBilinear:
+      return kernels.resize_bilinear != nullptr;
     default:
       return false;
   }
+}
+
+// Along one axis of a bilinear resize: whether its window holds the pixels that are mixed for each of the output's.
+bool HoldsNeighbours(int32_t size, int32_t factor, int32_t kernel, int32_t pad, int32_t mode) {
+  const int32_t wanted = size * factor;
+  const ResizeSteps steps = ResizeStepsOf(size, wanted, mode);
+  for (int32_t i = 0; i < wanted; ++i) {
+    const Neighbours mixed = NeighboursAt(i * steps.step + steps.first, size);
+    const int32_t first = i - pad;
+    const int32_t last = first + kernel - 1;
+    if (mixed.lower >= size || mixed.lower * factor + factor <= first ||
+        last < mixed.upper * factor) {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool CheckMixed(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const Window& w = op.window;
+  const StageMap& in = p.maps[op.input0];
+  const int32_t mode = op.depth_multiplier;
+  return Require(InRange(mode, 0, kAlignedCorners),
+                 {"op", i, "the mode of a resize must be 0 to 2", mode}, error) &&
+         Require(
+             InRange(w.kernel_height, 1, kMaxExtent) && InRange(w.kernel_width, 1, kMaxExtent) &&
+                 InRange(w.pad_top, 0, kMaxExtent) && InRange(w.pad_left, 0, kMaxExtent) &&
+                 w.dilation_height == 1 && w.dilation_width == 1 &&
+                 HoldsNeighbours(in.height, w.stride_height, w.kernel_height, w.pad_top, mode) &&
+                 HoldsNeighbours(in.width, w.stride_width, w.kernel_width, w.pad_left, mode),
+             {"op", i, "the window of a resize must hold all pixels that it mixes",
+              w.kernel_height},
+             error);
 }
 
 // Of an op that makes its map larger; the strides are the factors.
@@ -83,15 +121,18 @@ bool CheckFactors(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageMap& in = p.maps[op.input0];
   const StageMap& out = p.maps[op.output];
   const int32_t ones[] = {w.kernel_height, w.kernel_width, w.dilation_height, w.dilation_width};
+  const bool is_mixed = op.kind == kStageResizeBilinear;
   bool is_plain = w.pad_top == 0 && w.pad_left == 0;
   for (int32_t word : ones) is_plain = is_plain && word == 1;
-  if (!Require(is_plain, {"op", i, "a resize has kernel and dilation 1, pads 0", op.kind}, error)) {
+  if (!Require(is_mixed || is_plain,
+               {"op", i, "a resize has kernel and dilation 1, pads 0", op.kind}, error)) {
     return false;
   }
   return Require(SaturatingProduct(in.height, w.stride_height) == out.height &&
                      SaturatingProduct(in.width, w.stride_width) == out.width,
                  {"op", i, "a resize must make the map larger by its strides", w.stride_height},
-                 error);
+                 error) &&
+         (!is_mixed || CheckMixed(p, i, error));
 }
 
 bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
@@ -153,6 +194,15 @@ bool CheckGatheredShapes(const PatchStageParams& p, int32_t i, StageError* error
                  error);
 }
 
+bool CheckBlock(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const int64_t parts = SaturatingProduct(op.window.stride_height, op.window.stride_width);
+  return Require(
+      SaturatingProduct(parts, p.maps[op.output].channels) == p.maps[op.input0].channels,
+      {"op", i, "depth_to_space must make blocks of pixels of all of its channels", op.output},
+      error);
+}
+
 bool CheckReducedShape(const StageMap& in, const StageMap& out, int32_t i, StageError* error) {
   return Require(out.height == 1 && out.width == 1,
                  {"op", i, "a reduction must make one pixel", out.height}, error) &&
@@ -178,6 +228,8 @@ bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
                      {"op", i, "add needs inputs of the output's shape", op.output}, error);
     case kStageGatherChannels:
       return CheckGatheredShapes(p, i, error);
+    case kStageDepthToSpace:
+      return CheckBlock(p, i, error);
     case kStageMean:
     case kStageGlobalAveragePool2D:
       return CheckReducedShape(in, out, i, error) &&
@@ -208,6 +260,7 @@ bool CheckFilter(const PatchStageParams& p, int32_t i, int32_t num_filter_bytes,
                  StageError* error) {
   const StageOp& op = p.ops[i];
   if (op.kind != kStageDepthwiseConv2D && op.kind != kStageGatherChannels &&
+      op.kind != kStageResizeBilinear &&
       !Require(op.depth_multiplier == 0,
                {"op", i, "depth_multiplier must be 0 but for depthwise", op.depth_multiplier},
                error)) {

@@ -31,7 +31,9 @@ enum StageOpKind : int32_t {
   kStageLut = 9,
   kStageChannelLut = 10,  // a table a channel
   kStageGatherChannels = 11,
-  kStageResizeNearest = 12,  // its strides are the factors
+  kStageResizeNearest = 12,   // its strides are the factors
+  kStageDepthToSpace = 13,    // its strides are the block
+  kStageResizeBilinear = 14,  // as 12; its window holds what is mixed, depth_multiplier is its mode
 };
 
 // What a map keeps between tiles.
@@ -129,7 +131,9 @@ inline int32_t TiledMap(const PatchStageParams& params) {
 }
 
 // Whether the op makes its map larger, by its strides.
-inline bool Upsamples(const StageOp& op) { return op.kind == kStageResizeNearest; }
+inline bool Upsamples(const StageOp& op) {
+  return kStageResizeNearest <= op.kind && op.kind <= kStageResizeBilinear;
+}
 
 inline constexpr Window kOnePixel = {1, 1, 1, 1, 1, 1, 0, 0};
 

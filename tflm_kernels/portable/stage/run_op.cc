@@ -105,6 +105,43 @@ void RunResizeNearest(const Tile& tile, const StageOp& op, const int32_t* table)
   tile.kernels.resize_nearest(params, InputData(tile, op.input0), OutputData(tile, op.output));
 }
 
+void RunDepthToSpace(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const Region& input = tile.regions[op.input0];
+  const Region& output = tile.regions[op.output];
+  const Window& w = op.window;
+  const DepthToSpaceParams params = {InputView(tile, op.input0),
+                                     OutputView(tile, op.output),
+                                     w.stride_height,
+                                     w.stride_width,
+                                     output.rows.fresh - input.rows.begin * w.stride_height,
+                                     output.columns.fresh - input.columns.begin * w.stride_width,
+                                     FormatOf(tile, op.output).clamp,
+                                     {table[0], table[1]}};
+  tile.kernels.depth_to_space(params, InputData(tile, op.input0), OutputData(tile, op.output));
+}
+
+// Along one axis of `size` pixels that become `wanted`, for a region from `begin` on and output pixels from `fresh` on.
+ResizeAxis AxisOf(int32_t size, int32_t wanted, int32_t mode, int32_t begin, int32_t fresh) {
+  const ResizeSteps steps = ResizeStepsOf(size, wanted, mode);
+  return {steps.step, steps.first + fresh * steps.step, size, begin};
+}
+
+void RunResizeBilinear(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const Region& input = tile.regions[op.input0];
+  const Region& output = tile.regions[op.output];
+  const StageMap& in = tile.params.maps[op.input0];
+  const StageMap& out = tile.params.maps[op.output];
+  const int32_t mode = op.depth_multiplier;
+  const ResizeBilinearParams params = {
+      InputView(tile, op.input0),
+      OutputView(tile, op.output),
+      AxisOf(in.height, out.height, mode, input.rows.begin, output.rows.fresh),
+      AxisOf(in.width, out.width, mode, input.columns.begin, output.columns.fresh),
+      FormatOf(tile, op.output).clamp,
+      {table[0], table[1]}};
+  tile.kernels.resize_bilinear(params, InputData(tile, op.input0), OutputData(tile, op.output));
+}
+
 void RunLut(const Tile& tile, const StageOp& op, const int32_t* table) {
   const Window window = LocalWindow(tile, op);
   const FeatureMap input = InputView(tile, op.input0);
@@ -139,6 +176,10 @@ void RunOp(const Tile& tile, int32_t index) {
       return RunGatherChannels(tile, op, table);
     case kStageResizeNearest:
       return RunResizeNearest(tile, op, table);
+    case kStageDepthToSpace:
+      return RunDepthToSpace(tile, op, table);
+    case kStageResizeBilinear:
+      return RunResizeBilinear(tile, op, table);
   }
 }
 
