@@ -7,6 +7,9 @@ import pytest
 
 from tests.support.networks import inverted_residual
 from tests.support.search_problems import problem_of
+from tests.support.tiny_models import TinyModel
+from tflm_quantmcu.app import api
+from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.graph.target import STOCK_REFERENCE
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.tighten import within_sram
@@ -44,3 +47,10 @@ def test_eight_bits_are_planned_exactly() -> None:
     plan = within_sram(search_uniform)(wide)
     assert plan == search_uniform(wide)
     assert wide.bytes_of(plan).arena_bytes <= 6000
+
+
+def test_a_refusal_does_not_say_that_the_unsplit_network_meets_a_bound_of_its_own() -> None:
+    net = TinyModel()
+    dense = net.build(net.fully_connected(net.input((1, 64)), np.ones((80, 64), np.int8)))
+    with pytest.raises(BudgetError, match=r"reached is [\d,]+ bytes, .* \(unsplit, for no split takes less\); raise"):
+        api.plan(dense, search="uniform", sram_bytes=64)
