@@ -7,7 +7,7 @@ import pytest
 from tests.support.tiny_keras import functional_cnn, samples
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.graph import layer_names as module
-from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.layer_names import layer_names, op_place
 from tflm_quantmcu.keras_bridge.to_tflite import keras_to_int8
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -48,3 +48,11 @@ def test_maps_and_weights_of_a_keras_model_have_their_layers_names():
 def test_names_that_tell_nothing_are_left_out():
     net = TinyModel()
     assert layer_names(read_model(net.build(net.relu(net.input((1, 4, 4, 2)))))) == {}
+
+
+def test_messages_call_an_op_by_its_layer_and_else_by_its_output():
+    graph = read_model(keras_to_int8(functional_cnn(), samples()[0]))
+    assert op_place(graph, graph.ops[0]) == "CONV_2D 'stem' (op 0)"
+    net = TinyModel()
+    plain = read_model(net.build(net.relu(net.input((1, 4, 4, 2)))))
+    assert op_place(plain, plain.ops[0]) == f"RELU '{plain.tensors[plain.outputs[0]].label}' (op 0)"

@@ -17,7 +17,7 @@ import tempfile
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.suggest import did_you_mean
 from tflm_quantmcu.converter.emit.project import emit
-from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.layer_names import layer_of
 from tflm_quantmcu.graph.target import CORES, core_named
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, decode_options
 from tflm_quantmcu.stage.remarks import layers_of
@@ -103,7 +103,6 @@ def run_project(model: ModelFile, folder: str | os.PathLike[str], core: str, *, 
 def _place(model: ModelFile, index: int) -> str:
     graph = model.graph
     op = graph.ops[index]
-    tensor = graph.tensors[op.outputs[0]]
-    layer = graph.derived(layer_names).get(tensor.name, tensor.label)
+    layer = layer_of(graph, graph.tensors[op.outputs[0]])
     inside = layers_of(decode_options(op.custom_options)) if op.kind == PATCH_STAGE else []
     return f"layer '{layer}' ({op.kind}, op {index})" + (f" with {', '.join(inside)} inside" if inside else "")

@@ -19,7 +19,7 @@ from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.cost.model_time import op_calls
 from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.cost.plan_work import stage_programs
-from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.layer_names import layer_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
@@ -139,7 +139,6 @@ class _Rows:
     ) -> None:
         self._graph, self._converted, self._plan = graph, converted, plan
         self._target, self._table, self._errors = target, table, errors
-        self._known = graph.derived(layer_names)
         self._places: dict[int, _Place] = {}
         self._inside: dict[int, int] = {}
         for number, (stage, (ops, program)) in enumerate(zip(plan.stages, stage_programs(graph, plan), strict=True)):
@@ -163,7 +162,7 @@ class _Rows:
         if place is not None:
             bits = tuple(formats[place.index + 1].bits for formats in place.program.formats)
         return LayerRow(
-            layer=self._known.get(tensor.name, tensor.label),
+            layer=layer_of(self._graph, tensor),
             tensor=tensor.name,
             op=op.kind,
             stage=self._inside.get(op.index),

@@ -26,7 +26,7 @@ from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.calibration.calibrate import load_calibration
 from tflm_quantmcu.converter.map_taps import MapTaps
 from tflm_quantmcu.converter.verify import is_eight_bit
-from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.layer_names import layer_of
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.runtime.samples import load_samples, to_model_input
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, is_converted
@@ -211,7 +211,6 @@ def _chunks(x: np.ndarray, graph: ModelGraph) -> Iterator[np.ndarray]:
 def _errors(
     graph: ModelGraph, stage_of: dict[str, int], sums: dict[str, ErrorSums], limit_db: float | None
 ) -> Iterator[MapError]:
-    known = graph.derived(layer_names)
     for op in graph.ops:
         for tensor in (graph.tensors[t] for t in op.outputs):
             if tensor.name not in sums or sums[tensor.name].is_empty:
@@ -219,7 +218,7 @@ def _errors(
             figures: dict[str, Any] = sums[tensor.name].figures()
             sqnr_db = figures["sqnr_db"]
             yield MapError(
-                layer=known.get(tensor.name, tensor.label),
+                layer=layer_of(graph, tensor),
                 tensor=tensor.name,
                 op=op.kind,
                 stage=stage_of.get(tensor.name),

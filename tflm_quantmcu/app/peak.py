@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from tflm_quantmcu.arena.plan import PlacedBuffer, tflm_plan
+from tflm_quantmcu.graph.layer_names import layer_of, op_place
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
@@ -57,7 +58,7 @@ def peak_of(graph: ModelGraph) -> Peak:
     order = sorted(range(len(num_bytes)), key=lambda i: -num_bytes[i])
     op = graph.ops[order[0]]
     held = sorted(live[op.index], key=lambda b: -b.num_bytes)
-    names = [graph.tensors[b.tensors[0]].label if b.tensors else "scratch" for b in held]
+    names = [layer_of(graph, graph.tensors[b.tensors[0]]) if b.tensors else "scratch" for b in held]
     other = order[1] if len(order) > 1 else None
     return Peak(
         op,
@@ -86,7 +87,7 @@ def why_not_smaller(source: ModelGraph, converted: ModelGraph) -> list[str]:
     """
     peak = peak_of(converted)
     maps = ", ".join(f"'{name}' {n:,}" for name, n in peak.held[:_MAX_TENSORS])
-    lines = [f"{_place(converted, peak.op)} holds the most, {peak.num_bytes:,} bytes: {maps}"]
+    lines = [f"{op_place(converted, peak.op)} holds the most, {peak.num_bytes:,} bytes: {maps}"]
     if peak.op.kind == PATCH_STAGE:
         return [*lines, _stage_remedy(source, converted, peak)]
     reason = _reason(source, converted, peak.op)
@@ -94,10 +95,6 @@ def why_not_smaller(source: ModelGraph, converted: ModelGraph) -> list[str]:
         lines.append(f"it is outside a patch stage, for {reason}")
     lines.append(f"what would help: {_remedy(source, converted, peak)}{_gain(converted, peak)}")
     return lines
-
-
-def _place(graph: ModelGraph, op: Op) -> str:
-    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
 
 
 def _reason(source: ModelGraph, converted: ModelGraph, op: Op) -> str:
@@ -135,4 +132,4 @@ def _gain(graph: ModelGraph, peak: Peak) -> str:
     if peak.next_op is None or peak.next_bytes >= peak.num_bytes:
         return ""
     gained = peak.num_bytes - peak.next_bytes
-    return f"; up to {gained:,} bytes less, for {_place(graph, peak.next_op)} then holds {peak.next_bytes:,}"
+    return f"; up to {gained:,} bytes less, for {op_place(graph, peak.next_op)} then holds {peak.next_bytes:,}"

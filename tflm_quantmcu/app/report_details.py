@@ -24,7 +24,7 @@ from tflm_quantmcu.base.errors import QuantMcuError
 from tflm_quantmcu.converter.verify import is_eight_bit
 from tflm_quantmcu.cost.plan_work import stage_programs
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
-from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.layer_names import layer_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.patches.pareto import Point
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -107,7 +107,7 @@ class ReportDetails:
         graph, x = self.original.graph, self.samples[0]
         interpreter = Interpreter(self.original, preserve_all_tensors=True)
         interpreter.invoke(x)
-        known, pictures = graph.derived(layer_names), []
+        pictures = []
         phi = self.plan.search.get("vdpc_phi")
         programs = [program for _, program in stage_programs(graph, self.plan)]
         for number, (stage, program) in enumerate(zip(self.plan.stages, programs, strict=True)):
@@ -115,7 +115,7 @@ class ReportDetails:
             values = x if tensor.index in graph.inputs else interpreter.tensor(tensor.index)
             if values.dtype != np.int8 or program.formats[0][0].bits != 8:
                 continue
-            source = known.get(tensor.name, tensor.label)
+            source = layer_of(graph, tensor)
             pictures.append(
                 patch_picture(
                     number,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.types import Format, ModelGraph
 
 
@@ -31,7 +32,7 @@ def bias_steps(graph: ModelGraph, formats: Mapping[int, Format]) -> dict[int, np
         step = scale * np.asarray(weights.scales, np.float64)
         if bias in steps and not np.array_equal(steps[bias], step):
             raise UnsupportedModelError(
-                f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index}) shares its bias with an op of other "
+                f"{op_place(graph, op)} shares its bias with an op of other "
                 "scales; its maps cannot be given new formats: use --calibration_method own"
             )
         steps[bias] = step

@@ -16,7 +16,7 @@ from tflm_quantmcu.arena.machine import HOST
 from tflm_quantmcu.arena.persistent import Allocation, replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.base.errors import VerificationError
-from tflm_quantmcu.graph.layer_names import PACKED_SUFFIX
+from tflm_quantmcu.graph.layer_names import PACKED_SUFFIX, layer_of, op_place
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import QUANTMCU, REFERENCE, STOCK_REFERENCE, WORST_CORE, Target
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
@@ -244,7 +244,7 @@ def map_values(interpreter: Interpreter, before: Tensor, found: Tensor, plan: Pr
 
 def _place(graph: ModelGraph, tensor: Tensor) -> str:
     op = graph.producer.get(tensor.index)
-    return f"{op.kind} '{tensor.label}' (op {op.index})" if op else f"input '{tensor.label}'"
+    return op_place(graph, op) if op else f"input '{layer_of(graph, tensor)}'"
 
 
 def _are_equal(wanted: np.ndarray, found: np.ndarray) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost.shapes import KernelShape
 from tflm_quantmcu.cost.stock_call_times import StockCall
+from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.law.kernel_calls import LutParams, StridedCopyParams
@@ -96,7 +97,7 @@ def _stock_calls(graph: ModelGraph, op: Op) -> list[Call]:
     try:
         calls = stock_calls(graph, op)
     except UnsupportedModelError:
-        return [UnknownCall(f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})")]
+        return [UnknownCall(op_place(graph, op))]
     return [_stock_call(call.kernel, call.params) for call in calls]
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from tflm_quantmcu.cost.calls import Calls, UnknownCall, graph_calls, largest_tiles, own_op_call, stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable
+from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.target import AOT, QUANTMCU, Target
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
@@ -66,11 +67,11 @@ def time_of_model(graph: ModelGraph, target: Target, table: InstructionTable) ->
         if op.kind == PATCH_STAGE:
             program = program_of(graph, op)
             counts = [t.total(stage_calls(program)) + t.beside_kernels(program) for t in tables]
-            spans.append(_longest_tile(program, tables, f"a tile of {_label(graph, op)}"))
+            spans.append(_longest_tile(program, tables, f"a tile of {op_place(graph, op)}"))
         else:
             calls = op_calls(graph, op, target)
             counts = [t.total(calls) for t in tables]
-            spans.append(Span(_label(graph, op), *_rounded(counts)))
+            spans.append(Span(op_place(graph, op), *_rounded(counts)))
             unknown += table.unknown(calls)
         totals = [total + count for total, count in zip(totals, counts, strict=True)]
     longest = max(spans, key=lambda span: span.cycles, default=None)
@@ -79,17 +80,13 @@ def time_of_model(graph: ModelGraph, target: Target, table: InstructionTable) ->
     return ModelTime(*_rounded(totals), longest, tuple(unknown))
 
 
-def _label(graph: ModelGraph, op: Op) -> str:
-    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
-
-
 def op_calls(graph: ModelGraph, op: Op, target: Target) -> Calls:
     """The kernel calls of an op of a model, converted or not, that is no patch stage."""
     if op.kind.startswith(PREFIX):
         return Counter([own_op_call(graph, op)])
     if target.runtime == AOT or target.stock_kernels == QUANTMCU:
         return graph_calls(graph, only=[op.index])
-    return Counter([UnknownCall(f"{_label(graph, op)} on {target.stock_kernels} kernels")])
+    return Counter([UnknownCall(f"{op_place(graph, op)} on {target.stock_kernels} kernels")])
 
 
 def _longest_tile(program: StageProgram, tables: Sequence[InstructionTable], label: str) -> Span:

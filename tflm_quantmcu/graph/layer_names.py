@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 
 # TensorFlow numbers operations of one name: Conv2D1, convolution_2.
 _WEIGHTED = re.compile(r"(Conv2D|convolution|depthwise|MatMul|BiasAdd)_?\d*")
@@ -34,10 +34,19 @@ def layer_names(graph: ModelGraph) -> dict[str, str]:
     return names
 
 
+def layer_of(graph: ModelGraph, tensor: Tensor) -> str:
+    """The layer that writes a tensor; the tensor's own label where its name tells none."""
+    return graph.derived(layer_names).get(tensor.name, tensor.label)
+
+
 def layers_of_ops(graph: ModelGraph, ops: Iterable[int]) -> tuple[str, ...]:
     """The layer of each op, by index, or the name of its output."""
-    known, outputs = graph.derived(layer_names), [graph.tensors[graph.ops[i].outputs[0]] for i in ops]
-    return tuple(known.get(tensor.name, tensor.label) for tensor in outputs)
+    return tuple(layer_of(graph, graph.tensors[graph.ops[i].outputs[0]]) for i in ops)
+
+
+def op_place(graph: ModelGraph, op: Op) -> str:
+    """An op as messages call it: `CONV_2D 'conv2d_7' (op 4)`, by its layer."""
+    return f"{op.kind} '{layer_of(graph, graph.tensors[op.outputs[0]])}' (op {op.index})"
 
 
 def _layer_of(name: str) -> str | None:

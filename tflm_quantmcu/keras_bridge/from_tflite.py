@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.layer_names import layer_names, op_place
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.keras_bridge.to_tflite import keras
 
@@ -83,10 +83,7 @@ class _Builder:
         return keras.Model(*ends, name="from_tflite")
 
     def refuse(self, op: Op, reason: str) -> UnsupportedModelError:
-        output = self._graph.tensors[op.outputs[0]]
-        return UnsupportedModelError(
-            f"{op.kind} '{output.label}' (op {op.index}) cannot become part of a Keras model: {reason}"
-        )
+        return UnsupportedModelError(f"{op_place(self._graph, op)} cannot become part of a Keras model: {reason}")
 
     def tensor(self, op: Op, position: int) -> Tensor:
         """Input `position`, or the output for -1."""

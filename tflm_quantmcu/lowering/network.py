@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.lookups import gate_of
@@ -113,8 +114,7 @@ class LoweredNetwork:
           UsageError: `rounded` does not fit the op.
         """
         if reason := self.refusal(op):
-            label = self.graph.tensors[op.outputs[0]].label
-            raise UnsupportedModelError(f"{op.kind} '{label}' (op {op.index}) cannot become a QMCU_ op: {reason}")
+            raise UnsupportedModelError(f"{op_place(self.graph, op)} cannot become a QMCU_ op: {reason}")
         if rounded is not None:
             return lower_op(self.graph, op, self.gate(op), weight_bits=weight_bits, rounded=rounded)
         key = (op.index, weight_bits)

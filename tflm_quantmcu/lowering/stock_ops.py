@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kinds import RESHAPES
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, radius
@@ -39,7 +40,6 @@ from tflm_quantmcu.lowering.stock_parts import (
     constant_input,
     dense_steps,
     io_tensors,
-    place,
     refuse,
     scale_factor,
     views,
@@ -59,7 +59,7 @@ def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
         return ()
     if op.kind not in _LOWER:
         raise UnsupportedModelError(
-            f"{place(graph, op)} has no portable kernel; covered are {', '.join(sorted((*_LOWER, *RESHAPES)))}"
+            f"{op_place(graph, op)} has no portable kernel; covered are {', '.join(sorted((*_LOWER, *RESHAPES)))}"
         )
     return tuple(_LOWER[op.kind](graph, op))
 

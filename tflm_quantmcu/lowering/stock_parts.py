@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.activations import quantize_factor
 from tflm_quantmcu.law.kernel_calls import NUM_DIMS, Dims, Pair
@@ -19,12 +20,8 @@ from tflm_quantmcu.law.kernel_calls import NUM_DIMS, Dims, Pair
 Made = TypeVar("Made")
 
 
-def place(graph: ModelGraph, op: Op) -> str:
-    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
-
-
 def refuse(graph: ModelGraph, op: Op, reason: str) -> UnsupportedModelError:
-    return UnsupportedModelError(f"{place(graph, op)} cannot run on a portable kernel: {reason}")
+    return UnsupportedModelError(f"{op_place(graph, op)} cannot run on a portable kernel: {reason}")
 
 
 def io_tensors(graph: ModelGraph, op: Op, num_inputs: int, dtypes: Sequence[str] = ("int8",)) -> list[Tensor]:

@@ -21,6 +21,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.cost.calls import stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable
+from tflm_quantmcu.graph.layer_names import layers_of_ops
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planned_model import PlannedModel
@@ -475,7 +476,7 @@ class StagePlanner:
         return dataclasses.replace(split, arena_bytes=min(split.arena_bytes, smallest))
 
     def _label(self, op: int) -> str:
-        return f"'{self._graph.tensors[self._graph.ops[op].outputs[0]].label}'"
+        return f"'{layers_of_ops(self._graph, [op])[0]}'"
 
     def relaxed(self, split: Split, num_bytes: int) -> Split:
         """The same with ops by themselves and larger tiles where they fit into the arena with no more work."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.layer_names import layer_of
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan, RoundedWeights, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.law.packing import pack
@@ -68,9 +68,8 @@ def stage_tensors(graph: ModelGraph, source: int, target: int) -> tuple[int, ...
 
 def stage_layers(graph: ModelGraph, source: int, target: int) -> tuple[str, ...]:
     """A name an op of a stage between two tensors: its Keras layer's, or its output's; raises as `stage_tensors`."""
-    known = graph.derived(layer_names)
     tensors = [graph.tensors[t] for t in stage_tensors(graph, source, target)[1:]]
-    return tuple(known.get(tensor.name, tensor.label) for tensor in tensors)
+    return tuple(layer_of(graph, tensor) for tensor in tensors)
 
 
 def program_of(

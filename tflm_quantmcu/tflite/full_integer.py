@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.stage.custom_ops import PREFIX
 
@@ -77,7 +78,7 @@ def _refuse_other(graph: ModelGraph) -> None:
             tensor = graph.tensors[t]
             if not tensor.is_variable and not _may_be(graph, op, tensor):
                 what = f"{tensor.dtype} '{tensor.label}'{_kind_of(graph, op, tensor)}"
-                raise UnsupportedModelError(f"{_place(graph, op)} computes on {what}; {_REMEDY}")
+                raise UnsupportedModelError(f"{op_place(graph, op)} computes on {what}; {_REMEDY}")
 
 
 def _check_is_source(graph: ModelGraph) -> None:
@@ -85,7 +86,7 @@ def _check_is_source(graph: ModelGraph) -> None:
         if op.kind in _COMPILED:
             accelerator, compiler = _COMPILED[op.kind]
             raise UnsupportedModelError(
-                f"{_place(graph, op)} was compiled for {accelerator}; give the .tflite from before {compiler}"
+                f"{op_place(graph, op)} was compiled for {accelerator}; give the .tflite from before {compiler}"
             )
 
 
@@ -117,7 +118,7 @@ def _check_format(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
     scale, zero_point = tensor.scales[0], tensor.zero_points[0]
     if not (math.isfinite(scale) and scale >= _MIN_SCALE and -128 <= zero_point <= 127):
         raise UnsupportedModelError(
-            f"{_place(graph, op)} uses '{tensor.label}' with scale {scale} and zero point {zero_point}; "
+            f"{op_place(graph, op)} uses '{tensor.label}' with scale {scale} and zero point {zero_point}; "
             f"supported are scales from {_MIN_SCALE:.0e} and zero points from -128 to 127"
         )
 
@@ -127,9 +128,9 @@ def _check_weights(graph: ModelGraph, op: Op) -> None:
         return  # part of a float island
     weights = graph.tensors[op.inputs[1]]
     if weights.dtype not in ("int8", "int4"):
-        raise UnsupportedModelError(f"{_place(graph, op)} has {weights.dtype} weights '{weights.label}'; {_REMEDY}")
+        raise UnsupportedModelError(f"{op_place(graph, op)} has {weights.dtype} weights '{weights.label}'; {_REMEDY}")
     if weights.is_constant and not all(math.isfinite(s) and s >= 0 for s in weights.scales):
-        raise UnsupportedModelError(f"{_place(graph, op)} has weights '{weights.label}' with a scale below 0")
+        raise UnsupportedModelError(f"{op_place(graph, op)} has weights '{weights.label}' with a scale below 0")
     if op.traits.has_filter:
         _check_channels(graph, op, weights)
 
@@ -140,10 +141,6 @@ def _check_channels(graph: ModelGraph, op: Op, weights: Tensor) -> None:
     axis = op.traits.weight_axis if weights.shape else 0
     if {weights.shape[axis : axis + 1 or None], *((b.num_elements,) for b in bias)} != {output.shape[-1:]}:
         raise UnsupportedModelError(
-            f"{_place(graph, op)} has weights of shape {list(weights.shape)} and a bias of "
+            f"{op_place(graph, op)} has weights of shape {list(weights.shape)} and a bias of "
             f"{[b.num_elements for b in bias]} values for an output of shape {list(output.shape)}"
         )
-
-
-def _place(graph: ModelGraph, op: Op) -> str:
-    return f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"

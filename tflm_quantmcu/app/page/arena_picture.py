@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tflm_quantmcu.arena.plan import tflm_plan
-from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.layer_names import layer_of, layers_of_ops
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.stage.custom_ops import PREFIX
 
@@ -113,15 +113,15 @@ def arena_picture(graph: ModelGraph, title: str, colours: Mapping[str, int]) -> 
     Raises:
       UnsupportedModelError: an op whose bytes are not known.
     """
-    plan, known = tflm_plan(graph), graph.derived(layer_names)
-    ops = [known.get(graph.tensors[op.outputs[0]].name, graph.tensors[op.outputs[0]].label) for op in graph.ops]
+    plan = tflm_plan(graph)
+    ops = layers_of_ops(graph, range(len(graph.ops)))
     steps = ("input", *(f"{op.kind.removeprefix(PREFIX)} {name}" for op, name in zip(graph.ops, ops, strict=True)))
     blocks = []
     for b in plan.buffers:
         if b.last < b.first or not b.num_bytes:
             continue
         tensors = [graph.tensors[t] for t in b.tensors]
-        name = " = ".join(dict.fromkeys(known.get(t.name, t.label) for t in tensors)) if tensors else ""
+        name = " = ".join(dict.fromkeys(layer_of(graph, t) for t in tensors)) if tensors else ""
         colour = colours.get(tensors[0].name.removesuffix("/packed"), 0) % NUM_COLOURS if tensors else 0
         shown = name or f"scratch of {ops[b.first - 1]}"
         blocks.append(Block(shown, not tensors, b.first, b.last, b.offset, b.num_bytes, colour))

@@ -25,6 +25,7 @@ from tflm_quantmcu.converter.emit.cpp_text import (
 from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
+from tflm_quantmcu.graph.layer_names import layers_of_ops
 from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import KernelCall
@@ -121,7 +122,7 @@ def _step(graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op,
         statements.append(_statement(graph, plan, definitions, op, call, params))
         if call.scratch_bytes is not None:
             checks.append(_scratch_check(call, params))
-    comment = comment_text(f"{op.index} {op.kind} '{graph.tensors[op.outputs[0]].label}'")
+    comment = comment_text(f"{op.index} {op.kind} '{layers_of_ops(graph, [op.index])[0]}'")
     return _Step(op.index, comment, definitions.text[first:], statements, checks)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
+from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kind import OpKind, Table
 from tflm_quantmcu.graph.op_kinds import OP_KINDS, op_kind
 from tflm_quantmcu.graph.target import REFERENCE
@@ -60,8 +61,7 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
     reason = LoweredNetwork.of(graph).refusal(op)
     if op.traits.has_filter or op.traits.is_pool:
         if reason:
-            place = f"{op.kind} '{graph.tensors[op.outputs[0]].label}' (op {op.index})"
-            raise UnsupportedModelError(f"{place} cannot run on a portable kernel: {reason}")
+            raise UnsupportedModelError(f"{op_place(graph, op)} cannot run on a portable kernel: {reason}")
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     if op.traits.num_maps == 2 and reason is None:
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
