@@ -53,6 +53,13 @@ def test_an_op_outside_of_stages_is_told_with_the_reason():
     assert "train with channels last" in remedy and "up to " in remedy
 
 
+def test_where_a_bound_is_met_a_smaller_one_helps():
+    graph = read_model(networks.inverted_residual())
+    free, bounded = (why_not_smaller(graph, graph, is_bounded=is_bounded)[-1] for is_bounded in (False, True))
+    assert "--max_slowdown" in free and "--sram_bytes" not in free
+    assert "a smaller --sram_bytes" in bounded and "--max_slowdown" not in bounded
+
+
 def test_inspect_why_compares_a_streamed_input(tmp_path, capsys):
     path = tmp_path / "front.tflite"
     path.write_bytes(quantized_front())

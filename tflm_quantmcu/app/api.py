@@ -150,7 +150,15 @@ def timed_plan(
         enter(_SEARCH)
         found = _search(source, chosen, costs, labelled, checkpoint)
         _check_budget(costs, found, chosen.budget)
-    return found, lambda: [costs.time_text(found), *why_not_smaller(source.graph, costs.convert(found).graph)]
+    is_bounded = chosen.sram_bytes is not None
+
+    def told() -> list[str]:
+        return [
+            costs.time_text(found),
+            *why_not_smaller(source.graph, costs.convert(found).graph, is_bounded=is_bounded),
+        ]
+
+    return found, told
 
 
 def pareto_front(

@@ -25,6 +25,7 @@ _REMEDIES: Mapping[str, str] = {
     "SOFTMAX": "let the model give logits, and compute the softmax of the values that you look at",
     "TRANSPOSE": "train with channels last, so that nothing is transposed",
 }
+_SMALLER_BOUND = "a smaller --sram_bytes, which is met in the fewest cycles; or none"
 _STREAMED = "convert with --input streamed, if your program can give the input part by part"
 _OTHER = (
     "replace the layer by one that a stage holds (docs/reference/ops.md), or reduce rows, columns or channels before it"
@@ -78,22 +79,23 @@ def _occupied(buffers: Sequence[PlacedBuffer]) -> int:
     return total
 
 
-def why_not_smaller(source: ModelGraph, converted: ModelGraph) -> list[str]:
+def why_not_smaller(source: ModelGraph, converted: ModelGraph, *, is_bounded: bool = False) -> list[str]:
     """Sentences on what keeps the arena of a converted model.
 
     Args:
       source: the model that it came from, in its canonical form.
       converted: what it became; `source` itself where nothing is converted yet.
+      is_bounded: a bound on RAM was given, which is met in the fewest cycles and not in the fewest bytes.
     """
     peak = peak_of(converted)
     maps = ", ".join(f"'{name}' {n:,}" for name, n in peak.held[:_MAX_TENSORS])
     lines = [f"{op_place(converted, peak.op)} holds the most, {peak.num_bytes:,} bytes: {maps}"]
     if peak.op.kind == PATCH_STAGE:
-        return [*lines, _stage_remedy(source, converted, peak)]
+        return [*lines, f"what would help: {_stage_remedy(source, converted, peak, is_bounded)}"]
     reason = _reason(source, converted, peak.op)
     if reason:
         lines.append(f"it is outside a patch stage, for {reason}")
-    lines.append(f"what would help: {_remedy(source, converted, peak)}{_gain(converted, peak)}")
+    lines.append(f"what would help: {_remedy(source, converted, peak, is_bounded)}{_gain(converted, peak)}")
     return lines
 
 
@@ -110,18 +112,20 @@ def _reads_input(graph: ModelGraph, op: Op) -> bool:
     return any(t in graph.inputs for t in op.inputs)
 
 
-def _stage_remedy(source: ModelGraph, converted: ModelGraph, peak: Peak) -> str:
+def _stage_remedy(source: ModelGraph, converted: ModelGraph, peak: Peak, is_bounded: bool) -> str:
     if _reads_input(converted, peak.op) and len(source.inputs) == 1:
         held = sum(source.tensors[t].num_bytes for t in source.inputs)
-        return f"what would help: {_STREAMED}: the input's {held:,} bytes then leave the arena"
-    return "what would help: a larger --max_slowdown lets its tiles be smaller"
+        return f"{_STREAMED}: the input's {held:,} bytes then leave the arena"
+    return _SMALLER_BOUND if is_bounded else "a larger --max_slowdown lets its tiles be smaller"
 
 
-def _remedy(source: ModelGraph, converted: ModelGraph, peak: Peak) -> str:
+def _remedy(source: ModelGraph, converted: ModelGraph, peak: Peak, is_bounded: bool) -> str:
     kind = peak.op.kind.removeprefix(PREFIX)
     if kind in _REMEDIES:
         return _REMEDIES[kind]
     if not _reason(source, converted, peak.op):
+        if is_bounded:
+            return _SMALLER_BOUND
         if _reads_input(converted, peak.op):
             return _STREAMED
         return "a larger --max_slowdown, which lets more ops run tile by tile"
