@@ -41,7 +41,7 @@ class BoardFit:
 
 
 def fit(rows: Iterable[dict[str, str]]) -> BoardFit:
-    """Of the rows of one board."""
+    """The fit of the rows of one board."""
     rows = list(rows)
     columns = ["instructions_millions"] + ["documented_millions"] * bool(rows[0]["documented_millions"])
     counts = np.array([[float(row[name]) for name in columns] for row in rows])
@@ -53,7 +53,7 @@ def fit(rows: Iterable[dict[str, str]]) -> BoardFit:
 
 
 def fits() -> dict[str, BoardFit]:
-    """By board."""
+    """The fits by board."""
     rows = list(csv.DictReader(MEASUREMENTS.read_text().splitlines()))
     return {board: fit(r for r in rows if r["board"] == board) for board in dict.fromkeys(r["board"] for r in rows)}
 

@@ -70,7 +70,7 @@ def _long_functions(name: str, text: str) -> Iterator[str]:
 
 
 def _wide_lines(name: str, text: str) -> Iterator[str]:
-    """Of prose alone: tables, code and what a link makes long stay as they are."""
+    """Wide lines of prose alone: tables, code and what a link makes long stay as they are."""
     in_code = False
     for number, line in enumerate(text.splitlines(), 1):
         if line.lstrip().startswith("```"):

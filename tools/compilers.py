@@ -50,7 +50,7 @@ class Build:
 
     @property
     def instructions(self) -> int:
-        """Of one inference, 0 where the test did not come so far."""
+        """Instructions of one inference, 0 where the test did not come so far."""
         return int(self.results.get("INSTRUCTIONS", "0"))
 
 

@@ -100,7 +100,7 @@ def _folders(rooms: Sequence[Room]) -> list[Room]:
 
 
 def _arrow(start: tuple[int, int], end: tuple[int, int]) -> str:
-    """From the lower edge of a box to the upper edge of one below."""
+    """An arrow from the lower edge of a box to the upper edge of one below."""
     (x0, y0), (x1, y1) = (start[0] + _BOX_WIDTH // 2, start[1] + _BOX_HEIGHT), (end[0] + _BOX_WIDTH // 2, end[1])
     bend = (y1 - y0) // 2
     return f'<path class="arrow" d="M{x0} {y0} C{x0} {y0 + bend} {x1} {y1 - bend} {x1} {y1}"/>'

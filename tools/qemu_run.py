@@ -124,7 +124,7 @@ def _loader_arguments(image: Path, memory: Mapping[str, Path]) -> Iterator[str]:
 
 
 def _addresses(image: Path, names: Sequence[str]) -> list[int]:
-    """Of symbols of the image."""
+    """The addresses of symbols of the image."""
     found = {name: address for address, _, name in map(str.split, _call("arm-none-eabi-nm", str(image)).splitlines())}
     if missing := [name for name in names if name not in found]:
         raise QemuError(f"{image} has no symbol {missing[0]}")

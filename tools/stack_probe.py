@@ -36,7 +36,7 @@ def converted(model: bytes, calibration: Any, x: np.ndarray) -> Iterator[tuple[s
 
 
 def of_kept_file() -> dict[str, bytes]:
-    """Of the int8 model that the wheel holds: no TensorFlow has a part in it."""
+    """Probes the int8 model that the wheel holds: no TensorFlow has a part in it."""
     model = (FOLDER / MODEL).read_bytes()
     with np.load(FOLDER / SAMPLES) as samples:
         x, calibration = samples["x"][:16], qm.calibrate_model(model, samples["calibration"])
@@ -44,7 +44,7 @@ def of_kept_file() -> dict[str, bytes]:
 
 
 def of_keras() -> dict[str, bytes]:
-    """Of a Keras model with given weights."""
+    """Probes a Keras model with given weights."""
     import keras
 
     rng = np.random.default_rng(0)

@@ -88,7 +88,7 @@ def table(stacks: Mapping[str, Found]) -> tuple[str, bool]:
 
 
 def megabytes(python: Path) -> float:
-    """Of all that is installed, without bytecode."""
+    """Megabytes of all that is installed, without bytecode."""
     (packages,) = python.parents[1].glob("lib/*/site-packages")
     return sum(path.stat().st_size for path in packages.rglob("*") if path.is_file() and path.suffix != ".pyc") / 1e6
 

@@ -9,8 +9,8 @@ from tflm_quantmcu.graph.accuracy_loss import AccuracyLoss, samples_needed
 
 
 def accuracy_of(search: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Of a plan's provenance: the fields of its AccuracyLoss, the `bound` in points, and under `front` those of the
-    plans that it was chosen from. None where nothing was lowered or nobody asked."""
+    """What a plan's provenance says of accuracy: the fields of its AccuracyLoss, the `bound` in points, and under
+    `front` those of the plans that it was chosen from. None where nothing was lowered or nobody asked."""
     scores = search.get("scores")
     if not isinstance(scores, Mapping) or "accuracy_loss" not in scores:
         return None

@@ -81,7 +81,7 @@ class Source:
 
     @property
     def graph(self) -> ModelGraph:
-        """Of the model."""
+        """The model's graph."""
         return self.model.graph
 
     def samples(self, count: int) -> np.ndarray | tuple[np.ndarray, ...]:

@@ -18,7 +18,7 @@ _BYTES_A_CALL = 44
 
 
 def code_bytes(graph: ModelGraph, target: Target) -> int | None:
-    """On the core, or the one of all cores that takes the most.
+    """Bytes of code on the core, or on the one of all cores that takes the most.
 
     None on the host, of what the runtime refuses, and where no table has a kernel yet.
     """

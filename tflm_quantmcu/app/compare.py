@@ -108,14 +108,14 @@ class _Task:
 
     @property
     def own_options(self) -> dict[str, Any]:
-        """Without those that only other searches use."""
+        """The options without those that only other searches use."""
         own = find_search(self.row.search).own_flags
         others = {flag for search in SEARCHES.values() for flag in search.own_flags if flag not in own}
         return {name: value for name, value in self.options.items() if name not in others}
 
     @property
     def checkpoint(self) -> Checkpoint:
-        """Of the finished cell."""
+        """The file that keeps the finished cell."""
         options = {name: value for name, value in self.options.items() if name not in ("progress", "n_jobs")}
         calibration = self.source.calibration
         key = {

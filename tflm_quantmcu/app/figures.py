@@ -66,7 +66,7 @@ class Figures:
 
     @property
     def instructions(self) -> int | None:
-        """On the target's core; None where the model has an op that no table knows."""
+        """Instructions on the target's core; None where the model has an op that no table knows."""
         return None if self.time.unknown else self.time.instructions
 
     @property
@@ -76,12 +76,12 @@ class Figures:
 
     @property
     def longest_cycles(self) -> int | None:
-        """Of the longest span between two calls of a hook."""
+        """Documented cycles of the longest span between two calls of a hook."""
         return None if self.time.unknown or not self.time.longest else self.time.longest.cycles
 
     @property
     def predicted_non_persistent_bytes(self) -> int:
-        """On this host, which runs TFLM's reference kernels."""
+        """Bytes on this host, which runs TFLM's reference kernels."""
         return self.host_arena_bytes
 
     def longest_span(self) -> dict[str, Any] | None:
@@ -117,7 +117,7 @@ class Figures:
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """Of a model's Figures those that are not bytes of RAM."""
+    """Those of a model's Figures that are not bytes of RAM."""
 
     cost: Cost
     time: ModelTime

@@ -35,7 +35,7 @@ class Headline:
         return f"{self.verdict}: {', '.join(self.facts)}" + (f" ({self.doubt})" if self.doubt else "")
 
     def as_dict(self) -> dict[str, Any]:
-        """Of JSON's types, with the whole as `text`."""
+        """The fields in JSON's types, with the whole as `text`."""
         return {**dataclasses.asdict(self), "facts": list(self.facts), "text": self.text}
 
 

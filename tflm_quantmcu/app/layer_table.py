@@ -65,7 +65,7 @@ class LayerRow:
 
     @property
     def num_values(self) -> int:
-        """Of the output."""
+        """The number of values of the output."""
         return math.prod(self.shape)
 
     @property
@@ -76,7 +76,7 @@ class LayerRow:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Of JSON's types."""
+        """The fields in JSON's types."""
         return {**dataclasses.asdict(self), "shape": list(self.shape), "map_bits": list(self.map_bits)}
 
 

@@ -40,12 +40,12 @@ class MapError:
     is_beyond: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Of JSON's types."""
+        """The fields in JSON's types."""
         return {**dataclasses.asdict(self), "shape": list(self.shape)}
 
     @property
     def sqnr_text(self) -> str:
-        """In words."""
+        """The SQNR in words."""
         return "equal" if self.sqnr_db is None else f"{self.sqnr_db:.1f} dB"
 
 

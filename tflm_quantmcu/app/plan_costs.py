@@ -123,7 +123,7 @@ class PlanCosts:
         return PlanBytes(counted, self._flash(converted), counted - found.nonpersistent_bytes, losses)
 
     def _flash(self, converted: ModelFile) -> int:
-        """Of the flash, what counts."""
+        """The bytes of flash that count."""
         code = code_bytes(converted.graph, self.target) if self.flash_scope == TOTAL else None
         return counted_flash(len(converted.data), code, self.flash_scope)
 

@@ -37,7 +37,7 @@ _PACKAGES = ("tflm_quantmcu", "tflite-micro", "tensorflow", "keras", "numpy")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ReportDetails:
-    """Of one conversion.
+    """The details of one conversion.
 
     Attributes:
       original: the int8 model in its canonical form.
@@ -66,7 +66,7 @@ class ReportDetails:
 
     @functools.cached_property
     def errors(self) -> Sequence[MapError] | None:
-        """Of all maps beside those of the int8 model; None where they are equal."""
+        """The errors of all maps beside those of the int8 model; None where they are equal."""
         if self.is_equal:
             return None
         if self.samples is None or not len(self.samples):
@@ -85,7 +85,7 @@ class ReportDetails:
 
     @functools.cached_property
     def arenas(self) -> tuple[ArenaPicture, ArenaPicture]:
-        """Before and after, with the same colours."""
+        """The arena before and after, with the same colours."""
         colours = {t.name: number for number, t in enumerate(self.original.graph.tensors)}
         graphs = self.original.origin.graph, self.converted.graph
         before, after = (arena_picture(g, t, colours) for g, t in zip(graphs, ("before", "after"), strict=True))
@@ -157,7 +157,8 @@ class ReportDetails:
         return f"tflm_quantmcu.convert({', '.join(['model', *changed])})"
 
     def as_dict(self) -> dict[str, Any]:
-        """Of JSON's types: `layers`, `arena_plot`, `front`, `patches`, `why_not_smaller`, `provenance`, `command`."""
+        """The details in JSON's types: `layers`, `arena_plot`, `front`, `patches`, `why_not_smaller`, `provenance`,
+        `command`."""
         before, after = self.arenas
         return {
             "layers": [row.as_dict() for row in self.layers],

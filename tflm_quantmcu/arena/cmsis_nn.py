@@ -49,7 +49,8 @@ def cmsis_nn_scratch_bytes(graph: ModelGraph, op: Op, variant: str) -> tuple[int
 
 
 def cmsis_nn_kept_bytes(graph: ModelGraph, op: Op, variant: str) -> tuple[int, ...]:
-    """Of each allocation that stays beyond the op's data and tables: on MVE the sums of filters that are constant."""
+    """The bytes of each allocation that stays beyond the op's data and tables: on MVE the sums of filters that are
+    constant."""
     if variant != MVE or op.kind not in ("FULLY_CONNECTED", "SVDF"):
         return ()
     filter = graph.tensors[op.inputs[1]]
@@ -107,7 +108,7 @@ def _is_one_pixel(window: Window) -> bool:
 
 
 def _columns(channels: int, window: Window, variant: str) -> int:
-    """Of im2col."""
+    """Bytes of im2col's columns."""
     length = channels * window.kernel_height * window.kernel_width
     if variant == MVE:
         return _COLUMNS * align(length, _VECTOR)
@@ -115,7 +116,7 @@ def _columns(channels: int, window: Window, variant: str) -> int:
 
 
 def _row(source: Tensor, output: Tensor, window: Window) -> int:
-    """Of a convolution along one row on MVE."""
+    """Bytes of a convolution along one row on MVE."""
     stride, channels, pad = window.stride_width, source.shape[3], window.pad_left
     total = (output.shape[2] - 1) * stride + window.kernel_width - source.shape[2]
     uneven = total - int(total / 2) * 2  # C's remainder

@@ -48,7 +48,7 @@ class Machine:
     cmsis_nn_data: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def with_kernels(self, stock_kernels: str) -> Machine:
-        """With what the kernels of the ops that stay TFLite's own keep."""
+        """The same with what the kernels of the ops that stay TFLite's own keep."""
         if stock_kernels != CMSIS_NN or not self.cmsis_nn_data:
             return self
         return dataclasses.replace(self, op_data={**self.op_data, **self.cmsis_nn_data})

@@ -36,6 +36,6 @@ def overlap_distance(program: StageProgram) -> int | None:
 
 
 def _row_bytes(program: StageProgram, index: int) -> int:
-    """Of X or Y, whose format all classes share."""
+    """Bytes of a row of X or Y, whose format all classes share."""
     _, width, channels = program.shapes[index]
     return width * run_bytes(channels, program.formats[0][index].bits)

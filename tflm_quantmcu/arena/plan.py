@@ -121,7 +121,7 @@ def _plan(names: Sequence[tuple[int, ...]], buffers: Sequence[memory.Buffer], of
 def _distances(
     graph: ModelGraph, buffers: Sequence[memory.Buffer], owner: Mapping[int, int]
 ) -> dict[tuple[int, int], int]:
-    """Of each patch stage that is the last to read its input: how far the input must begin behind the output.
+    """How far behind the output the input must begin, of each patch stage that is the last to read its input.
 
     TFLM gives an input of the model away after its last reader as it does any map, so that may be one too.
     """

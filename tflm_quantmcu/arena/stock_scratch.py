@@ -29,7 +29,7 @@ def reference_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
 
 
 def value_bytes(tensor: Tensor) -> int:
-    """Of one value in TFLM's arena.
+    """Bytes of one value in TFLM's arena.
 
     Raises:
       UnsupportedModelError: a type that TFLM cannot place.

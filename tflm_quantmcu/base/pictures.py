@@ -11,7 +11,7 @@ _REMEDY = "pictures need matplotlib, which is not installed: pip install 'tflm_q
 
 
 def require() -> None:
-    """For a picture that was asked for.
+    """Refuses where a picture was asked for that cannot be drawn.
 
     Raises:
       UsageError: matplotlib is not installed.

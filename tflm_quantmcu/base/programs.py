@@ -27,7 +27,7 @@ def missing(names: tuple[str, ...]) -> str | None:
 
 
 def require(names: tuple[str, ...]) -> None:
-    """Before the work that needs them.
+    """Refuses before the work where a program that it needs is missing.
 
     Raises:
       UsageError: one is missing.

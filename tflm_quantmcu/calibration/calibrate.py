@@ -218,7 +218,7 @@ def _count_values(chunk: _Chunk) -> Arrays:
 
 
 def _count_outliers(chunk: _Chunk) -> Arrays:
-    """Of each map, by its index: int64 [len(PHIS), H, W]."""
+    """The outliers of each map, by its index: int64 [len(PHIS), H, W]."""
     assert chunk.levels is not None
     counts: dict[str, np.ndarray] = {}
     for run in chunk.runs():

@@ -31,7 +31,7 @@ class RealHistogram:
 
     @staticmethod
     def of(values: np.ndarray) -> RealHistogram:
-        """Of float32 values of any shape, at least one."""
+        """The histogram of float32 values of any shape, at least one."""
         low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
         exponent = max(math.frexp(max(-low, high))[1], _MIN_EXPONENT)
         bins = np.floor(values.ravel() * np.float32(_SIDE / 2.0**exponent)).astype(np.int32) + _SIDE

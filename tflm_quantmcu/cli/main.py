@@ -1,4 +1,4 @@
-"""From the words of a command line to a command and its exit code."""
+"""Turns the words of a command line into a command and its exit code."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def _parsed(name: str, command: Command, arguments: Sequence[str]) -> flags.Flag
 
 @contextlib.contextmanager
 def _at_verbosity(values: flags.FlagValues) -> Iterator[None]:
-    """Within it, what is printed and what a refusal brings are as --quiet and --verbosity say."""
+    """A block in which what is printed and what a refusal brings are as --quiet and --verbosity say."""
     quiet = values.quiet or values.verbosity == 0
     if quiet and "progress" in values:
         values["progress"].value, values["progress"].present = False, 1

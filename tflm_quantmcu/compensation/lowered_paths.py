@@ -28,7 +28,8 @@ def tensors_inside(graph: ModelGraph, plan: PrecisionPlan) -> set[int]:
 
 
 def class_shares(plan: PrecisionPlan) -> list[float]:
-    """Of each class number, the mean over the stages; where classes are chosen at run time all are counted ordinary."""
+    """The share of each class number, as the mean over the stages; where classes are chosen at run time all are counted
+    ordinary."""
     number = max((len(stage.classes) for stage in plan.stages), default=1)
     shares = np.zeros(number)
     for stage in plan.stages:

@@ -21,7 +21,7 @@ _EXACT = 1 << 24  # float32 holds every integer up to here
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Moments:
-    """Of inputs in groups: x that should be, x' that are.
+    """The moments of inputs in groups: x that should be, x' that are.
 
     Attributes:
       mean, planned_mean: float64 [G, K].

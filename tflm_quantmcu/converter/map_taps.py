@@ -102,7 +102,7 @@ class MapTaps:
         return self._interpreter.tensor(index)
 
     def _stored(self) -> Iterator[tuple[str, Tensor]]:
-        """Of the source's maps those that the file holds as tensors."""
+        """Those of the source's maps that the file holds as tensors."""
         readable = {t for op in self._graph.ops for t in op.outputs}
         for op in self._source.ops:
             for tensor in (self._source.tensors[t] for t in op.outputs):

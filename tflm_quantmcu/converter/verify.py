@@ -54,7 +54,7 @@ class VerificationResult:
 
     @property
     def arena_bytes(self) -> int:
-        """Of this host's kernels, the reference."""
+        """Bytes with this host's kernels, the reference."""
         return self.arena_by_variant[REFERENCE]
 
     @property
@@ -139,7 +139,7 @@ def verify_conversion(
 
 
 def _with_random(graph: ModelGraph, samples: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Of each input its samples, in its type, and random ones behind them."""
+    """Each input's samples, in its type, and random ones behind them."""
     tensors = [graph.tensors[t] for t in graph.inputs]
     random = random_inputs(tensors, NUM_RANDOM_SAMPLES)
     given = [

@@ -54,7 +54,7 @@ class BenchRow:
 
     @property
     def instructions(self) -> int:
-        """Of the call."""
+        """The instructions of the call."""
         return self.work.instructions
 
     @property

@@ -49,7 +49,7 @@ class Board:
     is_measured: bool
 
     def milliseconds(self, instructions: float, cycles: float) -> float:
-        """Of work of so many instructions and documented cycles."""
+        """The milliseconds of work of so many instructions and documented cycles."""
         board_cycles = self.instruction_factor * instructions + self.cycle_factor * cycles
         return board_cycles / (self.clock_mhz * 1000)
 
@@ -102,7 +102,7 @@ def board_of(core: str, board: str | None = None) -> Board | None:
 
 
 def milliseconds(core: str, board: str | None, work: Timed) -> float | None:
-    """Of work on a board; None where they are not known.
+    """The milliseconds of work on a board; None where they are not known.
 
     Args:
       core, board: see `board_of`.

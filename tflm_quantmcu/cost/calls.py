@@ -159,7 +159,7 @@ _AxisCall = tuple[int, int, int]  # pixels of the input's region, of what is com
 
 
 def _axis_calls(program: StageProgram, op: StageOp, axis: int) -> list[_AxisCall]:
-    """Of each row, or column, of tiles; the pad is what the tile's own input region lacks."""
+    """The calls of each row, or column, of tiles; the pad is what the tile's own input region lacks."""
     spans, window = program.spans[axis], op.window
     stride, pad = ((window.stride_height, window.pad_top), (window.stride_width, window.pad_left))[axis]
     inputs = spans[:, op.inputs[0]]

@@ -29,7 +29,7 @@ def table_path(core: str) -> str:
 
 
 def code_bytes_of(core: str, units: Iterable[str]) -> int | None:
-    """Of all units together, each piece of code once; None where the core's table lacks a unit."""
+    """The bytes of all units together, each piece of code once; None where the core's table lacks a unit."""
     linked = frozenset(units)
     rows = _load(short_core(core))
     if not linked <= frozenset().union(*rows):

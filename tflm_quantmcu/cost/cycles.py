@@ -104,7 +104,7 @@ class Listing:
     """The instructions of an image in order of their addresses."""
 
     def __init__(self, text: str):
-        """From the text of `arm-none-eabi-objdump -d --no-show-raw-insn`."""
+        """Reads the text of `arm-none-eabi-objdump -d --no-show-raw-insn`."""
         lines = _LINE.findall(text)
         self._index = {int(address, 16): i for i, (address, _, _) in enumerate(lines)}
         self._instructions = [Instruction(name.split(".")[0], operands.strip()) for _, name, operands in lines]
@@ -148,7 +148,7 @@ def _span_work(lines: Iterable[str], block_work: Callable[[int, int], Work], cor
 
 
 def _block_work(instructions: Sequence[Instruction], core: str) -> Work:
-    """Of instructions one after another, without the branches that they may take."""
+    """The work of instructions one after another, without the branches that they may take."""
     timings = TIMINGS.get(core, Timings())
     loads = stores = 0
     cycles = len(instructions)

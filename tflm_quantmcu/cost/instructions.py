@@ -58,7 +58,7 @@ class InstructionTable:
     def of_rows(
         rows: Iterable[BenchRow], stages: Iterable[StageRow] = (), stock: Iterable[StockRow] = ()
     ) -> InstructionTable:
-        """From measured rows; where a call was measured in several variants, of the fastest."""
+        """The table of measured rows; where a call was measured in several variants, of the fastest."""
         rows = sorted(rows, key=lambda row: row.per_unit, reverse=True)
         fast = {row.variant for row in rows} - {"reference"}
         chosen = tuple(row for row in rows if not fast or row.variant in fast)
@@ -111,7 +111,7 @@ class InstructionTable:
 
     @property
     def stage_coefficients(self) -> Mapping[str, float]:
-        """Of each of `stage_driver.FEATURES`; empty where no stage was measured."""
+        """One coefficient for each of `stage_driver.FEATURES`; empty where no stage was measured."""
         return dict(zip(stage_driver.FEATURES, self._stage_coefficients.tolist(), strict=True)) if self.stages else {}
 
     @functools.cached_property
@@ -127,12 +127,12 @@ class InstructionTable:
 
     @functools.cached_property
     def _coefficients(self) -> dict[_Group, np.ndarray]:
-        """Of the groups that were asked for: fitting all takes longer than most need."""
+        """The coefficients of the groups that were asked for: fitting all takes longer than most need."""
         return {}
 
     @functools.cached_property
     def _stock_coefficients(self) -> dict[str, np.ndarray]:
-        """Of each kernel of stock ops that was measured."""
+        """The coefficients of each kernel of stock ops that was measured."""
         kernels: dict[str, list[tuple[np.ndarray, int]]] = {}
         for row in self.stock:
             if (features := stock_features(row.call)) is not None:

@@ -52,7 +52,7 @@ class ModelTime:
 
 
 def time_of_model(graph: ModelGraph, target: Target, table: InstructionTable) -> ModelTime:
-    """Of a model, stock or converted, on our kernels.
+    """What a model, stock or converted, takes on our kernels.
 
     Args:
       graph: the model; patch stages need their constants.

@@ -104,7 +104,7 @@ KERNELS = tuple(_FEATURES)
 
 
 def params_class(kernel: str) -> type:
-    """Of the params of a kernel of KERNELS."""
+    """The class of the params of a kernel of KERNELS."""
     return getattr(kernel_calls, f"{'Quantize' if kernel == 'Dequantize' else kernel}Params")
 
 

@@ -97,7 +97,7 @@ class TrainingModel(keras.Model):
         }
 
     def freeze_normalization(self) -> None:
-        """From now on batch normalisation uses and keeps its moving statistics."""
+        """Lets batch normalisation use and keep its moving statistics from now on."""
         for layer in self._flatten_layers(include_self=False):
             if isinstance(layer, FreezableNormalization):
                 layer.is_frozen.assign(1.0)

@@ -37,7 +37,7 @@ class AccuracyLoss:
 
     @staticmethod
     def of_samples(measured_by: str, losses: np.ndarray, num_changed: int) -> AccuracyLoss:
-        """Of each sample's loss, float64 [N] from -1 to 1.
+        """The loss of samples from each one's, float64 [N] from -1 to 1.
 
         The limit counts one lost sample more than was seen: of N samples without any change that is 2.3 / N, as the
         exact limit of a rate of which nothing was seen.
@@ -79,7 +79,7 @@ class AccuracyLoss:
         )
 
     def to_fields(self) -> dict[str, Any]:
-        """Of JSON's types; an infinite SQNR is None."""
+        """The fields in JSON's types; an infinite SQNR is None."""
         fields = {**dataclasses.asdict(self), "sqnr_db": [None if math.isinf(v) else v for v in self.sqnr_db]}
         return {name: round(value, 4) if isinstance(value, float) else value for name, value in fields.items()}
 

@@ -53,7 +53,7 @@ class RoundedWeights:
 
     @staticmethod
     def of(bits: int, scales: np.ndarray, values: np.ndarray) -> RoundedWeights:
-        """Of float32 scales [O], in any shape, and int8 values."""
+        """The fingerprint of float32 scales [O], in any shape, and int8 values."""
         return RoundedWeights(bits, tuple(scales.ravel().tolist()), _packed(values.tobytes()))
 
     def values(self, limit: int) -> np.ndarray:

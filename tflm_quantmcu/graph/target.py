@@ -129,7 +129,7 @@ class Target:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Of our kernels, those that may run."""
+        """The variants of our kernels that may run."""
         return KERNEL_VARIANTS if self.core == ANY else (variant_of(self.core),)
 
     @property

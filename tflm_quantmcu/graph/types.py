@@ -107,7 +107,7 @@ class Tensor:
 
     @property
     def weight_bits(self) -> int:
-        """Of weights, the width that the file has; a plan's 8 keeps it."""
+        """The width that the file has of weights; a plan's 8 keeps it."""
         return 4 if self.dtype == "int4" else 8
 
     @property

@@ -24,7 +24,7 @@ _OUTPUT = re.compile(r"output_(\d+)")
 
 @contextlib.contextmanager
 def legal_names(model: keras.Model, *, all_layers: bool = True) -> Iterator[Mapping[str, str]]:
-    """Within the block layers have names that TensorFlow takes and no two share; then their own again.
+    """A block in which layers have names that TensorFlow takes and no two share; then their own again.
 
     Args:
       model: its layers' names change.

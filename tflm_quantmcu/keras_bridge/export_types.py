@@ -13,7 +13,7 @@ _IMAGE = ("uint8", "int8")
 
 @contextlib.contextmanager
 def float32_types(model: keras.Model) -> Iterator[None]:
-    """Within the block layers of mixed precision compute in float32, and inputs of 8-bit integers take float32.
+    """A block in which layers of mixed precision compute in float32, and inputs of 8-bit integers take float32.
 
     Their weights are float32 anyway. What reads an 8-bit input makes it real first, so whole numbers that are given as
     float32 are the same to it.

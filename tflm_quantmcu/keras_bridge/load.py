@@ -97,7 +97,7 @@ class _LegacyDepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
 @contextlib.contextmanager
 def user_code(modules: Sequence[str] = (), *, unsafe_lambda: bool = False) -> Iterator[None]:
-    """Within the block `load_keras` knows the classes and functions of the user's modules.
+    """A block in which `load_keras` knows the classes and functions of the user's modules.
 
     Args:
       modules: names, looked for in the working folder too.

@@ -94,7 +94,7 @@ def _twice_reciprocal(a: np.ndarray) -> np.ndarray:
 
 
 def logistic_params(source: Format, output: Format, count: int) -> LogisticParams:
-    """Of LOGISTIC, and of TANH, whose output's format does not count in TFLM."""
+    """The parameters of LOGISTIC, and of TANH, whose output's format does not count in TFLM."""
     if output.zero_point != -128:
         raise ValueError(f"its output's zero point is {output.zero_point}; TFLM's kernel needs -128")
     return _range_params(source, count)

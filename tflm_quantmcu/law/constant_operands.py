@@ -61,7 +61,7 @@ class Operand:
         return to_int32(scaled + output.zero_point).astype(np.int64)
 
     def functions(self) -> list[Callable[[float], float]]:
-        """In real numbers, of each value."""
+        """The functions of each value, in real numbers."""
         reals = [(value - self.format.zero_point) * self.format.scale for value in self.values]
         return [functools.partial(self._function, real) for real in reals]
 

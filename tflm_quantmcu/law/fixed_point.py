@@ -57,7 +57,8 @@ def multiply(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> np.ndarra
 
 
 def _multiply(x: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """In doubles, which numpy is fastest with: all that is computed is a multiple of 2^-32 below 2^48, so exact."""
+    """Multiplies in doubles, which numpy is fastest with: all that is computed is a multiple of 2^-32 below 2^48, so
+    exact."""
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
     found = to_int32(x << left if left.any() else x).astype(np.float64)
     # floor((x * multiplier + 2^30) / 2^31), the multiplier in two halves: the law's nudge and its division toward zero

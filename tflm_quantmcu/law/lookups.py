@@ -44,7 +44,7 @@ class Lookup:
 
     @staticmethod
     def of(graph: ModelGraph, op: Op, gate: Op | None = None) -> Lookup:
-        """Of an op that is a lookup (`is_lookup`), or of a MUL and its gate (`gate_of`).
+        """The lookup of an op that is one (`is_lookup`), or of a MUL and its gate (`gate_of`).
 
         Raises:
           ValueError: TFLM's kernel does not take these formats.

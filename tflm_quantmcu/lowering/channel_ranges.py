@@ -20,7 +20,7 @@ _LOW, _HIGH = -128, 127
 
 
 def channel_ranges(graph: ModelGraph) -> dict[int, Range]:
-    """Of every int8 map with a last dimension; computed once a graph with `graph.derived`."""
+    """The ranges of every int8 map with a last dimension; computed once a graph with `graph.derived`."""
     found: dict[int, Range] = {}
     network = LoweredNetwork.of(graph)
     for op in graph.ops:
@@ -56,7 +56,7 @@ def _range_of(graph: ModelGraph, network: LoweredNetwork, op: Op, found: dict[in
 
 
 def _element_wise(op: LoweredOp, formats: list[Format], output: Format, ranges: list[Range]) -> Range | None:
-    """Of sums, changes of format, pads, pools and tables; all but tables grow with their inputs."""
+    """The ranges of sums, changes of format, pads, pools and tables; all but tables grow with their inputs."""
     table, clamps = op.requantization_table(formats, output), op.clamp_range(output)
     if op.lookup is not None:
         entries = table.astype("<i4").view(np.int8).reshape(-1, 256).astype(np.int64)
@@ -113,7 +113,7 @@ def _convolution(
 
 
 def inside_taps(window: Window, axis: int, extent: int, output: int) -> Iterator[tuple[int, ...]]:
-    """Of each output row (axis 0) or column (axis 1) the taps that lie inside a map of `extent`."""
+    """The taps that lie inside a map of `extent`, of each output row (axis 0) or column (axis 1)."""
     names = ("height", "width")[axis], ("top", "left")[axis]
     kernel, stride, dilation = (getattr(window, f"{what}_{names[0]}") for what in ("kernel", "stride", "dilation"))
     pad = getattr(window, f"pad_{names[1]}")

@@ -98,7 +98,7 @@ class LoweredNetwork:
 
     @functools.cached_property
     def total_macs(self) -> int:
-        """Of the whole model."""
+        """The MACs of the whole model."""
         return sum(map(self.macs, self.graph.ops))
 
     def lower(self, op: Op, *, weight_bits: int = 8, rounded: RoundedWeights | None = None) -> LoweredOp:

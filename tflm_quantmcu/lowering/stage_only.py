@@ -93,7 +93,7 @@ def _feeds(source: Tensor, output: Tensor) -> bool:
 
 
 def _upsampling(op: Op, source: Tensor, output: Tensor) -> LoweredOp | None:
-    """Of one by whole factors, which alone become copies."""
+    """A resize by whole factors, which alone become copies."""
     if not _is_map(source) or source.format != output.format:
         return None
     height, width = (wanted // size for wanted, size in zip(output.shape[1:3], source.shape[1:3], strict=True))

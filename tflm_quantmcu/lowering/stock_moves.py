@@ -24,7 +24,7 @@ def _copy(
     steps: tuple[Sequence[int], Sequence[int]],
     firsts: tuple[int, int] = (0, 0),
 ) -> KernelCall:
-    """Of `extents` values, in the input and the output `steps` apart, from their `firsts` on."""
+    """A copy of `extents` values, in the input and the output `steps` apart, from their `firsts` on."""
     source, output = ends
     params = StridedCopyParams(*views(graph, op, extents, *steps))
     first = (firsts[0],)

@@ -33,7 +33,7 @@ _KERNELS = tuple(kind.kernel for kind in OP_KINDS.values() if kind.takes_scratch
 
 @functools.lru_cache(maxsize=1 << 16)  # the planner asks for the same calls again and again
 def kernel_scratch_bytes(variant: str, kernel: str, params: Any) -> int:
-    """Of one call; 0 for kernels that take none.
+    """The scratch of one call; 0 for kernels that take none.
 
     Args:
       variant: REFERENCE, DSP or MVE.
@@ -51,7 +51,7 @@ def kernel_scratch_bytes(variant: str, kernel: str, params: Any) -> int:
 
 @functools.lru_cache(maxsize=256)
 def stage_scratch_bytes(variant: str, program: StageProgram) -> int:
-    """Of a patch stage: its maps, and behind them what the largest call takes.
+    """The scratch of a patch stage: its maps, and behind them what the largest call takes.
 
     Raises:
       UsageError: the op library is missing.

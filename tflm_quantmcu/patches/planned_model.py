@@ -67,11 +67,11 @@ class PlannedModel:
         return tuple(self._bytes)
 
     def tensor_bytes(self, tensor: int) -> int:
-        """In the arena, as its planner rounds them."""
+        """Bytes in the arena, as its planner rounds them."""
         return self._bytes[tensor]
 
     def row_bytes(self, tensor: int) -> int:
-        """Of a [1, H, W, C] map in the arena."""
+        """Bytes of a row of a [1, H, W, C] map in the arena."""
         shape = self.graph.tensors[tensor].shape
         return shape[2] * run_bytes(shape[3], self.map_bits.get(self.graph.tensors[tensor].name, 8))
 

@@ -102,7 +102,7 @@ def plan_stages(
 
 
 def _smallest(planner: StagePlanner, ratio: float | None) -> StageSearch:
-    """Without a bound on the arena."""
+    """The best split without a bound on the arena."""
     smallest, baseline = planner.smallest(ratio), planner.baseline_arena_bytes
     if smallest is None and planner.is_streamed:
         smallest = next(planner.within(baseline), None)  # it is asked for whatever it takes
@@ -113,7 +113,7 @@ def _smallest(planner: StagePlanner, ratio: float | None) -> StageSearch:
 
 
 def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> StageSearch:
-    """With one."""
+    """The best split within a bound on the arena."""
     baseline = planner.baseline_arena_bytes
     if baseline <= sram_bytes and not planner.is_streamed:
         reason = f"the unsplit arena of {baseline:,} bytes meets {sram_bytes:,}; splitting would only add work"
@@ -191,7 +191,7 @@ class StagePlanner:
 
     @functools.cached_property
     def baseline_arena_bytes(self) -> int:
-        """Of the unsplit network, its input resident."""
+        """Bytes of the unsplit network, its input resident."""
         return self._arena_of(())
 
     def smallest(self, max_ratio: float | None = None) -> Split | None:
@@ -277,7 +277,7 @@ class StagePlanner:
                 limit = max(int(edge.num_bytes[number]) for edge, number in path) - 1
 
     def front(self) -> list[Split]:
-        """For each arena that no other split beats in bytes and in work, the split; the least work comes first. By
+        """The splits that no other beats both in bytes and in work; the least work comes first. By
         time the first one is the unsplit network, if its input is resident."""
         if self._times:
             return self._front_by_time()

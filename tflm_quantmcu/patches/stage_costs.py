@@ -140,7 +140,7 @@ class UpstreamCosts:
         return entries
 
     def ways(self) -> list[StageWays]:
-        """Of each region that ends here."""
+        """The ways to run each region that ends here."""
         result = []
         for first, source in self._entries.items():
             is_torn = source in self._model.streamed and source in self._model.live[self._end]
@@ -274,7 +274,7 @@ class UpstreamCosts:
         return np.concatenate([most, np.zeros((*live.shape[:-1], 1))], axis=-1)
 
     def _position(self, first: int) -> int:
-        """Of the first lowered op of a region."""
+        """The position of the first lowered op of a region."""
         outputs = {op.outputs[0] for op in self._graph.ops[first : self._last + 1]}
         return next(p for p, op in enumerate(self._lowered) if op.output in outputs)
 

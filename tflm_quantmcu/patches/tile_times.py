@@ -47,11 +47,11 @@ class TileTimes:
         self._formulas: dict[_Asked, np.ndarray] = {}
 
     def of_graph(self, graph: ModelGraph, map_bits: Mapping[str, int], op: int) -> float:
-        """Of one op that runs by itself."""
+        """The time of one op that runs by itself."""
         return self._total(graph_calls(graph, map_bits=map_bits, only=[op]))
 
     def of_stage(self, program: StageProgram, calls: Calls) -> float:
-        """Of a stage, and the calls that it makes."""
+        """The time of a stage, and the calls that it makes."""
         return self._total(calls) + self._stages.beside_kernels(program)
 
     def formula(self, kernel: str, source: _Shape, target: _Shape, window: Window | None, tag: str) -> np.ndarray:
@@ -73,7 +73,7 @@ class TileTimes:
         return self._formulas[asked]
 
     def whole(self, kernel: str, source: _Shape, target: _Shape, window: Window, tag: str) -> float:
-        """Of the call that computes all of a map; as `formula`."""
+        """The time of the call that computes all of a map; as `formula`."""
         return self._call(_call(kernel, source, target, window, target[:2]), tag)
 
     @functools.cached_property
@@ -106,7 +106,7 @@ def _with_stages(figure: str) -> InstructionTable:
 
 
 def _call(kernel: str, source: _Shape, target: _Shape, window: Window | None, size: tuple[int, int]) -> KernelShape:
-    """Of a tile of this size; inside the map but along an axis that it has all of."""
+    """The call of a tile of this size; inside the map but along an axis that it has all of."""
     if window is None:
         return KernelShape(kernel, (*size, source[2]), (1, 1, target[2]), kernel=size)
     taps, strides = (window.kernel_height, window.kernel_width), (window.stride_height, window.stride_width)
@@ -170,7 +170,7 @@ class MapFormulas:
         shapes: Sequence[_Shape],
         bits_of: Callable[[int], int],
     ) -> MapFormulas:
-        """Of ops that write the last of these maps, tensor indices of these shapes and widths, one each."""
+        """The times of ops that write the last of these maps, tensor indices of these shapes and widths, one each."""
         driver, index = times.driver, {t: m for m, t in enumerate(maps)}
         found = {f.name: np.zeros(len(maps)) for f in dataclasses.fields(MapFormulas)}
         for m, t in enumerate(maps):
@@ -196,7 +196,7 @@ class MapFormulas:
     def with_reduction(
         self, times: TileTimes, op: LoweredOp, shape: _Shape, channels: int, bits_of: Callable[[int], int]
     ) -> MapFormulas:
-        """With an op that sums up the last map, of this shape, as its tiles come."""
+        """The same with an op that sums up the last map, of this shape, as its tiles come."""
         driver, kernel = times.driver, op_kind(op.kind).stage_kernels[0]
         call, row, column, pixel = times.formula(kernel, shape, (1, 1, channels), None, _tag(op, bits_of))
         last = np.arange(len(self.tile)) == len(self.tile) - 1

@@ -194,7 +194,7 @@ def _repeated(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def choose_samples(x: np.ndarray, *, max_samples: int, seed: int) -> np.ndarray:
-    """At most `max_samples` of x [N, ...], drawn without repeats by `seed`, in their own order.
+    """Chooses at most `max_samples` of x [N, ...], drawn without repeats by `seed`, in their own order.
 
     Raises:
       UsageError: max_samples below 1.

@@ -150,7 +150,7 @@ class Branch:
         return (cache.left_bytes + cache.top_bytes) // channels * run_bytes(channels, bits)
 
     def step_bytes(self, step: Sequence[int], bits: Mapping[str, int]) -> int:
-        """Of the tile's maps that are live, and of all that is kept between tiles."""
+        """Bytes of the tile's maps that are live, and of all that is kept between tiles."""
         kept = sum(self.kept_bytes(m, bits.get(name, 8)) for m, name in enumerate(self.names))
         return kept + sum(self.map_bytes(m, bits.get(self.names[m], 8)) for m in step)
 
@@ -217,7 +217,7 @@ def _free_weights(
 
 
 def _saved(work: int, widths: Sequence[int]) -> dict[int, int]:
-    """Of MACs x the other side's bits."""
+    """What is saved of MACs x the other side's bits."""
     return {b: (8 - b) * work for b in widths}
 
 
@@ -250,7 +250,7 @@ def _reading_work(program: StageProgram, counts: np.ndarray) -> list[int]:
 
 
 def _macs(program: StageProgram, number: int, counts: np.ndarray) -> int:
-    """Of one op, over patches [rows, cols] that count so often."""
+    """The MACs of one op, over patches [rows, cols] that count so often."""
     op = program.ops[number]
     return sum(int(counts[row, col]) * program.op_macs(op, row, col) for row, col in np.argwhere(counts).tolist())
 

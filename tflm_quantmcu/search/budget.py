@@ -68,7 +68,7 @@ class BudgetKeeper:
         return bool(np.all(self.counted(widths) <= bounds))
 
     def work_above(self, widths: Widths) -> float:
-        """By which share the work exceeds its bounds, in sum."""
+        """The share by which the work exceeds its bounds, in sum."""
         bounds = (self.budget.bit_ops, self.budget.instructions)
         if bounds == (None, None):
             return 0.0

@@ -82,7 +82,7 @@ class Agent:
         return self._truncated_normal(mean, self._settings.exploration * self._settings.exploration_decay**age)
 
     def _truncated_normal(self, mean: float, deviation: float) -> float:
-        """By trying again until it is in [0, 1]; the mean is in there, so that about every second try is."""
+        """Tries again until the value is in [0, 1]; the mean is in there, so that about every second try is."""
         while not 0 <= (action := float(self._random.normal(mean, deviation))) <= 1:
             pass
         return action
@@ -126,7 +126,7 @@ class Agent:
             network.follow(settings.target_rate)
 
     def values(self) -> dict[str, Any]:
-        """With `arrays`, all that an agent is: what JSON can hold."""
+        """All that an agent is beside `arrays`: what JSON can hold."""
         return {
             "random": self._random.bit_generator.state,
             "num_observed": self._num_observed,

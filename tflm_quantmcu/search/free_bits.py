@@ -39,7 +39,7 @@ class TimedLayer:
     cycles: Mapping[tuple[int, int], float]
 
     def cycles_at(self, bits: Bits) -> float:
-        """With maps and weights at these bits."""
+        """Cycles with maps and weights at these bits."""
         return self.cycles[bits[self.map], bits[self.weights]]
 
     def fastest(self, map_bits: Sequence[int], least_weight_bits: int) -> tuple[int, int]:

@@ -144,7 +144,7 @@ class _Guard:
         return work, point.loss.points, -min(point.loss.sqnr_db, default=0.0)
 
     def best(self, able: Sequence[FrontPoint]) -> FrontPoint:
-        """Of those within the bound; of 8 bits where fewer buy too little time."""
+        """The best plan within the bound; that of 8 bits where fewer buy too little time."""
         fastest = min(able, key=self.rank)
         enough = SLOWER_AT_MOST * self.rank(fastest)[0]
         whole = [p for p in able if not has_low_widths(p.plan) and self.rank(p)[0] <= enough]
@@ -165,7 +165,7 @@ class _Guard:
         return dataclasses.replace(point.plan, search={**point.plan.search, "scores": scores})
 
     def refusal(self, front: Sequence[FrontPoint]) -> BudgetError:
-        """With what the best plan loses, and what the bound takes."""
+        """The refusal, with what the best plan loses and what the bound takes."""
         best = min(front, key=lambda p: (p.loss.points, p.loss.upper_points, -min(p.loss.sqnr_db, default=0.0)))
         budget = self.problem.budget
         bounds = " and ".join(f"--{flag} {bound:,}" for flag, bound in budget.flags.items() if bound is not None)

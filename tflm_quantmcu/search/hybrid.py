@@ -86,7 +86,7 @@ def search_hybrid(problem: SearchProblem) -> PrecisionPlan:
 def _best_plan(
     problem: SearchProblem, tries: Mapping[str, tuple[GateRepair, Widths]], make_plan: Callable[..., PrecisionPlan]
 ) -> PrecisionPlan:
-    """Of all tries the fastest plan that is not behind memory_driven's, or without that the best one.
+    """The fastest plan of all tries that is not behind memory_driven's, or without that the best one.
 
     Args:
       problem: the search's.

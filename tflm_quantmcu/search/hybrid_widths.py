@@ -150,7 +150,7 @@ class GateRepair:
         return Kept(bits, self.instructions(bits), self.cycles(bits), self.cycles(cut))
 
     def _keeps_instructions(self, bits: Widths, bounds: np.ndarray) -> bool:
-        """After free bits."""
+        """Whether widths keep the bound on instructions after free bits."""
         bound = self.keeper.budget.instructions
         return bound is None or self.instructions(self._raise_free(bits, bounds)) <= bound
 
@@ -197,7 +197,8 @@ class GateRepair:
         return found
 
     def _worth(self, bits: Mapping[int, int], tensor: int, width: int) -> tuple[float, float]:
-        """Of a tensor's width over half of it: the cycles that it saves, where speed counts, then its logit."""
+        """The worth of a tensor's width over half of it: the cycles that it saves, where speed counts, then its
+        logit."""
         logit = float(self.logits[tensor][self.widths.index(width) - 1])
         if not self.by_speed:
             return 0.0, logit

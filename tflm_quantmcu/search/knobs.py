@@ -28,7 +28,8 @@ def no_knobs(problem: SearchProblem) -> Sequence[_Settings]:
 
 
 def vdqs_knobs(problem: SearchProblem) -> Sequence[_Settings]:
-    """Of objective bit_ops lambda and the width of weights; else other splits, and which weights stay at 8 bits."""
+    """The settings to try: of objective bit_ops lambda and the width of weights; else other splits, and which weights
+    stay at 8 bits."""
     if problem.settings.part(VdqsSettings).trade is not None:
         lambdas = _open(problem, "vdqs_lambda", LAMBDAS)
         widths = _open(problem, "vdqs_min_weight_bits", (4, 8))

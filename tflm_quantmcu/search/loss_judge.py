@@ -128,7 +128,7 @@ def sqnr_db(wanted: np.ndarray, found: np.ndarray) -> float:
 
 
 def _unfitted(samples: np.ndarray, macs: int, count: int) -> np.ndarray:
-    """At most `count` samples, first those that compensation does not fit to."""
+    """Chooses at most `count` samples, first those that compensation does not fit to."""
     fitted = np.isin(np.arange(len(samples)), compensated_with(len(samples), macs))
     order = np.concatenate([np.flatnonzero(~fitted), np.flatnonzero(fitted)])
     needed = max(np.count_nonzero(~fitted), min(count, len(samples)))

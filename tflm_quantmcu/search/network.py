@@ -82,7 +82,7 @@ class Network:
         return widths.with_bits({self.weights[i].index: bits for i, bits in by_layer.items()})
 
     def ram_bytes(self, widths: Mapping[int, int]) -> int:
-        """Of the layer that holds the most."""
+        """Bytes of the layer that holds the most."""
         return max(layer.working_bytes(widths) for layer in self.layers)
 
     def weight_bytes(self, widths: Mapping[int, int]) -> int:
@@ -167,7 +167,7 @@ def _layers(problem: SearchProblem, weights: Mapping[int, Tensor]) -> list[Layer
 
 
 def _extent(tensor: Tensor, num_bytes: int) -> Extent:
-    """Of other types than int8, and of maps that no converted model has, the bytes, which are never cut."""
+    """The values; of other types than int8, and of maps that no converted model has, the bytes, which are never cut."""
     if tensor.dtype != "int8" or not tensor.shape or not num_bytes:
         return Extent(num_bytes, 1)
     return Extent(tensor.num_elements // tensor.shape[-1], tensor.shape[-1])

@@ -65,7 +65,7 @@ class CostModel(Protocol):
 
     @property
     def table(self) -> InstructionTable:
-        """Of the core whose instructions are estimated."""
+        """The table of the core whose instructions are estimated."""
 
     @property
     def cycles(self) -> InstructionTable:
@@ -227,7 +227,7 @@ class SearchProblem:
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Of our kernels, those that stages are planned for."""
+        """The variants of our kernels that stages are planned for."""
         return KERNEL_VARIANTS if self.suits_all_cores else self.cost.target.variants
 
     @property
@@ -239,7 +239,7 @@ class SearchProblem:
             return None
 
     def standard_error(self, accuracy: float) -> float:
-        """Of an accuracy on the labelled samples; without labels nothing is left to chance."""
+        """The standard error of an accuracy on the labelled samples; without labels nothing is left to chance."""
         return 0.0 if self.labelled is None else math.sqrt(max(accuracy * (1 - accuracy), 0) / len(self.labelled[1]))
 
     def out_of_reach(self, nearest: PrecisionPlan, attempt: str) -> BudgetError:

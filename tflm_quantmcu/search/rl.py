@@ -188,7 +188,8 @@ class _Run:
         return self.network.plan(chosen, method="rl", scores=scores)
 
     def _most_like_int8(self) -> Widths:
-        """Of the widths whose accuracy is within a standard error of the best; or memory_driven's, see above."""
+        """The widths most like int8 of those whose accuracy is within a standard error of the best; or memory_driven's,
+        see above."""
         assert self.best
         best = self.found[self.best]
         least = best - self.problem.standard_error(best)

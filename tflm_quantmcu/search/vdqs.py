@@ -161,7 +161,7 @@ def _program(
 
 
 def _scratch_bytes(problem: SearchProblem, plan: PrecisionPlan, stage: StagePlan) -> tuple[int, ...]:
-    """Of each variant of our kernels that may run."""
+    """The scratch of each variant of our kernels that may run."""
     program = _program(problem.graph, stage, plan.weight_bits)
     return tuple(stage_scratch_bytes(variant, program) for variant in problem.variants)
 

@@ -104,7 +104,7 @@ class StageGeometry:
 
 
 def lowered_steps(ops: Sequence[LoweredOp], maps: Sequence[int]) -> list[Step]:
-    """Of a lowered stage with these maps, tensor indices."""
+    """The steps of a lowered stage with these maps, tensor indices."""
     index = {t: m for m, t in enumerate(maps)}
     return [(op.window, tuple(index[t] for t in op.inputs), index[op.output], op.traits.upsamples) for op in ops]
 

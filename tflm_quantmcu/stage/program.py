@@ -179,7 +179,7 @@ class StageProgram:
 
     @functools.cached_property
     def cost(self) -> PatchCost:
-        """Of all patches, recomputed halos included."""
+        """The cost of all patches, recomputed halos included."""
         costs = [self.patch_cost(row, col) for row, col in self.visits()]
         return PatchCost(sum(c.macs for c in costs), sum(c.bit_ops for c in costs))
 

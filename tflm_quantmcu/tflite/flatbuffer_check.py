@@ -239,7 +239,7 @@ def _check_offline_plan(plan: bytes) -> None:
 
 
 def _label(name: bytes | None) -> str:
-    """Of a fused op's joined names the first."""
+    """The first of a fused op's joined names."""
     return (name or b"").decode(errors="replace").split(";")[0]
 
 

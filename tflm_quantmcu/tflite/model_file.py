@@ -62,7 +62,7 @@ class ModelFile:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """Of the user's bytes, in hexadecimal."""
+        """The sha256 of the user's bytes, in hexadecimal."""
         return hashlib.sha256(self.origin.data).hexdigest()
 
     @functools.cached_property

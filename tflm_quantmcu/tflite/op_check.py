@@ -75,7 +75,7 @@ def _is_foreign(code: schema.OperatorCodeT) -> bool:
 
 
 def _has_values(model: schema.ModelT, tensor: schema.TensorT) -> bool:
-    """Before any op has run: constants, states, and what has no elements."""
+    """Whether a tensor has values before any op has run: constants, states, and what has no elements."""
     data = model.buffers[tensor.buffer].data
     is_empty = tensor.shape is not None and 0 in tensor.shape
     return (data is not None and len(data) > 0) or bool(tensor.isVariable) or is_empty
@@ -151,5 +151,5 @@ def _place(kind: str, graph: schema.SubGraphT, op: schema.OperatorT, index: int)
 
 
 def _label(tensor: schema.TensorT) -> str:
-    """Of a fused op's joined names the first."""
+    """The first of a fused op's joined names."""
     return (tensor.name or b"").decode(errors="replace").split(";")[0]

@@ -87,7 +87,7 @@ class ArenaPicture:
         return drawn
 
     def as_dict(self) -> dict[str, Any]:
-        """Of JSON's types."""
+        """The fields in JSON's types."""
         blocks = [{k: v for k, v in dataclasses.asdict(b).items() if k != "colour"} for b in self.blocks]
         return {"num_bytes": self.num_bytes, "steps": list(self.steps), "blocks": blocks}
 

@@ -105,5 +105,5 @@ def _ticks(top: float) -> list[float]:
 
 
 def points_as_dicts(front: Sequence[Point]) -> list[dict[str, Any]]:
-    """Of JSON's types."""
+    """The points in JSON's types."""
     return [dataclasses.asdict(point) for point in front]

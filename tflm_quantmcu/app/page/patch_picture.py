@@ -59,7 +59,7 @@ class PatchPicture:
     caption: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Of JSON's types, without the sample."""
+        """The fields in JSON's types, without the sample."""
         tiles = [dataclasses.asdict(tile) for tile in self.tiles]
         return {"stage": self.stage, "source": self.source, "caption": self.caption, "tiles": tiles}
 

@@ -53,7 +53,7 @@ def _crc32(output: bytes, inside: dict[int, list[int]], op: Op, sample: int) -> 
 
 
 def _stage_crc32s(program: StageProgram, x: np.ndarray) -> list[int]:
-    """Of all regions that the stage's kernels write, in order, for inputs int8 [N, H, W, C]."""
+    """The CRC32s of all regions that the stage's kernels write, in order, for inputs int8 [N, H, W, C]."""
     crc32s = [0] * len(x)
     for row, col, maps in run_patches(program, x):
         classes = _classes(program, row, col, x)

@@ -50,7 +50,7 @@ class Recording:
 
     @property
     def crc32(self) -> int:
-        """Of all outputs' bytes, sample by sample, in order."""
+        """The CRC32 of all outputs' bytes, sample by sample, in order."""
         crc = 0
         for sample in zip(*self.output_values, strict=True):
             for values in sample:

@@ -36,7 +36,7 @@ class AccuracySettings(Settings):
 
     @property
     def bound(self) -> float:
-        """In points; of `off` the default, for what is said."""
+        """The bound in points; of `off` the default, for what is said."""
         given = self.max_accuracy_drop
         return given if isinstance(given, float) else DEFAULT_DROP
 

@@ -86,7 +86,7 @@ class CompensationSettings(Settings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WeightCutSettings(Settings):
-    """In which order weights are cut to a flash bound (`memory_rules.weight_cuts`)."""
+    """The order in which weights are cut to a flash bound (`memory_rules.weight_cuts`)."""
 
     GROUP = "search memory_driven, rl and hybrid"
 

@@ -78,6 +78,6 @@ class VdqsSettings(Settings):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """With the objective and its lambda as they count."""
+        """The parameters with the objective and its lambda as they count."""
         objective = "cycles" if self.trade is None else "bit_ops"
         return {**super().parameters, "objective": objective, "vdqs_lambda": self.trade}
