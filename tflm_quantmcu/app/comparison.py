@@ -68,7 +68,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """Of files."""
+        """The name that files have."""
         bounds = (self.sram_bytes or "any", self.flash_bytes or "any")
         return "_".join(map(str, (self.search, *bounds, self.seed)))
 

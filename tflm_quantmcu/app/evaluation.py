@@ -67,7 +67,7 @@ def accuracies(
 def right_answers(
     models: Sequence[AnyModel], x: np.ndarray, y: np.ndarray, *, n_jobs: int = -1, progress: bool = False
 ) -> list[np.ndarray]:
-    """Of each model, run on TFLM, bool [N]: whether a sample's largest raw output is at the label's index.
+    """Whether each model is right on TFLM, bool [N]: whether a sample's largest raw output is at the label's index.
 
     Args:
       models: `.tflite` files; equal ones run once.

@@ -102,7 +102,7 @@ def _upsampling(op: Op, source: Tensor, output: Tensor) -> LoweredOp | None:
 
 
 def _bilinear(op: Op, source: Tensor, output: Tensor) -> LoweredOp | None:
-    """Of one by whole factors. Its window holds all pixels that any of the output's mixes, as the stage counts them."""
+    """A resize by whole factors, whose window holds all that an output pixel mixes, as the stage counts them."""
     mode, axes = resize_mode(op), []
     if not _is_map(source) or source.format != output.format or mode > ALIGNED_CORNERS:  # TFLM refuses both at once
         return None

@@ -141,7 +141,7 @@ def _written(builder: ModelBuilder, graph: ModelGraph, op: Op, axes: tuple[_Axis
 
 
 def _spread(builder: ModelBuilder, rows: _Axis, columns: _Axis, source: int, output: int) -> schema.OperatorT:
-    """Of blocks of one row the bytes stand where they belong."""
+    """Blocks of one row, whose bytes stand where they belong."""
     if rows.stride == 1:
         return builder.reshape(source, output)
     options = schema.DepthToSpaceOptionsT(blockSize=columns.stride)
