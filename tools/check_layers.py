@@ -81,7 +81,7 @@ _LIBC = ("stdint.h", "stddef.h", "string.h")
 _PORTABLE = "tflm_kernels/portable/*"
 _LAW = "tflm_kernels/portable/law/*"
 _OPS = "tflm_kernels/portable/ops/*"
-_KERNELS = "tflm_kernels/cortex_m/kernels.h"
+_KERNELS = ("tflm_kernels/cortex_m/kernels.h", "tflm_kernels/cortex_m/among.h")
 _SCRATCH = "tflm_kernels/cortex_m/scratch.h"
 CPP_PARTS = (
     Part("law", ("tflm_kernels/portable/law",), _LIBC),
@@ -91,13 +91,13 @@ CPP_PARTS = (
     Part("dsp", ("tflm_kernels/cortex_m/dsp",), (_LAW, _OPS, *_LIBC, "arm_acle.h")),
     Part("mve", ("tflm_kernels/cortex_m/mve",), (_LAW, _OPS, *_LIBC, "arm_mve.h")),
     Part("cortex_m", ("tflm_kernels/cortex_m",), (_PORTABLE, *_LIBC)),
-    Part("aot", ("tflm_kernels/aot",), (_PORTABLE, _KERNELS, "tflm_kernels/boards/*", *_LIBC, "stdbool.h")),
+    Part("aot", ("tflm_kernels/aot",), (_PORTABLE, *_KERNELS, "tflm_kernels/boards/*", *_LIBC, "stdbool.h")),
     Part(
         "micro",
         ("tflm_kernels/micro",),
         (
             _PORTABLE,
-            _KERNELS,
+            *_KERNELS,
             _SCRATCH,
             *_LIBC,
             "third_party/tflm_abi/*",

@@ -36,7 +36,9 @@ _LIBRARIES = (
     *("portable/libportable.a", "cortex_m/libkernels.a", "micro/libmicro.a", "micro/libops.a"),
     "micro/libfast_ops.a",
 )
-_FUNCTION = re.compile(r"^quantmcu::(reference|dsp|mve)::(\w+)\(")
+_FUNCTION = re.compile(r"^(?:void )?quantmcu::(reference|dsp|mve)::(\w+)(<[\d, ]+>)?\(")
+# The glue of an op of ours without its kernel.
+_OWN_OP = re.compile(r"^quantmcu::OwnOp<void \(quantmcu::(\w+)Params const&.*\)>::(?:Init|Prepare|Eval)\(")
 # Of the patch stage an emitted project links just the kernels that it runs, by a table of its own.
 _GLUE = re.compile(r"^quantmcu::(Register_QMCU_(?!PATCH_STAGE)\w+|Fast[A-Z]\w+)\(\)$")
 _STAGE_FUNCTIONS = {
@@ -124,17 +126,19 @@ def units_of(symbols: Iterable[str], variant: str) -> dict[str, set[str]]:
     own: dict[str, set[str]] = defaultdict(set)
     for symbol, text in zip(names, filtered.splitlines(), strict=True):
         if match := _FUNCTION.match(text):
-            if match[1] == REFERENCE:
+            if match[1] == REFERENCE and not match[3]:
                 units[f"{REFERENCE}::{match[2]}"].add(symbol)
-            elif match[1] == variant:
-                own[f"kernels::{match[2]}"].add(symbol)
+            elif match[1] == variant and (not match[3] or match[2].endswith("Of")):
+                own[f"kernels::{match[2]}{(match[3] or '').replace(', ', 'x')}"].add(symbol)
+        elif match := _OWN_OP.match(text):
+            units[f"{match[1]}Op"].add(symbol)
         elif match := _GLUE.match(text):
             units[match[1]].add(symbol)
         elif match := _STAGE.match(text):
             units[_STAGE_FUNCTIONS[match[1]]].add(symbol)
     for unit in [u for u in units if u.startswith(f"{REFERENCE}::")]:
         units[unit.replace(REFERENCE, "kernels")] = own.get(unit.replace(REFERENCE, "kernels"), units[unit])
-    return dict(units)
+    return {**units, **{unit: found for unit, found in own.items() if "<" in unit}}
 
 
 def table_of(sections: Sections, units: Mapping[str, Iterable[str]]) -> dict[frozenset[str], int]:

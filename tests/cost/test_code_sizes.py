@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tflm_quantmcu.arena.fast_ops import FAST_OPS
-from tflm_quantmcu.converter.emit.calls import kernel_name
 from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, PATCH_STAGE_TFLM, code_bytes_of
 from tflm_quantmcu.graph.op_kinds import OP_KINDS, op_kind
 from tflm_quantmcu.graph.target import CORES
+from tflm_quantmcu.native.linked import kernel_name
 from tools.code_table import Sections, table_of
 
 # Two kernels that share a routine, which has a constant; what nobody reaches is left out.

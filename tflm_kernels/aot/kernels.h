@@ -7,6 +7,7 @@
 
 #include "tflm_kernels/aot/invoke_c.h"
 #include "tflm_kernels/aot/steps.h"
+#include "tflm_kernels/cortex_m/among.h"
 #include "tflm_kernels/cortex_m/kernels.h"
 #include "tflm_kernels/portable/ops/broadcast_add.h"
 #include "tflm_kernels/portable/ops/broadcast_prelu.h"

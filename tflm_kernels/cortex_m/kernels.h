@@ -12,6 +12,7 @@
 #else
 #include "tflm_kernels/portable/ops/fully_connected.h"
 #include "tflm_kernels/portable/ops/kernels.h"
+#include "tflm_kernels/portable/ops/widths.h"
 #endif
 
 namespace quantmcu {

@@ -1,11 +1,12 @@
-// cortex_m/scratch.h - how much scratch the kernels of each variant take, on any machine: a host plans for a
-// core.
+// cortex_m/scratch.h - how much scratch the kernels of each variant take, and which calls, on any machine: a host
+// plans for a core.
 #ifndef TFLM_KERNELS_CORTEX_M_SCRATCH_H_
 #define TFLM_KERNELS_CORTEX_M_SCRATCH_H_
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tflm_kernels/cortex_m/dsp/is_fast.h"
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
 #include "tflm_kernels/cortex_m/mve/kernels.h"
 #include "tflm_kernels/portable/ops/fully_connected.h"
@@ -35,6 +36,12 @@ inline size_t StageScratchBytes(const PatchStageParams& params, const ScratchFun
   kernels.conv2d_scratch_bytes = functions.conv2d;
   kernels.depthwise_conv2d_scratch_bytes = functions.depthwise_conv2d;
   return PatchStageScratchBytes(params, kernels);
+}
+
+// Whether the kernel of a variant takes the call itself; the others take all.
+template <typename Params>
+inline bool IsFastOn(int32_t variant, const Params& params) {
+  return variant != 1 || dsp::IsFast(params);
 }
 
 }  // namespace quantmcu

@@ -4,6 +4,7 @@
 #include "tflm_kernels/micro/node.h"
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/micro/register_on.h"
 #include "tflm_kernels/portable/law/limits.h"
 
 namespace quantmcu {
@@ -71,18 +72,6 @@ Corner ReadCorner(OptionReader* options, const char* top_key, const char* left_k
   return {ReadExtent(options, top_key, 0), ReadExtent(options, left_key, 0)};
 }
 
-void* Init(TfLiteContext* context, const char* buffer, size_t length) {
-  auto* data = AllocateOpData<OpData>(context, kOp);
-  if (data == nullptr) return nullptr;
-  OptionReader options(context, kOp, buffer, length);
-  data->channels = ReadChannels(&options, "channels");
-  ReadFormats(&options, data);
-  data->corners[0] = ReadCorner(&options, "input0_top", "input0_left");
-  data->corners[1] = ReadCorner(&options, "input1_top", "input1_left");
-  ReadMultipliers(&options, data);
-  return options.Finish() ? data : nullptr;
-}
-
 AddParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
   return {
@@ -101,7 +90,27 @@ bool Covers(const FeatureMap& input, const Corner& corner, const FeatureMap& out
   return corner.top + output.height <= input.height && corner.left + output.width <= input.width;
 }
 
-TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+const uint8_t* PixelAt(const uint8_t* map_bytes, const FeatureMap& map, const Corner& corner) {
+  return map_bytes + PixelOffset(map, corner.top, corner.left);
+}
+
+}  // namespace
+
+template <>
+void* AddOp::Init(TfLiteContext* context, const char* buffer, size_t length) {
+  auto* data = AllocateOpData<OpData>(context, kOp);
+  if (data == nullptr) return nullptr;
+  OptionReader options(context, kOp, buffer, length);
+  data->channels = ReadChannels(&options, "channels");
+  ReadFormats(&options, data);
+  data->corners[0] = ReadCorner(&options, "input0_top", "input0_left");
+  data->corners[1] = ReadCorner(&options, "input1_top", "input1_left");
+  ReadMultipliers(&options, data);
+  return options.Finish() ? data : nullptr;
+}
+
+template <>
+TfLiteStatus AddOp::Prepare(TfLiteContext* context, TfLiteNode* node) {
   const auto* data = static_cast<const OpData*>(node->user_data);
   if (data == nullptr) return kTfLiteError;  // Init has said why
   NodeChecker checker(context, node, kOp, 2);
@@ -118,25 +127,16 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   return checker.status();
 }
 
-const uint8_t* PixelAt(const uint8_t* map_bytes, const FeatureMap& map, const Corner& corner) {
-  return map_bytes + PixelOffset(map, corner.top, corner.left);
-}
-
-TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
+template <>
+TfLiteStatus AddOp::Eval(TfLiteContext* context, TfLiteNode* node, Kernel* kernel) {
   const Corner* corners = static_cast<const OpData*>(node->user_data)->corners;
   const AddParams params = ParamsOf(context, node);
-  kernels::Add(params, PixelAt(InputBytes(context, node, 0), params.input0, corners[0]),
-               PixelAt(InputBytes(context, node, 1), params.input1, corners[1]),
-               OutputBytes(context, node));
+  kernel(params, PixelAt(InputBytes(context, node, 0), params.input0, corners[0]),
+         PixelAt(InputBytes(context, node, 1), params.input1, corners[1]),
+         OutputBytes(context, node));
   return kTfLiteOk;
 }
 
-}  // namespace
-
-const TFLMRegistration* Register_QMCU_ADD() {
-  static const TFLMRegistration registration = {Init,    nullptr, Prepare, EvalWithHook<Eval>,
-                                                nullptr, 0,       nullptr};
-  return &registration;
-}
+const TFLMRegistration* Register_QMCU_ADD() { return RegisterOn<AddOp, kernels::Add>(); }
 
 }  // namespace quantmcu

@@ -3,6 +3,7 @@
 #include "tflm_kernels/micro/filter_op.h"
 #include "tflm_kernels/micro/hook.h"
 #include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/micro/register_on.h"
 #include "tflm_kernels/micro/scratch.h"
 #include "tflm_kernels/portable/law/limits.h"
 
@@ -15,7 +16,17 @@ struct OpData : FilterOpData {
   NarrowWindow window;
 };
 
-void* Init(TfLiteContext* context, const char* buffer, size_t length) {
+Conv2DParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
+  const auto& data = *static_cast<const OpData*>(node->user_data);
+  return {InputMap(context, node, kInput, data.input_channels, data.input()),
+          OutputMap(context, node, data.output_channels, data.output()), Widened(data.window),
+          Widened(data.clamp), data.weight_bits};
+}
+
+}  // namespace
+
+template <>
+void* Conv2DOp::Init(TfLiteContext* context, const char* buffer, size_t length) {
   auto* data = AllocateOpData<OpData>(context, kOp);
   if (data == nullptr) return nullptr;
   OptionReader options(context, kOp, buffer, length);
@@ -24,14 +35,8 @@ void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   return options.Finish() ? data : nullptr;
 }
 
-Conv2DParams ParamsOf(const TfLiteContext* context, const TfLiteNode* node) {
-  const auto& data = *static_cast<const OpData*>(node->user_data);
-  return {InputMap(context, node, kInput, data.input_channels, data.input()),
-          OutputMap(context, node, data.output_channels, data.output()), Widened(data.window),
-          Widened(data.clamp), data.weight_bits};
-}
-
-TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+template <>
+TfLiteStatus Conv2DOp::Prepare(TfLiteContext* context, TfLiteNode* node) {
   auto* data = static_cast<OpData*>(node->user_data);
   if (data == nullptr) return kTfLiteError;  // Init has said why
   NodeChecker checker(context, node, kOp, 3);
@@ -50,17 +55,12 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   return RequestScratch(context, ScratchBytes(params), &data->scratch_index);
 }
 
-TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
+template <>
+TfLiteStatus Conv2DOp::Eval(TfLiteContext* context, TfLiteNode* node, Kernel* kernel) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  return RunFilterOp(context, node, data, kernels::Conv2D, ParamsOf(context, node));
+  return RunFilterOp(context, node, data, kernel, ParamsOf(context, node));
 }
 
-}  // namespace
-
-const TFLMRegistration* Register_QMCU_CONV_2D() {
-  static const TFLMRegistration registration = {Init,    nullptr, Prepare, EvalWithHook<Eval>,
-                                                nullptr, 0,       nullptr};
-  return &registration;
-}
+const TFLMRegistration* Register_QMCU_CONV_2D() { return RegisterOn<Conv2DOp, kernels::Conv2D>(); }
 
 }  // namespace quantmcu

@@ -3,6 +3,7 @@
 #include "tflm_kernels/micro/filter_op.h"
 #include "tflm_kernels/micro/hook.h"
 #include "tflm_kernels/micro/register.h"
+#include "tflm_kernels/micro/register_on.h"
 #include "tflm_kernels/micro/scratch.h"
 
 namespace quantmcu {
@@ -11,14 +12,6 @@ namespace {
 constexpr char kOp[] = "QMCU_FULLY_CONNECTED";
 
 using OpData = FilterOpData;
-
-void* Init(TfLiteContext* context, const char* buffer, size_t length) {
-  auto* data = AllocateOpData<OpData>(context, kOp);
-  if (data == nullptr) return nullptr;
-  OptionReader options(context, kOp, buffer, length);
-  ReadFilterOp(&options, data);
-  return options.Finish() ? data : nullptr;
-}
 
 // A map of one pixel, whatever the tensor's rank.
 FeatureMap VectorOf(int32_t channels, const NarrowFormat& format) {
@@ -30,7 +23,19 @@ FullyConnectedParams ParamsOf(const OpData& data) {
           VectorOf(data.output_channels, data.output()), Widened(data.clamp), data.weight_bits};
 }
 
-TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
+}  // namespace
+
+template <>
+void* FullyConnectedOp::Init(TfLiteContext* context, const char* buffer, size_t length) {
+  auto* data = AllocateOpData<OpData>(context, kOp);
+  if (data == nullptr) return nullptr;
+  OptionReader options(context, kOp, buffer, length);
+  ReadFilterOp(&options, data);
+  return options.Finish() ? data : nullptr;
+}
+
+template <>
+TfLiteStatus FullyConnectedOp::Prepare(TfLiteContext* context, TfLiteNode* node) {
   auto* data = static_cast<OpData*>(node->user_data);
   if (data == nullptr) return kTfLiteError;  // Init has said why
   const FullyConnectedParams params = ParamsOf(*data);
@@ -45,17 +50,14 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   return RequestScratch(context, ScratchBytes(params), &data->scratch_index);
 }
 
-TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
+template <>
+TfLiteStatus FullyConnectedOp::Eval(TfLiteContext* context, TfLiteNode* node, Kernel* kernel) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  return RunFilterOp(context, node, data, kernels::FullyConnected, ParamsOf(data));
+  return RunFilterOp(context, node, data, kernel, ParamsOf(data));
 }
 
-}  // namespace
-
 const TFLMRegistration* Register_QMCU_FULLY_CONNECTED() {
-  static const TFLMRegistration registration = {Init,    nullptr, Prepare, EvalWithHook<Eval>,
-                                                nullptr, 0,       nullptr};
-  return &registration;
+  return RegisterOn<FullyConnectedOp, kernels::FullyConnected>();
 }
 
 }  // namespace quantmcu

@@ -7,7 +7,7 @@
 //
 //   resolver.AddCustom("QMCU_ADD", quantmcu::Register_QMCU_ADD());
 //
-// Register_QMCU_PATCH_STAGE links all kernels that a stage may run; patch_stage.h, those named.
+// These link the kernels of all widths; register_on.h and patch_stage.h those named.
 #ifndef TFLM_KERNELS_MICRO_REGISTER_H_
 #define TFLM_KERNELS_MICRO_REGISTER_H_
 

@@ -1,7 +1,8 @@
 """Bytes of flash that our code takes on a core, as tools/code_table.py read them from compiled libraries.
 
-In: the units that a model links: `kernels::Conv2D` (the core's own), `reference::Softmax`, the patch stage, the glue to
-TFLM of an op of ours (`Register_QMCU_ADD`) or of TFLite's own (`FastAdd`). Out: bytes of code and of the constants in
+In: the units that a model links: `kernels::Conv2D` (the core's own), `kernels::Conv2DOf<8x8>` (of these widths alone),
+`reference::Softmax`, the patch stage, the glue to TFLM of an op of ours (`Register_QMCU_LUT`, `AddOp` without its
+kernel) or of TFLite's own (`FastAdd`). Out: bytes of code and of the constants in
 it. A piece of code that several units link counts once.
 """
 
@@ -17,7 +18,8 @@ from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import QUANTMCU, short_core
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, stage_kernels
+from tflm_quantmcu.native.linked import own_kernels, stage_kernels
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
 
 PATCH_STAGE_AOT, PATCH_STAGE_TFLM = "PatchStage", "QMCU_PATCH_STAGE"
 Rows = Mapping[frozenset[str], int]
@@ -37,24 +39,31 @@ def code_bytes_of(core: str, units: Iterable[str]) -> int | None:
     return sum(num_bytes for names, num_bytes in rows.items() if names & linked)
 
 
-def tflm_units(graph: ModelGraph, stock_kernels: str) -> set[str]:
-    """What a model links of ours on TFLM: the glue of its ops, and what its patch stages run.
+def stage_units(graph: ModelGraph, variant: str) -> set[str]:
+    """The kernels that the patch stages of a model run."""
+    return {unit for kernel in stage_kernels(graph, variant).values() for unit in kernel.units}
+
+
+def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str) -> set[str]:
+    """What a model links of ours on TFLM: the glue of its ops, and the kernels for the widths that it runs.
 
     Args:
       graph: the model.
+      variant: of our kernels.
       stock_kernels: of the ops that stay TFLite's own, one of STOCK_KERNELS.
     """
-    kinds = {op.kind for op in graph.ops}
-    ours = {kind for kind in kinds if kind.startswith(PREFIX)}
-    glue = {PATCH_STAGE_TFLM if kind == PATCH_STAGE else f"Register_{kind}" for kind in ours}
-    fast = {f"Fast{op_kind(kind).kernel}" for kind in kinds if kind in FAST_OPS} if stock_kernels == QUANTMCU else set()
-    return glue | fast | stage_units(graph)
-
-
-def stage_units(graph: ModelGraph) -> set[str]:
-    """The kernels that the patch stages of a model run."""
-    table = stage_kernels(graph, "kernels")
-    return set(vars(table).values()) - {"nullptr"} if table else set()
+    own = own_kernels(graph, variant)
+    units = {unit for kernel in own.values() for unit in kernel.units} | stage_units(graph, variant)
+    for kind in {op.kind for op in graph.ops}:
+        if kind == PATCH_STAGE:
+            units.add(PATCH_STAGE_TFLM)
+        elif kind in own:
+            units.add(f"{op_kind(kind.removeprefix(PREFIX)).kernel}Op")
+        elif kind.startswith(PREFIX):
+            units.add(f"Register_{kind}")
+        elif kind in FAST_OPS and stock_kernels == QUANTMCU:
+            units.add(f"Fast{op_kind(kind).kernel}")
+    return units
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""How much scratch the kernels of a core ask for: what their own <Op>ScratchBytes say, compiled for the host.
+"""How much scratch the kernels of a core ask for, and which calls they take: what they say of themselves on the host.
 
 In: a variant of the kernels and their params. Out: bytes. The op library answers
 (tflm_kernels/micro/python/scratch.cc), so that nothing of the kernels is known twice.
@@ -28,6 +28,8 @@ from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT
 from tflm_quantmcu.stage.program import StageProgram
 
 _NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2}
+# Those that a variant has for each pair of widths apart (tflm_kernels/portable/ops/widths.h).
+_OF_WIDTHS = {DSP: ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Add")}
 _KERNELS = tuple(kind.kernel for kind in OP_KINDS.values() if kind.takes_scratch)
 
 
@@ -47,6 +49,22 @@ def kernel_scratch_bytes(variant: str, kernel: str, params: Any) -> int:
         return 0
     words = np.array(list(_flattened(params)), np.int32)
     return int(_function(f"QuantMcu{kernel}ScratchBytes")(_NUMBERS[variant], words.ctypes.data))
+
+
+def has_widths(variant: str, kernel: str) -> bool:
+    """Whether a project may link a variant's kernel for the widths alone that a model runs."""
+    return kernel in _OF_WIDTHS.get(variant, ())
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def is_fast(variant: str, kernel: str, params: Any) -> bool:
+    """Whether a variant's kernel for the widths of a call takes it; if not, the reference does.
+
+    Raises:
+      UsageError: the op library is missing.
+    """
+    words = np.array(list(_flattened(params)), np.int32)
+    return bool(_function(f"QuantMcuIs{kernel}Fast", ctypes.c_int32)(_NUMBERS[variant], words.ctypes.data))
 
 
 @functools.lru_cache(maxsize=256)
@@ -155,10 +173,10 @@ def asked_as(variant: str) -> Iterator[None]:
         yield
 
 
-def _function(name: str) -> Any:
+def _function(name: str, result: Any = ctypes.c_int64) -> Any:
     function = getattr(open_op_library(find_op_library()), name)
     function.argtypes = [ctypes.c_int32] + [ctypes.c_void_p] * (2 if name == "QuantMcuStageScratchBytes" else 1)
-    function.restype = ctypes.c_int64
+    function.restype = result
     return function
 
 

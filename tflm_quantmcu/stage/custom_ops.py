@@ -11,7 +11,6 @@ from flatbuffers import flexbuffers
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph, Op
-from tflm_quantmcu.law.stage_kernels import Kernels
 from tflm_quantmcu.stage.program import StageProgram
 
 PREFIX = "QMCU_"
@@ -62,11 +61,3 @@ def program_of(graph: ModelGraph, op: Op) -> StageProgram:
             f"{op.kind} (op {op.index}) does not have constant int8 filters and a constant int32 program"
         )
     return StageProgram.decode(decode_options(op.custom_options), filters, program)
-
-
-def stage_kernels(graph: ModelGraph, namespace: str) -> Kernels | None:
-    """The table of just those kernels that the model's patch stages run; None without a stage."""
-    stages = [program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE]
-    fields = {field for stage in stages for op in stage.ops for field in op.traits.stage_kernels}
-    functions = {f: "".join(map(str.capitalize, f.split("_"))).replace("2d", "2D") for f in fields}
-    return Kernels(**{f: f"{namespace}::{function}" for f, function in functions.items()}) if stages else None

@@ -9,6 +9,7 @@
 
 #include "tflm_kernels/cortex_m/dsp/fixed_point.h"
 #include "tflm_kernels/cortex_m/dsp/four_values.h"
+#include "tflm_kernels/cortex_m/dsp/kernels.h"
 
 namespace quantmcu {
 namespace dsp {
@@ -67,12 +68,14 @@ inline uint32_t SumOfFour(uint32_t halved, uint32_t scaled, const Operands& op) 
 }
 
 // The last 1 to 3 values of a run.
-template <bool kIsShifted>
-[[gnu::noinline]] void AddLast(const Operands& op, const Bits& bits, int32_t count,
+[[gnu::noinline]] void AddLast(const Operands& op, bool is_shifted, const Bits& bits, int32_t count,
                                const uint8_t* halved, const uint8_t* scaled, uint8_t* run) {
-  StoreLast(run, bits.output, count,
-            SumOfFour<kIsShifted, 0>(LoadLast(halved, bits.halved, count),
-                                     LoadLast(scaled, bits.scaled, count), op));
+  for (int32_t i = 0; i < count; ++i) {
+    const int32_t a = LoadValue(halved, i, bits.halved);
+    const int32_t b = LoadValue(scaled, i, bits.scaled);
+    const int32_t y = is_shifted ? Sum<true>(a, b, op) : Sum<false>(a, b, op);
+    StoreValue(run, i, bits.output, static_cast<int32_t>(ClampedBytes(y, 0, 0, 0, op.clamp)));
+  }
 }
 
 template <bool kIsShifted, int kBits>
@@ -88,30 +91,25 @@ void AddRun(const Operands& operands, const Bits& widths, int32_t count, const u
     scaled += FourValuesBytes(bits.scaled);
     run += FourValuesBytes(bits.output);
   }
-  if (count > 0) AddLast<kIsShifted>(operands, widths, count, halved, scaled, run);
+  if (count > 0) AddLast(operands, kIsShifted, widths, count, halved, scaled, run);
 }
 
-template <bool kIsShifted>
-auto AddRunOf(const Bits& bits) {
-  if (bits.halved != bits.output || bits.scaled != bits.output) return AddRun<kIsShifted, 0>;
-  return bits.output == 8   ? AddRun<kIsShifted, 8>
-         : bits.output == 4 ? AddRun<kIsShifted, 4>
-                            : AddRun<kIsShifted, 2>;
-}
+using AddRunFn = void(const Operands& operands, const Bits& widths, int32_t count,
+                      const uint8_t* halved, const uint8_t* scaled, uint8_t* run);
 
-bool IsHalf(const FixedPoint& factor) { return factor.multiplier == 1 << 30 && factor.shift == 0; }
-
-bool IsAtMostOne(const FixedPoint& factor) {
-  return factor.multiplier >= 1 << 30 && factor.shift <= 0;
-}
+// What depends on the widths.
+struct Variant {
+  AddRunFn* shifted;
+  AddRunFn* unshifted;
+};
 
 // Whether every byte of a row holds values, none padding.
 bool IsRowOneRun(const FeatureMap& map) { return map.channels * map.bits % 8 == 0; }
 
 // halved: the input whose factor is 1/2.
 void AddHalved(const FeatureMap& halved_map, const FeatureMap& scaled_map, const FixedPoint& factor,
-               const AddParams& params, const uint8_t* halved, const uint8_t* scaled,
-               uint8_t* output) {
+               const AddParams& params, const Variant& variant, const uint8_t* halved,
+               const uint8_t* scaled, uint8_t* output) {
   const FeatureMap& out = params.output;
   const Operands op = {MakeSmallFactor(factor),
                        MakeSmallFactor(params.multipliers.output),
@@ -123,7 +121,7 @@ void AddHalved(const FeatureMap& halved_map, const FeatureMap& scaled_map, const
   const int32_t num_runs = is_one_run ? 1 : out.width;
   const int32_t run_length = is_one_run ? out.width * out.channels : out.channels;
   const Bits bits = {halved_map.bits, scaled_map.bits, out.bits};
-  const auto add_run = factor.shift < 0 ? AddRunOf<true>(bits) : AddRunOf<false>(bits);
+  AddRunFn* const add_run = factor.shift < 0 ? variant.shifted : variant.unshifted;
   for (int32_t y = 0; y < out.height; ++y) {
     for (int32_t x = 0; x < num_runs; ++x) {
       add_run(op, bits, run_length, halved + PixelOffset(halved_map, y, x),
@@ -132,17 +130,33 @@ void AddHalved(const FeatureMap& halved_map, const FeatureMap& scaled_map, const
   }
 }
 
+// Of a call that IsFast.
+void Run(const AddParams& params, const Variant& variant, const uint8_t* input0,
+         const uint8_t* input1, uint8_t* output) {
+  const AddMultipliers& m = params.multipliers;
+  if (IsHalf(m.input0) && IsAtMostOne(m.input1)) {
+    AddHalved(params.input0, params.input1, m.input1, params, variant, input0, input1, output);
+  } else {
+    AddHalved(params.input1, params.input0, m.input0, params, variant, input1, input0, output);
+  }
+}
+
 }  // namespace
 
+template <int kBits>
+void AddOf(const AddParams& params, const uint8_t* input0, const uint8_t* input1, uint8_t* output) {
+  static constexpr Variant kVariant = {AddRun<true, kBits>, AddRun<false, kBits>};
+  Run(params, kVariant, input0, input1, output);
+}
+
 void Add(const AddParams& params, const uint8_t* input0, const uint8_t* input1, uint8_t* output) {
-  const AddMultipliers& m = params.multipliers;
-  if (IsHalf(m.input0) && IsAtMostOne(m.input1) && IsSmallFactor(m.output)) {
-    AddHalved(params.input0, params.input1, m.input1, params, input0, input1, output);
-  } else if (IsHalf(m.input1) && IsAtMostOne(m.input0) && IsSmallFactor(m.output)) {
-    AddHalved(params.input1, params.input0, m.input0, params, input1, input0, output);
-  } else {
-    reference::Add(params, input0, input1, output);
-  }
+  const int32_t bits = CommonBits(params);
+  AddFn* const run = !IsFast(params) ? reference::Add
+                     : bits == 8     ? AddOf<8>
+                     : bits == 4     ? AddOf<4>
+                     : bits == 2     ? AddOf<2>
+                                     : AddOf<0>;
+  run(params, input0, input1, output);
 }
 
 }  // namespace dsp

@@ -87,14 +87,8 @@ constexpr Variants MakeVariants() {
   }
 }
 
-constexpr Variants kVariants[3][3] = {
-    {MakeVariants<2, 2>(), MakeVariants<2, 4>(), MakeVariants<2, 8>()},
-    {MakeVariants<4, 2>(), MakeVariants<4, 4>(), MakeVariants<4, 8>()},
-    {MakeVariants<8, 2>(), MakeVariants<8, 4>(), MakeVariants<8, 8>()}};
-
-const Variants& VariantsOf(const Conv2DParams& params) {
-  return kVariants[params.input.bits >> 2][params.weight_bits >> 2];  // 2, 4, 8 -> 0, 1, 2
-}
+template <int kABits, int kWBits>
+constexpr Variants kVariants = MakeVariants<kABits, kWBits>();
 
 // Copies at least one byte, and reads none beyond; in words, which a compiler would leave to memcpy.
 inline void CopyBytes(const uint8_t* from, int32_t count, uint8_t* to) {
@@ -110,10 +104,10 @@ constexpr int32_t kMaxGathered = 160;
 
 class Convolution {
  public:
-  Convolution(const Conv2DParams& params, const Operands& operands)
+  Convolution(const Conv2DParams& params, const Operands& operands, const Variants& variants)
       : params_(params),
         operands_(operands),
-        variants_(VariantsOf(params)),
+        variants_(variants),
         filter_bytes_(FilterBytes(params)),
         slots_(Slots(params.input.channels, params.weight_bits)),
         has_row_spans_(params.window.dilation_width == 1 &&
@@ -251,13 +245,20 @@ class Convolution {
 
 }  // namespace
 
+template <int kInputBits, int kWeightBits>
+void Conv2DOf(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
+              const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
+  Convolution(params, {input, filter, table, scratch, output}, kVariants<kInputBits, kWeightBits>)
+      .Run();
+}
+
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
             const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
-  if (FilterBytes(params) > kMaxPairedFilterBytes) {
-    reference::Conv2D(params, input, filter, table, output, scratch);
-    return;
-  }
-  Convolution(params, {input, filter, table, scratch, output}).Run();
+  static constexpr Conv2DFn* kOfWidths[3][3] = {{Conv2DOf<2, 2>, Conv2DOf<2, 4>, Conv2DOf<2, 8>},
+                                                {Conv2DOf<4, 2>, Conv2DOf<4, 4>, Conv2DOf<4, 8>},
+                                                {Conv2DOf<8, 2>, Conv2DOf<8, 4>, Conv2DOf<8, 8>}};
+  Conv2DFn* const run = IsFast(params) ? AtWidths(kOfWidths, params) : reference::Conv2D;
+  run(params, input, filter, table, output, scratch);
 }
 
 }  // namespace dsp

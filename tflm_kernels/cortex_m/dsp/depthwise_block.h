@@ -10,6 +10,7 @@
 
 #include "tflm_kernels/cortex_m/dsp/fixed_point.h"
 #include "tflm_kernels/cortex_m/dsp/four_values.h"
+#include "tflm_kernels/cortex_m/dsp/is_fast.h"
 #include "tflm_kernels/portable/ops/depthwise_conv2d.h"
 
 namespace quantmcu {

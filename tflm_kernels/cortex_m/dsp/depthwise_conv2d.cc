@@ -23,8 +23,6 @@ namespace quantmcu {
 namespace dsp {
 namespace {
 
-int32_t NumTaps(const Window& window) { return window.kernel_height * window.kernel_width; }
-
 // One axis of the window.
 struct Axis {
   int32_t input;
@@ -60,11 +58,25 @@ Segment SegmentAt(const Axis& axis, int32_t begin) {
   return segment;
 }
 
+class Rectangle;
+
+// What depends on the widths.
+struct Variant {
+  OutputPixelsFn* nine_taps;
+  OutputPixelsFn* any_taps;
+  OutputPixelsFn* shared;  // of one input channel
+  // By depthwise_columns.h; null where it has none. False if the block's weights are not for it.
+  bool (*columns)(const Rectangle& rectangle, const BlockStore& store, const Block& block,
+                  Pixels pixels);
+};
+
 // Output pixels whose windows have the same taps inside.
 class Rectangle {
  public:
-  Rectangle(const Depthwise& conv, const Segment& rows, const Segment& columns)
+  Rectangle(const Depthwise& conv, const Variant& variant, const Segment& rows,
+            const Segment& columns)
       : conv_(conv),
+        variant_(variant),
         rows_(rows),
         columns_(columns),
         tap_row_bytes_(conv.params.window.dilation_height * conv.params.input.row_bytes),
@@ -89,13 +101,26 @@ class Rectangle {
         OutputShortBlock(store, block, pixels);
         continue;
       }
-      if (has_columns && (in.bits == 4 ? OutputColumns<4>(store, block, pixels)
-                                       : OutputColumns<2>(store, block, pixels))) {
-        continue;
-      }
+      if (has_columns && variant_.columns(*this, store, block, pixels)) continue;
       SetWeights(block);
-      OutputPixelsOf(in.bits, taps_.count, multiplier > 1)(store, taps_, pixels, first_bit % 8);
+      OutputPixelsFn* const output = multiplier > 1     ? variant_.shared
+                                     : taps_.count == 9 ? variant_.nine_taps
+                                                        : variant_.any_taps;
+      output(store, taps_, pixels, first_bit % 8);
     }
+  }
+
+  template <int kABits>
+  static bool OutputColumns(const Rectangle& r, const BlockStore& store, const Block& block,
+                            Pixels pixels) {
+    SumTaps taps;
+    if (!DepthwiseColumns<kABits>::SetTaps(r.conv_, block, r.rows_.first_tap, r.rows_.last_tap,
+                                           r.tap_row_bytes_, r.tap_bytes_, &taps)) {
+      return false;
+    }
+    pixels.first = AddressAt(pixels.first, r.rows_.first_tap * r.tap_row_bytes_);
+    DepthwiseColumns<kABits>::Output(store, taps, pixels);
+    return true;
   }
 
  private:
@@ -118,25 +143,12 @@ class Rectangle {
   // Whether depthwise_columns.h has this.
   bool HasColumns() const {
     const Window& w = conv_.params.window;
-    return conv_.params.input.bits < 8 && conv_.params.weight_bits < 8 &&
-           conv_.params.depth_multiplier == 1 && w.kernel_width == kSumColumns &&
-           columns_.last_tap - columns_.first_tap == kSumColumns &&
+    return variant_.columns != nullptr && conv_.params.depth_multiplier == 1 &&
+           w.kernel_width == kSumColumns && columns_.last_tap - columns_.first_tap == kSumColumns &&
            rows_.last_tap > rows_.first_tap && rows_.last_tap - rows_.first_tap <= kSumRows &&
            w.stride_width == w.dilation_width &&
            // In tens of instructions: 3 a pixel less, 7 a row and 30 a block more than pairs of taps.
            pixels_.height * (3 * pixels_.width - 7) > 30;
-  }
-
-  template <int kABits>
-  bool OutputColumns(const BlockStore& store, const Block& block, Pixels pixels) const {
-    SumTaps taps;
-    if (!DepthwiseColumns<kABits>::SetTaps(conv_, block, rows_.first_tap, rows_.last_tap,
-                                           tap_row_bytes_, tap_bytes_, &taps)) {
-      return false;
-    }
-    pixels.first = AddressAt(pixels.first, rows_.first_tap * tap_row_bytes_);
-    DepthwiseColumns<kABits>::Output(store, taps, pixels);
-    return true;
   }
 
   // Of a block of fewer than four channels. Its taps are copied, so that nothing behind the map is read.
@@ -159,7 +171,7 @@ class Rectangle {
           }
         }
         pixel.output = pixels.output + y * pixels.output_row_step + x * pixels.output_step;
-        OutputPixelsOf(bits, 0, false)(store, taps_, pixel, 0);
+        variant_.any_taps(store, taps_, pixel, 0);
       }
     }
   }
@@ -199,6 +211,7 @@ class Rectangle {
   }
 
   const Depthwise& conv_;
+  const Variant& variant_;
   const Segment rows_;
   const Segment columns_;
   const int32_t tap_row_bytes_;
@@ -208,19 +221,21 @@ class Rectangle {
   uint8_t tap_numbers_[kMaxTaps];  // of the taps inside
 };
 
-}  // namespace
+template <int kABits, int kWBits>
+constexpr Variant MakeVariant() {
+  Variant variant = {OutputPixels<kABits, 9, false>, OutputPixels<kABits, 0, false>,
+                     OutputPixels<kABits, 0, true>, nullptr};
+  if constexpr (kABits < 8 && kWBits < 8) variant.columns = Rectangle::OutputColumns<kABits>;
+  return variant;
+}
 
-void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
-                     const uint8_t* filter, const ChannelTable& table, uint8_t* output,
-                     uint8_t* scratch) {
-  const FeatureMap& in = params.input;
-  const FeatureMap& out = params.output;
-  const Window& w = params.window;
-  if (NumTaps(w) > kMaxTaps) {
-    reference::DepthwiseConv2D(params, input, filter, table, output, scratch);
-    return;
-  }
-  const Depthwise conv = {params, input, filter, table, output};
+template <int kABits, int kWBits>
+constexpr Variant kVariant = MakeVariant<kABits, kWBits>();
+
+void Run(const Depthwise& conv, const Variant& variant) {
+  const FeatureMap& in = conv.params.input;
+  const FeatureMap& out = conv.params.output;
+  const Window& w = conv.params.window;
   const Axis y_axis = {in.height,       out.height,        w.kernel_height,
                        w.stride_height, w.dilation_height, w.pad_top};
   const Axis x_axis = {in.width,       out.width,        w.kernel_width,
@@ -231,9 +246,30 @@ void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
     rows = SegmentAt(y_axis, oy);
     for (int32_t ox = 0; ox < out.width; ox = columns.end) {
       columns = SegmentAt(x_axis, ox);
-      Rectangle(conv, rows, columns).Output();
+      Rectangle(conv, variant, rows, columns).Output();
     }
   }
+}
+
+}  // namespace
+
+template <int kInputBits, int kWeightBits>
+void DepthwiseConv2DOf(const DepthwiseConv2DParams& params, const uint8_t* input,
+                       const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                       uint8_t* /*scratch*/) {
+  Run({params, input, filter, table, output}, kVariant<kInputBits, kWeightBits>);
+}
+
+void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
+                     const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                     uint8_t* scratch) {
+  static constexpr DepthwiseConv2DFn* kOfWidths[3][3] = {
+      {DepthwiseConv2DOf<2, 2>, DepthwiseConv2DOf<2, 4>, DepthwiseConv2DOf<2, 8>},
+      {DepthwiseConv2DOf<4, 2>, DepthwiseConv2DOf<4, 4>, DepthwiseConv2DOf<4, 8>},
+      {DepthwiseConv2DOf<8, 2>, DepthwiseConv2DOf<8, 4>, DepthwiseConv2DOf<8, 8>}};
+  DepthwiseConv2DFn* const run =
+      IsFast(params) ? AtWidths(kOfWidths, params) : reference::DepthwiseConv2D;
+  run(params, input, filter, table, output, scratch);
 }
 
 }  // namespace dsp

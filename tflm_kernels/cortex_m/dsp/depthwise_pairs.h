@@ -15,8 +15,6 @@
 namespace quantmcu {
 namespace dsp {
 
-constexpr int32_t kMaxTaps = 49;
-
 // Two taps of a block.
 struct TapPair {
   uint32_t offsets[2];       // bytes from the window's first pixel
@@ -125,18 +123,8 @@ template <int kBits, int kTaps, bool kIsShared>
   }
 }
 
-template <int kBits>
-auto OutputPixelsOf(int32_t num_taps, bool is_shared) {
-  return is_shared       ? OutputPixels<kBits, 0, true>
-         : num_taps == 9 ? OutputPixels<kBits, 9, false>
-                         : OutputPixels<kBits, 0, false>;
-}
-
-inline auto OutputPixelsOf(int32_t bits, int32_t num_taps, bool is_shared) {
-  return bits == 8   ? OutputPixelsOf<8>(num_taps, is_shared)
-         : bits == 4 ? OutputPixelsOf<4>(num_taps, is_shared)
-                     : OutputPixelsOf<2>(num_taps, is_shared);
-}
+using OutputPixelsFn = void(const BlockStore& store, const Taps& taps, const Pixels& pixels,
+                            int32_t first_bit);
 
 }  // namespace dsp
 }  // namespace quantmcu

@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "tflm_kernels/cortex_m/dsp/is_fast.h"
 #include "tflm_kernels/cortex_m/dsp/simd.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
 
@@ -23,15 +24,11 @@ inline int32_t Doubled(int32_t multiplier) {
   return static_cast<int32_t>(2u * static_cast<uint32_t>(multiplier));
 }
 
-// A factor of [2^-32, 1/2): multiplier >= 2^30 and shift <= -1.
+// A factor that IsSmallFactor.
 struct SmallFactor {
   int32_t doubled_multiplier;
   int32_t minus_power;  // -2^(32 + shift)
 };
-
-inline bool IsSmallFactor(const FixedPoint& factor) {
-  return factor.multiplier >= 1 << 30 && factor.shift <= -1;
-}
 
 inline SmallFactor MakeSmallFactor(const FixedPoint& factor) {
   return {Doubled(factor.multiplier), static_cast<int32_t>(~0u << ((32 + factor.shift) & 31))};

@@ -15,32 +15,26 @@
 
 namespace quantmcu {
 namespace dsp {
-namespace {
 
-template <int kABits, int kWBits>
-void Run(const FullyConnectedParams& params, const Operands& operands) {
+template <int kInputBits, int kWeightBits>
+void FullyConnectedOf(const FullyConnectedParams& params, const uint8_t* input,
+                      const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                      uint8_t* scratch) {
+  const Operands operands = {input, filter, table, scratch, output};
   Column column = {reinterpret_cast<uint32_t*>(operands.scratch), params.input.zero_point, 0};
-  Clear(column, NumGroups(RunBytes(params.input.channels, kWBits)), kWBits, 1);
-  Widen<kABits, kWBits, 1>::AddSpan(operands.input, 0, params.input.channels, &column);
-  OnePixel<kWBits>(params.output, params.clamp, RunBytes(params.input.channels, kWBits), operands,
-                   column.sum, operands.output);
+  const int32_t run_bytes = RunBytes(params.input.channels, kWeightBits);
+  Clear(column, NumGroups(run_bytes), kWeightBits, 1);
+  Widen<kInputBits, kWeightBits, 1>::AddSpan(operands.input, 0, params.input.channels, &column);
+  OnePixel<kWeightBits>(params.output, params.clamp, run_bytes, operands, column.sum, output);
 }
-
-template <int kABits>
-void RunWith(const FullyConnectedParams& params, const Operands& operands) {
-  if (params.weight_bits == 8) return Run<kABits, 8>(params, operands);
-  if (params.weight_bits == 4) return Run<kABits, 4>(params, operands);
-  return Run<kABits, 2>(params, operands);
-}
-
-}  // namespace
 
 void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, const uint8_t* filter,
                     const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
-  const Operands operands = {input, filter, table, scratch, output};
-  if (params.input.bits == 8) return RunWith<8>(params, operands);
-  if (params.input.bits == 4) return RunWith<4>(params, operands);
-  RunWith<2>(params, operands);
+  static constexpr FullyConnectedFn* kOfWidths[3][3] = {
+      {FullyConnectedOf<2, 2>, FullyConnectedOf<2, 4>, FullyConnectedOf<2, 8>},
+      {FullyConnectedOf<4, 2>, FullyConnectedOf<4, 4>, FullyConnectedOf<4, 8>},
+      {FullyConnectedOf<8, 2>, FullyConnectedOf<8, 4>, FullyConnectedOf<8, 8>}};
+  AtWidths(kOfWidths, params)(params, input, filter, table, output, scratch);
 }
 
 }  // namespace dsp

@@ -6,8 +6,10 @@
 #ifndef TFLM_KERNELS_CORTEX_M_DSP_KERNELS_H_
 #define TFLM_KERNELS_CORTEX_M_DSP_KERNELS_H_
 
+#include "tflm_kernels/cortex_m/dsp/is_fast.h"
 #include "tflm_kernels/portable/ops/fully_connected.h"
 #include "tflm_kernels/portable/ops/kernels.h"
+#include "tflm_kernels/portable/ops/widths.h"
 
 namespace quantmcu {
 namespace dsp {
@@ -29,6 +31,22 @@ using reference::Lut;
 using reference::ResizeBilinear;
 using reference::ResizeNearest;
 using reference::SumPixels;
+
+// Of one pair of widths alone, for calls that IsFast: what a project links that runs no others.
+template <int kInputBits, int kWeightBits>
+void Conv2DOf(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
+              const ChannelTable& table, uint8_t* output, uint8_t* scratch);
+template <int kInputBits, int kWeightBits>
+void DepthwiseConv2DOf(const DepthwiseConv2DParams& params, const uint8_t* input,
+                       const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                       uint8_t* scratch);
+template <int kInputBits, int kWeightBits>
+void FullyConnectedOf(const FullyConnectedParams& params, const uint8_t* input,
+                      const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                      uint8_t* scratch);
+// kBits: of all three maps, or 0 where they differ.
+template <int kBits>
+void AddOf(const AddParams& params, const uint8_t* input0, const uint8_t* input1, uint8_t* output);
 
 inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,

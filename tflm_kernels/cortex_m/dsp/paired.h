@@ -23,7 +23,6 @@ namespace dsp {
 
 constexpr int kPairedPixels = 4;
 constexpr int kPairedShift = 11;
-constexpr int32_t kMaxPairedFilterBytes = 4 << 13;
 
 // sum + the low or the high half of `word`, unsigned.
 inline int32_t AddLowHalf(int32_t sum, int32_t word) {

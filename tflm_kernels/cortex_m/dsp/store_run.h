@@ -17,31 +17,8 @@ namespace dsp {
 
 // Stores the channels [begin, begin + count) of the pixel at `run`; begin is a multiple of four. sums[i] is of
 // channel begin + i, without the bias.
-[[gnu::noinline]] inline void StoreRun(const FeatureMap& output, const Clamp& clamp,
-                                       const ChannelTable& table, int32_t begin, int32_t count,
-                                       const int32_t* sums, uint8_t* run) {
-  const ClampBytes clamp_bytes = MakeClampBytes(clamp);
-  const int32_t zero_point = output.zero_point;
-  const int32_t bits = output.bits;
-  const int32_t end = begin + count;
-  int32_t o = begin;
-  for (; o + 4 <= end; o += 4, sums += 4) {
-    int32_t y[4];
-    for (int32_t i = 0; i < 4; ++i) {
-      const FixedPoint factor = FactorOf(table, o + i);
-      const int32_t sum = WrappingAdd(sums[i], table.bias[o + i]);
-      y[i] = IsSmallFactor(factor) ? MultiplyAdd(sum, MakeSmallFactor(factor), zero_point)
-                                   : MultiplyAdd(sum, MakeAnyFactor(factor), zero_point);
-    }
-    StoreFour(run + o * bits / 8, bits, ClampedBytes(y[0], y[1], y[2], y[3], clamp_bytes));
-  }
-  for (; o < end; ++o, ++sums) {
-    const int32_t y = MultiplyAdd(WrappingAdd(*sums, table.bias[o]),
-                                  MakeAnyFactor(FactorOf(table, o)), zero_point);
-    const uint32_t bytes = ClampedBytes(y, 0, 0, 0, clamp_bytes);
-    StoreValue(run, o, bits, static_cast<int32_t>(bytes & 0xFFu));
-  }
-}
+void StoreRun(const FeatureMap& output, const Clamp& clamp, const ChannelTable& table,
+              int32_t begin, int32_t count, const int32_t* sums, uint8_t* run);
 
 }  // namespace dsp
 }  // namespace quantmcu

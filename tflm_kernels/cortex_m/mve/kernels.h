@@ -30,6 +30,20 @@ using reference::ResizeBilinear;
 using reference::ResizeNearest;
 using reference::SumPixels;
 
+// One kernel of each op has all widths, and takes every call.
+template <int, int>
+inline constexpr Conv2DFn& Conv2DOf = Conv2D;
+template <int, int>
+inline constexpr DepthwiseConv2DFn& DepthwiseConv2DOf = DepthwiseConv2D;
+template <int, int>
+inline constexpr FullyConnectedFn& FullyConnectedOf = FullyConnected;
+template <int>
+inline constexpr AddFn& AddOf = Add;
+template <typename Params>
+constexpr bool IsFast(const Params&) {
+  return true;
+}
+
 inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,           AveragePool2D,      MaxPool2D,       Requantize,

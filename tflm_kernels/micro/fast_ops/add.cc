@@ -25,8 +25,9 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
                             {{data.input1_multiplier, data.input1_shift},
                              {data.input2_multiplier, data.input2_shift},
                              {data.output_multiplier, data.output_shift}}};
-  kernels::Add(params, InputBytes(context, node, 0), InputBytes(context, node, 1),
-               OutputBytes(context, node));
+  if (!kernels::IsFast(params)) return tflm::Register_ADD().invoke(context, node);
+  kernels::AddOf<8>(params, InputBytes(context, node, 0), InputBytes(context, node, 1),
+                    OutputBytes(context, node));
   return kTfLiteOk;
 }
 

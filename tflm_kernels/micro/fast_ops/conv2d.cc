@@ -8,7 +8,7 @@ namespace {
 struct Conv2DOp {
   using Params = Conv2DParams;
   using Options = TfLiteConvParams;
-  static constexpr auto kKernel = kernels::Conv2D;
+  static constexpr auto kKernel = &kernels::Conv2DOf<8, 8>;
   static TFLMRegistration Tflms() { return tflm::Register_CONV_2D(); }
   static bool IsOurs(const FilterNode& t) {
     return t.filter->dims->data[3] == t.input->dims->data[3];

@@ -8,7 +8,7 @@ namespace {
 struct DepthwiseConv2DOp {
   using Params = DepthwiseConv2DParams;
   using Options = TfLiteDepthwiseConvParams;
-  static constexpr auto kKernel = kernels::DepthwiseConv2D;
+  static constexpr auto kKernel = &kernels::DepthwiseConv2DOf<8, 8>;
   static TFLMRegistration Tflms() { return tflm::Register_DEPTHWISE_CONV_2D(); }
   static bool IsOurs(const FilterNode& t) {
     return t.filter->dims->data[0] == 1 && t.output->dims->data[3] % t.input->dims->data[3] == 0;

@@ -77,7 +77,7 @@ inline bool IsWindowOurs(const Window& window) {
 
 // A convolution. Op has
 //   Params, Options        of our kernel and of TFLM's
-//   kKernel                ours
+//   kKernel                ours, for calls that IsFast
 //   Tflms()                TFLM's registration
 //   IsOurs(t)              whether the kernel takes tensors that are int8 maps
 //   ParamsOf(t, window, data)
@@ -120,6 +120,7 @@ struct FastConv {
       return Op::Tflms().invoke(context, node);
     }
     const typename Op::Params params = ParamsOf(node, t, data);
+    if (!kernels::IsFast(params)) return Op::Tflms().invoke(context, node);
     uint8_t* scratch = FastScratch(context, data.filter_buffer_index);
     auto* zeros = reinterpret_cast<int32_t*>(scratch + ScratchBytes(params));
     const ChannelTable table = {BiasOr(t, zeros, params.output.channels),

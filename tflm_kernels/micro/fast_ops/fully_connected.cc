@@ -62,8 +62,8 @@ void EvalBlock(const FilterNode& t, const OpDataFullyConnected& data,
   }
   table.bias = BiasOr(t, words, channels) + (t.bias == nullptr ? 0 : begin);
   const uint8_t* filter = Bytes(*t.filter) + int64_t{begin} * params.input.channels;
-  kernels::FullyConnected(params, Bytes(*t.input), filter, table,
-                          static_cast<uint8_t*>(t.output->data.data) + begin, scratch);
+  kernels::FullyConnectedOf<8, 8>(params, Bytes(*t.input), filter, table,
+                                  static_cast<uint8_t*>(t.output->data.data) + begin, scratch);
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {

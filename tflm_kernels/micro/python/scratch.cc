@@ -58,6 +58,23 @@ extern "C" int64_t QuantMcuFullyConnectedScratchBytes(int32_t variant, const int
       quantmcu::Words<quantmcu::FullyConnectedParams>(params)));
 }
 
+// 1 where the variant's kernel for the call's widths takes it, 0 where it leaves it to the reference.
+extern "C" int32_t QuantMcuIsConv2DFast(int32_t variant, const int32_t* params) {
+  return quantmcu::IsFastOn(variant, quantmcu::Words<quantmcu::Conv2DParams>(params));
+}
+
+extern "C" int32_t QuantMcuIsDepthwiseConv2DFast(int32_t variant, const int32_t* params) {
+  return quantmcu::IsFastOn(variant, quantmcu::Words<quantmcu::DepthwiseConv2DParams>(params));
+}
+
+extern "C" int32_t QuantMcuIsFullyConnectedFast(int32_t variant, const int32_t* params) {
+  return quantmcu::IsFastOn(variant, quantmcu::Words<quantmcu::FullyConnectedParams>(params));
+}
+
+extern "C" int32_t QuantMcuIsAddFast(int32_t variant, const int32_t* params) {
+  return quantmcu::IsFastOn(variant, quantmcu::Words<quantmcu::AddParams>(params));
+}
+
 // Of a program that ReadPatchStageProgram accepts.
 extern "C" int64_t QuantMcuStageScratchBytes(int32_t variant, const int32_t* header,
                                              const int32_t* program) {

@@ -1,3 +1,8 @@
+// Small, not fast: it sees a handful of values.
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "tflm_kernels/portable/ops/softmax.h"
 
 #include "tflm_kernels/portable/law/exponential.h"

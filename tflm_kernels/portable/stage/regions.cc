@@ -1,3 +1,8 @@
+// At -O3 GCC makes a copy of the search for each axis.
+#ifndef __clang__
+#pragma GCC optimize("O2")
+#endif
+
 #include "tflm_kernels/portable/stage/regions.h"
 
 namespace quantmcu {

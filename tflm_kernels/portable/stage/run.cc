@@ -1,3 +1,8 @@
+// Small, not fast: what it calls takes the time.
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "tflm_kernels/portable/stage/run.h"
 
 #include "tflm_kernels/portable/law/limits.h"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of, kernel_name
+from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of
 from tflm_quantmcu.converter.emit.cpp_text import (
     Definitions,
     array_initializer,
@@ -29,7 +29,7 @@ from tflm_quantmcu.graph.layer_names import layers_of_ops
 from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import KernelCall
-from tflm_quantmcu.stage.custom_ops import stage_kernels
+from tflm_quantmcu.native.linked import cpp_name, kernel_table, linked_kernel, stage_kernels
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 # What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
@@ -82,8 +82,8 @@ def emit_aot(
     calls = [calls_of(graph, op, variant=variant) for op in graph.ops]
     plan = plan_memory(graph, calls)
     definitions = Definitions()
-    steps = [_step(graph, plan, definitions, op, group) for op, group in zip(graph.ops, calls, strict=True)]
-    kernels = stage_kernels(graph, "kernels")
+    steps = [_step(graph, plan, definitions, variant, op, group) for op, group in zip(graph.ops, calls, strict=True)]
+    kernels = stage_kernels(graph, variant)
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
@@ -99,7 +99,7 @@ def emit_aot(
         "outputs": _ports([graph.tensors[t] for t in graph.outputs], plan, "Output"),
         "streamed": graph.streamed_input,
         "requests": describe_model_requests(graph),
-        "stage_kernels": struct_initializer(kernels) if kernels else "",
+        "stage_kernels": struct_initializer(kernel_table(kernels, "kernels")) if kernels else "",
         "steps": steps,
         "blocks": definitions.blocks,
         "constants_crc32": definitions.crc32,
@@ -114,12 +114,14 @@ def emit_aot(
     return {file: render(f"aot/{template}", context) for file, template in files.items()}, plan.arena_bytes
 
 
-def _step(graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, calls: Sequence[KernelCall]) -> _Step:
+def _step(
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, variant: str, op: Op, calls: Sequence[KernelCall]
+) -> _Step:
     first = len(definitions.text)
     statements, checks = [], []
     for number, call in enumerate(calls):
         params = definitions.params(f"kOp{op.index}{call.kernel}{number or ''}", call.params)
-        statements.append(_statement(graph, plan, definitions, op, call, params))
+        statements.append(_statement(graph, plan, definitions, variant, op, call, params))
         if call.scratch_bytes is not None:
             checks.append(_scratch_check(call, params))
     comment = comment_text(f"{op.index} {op.kind} '{layers_of_ops(graph, [op.index])[0]}'")
@@ -127,7 +129,7 @@ def _step(graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op,
 
 
 def _statement(
-    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, op: Op, call: KernelCall, params: str
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, variant: str, op: Op, call: KernelCall, params: str
 ) -> str:
     arguments = [params]
     offsets = call.input_offsets or (0,) * len(call.inputs)
@@ -141,7 +143,7 @@ def _statement(
         arguments = [params, *source, scratch, output, "options", str(op.index)]
         call_text = statement("if (const Status status = quantmcu::aot::RunStage<kHasHook, kStageKernels>", arguments)
         return f"{call_text}\n      status != Status::kOk) {{\n    return status;\n  }}"
-    function = kernel_name(call.kernel).replace("reference::", "quantmcu::reference::")
+    function = cpp_name(linked_kernel(call.kernel, [call.params], variant), "kernels")
     return statement(function, [*arguments, output, *([] if call.scratch_bytes is None else [scratch])])
 
 

@@ -16,7 +16,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kind import OpKind, Table
-from tflm_quantmcu.graph.op_kinds import OP_KINDS, op_kind
+from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import (
@@ -43,8 +43,6 @@ from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, StageProgram
 
 CHANNEL_TABLE = ("Bias", "Multiplier", "Shift")  # constants that a call takes as one ChannelTable
 _OPTIONAL_KEYS = {"filter_layout": 0}
-# Those of which a core may have a variant of its own (tflm_kernels/cortex_m/kernels.h).
-_CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kernel and kind.has_variants)
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
 
 
@@ -66,11 +64,6 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
     if op.traits.num_maps == 2 and reason is None:
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     return stock_calls(graph, op)
-
-
-def kernel_name(kernel: str) -> str:
-    """As emitted code calls it: `kernels::X`, the core's own, or `reference::X`."""
-    return f"{'kernels' if kernel in _CORE_KERNELS else 'reference'}::{kernel}"
 
 
 def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:

@@ -18,9 +18,11 @@ from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
+from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import HOST, KERNEL_VARIANTS, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, stage_kernels
+from tflm_quantmcu.native.linked import Linked, cpp_name, kernel_table, own_kernels, stage_kernels
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
@@ -48,7 +50,8 @@ def emit_tflm(
     graph = model.graph
     arenas = _arena_bytes(graph, recording)
     kinds = sorted({op.kind for op in graph.ops})
-    kernels = stage_kernels(graph, "quantmcu::kernels")
+    variant = variant_of(core)
+    kernels, own = stage_kernels(graph, variant), own_kernels(graph, variant)
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
@@ -60,8 +63,9 @@ def emit_tflm(
         "arenas": arenas,
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
         "has_fast_ops": any(kind in FAST_OPS for kind in kinds),
-        "stage_kernels": struct_initializer(kernels) if kernels else "",
-        "adders": [resolver_call(kind) for kind in kinds],
+        "stage_kernels": struct_initializer(kernel_table(kernels)) if kernels else "",
+        "adders": [resolver_call(kind, own.get(kind)) for kind in kinds],
+        "has_own_kernels": bool(own),
         "streamed": graph.streamed_input,
         "requests": describe_model_requests(graph),
         "num_samples": recording.num_samples,
@@ -98,8 +102,12 @@ def _arena_bytes(graph: ModelGraph, recording: Recording) -> dict[str, int]:
     return arenas
 
 
-def resolver_call(kind: str) -> str:
-    """The call that adds an op to a resolver, on our kernels where there are any."""
+def resolver_call(kind: str, kernel: Linked | None = None) -> str:
+    """The call that adds an op to a resolver, on our kernels where there are any; `kernel` instead of that of all
+    widths."""
+    if kernel is not None:
+        op = op_kind(kind.removeprefix(PREFIX)).kernel
+        return f'AddCustom("{kind}", quantmcu::RegisterOn<quantmcu::{op}Op, {cpp_name(kernel)}>())'
     if kind == PATCH_STAGE:
         return f'AddCustom("{kind}", quantmcu::RegisterPatchStage<kStageKernels>())'
     if kind.startswith(PREFIX):

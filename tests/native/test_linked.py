@@ -1,0 +1,89 @@
+"""Which kernels a model links: those for the widths that it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import networks
+from tests.support.plans import mixed, split
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE
+from tflm_quantmcu.graph.types import Window
+from tflm_quantmcu.law.kernel_calls import AddParams, Conv2DParams, DepthwiseConv2DParams, FeatureMap
+from tflm_quantmcu.native.linked import cpp_name, linked_kernel, stage_kernels
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
+from tflm_quantmcu.tflite.reader import read_model
+
+HALF, QUARTER, TWO = (1 << 30, 0), (1 << 30, -1), (1 << 30, 2)
+
+
+def feature_map(channels: int = 8, bits: int = 8) -> FeatureMap:
+    return FeatureMap(4, 4, channels, 4 * channels, bits, 0)
+
+
+def convolution(bits: int = 8, weight_bits: int = 8, channels: int = 8, size: int = 3) -> Conv2DParams:
+    window = Window(kernel_height=size, kernel_width=size)
+    return Conv2DParams(feature_map(channels, bits), feature_map(), window, (-128, 127), weight_bits)
+
+
+def depthwise(size: int) -> DepthwiseConv2DParams:
+    window = Window(kernel_height=size, kernel_width=size)
+    return DepthwiseConv2DParams(feature_map(), feature_map(), window, (-128, 127), 8, 1)
+
+
+def add(bits: tuple[int, int, int] = (8, 8, 8), factor: tuple[int, int] = QUARTER) -> AddParams:
+    maps = [feature_map(bits=b) for b in bits]
+    return AddParams(maps[0], maps[1], maps[2], (-128, 127), (HALF, factor, QUARTER))
+
+
+def test_one_pair_of_widths_has_a_kernel_of_its_own() -> None:
+    kernel = linked_kernel("Conv2D", [convolution(), convolution(channels=3)], DSP)
+    assert kernel.name == "kernels::Conv2DOf<8, 8>"
+    assert kernel.units == {"kernels::Conv2DOf<8x8>"}
+    assert cpp_name(kernel) == "quantmcu::kernels::Conv2DOf<8, 8>"
+    assert linked_kernel("Add", [add()], DSP).name == "kernels::AddOf<8>"
+    assert linked_kernel("Add", [add((8, 4, 8))], DSP).name == "kernels::AddOf<0>"
+
+
+def test_several_pairs_are_chosen_among() -> None:
+    kernel = linked_kernel("Conv2D", [convolution(), convolution(8, 4), convolution(4, 2)], DSP)
+    assert kernel.name == "Conv2DAmong<88, 84, 42>"
+    assert kernel.units == {f"kernels::Conv2DOf<{pair}>" for pair in ("8x8", "8x4", "4x2")}
+    assert cpp_name(kernel, "kernels") == "quantmcu::Conv2DAmong<88, 84, 42>"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "fast", "other"),
+    [
+        ("Conv2D", convolution(channels=3640), convolution(channels=3641)),  # 32 KB a filter
+        ("DepthwiseConv2D", depthwise(7), depthwise(8)),
+        ("Add", add(), add(factor=TWO)),
+    ],
+)
+def test_what_the_dsp_kernel_leaves_to_the_reference_links_it(kernel: str, fast: object, other: object) -> None:
+    assert linked_kernel(kernel, [fast], DSP).name.startswith("kernels::")
+    assert linked_kernel(kernel, [other], DSP).units == {f"reference::{kernel}"}
+    assert linked_kernel(kernel, [fast, other], DSP).units == {f"kernels::{kernel}"}
+
+
+@pytest.mark.parametrize("variant", [REFERENCE, MVE])
+def test_variants_with_one_kernel_for_all_widths_name_it(variant: str) -> None:
+    assert linked_kernel("Conv2D", [convolution(8, 4)], variant).name == "kernels::Conv2D"
+
+
+def test_a_stage_links_the_widths_of_all_its_classes() -> None:
+    model = networks.inverted_residual()
+    graph = read_model(model)
+    kernels = stage_kernels(read_model(convert_model(model, split(graph))), DSP)
+    assert kernels["conv2d"].name == "kernels::Conv2DOf<8, 8>"
+    assert kernels["conv2d_scratch_bytes"].name == "kernels::Conv2DScratchBytes"
+    converted = read_model(convert_model(model, mixed(graph, 0)))
+    program = program_of(converted, next(op for op in converted.ops if op.kind == PATCH_STAGE))
+    widths = {
+        f"kernels::Conv2DOf<{formats[op.inputs[0]].bits}x{op.weight_bits}>"
+        for formats in program.formats
+        for op in program.ops
+        if op.kind == "CONV_2D"
+    }
+    assert len(widths) > 1
+    assert stage_kernels(converted, DSP)["conv2d"].units == widths

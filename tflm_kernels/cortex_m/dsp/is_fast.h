@@ -1,0 +1,55 @@
+// cortex_m/dsp/is_fast.h - which calls the DSP kernels take themselves; the others run on the reference. No
+// intrinsics: a host asks what a core will run, so that a project links no more.
+#ifndef TFLM_KERNELS_CORTEX_M_DSP_IS_FAST_H_
+#define TFLM_KERNELS_CORTEX_M_DSP_IS_FAST_H_
+
+#include <stdint.h>
+
+#include "tflm_kernels/cortex_m/dsp/scratch.h"
+#include "tflm_kernels/portable/law/fixed_point.h"
+#include "tflm_kernels/portable/ops/add.h"
+#include "tflm_kernels/portable/ops/conv2d.h"
+#include "tflm_kernels/portable/ops/depthwise_conv2d.h"
+#include "tflm_kernels/portable/ops/fully_connected.h"
+
+namespace quantmcu {
+namespace dsp {
+
+// Of a convolution; beyond them sums of paired products leave their fields (paired.h).
+constexpr int32_t kMaxPairedFilterBytes = 4 << 13;
+// Of a depthwise convolution.
+constexpr int32_t kMaxTaps = 49;
+
+// A factor of [2^-32, 1/2): multiplier >= 2^30 and shift <= -1.
+inline bool IsSmallFactor(const FixedPoint& factor) {
+  return factor.multiplier >= 1 << 30 && factor.shift <= -1;
+}
+
+inline bool IsHalf(const FixedPoint& factor) {
+  return factor.multiplier == 1 << 30 && factor.shift == 0;
+}
+
+inline bool IsAtMostOne(const FixedPoint& factor) {
+  return factor.multiplier >= 1 << 30 && factor.shift <= 0;
+}
+
+inline bool IsFast(const Conv2DParams& params) {
+  return FilterBytes(params) <= kMaxPairedFilterBytes;
+}
+
+inline bool IsFast(const DepthwiseConv2DParams& params) {
+  return params.window.kernel_height * params.window.kernel_width <= kMaxTaps;
+}
+
+inline bool IsFast(const FullyConnectedParams&) { return true; }
+
+inline bool IsFast(const AddParams& params) {
+  const AddMultipliers& m = params.multipliers;
+  return IsSmallFactor(m.output) && ((IsHalf(m.input0) && IsAtMostOne(m.input1)) ||
+                                     (IsHalf(m.input1) && IsAtMostOne(m.input0)));
+}
+
+}  // namespace dsp
+}  // namespace quantmcu
+
+#endif  // TFLM_KERNELS_CORTEX_M_DSP_IS_FAST_H_
