@@ -35,7 +35,11 @@ _FORMS = {
 
 _CROPS = dict.fromkeys(("SLICE", "STRIDED_SLICE"), "along channels, or rows and columns")
 # Ops that are written as others before planning (tflite/canonical), so that these tables hold for them.
-_REWRITTEN = {"TRANSPOSE_CONV": "as CONV_2D and DEPTH_TO_SPACE"}
+_REWRITTEN = {
+    "SPLIT": "as SLICE",
+    "SPLIT_V": "as SLICE",
+    "TRANSPOSE_CONV": "as CONV_2D and DEPTH_TO_SPACE",
+}
 
 
 def table() -> str:
@@ -62,6 +66,8 @@ def _in_stage(kind: OpKind) -> str:
         places.append("at the end")
     if kind.name in CONSTANT_KINDS and not places:
         places.append("with a constant")
+    if kind.name == "REDUCE_MAX":
+        places.append("but for the last pixels")
     return ", ".join(places)
 
 

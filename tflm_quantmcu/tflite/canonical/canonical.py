@@ -12,8 +12,10 @@ from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.constants import fold_constants
 from tflm_quantmcu.tflite.canonical.dead_channels import drop_dead_channels
+from tflm_quantmcu.tflite.canonical.global_maxima import pool_before_maxima
 from tflm_quantmcu.tflite.canonical.reshapes import drop_needless_reshapes
 from tflm_quantmcu.tflite.canonical.row_maps import widen_row_maps
+from tflm_quantmcu.tflite.canonical.splits import slice_splits
 from tflm_quantmcu.tflite.canonical.transpose_convs import split_transpose_convs
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.prune import prune
@@ -22,9 +24,11 @@ from tflm_quantmcu.tflite.writer import write_model
 # Each gives a changed tree, or None where it finds nothing.
 REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
     fold_constants,  # first: what then is constant the others can look at
+    slice_splits,
     split_transpose_convs,  # before the next: a Conv1DTranspose is one, between two reshapes
     widen_row_maps,  # networks over time compute on images of one row, between reshapes
     drop_needless_reshapes,  # behind it: of those most cancel out
+    pool_before_maxima,  # behind those that give maps four dimensions
     drop_dead_channels,  # last: on the network that is left
 )
 

@@ -76,7 +76,7 @@ _ELEMENT_WISE = (
 _CHANGES: Mapping[str, _Change] = {
     **dict.fromkeys(_ELEMENT_WISE, _Change(_has_small_constants)),
     **dict.fromkeys(("PAD", "PADV2"), _Change(_pads_within, _pad_image)),
-    "MEAN": _Change(_reduces_width, _reduce_image, makes_row=False),
+    **dict.fromkeys(("MEAN", "REDUCE_MAX"), _Change(_reduces_width, _reduce_image, makes_row=False)),
     "CONCATENATION": _Change(lambda graph, op: op.axis % 3 > 0, _concatenate_images),
 }
 
