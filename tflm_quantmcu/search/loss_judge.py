@@ -7,6 +7,9 @@ class is right. Where a plan's first class is another, that sample loses the cha
 the new one. So few samples change that their count alone tells little; therefore the change of the margin between the
 two largest scores, which every sample shows, is spread over samples of like margins: a sample loses what it would with
 the changes of its neighbours. The larger of both estimates counts.
+
+Scores are taken for sharper than they are, by SHARPNESS: networks that were trained for a short time are right more
+often than their softmax says, so that each change costs more, and a loss that was not said is worse than a refusal.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from tflm_quantmcu.search.problem import SearchProblem
 MAX_MACS = 40 << 30  # of the samples of an estimate, as long as they are enough for its bound
 SHARE_ERROR, LEAST_SHARE = 0.1, 1 / 512  # of int8 shares: what their sum may be off 1, and half a step
 MIN_NEIGHBOURS = 32  # samples of like margins, or a quarter of all
+SHARPNESS = 1.25  # of the scores behind a chance; decision 0019
 
 
 class LossJudge:
@@ -86,7 +90,7 @@ def estimated_loss(reference: np.ndarray, planned: np.ndarray) -> AccuracyLoss:
     """
     rows = np.arange(len(reference))
     first, now = reference.argmax(axis=1), planned.argmax(axis=1)
-    chances = np.exp(reference - reference.max(axis=1, keepdims=True), dtype=np.float64)
+    chances = np.exp(SHARPNESS * (reference - reference.max(axis=1, keepdims=True)), dtype=np.float64)
     chances /= chances.sum(axis=1, keepdims=True)
     seen = chances[rows, first] - chances[rows, now]
 
