@@ -10,6 +10,7 @@ from tests.support.search_problems import problem_of
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import STOCK_REFERENCE
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.tighten import within_sram
@@ -54,3 +55,33 @@ def test_a_refusal_does_not_say_that_the_unsplit_network_meets_a_bound_of_its_ow
     dense = net.build(net.fully_connected(net.input((1, 64)), np.ones((80, 64), np.int8)))
     with pytest.raises(BudgetError, match=r"reached is [\d,]+ bytes, .* \(unsplit, for no split takes less\); raise"):
         api.plan(dense, search="uniform", sram_bytes=64)
+
+
+@pytest.mark.parametrize("has_plan", (True, False))
+def test_a_smallest_that_grows_when_it_is_asked_for_is_asked_again(has_plan: bool) -> None:
+    """Splits are tried the fastest first, so that within other bytes others are, and a smaller one is missed."""
+    narrow = problem(sram_bytes=2000, activation_bits=4, weight_bits=2)
+    asked: list[int] = []
+
+    def strategy(tried: SearchProblem) -> PrecisionPlan:
+        bound = tried.budget.sram_bytes
+        assert bound is not None
+        asked.append(bound)
+        if (bound == 2000 and has_plan) or bound == 2500:
+            return search_uniform(narrow)
+        smallest = 2500 if bound >= 2400 else 2400
+        raise BudgetError(f"--sram_bytes is {bound:,} and the smallest is {smallest:,}", smallest_bytes=smallest)
+
+    assert within_sram(strategy)(narrow) == search_uniform(narrow)
+    assert asked[0] == 2000 and asked[-2:] == [2400, 2500]
+
+
+def test_a_refusal_names_the_bound_that_was_given() -> None:
+    narrow = problem(sram_bytes=2000, activation_bits=4, weight_bits=2)
+
+    def strategy(tried: SearchProblem) -> PrecisionPlan:
+        bound = tried.budget.sram_bytes
+        raise BudgetError(f"--sram_bytes is {bound}", smallest_bytes=(bound or 0) + 1)
+
+    with pytest.raises(BudgetError, match="--sram_bytes is 2000$"):
+        within_sram(strategy)(narrow)

@@ -76,7 +76,10 @@ def _of_smallest_maps(
         if best is None:
             raise error
         return best
-    plans = [strategy(_with_maps_within(problem, error.smallest_bytes)), *([best] if best else [])]
+    smallest = _at_smallest_maps(strategy, problem, error.smallest_bytes)
+    plans = [plan for plan in (smallest, best) if plan is not None]
+    if not plans:
+        raise error
     plan = min(plans, key=lambda tried: problem.bytes_of(tried).arena_bytes)
     found, bound = problem.bytes_of(plan), problem.budget.sram_bytes
     assert bound is not None
@@ -92,6 +95,19 @@ def _of_smallest_maps(
         f"the model's input or channels",
         smallest_bytes=maps,
     )
+
+
+def _at_smallest_maps(strategy: Strategy, problem: SearchProblem, num_bytes: int) -> PrecisionPlan | None:
+    """The plan within what a strategy called its smallest; of other splits that it tries there the smallest can be
+    larger again. None where none of them holds."""
+    for _ in range(MAX_TRIES):
+        try:
+            return strategy(_with_maps_within(problem, num_bytes))
+        except BudgetError as error:
+            if error.smallest_bytes is None or error.smallest_bytes <= num_bytes:
+                return None
+            num_bytes = error.smallest_bytes
+    return None
 
 
 def _is_narrowed(plan: PrecisionPlan) -> bool:
