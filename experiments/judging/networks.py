@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import pathlib
 from collections.abc import Callable
 
 from tflm_quantmcu.keras_bridge.to_tflite import keras
 
 NUM_CLASSES = 10
+WEIGHTS = pathlib.Path(__file__).with_name("weights")  # int8 files of those whose figures are told
 
 
 class Role(enum.Enum):

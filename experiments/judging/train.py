@@ -18,7 +18,7 @@ import pathlib
 import numpy as np
 from absl import app, flags
 
-from experiments.judging.networks import NETWORKS, JudgingNetwork
+from experiments.judging.networks import NETWORKS, WEIGHTS, JudgingNetwork
 from experiments.judging.samples import DATA, STEP, Samples, enlarged, scaled
 from experiments.npz import save_npz
 from tflm_quantmcu.base.files import write_atomically
@@ -27,7 +27,6 @@ from tflm_quantmcu.runtime.samples import to_model_input
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 NUM_CALIBRATION, BATCH = 256, 64
-WEIGHTS = pathlib.Path(__file__).with_name("weights")
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the .npz files.", required=True)
 _OUTPUT_DIR = flags.DEFINE_string("output_dir", "build/judging", "Folder of the results.")
@@ -41,11 +40,13 @@ def main(argv: list[str]) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(_THREADS.value)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     for name in _NETWORKS.value:
-        folder = pathlib.Path(_OUTPUT_DIR.value, name)
-        if not (folder / "int8.tflite").exists():
+        folder, kept = pathlib.Path(_OUTPUT_DIR.value, name), WEIGHTS / f"{name}.tflite"
+        if _KEPT.value and not kept.exists():
+            print(f"{name}: none is kept")
+        elif not (folder / "int8.tflite").exists():
             folder.mkdir(parents=True, exist_ok=True)
             samples = DATA[NETWORKS[name].data](pathlib.Path(_DATA_DIR.value))
-            file = (WEIGHTS / f"{name}.tflite").read_bytes() if _KEPT.value else made(NETWORKS[name], samples, folder)
+            file = kept.read_bytes() if _KEPT.value else made(NETWORKS[name], samples, folder)
             prepare(NETWORKS[name], samples, file, folder)
 
 

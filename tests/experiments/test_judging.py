@@ -8,9 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from experiments.judging.networks import NETWORKS, NUM_CLASSES, Role
+from experiments.judging.networks import NETWORKS, NUM_CLASSES, WEIGHTS, Role
 from experiments.judging.samples import DATA, enlarged, scaled
 from tflm_quantmcu.keras_bridge.to_tflite import keras
+from tflm_quantmcu.tflite.reader import read_model
 
 CHANNELS = {"fashion_mnist": 1, "cifar10": 3, "digits": 1}
 
@@ -54,6 +55,16 @@ def test_no_image_has_two_uses(name, tmp_path: pathlib.Path) -> None:
     assert not train & evaluation
     assert name == "digits" or len(samples.judge[0]) >= 5_000
     assert all(len(part[0]) == len(part[1]) for part in (samples.train, samples.evaluation, samples.judge))
+
+
+def test_kept_files_are_of_networks_in_the_list() -> None:
+    files = sorted(WEIGHTS.iterdir())
+    assert files and sum(file.stat().st_size for file in files) <= 1_500_000
+    for file in files:
+        network, graph = NETWORKS[file.stem], read_model(file.read_bytes())
+        side, channels = network.side, CHANNELS[network.data]
+        assert graph.tensors[graph.inputs[0]].shape == (1, side, side, channels)
+        assert graph.tensors[graph.outputs[0]].shape == (1, NUM_CLASSES)
 
 
 def test_enlarged_images_keep_their_range() -> None:
