@@ -45,6 +45,7 @@ EXTRAS = {
         "scipy",  # their placement on the canvas
     ],
     "dev": [
+        "atheris; python_version < '3.14'",  # fuzzes what reads files
         "auditwheel",  # whether the wheel runs on the systems that it names
         "distributed",  # comparisons and calibration on a dask cluster
         "hypothesis",  # random small networks and plans

@@ -32,9 +32,9 @@ _HOME = {
     "finetune": "finetuning.finetune",
     "keras_from_tflite": "app.api",
     "kernel_sources": "native.sources",
-    "load_calibration": "calibration.calibrate",
+    "load_calibration": "calibration.calibration_file",
     "plan": "app.api",
-    "save_calibration": "calibration.calibrate",
+    "save_calibration": "calibration.calibration_file",
 }
 __all__ = sorted([*_HOME, "__version__"])
 

@@ -19,7 +19,7 @@ FUZZ = ROOT / "tests" / "fuzz"
 BUILD = ROOT / "build" / "fuzz"
 LOST = BUILD / "lost"
 CPP_TARGETS = ("flex_map", "ops", "stage_program")
-PYTHON_TARGETS: tuple[str, ...] = ()
+PYTHON_TARGETS = ("calibration", "overrides", "plan", "reader")
 # Half of an execution would go into stack traces of allocations.
 _SANITIZERS = {"ASAN_OPTIONS": "malloc_context_size=0:quarantine_size_mb=8:detect_leaks=0"}
 _TIMEOUT_SECONDS = 60  # of one execution

@@ -13,7 +13,7 @@ from tests.support.plans import mixed
 from tests.support.tiny_keras import functional_cnn, samples
 from tflm_quantmcu.app.model_diff import LIMIT_DB, diff_files, diff_models
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.calibration.calibrate import save_calibration
+from tflm_quantmcu.calibration.calibration_file import save_calibration
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.map_taps import MapTaps
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan

@@ -20,7 +20,8 @@ from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu import cli
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.calibration import calibrate as module
-from tflm_quantmcu.calibration.calibrate import calibrate, load_calibration, save_calibration
+from tflm_quantmcu.calibration.calibrate import calibrate
+from tflm_quantmcu.calibration.calibration_file import load_calibration, save_calibration
 from tflm_quantmcu.calibration.outliers import PHIS, outlier_values
 from tflm_quantmcu.graph.calibration_result import CalibrationMethod, CalibrationResult
 from tflm_quantmcu.tflite.reader import read_model
@@ -199,7 +200,7 @@ def test_models_with_several_inputs_are_refused():
 @pytest.mark.parametrize("model", [None, _model()])
 def test_a_file_gives_back_what_was_saved(tmp_path, model):
     result = _calibrate()
-    method, source = (CalibrationMethod("percentile", 99.5), "ab") if model else (result.method, None)
+    method, source = (CalibrationMethod("percentile", 99.5), "ab" * 32) if model else (result.method, None)
     stats = {name: dataclasses.replace(s, method=method) for name, s in result.stats.items()}
     result = CalibrationResult(result.model_sha256, model, result.samples, stats, method, source)
     save_calibration(result, tmp_path / "c.npz")

@@ -10,7 +10,7 @@ from tests.support.search_problems import MAPS_ON_ANY_CORE, WIDTHS_ALONE
 from tflm_quantmcu import cli
 from tflm_quantmcu.app import api
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.calibration.calibrate import load_calibration, save_calibration
+from tflm_quantmcu.calibration.calibration_file import load_calibration, save_calibration
 from tflm_quantmcu.graph.calibration_result import CALIBRATION_METHODS
 from tflm_quantmcu.tflite.reader import read_plan
 

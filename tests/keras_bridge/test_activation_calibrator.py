@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.tiny_keras import functional_cnn, samples
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.calibration.calibrate import load_calibration
+from tflm_quantmcu.calibration.calibration_file import load_calibration
 from tflm_quantmcu.keras_bridge import activation_calibrator as module
 from tflm_quantmcu.keras_bridge.activation_calibrator import ActivationCalibrator, calibrate_keras
 from tflm_quantmcu.keras_bridge.to_tflite import keras, weights_sha256

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.shared_data import path_of
 from tests.support.tiny_keras import functional_cnn, samples
-from tflm_quantmcu.calibration.calibrate import load_calibration, save_calibration
+from tflm_quantmcu.calibration.calibration_file import load_calibration, save_calibration
 from tflm_quantmcu.keras_bridge.activation_calibrator import calibrate_keras
 from tflm_quantmcu.keras_bridge.compare_with_keras import compare_with_keras
 from tflm_quantmcu.keras_bridge.load import load_keras

@@ -158,3 +158,82 @@ def test_a_model_without_ops_runs_and_is_not_converted():
 def test_cases_from_outside_are_refused(name):
     with pytest.raises(UnsupportedModelError):
         qm.convert(path_of(f"../cases/models/{name}.tflite"), search="uniform", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "out", "sentence"),
+    [
+        ("RELU", None, (1, 4, 5, 4), "writes 64 elements, and its output has 80"),
+        ("RESHAPE", schema.ReshapeOptionsT(newShape=[1, 60]), (1, 60), "writes 64 elements, and its output has 60"),
+        ("MAX_POOL_2D", schema.Pool2DOptionsT(strideW=1, strideH=1, filterWidth=2, filterHeight=2), (1, 4, 4, 5), "64"),
+        (
+            "MAX_POOL_2D",
+            schema.Pool2DOptionsT(strideW=0, strideH=1, filterWidth=2, filterHeight=2),
+            (1, 4, 4, 4),
+            "contra",
+        ),
+        (
+            "AVERAGE_POOL_2D",
+            schema.Pool2DOptionsT(padding=1, strideW=1, strideH=1, filterWidth=9, filterHeight=9),
+            (1,),
+            "0",
+        ),
+    ],
+)
+def test_an_op_fills_its_output(kind, options, out, sentence):
+    with pytest.raises(UnsupportedModelError, match=rf"{kind} 'map1' \(op 0\) .*{sentence}"):
+        Interpreter(stock(kind, options, out=out))
+
+
+def test_sums_broadcast_into_their_output():
+    with pytest.raises(UnsupportedModelError, match=r"ADD 'map2' \(op 0\) writes 64 elements, and its output has 16"):
+        Interpreter(stock("ADD", schema.AddOptionsT(), count=2, out=(1, 4, 4, 1)))
+    data = packed(stock("ADD", schema.AddOptionsT(), count=2), lambda g: setattr(g.operators[0], "inputs", [0]))
+    with pytest.raises(UnsupportedModelError, match=r"ADD 'map2' \(op 0\) has 1 inputs and 1 outputs"):
+        Interpreter(data)
+
+
+def test_states_have_no_values_in_the_file():
+    with pytest.raises(UnsupportedModelError, match="tensor 1 .constant1. is a state and has values in the file"):
+        Interpreter(packed(dense(), lambda g: setattr(g.tensors[1], "isVariable", True)))
+
+
+def test_tensors_have_dimensions_that_kernels_know():
+    with pytest.raises(UnsupportedModelError, match="tensor 0 .map0. has 9 dimensions; supported are 8"):
+        Interpreter(packed(dense(), lambda g: setattr(g.tensors[0], "shape", [1] * 8 + [8])))
+
+
+@pytest.mark.parametrize("kind", ["ADD", "PACK"])
+def test_options_are_those_of_the_op(kind):
+    def edit(graph) -> None:
+        graph.operators[0].builtinOptionsType = schema.BuiltinOptions.LSHProjectionOptions
+        graph.operators[0].builtinOptions = schema.LSHProjectionOptionsT()
+
+    options = schema.AddOptionsT() if kind == "ADD" else schema.PackOptionsT(axis=0, valuesCount=2)
+    data = stock(kind, options, count=2, out=(1, 4, 4, 4) if kind == "ADD" else (2, 1, 4, 4, 4))
+    with pytest.raises(UnsupportedModelError, match=rf"{kind} 'map2' \(op 0\) has options of another op"):
+        Interpreter(packed(data, edit))
+
+
+def test_no_op_writes_a_constant_and_all_have_ends():
+    with pytest.raises(UnsupportedModelError, match=r"\(op 0\) writes 'map2', which has values in the file"):
+        Interpreter(packed(dense(), lambda g: setattr(g.tensors[2], "buffer", g.tensors[1].buffer)))
+    with pytest.raises(UnsupportedModelError, match=r"FULLY_CONNECTED 'map2' \(op 0\) has no first input"):
+        Interpreter(packed(dense(), lambda g: setattr(g.operators[0], "inputs", [-1, 1])))
+    with pytest.raises(UnsupportedModelError, match=r"FULLY_CONNECTED \(op 0\) has no output"):
+        Interpreter(packed(dense(), lambda g: setattr(g.operators[0], "outputs", [])))
+
+
+@pytest.mark.parametrize("changes", [{"type": schema.TensorType.FLOAT32}, {"shape": [2, 2]}, {"shape": [3]}])
+def test_a_bias_is_one_integer_an_output_channel(changes):
+    net = StockModel()
+    weights = np.eye(4, dtype=np.int8).reshape(4, 1, 1, 4)
+    y = net.conv2d(net.input((1, 3, 3, 4)), weights, np.arange(4, dtype=np.int32))
+    data = net.build(y)
+    Interpreter(data)
+    bad = packed(data, lambda g: [setattr(g.tensors[2], name, value) for name, value in changes.items()])
+    if changes == {"shape": [2, 2]}:
+        Interpreter(bad)
+    else:
+        with pytest.raises(UnsupportedModelError, match="needed is one INT32 an output channel"):
+            Interpreter(bad)

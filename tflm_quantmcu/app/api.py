@@ -15,10 +15,11 @@ from tflm_quantmcu.app.front import front_of
 from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageError
-from tflm_quantmcu.base.files import read_bytes, write_atomically
+from tflm_quantmcu.base.files import beside, read_bytes, write_atomically
 from tflm_quantmcu.base.progress import stages
-from tflm_quantmcu.calibration.calibrate import calibrated_maps, load_calibration, require_one_input
+from tflm_quantmcu.calibration.calibrate import require_one_input
 from tflm_quantmcu.calibration.calibrated import calibrate_int8
+from tflm_quantmcu.calibration.calibration_file import load_calibration, require_calibration_of
 from tflm_quantmcu.calibration.unified_scale import layerwise_plan
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
@@ -414,7 +415,7 @@ def read_source(
     checkpoint: Path | None = None,
 ) -> Source:
     """The int8 model of `plan`'s first arguments, calibrated if there are data; arguments and errors as of `plan`."""
-    kept = checkpoint and f"{os.fspath(checkpoint)}.calibration"
+    kept = checkpoint and beside(checkpoint, ".calibration")
     if calibration is not None and not isinstance(calibration, CalibrationResult):
         calibration = load_calibration(calibration)
     model = _read(model)
@@ -444,7 +445,7 @@ def read_source(
     if calibration.model_sha256 != model.sha256:
         raise UsageError("the calibration was made for another model; calibrate this one anew")
     model = canonical(model)
-    _check_covers(calibration, model.graph)
+    require_calibration_of(calibration, model.graph)
     return Source(model, calibration)
 
 
@@ -456,13 +457,6 @@ def _of_several_inputs(model: Any, data: SampleSource | Path | None) -> ModelFil
     if len(input_names(model)) < 2 or data is None:
         return None
     return ModelFile(several_inputs_to_int8(model, arrays_by_input(model, data)))
-
-
-def _check_covers(calibration: CalibrationResult, graph: ModelGraph) -> None:
-    """Refuses the calibration of a version that wrote the model otherwise."""
-    unknown = [t.label for t in calibrated_maps(graph) if t.name not in calibration.stats]
-    if unknown:
-        raise UsageError(f"the calibration does not know the feature map '{unknown[0]}'; calibrate the model anew")
 
 
 def _calibrated_model(model: Any, calibration: CalibrationResult) -> ModelFile:

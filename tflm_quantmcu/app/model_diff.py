@@ -23,7 +23,7 @@ from tflm_quantmcu.app.map_errors import ErrorSums, MapError, first_beyond
 from tflm_quantmcu.app.page.render import render
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
-from tflm_quantmcu.calibration.calibrate import load_calibration
+from tflm_quantmcu.calibration.calibration_file import load_calibration
 from tflm_quantmcu.converter.map_taps import MapTaps
 from tflm_quantmcu.converter.verify import is_eight_bit
 from tflm_quantmcu.graph.layer_names import layer_of

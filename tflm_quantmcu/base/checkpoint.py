@@ -11,7 +11,6 @@ import dataclasses
 import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,14 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.fields import parse_json, read_as, read_keys
 from tflm_quantmcu.base.files import write_atomically
+from tflm_quantmcu.base.npz import open_npz
+from tflm_quantmcu.base.text import shown
 
 FILE_VERSION = 1
 _ARRAY = "array_"
+_HEAD = ("version", "key", "values")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,14 +63,14 @@ class Checkpoint:
         if not self._path.exists():
             return None
         try:
-            with np.load(self._path, allow_pickle=False) as archive:
-                arrays = dict(archive)
-            head = json.loads(str(arrays.pop("head")))
-            key, values = head["key"], head["values"]
-            if head["version"] != FILE_VERSION:
-                raise UsageError(f"{self._path} has version {head['version']}; supported is {FILE_VERSION}")
-        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UsageError(f"{self._path} is no checkpoint ({error!r}); delete it to start anew") from None
+            with open_npz(self._path, "a checkpoint") as file:
+                arrays = {name: file[name] for name in file.headers}
+            head = read_keys(parse_json(str(arrays.pop("head", "{}"))), _HEAD, _HEAD, "its head")
+            key, values = (read_as(Mapping[str, Any], head[name], name) for name in ("key", "values"))
+        except UsageError as error:
+            raise UsageError(f"{self._path} is no checkpoint ({error}); delete it to start anew") from None
+        if head["version"] != FILE_VERSION:
+            raise UsageError(f"{self._path} has version {shown(head['version'])}; supported is {FILE_VERSION}")
         if key != self._key:
             names = sorted(n for n in {*key, *self._key} if key.get(n) != self._key.get(n))
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Measures every int8 feature map of a model on samples, and keeps the result in a file.
+"""Measures every int8 feature map of a model on samples.
 
 In: an int8 `.tflite`, its graph and samples. Out: CalibrationResult: of each map a histogram of all its
 values, which loses nothing, and where in the map values lie beyond z(phi) standard deviations. The
@@ -8,29 +8,20 @@ same inputs give the same result, wherever and in however many pieces they are m
 from __future__ import annotations
 
 import dataclasses
-import io
-import json
-import os
-import zipfile
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.base.files import write_atomically
+from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.base.resumable_sums import Arrays, ResumableSums
 from tflm_quantmcu.calibration.outliers import PHIS, outlier_values
 from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult, TensorStats
-from tflm_quantmcu.graph.keras_comparison import KerasComparison
-from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
+from tflm_quantmcu.graph.types import ModelGraph, Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import choose_samples, to_model_input
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
-
-FILE_VERSION = 2
 
 # Samples that are measured at a time, by one process.
 CHUNK_SAMPLES = 8
@@ -103,82 +94,6 @@ def split_samples(x: np.ndarray) -> list[np.ndarray]:
 def worthwhile_jobs(graph: ModelGraph, num_samples: int, n_jobs: int) -> int:
     """`n_jobs`, or 1 where so many samples run faster than processes start."""
     return n_jobs if num_samples * LoweredNetwork.of(graph).total_macs > _SMALL_MACS else 1
-
-
-def save_calibration(result: CalibrationResult, path: str | os.PathLike[str]) -> None:
-    """Writes a calibration as a compressed `.npz`.
-
-    Raises:
-      UsageError: the file cannot be written.
-    """
-    stats = list(result.stats.values())
-    arrays: dict[str, Any] = {
-        "version": np.int64(FILE_VERSION),
-        "model_sha256": np.array(result.model_sha256),
-        "samples": result.samples,
-        "names": np.array([s.name for s in stats], np.str_),
-        "histograms": np.array([s.histogram for s in stats], np.int64).reshape(-1, 256),
-        "scales": np.array([s.format.scale for s in stats], np.float64),
-        "zero_points": np.array([s.format.zero_point for s in stats], np.int64),
-        "method": np.array(result.method.name),
-        "percentile": np.float64(result.method.percentile),
-        "source_sha256": np.array(result.source_sha256 or ""),
-        "weights_sha256": np.array(result.weights_sha256 or ""),
-        "comparison": np.array(json.dumps(result.comparison.as_dict()) if result.comparison else ""),
-    }
-    if result.model is not None:
-        arrays["model"] = np.frombuffer(result.model, np.uint8)
-    arrays |= {f"outliers_{i}": s.outliers for i, s in enumerate(stats) if s.outliers is not None}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
-
-
-def load_calibration(path: str | os.PathLike[str]) -> CalibrationResult:
-    """Reads what `save_calibration` wrote.
-
-    Raises:
-      UsageError: no such file, or not a whole calibration of this version.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        version = int(arrays["version"])
-        if version != FILE_VERSION:
-            raise UsageError(f"{path} has version {version}; supported is {FILE_VERSION}")
-        method = CalibrationMethod(str(arrays["method"]), float(arrays["percentile"]))
-        stats = [_stats_from(arrays, i, method) for i in range(len(arrays["names"]))]
-        return CalibrationResult(
-            model_sha256=str(arrays["model_sha256"]),
-            model=arrays["model"].tobytes() if "model" in arrays else None,
-            samples=arrays["samples"],
-            stats={s.name: s for s in stats},
-            method=method,
-            source_sha256=str(arrays["source_sha256"]) or None,
-            weights_sha256=str(arrays.get("weights_sha256", "")) or None,
-            comparison=_comparison_from(str(arrays.get("comparison", ""))),
-        )
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, TypeError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"{path} is not a whole calibration file ({error!r}); write it anew with `calibrate`"
-        ) from None
-
-
-def _comparison_from(text: str) -> KerasComparison | None:
-    return KerasComparison.from_json(text) if text else None
-
-
-def _stats_from(arrays: dict[str, np.ndarray], i: int, method: CalibrationMethod) -> TensorStats:
-    histogram = arrays["histograms"][i].astype(np.int64, casting="safe").reshape(256)
-    outliers = arrays.get(f"outliers_{i}")
-    if outliers is not None:
-        outliers = outliers.astype(np.float32, casting="safe")
-        if outliers.ndim != 3 or len(outliers) != len(PHIS):
-            raise ValueError(f"outliers_{i} has shape {outliers.shape}")
-    format = Format(8, float(arrays["scales"][i]), int(arrays["zero_points"][i]))
-    return TensorStats(str(arrays["names"][i]), histogram, format, outliers, method)
 
 
 def calibrated_maps(graph: ModelGraph) -> list[Tensor]:

@@ -23,7 +23,7 @@ def options_of(values: flags.FlagValues) -> dict[str, Any]:
 
 def calibrate(values: flags.FlagValues) -> None:
     from tflm_quantmcu.app import api
-    from tflm_quantmcu.calibration.calibrate import save_calibration
+    from tflm_quantmcu.calibration.calibration_file import save_calibration
 
     checkpoint = checkpoint_of(values)
     result = api.calibrate_model(values.model, values.calibration_data, checkpoint=checkpoint, **options_of(values))
@@ -56,7 +56,9 @@ def plan(values: flags.FlagValues) -> None:
 
 
 def checkpoint_of(values: flags.FlagValues) -> pathlib.Path:
-    return pathlib.Path(values.checkpoint or f"{values.output}.checkpoint")
+    from tflm_quantmcu.base.files import beside
+
+    return pathlib.Path(values.checkpoint) if values.checkpoint else beside(values.output, ".checkpoint")
 
 
 def convert(values: flags.FlagValues) -> None:

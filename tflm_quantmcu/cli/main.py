@@ -14,12 +14,14 @@ from absl import flags
 
 from tflm_quantmcu import __version__
 from tflm_quantmcu.base.errors import QuantMcuError, UsageError
-from tflm_quantmcu.base.files import require_folder
+from tflm_quantmcu.base.files import beside, require_folder
 from tflm_quantmcu.base.suggest import did_you_mean
+from tflm_quantmcu.base.text import TerminalText, sentence
 from tflm_quantmcu.cli import help as help_texts
 from tflm_quantmcu.cli.actions import checkpoint_of
 from tflm_quantmcu.cli.command import Command
 from tflm_quantmcu.cli.commands import COMMANDS
+from tflm_quantmcu.cli.paths import require_apart
 
 INTERRUPTED = 130  # as shells say it of Ctrl-C
 _HELP = ("--help", "-h", "--helpfull", "help")
@@ -29,11 +31,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Entry point; exits with 0, 2 (usage), 3 (unsupported model), 4 (budget), 5 (verification) or 130 (Ctrl-C)."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"  # a file loads there, whatever it was trained on
-    warnings.formatwarning = lambda message, *_, **__: f"tflm_quantmcu: warning: {message}\n"
+    warnings.formatwarning = lambda message, *_, **__: f"tflm_quantmcu: warning: {sentence(message)}\n"
     try:
-        run(list(sys.argv[1:] if argv is None else argv))
+        with contextlib.redirect_stdout(TerminalText(sys.stdout)):
+            run(list(sys.argv[1:] if argv is None else argv))
     except QuantMcuError as error:
-        print(f"tflm_quantmcu: {error}", file=sys.stderr)
+        print(f"tflm_quantmcu: {sentence(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt as stopped:
         print(f"tflm_quantmcu: {stopped or 'stopped'}", file=sys.stderr)
@@ -64,6 +67,7 @@ def run(arguments: Sequence[str]) -> None:
         written = [values[flag.name].value for flag in command.all_flags if flag.is_written]
         for path in filter(None, written):
             require_folder(path)
+        require_apart(command, values)
         with _at_verbosity(values), _how_to_go_on(values), _user_code(values):
             command.run(values)
 
@@ -133,7 +137,7 @@ def _states(values: flags.FlagValues) -> list[pathlib.Path]:
     """Where a command may have left its state."""
     if "checkpoint" in values:
         path = checkpoint_of(values)
-        return [path, pathlib.Path(f"{path}.calibration")]
+        return [path, beside(path, ".calibration")]
     return [pathlib.Path(values.output_dir)] if "searches" in values else []
 
 

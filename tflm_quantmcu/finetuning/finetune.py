@@ -17,7 +17,7 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
-from tflm_quantmcu.calibration.calibrate import load_calibration, save_calibration
+from tflm_quantmcu.calibration.calibration_file import load_calibration, save_calibration
 from tflm_quantmcu.calibration.plan_formats import renew_plan
 from tflm_quantmcu.finetuning.training_model import TrainingModel
 from tflm_quantmcu.graph.calibration_result import CalibrationMethod, CalibrationResult

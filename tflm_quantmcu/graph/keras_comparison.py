@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from tflm_quantmcu.base.fields import parse_json, read_as
 
 # Below it the noise of 8 bits is a third of what tells one sample from another. Trained networks have 20 dB and more;
 # with inputs in another range than in training they fall below 0 dB.
@@ -82,15 +83,15 @@ class KerasComparison:
 
     @staticmethod
     def from_json(text: str) -> KerasComparison:
-        """What `json.dumps` made of `as_dict`."""
-        found: Mapping[str, Any] = json.loads(text)
+        """What `json.dumps` made of `as_dict`.
+
+        Raises:
+          UsageError: it is something else.
+        """
+        found = read_as(Mapping[str, Any], parse_json(text), "comparison")
         fields = {name: value for name, value in found.items() if name != "warnings"}
-        fields["outputs"] = tuple(OutputComparison(**output) for output in found["outputs"])
-        fields["spread"] = Spread(**found["spread"]) if found["spread"] else None
-        for name in ("data_range", "input_range"):
-            low, high = found[name]
-            fields[name] = (float(low), float(high))
-        return KerasComparison(**fields)
+        comparison: KerasComparison = read_as(KerasComparison, fields, "comparison")
+        return comparison
 
     @property
     def lines(self) -> list[str]:

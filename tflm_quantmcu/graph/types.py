@@ -37,8 +37,10 @@ class Format:
     def __post_init__(self) -> None:
         if self.bits not in BIT_WIDTHS:
             raise UsageError(f"feature map width is {self.bits} bits; supported are 8, 4 and 2")
-        if not self.scale > 0 or not np.isfinite(self.scale):
-            raise UsageError(f"scale is {self.scale}; it must be a positive number")
+        with np.errstate(over="ignore", under="ignore"):
+            step = np.float32(self.scale)
+        if not step > 0 or not np.isfinite(step):
+            raise UsageError(f"scale is {self.scale}; it must be a positive float32 number")
         if not self.qmin <= self.zero_point <= self.qmax:
             raise UsageError(f"zero point {self.zero_point} does not fit {self.bits} bits")
 
@@ -246,7 +248,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name, value in self.flags.items():
             if value is not None and value <= 0:
-                raise UsageError(f"--{name} is {value}; it must be a positive number")
+                raise UsageError(f"--{name} is {value}; it must be a positive float32 number")
 
     @property
     def flags(self) -> dict[str, int | None]:

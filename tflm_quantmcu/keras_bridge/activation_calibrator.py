@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
-from tflm_quantmcu.calibration.calibrate import save_calibration
 from tflm_quantmcu.calibration.calibrated import calibrate_int8
+from tflm_quantmcu.calibration.calibration_file import save_calibration
 from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult
 from tflm_quantmcu.keras_bridge.compare_with_keras import compare_with_keras
 from tflm_quantmcu.keras_bridge.layer_remedies import float_remedy

@@ -7,13 +7,13 @@ float32 arrays [N, ...], one an input.
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.npz import open_npz
 from tflm_quantmcu.keras_bridge.keras_quietly import keras
 
 
@@ -54,8 +54,5 @@ def arrays_by_input(model: keras.Model, data: Any) -> tuple[np.ndarray, ...]:
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is not a readable .npz file: {error}") from None
+    with open_npz(path) as file:
+        return {name: file[name] for name in file.headers}

@@ -118,7 +118,10 @@ def lower_reduction(
     num_ops = 2 if len(ops) > 2 and last.traits.is_vector and ops[-2].kind == "RESHAPE" else 1
     if len(ops) <= num_ops:
         return None
-    source, output = graph.tensors[graph.feature_maps(ops[-num_ops])[0]], graph.tensors[last.outputs[0]]
+    maps, output = graph.feature_maps(ops[-num_ops]), graph.tensors[last.outputs[0]]
+    if not maps:
+        return None
+    source = graph.tensors[maps[0]]
     if len(source.shape) != 4 or source.shape[:1] != (1,) or source.shape[1:3] == (1, 1):
         return None
     if any(t.dtype != "int8" or len(t.scales) != 1 for t in (source, output)):

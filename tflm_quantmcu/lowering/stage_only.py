@@ -58,6 +58,13 @@ def _lower_shuffle(graph: ModelGraph, chain: Sequence[Op]) -> LoweredOp | None:
 def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
     """The op of a stage that carries this one over; of a kind with `in_stage` (graph/op_kinds.py), the last of a
     shuffle of channels, or a RESHAPE that lays the channels of each pixel side by side."""
+    try:
+        return _lower_in_stage_alone(graph, op)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return None  # its tensors or options contradict each other
+
+
+def _lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
     if chain := shuffle_of(graph, op):
         return _lower_shuffle(graph, chain)
     if op.traits.is_reshape:

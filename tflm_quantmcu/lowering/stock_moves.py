@@ -26,10 +26,14 @@ def _copy(
 ) -> KernelCall:
     """A copy of `extents` values, in the input and the output `steps` apart, from their `firsts` on."""
     source, output = ends
+    for tensor, first, distances in zip(ends, firsts, steps, strict=True):
+        moves = [(n - 1) * step for n, step in zip(extents, distances, strict=True)]
+        low, high = first + sum(m for m in moves if m < 0), first + sum(m for m in moves if m > 0)
+        if min(extents, default=1) > 0 and not 0 <= low <= high < tensor.num_elements:
+            raise refuse(graph, op, f"it reaches values {low} to {high} of '{tensor.label}'")
     params = StridedCopyParams(*views(graph, op, extents, *steps))
-    first = (firsts[0],)
     return KernelCall(
-        "StridedCopy", params, (source.index,), output.index, input_offsets=first, output_offset=firsts[1]
+        "StridedCopy", params, (source.index,), output.index, input_offsets=firsts[:1], output_offset=firsts[1]
     )
 
 

@@ -61,7 +61,10 @@ def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
         raise UnsupportedModelError(
             f"{op_place(graph, op)} has no portable kernel; covered are {', '.join(sorted((*_LOWER, *RESHAPES)))}"
         )
-    return tuple(_LOWER[op.kind](graph, op))
+    try:
+        return tuple(_LOWER[op.kind](graph, op))
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        raise refuse(graph, op, f"its tensors or options contradict each other ({error})") from None
 
 
 def _lowered(op: Op, output: Tensor, kind: str) -> LoweredOp:

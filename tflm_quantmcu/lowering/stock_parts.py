@@ -61,6 +61,8 @@ def dense_steps(shape: Sequence[int]) -> Dims:
 
 def views(graph: ModelGraph, op: Op, extents: Sequence[int], *steps: Sequence[int]) -> tuple[Dims, ...]:
     """(extents, steps...) with `NUM_DIMS` dimensions: those of 1 are left out, neighbours merged where all allow it."""
+    if any(len(step) != len(extents) for step in steps):
+        raise refuse(graph, op, "its tensors differ in rank")
     merged: list[list[int]] = []
     for extent, *step in zip(extents, *steps, strict=True):
         if extent == 1:

@@ -18,6 +18,13 @@ def why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
       op: of it.
       gate: what `gate_of` gives of the op.
     """
+    try:
+        return _why_unsupported(graph, op, gate)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        return f"its tensors or options contradict each other ({error})"
+
+
+def _why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
     kind = op.traits
     maps = graph.feature_maps(op)
     tensors = [graph.tensors[t] for t in (*maps, *op.outputs)]

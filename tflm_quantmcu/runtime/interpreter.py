@@ -31,6 +31,7 @@ from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
 from tflm_quantmcu.runtime.hook import Hook, HookCalls, num_hook_calls
 from tflm_quantmcu.runtime.input_reader import InputFeed, InputReader
 from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
+from tflm_quantmcu.runtime.rehearsal import rehearse, run_on_zeros
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.flatbuffer_check import MAX_TENSOR_BYTES
@@ -128,6 +129,7 @@ class Interpreter:
             raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")
         self._registerers = registerers
         self._generous_bytes = _generous_arena_bytes(self._file, streamed)
+        rehearse(self._file.data, f"{self._registerers} {self._variant}", self._rehearsal)
         self._interpreter = self._prepare(self._generous_bytes)
         wheel = self._interpreter
         self.inputs = (streamed,) if streamed else _tensors(graph, graph.inputs, wheel.get_input_details)
@@ -175,7 +177,7 @@ class Interpreter:
                 except RuntimeError:
                     failed = True
             if failed:
-                raise UnsupportedModelError(f"TFLM cannot run the model: {_one_line(captured.text)}")
+                raise UnsupportedModelError(f"TFLM cannot run the model: {captured.one_line}")
             captured.pass_on()
 
     @contextlib.contextmanager
@@ -292,10 +294,17 @@ class Interpreter:
             except (RuntimeError, ValueError, MemoryError) as error:
                 failure = error
         if failure is not None:
-            reason = _one_line(captured.text) or str(failure)
+            reason = captured.one_line or str(failure)
             raise UnsupportedModelError(f"TFLM cannot prepare the model: {reason}")
         captured.pass_on()
         return interpreter
+
+    def _rehearsal(self) -> None:
+        """Prepares the model and runs it on zeros; a user's reader is asked for nothing yet."""
+        wheel = self._prepare(self._generous_bytes)
+        if self._feed is None or not self._feed.has_reader:
+            with self._fed(), capture_native_stderr():
+                run_on_zeros(wheel, len(self._file.tree.subgraphs[0].inputs))
 
     def _fed(self) -> contextlib.AbstractContextManager[None]:
         """While it lasts, a streamed input is there to be read."""
@@ -370,7 +379,3 @@ def _fit(array: np.ndarray, tensor: Tensor) -> np.ndarray:
             f"input {tensor.name} is {array.dtype} {array.shape}; the model takes {tensor.dtype} {tensor.shape}"
         )
     return array.reshape(tensor.shape)
-
-
-def _one_line(text: str) -> str:
-    return "; ".join(line.strip() for line in text.splitlines() if line.strip())

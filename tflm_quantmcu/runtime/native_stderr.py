@@ -20,6 +20,10 @@ class NativeText:
 
     text: str = ""
 
+    @property
+    def one_line(self) -> str:
+        return "; ".join(line.strip() for line in self.text.splitlines() if line.strip())
+
     def pass_on(self) -> None:
         """Writes the text to standard error after all, so that nothing is lost on success."""
         if self.text:

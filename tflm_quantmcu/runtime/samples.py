@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.base.npz import open_npz
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.law.fixed_point import round_half_away
 
@@ -40,19 +41,16 @@ def load_samples(path: str | os.PathLike[str], tensor: Tensor | None) -> tuple[n
       UsageError: no such file, not an `.npz`, or a key that is missing, empty or does not fit; the
         sentence names the file and the key.
     """
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise UsageError(f"{path} holds one array; supported is .npz with the keys x and y")
-        with archive:
-            arrays = {key: archive[key] for key in ("x", "y") if key in archive}
-            if "x" not in arrays and "samples" in archive:
-                arrays["x"] = archive["samples"]
-            found = ", ".join(archive.files) or "none"
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is not a readable .npz file: {error}") from None
+    with open_npz(path) as file:
+        found = ", ".join(file.headers) or "none"
+        key = "samples" if "x" not in file and "samples" in file else "x"
+        arrays = {}
+        if key in file:
+            if tensor is not None:
+                _check_form(*file.headers[key].form, tensor, name=f"key x of {path}")
+            arrays["x"] = file[key]
+        if "y" in file:
+            arrays["y"] = file["y"]
     if "x" not in arrays:
         raise UsageError(f"{path} has no key x (inputs); its keys are: {found}")
     if tensor is not None:
@@ -76,25 +74,29 @@ def check_samples(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> None:
         starts with `name`.
       UnsupportedModelError: the model's input has no batch dimension of 1.
     """
-    if not tensor.shape or tensor.shape[0] != 1:
-        raise UnsupportedModelError(f"the model's input {tensor.name} has shape {tensor.shape}; supported is batch 1")
-    if x.ndim != len(tensor.shape) or x.shape[1:] != tensor.shape[1:]:
-        needed = ", ".join(str(d) for d in ("N", *tensor.shape[1:]))
-        raise UsageError(f"{name} has shape {x.shape}; the model needs [{needed}]")
-    if not len(x):
-        raise UsageError(f"{name} is empty; needed is at least one sample")
-    is_real = np.issubdtype(x.dtype, np.floating) or x.dtype == np.uint8
-    takes_reals = tensor.dtype == "float32" or bool(tensor.scales)
-    if x.dtype != tensor.dtype and not (is_real and takes_reals):
-        if not takes_reals:
-            raise UsageError(f"{name} is {x.dtype}; supported is {tensor.dtype}, for the model does not say its scale")
-        taken = " or ".join(sorted({tensor.dtype, "float32"}))
-        raise UsageError(f"{name} is {x.dtype}; supported is {taken}")
+    _check_form(x.shape, x.dtype, tensor, name=name)
     if np.issubdtype(x.dtype, np.floating):
         with np.errstate(over="ignore"):
             num_bad = int(np.count_nonzero(~np.isfinite(x.astype(np.float32, copy=False))))
         if num_bad:
             raise UsageError(f"{name} has {num_bad} values that are not finite float32 numbers")
+
+
+def _check_form(shape: tuple[int, ...], dtype: np.dtype[Any], tensor: Tensor, *, name: str) -> None:
+    if not tensor.shape or tensor.shape[0] != 1:
+        raise UnsupportedModelError(f"the model's input {tensor.name} has shape {tensor.shape}; supported is batch 1")
+    if len(shape) != len(tensor.shape) or shape[1:] != tensor.shape[1:]:
+        needed = ", ".join(str(d) for d in ("N", *tensor.shape[1:]))
+        raise UsageError(f"{name} has shape {shape}; the model needs [{needed}]")
+    if not shape[0]:
+        raise UsageError(f"{name} is empty; needed is at least one sample")
+    is_real = np.issubdtype(dtype, np.floating) or dtype == np.uint8
+    takes_reals = tensor.dtype == "float32" or bool(tensor.scales)
+    if dtype != tensor.dtype and not (is_real and takes_reals):
+        if not takes_reals:
+            raise UsageError(f"{name} is {dtype}; supported is {tensor.dtype}, for the model does not say its scale")
+        taken = " or ".join(sorted({tensor.dtype, "float32"}))
+        raise UsageError(f"{name} is {dtype}; supported is {taken}")
 
 
 def to_model_input(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> np.ndarray:

@@ -12,7 +12,7 @@ from tflm_quantmcu.graph.calibration_result import CALIBRATION_METHODS, Calibrat
 from tflm_quantmcu.graph.target import ANY, BOARDS, CORES, DEFAULT_CORE, HOST, RUNTIMES, Target
 from tflm_quantmcu.graph.types import Budget
 from tflm_quantmcu.search.settings.accuracy import AccuracySettings
-from tflm_quantmcu.search.settings.base import Settings, at_least, setting
+from tflm_quantmcu.search.settings.base import Settings, at_least, between, setting
 from tflm_quantmcu.search.settings.common import CompensationSettings, PinnedSettings, StageSettings, WeightCutSettings
 from tflm_quantmcu.search.settings.hybrid import HybridSettings
 from tflm_quantmcu.search.settings.memory_driven import MemoryDrivenSettings
@@ -126,10 +126,13 @@ class WorkBounds(Settings):
     GROUP = "what you want"
 
     max_bit_ops: int | None = setting(
-        None, "Bound on the BitOPs of one inference: MACs x input bits x weight bits, the worst case.", kind=int
+        None,
+        "Bound on the BitOPs of one inference: MACs x input bits x weight bits, the worst case.",
+        kind=int,
+        check=at_least(0),
     )
     max_instructions: int | None = setting(
-        None, "Bound on the estimated instructions of our kernels on --core.", kind=int
+        None, "Bound on the estimated instructions of our kernels on --core.", kind=int, check=at_least(0)
     )
 
 
@@ -183,7 +186,10 @@ class RunSettings(Settings):
         group=_CALIBRATION,
     )
     seed: int = setting(
-        0, "Seed of the choice of calibration samples, and of all that is random in a search.", kind=int
+        0,
+        "Seed of the choice of calibration samples, and of all that is random in a search.",
+        kind=int,
+        check=between(0, 2**32 - 1),
     )
     n_jobs: int = setting(
         -1,

@@ -16,7 +16,9 @@ from typing import Any
 import yaml
 
 from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.fields import read_as, require_depth
 from tflm_quantmcu.base.files import read_bytes
+from tflm_quantmcu.base.text import sentence, shown
 from tflm_quantmcu.calibration.outliers import rule_in
 from tflm_quantmcu.graph.layer_names import layer_names
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, StagePlan
@@ -44,6 +46,15 @@ class FixedWidths:
     rules: Sequence[Mapping[str, Any]] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Rule:
+    """An entry of the file."""
+
+    match: str
+    activation_bits: int | None = None
+    weight_bits: int | None = None
+
+
 def read_overrides(source: str | os.PathLike[str] | Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rules of a YAML file, or of a list in the same form.
 
@@ -53,28 +64,34 @@ def read_overrides(source: str | os.PathLike[str] | Iterable[Mapping[str, Any]])
     if isinstance(source, (str, os.PathLike)):
         try:
             source = yaml.safe_load(read_bytes(source, _FLAG).decode("utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UsageError(f"{_FLAG} {source} is not YAML: {' '.join(str(error).split())}") from None
+        except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+            raise UsageError(f"{_FLAG} {source} is not YAML: {sentence(error)}") from None
     if not isinstance(source, list):
         raise UsageError(
             f"{_FLAG} holds a {type(source).__name__}; needed is a list of {{match, activation_bits, ...}}"
         )
-    return [_checked(rule) for rule in source]
+    try:
+        require_depth(source)
+        return [_checked(rule) for rule in source]
+    except UsageError as error:
+        raise UsageError(f"{_FLAG}: {error}") from None
 
 
 def _checked(rule: Any) -> dict[str, Any]:
     if not isinstance(rule, dict) or not {"match"} < set(rule) <= {"match", "activation_bits", "weight_bits"}:
-        raise UsageError(
-            f"{_FLAG}: the rule {rule} is not of the form match and activation_bits or weight_bits or both"
-        )
-    for key, value in rule.items():
-        if key != "match" and (value not in BIT_WIDTHS or isinstance(value, bool)):
-            raise UsageError(f"{_FLAG}: '{rule['match']}' has {key} {value}; supported are 8, 4 and 2")
+        raise UsageError(f"the rule {shown(rule)} is not of the form match and activation_bits or weight_bits or both")
+    # YAML reads names such as 1 or true as what they look like.
+    is_plain = isinstance(rule["match"], (int, float))
+    read = read_as(_Rule, {**rule, "match": str(rule["match"])} if is_plain else rule, "a rule")
+    widths = {key: getattr(read, key) for key in ("activation_bits", "weight_bits") if key in rule}
+    for key, bits in widths.items():
+        if bits not in BIT_WIDTHS:
+            raise UsageError(f"{shown(read.match)} has {key} {bits}; supported are 8, 4 and 2")
     try:
-        re.compile(str(rule["match"]))
-    except re.error as error:
-        raise UsageError(f"{_FLAG}: '{rule['match']}' is not a regular expression: {error}") from None
-    return {**rule, "match": str(rule["match"])}
+        re.compile(read.match)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise UsageError(f"{shown(read.match)} is not a regular expression: {error}") from None
+    return {"match": read.match, **widths}
 
 
 def fixed_widths(graph: ModelGraph, rules: Sequence[Mapping[str, Any]]) -> FixedWidths:

@@ -22,6 +22,7 @@ SCHEMA_VERSION = 3
 OFFLINE_PLAN = b"OfflineMemoryAllocation"
 # TFLM counts elements and arena offsets in int.
 MAX_TENSOR_BYTES = 2**31 - 1
+MAX_RANK = 8  # of TFLite's kernels
 
 # The schema: a table's fields by id. A number is a scalar's bytes, `4*` a vector of such; a name is
 # a table, `Name*` a vector of tables; the kind of `options` is the value of the field before it.
@@ -186,6 +187,8 @@ def _check_model(model: schema.ModelT) -> None:
 def _check_tensor(tensor: schema.TensorT, what: str, buffers: list[schema.BufferT]) -> None:
     _check_indices([tensor.buffer], 0, len(buffers), f"buffers of {what}")
     shape = [int(d) for d in (() if tensor.shape is None else tensor.shape)]
+    if len(shape) > MAX_RANK:
+        raise UnsupportedModelError(f"{what} has {len(shape)} dimensions; supported are {MAX_RANK}")
     if min(shape, default=0) < 0:
         raise UnsupportedModelError(f"{what} has shape {shape}; supported are static shapes")
     if len(shape) > 1:  # converters leave any number for biases
@@ -200,6 +203,8 @@ def _check_tensor(tensor: schema.TensorT, what: str, buffers: list[schema.Buffer
     if buffer.offset > 1 or tensor.externalBuffer:
         raise UnsupportedModelError(f"{what} keeps its values outside the flatbuffer; supported are values inside it")
     constant_bytes = len(_contents(buffer))
+    if constant_bytes and tensor.isVariable:
+        raise UnsupportedModelError(f"{what} is a state and has values in the file, which TFLM does not read")
     if 0 < constant_bytes < num_bytes:
         raise UnsupportedModelError(
             f"{what} of shape {shape} takes {num_bytes} bytes; its constant has {constant_bytes}"

@@ -13,6 +13,7 @@ from typing import Any
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.shape_check import unfilled
 
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _OPTIONS = {value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")}
@@ -29,6 +30,35 @@ _NEEDS_OPTIONS = {
     "TRANSPOSE_CONV": "TransposeConvOptions",
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), "Pool2DOptions"),
 }
+# Of others whose options count where they are there.
+_MAY_HAVE_OPTIONS = {
+    "ADD": "AddOptions",
+    "SUB": "SubOptions",
+    "MUL": "MulOptions",
+    "DIV": "DivOptions",
+    "CONCATENATION": "ConcatenationOptions",
+    "FULLY_CONNECTED": "FullyConnectedOptions",
+    "GATHER": "GatherOptions",
+    "LEAKY_RELU": "LeakyReluOptions",
+    "PACK": "PackOptions",
+    "RESIZE_BILINEAR": "ResizeBilinearOptions",
+    "RESIZE_NEAREST_NEIGHBOR": "ResizeNearestNeighborOptions",
+    "SPLIT": "SplitOptions",
+    "SPLIT_V": "SplitVOptions",
+    "SQUEEZE": "SqueezeOptions",
+    "STRIDED_SLICE": "StridedSliceOptions",
+    "UNPACK": "UnpackOptions",
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD"), "ReducerOptions"),
+}
+# Weights' outputs stand here; their bias is the input behind them.
+_OUTPUT_AXES = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}
+_BIASES = {
+    schema.TensorType.INT8: ("INT32", {schema.TensorType.INT32}),
+    schema.TensorType.INT16: ("INT32 or INT64", {schema.TensorType.INT32, schema.TensorType.INT64}),
+}
+# Ops without a first input; that of a patch stage may come from a reader.
+_SOURCES = frozenset({"CALL_ONCE", "VAR_HANDLE", f"{PREFIX}PATCH_STAGE"})
+_SINKS = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE"})
 # TFLM's int8 softmax brings its input to Q5.26.
 _SOFTMAX_FRACTION_BITS = 26
 # Bits that TFLM's sums shift their inputs left by.
@@ -58,11 +88,17 @@ def check_ops(model: schema.ModelT) -> None:
             place = _place(kind, graph, op, index)
             if not _is_foreign(model.operatorCodes[op.opcodeIndex]):
                 _check_reads(graph, op, known, place)
+                _check_ends(kind, op, place)
+                _check_writes(model, graph, op, place)
+                _check_bias(kind, graph, op, place)
             _check_options(kind, op, place)
             if kind in _VALUE_CHECKS:
+                _check_counts(kind, op, place)
                 sources = [graph.tensors[t] for t in op.inputs if t >= 0]
                 targets = [graph.tensors[t] for t in op.outputs]
                 _VALUE_CHECKS[kind](op.builtinOptions, sources, targets, place)
+            if contradiction := unfilled(kind, op, graph.tensors):
+                raise UnsupportedModelError(f"{place} {contradiction}")
             known.update(int(t) for t in op.outputs)
         for t in graph.outputs:
             if t not in known:
@@ -90,13 +126,52 @@ def _check_reads(graph: schema.SubGraphT, op: schema.OperatorT, known: set[int],
             )
 
 
+def _check_ends(kind: str, op: schema.OperatorT, place: str) -> None:
+    """Of an op that computes something of something."""
+    if kind not in _SOURCES and not any(t >= 0 for t in op.inputs[:1]):
+        raise UnsupportedModelError(f"{place} has no first input")
+    if kind not in _SINKS and not len(op.outputs):
+        raise UnsupportedModelError(f"{place} has no output")
+
+
+def _check_writes(model: schema.ModelT, graph: schema.SubGraphT, op: schema.OperatorT, place: str) -> None:
+    for tensor in (graph.tensors[t] for t in op.outputs):
+        data = model.buffers[tensor.buffer].data
+        if data is not None and len(data):
+            raise UnsupportedModelError(f"{place} writes '{_label(tensor)}', which has values in the file")
+
+
+def _check_bias(kind: str, graph: schema.SubGraphT, op: schema.OperatorT, place: str) -> None:
+    """TFLM reads a bias as what the input's type takes, one value an output channel."""
+    if kind not in _OUTPUT_AXES or len(op.inputs) < 3 or min(op.inputs[:3]) < 0:
+        return
+    source, weights, bias = (graph.tensors[t] for t in op.inputs[:3])
+    if source.type not in _BIASES or weights.shape is None or len(weights.shape) <= _OUTPUT_AXES[kind]:
+        return
+    names, types = _BIASES[source.type]
+    count = math.prod(() if bias.shape is None else map(int, bias.shape))
+    if bias.type not in types or count != weights.shape[_OUTPUT_AXES[kind]]:
+        raise UnsupportedModelError(
+            f"{place} has the bias '{_label(bias)}' of {count} values; needed is one {names} an output channel"
+        )
+
+
 def _check_options(kind: str, op: schema.OperatorT, place: str) -> None:
     for type_, options in ((op.builtinOptionsType, op.builtinOptions), (op.builtinOptions2Type, op.builtinOptions2)):
         if type_ and options is None:
             raise UnsupportedModelError(f"the .tflite file is damaged: {place} says that it has options and has none")
     needed = _NEEDS_OPTIONS.get(kind)
+    may_have = _MAY_HAVE_OPTIONS.get(kind)
+    if may_have and op.builtinOptionsType and _OPTIONS.get(op.builtinOptionsType) != may_have:
+        raise UnsupportedModelError(f"{place} has options of another op")
     if needed and (op.builtinOptions is None or _OPTIONS.get(op.builtinOptionsType) != needed):
         raise UnsupportedModelError(f"{place} lacks its {needed}")
+
+
+def _check_counts(kind: str, op: schema.OperatorT, place: str) -> None:
+    needed = 2 if _VALUE_CHECKS[kind] is _check_sum else 1
+    if sum(t >= 0 for t in op.inputs) < needed or not len(op.outputs):
+        raise UnsupportedModelError(f"{place} has {len(op.inputs)} inputs and {len(op.outputs)} outputs")
 
 
 def _check_block(options: Any, _: list[Any], __: list[Any], place: str) -> None:

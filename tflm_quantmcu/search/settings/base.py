@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
+
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.suggest import did_you_mean
+from tflm_quantmcu.base.text import shown
 
 _Kind = TypeVar("_Kind", bound="Settings")
 
@@ -74,6 +79,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
+            _check_type(field, getattr(self, field.name))
+        for field in dataclasses.fields(self):
             value, choices = getattr(self, field.name), field.metadata["choices"]
             if choices and value not in choices:
                 supported = ", ".join(str(c) for c in choices if c is not None)
@@ -95,6 +102,22 @@ class Settings:
     def parameters(self) -> Mapping[str, Any]:
         """What decides a plan beside its calibration, for its provenance."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata["decides"]}
+
+
+def _check_type(field: dataclasses.Field[Any], value: Any) -> None:
+    """Refuses a number that is none, or not finite; texts and files are checked by who reads them."""
+    kind = field.metadata["kind"]
+    if value is None and field.default is None or kind is str:
+        return
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
+    fits = {
+        bool: isinstance(value, (bool, np.bool_)),
+        int: is_number and isinstance(value, (int, np.integer)) and abs(int(value)) < 2**63,
+        float: is_number and abs(value) <= sys.float_info.max,
+    }
+    if not fits[kind]:
+        needed = {bool: "True or False", int: "an integer", float: "a finite number"}[kind]
+        raise UsageError(f"--{field.name} is {shown(value)}; it must be {needed}")
 
 
 def group_of(kind: type[Settings], name: str) -> str:

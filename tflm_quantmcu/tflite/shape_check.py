@@ -1,0 +1,106 @@
+"""Whether an op writes all of its output and no more: TFLM takes the file's shapes as they are.
+
+In: an op's kind, options and tensors. Out: nothing, or a sentence about elements. Ops whose output's size depends on
+more than shapes are left to TFLM.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tflm_quantmcu.tflite import schema
+
+Shape = tuple[int, ...]
+Rule = Callable[[Any, Sequence[Shape]], int]
+
+_SAME_NAMES = """
+ABS CAST CEIL COS CUMSUM DEQUANTIZE ELU EXP FLOOR HARD_SWISH L2_NORMALIZATION LEAKY_RELU LOG LOGICAL_NOT LOGISTIC
+LOG_SOFTMAX NEG QUANTIZE RELU RELU6 RELU_0_TO_1 RELU_N1_TO_1 ROUND RSQRT SIN SOFTMAX SQRT SQUARE TANH ZEROS_LIKE
+RESHAPE SQUEEZE EXPAND_DIMS TRANSPOSE DEPTH_TO_SPACE SPACE_TO_DEPTH REVERSE_V2
+"""
+_BROADCAST_NAMES = """
+ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE FLOOR_DIV FLOOR_MOD POW PRELU EQUAL NOT_EQUAL GREATER GREATER_EQUAL
+LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR
+"""
+
+
+def unfilled(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | None:
+    """What an op writes beside what its outputs hold, where they differ."""
+    sources = [_shape(tensors[t]) for t in op.inputs if t >= 0]
+    targets = [_shape(tensors[t]) for t in op.outputs]
+    rule = _RULES.get(kind)
+    if rule is None or not targets or len(sources) < _NUM_SOURCES.get(rule, 1):
+        return None  # the reader names what is missing
+    try:
+        written = rule(op.builtinOptions, sources)
+    except (ArithmeticError, AttributeError, LookupError, ValueError):
+        return "has shapes or options that contradict each other"
+    held = sum(map(math.prod, targets))
+    return None if written == held else f"writes {written} elements, and its output has {held}"
+
+
+def _shape(tensor: Any) -> Shape:
+    return () if tensor.shape is None else tuple(map(int, tensor.shape))
+
+
+def _same(_: Any, sources: Sequence[Shape]) -> int:
+    return math.prod(sources[0])
+
+
+def _broadcast(_: Any, sources: Sequence[Shape]) -> int:
+    return math.prod(np.broadcast_shapes(*sources[:2]))
+
+
+def _all(_: Any, sources: Sequence[Shape]) -> int:
+    return sum(map(math.prod, sources))
+
+
+def _split(_: Any, sources: Sequence[Shape]) -> int:
+    return math.prod(sources[1])
+
+
+def _convolution(options: Any, sources: Sequence[Shape]) -> int:
+    (batches, *extents, _), (outputs, *kernel, _) = sources[:2]
+    return batches * outputs * _windows(options, extents, kernel)
+
+
+def _depthwise(options: Any, sources: Sequence[Shape]) -> int:
+    (batches, *extents, _), (_, *kernel, outputs) = sources[:2]
+    return batches * outputs * _windows(options, extents, kernel)
+
+
+def _pool(options: Any, sources: Sequence[Shape]) -> int:
+    batches, *extents, channels = sources[0]
+    return batches * channels * _windows(options, extents, [options.filterHeight, options.filterWidth])
+
+
+def _windows(options: Any, extents: Sequence[int], kernel: Sequence[int]) -> int:
+    """How many windows lie on a map [H, W]."""
+    dilations = (getattr(options, "dilationHFactor", 1), getattr(options, "dilationWFactor", 1))
+    count = 1
+    for extent, size, stride, dilation in zip(
+        extents, kernel, (options.strideH, options.strideW), dilations, strict=True
+    ):
+        if min(extent, size, stride, dilation) < 1:
+            raise ValueError("a window of nothing")
+        span = 1 if options.padding == schema.Padding.SAME else (size - 1) * dilation + 1
+        count *= max(0, -(-(extent - span + 1) // stride))
+    return count
+
+
+_RULES: dict[str, Rule] = {
+    **dict.fromkeys(_SAME_NAMES.split(), _same),
+    **dict.fromkeys(_BROADCAST_NAMES.split(), _broadcast),
+    **dict.fromkeys(("CONCATENATION", "PACK"), _all),
+    "SPLIT": _split,
+    **dict.fromkeys(("SPLIT_V", "UNPACK"), _same),
+    "CONV_2D": _convolution,
+    "DEPTHWISE_CONV_2D": _depthwise,
+    **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), _pool),
+}
+# Inputs that a rule looks at, where it is more than one.
+_NUM_SOURCES: dict[Rule, int] = dict.fromkeys((_broadcast, _split, _convolution, _depthwise), 2)
