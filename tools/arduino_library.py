@@ -21,6 +21,10 @@ from tflm_quantmcu.converter.emit.bundle import headers_of
 ROOT = Path(__file__).resolve().parent.parent
 GUARDS = {
     "kernels": None,
+    "plain": (
+        "defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && "
+        "!defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)"
+    ),
     "dsp": "defined(__ARM_FEATURE_DSP) && !defined(__ARM_FEATURE_MVE)",
     "mve": "defined(__ARM_FEATURE_MVE)",
 }

@@ -28,7 +28,7 @@ LIBRARY_SOURCES: Mapping[str, str] = {
     "tflm_kernels/portable/*/*.cc": "-O3",
     "tflm_kernels/cortex_m/*/scratch.cc": "-O2",
     "tflm_kernels/micro/*.cc": "-O2",
-    "tflm_kernels/micro/fast_ops/*.cc": "-O2",
+    "tflm_kernels/micro/fast_ops/*.cc": "-O2 -DQUANTMCU_FAST_OPS_EVERYWHERE",
     "tflm_kernels/micro/python/*.cc": "-O2",
 }
 FIRMWARE_ONLY = ("tflm_kernels/micro/scratch.cc",)  # micro/python/scratch.cc answers in its place

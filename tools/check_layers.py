@@ -88,6 +88,7 @@ CPP_PARTS = (
     Part("ops", ("tflm_kernels/portable/ops",), (_LAW, *_LIBC)),
     Part("stage", ("tflm_kernels/portable/stage",), (_LAW, _OPS, *_LIBC)),
     Part("portable", ("tflm_kernels/portable",), (_PORTABLE, *_LIBC)),
+    Part("plain", ("tflm_kernels/cortex_m/plain",), (_LAW, _OPS, *_LIBC)),
     Part("dsp", ("tflm_kernels/cortex_m/dsp",), (_LAW, _OPS, *_LIBC, "arm_acle.h")),
     Part("mve", ("tflm_kernels/cortex_m/mve",), (_LAW, _OPS, *_LIBC, "arm_mve.h")),
     Part("cortex_m", ("tflm_kernels/cortex_m",), (_PORTABLE, *_LIBC)),

@@ -36,7 +36,7 @@ _LIBRARIES = (
     *("portable/libportable.a", "cortex_m/libkernels.a", "micro/libmicro.a", "micro/libops.a"),
     "micro/libfast_ops.a",
 )
-_FUNCTION = re.compile(r"^(?:void )?quantmcu::(reference|dsp|mve)::(\w+)(<[\d, ]+>)?\(")
+_FUNCTION = re.compile(r"^(?:void )?quantmcu::(reference|plain|dsp|mve)::(\w+)(<[\d, ]+>)?\(")
 # The glue of an op of ours without its kernel.
 _OWN_OP = re.compile(r"^quantmcu::OwnOp<void \(quantmcu::(\w+)Params const&.*\)>::(?:Init|Prepare|Eval)\(")
 # Of the patch stage an emitted project links just the kernels that it runs, by a table of its own.

@@ -20,6 +20,7 @@ FILE = ROOT / "tflm_kernels/sources.txt"
 GROUPS: Mapping[str, Sequence[str]] = {
     "program": ("portable/stage/check_*.cc", "portable/stage/read_program.cc"),  # reads what a .tflite brings
     "kernels": ("portable/*/*.cc",),
+    "plain": ("cortex_m/plain/*.cc",),
     "dsp": ("cortex_m/dsp/*.cc",),
     "mve": ("cortex_m/mve/*.cc",),
     "micro": ("micro/*.cc",),

@@ -15,7 +15,7 @@ from tflm_quantmcu.arena.predict import arena_by_variant, op_scratch_bytes, pred
 from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
-from tflm_quantmcu.graph.target import DSP, KERNEL_VARIANTS, MVE, REFERENCE
+from tflm_quantmcu.graph.target import DSP, KERNEL_VARIANTS, MVE, PLAIN, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.stage.custom_ops import PREFIX, encode_options
 from tflm_quantmcu.tflite.reader import read_model
@@ -59,7 +59,8 @@ def test_inspect_gives_each_variant_and_the_most(result: qm.ConversionResult) ->
     arenas = arena_by_variant(read_model(result.model))
     expected = (
         f"non-persistent arena: at most {max(arenas.values()):,} bytes; "
-        f"{arenas[REFERENCE]:,} with reference kernels (host, cortex-m0plus, cortex-m3), "
+        f"{arenas[REFERENCE]:,} with reference kernels (host), "
+        f"{arenas[PLAIN]:,} with plain kernels (cortex-m0plus, cortex-m3), "
         f"{arenas[DSP]:,} with dsp kernels (cortex-m4, cortex-m7, cortex-m33), "
         f"{arenas[MVE]:,} with mve kernels (cortex-m55); flash"
     )

@@ -11,7 +11,7 @@ from tflm_quantmcu.graph.target import (
     DSP,
     KERNEL_VARIANTS,
     MVE,
-    REFERENCE,
+    PLAIN,
     VARIANTS,
     Target,
     core_named,
@@ -37,7 +37,7 @@ def test_the_plus_of_m0_is_a_word(name: str) -> None:
 
 def test_every_variant_has_its_cores() -> None:
     assert {core: variant for variant in KERNEL_VARIANTS for core in cores_of(variant)} == VARIANTS
-    assert [Target.of(core).variants for core in ("m3", "m33", "m55")] == [(REFERENCE,), (DSP,), (MVE,)]
+    assert [Target.of(core).variants for core in ("m3", "m33", "m55")] == [(PLAIN,), (DSP,), (MVE,)]
     assert Target.of("any").variants == KERNEL_VARIANTS
 
 

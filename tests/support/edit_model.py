@@ -96,8 +96,8 @@ class StockModel(TinyModel):
         options.padding = getattr(schema.Padding, padding)
         options.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
         more = [0 if padding == "SAME" else max(k - s, 0) for k, s in zip(filter.shape[1:3], stride, strict=True)]
-        size = size or tuple(n * s + m for n, s, m in zip(x.shape[1:3], stride, more, strict=True))  # type: ignore[assignment]
-        shape = (1, *size, filter.shape[0])
+        height, width = size or [n * s + m for n, s, m in zip(x.shape[1:3], stride, more, strict=True)]
+        shape = (1, height, width, filter.shape[0])
         _, *weights = self._convolution_inputs(x, filter, bias, filter_scales, 0)
         inputs = [self.constant(np.array(shape, np.int32)).index, weights[0], x.index, *weights[1:]]
         return self._op("TRANSPOSE_CONV", inputs, options, x, shape, scale, zero_point)

@@ -28,12 +28,14 @@ namespace quantmcu {
 namespace aot {
 
 // What quantmcu::kernels is on this core, as cortex_m/kernels.h chooses it.
-enum Variant { kReference, kDsp, kMve };
+enum Variant { kReference, kPlain, kDsp, kMve };
 
 #if defined(__ARM_FEATURE_MVE)
 constexpr Variant kVariant = kMve;
 #elif defined(__ARM_FEATURE_DSP)
 constexpr Variant kVariant = kDsp;
+#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+constexpr Variant kVariant = kPlain;
 #else
 constexpr Variant kVariant = kReference;
 #endif

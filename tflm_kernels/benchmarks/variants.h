@@ -37,13 +37,15 @@ struct Variant {
 
 // With QUANTMCU_FASTEST_VARIANT only the last one.
 constexpr Variant kVariants[] = {
-#if !defined(QUANTMCU_FASTEST_VARIANT) || !defined(__ARM_FEATURE_DSP)
+#if !defined(QUANTMCU_FASTEST_VARIANT) || !defined(__arm__)
     QUANTMCU_VARIANT(reference, 400'000),
 #endif
 #if defined(__ARM_FEATURE_MVE)
     QUANTMCU_VARIANT(mve, INT64_MAX),
 #elif defined(__ARM_FEATURE_DSP)
     QUANTMCU_VARIANT(dsp, INT64_MAX),
+#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+    QUANTMCU_VARIANT(plain, 1'000'000),
 #endif
 };
 

@@ -20,6 +20,8 @@ FLAGS += -std=c++17 -Wall -Wextra -fno-exceptions -fno-rtti -ffunction-sections 
 LINK_FLAGS += -Wl,--gc-sections
 
 # The kernels, with the fast variants of the core (tflm_kernels/cortex_m/BUILD).
+VARIANT_m0plus := plain
+VARIANT_m3 := plain
 VARIANT_m4 := dsp
 VARIANT_m7 := dsp
 VARIANT_m33 := dsp

@@ -1,7 +1,6 @@
 // cortex_m/kernels.h - quantmcu::kernels: of each op the variant for the core that is compiled for.
 //
-// The one place where that is chosen. On the host, and on cores without DSP and MVE, it is the
-// reference. An op without a fast variant is not named here: call its reference.
+// The one place where that is chosen. On the host it is the reference. An op without a fast variant is not named here: call its reference.
 #ifndef TFLM_KERNELS_CORTEX_M_KERNELS_H_
 #define TFLM_KERNELS_CORTEX_M_KERNELS_H_
 
@@ -9,6 +8,8 @@
 #include "tflm_kernels/cortex_m/mve/kernels.h"
 #elif defined(__ARM_FEATURE_DSP)
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
+#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#include "tflm_kernels/cortex_m/plain/kernels.h"
 #else
 #include "tflm_kernels/portable/ops/fully_connected.h"
 #include "tflm_kernels/portable/ops/kernels.h"
@@ -21,6 +22,8 @@ namespace quantmcu {
 namespace kernels = mve;
 #elif defined(__ARM_FEATURE_DSP)
 namespace kernels = dsp;
+#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+namespace kernels = plain;
 #else
 namespace kernels = reference;
 #endif

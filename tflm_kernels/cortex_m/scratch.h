@@ -9,6 +9,8 @@
 #include "tflm_kernels/cortex_m/dsp/is_fast.h"
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
 #include "tflm_kernels/cortex_m/mve/kernels.h"
+#include "tflm_kernels/cortex_m/plain/is_fast.h"
+#include "tflm_kernels/cortex_m/plain/kernels.h"
 #include "tflm_kernels/portable/ops/fully_connected.h"
 #include "tflm_kernels/portable/ops/kernels.h"
 #include "tflm_kernels/portable/stage/run.h"
@@ -21,14 +23,16 @@ struct ScratchFunctions {
   FullyConnectedScratchBytesFn* fully_connected;
 };
 
-constexpr int32_t kNumScratchVariants = 3;
+constexpr int32_t kNumScratchVariants = 4;
 
-// [variant]: 0 reference, 1 DSP, 2 MVE.
+// [variant]: 0 reference, 1 DSP, 2 MVE, 3 plain.
 inline constexpr ScratchFunctions kScratchFunctions[kNumScratchVariants] = {
     {reference::Conv2DScratchBytes, reference::DepthwiseConv2DScratchBytes,
      reference::FullyConnectedScratchBytes},
     {dsp::Conv2DScratchBytes, dsp::DepthwiseConv2DScratchBytes, dsp::FullyConnectedScratchBytes},
     {mve::Conv2DScratchBytes, mve::DepthwiseConv2DScratchBytes, mve::FullyConnectedScratchBytes},
+    {plain::Conv2DScratchBytes, plain::DepthwiseConv2DScratchBytes,
+     plain::FullyConnectedScratchBytes},
 };
 
 inline size_t StageScratchBytes(const PatchStageParams& params, const ScratchFunctions& functions) {
@@ -41,7 +45,7 @@ inline size_t StageScratchBytes(const PatchStageParams& params, const ScratchFun
 // Whether the kernel of a variant takes the call itself; the others take all.
 template <typename Params>
 inline bool IsFastOn(int32_t variant, const Params& params) {
-  return variant != 1 || dsp::IsFast(params);
+  return variant == 1 ? dsp::IsFast(params) : variant != 3 || plain::IsFast(params);
 }
 
 }  // namespace quantmcu

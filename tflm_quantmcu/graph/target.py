@@ -11,13 +11,13 @@ import dataclasses
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.suggest import did_you_mean
 
-KERNEL_VARIANTS = REFERENCE, DSP, MVE = "reference", "dsp", "mve"
+KERNEL_VARIANTS = REFERENCE, PLAIN, DSP, MVE = "reference", "plain", "dsp", "mve"
 HOST, ANY = "host", "any"
 # Which of our kernels run where.
 VARIANTS = {
     HOST: REFERENCE,
-    "cortex-m0plus": REFERENCE,
-    "cortex-m3": REFERENCE,
+    "cortex-m0plus": PLAIN,
+    "cortex-m3": PLAIN,
     "cortex-m4": DSP,
     "cortex-m7": DSP,
     "cortex-m33": DSP,
@@ -146,7 +146,7 @@ class Target:
 def has_faster_kernels(target: Target) -> bool:
     """Whether no op of ours is slower on TFLM than the stock one.
 
-    Kernels for DSP and MVE beat TFLM's reference on every shape, our reference kernels do not; CMSIS-NN's for MVE are
+    Our fast kernels beat TFLM's reference, our reference kernels do not; CMSIS-NN's for MVE are
     ahead of ours on some shapes.
     """
     if target.runtime != TFLM or REFERENCE in target.variants:

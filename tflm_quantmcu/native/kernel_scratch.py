@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.graph.op_kinds import OP_KINDS
-from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE
+from tflm_quantmcu.graph.target import DSP, MVE, PLAIN, REFERENCE
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, DepthwiseConv2DParams, FeatureMap
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.native.exclusive import changed
@@ -27,9 +27,9 @@ from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT
 from tflm_quantmcu.stage.program import StageProgram
 
-_NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2}
+_NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2, PLAIN: 3}
 # Those that a variant has for each pair of widths apart (tflm_kernels/portable/ops/widths.h).
-_OF_WIDTHS = {DSP: ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Add")}
+_OF_WIDTHS = dict.fromkeys((PLAIN, DSP), ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Add"))
 _KERNELS = tuple(kind.kernel for kind in OP_KINDS.values() if kind.takes_scratch)
 
 
@@ -38,7 +38,7 @@ def kernel_scratch_bytes(variant: str, kernel: str, params: Any) -> int:
     """The scratch of one call; 0 for kernels that take none.
 
     Args:
-      variant: REFERENCE, DSP or MVE.
+      variant: one of KERNEL_VARIANTS.
       kernel: name of the C++ function.
       params: its params, as law/kernel_calls.py has them.
 

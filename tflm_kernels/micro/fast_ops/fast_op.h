@@ -15,8 +15,9 @@
 
 // Where ours beat TFLM's, and what TFLM keeps for its own is what its reference kernels keep.
 // QUANTMCU_FAST_OPS_EVERYWHERE is for TFLM's Python interpreter, which records the scratch that a core's ask for.
-#if (defined(__ARM_FEATURE_DSP) || defined(QUANTMCU_FAST_OPS_EVERYWHERE)) && !defined(CMSIS_NN) && \
-    !defined(XTENSA) && !defined(HEXAGON) && !defined(USE_TFLM_COMPRESSION)
+#if ((defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M') || \
+     defined(QUANTMCU_FAST_OPS_EVERYWHERE)) &&                     \
+    !defined(CMSIS_NN) && !defined(XTENSA) && !defined(HEXAGON) && !defined(USE_TFLM_COMPRESSION)
 #define QUANTMCU_HAS_FAST_OPS 1
 #else
 #define QUANTMCU_HAS_FAST_OPS 0

@@ -1,7 +1,7 @@
 // micro/scratch.h for TFLM's Python interpreter, and the same figures as plain C functions.
 //
 // The kernels compute as the reference; what they ask for is what a core's would, so that TFLM on the host
-// records the arena of that core. Variants: 0 reference, 1 DSP, 2 MVE. `params` and `header` are int32 words as
+// records the arena of that core. Variants: 0 reference, 1 DSP, 2 MVE, 3 plain. `params` and `header` are int32 words as
 // portable/c_api.h has them.
 #include "tflm_kernels/micro/scratch.h"
 

@@ -26,14 +26,14 @@ from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.layer_names import layers_of_ops
-from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE, short_core, variant_of
+from tflm_quantmcu.graph.target import DSP, MVE, PLAIN, REFERENCE, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import KernelCall
 from tflm_quantmcu.native.linked import cpp_name, kernel_table, linked_kernel, stage_kernels
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 # What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
-STACK_BYTES = {REFERENCE: 2560, DSP: 3072, MVE: 3072}
+STACK_BYTES = {REFERENCE: 2560, PLAIN: 2560, DSP: 3072, MVE: 3072}
 
 _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
 

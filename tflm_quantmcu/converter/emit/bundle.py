@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE
+from tflm_quantmcu.graph.target import DSP, MVE, PLAIN, REFERENCE
 
 QUANTMCU_FOLDER = "quantmcu"
 
 _LIST = "tflm_kernels/sources.txt"
 _SHARED_GROUPS = ("kernels", "self_test", "host", "cortex_m")
-_GROUPS = {"aot": (), "tflm": ("program", "micro", "fast_ops", DSP, MVE)}
+_GROUPS = {"aot": (), "tflm": ("program", "micro", "fast_ops", PLAIN, DSP, MVE)}
 # What builds and runs a project beside its sources; patterns.
 _TOOLS = (
     "LICENSE",
