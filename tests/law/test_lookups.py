@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.support.edit_model import StockModel
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import Handle, TinyModel
 from tests.test_laws import table_rows
@@ -14,6 +15,7 @@ from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, ModelGraph
 from tflm_quantmcu.law.lookups import Lookup, gate_of
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_region
+from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
 
 ALL_VALUES = np.arange(-128, 128, dtype=np.int8)
@@ -26,6 +28,8 @@ LOOKUPS = {
     "HARD_SWISH": Lookup("HARD_SWISH", OWN, OUTPUT),
     "LEAKY_RELU": Lookup("LEAKY_RELU", OWN, OUTPUT, alpha=0.25),
     "ELU": Lookup("ELU", OWN, OUTPUT),
+    "ABS": Lookup("ABS", OWN, OUTPUT),
+    "SQUARE": Lookup("SQUARE", OWN, OUTPUT),
 }
 REAL = {
     "LOGISTIC": lambda r: 1 / (1 + np.exp(-r)),
@@ -34,6 +38,8 @@ REAL = {
     "HARD_SWISH": lambda r: r * np.clip(r + 3, 0, 6) / 6,
     "LEAKY_RELU": lambda r: np.where(r >= 0, r, r / 4),
     "ELU": lambda r: np.where(r >= 0, r, np.expm1(r)),
+    "ABS": np.abs,
+    "SQUARE": np.square,
 }
 
 
@@ -99,6 +105,22 @@ def test_silu_is_one_table_of_tflms_values(order: int, activation: str) -> None:
     np.testing.assert_array_equal(only_table(graph), expected.ravel())
     assert LoweredNetwork.of(graph).lower(graph.ops[1]).clamp_range(OUTPUT)[0] <= expected.min()
     assert {graph.tensors[t].name for t in LoweredNetwork.of(graph).folded} == {"map1"}
+
+
+@pytest.mark.parametrize("activation", ("NONE", "RELU", "RELU6"))
+@pytest.mark.parametrize("scale", (0.05, 0.04, 0.3))
+@pytest.mark.parametrize("kind", ("ABS", "square"))
+def test_abs_and_squares_are_one_table_of_tflms_values(kind: str, scale: float, activation: str) -> None:
+    net = StockModel()
+    x = net.input((1, 16, 16, 1), scale=OWN.scale, zero_point=OWN.zero_point)
+    format = {"scale": scale, "zero_point": -100}
+    if kind == "ABS":
+        y = net.stock(kind, [x], schema.AbsOptionsT(), x.shape, **format)
+    else:
+        y = net.mul(x, x, activation=activation, **format)
+    model = net.build(y)
+    (expected,) = run_stock(model, ALL_VALUES.reshape(1, 16, 16, 1))
+    np.testing.assert_array_equal(only_table(read_model(model)), expected.ravel())
 
 
 def test_a_gate_that_others_read_is_no_silu() -> None:

@@ -24,9 +24,9 @@ def numbers(text: str) -> list[float]:
 
 
 def run(
-    build: Callable[[TinyModel, Handle], Handle], row: list[float], *, dtype: str = "int8", **format: float
+    build: Callable[[StockModel, Handle], Handle], row: list[float], *, dtype: str = "int8", **format: float
 ) -> list:
-    net = TinyModel()
+    net = StockModel()
     x = net.input((1, len(row)), dtype=dtype, **format)  # type: ignore[arg-type]
     graph = read_model(net.build(build(net, x)))
     values = simulate(graph, None, np.array([row], dtype))
@@ -90,6 +90,15 @@ def test_elu_gives_the_worked_results():
     assert run(lambda net, x: net.elu(x, scale=0.04, zero_point=-100), x, scale=0.05, zero_point=3) == expected
 
 
+def test_abs_gives_the_worked_results():
+    x, expected = example("abs", "x", "-128", "-61", "-2", "3", "9", "41", "126")
+
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.stock("ABS", [x], schema.AbsOptionsT(), x.shape, scale=0.04, zero_point=-100)
+
+    assert run(build, x, scale=0.05, zero_point=3) == expected
+
+
 def test_quantize_gives_the_worked_results():
     x, expected = example("quantize", "real", "0.25", "-0.25", "0.15", "100", "-100")
     assert run(lambda net, x: net.quantize(x, scale=0.1, zero_point=-2), x, dtype="float32") == expected
@@ -111,9 +120,9 @@ def refusal(build: Callable[[StockModel, Handle], Handle], shape: tuple[int, ...
 
 def test_an_op_without_a_kernel_is_refused_with_what_is_covered():
     def build(net: StockModel, x: Handle) -> Handle:
-        return net.stock("ABS", [x], schema.AbsOptionsT(), x.shape)
+        return net.stock("RSQRT", [x], None, x.shape)
 
-    assert "ABS 'map1' (op 0) has no portable kernel; covered are ADD, ARG_MAX" in refusal(build, (1, 4))
+    assert "RSQRT 'map1' (op 0) has no portable kernel; covered are ABS, ADD, ARG_MAX" in refusal(build, (1, 4))
 
 
 def test_long_softmax_rows_are_refused():

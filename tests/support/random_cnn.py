@@ -280,9 +280,15 @@ class _Growth:
 
     def _lookup(self, x: Handle) -> Handle:
         """An activation that is a table, or SiLU, which becomes one; now and then another op reads its gate."""
-        kind = self._draw(st.sampled_from(("logistic", "tanh", "hard_swish", "leaky_relu", "silu", "gated")))
+        kind = self._draw(
+            st.sampled_from(("logistic", "tanh", "hard_swish", "leaky_relu", "silu", "gated", "abs", "square"))
+        )
         if kind in ("logistic", "tanh"):
             return self._note(kind, getattr(self._net, kind), x)
+        if kind == "abs":
+            return self._note(kind, self._net.stock, "ABS", [x], schema.AbsOptionsT(), x.shape, **self._format(x.scale))
+        if kind == "square":
+            return self._note(kind, self._net.mul, x, x, **self._format(16 * x.scale**2))
         if kind == "leaky_relu":
             return self._note(
                 kind, self._net.leaky_relu, x, float(self._rng.uniform(-0.2, 1.2)), **self._format(x.scale)

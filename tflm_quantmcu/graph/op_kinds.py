@@ -175,6 +175,7 @@ _ROWS = (
     OpKind("QUANTIZE", num_inputs=1, formats=Formats.FREE, becomes="REQUANTIZE"),
     OpKind("RELU", num_inputs=1, formats=Formats.FREE, becomes="REQUANTIZE", activation="RELU"),
     OpKind("RELU6", num_inputs=1, formats=Formats.SHARED, becomes="REQUANTIZE", activation="RELU6"),
+    OpKind("ABS", num_inputs=1, formats=Formats.FREE, becomes="LUT"),
     OpKind("ELU", num_inputs=1, becomes="LUT"),
     OpKind("HARD_SWISH", num_inputs=1, formats=Formats.FREE, becomes="LUT"),
     OpKind("LEAKY_RELU", num_inputs=1, formats=Formats.FREE, becomes="LUT"),

@@ -185,6 +185,13 @@ def leaky_relu(source: Format, output: Format, alpha: float, x: np.ndarray) -> n
     return saturate(np.where(difference >= 0, above, below) + output.zero_point, _INT8)
 
 
+def absolute(source: Format, output: Format, x: np.ndarray) -> np.ndarray:
+    """Law A22; the ratio of scales is taken in float32, as TFLM does."""
+    ratio = float(np.float32(source.scale) / np.float32(output.scale))
+    scaled = multiply(np.abs(x - source.zero_point), *quantize_factor(ratio)).astype(np.int64)
+    return saturate(scaled + output.zero_point, _INT8)
+
+
 def elu(source: Format, output: Format, x: np.ndarray) -> np.ndarray:
     """Law A21: in float32, as TFLM makes its own table."""
     one = np.float32(1)

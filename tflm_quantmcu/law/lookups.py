@@ -19,6 +19,7 @@ from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
 from tflm_quantmcu.law.kernel_calls import Pair
 
 _GATED = "MUL"
+_SQUARE = "SQUARE"  # as a lookup: x * x, a MUL of a map and itself
 # Beyond every range: steps are clamped here before they become integers.
 _MAX_STEPS = 1024.0
 
@@ -28,7 +29,7 @@ class Lookup:
     """A function of one value.
 
     Attributes:
-      kind: of the stock op, one that becomes a LUT; MUL is x * LOGISTIC(x), SiLU.
+      kind: of the stock op, one that becomes a LUT; MUL is x * LOGISTIC(x), SiLU, SQUARE is x * x.
       source, output: the model's own formats.
       gate: the model's own format of LOGISTIC(x) in SiLU.
       alpha: of LEAKY_RELU, a float32 value.
@@ -51,7 +52,8 @@ class Lookup:
         """
         source, output = (graph.tensors[t].format for t in (graph.feature_maps(gate or op)[0], op.outputs[0]))
         gate_format = graph.tensors[gate.outputs[0]].format if gate else None
-        lookup = Lookup(op.kind, source, output, gate_format, op.alpha, operand_of(graph, op))
+        kind = _SQUARE if _is_square(op) else op.kind
+        lookup = Lookup(kind, source, output, gate_format, op.alpha, operand_of(graph, op))
         _stock_values(lookup)
         return lookup
 
@@ -85,7 +87,11 @@ class Lookup:
 
 def is_lookup(graph: ModelGraph, op: Op) -> bool:
     """Whether the op is by itself a function of one value."""
-    return op.traits.is_lookup or operand_of(graph, op) is not None
+    return op.traits.is_lookup or _is_square(op) or operand_of(graph, op) is not None
+
+
+def _is_square(op: Op) -> bool:
+    return op.kind == "MUL" and len(op.inputs) == 2 and op.inputs[0] == op.inputs[1]
 
 
 def gate_of(graph: ModelGraph, op: Op) -> Op | None:
@@ -129,12 +135,22 @@ def _silu(lookup: Lookup, x: np.ndarray) -> np.ndarray:
     return to_int32(scaled + output.zero_point).astype(np.int64)
 
 
+def _square(lookup: Lookup, x: np.ndarray) -> np.ndarray:
+    """Law A12."""
+    source, output = lookup.source, lookup.output
+    factor = activations.quantize_factor(source.scale * source.scale / output.scale)
+    scaled = multiply((x - source.zero_point) ** 2, *factor).astype(np.int64)
+    return to_int32(scaled + output.zero_point).astype(np.int64)
+
+
 _STOCK: Mapping[str, Callable[[Lookup, np.ndarray], np.ndarray]] = {
+    "ABS": lambda lookup, x: activations.absolute(lookup.source, lookup.output, x),
     "ELU": lambda lookup, x: activations.elu(lookup.source, lookup.output, x),
     "HARD_SWISH": _hard_swish,
     "LEAKY_RELU": lambda lookup, x: activations.leaky_relu(lookup.source, lookup.output, lookup.alpha, x),
     "LOGISTIC": _logistic,
     "MUL": _silu,
+    "SQUARE": _square,
     "TANH": lambda lookup, x: activations.tanh(lookup.source, x),
 }
 
@@ -145,10 +161,12 @@ def _sigmoid(x: float) -> float:
 
 
 _FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
+    "ABS": lambda x, _: abs(x),
     "ELU": lambda x, _: x if x >= 0 else math.expm1(x),
     "HARD_SWISH": lambda x, _: x * min(max(x + 3, 0), 6) / 6,
     "LEAKY_RELU": lambda x, alpha: x if x >= 0 else alpha * x,
     "LOGISTIC": lambda x, _: _sigmoid(x),
     "MUL": lambda x, _: x * _sigmoid(x),
+    "SQUARE": lambda x, _: x * x,
     "TANH": lambda x, _: math.tanh(x),
 }

@@ -39,10 +39,11 @@ def lower_op(
     if op.pads:
         window = Window(pad_top=op.pads[1][0], pad_left=op.pads[2][0])
     lookup = Lookup.of(graph, op, gate) if gate or is_lookup(graph, op) else None
+    maps = graph.feature_maps(gate or op)
     return LoweredOp(
         kind=_kind_of(lookup) if lookup else kind.becomes,
         name=output.label,
-        inputs=graph.feature_maps(gate or op),
+        inputs=tuple(dict.fromkeys(maps)) if lookup else maps,  # x * x is a function of one map
         output=output.index,
         window=window,
         activation=kind.activation or op.activation,

@@ -266,6 +266,7 @@ def _dequantize(graph: ModelGraph, op: Op) -> list[KernelCall]:
 _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **COMPARISONS,
     **MOVES,
+    "ABS": _look_up,
     "ADD": _add,
     "CONCATENATION": _concatenation,
     "DEQUANTIZE": _dequantize,

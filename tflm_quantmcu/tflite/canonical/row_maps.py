@@ -70,7 +70,7 @@ def _concatenate_images(builder: ModelBuilder, graph: ModelGraph, op: Op, operat
 
 
 _ELEMENT_WISE = (
-    *("QUANTIZE", "RELU", "RELU6", "ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "TANH"),
+    *("ABS", "QUANTIZE", "RELU", "RELU6", "ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "TANH"),
     *("ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM"),
 )
 _CHANGES: Mapping[str, _Change] = {
