@@ -10,6 +10,7 @@
 #include "tflm_kernels/portable/ops/add.h"
 #include "tflm_kernels/portable/ops/average_pool2d.h"
 #include "tflm_kernels/portable/ops/max_pool2d.h"
+#include "tflm_kernels/portable/ops/pixel_sums.h"
 #include "tflm_kernels/portable/ops/requantize.h"
 
 namespace quantmcu {
@@ -156,6 +157,23 @@ bool TestRequantize(RandomCase& random) {
   return AreEqualWithoutTable(reference::Requantize, kernels::Requantize, p, random.Input(p.input));
 }
 
+// Sums go on from what is there; sometimes of more pixels than have room in 16 bits.
+bool TestSumPixels(RandomCase& random) {
+  const bool is_large = random.OneIn(8);
+  const FeatureMap input =
+      is_large ? random.Map(random.Uniform(1, 20), random.Uniform(250, 600), random.Uniform(1, 9))
+               : random.Map(random.Uniform(0, 9), random.Uniform(0, 9), random.Channels());
+  const uint8_t* pixels = random.Input(input);
+  return AreEqual(
+      0,
+      [&](uint8_t* output) {
+        reference::SumPixels(input, pixels, reinterpret_cast<int32_t*>(output));
+      },
+      [&](uint8_t* output) {
+        kernels::SumPixels(input, pixels, reinterpret_cast<int32_t*>(output));
+      });
+}
+
 uint64_t CountFailures(const char* op, bool (*test)(RandomCase&)) {
   uint64_t failures = 0;
   for (uint32_t seed = 1; seed <= kCases; ++seed) {
@@ -179,6 +197,7 @@ int main() {
   failures += CountFailures("average_pool_2d", TestAveragePool2D);
   failures += CountFailures("max_pool_2d", TestMaxPool2D);
   failures += CountFailures("requantize", TestRequantize);
+  failures += CountFailures("sum_pixels", TestSumPixels);
   ReportCount("FAILURES", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -24,13 +24,13 @@ AddFn Add;
 Pool2DFn AveragePool2D;
 Pool2DFn MaxPool2D;
 RequantizeFn Requantize;
+SumPixelsFn SumPixels;
 using reference::DepthToSpace;
 using reference::DotPixels;
 using reference::GatherChannels;
 using reference::Lut;
 using reference::ResizeBilinear;
 using reference::ResizeNearest;
-using reference::SumPixels;
 
 // Of one pair of widths alone, for calls that IsFast: what a project links that runs no others.
 template <int kInputBits, int kWeightBits>

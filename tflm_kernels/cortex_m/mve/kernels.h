@@ -22,13 +22,13 @@ AddFn Add;
 Pool2DFn AveragePool2D;
 Pool2DFn MaxPool2D;
 RequantizeFn Requantize;
+SumPixelsFn SumPixels;
 using reference::DepthToSpace;
 using reference::DotPixels;
 using reference::GatherChannels;
 using reference::Lut;
 using reference::ResizeBilinear;
 using reference::ResizeNearest;
-using reference::SumPixels;
 
 // One kernel of each op has all widths, and takes every call.
 template <int, int>
