@@ -192,7 +192,7 @@ class _Growth:
             self._elementwise,
             self._lookup,
         ]
-        moves = [self._concatenation, self._channels, self._resize, self._transpose_conv, self._crop]
+        moves = [self._concatenation, self._channels, self._resize, self._crop]
         steps += moves if self._has_moves else []
         self._extend(self._draw(st.sampled_from(steps))(self._maps[-1]))
 
@@ -339,13 +339,6 @@ class _Growth:
             return self._note("bilinear", self._net.stock, "RESIZE_BILINEAR", [x, wanted], flags, shape)
         options = {"half_pixel_centers": self._draw(st.booleans())}
         return self._note("resize", self._net.resize_nearest, x, size, **options)
-
-    def _transpose_conv(self, x: Handle) -> Handle:
-        stride = self._int(1, 3)
-        shape = (self._int(1, 4), self._int(1, 4), self._int(1, 4), x.shape[3])
-        filter, options = self._weights(shape, 0, x, int(np.prod(shape[1:])) // stride**2 or 1)
-        options |= {"stride": (stride, stride), "padding": self._draw(st.sampled_from(("SAME", "VALID")))}
-        return self._note("transpose_conv", self._net.transpose_conv, x, filter, **options)
 
     def _crop(self, x: Handle) -> Handle:
         """Some rows and columns, each or every second."""
