@@ -28,6 +28,8 @@ inline const std::vector<WindowCase> kWindowCases = {
     {"kernel_larger_than_input", 2, 3, 2, 3, {5, 7, 1, 1, 1, 1, 2, 3}},
     {"oblong", 6, 5, 3, 5, {4, 1, 2, 1, 1, 1, 1, 0}},
     {"cropping", 6, 6, 3, 3, {2, 2, 1, 1, 1, 1, -1, -2}},
+    {"pointwise_cropping", 6, 7, 4, 5, {1, 1, 1, 1, 1, 1, -1, -2}},
+    {"pointwise_cropping_stride_2", 6, 7, 2, 3, {1, 1, 2, 2, 1, 1, -1, -2}},
 };
 
 // For convolutions only: pools have no dilation and no window outside the input.

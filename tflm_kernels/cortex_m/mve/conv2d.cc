@@ -6,8 +6,7 @@
 // sum((x - z) * w) = sum(x * w) - z * sum(w), where a tap outside reads z. A 1x1 kernel that stays
 // inside reads input pixels where they stand; so do larger ones for windows inside, if their rows
 // are whole blocks. Other windows are gathered, kGatheredPixels at a time, and used for as many
-// quads as kWeightBytes of expanded weights allow.
-// Rows of more than kMaxRow values go to the reference.
+// quads as kWeightBytes of expanded weights allow. Rows beyond kMaxRow go to the reference.
 // GCC 12 schedules before it allocates registers, and loads vectors so early that they are spilled.
 #ifndef __clang__
 #pragma GCC optimize("no-schedule-insns")
@@ -174,6 +173,7 @@ void RunInPlace(const Convolution& conv) {
   const FeatureMap& in = conv.params.input;
   const FeatureMap& out = conv.params.output;
   const Window& window = conv.params.window;
+  const uint8_t* input = conv.input + PixelOffset(in, -window.pad_top, -window.pad_left);
   const int32_t window_step = window.stride_width * PixelBytes(in);
   const int32_t row_step = window.stride_height * in.row_bytes;
   // Rows that follow each other without a gap, in input and output, are one row.
@@ -185,9 +185,9 @@ void RunInPlace(const Convolution& conv) {
     const ConvQuad quad = PrepareQuad(conv, o, conv.weights);
     uint8_t* bytes = conv.output + o * out.bits / 8;
     for (int32_t y = 0; y < num_rows; ++y) {
-      RunRow<kBits>(conv, quad,
-                    {conv.input + y * row_step, window_step, bytes + y * out.row_bytes,
-                     PixelBytes(out), count});
+      RunRow<kBits>(
+          conv, quad,
+          {input + y * row_step, window_step, bytes + y * out.row_bytes, PixelBytes(out), count});
     }
   }
 }

@@ -46,15 +46,17 @@ inline RowShape FilterRow(const Conv2DParams& params) {
           params.weight_bits};
 }
 
-inline bool LastPixelInside(int32_t input, int32_t output, int32_t stride) {
-  return (output - 1) * stride < input;
+// Whether kernels of one tap stay inside. A tile's input may begin before its first window: then its padding is
+// below 0.
+inline bool PixelsInside(int32_t input, int32_t output, int32_t stride, int32_t pad) {
+  return pad <= 0 && (output - 1) * stride - pad < input;
 }
 
 inline bool NeedsGather(const Conv2DParams& params) {
   const Window& w = params.window;
-  return w.kernel_height != 1 || w.kernel_width != 1 || w.pad_top != 0 || w.pad_left != 0 ||
-         !LastPixelInside(params.input.height, params.output.height, w.stride_height) ||
-         !LastPixelInside(params.input.width, params.output.width, w.stride_width);
+  return w.kernel_height != 1 || w.kernel_width != 1 ||
+         !PixelsInside(params.input.height, params.output.height, w.stride_height, w.pad_top) ||
+         !PixelsInside(params.input.width, params.output.width, w.stride_width, w.pad_left);
 }
 
 inline int32_t WindowBytes(const Conv2DParams& params) {
