@@ -17,7 +17,7 @@ namespace dsp {
 Conv2DFn Conv2D;
 Conv2DScratchBytesFn Conv2DScratchBytes;
 DepthwiseConv2DFn DepthwiseConv2D;
-using reference::DepthwiseConv2DScratchBytes;
+DepthwiseConv2DScratchBytesFn DepthwiseConv2DScratchBytes;
 FullyConnectedFn FullyConnected;
 FullyConnectedScratchBytesFn FullyConnectedScratchBytes;
 AddFn Add;

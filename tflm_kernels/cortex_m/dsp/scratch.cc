@@ -12,6 +12,10 @@ size_t Conv2DScratchBytes(const Conv2DParams& params) {
          static_cast<size_t>(GroupBytes(params.weight_bits) * stride);
 }
 
+size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {
+  return HasRows(params) ? sizeof(int32_t) * static_cast<size_t>(RowsPlanOf(params).Words()) : 0;
+}
+
 size_t FullyConnectedScratchBytes(const FullyConnectedParams& params) {
   const int32_t run_bytes = RunBytes(params.input.channels, params.weight_bits);
   return static_cast<size_t>(NumGroups(run_bytes)) *
