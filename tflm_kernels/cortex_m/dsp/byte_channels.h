@@ -23,6 +23,15 @@ constexpr int32_t kByteSums = 96;  // at once
 
 inline int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
+// Lets `dots` make the results of all channels from the first one on; it needs no room for sums then.
+inline void MakeResults(const Conv2DParams& params, const Operands& operands, uint8_t* const* runs,
+                        int32_t num_pixels, ByteDots* dots) {
+  dots->bias = operands.table.bias;
+  dots->table_bytes = 4 * static_cast<int32_t>(operands.table.multiplier - operands.table.bias);
+  dots->zero_point = params.output.zero_point;
+  for (int32_t p = 0; p < num_pixels; ++p) dots->results[p] = runs[p];
+}
+
 // Two pixels.
 inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operands,
                              const int32_t* /*column_sums*/, uint8_t* const* runs) {
@@ -34,6 +43,11 @@ inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operand
   const int32_t num_channels = output.channels;
   // The words of the last channel may reach behind its filter.
   const int32_t num_summed = (num_channels - (dots.surplus > 0 ? 1 : 0)) & ~1;
+  if (operands.has_plain_results && num_summed == num_channels) {
+    MakeResults(params, operands, runs, 2, &dots);
+    dots.sums_end = dots.sums + 2 * num_channels;
+    return SumTwoByTwo(dots);
+  }
   for (int32_t o = 0, count; o < num_channels; o += count) {
     count = Smaller(num_channels - o, kByteSums / 2);
     const int32_t summed = Smaller(num_summed - o, count);
@@ -72,8 +86,10 @@ inline void OneByFourChannels(const Conv2DParams& params, const Operands& operan
   // The words of the last channel may reach behind its filter.
   const int32_t num_summed = num_channels - (dots.surplus > 0 ? 1 : 0);
   uint8_t last[kMaxShortFilterBytes];
+  const bool has_plain_results = operands.has_plain_results;
+  if (has_plain_results) MakeResults(params, operands, runs, 4, &dots);
   for (int32_t o = 0, count; o < num_channels; o += count) {
-    count = Smaller(num_channels - o, kByteSums / 4);
+    count = has_plain_results ? num_channels : Smaller(num_channels - o, kByteSums / 4);
     const int32_t summed = Smaller(num_summed - o, count);
     dots.sums = sums;
     dots.sums_end = sums + 4 * summed;
@@ -86,6 +102,7 @@ inline void OneByFourChannels(const Conv2DParams& params, const Operands& operan
       dots.sums_end = sums + 4 * count;
       SumOneByFour(dots);
     }
+    if (has_plain_results) return;
     RequantizeOneByFour(operands.table, o, output.zero_point, sums, sums + 4 * count);
     ClampWords(params.clamp, sums, sums + 4 * count);
     StoreOneByFour<EvenPixels>(output.bits, o, count, sums, runs[0], runs[2]);

@@ -3,7 +3,7 @@
 //
 // What is gained: they are assembly, in which loads stand together. Neighbours pipeline: a word that is
 // loaded alone takes 2 cycles, n words take n + 1. A compiler parts them, and lacks registers for what
-// they load. A step is four weights of a channel. Two channels times two pixels take 15 instructions
+// they load. Where nothing is clamped sums become bytes of the output before they leave their registers. A step is four weights of a channel. Two channels times two pixels take 15 instructions
 // and 20 cycles for 16 products; four pixels times a channel take 13 and 22, which pays where filters
 // are short, as each channel's factor then serves four results.
 // Timings  Cortex-M4 Technical Reference Manual (DDI 0439), without what a turn of the loop takes.
@@ -13,10 +13,13 @@
 
 #include <stdint.h>
 
+#include "tflm_kernels/portable/law/channel_table.h"
+#include "tflm_kernels/portable/law/feature_map.h"
+
 namespace quantmcu {
 namespace dsp {
 
-// What the assembly reads, in its order.
+// What the assembly reads, in its order; of `results` it also writes.
 struct ByteDots {
   const uint8_t* filter;  // of the first channel
   int32_t filter_bytes;   // from channel to channel
@@ -24,20 +27,28 @@ struct ByteDots {
   const uint32_t*
       columns;  // words of the pixels side by side; 0 where only surplus bytes meet them
   const uint32_t* columns_end;
-  int32_t skipped;  // steps of the first turn of four
+  int32_t skipped;  // steps of the first turn of eight
   int32_t* sums;
   int32_t* sums_end;
+  // Where `bias` is not null, sums are not written but become bytes of the pixels.
+  const int32_t* bias;  // of the first channel; behind it, at equal distances, multiplier and shift
+  int32_t table_bytes;  // from bias to multiplier to shift
+  int32_t zero_point;   // of the output
+  uint8_t* results[4];  // of each pixel, where its first channel stands
 };
+
+// Whether ByteDots can make results: 8 bits that nothing clamps, with factors below 1/2.
+bool HasPlainResults(const FeatureMap& output, const Clamp& clamp, const ChannelTable& table);
 
 // Whole words of weights are read, so up to 3 bytes behind the last channel's.
 ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_t* columns,
                       int32_t num_pixels);
 
-// Each writes sums until sums_end, of as many channels as that takes.
-void SumTwoByTwo(
-    const ByteDots& dots);  // channel 0 with both pixels, channel 1, the next two channels
-void SumOneByFour(const ByteDots& dots);  // a channel with four pixels, the next one
-void SumTwoByOne(const ByteDots& dots);   // a pixel with two channels, the next two
+// Each writes sums until sums_end, of as many channels as that takes; results stand in their place, except
+// of SumTwoByOne.
+void SumTwoByTwo(ByteDots& dots);   // channel 0 with both pixels, channel 1, the next two channels
+void SumOneByFour(ByteDots& dots);  // a channel with four pixels, the next one
+void SumTwoByOne(ByteDots& dots);   // a pixel with two channels, the next two
 
 }  // namespace dsp
 }  // namespace quantmcu

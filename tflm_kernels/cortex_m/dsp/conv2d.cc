@@ -99,6 +99,9 @@ inline void CopyBytes(const uint8_t* from, int32_t count, uint8_t* to) {
   while (from != end) *to++ = *from++;
 }
 
+// Output pixels from which on it is worth asking for plain results.
+constexpr int32_t kWorthPlainResults = 4;
+
 // Bytes of a window that are gathered before they are widened, where taps do not begin on words of weights.
 constexpr int32_t kMaxGathered = 160;
 
@@ -202,9 +205,7 @@ class Convolution {
       Gather(taps, add_span, &column);
       return column.sum;
     }
-    if ((has_gaps_ || !taps.is_inside) && !is_shifted) {
-      Clear(column, NumGroups(filter_bytes_), params_.weight_bits, variant.stride);
-    }
+    if ((has_gaps_ || !taps.is_inside) && !is_shifted) ClearOutside(taps, variant.stride, column);
     if (has_row_spans_) {
       // What fills up bytes between taps is widened too: the weights that it meets are 0 (format.md F2).
       ForEachRow(taps, [&](const uint8_t* row, int32_t slot, int32_t count) {
@@ -216,6 +217,29 @@ class Convolution {
       });
     }
     return column.sum;
+  }
+
+  // Clears what no tap inside the map writes, or all.
+  void ClearOutside(const RowTaps& taps, int32_t stride, const Column& column) const {
+    const int32_t w_bits = params_.weight_bits;
+    if (has_gaps_ || !has_row_spans_ || slots_ * w_bits % 32 != 0) {
+      return Clear(column, NumGroups(filter_bytes_), w_bits, stride);
+    }
+    const Window& window = params_.window;
+    const int32_t width = window.kernel_width;
+    const int32_t begin = taps.begin < width ? taps.begin : width;
+    const int32_t end = taps.end > begin ? taps.end : begin;
+    const int32_t tap_groups = slots_ * w_bits / 32;
+    Column row = column;
+    const int32_t tap_words = tap_groups * (16 / w_bits) * stride;
+    for (int32_t ky = 0; ky < window.kernel_height; ++ky, row.words += width * tap_words) {
+      const int32_t y = taps.y + ky * window.dilation_height;
+      const bool is_inside = y >= 0 && y < params_.input.height;
+      Clear(row, (is_inside ? begin : width) * tap_groups, w_bits, stride);
+      if (!is_inside) continue;
+      const Column rest = {row.words + end * tap_words, 0, 0};
+      Clear(rest, (width - end) * tap_groups, w_bits, stride);
+    }
   }
 
   // The rows of the window are made one, with the zero point where a tap lies outside, and widened at once.
@@ -248,8 +272,12 @@ class Convolution {
 template <int kInputBits, int kWeightBits>
 void Conv2DOf(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
               const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
-  Convolution(params, {input, filter, table, scratch, output}, kVariants<kInputBits, kWeightBits>)
-      .Run();
+  Operands operands = {input, filter, table, scratch, output};
+  if constexpr (kWeightBits == 8) {
+    operands.has_plain_results = params.output.height * params.output.width >= kWorthPlainResults &&
+                                 HasPlainResults(params.output, params.clamp, table);
+  }
+  Convolution(params, operands, kVariants<kInputBits, kWeightBits>).Run();
 }
 
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,

@@ -130,14 +130,6 @@ inline void PairWeights(const Block& block, uint32_t (&weights)[kLanes][kWeightW
   }
 }
 
-inline bool HasSmallFactors(const ChannelTable& table, int32_t num_channels) {
-  int32_t all = -1;  // negative while all are small, see IsSmallFactor
-  for (int32_t i = 0; i < num_channels; ++i) {
-    all &= Doubled(table.multiplier[i]) & table.shift[i];
-  }
-  return all < 0;
-}
-
 class DepthwiseRows {
  public:
   DepthwiseRows(const Depthwise& conv, const DepthwiseRowsPlan& plan, uint8_t* scratch)

@@ -15,6 +15,7 @@
 
 #include "tflm_kernels/cortex_m/dsp/is_fast.h"
 #include "tflm_kernels/cortex_m/dsp/simd.h"
+#include "tflm_kernels/portable/law/channel_table.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
 
 namespace quantmcu {
@@ -29,6 +30,14 @@ struct SmallFactor {
   int32_t doubled_multiplier;
   int32_t minus_power;  // -2^(32 + shift)
 };
+
+inline bool HasSmallFactors(const ChannelTable& table, int32_t num_channels) {
+  int32_t all = -1;  // negative while all are small, see IsSmallFactor
+  for (int32_t i = 0; i < num_channels; ++i) {
+    all &= Doubled(table.multiplier[i]) & table.shift[i];
+  }
+  return all < 0;
+}
 
 inline SmallFactor MakeSmallFactor(const FixedPoint& factor) {
   return {Doubled(factor.multiplier), static_cast<int32_t>(~0u << ((32 + factor.shift) & 31))};

@@ -15,6 +15,7 @@ struct Operands {
   ChannelTable table;
   uint8_t* scratch;
   uint8_t* output;
+  bool has_plain_results = false;  // see byte_dots.h
 };
 
 }  // namespace dsp
