@@ -152,7 +152,41 @@ def _depthwise(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
     values += [pixels * channels, taps * channels, pixels * num_taps * channels, num_taps * channels]
     values += [n * is_shared for n in (channels, pixels * fours, pairs * fours, rectangles.size * fours)]
     values += [n * is_shared for n in (rectangle_pairs * fours, pixels * channels, taps * channels)]
-    return values
+    has_rows = _has_rows(shape)
+    return [*values, *(n * (not has_rows) for n in values), *(n * has_rows for n in _rows(shape))]
+
+
+_PLANE_WORDS = 256  # that rows of the input take at once, of 16 rows at most
+
+
+def _has_rows(shape: KernelShape) -> bool:
+    """Whether an 8-bit map is widened row by row on DSP: HasRows of tflm_kernels/cortex_m/dsp/scratch.h."""
+    height, width = shape.output[:2]
+    segments = [1 + (pad > 0) + (outputs - pad + 2 > size) for size, outputs, pad in zip(*_sizes(shape), strict=True)]
+    time = 130 + height * (20 + 8 * (width + width % 2)) + (height + 2) * (6 + width + width % 2)
+    is_three = tuple(shape.kernel) == (3, 3) and tuple(shape.stride) == (1, 1)
+    return is_three and 18 * height * width + 30 * segments[0] * segments[1] > time
+
+
+def _sizes(shape: KernelShape) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    return shape.input[:2], shape.output[:2], shape.pad
+
+
+def _rows(shape: KernelShape) -> list[int]:
+    """What is done where rows are widened: channels go over two pixels at a time, blocks of four over the input."""
+    (height, width, channels), is_shared = shape.output, shape.output[2] != shape.input[2]
+    steps, fours = _blocks(width, 2), _blocks(channels, 4)
+    room = _PLANE_WORDS // ((steps + 1) * (1 if is_shared else 4))
+    passes = _blocks(height, max(min(room, 16) - 2, 1))
+    inputs = (height + 2) * fours
+    inside = min(height + 2, shape.input[0]) * fours
+    return [
+        *(1, channels, fours, passes * fours, passes * channels, height * fours, height * channels),
+        *(height * steps * channels, height * _blocks(steps, 4) * channels, height * width * fours),
+        *(inputs, inside, inputs * steps * is_shared, inside * steps, inside * is_shared, fours * is_shared),
+        *(height * width * (channels % 4 > 0), inside * (channels % 4 > 0), inside * steps * (channels % 4 > 0)),
+        height * width * fours * is_shared,
+    ]
 
 
 def _elementwise(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
