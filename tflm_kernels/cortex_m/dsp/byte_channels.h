@@ -41,8 +41,7 @@ inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operand
   ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 2);
   int32_t sums[kByteSums];
   const int32_t num_channels = output.channels;
-  // The words of the last channel may reach behind its filter.
-  const int32_t num_summed = (num_channels - (dots.surplus > 0 ? 1 : 0)) & ~1;
+  const int32_t num_summed = NumInside(dots, num_channels) & ~1;
   if (operands.has_plain_results && num_summed == num_channels) {
     MakeResults(params, operands, runs, 2, &dots);
     dots.sums_end = dots.sums + 2 * num_channels;
@@ -83,25 +82,28 @@ inline void OneByFourChannels(const Conv2DParams& params, const Operands& operan
   ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 4);
   int32_t sums[kByteSums];
   const int32_t num_channels = output.channels;
-  // The words of the last channel may reach behind its filter.
-  const int32_t num_summed = num_channels - (dots.surplus > 0 ? 1 : 0);
-  uint8_t last[kMaxShortFilterBytes];
+  const int32_t num_summed = NumInside(dots, num_channels);
+  uint8_t
+      last[kMaxShortFilterBytes + 4];  // the filters that are not inside, and what is read behind
   const bool has_plain_results = operands.has_plain_results;
   if (has_plain_results) MakeResults(params, operands, runs, 4, &dots);
   for (int32_t o = 0, count; o < num_channels; o += count) {
     count = has_plain_results ? num_channels : Smaller(num_channels - o, kByteSums / 4);
-    const int32_t summed = Smaller(num_summed - o, count);
+    const int32_t inside = Smaller(num_summed - o, count);
+    const int32_t summed = inside > 0 ? inside : 0;
+    const uint8_t* const next = dots.filter + count * filter_bytes;
     dots.sums = sums;
     dots.sums_end = sums + 4 * summed;
     if (summed > 0) SumOneByFour(dots);
-    dots.filter += summed * filter_bytes;
     if (summed < count) {
-      memcpy(last, dots.filter, static_cast<size_t>(filter_bytes));
+      const int32_t rest = (count - summed) * filter_bytes;
+      memcpy(last, next - rest, static_cast<size_t>(rest));
       dots.filter = last;
       dots.sums = sums + 4 * summed;
       dots.sums_end = sums + 4 * count;
       SumOneByFour(dots);
     }
+    dots.filter = next;
     if (has_plain_results) return;
     RequantizeOneByFour(operands.table, o, output.zero_point, sums, sums + 4 * count);
     ClampWords(params.clamp, sums, sums + 4 * count);

@@ -40,6 +40,15 @@ struct ByteDots {
 // Whether ByteDots can make results: 8 bits that nothing clamps, with factors below 1/2.
 bool HasPlainResults(const FeatureMap& output, const Clamp& clamp, const ChannelTable& table);
 
+// Of num_channels, how many have all the words that are read of them inside the filters: words of the last
+// ones, of filters of a byte of the last three, reach behind.
+inline int32_t NumInside(const ByteDots& dots, int32_t num_channels) {
+  const int32_t num_outside = dots.surplus < dots.filter_bytes
+                                  ? (dots.surplus > 0 ? 1 : 0)
+                                  : (dots.surplus + dots.filter_bytes - 1) / dots.filter_bytes;
+  return num_channels > num_outside ? num_channels - num_outside : 0;
+}
+
 // Whole words of weights are read, so up to 3 bytes behind the last channel's.
 ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_t* columns,
                       int32_t num_pixels);

@@ -43,14 +43,13 @@ template <int kWBits>
   const auto* words = reinterpret_cast<const uint32_t*>(operands.scratch);
   ByteDots dots = MakeByteDots(operands.filter, filter_bytes, words, 1);
   int32_t sums[kSumsAtOnce];
-  // The words of the last channel may reach behind its filter.
-  const int32_t last = output.channels - (dots.surplus > 0 ? 1 : 0);
+  const int32_t last = NumInside(dots, output.channels);
   for (int32_t o = 0, count; o < output.channels; o += count) {
     const int32_t left = output.channels - o;
     count = left < kSumsAtOnce ? left : kSumsAtOnce;
     int32_t done = 0;
     if (kWBits == 8) {
-      done = (o + count < last ? count : last - o) & ~1;
+      done = (o + count < last ? count : o < last ? last - o : 0) & ~1;
       dots.sums = sums;
       dots.sums_end = sums + done;
       if (done > 0) SumTwoByOne(dots);
