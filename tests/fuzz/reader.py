@@ -7,7 +7,7 @@ import atheris
 from tests.fuzz import tflite_changes
 from tests.fuzz.targets import run
 
-with atheris.instrument_imports(include=["tflm_quantmcu.tflite", "tflm_quantmcu.lowering", "tflm_quantmcu.graph"]):
+with atheris.instrument_imports(include=["tflm_quantmcu.tflite"]):
     from tflm_quantmcu.base.errors import QuantMcuError
     from tflm_quantmcu.lowering.network import LoweredNetwork
     from tflm_quantmcu.tflite.canonical.canonical import canonical

@@ -127,6 +127,9 @@ void FakeInterpreter::ShowData(bool all) {
   for (size_t i = 0; i < tensors_.size(); ++i) {
     eval_tensors_[i].data.data =
         all || tensors_[i].is_constant ? tensors_[i].bytes.data() : nullptr;
+    if (misaligned_by_ == 0 || !tensors_[i].is_constant) continue;
+    tensors_[i].bytes.insert(tensors_[i].bytes.begin(), misaligned_by_, 0);
+    eval_tensors_[i].data.data = tensors_[i].bytes.data() + misaligned_by_;
   }
 }
 

@@ -60,6 +60,9 @@ class FakeInterpreter {
   // As if the arena were full.
   void FailAllocations() { is_arena_full_ = true; }
 
+  // As if the model stood where its constants are no multiple of 4.
+  void Misalign() { misaligned_by_ = 1; }
+
   // As if the arena had no more bytes for scratch.
   void LimitScratch(size_t bytes) { max_scratch_ = bytes; }
   bool is_scratch_refused() const { return is_scratch_refused_; }
@@ -81,6 +84,7 @@ class FakeInterpreter {
   std::vector<std::unique_ptr<uint8_t[]>> persistent_;
   std::vector<uint8_t> scratch_;
   int num_scratch_requests_ = 0;
+  size_t misaligned_by_ = 0;
   size_t max_scratch_ = SIZE_MAX;
   bool is_scratch_refused_ = false;
   std::string reports_;

@@ -111,6 +111,18 @@ TEST_P(MicroOpTest, RefusesPlacesThatNobodyFillsYet) {
   }
 }
 
+// Words that no ARMv6-M core could read.
+TEST_P(MicroOpTest, RefusesWordsThatAreNotAligned) {
+  const OpCase& c = GetParam();
+  FakeInterpreter interpreter(*c.registration, c.options.FlexBuffer(), c.inputs, c.output);
+  interpreter.Misalign();
+  bool has_words = false;
+  for (const FakeTensor& input : c.inputs) has_words |= input.type == kTfLiteInt32;
+  EXPECT_EQ(interpreter.Prepare(), has_words ? kTfLiteError : kTfLiteOk) << interpreter.reports();
+  const size_t found = interpreter.reports().find("must stand on a multiple of 4");
+  EXPECT_EQ(found != std::string::npos, has_words) << interpreter.reports();
+}
+
 // Keys for people, of version 3 and of stages alone.
 TEST_P(MicroOpTest, PassesOverRemarks) {
   OpCase c = GetParam();

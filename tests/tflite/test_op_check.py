@@ -224,6 +224,12 @@ def test_no_op_writes_a_constant_and_all_have_ends():
         Interpreter(packed(dense(), lambda g: setattr(g.operators[0], "outputs", [])))
 
 
+@pytest.mark.parametrize("kind", ["SPLIT", "PAD", "TRANSPOSE", "MEAN", "SLICE", "STRIDED_SLICE", "MUL", "GATHER"])
+def test_ops_have_the_inputs_that_rewriting_reads(kind):
+    with pytest.raises(UnsupportedModelError, match=rf"{kind} 'map1' \(op 0\) has inputs \[0\]; it needs [234]"):
+        Interpreter(stock(kind))
+
+
 @pytest.mark.parametrize("changes", [{"type": schema.TensorType.FLOAT32}, {"shape": [2, 2]}, {"shape": [3]}])
 def test_a_bias_is_one_integer_an_output_channel(changes):
     net = StockModel()

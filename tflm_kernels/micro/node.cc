@@ -180,6 +180,10 @@ int32_t NodeChecker::Constant(int index, TfLiteType type) {
   Expect(tensor.data.data != nullptr || num_elements == 0, kInput, index, "must be a constant", 0);
   Expect(num_elements <= kMaxBytes, kInput, index, "must have less than 2^31 elements",
          tensor.dims->size);
+  const auto address = reinterpret_cast<uintptr_t>(tensor.data.data);
+  Expect(type == kTfLiteInt8 || address % alignof(int32_t) == 0, kInput, index,
+         "must stand on a multiple of 4: align the model's array to 16 bytes",
+         static_cast<int64_t>(address % alignof(int32_t)));
   return is_ok_ ? static_cast<int32_t>(num_elements) : 0;
 }
 

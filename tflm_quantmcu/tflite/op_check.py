@@ -56,6 +56,19 @@ _BIASES = {
     schema.TensorType.INT8: ("INT32", {schema.TensorType.INT32}),
     schema.TensorType.INT16: ("INT32 or INT64", {schema.TensorType.INT32, schema.TensorType.INT64}),
 }
+# Inputs that ops outside of graph/op_kinds.py have at least, which rewriting takes for granted.
+_NUM_INPUTS = {
+    kind: count
+    for count, kinds in {
+        2: "ARG_MAX ARG_MIN BATCH_MATMUL BROADCAST_TO CUMSUM DIV EQUAL EXPAND_DIMS FILL FLOOR_DIV FLOOR_MOD GATHER "
+        "GATHER_ND GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR MAXIMUM MEAN MINIMUM MIRROR_PAD MUL "
+        "NOT_EQUAL PAD POW PRELU REDUCE_MAX REDUCE_MIN REDUCE_PROD RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 "
+        "SPLIT SUB SUM TRANSPOSE",
+        3: "BATCH_TO_SPACE_ND PADV2 SELECT SELECT_V2 SLICE SPACE_TO_BATCH_ND SPLIT_V TRANSPOSE_CONV",
+        4: "STRIDED_SLICE",
+    }.items()
+    for kind in kinds.split()
+}
 # Ops without a first input; that of a patch stage may come from a reader.
 _SOURCES = frozenset({"CALL_ONCE", "VAR_HANDLE", f"{PREFIX}PATCH_STAGE"})
 _SINKS = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE"})
@@ -130,6 +143,9 @@ def _check_ends(kind: str, op: schema.OperatorT, place: str) -> None:
     """Of an op that computes something of something."""
     if kind not in _SOURCES and not any(t >= 0 for t in op.inputs[:1]):
         raise UnsupportedModelError(f"{place} has no first input")
+    needed = _NUM_INPUTS.get(kind, 0)
+    if sum(t >= 0 for t in op.inputs[:needed]) < needed:
+        raise UnsupportedModelError(f"{place} has inputs {[int(t) for t in op.inputs]}; it needs {needed}")
     if kind not in _SINKS and not len(op.outputs):
         raise UnsupportedModelError(f"{place} has no output")
 
