@@ -230,6 +230,22 @@ def test_ops_have_the_inputs_that_rewriting_reads(kind):
         Interpreter(stock(kind))
 
 
+def test_ops_have_no_more_inputs_than_rewriting_reads():
+    with pytest.raises(UnsupportedModelError, match=r"MEAN 'map3' \(op 0\) has inputs \[0, 1, 2\]; it needs 2"):
+        Interpreter(stock("MEAN", schema.ReducerOptionsT(), count=3))
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "written"), [("GREATER", 2, "BOOL"), ("RELU", 1, "INT8"), ("PACK", 2, "INT8")]
+)
+def test_outputs_are_of_the_type_that_the_op_writes(kind, count, written):
+    shape = (2, 1, 4, 4, 4) if kind == "PACK" else (1, 4, 4, 4)
+    data = stock(kind, schema.PackOptionsT(valuesCount=2) if kind == "PACK" else None, count=count, out=shape)
+    bad = packed(data, lambda g: setattr(g.tensors[count], "type", schema.TensorType.FLOAT32))
+    with pytest.raises(UnsupportedModelError, match=rf"{kind} .* writes {written}, and its output is FLOAT32"):
+        Interpreter(bad)
+
+
 @pytest.mark.parametrize("changes", [{"type": schema.TensorType.FLOAT32}, {"shape": [2, 2]}, {"shape": [3]}])
 def test_a_bias_is_one_integer_an_output_channel(changes):
     net = StockModel()

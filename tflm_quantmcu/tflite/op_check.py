@@ -13,7 +13,7 @@ from typing import Any
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite import schema
-from tflm_quantmcu.tflite.shape_check import unfilled
+from tflm_quantmcu.tflite.shape_check import mistyped, unfilled
 
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _OPTIONS = {value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")}
@@ -56,7 +56,7 @@ _BIASES = {
     schema.TensorType.INT8: ("INT32", {schema.TensorType.INT32}),
     schema.TensorType.INT16: ("INT32 or INT64", {schema.TensorType.INT32, schema.TensorType.INT64}),
 }
-# Inputs that ops outside of graph/op_kinds.py have at least, which rewriting takes for granted.
+# Inputs that ops outside of graph/op_kinds.py have, which rewriting takes for granted.
 _NUM_INPUTS = {
     kind: count
     for count, kinds in {
@@ -69,6 +69,7 @@ _NUM_INPUTS = {
     }.items()
     for kind in kinds.split()
 }
+_NUM_OPTIONAL = {"TRANSPOSE_CONV": 1}
 # Ops without a first input; that of a patch stage may come from a reader.
 _SOURCES = frozenset({"CALL_ONCE", "VAR_HANDLE", f"{PREFIX}PATCH_STAGE"})
 _SINKS = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE"})
@@ -110,7 +111,7 @@ def check_ops(model: schema.ModelT) -> None:
                 sources = [graph.tensors[t] for t in op.inputs if t >= 0]
                 targets = [graph.tensors[t] for t in op.outputs]
                 _VALUE_CHECKS[kind](op.builtinOptions, sources, targets, place)
-            if contradiction := unfilled(kind, op, graph.tensors):
+            if contradiction := unfilled(kind, op, graph.tensors) or mistyped(kind, op, graph.tensors):
                 raise UnsupportedModelError(f"{place} {contradiction}")
             known.update(int(t) for t in op.outputs)
         for t in graph.outputs:
@@ -144,7 +145,8 @@ def _check_ends(kind: str, op: schema.OperatorT, place: str) -> None:
     if kind not in _SOURCES and not any(t >= 0 for t in op.inputs[:1]):
         raise UnsupportedModelError(f"{place} has no first input")
     needed = _NUM_INPUTS.get(kind, 0)
-    if sum(t >= 0 for t in op.inputs[:needed]) < needed:
+    at_most = needed + _NUM_OPTIONAL.get(kind, 0) if needed else len(op.inputs)
+    if sum(t >= 0 for t in op.inputs[:needed]) < needed or len(op.inputs) > at_most:
         raise UnsupportedModelError(f"{place} has inputs {[int(t) for t in op.inputs]}; it needs {needed}")
     if kind not in _SINKS and not len(op.outputs):
         raise UnsupportedModelError(f"{place} has no output")

@@ -27,6 +27,10 @@ ADD SUB MUL DIV MAXIMUM MINIMUM SQUARED_DIFFERENCE FLOOR_DIV FLOOR_MOD POW PRELU
 LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR
 """
 
+_TRUTHS = "EQUAL NOT_EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR LOGICAL_NOT"
+_MOVES = "CONCATENATION GATHER MIRROR_PAD PACK PAD PADV2 SLICE SPLIT SPLIT_V STRIDED_SLICE UNPACK MAX_POOL_2D"
+_KEEPS_TYPE = {*_SAME_NAMES.split(), *_MOVES.split()} - {"CAST", "QUANTIZE", "DEQUANTIZE"}
+
 
 def unfilled(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | None:
     """What an op writes beside what its outputs hold, where they differ."""
@@ -41,6 +45,23 @@ def unfilled(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | N
         return "has shapes or options that contradict each other"
     held = sum(map(math.prod, targets))
     return None if written == held else f"writes {written} elements, and its output has {held}"
+
+
+def mistyped(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | None:
+    """What an op writes, where its outputs are declared as another type."""
+    place = {"SPLIT": 1}.get(kind, 0)
+    if kind in _TRUTHS.split():
+        written = schema.TensorType.BOOL
+    elif kind in _KEEPS_TYPE and len(op.inputs) > place and op.inputs[place] >= 0:
+        written = tensors[op.inputs[place]].type
+    else:
+        return None
+    found = {tensors[t].type for t in op.outputs} - {written}
+    return f"writes {_type(written)}, and its output is {_type(min(found))}" if found else None
+
+
+def _type(value: int) -> str:
+    return next((name for name, v in vars(schema.TensorType).items() if v == value), f"type {value}")
 
 
 def _shape(tensor: Any) -> Shape:
