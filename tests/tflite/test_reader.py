@@ -203,3 +203,10 @@ def test_refuses_what_is_no_tflite():
         read_model(b"no model at all")
     with pytest.raises(UnsupportedModelError):
         read_model(small_cnn()[:-700])
+
+
+def test_constants_of_types_that_numpy_lacks_are_bytes():
+    net = StockModel()
+    data = net.build(net.fully_connected(net.input((1, 4)), np.eye(4, dtype=np.int8)))
+    found = read_model(with_tensor(data, 1, type=schema.TensorType.FLOAT8_E4M3FN)).tensors[1].data
+    assert found is not None and found.dtype == np.uint8

@@ -152,6 +152,8 @@ def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
             packed = np.frombuffer(contents, np.uint8)[: run_bytes(count, 4)]
             return unpack(packed, 4, count).reshape(shape)
         return np.frombuffer(contents, np.dtype(dtype).newbyteorder("<"), count).reshape(shape)
+    except TypeError:  # a type that numpy has no name for
+        return np.frombuffer(contents, np.uint8)
     except ValueError:
         raise UnsupportedModelError(
             f"a {dtype} constant of shape {list(shape)} has {len(contents)} bytes, which do not make that shape"
