@@ -37,8 +37,11 @@ def unfilled(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | N
     sources = [_shape(tensors[t]) for t in op.inputs if t >= 0]
     targets = [_shape(tensors[t]) for t in op.outputs]
     rule = _RULES.get(kind)
-    if rule is None or not targets or len(sources) < _NUM_SOURCES.get(rule, 1):
+    needed = _NUM_SOURCES.get(rule, 1) if rule else 0
+    if rule is None or not targets or sum(t >= 0 for t in op.inputs[:needed]) < needed or _is_windowless(kind, op):
         return None  # the reader names what is missing
+    if any(0 in shape for shape in (*sources, *targets)):
+        return None  # empty, or of a size that is known when it runs; the reader says so
     try:
         written = rule(op.builtinOptions, sources)
     except (ArithmeticError, AttributeError, LookupError, ValueError):
@@ -66,6 +69,10 @@ def _type(value: int) -> str:
 
 def _shape(tensor: Any) -> Shape:
     return () if tensor.shape is None else tuple(map(int, tensor.shape))
+
+
+def _is_windowless(kind: str, op: schema.OperatorT) -> bool:
+    return kind.endswith("CONV_2D") and min(op.builtinOptions.strideH, op.builtinOptions.strideW) < 1
 
 
 def _same(_: Any, sources: Sequence[Shape]) -> int:
