@@ -27,8 +27,9 @@ def channel_ranges(graph: ModelGraph) -> dict[int, Range]:
         for t in (*graph.feature_maps(op), *op.outputs):
             tensor = graph.tensors[t]
             if tensor.dtype == "int8" and tensor.shape:
-                whole = np.full(tensor.shape[-1], _LOW, np.int64), np.full(tensor.shape[-1], _HIGH, np.int64)
-                found.setdefault(t, whole)
+                # Without memory of their own: a file may say that there are 2^31 channels.
+                low, high = (np.broadcast_to(np.int64(end), tensor.shape[-1:]) for end in (_LOW, _HIGH))
+                found.setdefault(t, (low, high))
         known = _range_of(graph, network, op, found)
         if known is not None:
             found[op.outputs[0]] = known
@@ -36,6 +37,8 @@ def channel_ranges(graph: ModelGraph) -> dict[int, Range]:
 
 
 def _range_of(graph: ModelGraph, network: LoweredNetwork, op: Op, found: dict[int, Range]) -> Range | None:
+    if not op.inputs or min(op.inputs[0], len(op.outputs) - 1) < 0:
+        return None  # an op of others
     source, output = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     if op.traits.is_reshape:
         same = source.shape[-1:] == output.shape[-1:] and source.scales == output.scales

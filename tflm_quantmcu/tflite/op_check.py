@@ -168,9 +168,13 @@ def _check_bias(kind: str, graph: schema.SubGraphT, op: schema.OperatorT, place:
         return
     names, types = _BIASES[source.type]
     count = math.prod(() if bias.shape is None else map(int, bias.shape))
-    if bias.type not in types or count != weights.shape[_OUTPUT_AXES[kind]]:
+    if bias.type not in types:
+        raise UnsupportedModelError(f"{place} has a bias of another type than {names}")
+    if count != weights.shape[_OUTPUT_AXES[kind]]:
+        shapes = [[int(d) for d in tensor.shape] for tensor in (weights, *(graph.tensors[t] for t in op.outputs[:1]))]
         raise UnsupportedModelError(
-            f"{place} has the bias '{_label(bias)}' of {count} values; needed is one {names} an output channel"
+            f"{place} has weights of shape {shapes[0]} and a bias of [{count}] values for an output of shape "
+            f"{shapes[-1]}"
         )
 
 

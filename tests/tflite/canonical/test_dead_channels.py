@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from tests.random_networks.generator import random_network
+from tests.support.edit_model import StockModel, edited
 from tests.support.tiny_models import Handle, TinyModel
 from tests.tflite.canonical.test_reshapes import assert_same_function
 from tflm_quantmcu.lowering.channel_ranges import channel_ranges
+from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.canonical.dead_channels import drop_dead_channels
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -100,3 +105,23 @@ def test_a_bias_that_would_leave_int32_stays():
 def test_random_networks_keep_their_bytes(seed):
     model = ModelFile(random_network(seed))
     assert_same_function(model, canonical(model))
+
+
+def test_ops_without_inputs_and_maps_of_endless_channels_take_no_memory():
+    net = StockModel()
+    data = net.build(net.relu(net.input((1, 1, 1, 8))))
+
+    def edit(tree: schema.ModelT) -> None:
+        graph = tree.subgraphs[0]
+        for tensor in graph.tensors:
+            tensor.shape = [1, 1, 1, 2**30]
+        tree.operatorCodes.append(schema.OperatorCodeT(builtinCode=32, deprecatedBuiltinCode=32, customCode=b"theirs"))
+        graph.tensors.append(copy.copy(graph.tensors[0]))
+        theirs = schema.OperatorT(opcodeIndex=1, inputs=[], outputs=[len(graph.tensors) - 1])
+        graph.operators.append(theirs)
+
+    tracemalloc.start()
+    channel_ranges(ModelFile(edited(data, edit)).graph)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 24
