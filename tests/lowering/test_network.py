@@ -10,6 +10,7 @@ import pytest
 
 import tflm_quantmcu
 from tests.support import networks
+from tests.support.edit_model import with_tensor
 from tests.support.plans import mixed
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.base.errors import UnsupportedModelError
@@ -82,3 +83,15 @@ def test_macs_are_those_of_convolutions_and_fully_connected_ops() -> None:
     network = LoweredNetwork.of(graph)
     assert [network.macs(op) for op in graph.ops] == [4 * 4 * 4 * 4, 0, 0, 3 * 64]
     assert network.total_macs == 256 + 192
+
+
+def test_what_reads_or_writes_a_variable_is_in_no_stage() -> None:
+    model = networks.inverted_residual()
+    graph = read_model(model)
+    inner = graph.ops[1].outputs[0]
+    graph = read_model(with_tensor(model, inner, isVariable=True))
+    network = LoweredNetwork.of(graph)
+    touching = [op for op in graph.ops if inner in (*op.inputs, *op.outputs)]
+    assert len(touching) > 1 and all("variable" in (network.stage_refusal(op) or "") for op in touching)
+    found = plan_stages(graph, max_slowdown=4.0)
+    assert found.best is None or not {op.index for op in touching} & {i for s in found.best.stages for i in s.ops}

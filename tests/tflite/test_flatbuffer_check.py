@@ -114,6 +114,7 @@ CONTRADICTIONS = {
     "channel dimensions of tensor 1": lambda m: setattr(_first(m).tensors[1].quantization, "quantizedDimension", 7),
     "outside the flatbuffer": lambda m: setattr(_first(m).tensors[1], "externalBuffer", 1),
     "too few for 6 tensors": _add_offline_plan,
+    "the model's metadata buffers have index 50": lambda m: setattr(m, "metadataBuffer", np.array([50], np.int32)),
 }
 
 

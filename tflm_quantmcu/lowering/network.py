@@ -53,6 +53,8 @@ class LoweredNetwork:
         """The reason why no patch stage can hold the op, which is of no reduction; None if one can."""
         if op.index in self.shuffled:
             return None
+        if any(self.graph.tensors[t].is_variable for t in (*op.inputs, *op.outputs) if t >= 0):
+            return "it reads or writes a variable, which TFLM keeps outside of what stages share"
         reason = self.refusal(op)
         return None if reason is None or self._in_stage_alone(op) is not None else reason
 

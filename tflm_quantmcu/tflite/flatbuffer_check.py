@@ -178,6 +178,8 @@ def _check_model(model: schema.ModelT) -> None:
         _check_indices(_required(subgraph.outputs, "outputs"), 0, len(tensors), "the model's outputs")
         for i, op in enumerate(subgraph.operators or ()):
             _check_operator(op, f"operator {i}", codes, len(tensors))
+    if model.metadataBuffer is not None:
+        _check_indices(model.metadataBuffer, 0, len(buffers), "the model's metadata buffers")
     for metadata in model.metadata or ():
         _check_indices([metadata.buffer], 0, len(buffers), f"buffers of metadata {metadata.name!r}")
         if metadata.name == OFFLINE_PLAN:
