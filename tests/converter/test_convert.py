@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support import networks, shared_data
+from tests.support.edit_model import with_tensor
 from tests.support.plans import mixed, split
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
@@ -19,6 +20,7 @@ from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = networks.inverted_residual()
@@ -141,7 +143,8 @@ def test_refuses_a_converted_model():
 def test_refuses_a_float_model():
     net = TinyModel()
     x = net.input((1, 4, 4, 3), dtype="float32")
-    model = net.build(net.reshape(x, (1, 48)))
+    y = net.reshape(x, (1, 48))
+    model = with_tensor(net.build(y), y.index, type=schema.TensorType.FLOAT32)
     with pytest.raises(UnsupportedModelError, match="computes on float32"):
         convert_model(model, PrecisionPlan(read_model(model).sha256, {}))
 

@@ -25,7 +25,7 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.converter.emit.project import emit
-from tflm_quantmcu.graph.target import DSP, KERNEL_VARIANTS, MVE, REFERENCE, variant_of
+from tflm_quantmcu.graph.target import DSP, KERNEL_VARIANTS, MVE, PLAIN, REFERENCE, variant_of
 from tflm_quantmcu.law.stage_kernels import Kernels
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
@@ -326,8 +326,8 @@ def refusal(tmp_path: Path, model: bytes = MODEL, **flags: object) -> str:
 def test_an_op_without_a_kernel_is_refused_by_name(tmp_path: Path) -> None:
     net = StockModel()
     x = net.input((1, 4))
-    message = refusal(tmp_path, net.build(net.stock("RSQRT", [x], None, x.shape)))
-    assert "RSQRT 'map1' (op 0) has no portable kernel; covered are" in message and "SOFTMAX" in message
+    message = refusal(tmp_path, net.build(net.stock("L2_NORMALIZATION", [x], schema.L2NormOptionsT(), x.shape)))
+    assert "L2_NORMALIZATION 'map1' (op 0) has no portable kernel; covered are" in message and "SOFTMAX" in message
 
 
 def test_flags_that_mean_nothing_are_refused(tmp_path: Path) -> None:
@@ -357,5 +357,5 @@ def test_tflm_projects_set_the_least_arena_of_each_variant_aside(tmp_path: Path)
     assert all(found.is_exact for found in least.values())
     header = (tmp_path / "small_model_data.h").read_text()
     host, *on_cores = map(int, re.findall(r"#define SMALL_ARENA_BYTES (\d+)", header))
-    assert on_cores == [least[variant].needed_bytes for variant in (MVE, DSP, REFERENCE)]
+    assert on_cores == [least[variant].needed_bytes for variant in (MVE, DSP, PLAIN, REFERENCE)]
     assert project.arena_bytes == least[DSP].needed_bytes < host

@@ -61,8 +61,8 @@ def test_an_image_holds_the_kernels_of_its_model_and_no_other(core: str, objects
     symbols = subprocess.run(
         ["arm-none-eabi-nm", "-C", str(tmp_path / f"build/{core}/main")], check=True, capture_output=True, text=True
     ).stdout
-    kernels = set(re.findall(r" T quantmcu::(?:reference|dsp|mve)::(\w+)\(quantmcu::\w+Params const&", symbols))
-    assert {name.removesuffix("ScratchBytes") for name in kernels} == {
+    name = r" (?:T |W void )quantmcu::(?:reference|plain|dsp|mve)::(\w+?)(?:Of<[\d, ]+>|ScratchBytes)?"
+    assert set(re.findall(name + r"\(quantmcu::\w+Params const&", symbols)) == {
         *("Conv2D", "DepthwiseConv2D", "Add"),  # of the stage
         *("AveragePool2D", "FullyConnected", "Softmax"),
     }

@@ -68,6 +68,7 @@ _OWN_DATA = {
 }
 # Of the interpreter of the Python wheel, which also records and is built with USE_TFLM_COMPRESSION.
 _HOST_DATA = {
+    "ABS": 28,
     "ADD": 60,
     "AVERAGE_POOL_2D": 32,
     "CONCATENATION": 80,
@@ -88,6 +89,7 @@ _HOST_DATA = {
     "RELU": 28,
     "RELU6": 8,
     "SOFTMAX": 80,
+    "STRIDED_SLICE": 84,
     "TANH": 16,
 }
 # Since the first of these wheels the options of FULLY_CONNECTED hold a pointer; the other is the last one measured.
@@ -105,11 +107,16 @@ _HOST_OPTIONS = {
     "MEAN": (1, 1),
     "MUL": (4, 4),
     "RESHAPE": (36, 4),
+    "RESIZE_BILINEAR": (2, 1),
     "RESIZE_NEAREST_NEIGHBOR": (2, 1),
     "SOFTMAX": (4, 4),
     "SQUEEZE": (36, 4),
+    "STRIDED_SLICE": (24, 4),
 }
-_WITHOUT_DATA = ("EXPAND_DIMS", "GATHER", "RESHAPE", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SQUEEZE", "TRANSPOSE")
+_WITHOUT_DATA = (
+    *("EXPAND_DIMS", "GATHER", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SQUEEZE"),
+    "TRANSPOSE",
+)
 # Kinds whose Prepare keeps more than prepare_steps.py knows, or which run other subgraphs or variables.
 _KEEPS_MORE = frozenset(
     (

@@ -122,8 +122,8 @@ def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> Stag
     smallest = cheapest or planner.smallest(ratio)
     if smallest is None or smallest.arena_bytes >= baseline and not planner.is_streamed:
         return StageSearch(baseline, None, smallest, planner.refusal(smallest, ratio))
-    if smallest.arena_bytes > sram_bytes:
-        smallest = planner.relaxed(smallest, smallest.arena_bytes)  # its places may be found the better for it
+    if smallest.arena_bytes > sram_bytes:  # its places may be found the better for it
+        smallest = planner.relaxed(smallest, smallest.arena_bytes)
     if smallest.arena_bytes > sram_bytes:
         reason = (
             f"the arena is {baseline:,} bytes unsplit and {smallest.arena_bytes:,} at the smallest, for "
@@ -219,7 +219,13 @@ class StagePlanner:
         if best and least:
             moved = self._moved(least, best.arena_bytes - ARENA_ALIGNMENT, max_ratio)
             best = min((best, *map(self._in_smallest_places, moved)), key=_by_bytes)
-        return best
+        return self._tightened(best, max_ratio) if best else None
+
+    def _tightened(self, split: Split, max_ratio: float | None) -> Split:
+        """What meets fewer bytes when they are asked for, as long as something does: no bound is met below it."""
+        while (found := self.cheapest(split.arena_bytes - ARENA_ALIGNMENT, max_ratio)) and found.stages:
+            split = self._in_smallest_places(found)
+        return split
 
     def cheapest(self, sram_bytes: int, max_ratio: float | None = None) -> Split | None:
         """The least work within the bound on the arena; of those that the formula holds for about as fast, the one

@@ -29,7 +29,8 @@ from tflm_quantmcu.stage.program import StageProgram
 
 # Rows and columns of the calls that the formula is fitted to; "all" is the map's.
 _ALL = 1 << 20
-_FITTED = ((1, 1), (1, 2), (1, 4), (2, 2), (3, 3), (4, 4), (8, 8), (1, _ALL), (2, _ALL), (4, _ALL), (_ALL, _ALL))
+_SQUARE, _WIDE = ((1, 1), (1, 2), (1, 4), (2, 2), (3, 3), (4, 4), (8, 8)), ((1, _ALL), (2, _ALL), (4, _ALL))
+_FITTED = (*_SQUARE, *_WIDE, *((h, w) for w, h in _WIDE), (_ALL, _ALL))
 _Shape = tuple[int, int, int]
 _Asked = tuple[str, _Shape, _Shape, Window | None, str]
 
