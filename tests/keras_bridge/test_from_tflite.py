@@ -9,6 +9,7 @@ import pytest
 
 import tflm_quantmcu as qm
 from tests.support import shared_data
+from tests.support.edit_model import StockModel
 from tests.support.networks import inverted_residual
 from tests.support.tiny_keras import functional_cnn, samples
 from tests.support.tiny_models import Handle, TinyModel
@@ -79,6 +80,7 @@ OPS: dict[str, Build] = {
     "hard swish": lambda net, x: net.hard_swish(x, scale=0.05, zero_point=-20),
     "tanh": lambda net, x: net.tanh(x),
     "elu": lambda net, x: net.elu(x, **_grow(0.05)),
+    "abs": lambda net, x: net.stock("ABS", [x], None, x.shape, **_grow(0.05)),
     "leaky relu": lambda net, x: net.leaky_relu(x, alpha=0.3, **_grow(0.05)),
     "resize": lambda net, x: net.resize_nearest(x, (14, 27)),
     "resize by middles": lambda net, x: net.resize_nearest(x, (5, 13), half_pixel_centers=True),
@@ -90,7 +92,7 @@ OPS: dict[str, Build] = {
 
 @pytest.mark.parametrize("build", OPS.values(), ids=OPS.keys())
 def test_an_op_gives_what_tflm_gives_to_a_step(build):
-    net = TinyModel()
+    net = StockModel()
     model = net.build(build(net, net.input((1, 7, 9, 4), scale=0.05, zero_point=-7)))
     graph = read_model(model)
     source, output = (graph.tensors[t] for t in (graph.inputs[0], graph.outputs[0]))

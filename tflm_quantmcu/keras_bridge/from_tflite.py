@@ -316,11 +316,16 @@ def _resize(builder: _Builder, op: Op) -> Any:
     return builder.layer(op, keras.layers.Resizing, *output, interpolation="nearest")(builder.source(op))
 
 
+def _abs(builder: _Builder, op: Op) -> Any:
+    return keras.ops.abs(builder.source(op))  # no layer, but Keras saves it like one
+
+
 def _identity(builder: _Builder, op: Op) -> Any:
     return builder.source(op)
 
 
 _LAYERS: Mapping[str, Callable[[_Builder, Op], Any]] = {
+    "ABS": _abs,
     "ADD": _add,
     "CONCATENATION": _concatenation,
     "CONV_2D": _conv2d,
