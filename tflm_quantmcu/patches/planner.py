@@ -45,6 +45,7 @@ _MAX_CALMER, _CALMER_STEP = 6, 1.3  # ways of a stage tried to find larger tiles
 _MAX_FASTER, _FASTER_STEP = 16, 1.0  # the same of the work by the formula; the estimate is the judge
 _FRONT_STEP = 0.97  # of one arena to the next, of the front by time
 _MAX_MOVED = 6  # ways of a stage tried where the places of others leave it no room
+_OTHER_STEP = 0.98  # of the work, where only the figure that is not minimised exceeds its bound
 _MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
 
 
@@ -207,9 +208,9 @@ class StagePlanner:
             if path is None:
                 continue
             allowed = int(self._search.work[within[0]])
-            excess = max(self._slowdowns(self._stages_of(path))) / max_ratio if self._times and max_ratio else 1.0
-            if excess > 1:
-                allowed = int(allowed * _USUAL_ERROR / max(excess, _USUAL_ERROR))
+            slowdowns = self._slowdowns(self._stages_of(path)) if self._times and max_ratio else [0.0]
+            if max_ratio and max(slowdowns) > max_ratio:  # what exceeds in the other figure alone goes in small steps
+                allowed = int(allowed * min(_OTHER_STEP, _USUAL_ERROR * max_ratio / slowdowns[0]))
                 continue
             tries += 1
             least = least or path
