@@ -135,7 +135,7 @@ def test_what_no_kernel_of_ours_holds_stays_at_eight_bits_with_a_note():
         ("- {match: x}", "is not of the form"),
         ("- {match: x, bits: 4}", "is not of the form"),
         ("- {match: x, activation_bits: 3}", "'x' has activation_bits 3; supported are 8, 4 and 2"),
-        ("- {match: x, weight_bits: [4]}", "'x' has weight_bits"),
+        ("- {match: x, weight_bits: [4]}", r"weight_bits is \[4\]; needed is an integer"),
         ("- {match: '(', weight_bits: 4}", r"'\(' is not a regular expression"),
         ("- {match: '", "is not YAML"),
         ("", "holds a NoneType"),

@@ -176,7 +176,7 @@ def test_weights_of_stages_are_scored_like_maps(graph, bits) -> None:
     lowest = _search(vdqs_lambda=0.0, **options)
     assert lowest.weight_bits == dict.fromkeys(_stage_weights(graph, lowest), bits)
     assert not _search(vdqs_lambda=1.0, **options).weight_bits
-    between = _search(vdqs_lambda=0.5, **options)
+    between = _search(vdqs_lambda=0.65, **options)
     assert 0 < len(between.weight_bits) < len(lowest.weight_bits)
     scores = between.search["scores"]
     for name in _stage_weights(graph, between):
