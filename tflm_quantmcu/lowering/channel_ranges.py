@@ -17,6 +17,7 @@ from tflm_quantmcu.lowering.ops import Filter, LoweredOp
 
 Range = tuple[np.ndarray, np.ndarray]
 _LOW, _HIGH = -128, 127
+_MOST_CHANNELS = 1 << 16  # of a map that is looked into: a file may say that there are 2^31
 
 
 def channel_ranges(graph: ModelGraph) -> dict[int, Range]:
@@ -27,7 +28,7 @@ def channel_ranges(graph: ModelGraph) -> dict[int, Range]:
         for t in (*graph.feature_maps(op), *op.outputs):
             tensor = graph.tensors[t]
             if tensor.dtype == "int8" and tensor.shape:
-                # Without memory of their own: a file may say that there are 2^31 channels.
+                # Without memory of their own.
                 low, high = (np.broadcast_to(np.int64(end), tensor.shape[-1:]) for end in (_LOW, _HIGH))
                 found.setdefault(t, (low, high))
         known = _range_of(graph, network, op, found)
@@ -51,6 +52,8 @@ def _range_of(graph: ModelGraph, network: LoweredNetwork, op: Op, found: dict[in
     if lowered.filter is not None:
         shapes = graph.tensors[lowered.inputs[0]].shape, output.shape
         return _convolution(lowered, lowered.filter, formats[0], output.format, ranges[0], shapes)
+    if ranges[0][0].size > _MOST_CHANNELS:
+        return None
     known = _element_wise(lowered, formats, output.format, ranges)
     if known is None or not op.traits.is_pad:
         return known
