@@ -14,6 +14,7 @@ readonly DEBIAN_PACKAGES=(
   cmake              # the library and emitted projects as CMake builds them, in tests
   g++                # the compiler
   gcc-arm-none-eabi  # Cortex-M code
+  libclang-rt-14-dev # what clang's sanitizers and libFuzzer link
   libflatbuffers-dev # FlexBuffers in C++
   libgtest-dev       # C++ tests
   libnewlib-arm-none-eabi            # its memcpy and memset
