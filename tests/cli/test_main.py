@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ _WAITING = """
 import dataclasses, sys, time
 from tflm_quantmcu import cli
 from tflm_quantmcu.cli.commands import COMMANDS
-wait = lambda values: (print("working", flush=True), time.sleep(600))
+wait = lambda values: (print("working", flush=True), time.sleep(60))
 COMMANDS["inspect"] = dataclasses.replace(COMMANDS["inspect"], run=wait)
 cli.main(["inspect", sys.argv[1]])
 """
@@ -85,7 +86,9 @@ cli.main(["inspect", sys.argv[1]])
 
 def test_a_real_interrupt_ends_with_130_and_no_traceback(model: Path) -> None:
     command = [sys.executable, "-c", _WAITING, str(model)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    # In the background of a shell this test would be deaf to it, and its children too.
+    process = subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **pipes)
     assert process.stdout is not None and process.stdout.readline() == "working\n"
     process.send_signal(signal.SIGINT)
     error = process.communicate()[1]
