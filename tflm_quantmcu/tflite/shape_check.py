@@ -64,7 +64,8 @@ def mistyped(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | N
 
 
 def _type(value: int) -> str:
-    return next((name for name, v in vars(schema.TensorType).items() if v == value), f"type {value}")
+    names = {v: name for name, v in vars(schema.TensorType).items() if not name.startswith("_")}
+    return names.get(value, f"type {value}")
 
 
 def _shape(tensor: Any) -> Shape:
