@@ -205,7 +205,9 @@ def test_refuses_what_is_no_tflite():
         read_model(small_cnn()[:-700])
 
 
-def test_constants_of_types_that_numpy_lacks_are_bytes():
+@pytest.mark.parametrize("teacher", ("math", "ml_dtypes"))
+def test_constants_of_types_that_numpy_lacks_are_bytes(teacher):
+    pytest.importorskip(teacher)
     net = StockModel()
     data = net.build(net.fully_connected(net.input((1, 4)), np.eye(4, dtype=np.int8)))
     found = read_model(with_tensor(data, 1, type=schema.TensorType.FLOAT8_E4M3FN)).tensors[1].data

@@ -151,8 +151,11 @@ def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         if dtype == "int4":
             packed = np.frombuffer(contents, np.uint8)[: run_bytes(count, 4)]
             return unpack(packed, 4, count).reshape(shape)
-        return np.frombuffer(contents, np.dtype(dtype).newbyteorder("<"), count).reshape(shape)
-    except TypeError:  # a type that numpy has no name for
+        known = np.dtype(dtype)
+        if known.isbuiltin != 1:  # TensorFlow, where it is loaded, teaches numpy others
+            raise TypeError
+        return np.frombuffer(contents, known.newbyteorder("<"), count).reshape(shape)
+    except TypeError:  # a type that numpy lacks
         return np.frombuffer(contents, np.uint8)
     except ValueError:
         raise UnsupportedModelError(
