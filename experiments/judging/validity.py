@@ -10,6 +10,7 @@ truly lose at most half of it, those accepted.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import dataclasses
 import io
@@ -19,7 +20,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from absl import app, flags
 
 from experiments.judging.judged import JudgedNetwork
 from experiments.judging.networks import NETWORKS, Role
@@ -32,13 +32,6 @@ from tflm_quantmcu.search.widths import free_maps, free_weights
 
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)  # of the tensors that are lowered
 KINDS = ("maps", "weights", "both")
-
-_FOLDER = flags.DEFINE_string("folder", "build/judging", "What train.py wrote.")
-_ROLE = flags.DEFINE_enum("role", "choose", [role.value for role in Role], "Which networks.")
-_NETWORKS = flags.DEFINE_list("networks", list(NETWORKS), "Of these, as far as they are trained.")
-_PLANS = flags.DEFINE_integer("plans", 15, "Of each network.")
-_MAX_JUDGE = flags.DEFINE_integer("max_judge", None, "Judging samples at most, for a quick look.")
-_OUTPUT = flags.DEFINE_string("output", None, "Where to write the plans (.csv).")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,19 +51,26 @@ class JudgedPlan:
         return self.points <= DEFAULT_DROP and self.limit <= DEFAULT_DROP + LIMIT_SLACK
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.judging.validity", description=__doc__)
+    parser.add_argument("--folder", default="build/judging", help="what train.py wrote")
+    parser.add_argument("--role", default="choose", choices=[role.value for role in Role], help="which networks")
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="of these, as far as they are trained")
+    parser.add_argument("--plans", type=int, default=15, help="of each network")
+    parser.add_argument("--max_judge", type=int, help="judging samples at most, for a quick look")
+    parser.add_argument("--output", help="where to write the plans (.csv)")
+    chosen = parser.parse_args()
     plans: list[JudgedPlan] = []
-    for name in _NETWORKS.value:
-        folder = pathlib.Path(_FOLDER.value, name)
-        if NETWORKS[name].role.value == _ROLE.value and (folder / "int8.tflite").exists():
-            network = JudgedNetwork(folder, _MAX_JUDGE.value)
-            for plan in judged_plans(name, network, _PLANS.value):
+    for name in chosen.networks.split(","):
+        folder = pathlib.Path(chosen.folder, name)
+        if NETWORKS[name].role.value == chosen.role and (folder / "int8.tflite").exists():
+            network = JudgedNetwork(folder, chosen.max_judge)
+            for plan in judged_plans(name, network, chosen.plans):
                 plans.append(plan)
                 print(plan, flush=True)
     print(summary(plans))
-    if _OUTPUT.value:
-        write_atomically(_OUTPUT.value, _table(plans))
+    if chosen.output:
+        write_atomically(chosen.output, _table(plans))
 
 
 def judged_plans(name: str, network: JudgedNetwork, count: int) -> Iterator[JudgedPlan]:
@@ -120,4 +120,4 @@ def _table(plans: Sequence[JudgedPlan]) -> bytes:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()
