@@ -142,6 +142,14 @@ def _quantization(
     return scales, zero_points if len(zero_points) == len(scales) else zero_points[:1] * len(scales)
 
 
+def _is_numpys(dtype: str) -> bool:
+    """Whether numpy has the type itself; TensorFlow, where it is loaded, teaches it others."""
+    try:
+        return np.dtype(dtype).isbuiltin == 1
+    except TypeError:
+        return False
+
+
 def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """A constant's values; raw bytes for types that numpy does not have."""
     if dtype in _NOT_NUMPY or dtype.startswith("type "):
@@ -151,12 +159,9 @@ def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         if dtype == "int4":
             packed = np.frombuffer(contents, np.uint8)[: run_bytes(count, 4)]
             return unpack(packed, 4, count).reshape(shape)
-        known = np.dtype(dtype)
-        if known.isbuiltin != 1:  # TensorFlow, where it is loaded, teaches numpy others
-            raise TypeError
-        return np.frombuffer(contents, known.newbyteorder("<"), count).reshape(shape)
-    except TypeError:  # a type that numpy lacks
-        return np.frombuffer(contents, np.uint8)
+        if not _is_numpys(dtype):
+            return np.frombuffer(contents, np.uint8)
+        return np.frombuffer(contents, np.dtype(dtype).newbyteorder("<"), count).reshape(shape)
     except ValueError:
         raise UnsupportedModelError(
             f"a {dtype} constant of shape {list(shape)} has {len(contents)} bytes, which do not make that shape"
