@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from tflm_quantmcu.graph.types import Format
-from tflm_quantmcu.law.arithmetic import tap_values
+from tflm_quantmcu.law.taps import tap_values
 from tflm_quantmcu.lowering.ops import Filter, LoweredOp
 
 _VALUES_AT_ONCE = 1 << 22
@@ -44,7 +44,7 @@ class StoredMap:
     format: Format
 
     def steps(self, part: slice) -> np.ndarray:
-        """float32 integers, of some samples: real values in units of the scale."""
+        """Some samples' values, float32 [n, ...] that are whole numbers: real values in units of the scale."""
         return self.values[part].astype(np.float32) - np.float32(self.format.zero_point)
 
 
@@ -124,7 +124,7 @@ def grouped_weights(op: LoweredOp) -> np.ndarray:
 
 
 def ungrouped(op: LoweredOp, weights: np.ndarray) -> np.ndarray:
-    """[G, O, K] in the shape of the op's filter."""
+    """Weights of any type, [G, O, K] as of `grouped_weights`, in the shape of the op's filter."""
     in_order = weights.transpose(2, 0, 1) if op.traits.is_depthwise else weights
     return np.ascontiguousarray(in_order).reshape(filter_of(op).values.shape)
 

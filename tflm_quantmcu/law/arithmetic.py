@@ -15,6 +15,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law.fixed_point import multiply, quantize_multiplier, round_half_away
+from tflm_quantmcu.law.taps import tap_values
 
 __all__ = [
     "OutputFormat",
@@ -97,7 +98,17 @@ def depthwise_conv2d(
     depth_multiplier: int,
     output: OutputFormat,
 ) -> np.ndarray:
-    """Law A3, depthwise; filter int8 [Kh, Kw, O], channel o reads input o / depth_multiplier."""
+    """Law A3, depthwise: channel o of the output reads channel o / depth_multiplier of x.
+
+    Args:
+      x: int8 [N, H, W, O / depth_multiplier].
+      filter: int8 [Kh, Kw, O].
+      depth_multiplier: output channels that each input channel makes.
+      table, window, size, zero_in, output: as of `conv2d`.
+
+    Returns:
+      int8 [N, *size, O].
+    """
     y = np.empty((len(x), *size, filter.shape[-1]), np.int8)
     for batch in _batches(len(x), y[:1].size):
         spread = np.repeat(x[batch], depth_multiplier, axis=-1)
@@ -112,14 +123,32 @@ def depthwise_conv2d(
 def fully_connected(
     x: np.ndarray, filter: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat
 ) -> np.ndarray:
-    """Law A3, fully connected: x int8 [N, I], filter int8 [O, I]; int8 [N, O]."""
+    """Law A3, fully connected.
+
+    Args:
+      x: int8 [N, I].
+      filter: int8 [O, I].
+      table, zero_in, output: as of `conv2d`.
+
+    Returns:
+      int8 [N, O].
+    """
     dtype = _exact_dtype(filter.shape[1])
     sums = (x.astype(dtype) - dtype(zero_in)) @ filter.T.astype(dtype)
     return _requantize_sums(sums.astype(np.int64), table, output)
 
 
 def mean(x: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat) -> np.ndarray:
-    """Law A11 over height and width: x int8 [N, H, W, C], table int32 [2] with 1 / (H * W) in it; int8 [N, C]."""
+    """Law A11 over height and width.
+
+    Args:
+      x: int8 [N, H, W, C].
+      table: int32 [2]: multiplier, shift, with 1 / (H * W) in them.
+      zero_in, output: as of `conv2d`.
+
+    Returns:
+      int8 [N, C].
+    """
     sums = (x.astype(np.int32) - np.int32(zero_in)).sum(axis=(1, 2), dtype=np.int32)
     return _to_output(multiply(sums, table[0], table[1]), output)
 
@@ -132,7 +161,17 @@ def add(
     zero_in: tuple[int, int],
     output: OutputFormat,
 ) -> np.ndarray:
-    """Law A4 on maps of equal shape; table: int32 [6], (multiplier, shift) of x0, x1, output."""
+    """Law A4 on maps of equal shape.
+
+    Args:
+      x0, x1: int8 [N, H, W, C].
+      table: int32 [6]: multiplier and shift of x0, of x1, of the output.
+      zero_in: zero points of x0 and x1.
+      output: as of `conv2d`.
+
+    Returns:
+      int8 [N, H, W, C].
+    """
     scaled = [
         _of_each(x, multiply((_ALL_VALUES - zero) << 20, table[2 * j], table[2 * j + 1]).astype(np.int64))
         for j, (x, zero) in enumerate(zip((x0, x1), zero_in, strict=True))
@@ -149,7 +188,16 @@ def average_pool2d(
     zero_in: int,
     output: OutputFormat,
 ) -> np.ndarray:
-    """Law A5; table: int32 [2] multiplier, shift. Every window has a tap inside the map."""
+    """Law A5. Every window has a tap inside the map.
+
+    Args:
+      x: int8 [N, H, W, C].
+      table: int32 [2]: multiplier, shift.
+      window, size, zero_in, output: as of `conv2d`.
+
+    Returns:
+      int8 [N, *size, C].
+    """
     inside = np.ones((1, *x.shape[1:3], 1), np.int64)
     total = sum(tap for _, _, tap in tap_values(x.astype(np.int64), window, size, 0))
     count = sum(tap for _, _, tap in tap_values(inside, window, size, 0))
@@ -167,7 +215,7 @@ def max_pool2d(
     zero_in: int,
     output: OutputFormat,
 ) -> np.ndarray:
-    """Law A6; table: int32 [2] multiplier, shift. Every window has a tap inside the map."""
+    """Law A6. Every window has a tap inside the map; arguments and what is returned as of `average_pool2d`."""
     lowest = np.full((len(x), *size, x.shape[-1]), -128, np.int8)
     for _, _, tap in tap_values(x, window, size, -128):
         np.maximum(lowest, tap, out=lowest)
@@ -183,13 +231,22 @@ def requantize(
     zero_in: int,
     output: OutputFormat,
 ) -> np.ndarray:
-    """Law A7; table: int32 [2] multiplier, shift. Of the window only the pads count."""
+    """Law A7. Of the window only the pads count; arguments and what is returned as of `average_pool2d`."""
     return _moved(rescale(x, table, zero_in, output), window, size, output.zero_point)
 
 
 def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, int], output: OutputFormat) -> np.ndarray:
-    """Law A18; table: int32 words of the entries, four each, or [C, words] of each channel's. Of the window only the
-    pads count."""
+    """Law A18.
+
+    Args:
+      x: int8 [N, H, W, C].
+      table: int32 [words], four entries a word, the lowest value's first; or [C, words], entries of each channel.
+      window: only its pads count.
+      size, output: as of `conv2d`.
+
+    Returns:
+      int8 [N, *size, C].
+    """
     entries = np.atleast_2d(np.ascontiguousarray(table.astype("<i4"))).view(np.int8)
     channels = np.arange(x.shape[-1]) % len(entries)
     values = entries[channels, x.astype(np.int64) + entries.shape[1] // 2]
@@ -207,38 +264,6 @@ def _batches(num_samples: int, elements_a_sample: int) -> Iterator[slice]:
     return (slice(start, start + at_once) for start in range(0, num_samples, at_once))
 
 
-def tap_values(
-    x: np.ndarray, window: Window, size: tuple[int, int], fill: int
-) -> Iterator[tuple[int, int, np.ndarray]]:
-    """(ky, kx, [N, *size, C]): what each tap reads for all outputs, `fill` outside the map."""
-    rows = _read_extent(window.pad_top, size[0], window.stride_height, window.kernel_height, window.dilation_height)
-    cols = _read_extent(window.pad_left, size[1], window.stride_width, window.kernel_width, window.dilation_width)
-    x = _crop_or_pad(x, rows, cols, fill)
-    for ky in range(window.kernel_height):
-        for kx in range(window.kernel_width):
-            y0, x0 = ky * window.dilation_height, kx * window.dilation_width
-            tap = x[:, y0 :: window.stride_height, x0 :: window.stride_width]
-            yield ky, kx, tap[:, : size[0], : size[1]]
-
-
-def _read_extent(pad: int, size: int, stride: int, kernel: int, dilation: int) -> tuple[int, int]:
-    """[start, end) in input coordinates of all that an axis' windows cover."""
-    return -pad, -pad + max(0, (size - 1) * stride + (kernel - 1) * dilation + 1)
-
-
-def _crop_or_pad(x: np.ndarray, rows: tuple[int, int], cols: tuple[int, int], fill: int) -> np.ndarray:
-    """The part [rows) x [cols) of a map, which may reach outside it."""
-    (top, bottom), (left, right) = rows, cols
-    height, width = x.shape[1:3]
-    if top == 0 and left == 0 and bottom <= height and right <= width:
-        return x[:, :bottom, :right]
-    part = np.full((len(x), bottom - top, right - left, x.shape[-1]), fill, x.dtype)
-    y0, y1, x0, x1 = max(top, 0), min(bottom, height), max(left, 0), min(right, width)
-    if y0 < y1 and x0 < x1:
-        part[:, y0 - top : y1 - top, x0 - left : x1 - left] = x[:, y0:y1, x0:x1]
-    return part
-
-
 def _exact_dtype(num_taps: int) -> type[np.floating]:
     """The fastest type that sums `num_taps` products without rounding, in any order."""
     return np.float32 if num_taps * _LARGEST_PRODUCT < 1 << 24 else np.float64
@@ -250,7 +275,16 @@ def _requantize_sums(acc: np.ndarray, table: np.ndarray, output: OutputFormat) -
 
 
 def rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat) -> np.ndarray:
-    """Law A7 of each value; table: int32 [2] multiplier, shift."""
+    """Law A7 of each value.
+
+    Args:
+      x: int8 of any shape.
+      table: int32 [2]: multiplier, shift.
+      zero_in, output: as of `conv2d`.
+
+    Returns:
+      int8 of x's shape.
+    """
     return _of_each(x, _to_output(multiply(_ALL_VALUES - zero_in, table[0], table[1]), output))
 
 

@@ -1,0 +1,54 @@
+"""What the taps of a window read, of whole maps at once: the gathering that convolutions and pools of the oracle share.
+
+In: a batch of maps [N, H, W, C] and a window. Out: an array [N, *size, C] a tap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import Window
+
+
+def tap_values(
+    x: np.ndarray, window: Window, size: tuple[int, int], fill: int
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """What each tap of a window reads for all outputs.
+
+    Args:
+      x: [N, H, W, C] of any dtype, which stays.
+      window: its bottom and right pads follow from `size`; the others may be negative.
+      size: output height and width.
+      fill: what is read outside the map.
+
+    Yields:
+      (ky, kx, values [N, *size, C]) of every tap, row by row.
+    """
+    rows = _read_extent(window.pad_top, size[0], window.stride_height, window.kernel_height, window.dilation_height)
+    cols = _read_extent(window.pad_left, size[1], window.stride_width, window.kernel_width, window.dilation_width)
+    x = _crop_or_pad(x, rows, cols, fill)
+    for ky in range(window.kernel_height):
+        for kx in range(window.kernel_width):
+            y0, x0 = ky * window.dilation_height, kx * window.dilation_width
+            tap = x[:, y0 :: window.stride_height, x0 :: window.stride_width]
+            yield ky, kx, tap[:, : size[0], : size[1]]
+
+
+def _read_extent(pad: int, size: int, stride: int, kernel: int, dilation: int) -> tuple[int, int]:
+    """[start, end) in input coordinates of all that an axis' windows cover."""
+    return -pad, -pad + max(0, (size - 1) * stride + (kernel - 1) * dilation + 1)
+
+
+def _crop_or_pad(x: np.ndarray, rows: tuple[int, int], cols: tuple[int, int], fill: int) -> np.ndarray:
+    """The part [rows) x [cols) of a map, which may reach outside it."""
+    (top, bottom), (left, right) = rows, cols
+    height, width = x.shape[1:3]
+    if top == 0 and left == 0 and bottom <= height and right <= width:
+        return x[:, :bottom, :right]
+    part = np.full((len(x), bottom - top, right - left, x.shape[-1]), fill, x.dtype)
+    y0, y1, x0, x1 = max(top, 0), min(bottom, height), max(left, 0), min(right, width)
+    if y0 < y1 and x0 < x1:
+        part[:, y0 - top : y1 - top, x0 - left : x1 - left] = x[:, y0:y1, x0:x1]
+    return part
