@@ -30,7 +30,7 @@ _COMPENSATION = flags.DEFINE_enum("compensation", "weights", COMPENSATIONS, "As 
 
 
 def accuracies_of(method: str, widths: Sequence[int]) -> list[float]:
-    """Of one method at these widths."""
+    """Accuracies of one method at these widths."""
     calibration = api.calibrate_model(
         _MODEL.value,
         _CALIBRATION_DATA.value,

@@ -68,7 +68,7 @@ class Run:
 
     @property
     def text(self) -> str:
-        """Of the page: tables as they are, other lines as code."""
+        """Its text on the page: tables as they are, other lines as code."""
         parts = [
             "\n".join(line if is_table or not line else f"    {line}" for line in lines)
             for is_table, lines in itertools.groupby(self.output.splitlines(), lambda line: line.startswith("|"))

@@ -85,7 +85,7 @@ class Row:
 
     @property
     def is_off(self) -> bool:
-        """Of what a table knows."""
+        """Whether the estimate of what a table knows is off."""
         if self.measured is None or self.estimated is None or self.estimated.unknown:
             return False
         return abs(self.instruction_error) > TOLERANCE
@@ -150,7 +150,7 @@ def rows(models: Sequence[Path], cores: Sequence[str], options: Mapping[str, Any
 
 
 def random_calibration(model: bytes) -> CalibrationResult:
-    """Of a few samples by chance, which cover the range of the input."""
+    """A calibration of a few samples by chance, which cover the range of the input."""
     samples = random_samples(read_model(model).input_tensors[0], _CALIBRATION_SAMPLES)
     return qm.calibrate_model(model, samples, n_jobs=1, progress=False)
 

@@ -101,7 +101,7 @@ def calls_of(name: str, model: bytes, flags: Mapping[str, Any], num_bounds: int,
 
 
 def flags_by_chance(chance: random.Random) -> dict[str, Any]:
-    """Of the target and of the split."""
+    """Flags of the target and of the split."""
     flags: dict[str, Any] = {"core": chance.choice(CORES), "sram_scope": chance.choice(["total", "nonpersistent"])}
     if chance.random() < 0.3:
         flags["runtime"] = "aot"

@@ -55,7 +55,7 @@ def main(argv: list[str]) -> None:
 
 
 def row(model: bytes, x: np.ndarray) -> str:
-    """Of the table; x: float32 [N, H, W, C]."""
+    """One row of the table; x: float32 [N, H, W, C]."""
     graph = read_model(model)
     seconds, calibration = _timed(lambda: qm.calibrate_model(model, x, max_samples=len(x), n_jobs=1, progress=False))
     searches = _search_seconds(model, graph, calibration)

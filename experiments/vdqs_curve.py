@@ -109,7 +109,7 @@ class Curve:
         return to_model_input(x, tensor)[: _MAX_SAMPLES.value], y[: _MAX_SAMPLES.value]
 
     def plan(self, **options: Any) -> PrecisionPlan:
-        """Of the options of `convert`, on the planner's stages or on that of `--grid`."""
+        """The plan by options of `convert`, on the planner's stages or on that of `--grid`."""
         scope = {"core": "any", "sram_scope": "nonpersistent"}  # as the costs that plans are measured by
         options = {"progress": False, **scope, **options}
         if "search" not in options:

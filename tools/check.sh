@@ -24,6 +24,7 @@ mapfile -t scripts < <(git grep -lE "^#!/bin/bash")
 step "shellcheck" shellcheck "${scripts[@]}"
 step "layers" python -m tools.check_layers
 step "limits" python -m tools.check_limits
+step "docstrings" python -m tools.check_docstrings
 
 if ((${#failed[@]})); then
   printf 'make check: FAILED: %s\n' "${failed[*]}" >&2

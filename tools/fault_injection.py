@@ -161,7 +161,7 @@ class FaultyProject:
 
 
 def _bytes_of(number: str, bits: int) -> bytes:
-    """As a constant holds it."""
+    """The bytes of a number as a constant holds them."""
     if number.endswith("f"):
         return struct.pack("<f", float(number[:-1]))
     return (int(number) & (1 << bits) - 1).to_bytes(bits // 8, "little")

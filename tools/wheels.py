@@ -44,7 +44,7 @@ def fetch(requirement: str) -> str:
 
 
 def fetch_or_say(requirement: str) -> str | None:
-    """As `fetch`; None where pip cannot, which is said."""
+    """The version that `fetch` brought; None where pip cannot, which is said."""
     try:
         version = fetch(requirement)
     except subprocess.CalledProcessError as error:

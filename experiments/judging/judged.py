@@ -49,11 +49,11 @@ class JudgedNetwork:
 
     @property
     def accuracy(self) -> float:
-        """Of the int8 model."""
+        """The int8 model's accuracy."""
         return float(self._right.mean())
 
     def loss_of(self, plan: PrecisionPlan) -> AccuracyLoss:
-        """Against the int8 model, on the samples that judge."""
+        """The loss against the int8 model, on the samples that judge."""
         if not has_low_widths(plan):
             return AccuracyLoss("equality", 0)
         return AccuracyLoss.of_samples("labels", self._right.astype(float) - self._right_with(plan), 0)

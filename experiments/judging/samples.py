@@ -73,7 +73,7 @@ def enlarged(x: np.ndarray, side: int) -> np.ndarray:
 
 
 def scaled(x: np.ndarray) -> np.ndarray:
-    """As networks are trained: float32 in [-1, 1]."""
+    """Samples as networks are trained on them: float32 in [-1, 1]."""
     return x.astype(np.float32) / np.float32(STEP) - 1
 
 

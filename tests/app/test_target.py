@@ -62,7 +62,7 @@ def test_the_reported_arena_is_the_least_on_the_core(core: str) -> None:
 @pytest.mark.parametrize("runtime", ("tflm", "aot"))
 @pytest.mark.parametrize("core", ("m3", "m4", "m55", "any"))
 def test_a_bound_holds_with_all_that_is_reserved(core: str, runtime: str) -> None:
-    """At half of what the unsplit network takes, and at the smallest arena that a refusal names."""
+    """The bound is half of what the unsplit network takes, or the smallest arena that a refusal names."""
     options = {"core": core, "runtime": runtime}
     unsplit = arena_bytes_on(read_model(MODEL), Target.of(core, runtime=runtime)).reserved_bytes
     with pytest.raises(BudgetError, match="--sram_bytes is 16 and the smallest arena reached is") as refusal:
@@ -133,7 +133,7 @@ def test_figures_have_stable_keys_and_are_written_as_json(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("stock_kernels", STOCK_KERNELS)
 def test_the_arena_of_every_core_is_that_of_the_stock_kernels(stock_kernels: str) -> None:
-    """As a call for that core and these kernels has it."""
+    """A call for that core and these kernels has the same."""
     figures = convert(core="m4", stock_kernels=stock_kernels, keep_stock_ops=True).report.as_dict()
     stock = read_model(MODEL)
     for core, num_bytes in figures["before"]["arena_by_core"].items():

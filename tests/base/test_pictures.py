@@ -1,4 +1,5 @@
-"""Without matplotlib, an extra: pictures that are asked for are refused first, those beside results are left out."""
+"""What happens without matplotlib, an extra: pictures that are asked for are refused first, those beside results are
+left out."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_concatenated_branches_get_one_scale_for_all_their_values():
 
 
 def _values(data: bytes, tensor: int, inputs: np.ndarray) -> list[np.ndarray]:
-    """In the unquantised network."""
+    """Values of the unquantised network."""
     interpreter = Interpreter(RealModel(data).whole(), preserve_all_tensors=True)
     values = []
     for x in inputs:

@@ -86,7 +86,7 @@ def _narrow_maps() -> PrecisionPlan:
 
 
 def test_weights_of_8_bits_make_up_for_narrow_maps():
-    """In the stage and behind it: fitted they lose less than weights of 4 bits, which are fitted too."""
+    """Fitted, in the stage and behind it, they lose less than weights of 4 bits, which are fitted too."""
     plan = _narrow_maps()
     bias, weights = (_error(compensate(GRAPH, plan, X, mode=m), _samples(64, 1)) for m in ("bias", "weights"))
     assert weights < 0.9 * bias
@@ -150,7 +150,8 @@ def _three_layers(*, is_shared: bool = False, num_scales: int = 4) -> tuple[byte
 
 @pytest.mark.parametrize("num_scales", (1, 4))
 def test_weights_of_8_bits_keep_what_stock_kernels_want(num_scales):
-    """As many scales, biases within int32, and a channel of zeros as it was, where it is not dropped as a dead one."""
+    """They keep as many scales, biases within int32, and a channel of zeros as it was, where it is not dropped as a
+    dead one."""
     model, graph, plan = _three_layers(num_scales=num_scales)
     x = np.random.default_rng(0).integers(-128, 128, (8, 6, 6, 4), dtype=np.int8)
     plan = compensate(graph, plan, x)

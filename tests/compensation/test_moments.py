@@ -15,7 +15,7 @@ ROWS, CHANNELS = 24, 6
 
 
 def _moments(rows: np.ndarray) -> Moments:
-    """Of a pointwise convolution whose positions are `rows` int8 [2, samples * positions, CHANNELS]."""
+    """Moments of a pointwise convolution whose positions are `rows` int8 [2, samples * positions, CHANNELS]."""
     tiny = TinyModel()
     output = tiny.conv2d(tiny.input([1, ROWS, ROWS, CHANNELS]), np.ones((4, 1, 1, CHANNELS), np.int8))
     graph = read_model(tiny.build(output))

@@ -64,7 +64,7 @@ def halving_stage(*, has_wide_start: bool) -> tuple[bytes, PrecisionPlan]:
 
 
 def test_a_stage_may_write_over_the_input_of_the_model() -> None:
-    """Of the output's 1024 bytes all but the first row's 64 fit into what was read of the input's 2048."""
+    """All but the first row's 64 of the output's 1024 bytes fit into what was read of the input's 2048."""
     model, plan = halving_stage(has_wide_start=False)
     converted = convert_model(model, plan)
     graph = read_model(converted)
@@ -146,7 +146,7 @@ def test_pinning_never_loses_on_the_worst_core(name: str) -> None:
 @pytest.mark.parametrize("share", [0.9, 0.5, 0.0])
 @pytest.mark.parametrize("name", ["kws_dscnn_int8", "ic_resnet8_int8", "person_detect"])
 def test_the_budget_holds_on_every_core(name: str, share: float) -> None:
-    """At a share of the stock arena; at 0 of it, where a refusal names the smallest arena, at that."""
+    """The budget is a share of the stock arena; at 0 of it, where a refusal names the smallest arena, it is that."""
     model = shared_data.model(name)
     bound = int(share * predict_arena(read_model(model))) or smallest_reachable(model)
     result = qm.convert(model, search="uniform", sram_bytes=bound, progress=False, **MAPS_ON_ANY_CORE)

@@ -190,7 +190,7 @@ def test_table(arguments: str, exit_code: int, sentence: str, folder, monkeypatc
 
 
 def test_missing_op_library_names_the_remedy(folder) -> None:
-    """In a process of its own: a library that was loaded once stays. Nothing is calibrated before it is missed."""
+    """The process is its own: a library that was loaded once stays. Nothing is calibrated before it is missed."""
     calibrated = "good.tflite --search uniform --calibration_data good.npz"
     command = [sys.executable, "-m", "tflm_quantmcu.cli", *(CONVERT + calibrated).split()]
     root = pathlib.Path(__file__).parents[2]
@@ -202,7 +202,7 @@ def test_missing_op_library_names_the_remedy(folder) -> None:
 
 
 def test_a_keras_model_without_tensorflow_names_the_remedy(folder) -> None:
-    """In a process in which TensorFlow cannot be imported."""
+    """The process is one in which TensorFlow cannot be imported."""
     (folder / "m.keras").write_bytes(b"")
     code = "import sys; sys.modules['tensorflow'] = None; from tflm_quantmcu import cli; cli.main(sys.argv[1:])"
     command = [sys.executable, "-c", code, *(CONVERT + "m.keras --calibration_data good.npz").split()]

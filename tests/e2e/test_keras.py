@@ -1,4 +1,4 @@
-"""From Keras: the callback, the export hook and the command line lead to the same bytes."""
+"""Keras models: the callback, the export hook and the command line lead to the same bytes."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ MODELS: dict[str, Callable[[], bytes]] = {
 
 
 def assert_least(image: CoreImage, model: bytes) -> None:
-    """With all kernels of stock ops that the image can run."""
+    """Asserts it with all kernels of stock ops that the image can run."""
     (variant,) = Target.of(image.core).variants
     for stock_kernels in image.stock_kernels:
         found = replay_allocation(read_model(model), CORTEX_M, variant, stock_kernels)
@@ -110,7 +110,7 @@ def test_the_predicted_arena_is_the_least_with_cmsis_nn(cmsis_nn_image: CoreImag
 @pytest.mark.parametrize("divisor", (None, 2, 4))
 @pytest.mark.parametrize("name", ("ad01_int8", "kws_dscnn_int8", "ic_resnet8_int8", "person_detect", "small"))
 def test_the_arena_of_a_report_is_the_least(image: CoreImage, name: str, divisor: int | None) -> None:
-    """Of the model as it came and as converted, without a bound and at parts of what it reserves as it came."""
+    """The model is run as it came and as converted, without a bound and at parts of what it reserves as it came."""
     model = SMALL if name == "small" else shared_data.model(name)
     for stock_kernels in image.stock_kernels:
         target = Target.of(image.core, stock_kernels=stock_kernels)
@@ -135,7 +135,7 @@ def test_networks_that_nobody_chose_with_cmsis_nn(cmsis_nn_image: CoreImage, cnn
 @examples(20)
 @given(data=st.data())
 def test_networks_that_nobody_chose(image: CoreImage, data: st.DataObject) -> None:
-    """As they are, and in patches at widths from 8 to 2 bits."""
+    """They run as they are, and in patches at widths from 8 to 2 bits."""
     model = data.draw(random_cnns()).model
     graph = read_model(model)
     assert_least(image, model)

@@ -125,7 +125,7 @@ def _training_model(trained: Trained, plan: PrecisionPlan) -> TrainingModel:
 
 @pytest.fixture(scope="module")
 def tuned(trained, tmp_path_factory) -> tuple[PrecisionPlan, qm.FinetuneResult, str]:
-    """At 2-bit maps and weights, with a checkpoint of the last epoch's weights."""
+    """A model tuned at 2-bit maps and weights, with a checkpoint of the last epoch's weights."""
     plan = _plan(trained, 2, 2)
     weights = str(tmp_path_factory.mktemp("checkpoint") / "last.weights.h5")
     result = finetune(

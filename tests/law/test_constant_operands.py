@@ -45,7 +45,7 @@ def combined(
 
 
 def random_formats(kind: str, rng: np.random.Generator) -> list[Format]:
-    """Of the map, the constant and the output; TFLM compares bytes of one format."""
+    """Formats of the map, the constant and the output; TFLM compares bytes of one format."""
     scales = np.float32(10.0 ** rng.uniform(-2.5, 0.5, 3))
     formats = [Format(8, float(s), int(rng.integers(-128, 128))) for s in scales]
     return formats[:1] * 3 if kind in ("MINIMUM", "MAXIMUM") else formats

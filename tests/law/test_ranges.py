@@ -26,7 +26,7 @@ def _error(reals: np.ndarray, counts: np.ndarray, scale: float, zero_point: int,
 
 
 def _least_error(reals: np.ndarray, counts: np.ndarray, bits: int, zero_points: range) -> float:
-    """Over 1000 scales and every zero point."""
+    """The least error over 1000 scales and every zero point."""
     scales = np.abs(reals[counts > 0]).max() * np.arange(1, 1001) / 1000
     return min(_error(reals, counts, s, z, bits) for s in scales for z in zero_points)
 

@@ -74,7 +74,7 @@ def test_results_are_icn_with_rounding_to_the_nearest(model_bytes):
 
 @pytest.mark.parametrize(("padding", "is_reduction"), [("VALID", True), ("SAME", False)])
 def test_a_pool_of_several_windows_is_no_reduction(padding, is_reduction):
-    """With SAME padding the second window begins at the second of two columns, and no pad says so."""
+    """The second window, with SAME padding, begins at the second of two columns, and no pad says so."""
     net = TinyModel()
     x = net.relu(net.input((1, 1, 2, 3)))
     graph = read_model(net.build(net.average_pool2d(x, (1, 2), padding=padding)))

@@ -55,7 +55,7 @@ def test_splits_cost_what_their_programs_cost(graph, front) -> None:
 
 
 def _reduced_macs(graph, stage, program) -> int:
-    """Of a reduction, whose kernel taps are no window's."""
+    """MACs of a reduction, whose kernel taps are no window's."""
     return LoweredNetwork.of(graph).macs(graph.ops[stage.ops[-1]]) if program.reduces else 0
 
 

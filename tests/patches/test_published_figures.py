@@ -51,11 +51,7 @@ def test_peaks_of_mcunet_v2() -> None:
 
 
 def _last_sides(block: list[Layer], side: int) -> list[int]:
-    """Of a tile of `side` rows at the block's lower end, the rows that each layer reads by msf-CNN's own program.
-
-    It adds the padding to a tile where the tile's place, in steps of all strides so far, plus its side reach the map's
-    end: there a layer may get a row more than it needs. Its buffers have the sides of the tile that ran last.
-    """
+    """The rows that each layer reads, by msf-CNN's own program, of a tile of `side` rows at the block's lower end."""
     step = math.prod(layer.stride for layer in block)
     place = (block[0].extent - side) // step * step
     sides, stride = [], 1

@@ -36,7 +36,7 @@ def graph():
 
 
 def _slowdown(graph, split: Split, table: InstructionTable = TABLE) -> float:
-    """In cycles, by the estimate that reports state."""
+    """The slowdown in cycles, by the estimate that reports state."""
     plan = PrecisionPlan(graph.sha256, {}, stages=split.plans(graph))
     return work_of(graph, plan, table).cycles / graph_instructions(graph, table.cycles)
 

@@ -49,7 +49,7 @@ class _Network:
         return bool(self.rng.integers(0, count) == 0)
 
     def zero_point(self) -> int:
-        """At an end of its range as often as inside."""
+        """A zero point, at an end of its range as often as inside."""
         return int(self.rng.choice([-128, 127, int(self.rng.integers(-128, 128)), int(self.rng.integers(-20, 20))]))
 
     def channels(self) -> int:
@@ -59,7 +59,7 @@ class _Network:
         return int(self.rng.integers(1, 4)), int(self.rng.integers(1, 4))
 
     def format(self, activation: str) -> dict[str, float | int]:
-        """Of an output; behind a RELU its zero point is most often the lowest value."""
+        """An output's format; behind a RELU its zero point is most often the lowest value."""
         at_end = activation in ("RELU", "RELU6") and not self.one_in(3)
         scale = float(np.float32(self.rng.uniform(0.02, 0.2)))
         return {"scale": scale, "zero_point": -128 if at_end else self.zero_point()}

@@ -93,7 +93,7 @@ def test_the_oldest_transitions_go_first():
 
 
 def test_the_value_of_what_follows_the_last_step_does_not_count():
-    """With rewards equal to their average, all that a critic can learn of a lone last step is 0."""
+    """Where rewards equal their average, all that a critic can learn of a lone last step is 0."""
     agent = _agent()
     for _ in range(64):
         agent.observe(np.zeros(2), 0.5, 7.0, np.ones(2), is_last=True)

@@ -191,7 +191,7 @@ def test_bounds_on_work_are_kept(bound):
 
 
 def test_repair_by_speed_lowers_what_the_core_gains_by():
-    """Of two layers with equal weights the one whose packed map makes packed weights faster goes first."""
+    """The first of two layers with equal weights to go is the one whose packed map makes packed weights faster."""
     problem = dataclasses.replace(problem_of(MODEL, CALIBRATION.samples), budget=Budget())
     network = Network.of(problem)
     conv, depthwise = (network.weights[i].index for i in (1, 2))

@@ -15,7 +15,7 @@ CLASSES = 10
 
 
 def _scores(count: int, seed: int) -> np.ndarray:
-    """Of a classifier that is right in about nine of ten: float [N, CLASSES]."""
+    """Scores of a classifier that is right in about nine of ten: float [N, CLASSES]."""
     random = np.random.default_rng(seed)
     scores = random.normal(0, 1, (count, CLASSES))
     scores[np.arange(count), random.integers(0, CLASSES, count)] += random.gamma(2, 2.5, count)
@@ -27,7 +27,7 @@ def _narrowed(scores: np.ndarray, noise: float, seed: int) -> np.ndarray:
 
 
 def _true_points(scores: np.ndarray, planned: np.ndarray, seed: int) -> float:
-    """Of labels drawn by the scores' own chances."""
+    """Points by labels drawn by the scores' own chances."""
     random = np.random.default_rng(seed)
     labels = (scores + random.gumbel(size=scores.shape)).argmax(axis=1)
     return 100 * float(np.mean((scores.argmax(axis=1) == labels) * 1.0 - (planned.argmax(axis=1) == labels)))

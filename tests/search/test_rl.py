@@ -65,7 +65,7 @@ def _labelled(count: int = 48) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _search(name: str = "rl", **options) -> PrecisionPlan:
-    """Without compensation, and with an agent small enough for tests."""
+    """Searches without compensation, and with an agent small enough for tests."""
     budget = Budget(**{n: options.pop(n, None) for n in ("sram_bytes", "flash_bytes", "bit_ops", "instructions")})
     flags = {"compensation": "off", **WIDTHS_ALONE, **(EPISODES if name == "rl" else {})}
     with mock.patch.object(rl, "Settings", functools.partial(Settings, hidden_units=24)):

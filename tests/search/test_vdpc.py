@@ -50,7 +50,7 @@ def problem(model: bytes = MODEL, x: np.ndarray = X, **options) -> SearchProblem
 
 
 def whole_stage() -> StagePlan:
-    """In 6 x 6 patches that keep nothing for each other."""
+    """The front as a stage of 6 x 6 patches that keep nothing for each other."""
     stage = front_stage(GRAPH)
     _, height, width, _ = GRAPH.by_name[stage.output].shape
     rows, cols = -(-height // 6), -(-width // 6)

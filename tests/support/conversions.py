@@ -25,7 +25,7 @@ REFUSALS = (
 
 
 def assert_split_equals_stock(cnn: RandomCnn, graph: ModelGraph, stage: StagePlan) -> None:
-    """With a stage at 8 bits the model gives stock TFLM's bytes and takes the arena that is predicted."""
+    """Asserts that with a stage at 8 bits the model gives stock TFLM's bytes and takes the arena that is predicted."""
     converted = convert_model(cnn.model, PrecisionPlan(graph.sha256, {}, stages=(stage,)))
     interpreter = Interpreter(converted)
     x = _inputs(cnn, graph)

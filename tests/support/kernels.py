@@ -56,7 +56,7 @@ class PackedMap:
 
     @property
     def words(self) -> list[int]:
-        """As c_api.h's MAP."""
+        """The map as c_api.h's MAP."""
         shape = (self.height, self.width, self.channels)
         return [*shape, self.row_bytes, self.bits, self.zero_point]
 
@@ -155,17 +155,17 @@ class StageError(ctypes.Structure):
 
 
 def address(array: np.ndarray) -> ctypes.c_void_p:
-    """Of the array's first element."""
+    """The address of the array's first element."""
     return ctypes.c_void_p(array.ctypes.data)
 
 
 def window_words(window: Window) -> list[int]:
-    """As c_api.h's WINDOW."""
+    """The window as c_api.h's WINDOW."""
     return list(dataclasses.astuple(window))
 
 
 def clamp_words(output: OutputFormat) -> list[int]:
-    """As c_api.h's CLAMP."""
+    """The clamps as c_api.h's CLAMP."""
     return [output.clamp_min, output.clamp_max]
 
 

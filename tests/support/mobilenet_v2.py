@@ -81,7 +81,7 @@ def mobilenet_v2(width: float, extent: int, *, features: int, expands_first: boo
 
 
 def geometry(layers: Sequence[Layer]) -> StageGeometry:
-    """Of the layers as one stage, without residuals."""
+    """Geometry of the layers as one stage, without residuals."""
     shapes = [(layer.extent, layer.extent, layer.inputs) for layer in layers]
     shapes.append((layers[-1].output_extent, layers[-1].output_extent, layers[-1].outputs))
     return StageGeometry.of_steps(shapes, [(layer.window, (i,), i + 1, False) for i, layer in enumerate(layers)])

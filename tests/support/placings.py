@@ -45,7 +45,7 @@ def assert_apart(buffers: Sequence[Buffer], offsets: Sequence[int], distances: D
 
 
 def least_peak(buffers: Sequence[Buffer], distances: Distances) -> int:
-    """By trying every offset of every buffer."""
+    """The least peak, by trying every offset of every buffer."""
     best = sum(b.num_bytes for b in buffers)
     offsets: list[int] = []
 

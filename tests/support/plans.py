@@ -16,8 +16,8 @@ from tflm_quantmcu.patches.stage_costs import UpstreamCosts
 
 
 def front_stage(graph: ModelGraph) -> StagePlan:
-    """Of the stages that begin with the first convolution or pool, or the pad before it, and recompute halos, the one
-    that takes the least."""
+    """The stage that takes the least of those that begin with the first convolution or pool, or the pad before it, and
+    recompute halos."""
     model = PlannedModel(graph, {}, {})
     first = next(op for op in graph.ops if op.window is not None)
     found = []
@@ -37,12 +37,12 @@ def front_stage(graph: ModelGraph) -> StagePlan:
 
 
 def split(graph: ModelGraph) -> PrecisionPlan:
-    """At 8 bits, with the front split."""
+    """A plan at 8 bits, with the front split."""
     return PrecisionPlan(graph.sha256, {}, stages=(front_stage(graph),))
 
 
 def narrowed(format: Format, bits: int) -> Format:
-    """About the same range in fewer bits."""
+    """A format about the same range in fewer bits."""
     drop = 8 - bits
     return Format(bits, float(np.float32(format.scale * 2**drop)), format.zero_point >> drop)
 

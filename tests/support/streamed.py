@@ -21,7 +21,7 @@ def streamed(plan: PrecisionPlan, **fields: Any) -> PrecisionPlan:
 def streamed_plan(
     graph: ModelGraph, *, tile_height: int | None = None, tile_width: int | None = None, **fields: Any
 ) -> PrecisionPlan:
-    """At 8 bits, with the front split into tiles of this size; None is the whole extent."""
+    """A plan at 8 bits, with the front split into tiles of this size; None is the whole extent."""
     stage = front_stage(graph)
     ops = stage_ops(graph, *(graph.by_name[name].index for name in (stage.input, stage.output)))
     height, width, _ = map_shape(graph, tiled_tensor(lower_region(graph, ops, {})))

@@ -167,7 +167,7 @@ def test_a_residual_network_is_full_integer():
     ],
 )
 def test_compiled_models_are_told_from_other_ways_to_quantise(code, sentence):
-    """As Vela writes them: the command stream is uint8, and so is scratch, which nothing writes."""
+    """Vela writes them so: the command stream is uint8, and so is scratch, which nothing writes."""
     net = StockModel()
     x, scratch = net.input((1, 4, 4, 3)), net.input((4096,), dtype="uint8")
     stream = net.constant(np.zeros(64, np.uint8))

@@ -1,4 +1,4 @@
-"""In what two `.tflite` files differ: the tensor is named, equal networks have no difference."""
+"""What two `.tflite` files differ in: the tensor is named, equal networks have no difference."""
 
 from __future__ import annotations
 

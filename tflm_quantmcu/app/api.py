@@ -86,7 +86,8 @@ class Source:
         return self.model.graph
 
     def samples(self, count: int) -> np.ndarray | tuple[np.ndarray, ...]:
-        """`count` model inputs: of the calibration, else random; of several one array each."""
+        """The first `count` model inputs of the calibration, else random ones: [count, ...] of the input's type; of
+        several inputs one array each."""
         if self.calibration is not None:
             return self.calibration.samples[:count]
         return random_inputs([self.graph.tensors[t] for t in self.graph.inputs], count)
@@ -111,8 +112,8 @@ def plan(
         by the input's name, a TFLite representative_dataset, a tf.data.Dataset, a generator (of what has no known end
         the first `max_samples`); calibrated on when there is no `calibration`.
       evaluation_data: labelled samples (x, y), or an .npz with them, by which the loss of accuracy is measured and some
-        searches judge plans; judge the result by others. Without them the calibration samples' scores are compared
-        with the unchanged model's.
+        searches judge plans; judge the result by others. x: [N, ...], as of `to_model_input`; y: integers [N]. Without
+        them the calibration samples' scores are compared with the unchanged model's.
       checkpoint: file of a long search's state: a call that was killed goes on from it if it is made again. It stays.
         That of the calibration lies beside it while it runs.
       **options: see `tflm_quantmcu.search.options.Options`; those of another search are refused.
@@ -139,8 +140,8 @@ def timed_plan(
     checkpoint: Path | None = None,
     **options: Any,
 ) -> tuple[PrecisionPlan, Callable[[], list[str]]]:
-    """As `plan`, with a function that tells in words what an inference takes, unsplit and as planned, and what keeps
-    the arena from being smaller."""
+    """The plan as of `plan`, with a function that tells in words what an inference takes, unsplit and as planned, and
+    what keeps the arena from being smaller; arguments and errors as of `plan`."""
     chosen = _chosen(options, calibration, calibration_data)
     find_op_library()  # what is missing is said before the long work
     labelled = None if evaluation_data is None else read_labelled(evaluation_data)
@@ -325,7 +326,7 @@ def _search(
 def read_labelled(
     data: tuple[np.ndarray, np.ndarray] | Path, flag: str = "--evaluation_data"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Samples and their labels, before the model is known.
+    """Samples [N, ...] and their labels [N], each of the type that it has, before the model is known.
 
     Raises:
       UsageError: no such file, or no labels; the sentence names it or `flag`.
@@ -339,7 +340,7 @@ def read_labelled(
 def labelled_inputs(
     data: tuple[np.ndarray, np.ndarray], graph: ModelGraph, flag: str = "--evaluation_data"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs of the model's type and their labels, of what `read_labelled` gave.
+    """Inputs [N, ...] of the model's type and their labels [N], of what `read_labelled` gave.
 
     Raises:
       UsageError: they do not fit the model; the sentence names `flag`.

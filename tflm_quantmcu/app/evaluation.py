@@ -39,7 +39,17 @@ def run_file(model: Path, inputs: Path, outputs: Path) -> str:
 
 
 def evaluate_file(model: Path, data: Path, *, n_jobs: int = -1, progress: bool = False) -> str:
-    """Top-1 accuracy of `model` on TFLM for the labelled samples in `data`, in words; the rest as of `accuracies`."""
+    """Top-1 accuracy of `model` on TFLM for the labelled samples in `data`, in words.
+
+    Args:
+      model: file of a `.tflite`.
+      data: an .npz with `x` [N, ...] and `y` [N].
+      n_jobs, progress: as of `right_answers`.
+
+    Raises:
+      UsageError: a file cannot be read, or has no labels.
+      UnsupportedModelError: the model has several inputs.
+    """
     file = ModelFile(read_bytes(model, "--model"))
     tensor = _input_of(file)
     x, y = load_samples(data, tensor)
@@ -59,8 +69,8 @@ def _input_of(model: ModelFile) -> Tensor:
 def accuracies(
     models: Sequence[AnyModel], x: np.ndarray, y: np.ndarray, *, n_jobs: int = -1, progress: bool = False
 ) -> list[float]:
-    """Shares of samples whose largest raw output of each model, run on TFLM, is at the label's index; arguments as of
-    `right_answers`."""
+    """Shares, 0 to 1, of samples whose largest raw output of each model, run on TFLM, is at the label's index;
+    arguments as of `right_answers`."""
     return [float(right.mean()) for right in right_answers(models, x, y, n_jobs=n_jobs, progress=progress)]
 
 

@@ -58,7 +58,8 @@ class ErrorSums:
         self._sums = np.zeros(5)
 
     def add(self, reference: np.ndarray, found: np.ndarray) -> None:
-        """Takes values of both; what is NaN in either was not computed and does not count."""
+        """Takes real values of both, of any float type and one shape; what is NaN in either was not computed and does
+        not count."""
         a, b = (np.asarray(values, np.float64).ravel() for values in (reference, found))
         both = ~(np.isnan(a) | np.isnan(b))
         a, b = a[both], b[both]

@@ -127,7 +127,7 @@ def diff_models(
     Args:
       reference: a ModelFile or a keras.Model.
       model: that is judged.
-      x: [N, ...] inputs as the model was trained or as the `.tflite` takes them.
+      x: inputs [N, ...] as the model was trained or as the `.tflite` takes them, float or of the input's dtype.
       names: of both, for people.
       original: what converted ones were converted from; None: the one of the two that is a `.tflite` and is not.
       limit_db: SQNR below which a map is beyond the limit; None: any difference where both compute at 8 bits alone,

@@ -261,7 +261,7 @@ def build_report(
       plan: by which.
       verification: that was passed.
       options: of the conversion.
-      samples: model inputs [N, ...], on which maps are compared and patches drawn.
+      samples: model inputs [N, ...] of the input's type, on which maps are compared and patches drawn.
       calibration: if there is one.
     """
     graph, target = original.graph, options.target

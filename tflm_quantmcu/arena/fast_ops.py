@@ -82,7 +82,15 @@ def _in_range(extents: Sequence[int]) -> bool:
 def filter_params(
     kind: OpKind, ends: Sequence[FeatureMap], window: Window | None, weight_bits: int, depth_multiplier: int
 ) -> Any:
-    """What decides the scratch of a kernel with a filter; clamps do not."""
+    """What decides the scratch of a kernel with a filter; clamps do not.
+
+    Args:
+      kind: of the op.
+      ends: its input and its output.
+      window: None of a fully connected op.
+      weight_bits: width of the filter's values.
+      depth_multiplier: of a depthwise convolution; of others it does not count.
+    """
     source, output = ends
     if kind.is_vector:
         return FullyConnectedParams(source, output, (0, 0), weight_bits)

@@ -20,7 +20,13 @@ from tflm_quantmcu.stage.custom_ops import PREFIX
 def op_bytes(graph: ModelGraph, op: Op, machine: Machine, target: Target) -> int:
     """What TFLM keeps for one stock op, padding and the constants that no other op reads included.
 
-    Where cores of the target differ, of the one that keeps the least.
+    Where cores of the target differ, the bytes are those of the one that keeps the least.
+
+    Args:
+      graph: the model.
+      op: of it.
+      machine: sizes of TFLM's structs on the core.
+      target: where the model runs.
     """
     stock_kernels = target.stock_kernels
     kinds = machine.with_kernels(stock_kernels)
@@ -45,7 +51,13 @@ def own_op_bytes(graph: ModelGraph, op: Op, machine: Machine) -> int:
 
 
 def saved_bytes(graph: ModelGraph, ops: Iterable[Op], machine: Machine, target: Target) -> dict[int, int]:
-    """Index of an op -> what TFLM keeps less if the op of ours carries it over; only those for which it does."""
+    """Index of an op -> what TFLM keeps less if the op of ours carries it over; only those for which it does.
+
+    Args:
+      graph: the model.
+      ops: of it, that ours could carry over.
+      machine, target: as of `op_bytes`.
+    """
     known = [op for op in ops if op.kind in machine.op_data]
     saved = {op.index: op_bytes(graph, op, machine, target) - own_op_bytes(graph, op, machine) for op in known}
     return {index: num_bytes for index, num_bytes in saved.items() if num_bytes > 0}

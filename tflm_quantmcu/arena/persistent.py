@@ -65,6 +65,12 @@ def persistent_bytes(
 ) -> PersistentBytes | None:
     """The persistent part of an arena whose end is on a multiple of 16; None where an op's data is not known.
 
+    Args:
+      graph: the model.
+      machine: sizes of TFLM's structs on the core.
+      variant: of our kernels.
+      stock_kernels: what runs stock ops, one of STOCK_KERNELS.
+
     Raises:
       UnsupportedModelError: an op whose scratch is not known.
     """
@@ -115,7 +121,8 @@ class _Arena:
             self._keep_until(part, align(self._tail + num_bytes, alignment or self._pointer))
 
     def keep_array(self, part: str, num_bytes: int) -> None:
-        """As `keep`, on a multiple of 16; TFLM allocates an array of no bytes too, and pads for it."""
+        """Keeps, like `keep`, an array on a multiple of 16; TFLM allocates an array of no bytes too, and pads for
+        it."""
         self._keep_until(part, align(self._tail + num_bytes, ARENA_ALIGNMENT))
 
     def _keep_until(self, part: str, end: int) -> None:

@@ -138,8 +138,15 @@ def lowered_scratch_bytes(graph: ModelGraph, op: Op, variant: str) -> int:
 def converted_scratch_bytes(
     graph: ModelGraph, op: Op, variants: Sequence[str] = (REFERENCE,), stock_kernels: str = QUANTMCU
 ) -> tuple[int, ...]:
-    """`op_scratch_bytes`, of the variant that requests the most, of an op of a model that is yet to be converted: ours
-    keep INT4 filters as they are."""
+    """The scratch, as of `op_scratch_bytes`, of an op of a model that is yet to be converted: ours keep INT4 filters as
+    they are.
+
+    Args:
+      graph: the model.
+      op: of it.
+      variants: of our kernels; the one that requests the most counts.
+      stock_kernels: what runs stock ops, one of STOCK_KERNELS.
+    """
     kept, key = graph.derived(_kept_scratch), (op.index, tuple(variants), stock_kernels)
     if key not in kept:
         is_ours = op.traits.has_filter and graph.tensors[op.inputs[1]].dtype == "int4"
@@ -156,7 +163,7 @@ def _kept_scratch(_: ModelGraph) -> dict[tuple[int, tuple[str, ...], str], tuple
 def largest_scratch_bytes(
     graph: ModelGraph, op: Op, stock_kernels: str = QUANTMCU, variants: Sequence[str] = KERNEL_VARIANTS
 ) -> tuple[int, ...]:
-    """`op_scratch_bytes` of the variant that requests the most."""
+    """The scratch of the variant that requests the most; arguments as of `op_scratch_bytes`."""
     return max((op_scratch_bytes(graph, op, variant, stock_kernels) for variant in variants), key=sum)
 
 

@@ -81,6 +81,10 @@ class Checkpoint:
     def save(self, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> None:
         """Writes the state over the former one; who is killed meanwhile leaves the former one.
 
+        Args:
+          values: what JSON can hold.
+          arrays: by name, of any shape and any type but objects; none of them is changed.
+
         Raises:
           UsageError: the file cannot be written.
         """

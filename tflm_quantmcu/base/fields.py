@@ -83,6 +83,12 @@ def read_as(kind: Any, value: Any, where: str) -> Any:
 def read_keys(value: Any, known: Sequence[str], needed: Sequence[str], where: str) -> dict[str, Any]:
     """An object with these keys alone, of which some must be there.
 
+    Args:
+      value: as JSON gives it.
+      known: keys that it may have.
+      needed: those that it must have.
+      where: it stands, for sentences.
+
     Raises:
       UsageError: no object, an unknown key, or a missing one.
     """

@@ -68,7 +68,7 @@ class NpzFile:
         return array
 
     def get(self, name: str) -> np.ndarray | None:
-        """The array of a name, or None without one."""
+        """The array of a name, of the shape and dtype that `headers` say, or None without one."""
         return self[name] if name in self.headers else None
 
     def _header(self, member: zipfile.ZipInfo) -> Header:

@@ -15,7 +15,7 @@ Arrays = Mapping[str, np.ndarray]
 
 
 def add_arrays(a: Arrays, b: Arrays) -> Arrays:
-    """Each array's sum."""
+    """Each array's sum: names, shapes and dtypes of both are the same."""
     return {name: a[name] + b[name] for name in a}
 
 
@@ -53,7 +53,9 @@ class ResumableSums:
 
         Args:
           name: of this sum, for the checkpoint; and the progress bar's.
-          function: of a module, so that it can be pickled; the items too.
+          function: of a module, so that it can be pickled; the items too. Its arrays have the same names, shapes and
+            dtypes for every item.
+          items: what it is called with.
           add: of two results.
         """
         done = self._done.get(name, 0)

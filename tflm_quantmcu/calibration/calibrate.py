@@ -87,7 +87,8 @@ def require_one_input(graph: ModelGraph) -> None:
 
 
 def split_samples(x: np.ndarray) -> list[np.ndarray]:
-    """The samples [N, ...] in the pieces in which they are measured, whatever the number of processes."""
+    """The samples [N, ...], of any dtype, in the pieces in which they are measured, whatever the number of
+    processes."""
     return [x[i : i + CHUNK_SAMPLES] for i in range(0, len(x), CHUNK_SAMPLES)]
 
 

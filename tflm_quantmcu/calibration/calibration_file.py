@@ -134,7 +134,7 @@ def _contradiction(stats: TensorStats, tensor: Tensor, num_samples: int) -> str 
 
 
 def _check_headers(file: NpzFile) -> None:
-    """Before anything is unpacked."""
+    """Refuses a file by its headers, before anything is unpacked."""
     for name in (*_SCHEMA, "samples"):
         if name not in file:
             raise UsageError(f"it lacks {name}")

@@ -54,7 +54,7 @@ def z_of_phi(phi: float) -> float:
 
 
 def fit_gaussian(histogram: np.ndarray, format: Format) -> tuple[float, float]:
-    """(mu, sigma) of the real values that a histogram [256] of an 8-bit map counts.
+    """(mu, sigma) of the real values that a histogram, integers [256], of an 8-bit map counts.
 
     Raises:
       UsageError: the histogram is empty.

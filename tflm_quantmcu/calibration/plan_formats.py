@@ -18,7 +18,8 @@ from tflm_quantmcu.stage.geometry import stage_ops
 
 
 def planned_formats(graph: ModelGraph, plan: PrecisionPlan, tensor: Tensor) -> tuple[list[Format], np.ndarray | None]:
-    """The distinct formats that the plan gives a map, and which of them each position [H, W] has; None if all agree."""
+    """The distinct formats that the plan gives a map, and the index of each position's among them, int [H, W]; None if
+    all agree."""
     for stage in plan.stages:
         source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
         inner = {op.outputs[0] for op in stage_ops(graph, source, target)} - {target}
@@ -33,7 +34,7 @@ def planned_formats(graph: ModelGraph, plan: PrecisionPlan, tensor: Tensor) -> t
 
 
 def position_classes(graph: ModelGraph, stage: StagePlan, tensor: Tensor) -> np.ndarray:
-    """The patch class, int [H, W], that stands for each position of a map inside a stage.
+    """The index of the patch class, int [H, W], that stands for each position of a map inside a stage.
 
     Neighbouring patches both compute the halo between them, each in its own class' format. Here, and that is our rule,
     a position has the class of the one patch in which it lies when the map is laid over the stage's output; where
@@ -54,6 +55,11 @@ def renew_plan(
 
     What made up for the old model's rounding, rounded weights and bias corrections, is left out: a model that was
     trained at these widths started from them and has learned its own.
+
+    Args:
+      plan: for the old model.
+      old, new: the models.
+      learned: (name in the old model, planned format below 8 bits) -> the format that training led to.
 
     Raises:
       UnsupportedModelError: the two graphs differ in more than names and values.

@@ -78,7 +78,9 @@ def layerwise_plan(
 
     Args:
       model: the int8 `.tflite` that the plan is for.
-      samples: as of `layerwise_formats`.
+      plan: whose formats are renewed.
+      samples: [N, ...] of the model's input type, as of `layerwise_formats`.
+      progress: a bar on standard error.
     """
     file = ModelFile.of(model)
     graph = file.graph

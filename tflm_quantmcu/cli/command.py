@@ -52,7 +52,7 @@ class Flag:
 
     @property
     def shown(self) -> str:
-        """As help spells it: `--core NAME`, `--quiet`, and `--noprogress` of what is on by default."""
+        """The flag as help spells it: `--core NAME`, `--quiet`, and `--noprogress` of what is on by default."""
         if self.kind is bool:
             return f"--no{self.name}" if self.default else f"--{self.name}"
         return f"--{self.name} {self.value}"

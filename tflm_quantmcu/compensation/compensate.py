@@ -111,7 +111,7 @@ def has_low_widths(plan: PrecisionPlan) -> bool:
 
 
 def compensated_with(num_samples: int, macs: int) -> np.ndarray:
-    """Indices int [n] of the samples that are used, spread over all; `macs` are of one run of the model."""
+    """Indices int64 [n] of the samples that are used, spread over all; `macs` are of one run of the model."""
     count = min(num_samples, MAX_SAMPLES, max(MIN_SAMPLES, MAX_MACS // max(macs, 1)))
     return np.linspace(0, num_samples - 1, count).round().astype(int)
 
@@ -251,7 +251,7 @@ def _only(corrections: Mapping[str, tuple[float, ...]], names: AbstractSet[str])
 
 
 def _within_int32(op: LoweredOp, input_scale: float, correction: np.ndarray) -> np.ndarray:
-    """As much of a correction, real values [O], as leaves the bias in int32."""
+    """The part of a correction, real values [O], that leaves the bias in int32."""
     filter = filter_of(op)
     own = filter.bias * (filter.model_input_scale * filter.model_scales.astype(np.float64))
     limit = np.maximum(_MAX_BIAS * input_scale * filter.scales.astype(np.float64), np.abs(own))

@@ -65,7 +65,7 @@ def write_branches(converted: AnyModel, directory: str | os.PathLike[str]) -> li
 
 
 def _class_names(plan: PrecisionPlan | None, output: Tensor, count: int) -> list[str]:
-    """As in the plan that the model carries, fit for file names; else the classes' numbers."""
+    """The classes' names in the plan that the model carries, fit for file names; else their numbers."""
     for stage in plan.stages if plan else ():
         if stage.output == output.name and len(stage.classes) == count:
             return [re.sub(r"[^\w.-]", "_", c.name) for c in stage.classes]

@@ -66,7 +66,13 @@ class QmcuOp:
 
     @staticmethod
     def of(op: LoweredOp, inputs: Sequence[Format], output: Format, channels: Sequence[int]) -> QmcuOp:
-        """A lowered op at these formats; `channels` of the inputs, then of the output."""
+        """A lowered op at these formats.
+
+        Args:
+          op: it.
+          inputs, output: formats of its maps.
+          channels: of the inputs, then of the output.
+        """
         maps = [QmcuMap(c, f.bits, f.zero_point) for c, f in zip(channels, (*inputs, output), strict=True)]
         filter = op.filter
         return QmcuOp(
@@ -112,7 +118,13 @@ class QmcuOp:
         return {**keys, "output_multiplier": words[4], "output_shift": words[5]}
 
     def operator(self, builder: ModelBuilder, name: str, inputs: Sequence[int], output: int) -> schema.OperatorT:
-        """The operator with its constants, which are called after `name`, in the model."""
+        """The operator with its constants in the model.
+
+        Args:
+          builder: of the model.
+          name: that the constants' names begin with.
+          inputs, output: tensor indices.
+        """
         constants = []
         if self.filter is not None:
             filter = self.filter.view(np.int8)

@@ -235,7 +235,17 @@ def stored_map(graph: ModelGraph, name: str, plan: PrecisionPlan) -> Tensor | No
 
 
 def map_values(interpreter: Interpreter, before: Tensor, found: Tensor, plan: PrecisionPlan) -> np.ndarray:
-    """What the latest run left in the converted model's tensor `found` of the source's map `before`, unpacked."""
+    """What the latest run left of a map of the source model.
+
+    Args:
+      interpreter: of the converted model; it preserves tensors.
+      before: the map, in the source model.
+      found: the tensor that holds it in the converted model.
+      plan: by which it was converted; it says how many bits a value of the map has.
+
+    Returns:
+      The values, unpacked, in the map's shape without the batch: int8, or the type of a map that stayed.
+    """
     data = interpreter.tensor(found.index)
     if before.name in plan.formats:
         data = unpack(data, plan.formats[before.name].bits, before.shape[-1])

@@ -190,7 +190,12 @@ def graph_instructions(
     weight_bits: Mapping[str, int] | None = None,
     only: Iterable[int] | None = None,
 ) -> float:
-    """The table's figure of the `graph_calls`."""
+    """The table's figure of a graph's kernel calls.
+
+    Args:
+      table: of the core.
+      graph, map_bits, weight_bits, only: as of `graph_calls`.
+    """
     return table.total(graph_calls(graph, map_bits=map_bits, weight_bits=weight_bits, only=only))
 
 

@@ -298,7 +298,7 @@ def _are_shares(scores: np.ndarray) -> bool:
 
 
 def _distillation_loss(scores: Any) -> Any:
-    """Towards shares their divergence, towards other outputs the squared error."""
+    """The divergence where the teacher's outputs are shares, else the squared error."""
     if isinstance(scores, np.ndarray) and _are_shares(scores):
         return keras.losses.KLDivergence()
     return keras.losses.MeanSquaredError()

@@ -129,11 +129,12 @@ class StagePlan:
     layers: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
     def expected_classes(self) -> np.ndarray:
-        """`patch_classes`, int [rows, cols]; those chosen at run time count as the last class, ordinary."""
+        """The indices in `patch_classes`, int64 [rows, cols]; those chosen at run time count as the last class,
+        ordinary."""
         grid = np.array(self.patch_classes)
         return np.where(grid == CHOSEN_AT_RUN_TIME, len(self.classes) - 1, grid)
 
     def class_shares(self) -> np.ndarray:
-        """The share of the patches that each class has, see `expected_classes`."""
+        """The share of the patches that each class has, float64 [classes], see `expected_classes`."""
         grid = self.expected_classes()
         return np.bincount(grid.ravel(), minlength=len(self.classes)) / grid.size

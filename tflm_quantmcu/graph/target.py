@@ -49,7 +49,7 @@ def core_named(name: str) -> str:
 
 
 def short_core(core: str) -> str:
-    """As files of measurements, builds and cores.bzl call it: m4."""
+    """The name that files of measurements, builds and cores.bzl have for a core: m4."""
     return core.removeprefix(_PREFIX)
 
 
@@ -100,7 +100,13 @@ class Target:
         runtime: str = TFLM,
         stock_kernels: str = QUANTMCU,
     ) -> Target:
-        """The target of these names; without a core the board's, or the default.
+        """The target of these names.
+
+        Args:
+          core: in any spelling; None is the board's, or the default.
+          board: a key of BOARDS in any case; None is none.
+          runtime: one of RUNTIMES.
+          stock_kernels: one of STOCK_KERNELS.
 
         Raises:
           UsageError: a name that is not known, or a board with another core.

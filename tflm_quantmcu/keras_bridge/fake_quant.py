@@ -30,7 +30,13 @@ def round_straight_through(x: Any) -> Any:
 
 
 def fake_quantize(x: Any, scale: Any, low: Any, high: Any) -> Any:
-    """x as it is after rounding to steps of `scale` and clipping to [low, high] steps; all broadcast against x."""
+    """Rounds x to steps of `scale` and clips it to [low, high] steps.
+
+    Args:
+      x: float tensor of any shape.
+      scale: real value of a step, broadcast against x.
+      low, high: steps, broadcast against x.
+    """
     steps = round_straight_through(x / scale)
     return keras.ops.minimum(keras.ops.maximum(steps, low), high) * scale
 
@@ -107,12 +113,13 @@ class Kernel:
 
     @property
     def signs(self) -> np.ndarray:
-        """Those of the factors: 1 or -1."""
+        """The factors' signs, 1 or -1: int64 [output channels]."""
         return np.where(self.factors < 0, -1, 1)
 
 
 def kernel_rows(kernel: np.ndarray, channel_axes: int) -> np.ndarray:
-    """A Keras kernel as [output channels, taps x inputs], the order of a `.tflite`'s filters."""
+    """A Keras kernel, float [..., output channels], as a view [output channels, taps x inputs], the order of a
+    `.tflite`'s filters."""
     channels = int(np.prod(kernel.shape[-channel_axes:]))
     return kernel.reshape(-1, channels).T
 

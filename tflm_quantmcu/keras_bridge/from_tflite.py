@@ -48,7 +48,7 @@ def keras_kernel(op: Op, weights: np.ndarray) -> np.ndarray:
 
     Args:
       op: the op.
-      weights: [O, Kh, Kw, I], depthwise [Kh, Kw, O] or [1, Kh, Kw, O], fully connected [O, I].
+      weights: any dtype, [O, Kh, Kw, I], depthwise [Kh, Kw, O] or [1, Kh, Kw, O], fully connected [O, I].
     """
     if op.traits.is_depthwise:
         return weights.reshape(*weights.shape[-3:-1], -1, op.depth_multiplier)

@@ -146,7 +146,12 @@ def map_model(model: keras.Model, converted: AnyModel, x: np.ndarray) -> KerasMa
 
 
 class Recorder(keras.layers.Layer):
-    """Hands on what it is given, and tells its values when they are there."""
+    """Hands on what it is given, and tells its values when they are there.
+
+    Args:
+      number: of the place in the model.
+      tell: is called with it and the values, float64 [N, elements].
+    """
 
     def __init__(self, number: int, tell: Callable[[int, np.ndarray], None]) -> None:
         super().__init__()

@@ -25,7 +25,7 @@ def input_names(model: keras.Model) -> list[str]:
 
 
 def arrays_by_input(model: keras.Model, data: Any) -> tuple[np.ndarray, ...]:
-    """Each input's samples.
+    """Each input's samples, float32 [N, ...].
 
     Args:
       model: with several inputs.

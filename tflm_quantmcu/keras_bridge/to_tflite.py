@@ -177,7 +177,7 @@ def check_representative_data(model: keras.Model, representative_data: np.ndarra
     """Refuses data that are no inputs of the model, before anything slow begins.
 
     Raises:
-      UsageError: not real values [N, ...] of the model's input shape, or none.
+      UsageError: no float or uint8 array [N, ...] of the model's input shape, or none.
       UnsupportedModelError: the model has more than one input.
     """
     inputs = getattr(model, "inputs", None) or ()

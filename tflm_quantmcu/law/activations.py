@@ -40,23 +40,25 @@ def quantize_factor(real: float) -> Pair:
 
 
 def saturate(x: np.ndarray, limits: Pair) -> np.ndarray:
-    """x within [limits]."""
+    """Integers of any shape within [limits]; the dtype stays."""
     return np.clip(x, *limits)
 
 
 def product(a: np.ndarray, b: np.ndarray | int) -> np.ndarray:
-    """Q<m> times Q<n> in Q<m + n>: round(a * b / 2^31), halves up (law A1, step 2)."""
+    """Q<m> times Q<n> in Q<m + n>: round(a * b / 2^31), halves up (law A1, step 2); int64 of any shape, |a * b| <
+    2^62."""
     return (a * np.int64(b) + (1 << 30)) >> 31
 
 
 def divide_by_power(x: np.ndarray, exponent: np.ndarray | int) -> np.ndarray:
-    """round(x / 2^exponent), halves away from zero (law A1, step 3)."""
+    """round(x / 2^exponent), halves away from zero (law A1, step 3); int64 of any shape, exponent >= 0 broadcast
+    against x."""
     mask = (np.int64(1) << exponent) - 1
     return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0))
 
 
 def exp_of_negative(a: np.ndarray, integer_bits: int) -> np.ndarray:
-    """e^a in Q0 of a <= 0 in Q<integer_bits>."""
+    """e^a in Q0 of a <= 0 in Q<integer_bits>; int64 of any shape, all of it within 32 bits."""
     quarter = 1 << (29 - integer_bits)
     near_zero = (a & (quarter - 1)) - quarter
     quarters = (near_zero - a) // quarter
@@ -75,12 +77,12 @@ def _exp_near_zero(a: np.ndarray) -> np.ndarray:
 
 
 def reciprocal_of_one_plus(a: np.ndarray) -> np.ndarray:
-    """1 / (1 + a) in Q0 of a >= 0 in Q0."""
+    """1 / (1 + a) in Q0 of a >= 0 in Q0; int64 of any shape."""
     return saturate(_twice_reciprocal(a) << 1, _INT32)
 
 
 def one_minus_over_one_plus(a: np.ndarray) -> np.ndarray:
-    """(1 - a) / (1 + a) in Q0 of a >= 0 in Q0."""
+    """(1 - a) / (1 + a) in Q0 of a >= 0 in Q0; int64 of any shape."""
     return saturate((_twice_reciprocal(a) - (1 << 29)) << 2, _INT32)
 
 
@@ -113,7 +115,7 @@ def _range_params(source: Format, count: int) -> LogisticParams:
 
 
 def logistic(params: LogisticParams, x: np.ndarray) -> np.ndarray:
-    """Law A15."""
+    """Law A15: int64 of any shape, int8 values in and out."""
     difference = x - params.input_zero_point
     a = multiply(difference, *params.multiplier).astype(np.int64)
     of_magnitude = reciprocal_of_one_plus(exp_of_negative(-np.abs(a), 4))
@@ -122,7 +124,7 @@ def logistic(params: LogisticParams, x: np.ndarray) -> np.ndarray:
 
 
 def tanh(source: Format, x: np.ndarray) -> np.ndarray:
-    """Law A19."""
+    """Law A19: int64 of any shape, int8 values in and out."""
     params = _range_params(source, 1)
     difference = x - params.input_zero_point
     a = multiply(difference, *params.multiplier).astype(np.int64)
@@ -163,7 +165,7 @@ def _product_q15(a: np.ndarray, b: int) -> np.ndarray:
 
 
 def hard_swish(params: HardSwishParams, x: np.ndarray) -> np.ndarray:
-    """Law A16."""
+    """Law A16: int64 of any shape, int8 values in and out."""
     x = (x - params.input_zero_point) << 7
     shift = params.gate_shift
     gate = saturate(x << max(shift - 1, 0), _INT16)
@@ -176,7 +178,16 @@ def hard_swish(params: HardSwishParams, x: np.ndarray) -> np.ndarray:
 
 
 def leaky_relu(source: Format, output: Format, alpha: float, x: np.ndarray) -> np.ndarray:
-    """Law A20; scale ratios are taken in float32, as TFLM does."""
+    """Law A20; scale ratios are taken in float32, as TFLM does.
+
+    Args:
+      source, output: formats of the op's input and output, 8 bits.
+      alpha: slope below 0.
+      x: int64 of any shape, int8 values.
+
+    Returns:
+      int64 of x's shape, int8 values.
+    """
     step, output_step = np.float32(source.scale), np.float32(output.scale)
     slope = float(step * np.float32(alpha) / output_step)
     difference = x - source.zero_point
@@ -186,14 +197,14 @@ def leaky_relu(source: Format, output: Format, alpha: float, x: np.ndarray) -> n
 
 
 def absolute(source: Format, output: Format, x: np.ndarray) -> np.ndarray:
-    """Law A22; the ratio of scales is taken in float32, as TFLM does."""
+    """Law A22: int64 of any shape, int8 values in and out; the ratio of scales is taken in float32, as TFLM does."""
     ratio = float(np.float32(source.scale) / np.float32(output.scale))
     scaled = multiply(np.abs(x - source.zero_point), *quantize_factor(ratio)).astype(np.int64)
     return saturate(scaled + output.zero_point, _INT8)
 
 
 def elu(source: Format, output: Format, x: np.ndarray) -> np.ndarray:
-    """Law A21: in float32, as TFLM makes its own table."""
+    """Law A21: int64 [n], int8 values in and out; computed in float32, as TFLM makes its own table."""
     one = np.float32(1)
     real = np.float32(source.scale) * (x - source.zero_point).astype(np.float32)
     exp = np.array([math.exp(min(float(r), 0.0)) for r in real], np.float32)

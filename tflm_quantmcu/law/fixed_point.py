@@ -11,7 +11,7 @@ _VALUES_AT_ONCE = 1 << 14  # so that they stay in a core's cache
 
 
 def round_half_away(x: ArrayLike) -> np.ndarray:
-    """Rounds to the nearest whole number, halves away from zero, as C's round(); float64."""
+    """Rounds to the nearest whole number, halves away from zero, as C's round(); float64 of x's shape."""
     x = np.asarray(x, np.float64)
     whole = np.trunc(x)
     # x - trunc(x) is exact, so neither halves nor their neighbours are misjudged.
@@ -38,12 +38,12 @@ def multiply(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> np.ndarra
     """x * multiplier * 2^(shift - 31) with the two roundings of law A1.
 
     Args:
-      x: integers; only their low 32 bits count.
+      x: integers of any shape; only their low 32 bits count.
       multiplier: 0 <= multiplier < 2^31, broadcast against x.
       shift: -31 to 30, broadcast against x.
 
     Returns:
-      int32.
+      int32 of the shape to which all three broadcast.
     """
     x, multiplier, shift = np.asarray(x, np.int64), np.asarray(multiplier, np.int64), np.asarray(shift, np.int64)
     if x.size <= _VALUES_AT_ONCE or x.shape[-1:] != np.broadcast_shapes(x.shape[-1:], multiplier.shape, shift.shape):
@@ -77,5 +77,5 @@ def _multiply(x: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> np.nd
 
 
 def to_int32(x: np.ndarray) -> np.ndarray:
-    """Keeps the low 32 bits of int64 values, as int32."""
+    """Keeps the low 32 bits of int64 values of any shape, as int32."""
     return x.astype(np.int32)

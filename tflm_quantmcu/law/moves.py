@@ -25,8 +25,18 @@ def resize_nearest(
     zero_in: int,
     output: OutputFormat,
 ) -> np.ndarray:
-    """Law A28; table: int32 [2] multiplier, shift. The window's strides are the factors; its pads say how many pixels
-    the first of the output stands behind the first that x makes."""
+    """Law A28.
+
+    Args:
+      x: int8 [N, H, W, C].
+      table: int32 [2]: multiplier, shift.
+      window: its strides are the factors; its pads say how many pixels the first of the output stands behind the first
+        that x makes.
+      size, zero_in, output: as of `arithmetic.conv2d`.
+
+    Returns:
+      int8 [N, *size, C].
+    """
     rows = (np.arange(size[0]) + window.pad_top) // window.stride_height
     columns = (np.arange(size[1]) + window.pad_left) // window.stride_width
     return rescale(x, table, zero_in, output)[:, rows][:, :, columns]
@@ -40,8 +50,18 @@ def resize_bilinear(
     zero_in: int,
     output: OutputFormat,
 ) -> np.ndarray:
-    """Law A26, then A7; table: int32 [2] multiplier, shift. Positions of each output row and column, in 1024ths of a
-    pixel of x, which holds all that they mix (docs/arithmetic.md)."""
+    """Law A26, then A7.
+
+    Args:
+      x: int8 [N, H, W, C].
+      table: int32 [2]: multiplier, shift.
+      positions: int64 [rows] and [columns] of the output, in 1024ths of a pixel of x, which holds all that they mix
+        (docs/arithmetic.md).
+      zero_in, output: as of `arithmetic.conv2d`.
+
+    Returns:
+      int8 [N, rows, columns, C].
+    """
     mixed = x.astype(np.int64)
     for axis, position in enumerate(positions, 1):
         lower, upper = neighbours(position, x.shape[axis])
@@ -60,7 +80,16 @@ def depth_to_space(
     zero_in: int,
     output: OutputFormat,
 ) -> np.ndarray:
-    """Law A29; table and window as of `resize_nearest`, the strides being the block."""
+    """Law A29.
+
+    Args:
+      x: int8 [N, H, W, rows * columns * C] of a block of rows x columns.
+      window: its strides are the block's rows and columns; its pads as of `resize_nearest`.
+      table, size, zero_in, output: as of `resize_nearest`.
+
+    Returns:
+      int8 [N, *size, C].
+    """
     samples, height, width, depth = x.shape
     rows, columns = window.stride_height, window.stride_width
     channels = depth // (rows * columns)
@@ -72,7 +101,18 @@ def depth_to_space(
 def gather_channels(
     inputs: Sequence[np.ndarray], table: np.ndarray, *, zeros_in: Sequence[int], output: OutputFormat
 ) -> np.ndarray:
-    """Law A27; table: int32 multiplier and shift of each input, then first and count of each run."""
+    """Law A27.
+
+    Args:
+      inputs: int8 [N, H, W, C] each, of channels of their own.
+      table: int32 [2 * inputs + 2 * runs]: multiplier and shift of each input, then first and count of each run of
+        channels, in the order of the output.
+      zeros_in: zero points of the inputs.
+      output: as of `arithmetic.conv2d`.
+
+    Returns:
+      int8 [N, H, W, channels of all runs].
+    """
     factors, runs = np.split(table.reshape(-1, 2), [len(inputs)])
     rescaled = [rescale(x, f, zero, output) for x, f, zero in zip(inputs, factors, zeros_in, strict=True)]
     channels = np.concatenate(rescaled, axis=-1)
@@ -89,6 +129,7 @@ def resize_positions(size: int, wanted: int, mode: int) -> tuple[int, int]:
 
 
 def neighbours(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels that a bilinear resize of `size` pixels mixes at positions; int64 [n] each."""
+    """The pixels that a bilinear resize of `size` pixels mixes at positions, int64 [n] in 1024ths of a pixel; int64 [n]
+    each."""
     lower = np.maximum(np.trunc(position / ONE_PIXEL).astype(int), 0)
     return lower, np.minimum(np.trunc((position + ONE_PIXEL - 1) / ONE_PIXEL).astype(int), size - 1)

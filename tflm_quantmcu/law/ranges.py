@@ -20,7 +20,7 @@ def mse_format(histogram: np.ndarray, format8: Format, bits: int) -> Format:
     """The per-tensor format with the least squared error over a feature map's values.
 
     Args:
-      histogram: counts [256] of the map's 8-bit values -128 to 127.
+      histogram: counts, integers [256], of the map's 8-bit values -128 to 127.
       format8: the map's 8-bit format.
       bits: 8, 4 or 2; 8 gives `format8` back.
 

@@ -119,7 +119,14 @@ def _convolution(
 
 
 def inside_taps(window: Window, axis: int, extent: int, output: int) -> Iterator[tuple[int, ...]]:
-    """The taps that lie inside a map of `extent`, of each output row (axis 0) or column (axis 1)."""
+    """The taps that lie inside a map, of each output row or column in turn.
+
+    Args:
+      window: of the op.
+      axis: 0 of rows, 1 of columns.
+      extent: pixels of the map along it.
+      output: pixels of the output along it.
+    """
     names = ("height", "width")[axis], ("top", "left")[axis]
     kernel, stride, dilation = (getattr(window, f"{what}_{names[0]}") for what in ("kernel", "stride", "dilation"))
     pad = getattr(window, f"pad_{names[1]}")

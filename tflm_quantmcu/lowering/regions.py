@@ -113,7 +113,14 @@ def lower_reduction(
     weight_bits: Mapping[str, int],
     rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
 ) -> Reduction | None:
-    """Lowers the end of a region, if it is a reduction that can be taken piece by piece (docs/format.md F4)."""
+    """Lowers the end of a region, if it is a reduction that can be taken piece by piece (docs/format.md F4).
+
+    Args:
+      graph: the model.
+      ops: of the region, in order.
+      weight_bits: name of weights -> their width; absent is 8.
+      rounded_weights: name of weights -> values that stand for the model's own.
+    """
     last, network = ops[-1], LoweredNetwork.of(graph)
     num_ops = 2 if len(ops) > 2 and last.traits.is_vector and ops[-2].kind == "RESHAPE" else 1
     if len(ops) <= num_ops:

@@ -68,7 +68,7 @@ def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
 
 
 def _lowered(op: Op, output: Tensor, kind: str) -> LoweredOp:
-    """As much of the op as laws A2 to A8 look at."""
+    """The part of the op that laws A2 to A8 look at."""
     activation = op.traits.activation or op.activation
     return LoweredOp(kind, output.label, (), output.index, Window(), activation, float32_ratio=op.kind == "RELU")
 

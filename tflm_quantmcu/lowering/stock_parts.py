@@ -25,7 +25,17 @@ def refuse(graph: ModelGraph, op: Op, reason: str) -> UnsupportedModelError:
 
 
 def io_tensors(graph: ModelGraph, op: Op, num_inputs: int, dtypes: Sequence[str] = ("int8",)) -> list[Tensor]:
-    """The first inputs and the output; refuses other types, and values without one scale."""
+    """The first inputs and the output.
+
+    Args:
+      graph: the model.
+      op: of it.
+      num_inputs: that are needed.
+      dtypes: that these tensors may have.
+
+    Raises:
+      UnsupportedModelError: an input is missing, a tensor has another dtype, or integers without one scale.
+    """
     if len(op.inputs) < num_inputs or min(op.inputs[:num_inputs]) < 0:
         raise refuse(graph, op, f"it has {len(op.inputs)} inputs and needs {num_inputs}")
     tensors = [graph.tensors[t] for t in (*op.inputs[:num_inputs], op.outputs[0])]
@@ -36,6 +46,17 @@ def io_tensors(graph: ModelGraph, op: Op, num_inputs: int, dtypes: Sequence[str]
 
 
 def constant_input(graph: ModelGraph, op: Op, index: int, what: str) -> np.ndarray:
+    """The values of a constant input, of the tensor's shape and dtype.
+
+    Args:
+      graph: the model.
+      op: whose input it is.
+      index: among the op's inputs.
+      what: they are, in the plural, for the sentence.
+
+    Raises:
+      UnsupportedModelError: the input is missing or not constant.
+    """
     data = graph.tensors[op.inputs[index]].data if len(op.inputs) > index and op.inputs[index] >= 0 else None
     if data is None:
         raise refuse(graph, op, f"its {what} are not constant")
@@ -78,7 +99,16 @@ def views(graph: ModelGraph, op: Op, extents: Sequence[int], *steps: Sequence[in
 
 
 def broadcast(graph: ModelGraph, op: Op, inputs: Sequence[Tensor], output: Tensor) -> tuple[Dims, ...]:
-    """(extents, steps of each input) of an elementwise op."""
+    """(extents, steps of each input) of an elementwise op.
+
+    Args:
+      graph: the model.
+      op: of it.
+      inputs, output: its tensors.
+
+    Raises:
+      UnsupportedModelError: an input does not broadcast to the output, or there are more dimensions than `views` takes.
+    """
     rank = len(output.shape)
     steps = []
     for tensor in inputs:

@@ -99,7 +99,7 @@ def stage_kernel_bytes(
       variant: of the kernels.
       ops: of the stage; filters do not count.
       shapes: [map] (height, width, channels).
-      spans: along both axes (`StageGeometry.spans`).
+      spans: int64 [tiles, maps, 3] along both axes, pixels (`StageGeometry.spans`).
       bits: [map] widths.
     """
     largest = 0
@@ -117,7 +117,14 @@ def stage_kernel_bytes(
 
 
 def least_kernel_bytes(variant: str, op: StageOp, shapes: Sequence[tuple[int, int, int]], bits: Sequence[int]) -> int:
-    """What an op of a stage takes whatever its tiles are."""
+    """What an op of a stage takes whatever its tiles are.
+
+    Args:
+      variant: of the kernels.
+      op: of the stage; its filter does not count.
+      shapes: [map] (height, width, channels).
+      bits: [map] widths.
+    """
     kernel = op.traits.stage_scratch
     if variant == REFERENCE or not kernel:
         return 0
@@ -151,7 +158,7 @@ def _stage_call(
 
 
 def variant_number(variant: str) -> int:
-    """As the op library numbers the variants."""
+    """The op library's number of a variant."""
     return _NUMBERS[variant]
 
 

@@ -113,7 +113,7 @@ def own_kernels(graph: ModelGraph, variant: str) -> dict[str, Linked]:
 
 
 def _own_params(kind: str, custom_options: bytes) -> Any:
-    """Of an op outside of stages what decides its kernel."""
+    """What decides the kernel of an op outside of stages."""
     options, traits = decode_options(custom_options), op_kind(kind)
     output = FeatureMap(1, 1, 1, 0, options["output_bits"], 0)
     if traits.num_maps == 2:
@@ -147,7 +147,7 @@ def cpp_name(kernel: Linked, namespace: str = "quantmcu::kernels") -> str:
 
 
 def _stage_params(stage: StageProgram, op: StageOp, index: int) -> Iterator[Any]:
-    """Of each class's calls what decides the kernel: widths, channels, filters and factors."""
+    """What decides the kernel of each class's calls: widths, channels, filters and factors."""
     for formats, tables in zip(stage.formats, stage.tables, strict=True):
         *sources, output = (
             FeatureMap(1, 1, stage.shapes[m][2], 0, formats[m].bits, formats[m].zero_point)

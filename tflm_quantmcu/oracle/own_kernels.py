@@ -62,8 +62,16 @@ def moved_window(op: StageOp, source: Region, corner: tuple[int, int]) -> Window
 def resize_places(
     op: StageOp, shapes: Sequence[tuple[int, int, int]], source: Region, corner: tuple[int, int], size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`Call.positions` of a stage's bilinear resize whose tile computes `size` pixels from `corner` (y, x) on, of a
-    region of the input."""
+    """The positions, int64 [rows] and [columns] in 1024ths of a pixel of the region that is read (`Call.positions`), of
+    a stage's bilinear resize.
+
+    Args:
+      op: the resize.
+      shapes: [map] (height, width, channels) of the stage.
+      source: the region of the input that the tile reads.
+      corner: y, x of the first pixel that the tile computes.
+      size: rows and columns that it computes.
+    """
     begins, found = (source[0], source[2]), []
     for axis in range(2):
         extents = (shapes[op.inputs[0]][axis], shapes[op.output][axis])

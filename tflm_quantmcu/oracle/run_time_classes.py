@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME
-from tflm_quantmcu.oracle.simulate import holds_outliers
+from tflm_quantmcu.oracle.outlier_rule import holds_outliers
 from tflm_quantmcu.stage.program import StageProgram
 
 
 def classes_on(program: StageProgram, x: np.ndarray) -> np.ndarray:
-    """The class of every patch, int [N, rows, cols], for values of the stage's input [N, H, W, C]."""
+    """The index of every patch's class, int64 [N, rows, cols], for values of the stage's input, int8 [N, H, W, C]."""
     grid = np.array(program.patch_classes)
     classes = np.repeat(grid[None], len(x), axis=0)
     for row, col in np.argwhere(grid == CHOSEN_AT_RUN_TIME).tolist():
@@ -21,7 +21,8 @@ def classes_on(program: StageProgram, x: np.ndarray) -> np.ndarray:
 
 
 def bit_ops_on(program: StageProgram, x: np.ndarray) -> float:
-    """BitOPs of the stage, the mean over values of its input [N, H, W, C]; `StageProgram.cost` has the worst case."""
+    """BitOPs of the stage, the mean over values of its input, int8 [N, H, W, C]; `StageProgram.cost` has the worst
+    case."""
     rows, cols = np.shape(program.patch_classes)
     by_class = [dataclasses.replace(program, patch_classes=((k,) * cols,) * rows) for k in range(len(program.formats))]
     total = 0.0

@@ -21,6 +21,7 @@ from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.oracle import stock_kernels
+from tflm_quantmcu.oracle.outlier_rule import holds_outliers
 from tflm_quantmcu.oracle.own_kernels import LAWS, NOWHERE, Call, moved_window, resize_places
 from tflm_quantmcu.stage.build import planned_program
 from tflm_quantmcu.stage.geometry import StageOp, stage_ops
@@ -166,7 +167,7 @@ class FeatureMaps:
         self.own: dict[int, np.ndarray] = {}
 
     def put(self, index: int, values: np.ndarray, *, is_planned: bool) -> None:
-        """Takes a map in the plan's format, or else in the model's own."""
+        """Takes a map, [N, ...] of its tensor's dtype, in the plan's format, or else in the model's own."""
         self.planned[index] = self.own[index] = values
         chosen = self._chosen_format(index)
         if chosen is None:
@@ -260,15 +261,6 @@ def _samples_by_class(
     for patch_class, chosen in ((0, has_outliers), (1, ~has_outliers)):
         if chosen.any():
             yield patch_class, np.flatnonzero(chosen)
-
-
-def holds_outliers(program: StageProgram, row: int, col: int, x: np.ndarray) -> np.ndarray:
-    """bool [N]: whether a patch of each sample of the stage's input holds outliers by the program's rule."""
-    y0, y1, x0, x1 = program.region(row, col, 0)
-    values = x[:, y0:y1, x0:x1].reshape(len(x), -1)
-    rule = program.outliers
-    count = ((values < rule.low) | (values > rule.high)).sum(axis=1)
-    return count * (1 << 16) > values.shape[1] * rule.share
 
 
 def _kernel_size(window: Window) -> tuple[int, int]:

@@ -57,10 +57,10 @@ def run(graph: ModelGraph, op: Op, known: Mapping[int, np.ndarray]) -> np.ndarra
     Args:
       graph: the model; tensors keep batch 1 in front.
       op: what `stock_ops` knows; any other is not known here either.
-      known: tensor index -> values [N, ...] of the op's feature maps.
+      known: tensor index -> values [N, ...] of the op's feature maps, of their tensors' dtypes.
 
     Returns:
-      The output's values [N, ...] in any shape, or None if the op, its types or its shapes are not known.
+      The output's values [N, ...] in any shape, of its dtype, or None if the op, its types or its shapes are not known.
     """
     if not is_known(graph, op):
         return None

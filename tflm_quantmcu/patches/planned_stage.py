@@ -89,7 +89,7 @@ class PlannedStage:
         )
 
     def program(self, model: PlannedModel) -> StageProgram:
-        """As `plan` runs it, its maps of the planned widths."""
+        """The program that `plan` runs, its maps of the planned widths."""
         program = build_program(model.graph, self.plan(model.graph), weight_bits={}, formats={})
         lowered = lower_region(model.graph, [model.graph.ops[i] for i in self.ops], {})
         widths = [model.inner_bits(t) for t in map_tensors(lowered, self.input)]

@@ -144,7 +144,7 @@ def _by_bytes(split: Split) -> tuple[int, float]:
 
 
 class StagePlanner:
-    """All splits of one model; the arguments are those of `plan_stages`, bounds on work those of `work_ratio`."""
+    """All splits of one model; arguments as of `plan_stages`, bounds on work those of `work_ratio`."""
 
     def __init__(
         self,

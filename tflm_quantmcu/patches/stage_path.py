@@ -38,7 +38,14 @@ class Edge(Generic[Way]):
 
     @staticmethod
     def of(first: int, end: int, num_bytes: np.ndarray, work: np.ndarray, ways: Sequence[Way]) -> Edge[Way]:
-        """An edge of the ways that no other one beats in bytes and in work."""
+        """An edge of the ways that no other one beats in bytes and in work.
+
+        Args:
+          first, end: nodes.
+          num_bytes: int64 [ways].
+          work: int64 [ways], in the caller's unit.
+          ways: what each stands for.
+        """
         order = np.lexsort((work, num_bytes))
         least = np.minimum.accumulate(work[order])
         kept = order[np.concatenate([[True], least[1:] < least[:-1]])]
@@ -54,7 +61,7 @@ class PathSearch(Generic[Way]):
 
     @functools.cached_property
     def bounds(self) -> np.ndarray:
-        """Bytes of all ways, rising: what a bound can be without changing what it allows."""
+        """Bytes of all ways, int64 [bounds], rising: what a bound can be without changing what it allows."""
         return np.unique(np.concatenate([edge.num_bytes for edge in self._edges]))
 
     @functools.cached_property
@@ -73,7 +80,7 @@ class PathSearch(Generic[Way]):
 
     @property
     def work(self) -> np.ndarray:
-        """[bounds] of the cheapest path within each bound; what cannot be reached is above all others."""
+        """Work of the cheapest path within each bound, int64 [bounds]; what cannot be reached is above all others."""
         return self._least_work[-1]
 
     @property

@@ -56,11 +56,12 @@ class TileTimes:
         return self._total(calls) + self._stages.beside_kernels(program)
 
     def formula(self, kernel: str, source: _Shape, target: _Shape, window: Window | None, tag: str) -> np.ndarray:
-        """Coefficients >= 0 of (1, rows, columns, pixels) that a call of an op computes.
+        """Coefficients >= 0, float64 [4], of (1, rows, columns, pixels) that a call of an op computes, in the table's
+        figure.
 
         Args:
           kernel: as the table calls it.
-          source, target: [H, W, C] of the maps that it reads and writes.
+          source, target: (height, width, channels) of the maps that it reads and writes.
           window: None of a reduction, which reads the rows and pixels that are counted.
           tag: as of `InstructionTable.estimate`.
         """
@@ -74,7 +75,7 @@ class TileTimes:
         return self._formulas[asked]
 
     def whole(self, kernel: str, source: _Shape, target: _Shape, window: Window, tag: str) -> float:
-        """The time of the call that computes all of a map; as `formula`."""
+        """The time of the call that computes all of a map; arguments as of `formula`."""
         return self._call(_call(kernel, source, target, window, target[:2]), tag)
 
     @functools.cached_property
@@ -171,7 +172,15 @@ class MapFormulas:
         shapes: Sequence[_Shape],
         bits_of: Callable[[int], int],
     ) -> MapFormulas:
-        """The times of ops that write the last of these maps, tensor indices of these shapes and widths, one each."""
+        """The times of ops that each write one of a stage's maps.
+
+        Args:
+          times: of the core.
+          ops: of the stage, in order.
+          maps: tensor indices of the stage's maps; the ops write all but those that come in.
+          shapes: [map] (height, width, channels).
+          bits_of: width of a tensor's values.
+        """
         driver, index = times.driver, {t: m for m, t in enumerate(maps)}
         found = {f.name: np.zeros(len(maps)) for f in dataclasses.fields(MapFormulas)}
         for m, t in enumerate(maps):
@@ -197,7 +206,15 @@ class MapFormulas:
     def with_reduction(
         self, times: TileTimes, op: LoweredOp, shape: _Shape, channels: int, bits_of: Callable[[int], int]
     ) -> MapFormulas:
-        """The same with an op that sums up the last map, of this shape, as its tiles come."""
+        """The same with an op that sums up the last map as its tiles come.
+
+        Args:
+          times: of the core.
+          op: the reduction.
+          shape: (height, width, channels) of the last map.
+          channels: of the reduction's output.
+          bits_of: width of a tensor's values.
+        """
         driver, kernel = times.driver, op_kind(op.kind).stage_kernels[0]
         call, row, column, pixel = times.formula(kernel, shape, (1, 1, channels), None, _tag(op, bits_of))
         last = np.arange(len(self.tile)) == len(self.tile) - 1
@@ -212,7 +229,8 @@ class MapFormulas:
         )
 
     def work(self, rows: TileSums, cols: TileSums) -> np.ndarray:
-        """[choices, tile heights, tile widths, maps] of tiles whose rows and columns add up to these."""
+        """The work, float64 [choices, tile heights, tile widths, maps], of tiles whose rows and columns add up to
+        these."""
         kernels = _products(
             (self.call * rows.makers + self.row * rows.summed, cols.makers),
             (self.column * rows.makers + self.pixel * rows.summed, cols.summed),

@@ -68,7 +68,15 @@ def first_fit(
 def lowest_gap(
     buffers: Sequence[Buffer], offsets: Sequence[int], placed: Iterable[int], wanted: int, distances: Distances
 ) -> int:
-    """The lowest offset at which buffer `wanted` can lie beside those that are `placed`."""
+    """The lowest offset at which a buffer can lie beside others.
+
+    Args:
+      buffers: all of them.
+      offsets: [buffer] bytes; those that are not placed do not count.
+      placed: indices of those that lie already.
+      wanted: index of the one to be placed.
+      distances: that some pairs must keep.
+    """
     offset = 0
     for low, high in sorted(forbidden_offsets(buffers, {j: offsets[j] for j in placed}, wanted, distances)):
         if low >= offset:
@@ -190,7 +198,7 @@ def graph_buffers(
 ) -> tuple[list[int], list[Buffer]]:
     """What TFLM's planner is given for a graph: (the tensors that get bytes, their buffers and then all scratch).
 
-    Step 0 is before the first op, which runs in step 1. The rest is as in `greedy_arena`.
+    Step 0 is before the first op, which runs in step 1. Arguments are as of `greedy_arena`.
     """
     first = [-1] * len(tensor_bytes)
     last = [-1] * len(tensor_bytes)

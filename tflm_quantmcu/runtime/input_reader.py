@@ -75,7 +75,7 @@ class InputFeed:
         return self._reader is not None
 
     def put(self, sample: np.ndarray) -> None:
-        """Takes the sample [1, H, W, bytes] that the next inference reads."""
+        """Takes the sample, int8 [1, H, W, bytes], that the next inference reads."""
         self._sample[:] = sample
 
     @contextlib.contextmanager

@@ -141,11 +141,11 @@ class Interpreter:
         """Runs one sample as it is.
 
         Args:
-          inputs: one array an input, of the input's type and shape; a batch dimension of 1 may be
-            left out. None where an `input_reader` gives the input.
+          inputs: one array an input, of the input's dtype and shape; a batch dimension of 1 may be left out. None where
+            an `input_reader` gives the input.
 
         Returns:
-          The outputs with the model's own types and shapes.
+          The outputs with the model's own dtypes and shapes.
 
         Raises:
           UsageError: wrong number, type or shape of inputs, or of what the `input_reader` gave.
@@ -193,7 +193,7 @@ class Interpreter:
         self._is_running = False
 
     def run(self, x: np.ndarray, *, progress: bool = False) -> np.ndarray:
-        """The first of what `run_all` gives."""
+        """The first of what `run_all` gives, [N, ...] of that output's dtype; arguments as of `run_all`."""
         return self.run_all(x, progress=progress)[0]
 
     def run_all(self, x: np.ndarray, *, progress: bool = False) -> list[np.ndarray]:
@@ -223,7 +223,7 @@ class Interpreter:
         return to_real(self.run(x, progress=progress), self.outputs[0])
 
     def tensor(self, index: int) -> np.ndarray:
-        """The values of tensor T#`index` after `invoke`, with the tensor's type and shape.
+        """The values of tensor T#`index` after `invoke`, with the tensor's dtype and shape.
 
         Raises:
           UsageError: tensors are not preserved, or TFLM keeps no values for this one.

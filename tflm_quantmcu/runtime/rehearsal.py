@@ -62,7 +62,7 @@ def run_on_zeros(wheel: Any, num_inputs: int) -> None:
 
 
 def _work_and_exit(work: Callable[[], None]) -> None:
-    """In the child, without a word, a core file, or anything that this process does at its end."""
+    """Works in the child, without a word, a core file, or anything that this process does at its end."""
     try:
         faulthandler.disable()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

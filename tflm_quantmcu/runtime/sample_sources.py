@@ -20,11 +20,11 @@ SampleSource = np.ndarray | Sequence[Any] | Mapping[str, Any] | Iterable[Any] | 
 def gather_samples(
     data: SampleSource, *, rank: int | None, input_name: str | None, max_samples: int, name: str = "calibration_data"
 ) -> np.ndarray:
-    """Samples as one array.
+    """Samples as one array [N, ...], of the dtype that they have.
 
     Args:
-      data: an array [N, ...] or what can be one; a dict of such arrays; an iterable of samples [...] or batches
-        [N, ...], each alone, first in a tuple, in a dict, or of batches in a list; or a function that gives such an
+      data: an array [N, ...] or what can be one; a dict of such arrays; an iterable of samples [...] or batches [N,
+        ...], each alone, first in a tuple, in a dict, or of batches in a list; or a function that gives such an
         iterable.
       rank: dimensions of a batch; None where the model does not say: items are batches.
       input_name: the key in a dict, as Keras or as its `.tflite` spells it; beside it, `x` or an only key.

@@ -69,9 +69,13 @@ def load_samples(path: str | os.PathLike[str], tensor: Tensor | None) -> tuple[n
 def check_samples(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> None:
     """Refuses samples that are no inputs of the model.
 
+    Args:
+      x: [N, ...], of the model's input type, a float type, or uint8.
+      tensor: the model's input.
+      name: what the sentences call `x`.
+
     Raises:
-      UsageError: wrong type, rank or shape, no samples, or values that are not finite; the sentence
-        starts with `name`.
+      UsageError: wrong type, rank or shape, no samples, or values that are not finite; the sentence starts with `name`.
       UnsupportedModelError: the model's input has no batch dimension of 1.
     """
     _check_form(x.shape, x.dtype, tensor, name=name)
@@ -134,7 +138,7 @@ def to_model_input(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> np.ndar
 
 
 def to_real(q: np.ndarray, tensor: Tensor) -> np.ndarray:
-    """The real values, float32, of a tensor's values; those without a scale stay as they are."""
+    """The real values, float32 of the same shape, of a tensor's integers; those without a scale stay as they are."""
     if not tensor.scales:
         return q.astype(np.float32)
     return (q.astype(np.float32) - np.float32(tensor.zero_points[0])) * np.float32(tensor.scales[0])
@@ -157,7 +161,8 @@ def random_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
 
 
 def random_inputs(tensors: Sequence[Tensor], count: int, *, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """`random_samples` of each of a model's inputs; those of the first are of this very seed."""
+    """Samples [count, ...] of each of a model's inputs, of its dtype, as of `random_samples`; those of the first are of
+    this very seed."""
     return tuple(random_samples(tensor, count, seed=seed + i) for i, tensor in enumerate(tensors))
 
 
@@ -196,7 +201,7 @@ def _repeated(blocks: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def choose_samples(x: np.ndarray, *, max_samples: int, seed: int) -> np.ndarray:
-    """Chooses at most `max_samples` of x [N, ...], drawn without repeats by `seed`, in their own order.
+    """Chooses at most `max_samples` of x [N, ...], of any dtype, drawn without repeats by `seed`, in their own order.
 
     Raises:
       UsageError: max_samples below 1.

@@ -79,6 +79,15 @@ class Branch:
     def of(
         problem: SearchProblem, stage: StagePlan, program: StageProgram, classes: Classification, fixed_bytes: int
     ) -> Branch:
+        """The branch of a stage's ordinary patches.
+
+        Args:
+          problem: of the search.
+          stage: as planned.
+          program: it at 8 bits.
+          classes: which patches are ordinary.
+          fixed_bytes: what is live while the stage runs, without its maps.
+        """
         graph = problem.graph
         source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
         region = stage_ops(graph, source, target)

@@ -74,7 +74,7 @@ class Agent:
         self._baseline: float | None = None
 
     def act(self, state: np.ndarray, *, episode: int) -> float:
-        """The action in [0, 1] to try for a state [num_features]; episodes count from 0."""
+        """The action in [0, 1] to try for a state, float [num_features]; episodes count from 0."""
         age = episode - self._settings.warmup_episodes
         if age < 0:
             return float(self._random.random())
@@ -90,7 +90,14 @@ class Agent:
     def observe(
         self, state: np.ndarray, action: float, reward: float, next_state: np.ndarray, *, is_last: bool
     ) -> None:
-        """Keeps a transition; what follows the last step of an episode has no value."""
+        """Keeps a transition.
+
+        Args:
+          state, next_state: float [num_features], before and after.
+          action: 0 to 1.
+          reward: for it.
+          is_last: whether the episode ends with it; what follows has no value then.
+        """
         place = self._num_observed % len(self._kept["states"])
         found = (state, next_state, action, reward, not is_last)
         for kept, value in zip(self._kept.values(), found, strict=True):
@@ -135,12 +142,13 @@ class Agent:
         }
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The agent's own arrays by name, not copies."""
+        """The agent's own arrays by name, not copies: float64, of the shapes that the agent was made with."""
         networks = {**self._actor.arrays("actor"), **self._critic.arrays("critic")}
         return networks | {f"kept/{name}": array for name, array in self._kept.items()}
 
     def restore(self, values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Becomes what `values` and `arrays` were of; that agent was made with the same arguments."""
+        """Becomes what `values` and `arrays` were of; that agent was made with the same arguments, so shapes and dtypes
+        are the same."""
         self._random.bit_generator.state = values["random"]
         self._num_observed, self._num_learned = values["num_observed"], values["num_learned"]
         self._baseline = values["baseline"]

@@ -73,7 +73,7 @@ class Evaluator:
         return self.outputs(PrecisionPlan(self.graph.sha256, {}))
 
     def outputs(self, plan: PrecisionPlan) -> list[np.ndarray]:
-        """Real values [N, elements] of every output, or what is compared in its place."""
+        """Real values, float32 [N, elements], of every output, or what is compared in its place."""
         batches = [self._x[i : i + BATCH] for i in range(0, len(self._x), BATCH)]
         first = self._simulated(plan, batches[0])
         if first is None:

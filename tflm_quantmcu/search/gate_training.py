@@ -58,7 +58,7 @@ def train_gates(
       exceeds: whether the widths of such logits exceed a budget; while they do, mu grows from mu0 on.
 
     Returns:
-      Tensor index -> logits, one for each width but the first.
+      Tensor index -> logits, float32 [widths - 1]: one for each width but the first.
 
     Raises:
       UnsupportedModelError: an op that Keras cannot compute.

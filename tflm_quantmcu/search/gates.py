@@ -50,7 +50,7 @@ def open_probabilities(logits: Any) -> Any:
 
 
 def chosen_width(logits: np.ndarray, widths: Sequence[int]) -> int:
-    """The width at test time, bits; `logits` are of the gates of all `widths` but the first."""
+    """The width at test time, bits; `logits`, float [widths - 1], are of the gates of all `widths` but the first."""
     is_closed = 1 - np.asarray(open_probabilities(np.asarray(logits, np.float32))) >= MAX_CLOSED_PROBABILITY
     return widths[int(np.argmax([*is_closed, True]))]
 
@@ -144,7 +144,7 @@ class GatedKernel(keras.layers.Layer):
         Args:
           gates: of the kernel.
           layer: built; its weights are a kernel and a bias.
-          kernels: the kernel's real values at each of the gates' widths.
+          kernels: the kernel's real values at each of the gates' widths, float of the kernel's shape.
         """
         super().__init__(**keywords)
         layer.trainable = False

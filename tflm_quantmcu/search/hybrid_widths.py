@@ -167,7 +167,12 @@ class GateRepair:
         return Widths(raised)
 
     def cut(self, start: Widths, bounds: np.ndarray) -> Widths:
-        """Widths of at most those given within the bounds, as far as cuts can."""
+        """Widths of at most those given within the bounds, as far as cuts can.
+
+        Args:
+          start: to begin with.
+          bounds: float64 [2], bytes, as of `BudgetKeeper.bounds_at`.
+        """
         network, bits = self.keeper.network, dict(start)
         ram_bytes, weight_bytes = bounds.tolist()
         for layer in network.layers:

@@ -125,7 +125,8 @@ def _as_scores(values: np.ndarray) -> np.ndarray:
 
 
 def sqnr_db(wanted: np.ndarray, found: np.ndarray) -> float:
-    """Variance over mean squared error of an output [N, elements], in dB; infinite where both are equal."""
+    """Variance over mean squared error of an output, real values [N, elements] of any dtype, in dB; infinite where both
+    are equal."""
     error = float(np.mean((wanted.astype(np.float64) - found) ** 2))
     variance = float(np.var(wanted.astype(np.float64)))
     return float("inf") if error == 0 else 10 * float(np.log10(max(variance, 1e-30) / error))

@@ -224,6 +224,12 @@ def read_only_bytes(
     """Bytes of all weights and of the constants beside them.
 
     As the authors' code counts, layers per layer take ICN constants only once some weights are below 8 bits.
+
+    Args:
+      layers: of the network.
+      weight_bits: index of a layer with weights -> their width.
+      activation_bits: index of a map -> its width.
+      scheme: how weights are quantised.
     """
     has_cuts = any(bits < 8 for bits in weight_bits.values())
     last = max(weight_bits, default=-1)

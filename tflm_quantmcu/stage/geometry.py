@@ -78,7 +78,14 @@ class StageGeometry:
         )
 
     def axis_spans(self, axis: int, tile: int, modes: Sequence[int], *, primed: bool = False) -> np.ndarray:
-        """Spans [tiles, maps up to the tiled one, 3] along height (axis 0) or width (1); modes as in `MapCache`."""
+        """Spans along one axis, int64 [tiles, maps up to the tiled one, 3], pixels, as of `tiles.axis_spans`.
+
+        Args:
+          axis: 0 is height, 1 width.
+          tile: pixels of a tile along it.
+          modes: [map] of the caches, as in `MapCache`.
+          primed: with those of priming tiles first.
+        """
         extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
         ops = (self.ops_y, self.ops_x)[axis][: self.tiled]
         is_cached = [mode >= (2, 1)[axis] for mode in modes]
@@ -88,7 +95,13 @@ class StageGeometry:
     def spans(
         self, tile_height: int, tile_width: int, modes: Sequence[int], *, primed: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Spans along both axes; `primed`: those of priming tiles first."""
+        """Spans along height and along width, as of `axis_spans`.
+
+        Args:
+          tile_height, tile_width: pixels.
+          modes: [map] of the caches, as in `MapCache`.
+          primed: with those of priming tiles first.
+        """
         rows = self.axis_spans(0, tile_height, modes, primed=primed)
         return rows, self.axis_spans(1, tile_width, modes, primed=primed)
 
@@ -125,7 +138,13 @@ def _axis_op(
 
 
 def macs_per_pixel(kind: str, window: Window, input_channels: int, output_channels: int) -> int:
-    """Multiply-accumulates of one output pixel, all channels; of FULLY_CONNECTED of one input pixel."""
+    """Multiply-accumulates of one output pixel, all channels; of FULLY_CONNECTED of one input pixel.
+
+    Args:
+      kind: of the op.
+      window: its kernel counts.
+      input_channels, output_channels: of its maps.
+    """
     taps, products = window.kernel_height * window.kernel_width, op_kind(kind).products
     return products(taps, input_channels, output_channels) if products else 0
 

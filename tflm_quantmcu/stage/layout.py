@@ -68,9 +68,14 @@ class ScratchLayout:
         *,
         is_streamed: bool,
     ) -> ScratchLayout:
-        """Args:
-        modes: [map] index into CACHE_MODES.
-        bits: [map] width of those that keep a halo.
+        """Lays out the scratch of a stage.
+
+        Args:
+          geometry: of the stage.
+          spans: int64 [tiles, maps, 3] along both axes, pixels (`StageGeometry.spans`).
+          modes: [map] index into CACHE_MODES.
+          bits: [map] width of those that keep a halo.
+          is_streamed: the input has a buffer too.
         """
         rows, cols = ((axis[..., tiles.FRESH] - axis[..., tiles.BEGIN]).max(axis=0).tolist() for axis in spans)
         heights = _lengths(spans[0]).max(axis=0).tolist()

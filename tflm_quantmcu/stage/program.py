@@ -102,7 +102,8 @@ class StageProgram:
 
     @functools.cached_property
     def spans(self) -> tuple[np.ndarray, np.ndarray]:
-        """([tile rows, maps, 3], [tile columns, maps, 3]) up to the tiled map: see `tiles.axis_spans`."""
+        """The spans, int64 [tile rows, maps, 3] and [tile columns, maps, 3] in pixels, up to the tiled map: see
+        `tiles.axis_spans`."""
         modes = [cache.mode for cache in self.caches]
         return self.geometry.spans(self.tile_height, self.tile_width, modes, primed=self.primed)
 
@@ -218,6 +219,11 @@ class StageProgram:
     @staticmethod
     def decode(options: Mapping[str, Any], filters: np.ndarray, program: np.ndarray) -> StageProgram:
         """The inverse of `encode`.
+
+        Args:
+          options: of the operator.
+          filters: uint8 [bytes], packed, one filter after another.
+          program: int32 [words].
 
         Raises:
           UsageError: another version, something of a later one, or a program that its own counts do not describe.

@@ -43,6 +43,10 @@ def priming_tiles(
     """The tiles before the first one that bring cached maps on their way, so that none starts with all it looks ahead.
 
     They hold no pixel of the last map: [-n * tile, -(n - 1) * tile), ..., [-tile, 0), as many as compute anything.
+
+    Args:
+      tile: pixels of a tile of the last map.
+      ops, extents, is_cached: as of `axis_spans`.
     """
     (count,) = priming_counts(ops, extents, [tile], is_cached)
     return [(-n * tile, (1 - n) * tile) for n in range(count, 0, -1)]
@@ -51,7 +55,12 @@ def priming_tiles(
 def priming_counts(
     ops: Sequence[AxisOp], extents: Sequence[int], sizes: Sequence[int], is_cached: Sequence[bool]
 ) -> list[int]:
-    """How many priming tiles there are for tiles of each size; MAX_PRIMING_TILES at most."""
+    """How many priming tiles there are for tiles of each size; MAX_PRIMING_TILES at most.
+
+    Args:
+      sizes: pixels of a tile of the last map.
+      ops, extents, is_cached: as of `axis_spans`.
+    """
     cached = np.flatnonzero(is_cached)
     counts = np.zeros(len(sizes), np.int64)
     if not cached.size:

@@ -68,7 +68,7 @@ class ModelBuilder:
         return index
 
     def add_constant(self, name: str, values: np.ndarray) -> int:
-        """A constant int8 or int32 tensor; equal ones share one. Its index."""
+        """A constant int8 or int32 tensor of the values' shape; equal ones share one. Its index."""
         key = (values.tobytes(), values.dtype.name, values.shape)
         if key not in self._constants:
             data = np.frombuffer(values.tobytes(), np.uint8)
@@ -97,7 +97,13 @@ class ModelBuilder:
         return len(self.subgraph.tensors) - 1
 
     def add_weights(self, tensor: int, values: np.ndarray, scales: np.ndarray) -> int:
-        """A constant like int8 weights that the model has, with other values and as many float32 scales. Its index."""
+        """A constant like int8 weights that the model has, of the same shape, with other values and scales. Its index.
+
+        Args:
+          tensor: index of the weights.
+          values: int8 of their shape.
+          scales: float32 [channels] or [1], as many as they have.
+        """
         own = self.subgraph.tensors[tensor]
         self.model.buffers.append(schema.BufferT(data=np.frombuffer(values.tobytes(), np.uint8)))
         changed = copy.copy(own)
@@ -109,7 +115,13 @@ class ModelBuilder:
         return len(self.subgraph.tensors) - 1
 
     def operator(self, kind: str, inputs: Sequence[int], output: int, options: Mapping[str, Any]) -> schema.OperatorT:
-        """An operator of a custom kind."""
+        """An operator of a custom kind.
+
+        Args:
+          kind: its custom code.
+          inputs, output: tensor indices.
+          options: what its FlexBuffer map holds.
+        """
         return schema.OperatorT(
             opcodeIndex=self._opcode(kind),
             inputs=np.array(inputs, np.int32),
@@ -118,7 +130,13 @@ class ModelBuilder:
         )
 
     def builtin(self, kind: str, inputs: Sequence[int], output: int, options: Any) -> schema.OperatorT:
-        """An operator of TFLite's own; the options are a table of the schema, whose name is their type's."""
+        """An operator of TFLite's own.
+
+        Args:
+          kind: as `BuiltinOperator` of the schema spells it.
+          inputs, output: tensor indices.
+          options: a table of the schema, whose name is their type's.
+        """
         return schema.OperatorT(
             opcodeIndex=self._builtin_opcode(getattr(schema.BuiltinOperator, kind)),
             inputs=np.array(inputs, np.int32),

@@ -141,7 +141,7 @@ def _check_reads(graph: schema.SubGraphT, op: schema.OperatorT, known: set[int],
 
 
 def _check_ends(kind: str, op: schema.OperatorT, place: str) -> None:
-    """Of an op that computes something of something."""
+    """Refuses an op that lacks an input or an output that its kind has."""
     if kind not in _SOURCES and not any(t >= 0 for t in op.inputs[:1]):
         raise UnsupportedModelError(f"{place} has no first input")
     needed = _NUM_INPUTS.get(kind, 0)

@@ -132,7 +132,8 @@ def _read_tensors(model: schema.ModelT, subgraph: schema.SubGraphT) -> tuple[Ten
 def _quantization(
     quantization: schema.QuantizationParametersT | None,
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """As TFLM sees it: scales count only beside zero points, of which one may stand for all."""
+    """Scales and zero points as TFLM sees them: scales count only beside zero points, of which one may stand for
+    all."""
     if quantization is None or quantization.scale is None or quantization.zeroPoint is None:
         return (), ()
     scales = tuple(float(np.float32(s)) for s in quantization.scale)

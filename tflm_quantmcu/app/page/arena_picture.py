@@ -103,7 +103,7 @@ def _label(name: str, width: float, height: float) -> tuple[str, bool]:
 
 
 def arena_picture(graph: ModelGraph, title: str, colours: Mapping[str, int]) -> ArenaPicture:
-    """As TFLM lays the model out with the reference kernels.
+    """The arena as TFLM lays the model out with the reference kernels.
 
     Args:
       graph: the model.

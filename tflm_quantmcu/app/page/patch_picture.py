@@ -13,7 +13,7 @@ import numpy as np
 from tflm_quantmcu.calibration.outliers import outlier_values
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, StagePlan
-from tflm_quantmcu.oracle.simulate import holds_outliers
+from tflm_quantmcu.oracle.outlier_rule import holds_outliers
 from tflm_quantmcu.stage.program import NO_OUTLIERS, StageProgram
 
 _MOST_PIXELS = 160  # a side of a picture

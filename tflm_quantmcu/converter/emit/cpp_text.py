@@ -37,7 +37,8 @@ class Definitions:
         self._names: dict[tuple[str, bytes], str] = {}
 
     def array(self, name: str, values: np.ndarray) -> str:
-        """Defines an array unless an equal one is there; its name."""
+        """Defines an array of integers, flat whatever its shape, unless an equal one is there; its name. int8 becomes
+        uint8."""
         values = np.ascontiguousarray(values)
         if values.dtype == np.int8:
             values = values.view(np.uint8)
@@ -112,7 +113,7 @@ def float_literal(value: float) -> str:
 
 
 def array_initializer(values: np.ndarray) -> str:
-    """All values in braces, lines filled."""
+    """All values of an integer array of any shape, in braces, lines filled."""
     numbers = ",".join(map(str, values.ravel().tolist()))
     return "{\n" + "\n".join(_fill(numbers, LINE_LENGTH)) + "\n}"
 

@@ -50,7 +50,7 @@ def _is_global_maximum(graph: ModelGraph, op: Op) -> bool:
 
 
 def _pool(builder: ModelBuilder, graph: ModelGraph, op: Op) -> schema.OperatorT:
-    """Of windows about as many as each has pixels, side by side; those at the edge may be smaller."""
+    """A pool of windows about as many as each has pixels, side by side; those at the edge may be smaller."""
     source = graph.tensors[op.inputs[0]]
     _, height, width, channels = source.shape
     rows, columns = (math.isqrt(n - 1) + 1 for n in (height, width))

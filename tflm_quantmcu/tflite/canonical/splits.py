@@ -36,7 +36,7 @@ def slice_splits(model: ModelFile) -> schema.ModelT | None:
 
 
 def _axis_of(graph: ModelGraph, op: Op) -> int:
-    """Of a split of an int8 map [1, H, W, C]; 0 of any other op."""
+    """The axis of a split of an int8 map [1, H, W, C]; 0 of any other op."""
     if op.kind not in _PLACES:
         return 0
     source, axis = (graph.tensors[op.inputs[place]] for place in _PLACES[op.kind])
