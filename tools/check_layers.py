@@ -60,6 +60,7 @@ ROOMS = (  # lowest first
     Room("cli", ("",)),
 )
 FRONT_MODULES = ("",)  # the package itself
+_OF_CLI = "__main__"  # `python -m tflm_quantmcu`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +165,7 @@ def python_uses(root: Path) -> list[Use]:
 def _homeless(root: Path) -> Iterator[str]:
     names = [room.name for room in ROOMS if room.name]
     for module, path in _modules(root):
-        if module not in FRONT_MODULES and module.partition(".")[0] not in names:
+        if module not in FRONT_MODULES and _room_name(module) not in names:
             yield f"{path.relative_to(root)} stands in no room; the rooms are {_listed(names)}"
 
 
@@ -187,6 +188,8 @@ def _reach(rooms: Sequence[Room]) -> dict[str, set[str]]:
 
 
 def _room_name(module: str) -> str:
+    if module == _OF_CLI:
+        return "cli"
     return "" if module in FRONT_MODULES else module.partition(".")[0]
 
 

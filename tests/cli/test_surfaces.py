@@ -101,6 +101,13 @@ def test_a_closed_pipe_ends_without_words(folder):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("module", ["tflm_quantmcu", "tflm_quantmcu.cli"])
+def test_python_runs_the_package_as_a_module(module):
+    command = [sys.executable, "-m", module, "--version"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("tflm_quantmcu ")
+
+
 def test_outputs_without_an_encoding_are_written_to(folder, monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
