@@ -13,12 +13,15 @@ from tests.support.search_problems import MAPS_ON_ANY_CORE
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.accuracy_lines import accuracy_lines, accuracy_of
+from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError, UsageError
 from tflm_quantmcu.compensation.compensate import has_low_widths
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search import guard
+from tflm_quantmcu.search.guard import SLOWER_AT_MOST
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 
@@ -57,6 +60,18 @@ def test_nothing_is_lowered_nor_run_where_eight_bits_will_do(search, bounds) -> 
     with mock.patch.object(guard, "LossJudge", side_effect=AssertionError("no plan is judged")):
         plan = _plan(search=search, max_slowdown=1.05, **bounds) if not bounds else _plan(search=search, **bounds)
     assert not has_low_widths(plan) and accuracy_of(plan.search) is None
+
+
+@pytest.mark.parametrize("search", ("memory_driven", "rl", "hybrid"))
+def test_tiny_tiles_of_eight_bits_give_way_to_faster_ones_of_fewer_in_every_search(search) -> None:
+    bounds = {"sram_bytes": SMALLEST, "max_accuracy_drop": 100, **MAPS_ON_ANY_CORE}
+    whole, faster = (_cycles(_plan(search=name, **bounds)) for name in ("uniform", "vdqs"))
+    assert faster < whole / SLOWER_AT_MOST
+    assert _cycles(_plan(search=search, **bounds)) <= faster * SLOWER_AT_MOST
+
+
+def _cycles(plan: PrecisionPlan) -> int:
+    return PlanCosts(ModelFile(MODEL)).work_of(plan).cycles
 
 
 def test_a_bound_below_eight_bits_is_met_and_what_it_costs_is_said() -> None:

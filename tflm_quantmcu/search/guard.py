@@ -74,7 +74,7 @@ def keep_accuracy(
     first = make(problem)
     if chosen.is_off or not (has_low_widths(first) or _may_buy_time(problem, first, knobs)):
         return first
-    if has_low_widths(first):  # it is the first of its kind itself
+    if has_low_widths(first) and first.search.get("method") == "vdqs":  # it is the first of its kind itself
         knobs = [knob for knob in knobs if knob.get("mixed_split") != 0]
     guard = _Guard(problem, make, make_quickly or make, chosen.bound)
     is_strict = chosen.max_accuracy_drop is not None
@@ -94,7 +94,7 @@ def _may_buy_time(problem: SearchProblem, whole: PrecisionPlan, knobs: Knobs) ->
     if not any("mixed_split" in knob for knob in knobs):
         return False
     unsplit = problem.cost.work_of(PrecisionPlan(problem.graph.sha256, {}))
-    return problem.cost.work_of(whole).instructions > SLOWER_AT_MOST * unsplit.instructions
+    return _time(problem.cost.work_of(whole)) > SLOWER_AT_MOST * _time(unsplit)
 
 
 class _Guard:
@@ -140,7 +140,7 @@ class _Guard:
     def rank(self, point: FrontPoint) -> tuple[float, ...]:
         """Smaller is better: BitOPs where they are the objective, else time; then what it loses."""
         is_for_bit_ops = self.problem.settings.part(VdqsSettings).trade is not None
-        work = point.work.bit_ops if is_for_bit_ops else point.work.instructions
+        work = point.work.bit_ops if is_for_bit_ops else _time(point.work)
         return work, point.loss.points, -min(point.loss.sqnr_db, default=0.0)
 
     def best(self, able: Sequence[FrontPoint]) -> FrontPoint:
@@ -202,6 +202,11 @@ class _Guard:
                 lost = f"{point.loss.points:.2f} points" if has_low_widths(point.plan) else "nothing, at 8 bits"
                 return f"{_sizes(point)} lose {lost}: raise the budget"
         return "raise the budget" if (budget.sram_bytes or budget.flash_bytes) else "leave the widths to the search"
+
+
+def _time(work: Cost) -> int:
+    """Documented cycles; instructions by a table that has no cycles."""
+    return work.cycles or work.instructions
 
 
 def _sizes(point: FrontPoint) -> str:

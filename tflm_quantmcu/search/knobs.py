@@ -11,6 +11,7 @@ from typing import Any
 
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.common import StageSettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 
 LAMBDAS = (0.4, 0.44, 0.5, 0.6, 0.75, 1.0)  # of objective bit_ops
@@ -22,9 +23,17 @@ _Settings = Mapping[str, Any]
 
 
 def no_knobs(problem: SearchProblem) -> Sequence[_Settings]:
-    """None: its settings are the widths themselves, or it looks for accuracy by itself."""
+    """None: its settings are the widths themselves."""
     del problem
     return ()
+
+
+def split_knobs(problem: SearchProblem) -> Sequence[_Settings]:
+    """Other splits, whose patches have fewer bits: they may be larger within the bound, and so take less time."""
+    is_split = problem.settings.part(StageSettings).split == "on"
+    if problem.budget.sram_bytes is None or problem.calibration is None or not is_split:
+        return ()
+    return [{"mixed_split": number} for number in MIXED_SPLITS]
 
 
 def vdqs_knobs(problem: SearchProblem) -> Sequence[_Settings]:
@@ -34,22 +43,21 @@ def vdqs_knobs(problem: SearchProblem) -> Sequence[_Settings]:
         lambdas = _open(problem, "vdqs_lambda", LAMBDAS)
         widths = _open(problem, "vdqs_min_weight_bits", (4, 8))
         return [{**a, **b} for a, b in itertools.product(lambdas, widths)]
-    found: list[_Settings] = []
-    if problem.budget.sram_bytes is not None and problem.calibration is not None:
-        found += [{"mixed_split": number} for number in MIXED_SPLITS]
+    found = list(split_knobs(problem))
     if problem.budget.flash_bytes is not None:
         found += _pinned(problem)
     return found
 
 
 def memory_driven_knobs(problem: SearchProblem) -> Sequence[_Settings]:
-    """Nothing below 4 bits, and which weights stay at 8."""
+    """Nothing below 4 bits, which weights stay at 8, and other splits."""
     least = _open(problem, "memory_driven_min_bits", (4,))
     pinned = _pinned(problem) if problem.budget.flash_bytes is not None else []
     return [
         *(s for s in least if s),
         *(s for s in pinned if s),
         *({**a, **b} for a in least for b in pinned if a and b),
+        *split_knobs(problem),
     ]
 
 

@@ -21,7 +21,7 @@ from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.evaluator import Evaluator
 from tflm_quantmcu.search.guard import Knobs, keep_accuracy
 from tflm_quantmcu.search.hybrid import search_hybrid
-from tflm_quantmcu.search.knobs import has_widths_by_hand, memory_driven_knobs, no_knobs, vdqs_knobs
+from tflm_quantmcu.search.knobs import has_widths_by_hand, memory_driven_knobs, no_knobs, split_knobs, vdqs_knobs
 from tflm_quantmcu.search.memory_driven import search_memory_driven
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.overrides import FixedWidths, override_plan
@@ -153,11 +153,12 @@ SEARCHES: dict[str, Search] = {
             (MemoryDrivenSettings, WeightCutSettings, StageSettings),
             memory_driven_knobs,
         ),
-        Search("rl", split_first(search_rl, "rl"), (RlSettings, WeightCutSettings, StageSettings), judges=True),
+        Search("rl", split_first(search_rl, "rl"), (RlSettings, WeightCutSettings, StageSettings), split_knobs, judges=True),
         Search(
             "hybrid",
             split_first(search_hybrid, "hybrid"),
             (HybridSettings, MemoryDrivenSettings, WeightCutSettings, StageSettings),
+            split_knobs,
             judges=True,
         ),
     )

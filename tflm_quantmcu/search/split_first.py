@@ -3,7 +3,8 @@
 Strategies that know layers alone (memory_driven, rl, hybrid) would lower maps where patches at 8 bits fit too. So the
 network is split first. Where that keeps all bounds, nothing is lowered. Where it keeps the SRAM bound but not those of
 flash or work, the strategy chooses widths for these, of the split network. Where patches at 8 bits do not fit, the
-strategy alone is tried, and if it cannot either, patches with fewer bits, whose maps VDQS chooses.
+strategy alone is tried, and if it cannot either, patches with fewer bits, whose maps VDQS chooses; where tiles of 8
+bits are so small that the bound costs time, the accuracy guard asks for such patches too (`mixed_split`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def split_first(strategy: Strategy, method: str) -> Strategy:
 
 
 def _split(strategy: Strategy, method: str, problem: SearchProblem) -> PrecisionPlan:
+    if problem.mixed_split is not None:
+        return search_vdqs(problem)
     whole = plan_at_eight_bits(problem, method)
     if whole is None:
         return _below_eight_bits(strategy, problem)
