@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops wheel wheels canary demo demo-weights test test-sanitizers fuzz fuzz-long test-python313 test-cortex-m crc-matrix check clean test-tflm
+.PHONY: help setup ops wheel wheels canary demo picture demo-weights test test-sanitizers fuzz fuzz-long test-python313 test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -40,6 +40,9 @@ canary: setup ops ## whether the TFLM wheel that is newest today gives the bytes
 
 demo: setup ops ## shrink a CNN that reads handwriting, run it on TFLM (FRESH=1 trains it anew)
 	@$(PY) -m tools.demo.demo $(if $(FRESH),--fresh)
+
+picture: setup ops ## MobileNetV2-1.0 at 224x224, stock against split, in one picture: docs/mobilenet_v2.svg (3 minutes)
+	@$(PY) -m tools.demo.mobilenet_v2
 
 demo-weights: setup ops ## train the network that the package brings anew: figures of README change
 	@$(PY) -m tools.demo.train

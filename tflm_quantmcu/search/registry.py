@@ -153,7 +153,9 @@ SEARCHES: dict[str, Search] = {
             (MemoryDrivenSettings, WeightCutSettings, StageSettings),
             memory_driven_knobs,
         ),
-        Search("rl", split_first(search_rl, "rl"), (RlSettings, WeightCutSettings, StageSettings), split_knobs, judges=True),
+        Search(
+            "rl", split_first(search_rl, "rl"), (RlSettings, WeightCutSettings, StageSettings), split_knobs, judges=True
+        ),
         Search(
             "hybrid",
             split_first(search_hybrid, "hybrid"),
