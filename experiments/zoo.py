@@ -1,0 +1,178 @@
+"""How much smaller Keras models of a file get: the arena of stock TFLM against ours, and what keeps it where it is.
+
+    python -m experiments.zoo --models FILE.py [--names a --names b] [--keep DIR] [--rows FILE.csv]
+
+FILE.py has a dict ZOO, or several of that kind named by --tables: name -> function that returns a Keras model and its
+samples, or the model alone for tables whose samples FILE.py's `app(name)` gives. Weights are random, batch
+normalisations get the statistics of the samples. Each model is converted as users do it (`--search uniform`, no bound,
+cortex-m4); arenas are non-persistent bytes that TFLM records on this host, and all outputs are compared in every byte.
+Prints a Markdown table, the models that shrink the least first, and the counts.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import functools
+import importlib.util
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from absl import app, flags
+
+import tflm_quantmcu as qm
+from tflm_quantmcu.app import api
+from tflm_quantmcu.app.peak import peak_of
+from tflm_quantmcu.base.errors import QuantMcuError
+from tflm_quantmcu.graph.layer_names import op_place
+from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.tflite.model_file import ModelFile
+
+_MODELS = flags.DEFINE_string("models", None, "Python file with builders of Keras models.", required=True)
+_TABLES = flags.DEFINE_multi_string("tables", ["ZOO"], "Dicts of that file.")
+_NAMES = flags.DEFINE_multi_string("names", [], "Models to take; default all.")
+_KEEP = flags.DEFINE_string("keep", None, "Folder of int8 models: those that it holds are not made again.")
+_ROWS = flags.DEFINE_string("rows", None, "CSV of rows: those that it holds are not measured again.")
+
+HALF = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One model.
+
+    Attributes:
+      name: of its builder.
+      stock_bytes, our_bytes: non-persistent arena; 0 where the model was not made, or not taken.
+      slowdown: our estimated cycles over those of the network unsplit on our kernels; 0 where some are not known.
+      is_equal: all outputs equal stock TFLM's in every byte.
+      peak: what holds the most, or why there is no such model.
+    """
+
+    name: str
+    stock_bytes: int
+    our_bytes: int
+    slowdown: float
+    is_equal: bool
+    peak: str
+
+    @property
+    def ratio(self) -> float:
+        return self.our_bytes / self.stock_bytes if self.our_bytes else 1.0
+
+    @property
+    def cells(self) -> str:
+        equal = "yes" if self.is_equal else "no"
+        slowdown = f"{self.slowdown:.2f}" if self.slowdown else ""
+        values = (self.name, f"{self.stock_bytes:,}", f"{self.our_bytes:,}", f"{self.ratio:.3f}", slowdown, equal)
+        return f"| {' | '.join((*values, self.peak))} |"
+
+
+def main(argv: list[str]) -> None:
+    del argv
+    module = load_module(Path(_MODELS.value))
+    builders = {name: build for table in _TABLES.value for name, build in builders_of(module, table).items()}
+    kept = dict.fromkeys(_NAMES.value) or builders
+    rows = {row.name: row for row in read_rows(_ROWS.value)}
+    for name in kept:
+        if name not in rows:
+            rows[name] = row_of(name, builders[name], _KEEP.value)
+            write_rows(_ROWS.value, rows.values())
+            print(rows[name].cells, flush=True)
+    print(table_of([rows[name] for name in kept]))
+
+
+def load_module(path: Path) -> ModuleType:
+    """The builders' file as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def builders_of(module: ModuleType, table: str) -> Mapping[str, Callable[[], Any]]:
+    """Name -> function that returns a model and its samples."""
+    found: Mapping[str, Callable[[], Any]] = getattr(module, table)
+    return found if table == "ZOO" else {name: functools.partial(module.app, name) for name in found}
+
+
+def row_of(name: str, build: Callable[[], Any], folder: str | None = None) -> Row:
+    """Makes, converts and compares one model; `folder` keeps it."""
+    path = Path(folder or os.devnull) / f"{name}.tflite"
+    try:
+        data = path.read_bytes() if folder and path.exists() else int8_model(build)
+    except Exception as error:  # whatever Keras raises: the model is then none of ours
+        return Row(name, 0, 0, 0.0, False, f"not made: {str(error).splitlines()[0][:120]}")
+    if folder:
+        path.write_bytes(data)
+    try:
+        report = qm.convert(data, search="uniform", progress=False, n_jobs=1)
+    except QuantMcuError as error:
+        return Row(name, 0, 0, 0.0, False, f"refused: {error}")
+    before, after = report.report.baseline, report.report.converted
+    peak = peak_of(ModelFile(report.model).graph)
+    assert before.recorded_non_persistent_bytes and after.recorded_non_persistent_bytes
+    return Row(
+        name,
+        before.recorded_non_persistent_bytes,
+        after.recorded_non_persistent_bytes,
+        after.cycles / before.cycles if before.cycles and after.cycles else 0.0,
+        bool(report.report.verification and report.report.verification.is_same_function),
+        f"{op_place(ModelFile(report.model).graph, peak.op)}, then {peak.next_bytes:,}",
+    )
+
+
+def int8_model(build: Callable[[], Any]) -> bytes:
+    """The `.tflite` of a Keras model."""
+    import keras
+
+    keras.utils.set_random_seed(1)
+    model, x = build()
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(x, training=True)
+    return api.read_source(model, None, x, Options.of({"progress": False})).model.origin.data
+
+
+def table_of(rows: Iterable[Row]) -> str:
+    """Markdown: a row a model that stock TFLM runs, then those that it does not, then the counts."""
+    rows = sorted(rows, key=lambda row: (-row.ratio, row.name))
+    run = [row for row in rows if row.our_bytes]
+    smaller, halved = (sum(row.ratio <= most for row in run) for most in (1 - 1e-9, HALF))
+    wider = sum(row.is_equal for row in run)
+    columns = ("model", "stock", "ours", "ratio", "cycles", "equal", "what holds the most")
+    head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
+    count = max(len(run), 1)
+    total = (
+        f"{len(run)} of {len(rows)} models run on stock TFLM and are taken, {wider} equal in every byte; "
+        f"smaller: {smaller} ({smaller / count:.0%}), at most half: {halved} ({halved / count:.0%})"
+    )
+    others = [f"not among them: {row.name}, {row.peak}" for row in rows if not row.our_bytes]
+    return "\n".join([head, *(row.cells for row in run), "", *others, total])
+
+
+def read_rows(path: str | None) -> list[Row]:
+    """Rows of a file of `write_rows`; none where there is no such file."""
+    if not path or not Path(path).exists():
+        return []
+    with open(path, newline="") as file:
+        return [
+            Row(name, int(stock), int(ours), float(slowdown), equal == "True", peak)
+            for name, stock, ours, slowdown, equal, peak in csv.reader(file)
+        ]
+
+
+def write_rows(path: str | None, rows: Iterable[Row]) -> None:
+    """Writes rows as CSV."""
+    if path:
+        with open(path, "w", newline="") as file:
+            csv.writer(file).writerows(dataclasses.astuple(row) for row in rows)
+
+
+if __name__ == "__main__":
+    app.run(main)
