@@ -40,7 +40,7 @@ def test_the_peak_is_what_any_plan_needs():
 def test_a_quantize_in_front_is_told_with_its_bytes():
     result = qm.convert(quantized_front(), search="uniform", progress=False)
     lines = [note for note in result.report.notes if "holds the most, " in note or "would help" in note]
-    assert lines[0].startswith("QUANTIZE ") and "8,640 bytes: " in lines[0], lines
+    assert lines[0].startswith("QUANTIZE ") and "6,912 bytes: " in lines[0], lines
     assert "inference_input_type=tf.int8" in lines[1] and "--input streamed" in lines[1]
     assert "bytes less, for " in lines[1]
 

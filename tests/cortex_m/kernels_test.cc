@@ -3,6 +3,7 @@
 #include "tflm_kernels/cortex_m/kernels.h"
 
 #include <stdint.h>
+#include <string.h>
 
 #include "tests/cortex_m/random_case.h"
 #include "tflm_kernels/boards/board.h"
@@ -157,6 +158,61 @@ bool TestRequantize(RandomCase& random) {
   return AreEqualWithoutTable(reference::Requantize, kernels::Requantize, p, random.Input(p.input));
 }
 
+// A map of bytes without gaps, as it stands in the arena.
+FeatureMap DenseBytes(RandomCase& random) {
+  FeatureMap map = random.Map(random.Uniform(1, 5), random.Uniform(1, 6), random.Channels());
+  map.bits = 8;
+  return random.MapLike(map, map.height, map.width);
+}
+
+// Written over its input, or up to 48 bytes before it, as the arena's plan may have it (docs/memory.md).
+template <typename Expected, typename Actual>
+bool AreEqualInPlace(RandomCase& random, const FeatureMap& map, const uint8_t* input,
+                     Expected expected, Actual actual) {
+  const auto num_bytes = static_cast<size_t>(map.height * map.row_bytes);
+  uint8_t* const place = g_actual + 16 * random.Uniform(0, 3);
+  expected(input, g_expected);
+  memcpy(place, input, num_bytes);
+  actual(place, g_actual);
+  return memcmp(g_expected, g_actual, num_bytes) == 0;
+}
+
+bool TestAddInPlace(RandomCase& random) {
+  AddParams p;
+  p.output = DenseBytes(random);
+  p.input0 = p.input1 = p.output;
+  p.input1.zero_point = random.Uniform(-128, 127);
+  p.clamp = random.AnyClamp(8);
+  p.multipliers.input0 = random.AnyFactor(8, 8);
+  p.multipliers.input1 = random.AnyFactor(8, random.Uniform(0, 8));
+  if (!random.OneIn(4)) {
+    (random.OneIn(2) ? p.multipliers.input0 : p.multipliers.input1) = {1 << 30, 0};
+  }
+  p.multipliers.output = random.AnyFactor(28, 8);
+  const uint8_t* other = random.SecondInput(p.input1);
+  const bool is_first = random.OneIn(2);
+  const auto run = [&](AddFn* add, const uint8_t* input, uint8_t* output) {
+    add(p, is_first ? input : other, is_first ? other : input, output);
+  };
+  return AreEqualInPlace(
+      random, p.output, random.Input(p.input0),
+      [&](const uint8_t* input, uint8_t* output) { run(reference::Add, input, output); },
+      [&](const uint8_t* input, uint8_t* output) { run(kernels::Add, input, output); });
+}
+
+bool TestRequantizeInPlace(RandomCase& random) {
+  RequantizeParams p;
+  p.input = p.output = DenseBytes(random);
+  if (random.OneIn(2)) p.output.zero_point = random.Uniform(-128, 127);
+  p.pad_top = p.pad_left = 0;
+  p.clamp = random.AnyClamp(8);
+  p.multiplier = random.OneIn(3) ? FixedPoint{1 << 30, 1} : random.AnyFactor(8, 8);
+  return AreEqualInPlace(
+      random, p.output, random.Input(p.input),
+      [&](const uint8_t* input, uint8_t* output) { reference::Requantize(p, input, output); },
+      [&](const uint8_t* input, uint8_t* output) { kernels::Requantize(p, input, output); });
+}
+
 // Sums go on from what is there; sometimes of more pixels than have room in 16 bits.
 bool TestSumPixels(RandomCase& random) {
   const bool is_large = random.OneIn(8);
@@ -198,6 +254,8 @@ int main() {
   failures += CountFailures("max_pool_2d", TestMaxPool2D);
   failures += CountFailures("requantize", TestRequantize);
   failures += CountFailures("sum_pixels", TestSumPixels);
+  failures += CountFailures("add in place", TestAddInPlace);
+  failures += CountFailures("requantize in place", TestRequantizeInPlace);
   ReportCount("FAILURES", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -143,12 +143,13 @@ def test_no_convolution_is_a_refusal_with_the_arena_in_it() -> None:
 
 
 def test_splitting_that_does_not_help_is_refused_with_both_figures() -> None:
+    """The softmax works in place: the layer before it holds the most, its input of 64 bytes and its output."""
     net = TinyModel()
     x = net.reshape(net.max_pool2d(net.input((1, 8, 8, 4)), (2, 2), stride=(2, 2)), (1, 64))
     graph = read_model(net.build(net.softmax(net.fully_connected(x, np.ones((900, 64), np.int8)))))
     found = plan_stages(graph, variants=(REFERENCE,))
-    assert found.best is None and found.baseline_arena_bytes == 2 * 912
-    assert f"{found.baseline_arena_bytes:,} bytes unsplit, 1,824 bytes at best" in found.reason
+    assert found.best is None and found.baseline_arena_bytes == 64 + 912
+    assert f"{found.baseline_arena_bytes:,} bytes unsplit, 976 bytes at best" in found.reason
 
 
 def test_a_quarter_of_resnet8_is_within_reach() -> None:

@@ -52,7 +52,7 @@ class Peak:
 
 def peak_of(graph: ModelGraph) -> Peak:
     """The moment of a model, stock or converted, at which most bytes of TFLM's arena are taken; of equal ones the
-    first. Bytes that a stage writes over its input are counted once."""
+    first. Bytes that an op writes over its input are counted once."""
     buffers = tflm_plan(graph).buffers
     live = [[b for b in buffers if b.first <= op.index + 1 <= b.last] for op in graph.ops]
     num_bytes = [_occupied(found) for found in live]

@@ -1,17 +1,18 @@
 """Where each feature map and each scratch buffer of a model stands in the arena, and when.
 
 In: a ModelGraph, stock or converted. Out: ArenaPlan, as TFLM places (`tflm_plan`) or as small as our planner gets it
-(`plan_arena`), which also lets a patch stage write over its input (`overlap.py`).
+(`plan_arena`), which also lets a patch stage write over its input (`overlap.py`), and so other ops (`in_place.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from tflm_quantmcu.arena.in_place import overlays
 from tflm_quantmcu.arena.overlap import overlap_distance
 from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes
-from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.placement import memory
 from tflm_quantmcu.placement.best import place_best
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
@@ -83,24 +84,14 @@ def plan_arena(
       UnsupportedModelError: a tensor whose bytes are not known.
     """
     tensors, buffers = _buffers(graph, scratch_bytes)
-    groups: dict[int, list[int]] = {}
-    for i, t in enumerate(tensors):
-        source = (sources or {}).get(t, t)
-        is_elsewhere = without_inputs and source in graph.inputs
-        if buffers[i].last >= 0 and not graph.tensors[source].is_constant and not is_elsewhere:
-            groups.setdefault(source, []).append(i)
-    members = [*groups.values(), *([i] for i in range(len(tensors), len(buffers)))]
-    joined = [
-        memory.Buffer(
-            max(buffers[i].num_bytes for i in group),
-            min(buffers[i].first for i in group),
-            max(buffers[i].last for i in group),
-        )
-        for group in members
-    ]
-    owner = {tensors[i]: number for number, group in enumerate(groups.values()) for i in group}
-    placement = place_best(joined, alignment=memory.ARENA_ALIGNMENT, distances=_distances(graph, joined, owner))
-    names = [tuple(tensors[i] for i in group) for group in groups.values()]
+    left_out = {t for t in tensors if graph.tensors[(sources or {}).get(t, t)].is_constant}
+    if without_inputs:
+        left_out |= {t for t in tensors if (sources or {}).get(t, t) in graph.inputs}
+    names, joined = join_buffers(tensors, buffers, sources or {}, left_out)
+    owner = {t: number for number, group in enumerate(names) for t in group}
+    pairs = ((op.outputs[0], overlays_of(graph, op)) for op in graph.ops)
+    distances = shared_distances(graph, pairs, joined, owner)
+    placement = place_best(joined, alignment=memory.ARENA_ALIGNMENT, distances=distances)
     return _plan(names, joined, placement.offsets)
 
 
@@ -118,22 +109,71 @@ def _plan(names: Sequence[tuple[int, ...]], buffers: Sequence[memory.Buffer], of
     return ArenaPlan(placed, memory.peak(buffers, offsets))
 
 
-def _distances(
-    graph: ModelGraph, buffers: Sequence[memory.Buffer], owner: Mapping[int, int]
+def overlays_of(graph: ModelGraph, op: Op) -> Mapping[int, int]:
+    """The overlays of any op (`in_place.overlays`), of patch stages too."""
+    if op.kind != PATCH_STAGE:
+        return overlays(graph, op)
+    distance = overlap_distance(program_of(graph, op))
+    return {} if distance is None else {op.inputs[0]: distance}
+
+
+def join_buffers(
+    tensors: Sequence[int],
+    buffers: Sequence[memory.Buffer],
+    sources: Mapping[int, int],
+    left_out: Collection[int] = (),
+) -> tuple[list[tuple[int, ...]], list[memory.Buffer]]:
+    """Tensors with the same bytes as one buffer.
+
+    Args:
+      tensors, buffers: of `memory.graph_buffers`.
+      sources: tensor index -> the tensor whose bytes it is.
+      left_out: tensors that get no place, as none gets that nothing uses.
+
+    Returns:
+      (the tensors of each of the first buffers, buffers with all scratch behind).
+    """
+    groups: dict[int, list[int]] = {}
+    for i, t in enumerate(tensors):
+        if buffers[i].last >= 0 and t not in left_out:
+            groups.setdefault(sources.get(t, t), []).append(i)
+    members = [*groups.values(), *([i] for i in range(len(tensors), len(buffers)))]
+    joined = [
+        memory.Buffer(
+            max(buffers[i].num_bytes for i in group),
+            min(buffers[i].first for i in group),
+            max(buffers[i].last for i in group),
+        )
+        for group in members
+    ]
+    return [tuple(tensors[i] for i in group) for group in groups.values()], joined
+
+
+def shared_distances(
+    graph: ModelGraph,
+    pairs: Iterable[tuple[int, Mapping[int, int]]],
+    buffers: Sequence[memory.Buffer],
+    owner: Mapping[int, int],
 ) -> dict[tuple[int, int], int]:
-    """How far behind the output the input must begin, of each patch stage that is the last to read its input.
+    """How far behind the output the input must begin, of each op that is the last to read its input.
 
     TFLM gives an input of the model away after its last reader as it does any map, so that may be one too.
+
+    Args:
+      graph: the model.
+      pairs: (output, input -> distance) of each op; the first input that may be taken is.
+      buffers: of maps, then scratch.
+      owner: tensor -> its buffer.
     """
+    kept = {owner.get(t) for t in graph.outputs} | {owner.get(t.index) for t in graph.tensors if t.is_variable}
     distances = {}
-    for op in graph.ops:
-        source, output = op.inputs[0] if op.inputs else -1, op.outputs[0]
-        if op.kind != PATCH_STAGE or source not in owner or output not in owner:
-            continue
-        step, lower, upper = op.index + 1, owner[output], owner[source]
-        kept = any(owner.get(t) == upper for t in graph.outputs) or graph.tensors[source].is_variable
-        if lower != upper and not kept and buffers[upper].last == step == buffers[lower].first:
-            distance = overlap_distance(program_of(graph, op))
-            if distance is not None:
+    for output, inputs in pairs:
+        lower = owner.get(output)
+        for source, distance in inputs.items():
+            upper = owner.get(source)
+            if lower is None or upper is None or lower == upper or upper in kept:
+                continue
+            if buffers[upper].last == buffers[lower].first and distance < buffers[lower].num_bytes:
                 distances[lower, upper] = distance
+                break
     return distances

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from tflm_quantmcu.arena.in_place import eight_bit_overlays, reshape_sources
+from tflm_quantmcu.arena.plan import join_buffers, shared_distances
 from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
 from tflm_quantmcu.cost.calls import graph_calls, stage_calls
 from tflm_quantmcu.cost.instructions import InstructionTable
@@ -72,13 +74,24 @@ def arena_of(
         return graph_buffers(tensor_bytes, steps, graph.inputs, graph.outputs)
 
     tensors, buffers = buffers_with(None)
-    index = {t: i for i, t in enumerate(tensors)}
-    distances = {(index[s.output], index[s.input]): s.distance for s in stages if s.distance is not None}
-    best = place_best(buffers, alignment=ARENA_ALIGNMENT, distances=distances, node_limit=_NODE_LIMIT, enough=enough)
-    placed = dict(zip(tensors, best.offsets, strict=False))
-    pinned = [placed.get(t, -1) for t in range(len(tensor_bytes))]
+    inside = frozenset(i for stage in stages for i in stage.ops)
+    names, joined = join_buffers(tensors, buffers, reshape_sources(graph, inside))
+    owner = {t: number for number, group in enumerate(names) for t in group}
+    distances = shared_distances(graph, _pairs(graph, stages, inside, tensor_bytes), joined, owner)
+    best = place_best(joined, alignment=ARENA_ALIGNMENT, distances=distances, node_limit=_NODE_LIMIT, enough=enough)
+    pinned = [best.offsets[owner[t]] if t in owner else -1 for t in range(len(tensor_bytes))]
     unpinned = [peak(found, greedy_offsets(tensors, found)) for _, found in map(buffers_with, range(len(variants)))]
     return min(max(unpinned), peak(buffers, greedy_offsets(tensors, buffers, pinned)))
+
+
+def _pairs(
+    graph: ModelGraph, stages: Sequence[PlacedStage], inside: Collection[int], tensor_bytes: Sequence[int]
+) -> Iterator[tuple[int, Mapping[int, int]]]:
+    """What `shared_distances` is given of the stages and of the ops outside of them."""
+    yield from ((stage.output, {stage.input: stage.distance}) for stage in stages if stage.distance is not None)
+    for op in graph.ops:
+        if op.index not in inside:
+            yield op.outputs[0], eight_bit_overlays(graph, op, tensor_bytes)
 
 
 def _steps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping, Sequence
 
+from tflm_quantmcu.arena.in_place import eight_bit_overlays, reshape_sources
 from tflm_quantmcu.arena.predict import converted_scratch_bytes, placed_bytes
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
@@ -101,12 +102,23 @@ class PlannedModel:
     @functools.cached_property
     def unsplit_bytes(self) -> tuple[int, ...]:
         """[op] arena bytes live while the op runs by itself."""
-        result = []
+        result, sources = [], reshape_sources(self.graph)
         for op in self.graph.ops:
             live = self.live[op.index] | self.live[op.index + 1] | set(op.outputs)
             scratch = converted_scratch_bytes(self.graph, op, self.variants, self.stock_kernels)
-            result.append(sum(map(self.tensor_bytes, live)) + sum(align(n, ARENA_ALIGNMENT) for n in scratch))
+            held = sum(map(self.tensor_bytes, live)) + sum(align(n, ARENA_ALIGNMENT) for n in scratch)
+            result.append(held - self._shared_bytes(op, sources))
         return tuple(result)
+
+    def _shared_bytes(self, op: Op, sources: Mapping[int, int]) -> int:
+        """What the output of an op by itself shares with an input that nothing reads any more, or is the same as."""
+        output = op.outputs[0]
+        if output in sources:
+            return min(self.tensor_bytes(output), self.tensor_bytes(sources[output]))
+        for source, distance in eight_bit_overlays(self.graph, op, self._bytes).items():
+            if source not in self.live[op.index + 1]:
+                return max(0, min(self.tensor_bytes(source), self.tensor_bytes(output) - distance))
+        return 0
 
 
 def _live_tensors(graph: ModelGraph) -> tuple[frozenset[int], ...]:

@@ -68,7 +68,7 @@ void InsideRow(const RequantizeParams& params, const Operands& op, int32_t num_p
   const FeatureMap& in = params.input;
   const FeatureMap& out = params.output;
   if (IsCopy(params)) {
-    memcpy(output, input, static_cast<size_t>(num_pixels * PixelBytes(in)));
+    memmove(output, input, static_cast<size_t>(num_pixels * PixelBytes(in)));  // maybe in place
     return;
   }
   if (in.channels * in.bits % 8 == 0 && in.channels * out.bits % 8 == 0) {

@@ -54,7 +54,7 @@ void InsideRow(const RequantizeParams& params, int32_t num_pixels, const uint8_t
   const FeatureMap& in = params.input;
   const FeatureMap& out = params.output;
   if (IsCopy(params)) {
-    memcpy(output, input, static_cast<size_t>(num_pixels * PixelBytes(in)));
+    memmove(output, input, static_cast<size_t>(num_pixels * PixelBytes(in)));  // maybe in place
     return;
   }
   if (in.channels * in.bits % 8 == 0 && in.channels * out.bits % 8 == 0) {

@@ -1,8 +1,8 @@
 """Where feature maps and kernels' scratch stand in the arena of emitted code.
 
 In: a ModelGraph and its calls. Out: MemoryPlan, by the planner that also pins the offsets of a `.tflite`. A reshape's
-output is its input, and a patch stage may write over its input (`arena/overlap.py`); nothing else shares bytes with
-what is alive at the same time.
+output is its input, and patch stages (`arena/overlap.py`) and ops that work in place (`arena/in_place.py`) may write
+over theirs; nothing else shares bytes with what is alive at the same time.
 """
 
 from __future__ import annotations

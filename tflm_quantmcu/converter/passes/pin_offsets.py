@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tflm_quantmcu.arena.in_place import reshape_sources
 from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.arena.predict import arena_around, largest_scratch_bytes, op_scratch_bytes
 from tflm_quantmcu.converter.rewrite import Rewrite
@@ -19,8 +20,6 @@ from tflm_quantmcu.tflite.reader import graph_of
 # Words before the number of tensors and their offsets: version, number of subgraphs.
 _HEADER = (1, 1)
 _UNPINNED = -1
-# TFLM's kernel does nothing where its input is its output; those of the other reshapes copy in any case.
-_IN_PLACE = "RESHAPE"
 
 
 def pin_offsets(rewrite: Rewrite) -> None:
@@ -58,7 +57,7 @@ def pin_offsets(rewrite: Rewrite) -> None:
 
 
 def _planned(graph: ModelGraph, scratch_bytes: list[tuple[int, ...]]) -> list[int]:
-    offsets = plan_arena(graph, scratch_bytes, sources=_in_place(graph)).offsets
+    offsets = plan_arena(graph, scratch_bytes, sources=reshape_sources(graph)).offsets
     return [offsets.get(t, _UNPINNED) for t in range(len(graph.tensors))]
 
 
@@ -67,17 +66,6 @@ def _arenas(
 ) -> dict[str, int]:
     """Variant -> bytes, as TFLM places around what is pinned."""
     return {variant: arena_around(graph, sizes, pinned) for variant, sizes in scratch.items()}
-
-
-def _in_place(graph: ModelGraph) -> dict[int, int]:
-    """Output of a reshape -> the tensor that its bytes are."""
-    sources: dict[int, int] = {}
-    for op in graph.ops:
-        if op.kind == _IN_PLACE and not (
-            graph.tensors[op.inputs[0]].is_constant or graph.tensors[op.inputs[0]].is_variable
-        ):
-            sources[op.outputs[0]] = sources.get(op.inputs[0], op.inputs[0])
-    return sources
 
 
 def _add(model: schema.ModelT, offsets: list[int]) -> None:
