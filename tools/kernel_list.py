@@ -27,7 +27,9 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "fast_ops": ("micro/fast_ops/*.cc",),  # links the kernels of TFLM that they stand in for
     "self_test": ("aot/*.cc", "boards/crc32.cc", "boards/measure.cc", "boards/report.cc"),
     "host": ("boards/host.cc",),
-    "cortex_m": ("boards/fault.cc", "boards/semihosting.cc", "boards/startup.cc"),  # and a board's clock
+    "cortex_m": tuple(
+        f"boards/{name}.cc" for name in ("fault", "guard", "semihosting", "startup")
+    ),  # and a board's clock
 }
 
 

@@ -1,4 +1,4 @@
-"""Whether the real TFLM prepares a model on a Cortex-M in a tensor arena of so many bytes, in QEMU.
+"""Whether the real TFLM prepares and runs a model on a Cortex-M in a tensor arena of so many bytes, in QEMU.
 
 In: a checkout of tflite-micro (TFLM_DIR, and TFLM_DOWNLOADS as docs/emit.md says), and the kinds of ops that models
 have. Out: an image that holds TFLM and these ops, into whose memory any model is put before it starts, so that it is
@@ -28,10 +28,14 @@ _MAKEFILE = """NAME := prepare
 TFLM_OPS := {builtin_ops}
 include $(QUANTMCU_DIR)/tflm_kernels/micro/project.mk
 """
-_MAIN = """// Whether AllocateTensors succeeds in the bytes asked for, and in 16 less.
+_MAIN = """// Whether AllocateTensors succeeds in 16 bytes less than asked for, and in these, behind which a guard stands
+// then.
+#include <string.h>
+
 #include "tensorflow/lite/micro/micro_interpreter.h"
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
+#include "tflm_kernels/boards/guard.h"
 #include "tflm_kernels/boards/report.h"
 #include "tflm_kernels/micro/fast_ops.h"
 #include "tflm_kernels/micro/input_reader.h"
@@ -44,7 +48,8 @@ namespace tflm = quantmcu::tflm;
 struct Request {{
   uint32_t num_bytes;
   uint32_t has_fast_ops;
-  uint32_t padding[2];
+  uint32_t is_run;
+  uint32_t padding;
   uint8_t model[1];
 }};
 extern "C" {{
@@ -58,17 +63,32 @@ TfLiteStatus RegisterOps(tflm::MicroMutableOpResolver<{num_ops}>& resolver) {{
   return quantmcu::RegisterOps(resolver);
 }}
 
-bool Prepares(size_t num_bytes) {{
+// Pressed against the guard.
+uint8_t* End() {{
+  const uintptr_t end = reinterpret_cast<uintptr_t>(arena) + {arena_bytes} - quantmcu::kGuardBytes;
+  return reinterpret_cast<uint8_t*>(end / quantmcu::kGuardBytes * quantmcu::kGuardBytes);
+}}
+
+bool IsRun(tflm::MicroInterpreter& interpreter) {{
+  for (size_t i = 0; i < interpreter.inputs_size(); ++i) {{
+    memset(interpreter.input(i)->data.raw, 0, interpreter.input(i)->bytes);
+  }}
+  return interpreter.Invoke() == kTfLiteOk;
+}}
+
+bool Prepares(size_t num_bytes, bool is_run) {{
   tflm::MicroMutableOpResolver<{num_ops}> resolver;
   if (RegisterOps(resolver) != kTfLiteOk) return false;
-  tflm::MicroInterpreter interpreter(tflm::GetModel(request.model), resolver, arena, num_bytes);
-  return interpreter.AllocateTensors() == kTfLiteOk;
+  tflm::MicroInterpreter interpreter(tflm::GetModel(request.model), resolver, End() - num_bytes, num_bytes);
+  return interpreter.AllocateTensors() == kTfLiteOk && (!is_run || IsRun(interpreter));
 }}
 
 int main() {{
   quantmcu::SetInputReader({{[](void*, const quantmcu::InputRegion&) {{ return true; }}, nullptr}});
-  quantmcu::ReportCount("ENOUGH", Prepares(request.num_bytes));
-  quantmcu::ReportCount("LESS", Prepares(request.num_bytes - 16));
+  // TFLM itself may write beyond an arena that is too small, so nothing is guarded yet.
+  quantmcu::ReportCount("LESS", Prepares(request.num_bytes - 16, false));
+  quantmcu::ReportCount("GUARDED", quantmcu::BoardGuard(0, End()));
+  quantmcu::ReportCount("ENOUGH", Prepares(request.num_bytes, request.is_run != 0));
   return 0;
 }}
 """
@@ -93,13 +113,18 @@ class CoreImage:
         """Those of STOCK_KERNELS that it can run."""
         return (CMSIS_NN,) if self.has_cmsis_nn else (QUANTMCU, STOCK_REFERENCE)
 
-    def prepares(self, model: bytes, num_bytes: int, *, stock_kernels: str = QUANTMCU) -> tuple[bool, bool]:
+    def prepares(
+        self, model: bytes, num_bytes: int, *, stock_kernels: str = QUANTMCU, is_run: bool = False
+    ) -> tuple[bool, bool]:
         """Whether AllocateTensors succeeds in `num_bytes` of arena, and in 16 less.
+
+        Behind the arena stands a guard (boards/guard.h): a read or write there ends the image.
 
         Args:
           model: the `.tflite`.
           num_bytes: of the arena, a multiple of 16.
           stock_kernels: of the ops that stay TFLite's own, one that the image has.
+          is_run: whether an inference on zeros must succeed as well.
 
         Raises:
           QemuError: the image does not come to its end.
@@ -107,7 +132,7 @@ class CoreImage:
         assert stock_kernels in self.stock_kernels
         with tempfile.TemporaryDirectory(prefix="tflm_on_core_") as folder:
             request = Path(folder) / "request"
-            head = np.array([num_bytes, stock_kernels == QUANTMCU, 0, 0], "<u4")
+            head = np.array([num_bytes, stock_kernels == QUANTMCU, is_run, 0], "<u4")
             request.write_bytes(head.tobytes() + model)
             run = run_image(self.path, core=short_core(self.core), memory={"request": request})
         if not {"ENOUGH", "LESS"} <= run.results.keys():

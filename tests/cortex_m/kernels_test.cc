@@ -1,5 +1,5 @@
 // The kernels of a core with fast variants equal the reference in every byte, on seeded random cases
-// (random_case.h).
+// (random_case.h), whose ends are guarded.
 #include "tflm_kernels/cortex_m/kernels.h"
 
 #include <stdint.h>
@@ -27,7 +27,9 @@ bool AreEqualWithTable(Kernel* expected, Kernel* actual, size_t scratch_bytes, c
   return AreEqual(
       scratch_bytes,
       [&](uint8_t* output) { expected(params, input, filter, table, output, nullptr); },
-      [&](uint8_t* output) { actual(params, input, filter, table, output, g_scratch); });
+      [&](uint8_t* output, uint8_t* scratch) {
+        actual(params, input, filter, table, output, scratch);
+      });
 }
 
 template <typename Params>
@@ -36,7 +38,7 @@ bool AreEqualWithoutTable(void (*expected)(const Params&, const uint8_t*, uint8_
                           const Params& params, const uint8_t* input) {
   return AreEqual(
       0, [&](uint8_t* output) { expected(params, input, output); },
-      [&](uint8_t* output) { actual(params, input, output); });
+      [&](uint8_t* output, uint8_t*) { actual(params, input, output); });
 }
 
 bool TestConv2D(RandomCase& random) {
@@ -109,7 +111,7 @@ bool TestAdd(RandomCase& random) {
   const uint8_t* input1 = random.SecondInput(p.input1);
   return AreEqual(
       0, [&](uint8_t* output) { reference::Add(p, input0, input1, output); },
-      [&](uint8_t* output) { kernels::Add(p, input0, input1, output); });
+      [&](uint8_t* output, uint8_t*) { kernels::Add(p, input0, input1, output); });
 }
 
 bool TestPool(RandomCase& random, Pool2DFn* expected, Pool2DFn* actual) {
@@ -225,7 +227,7 @@ bool TestSumPixels(RandomCase& random) {
       [&](uint8_t* output) {
         reference::SumPixels(input, pixels, reinterpret_cast<int32_t*>(output));
       },
-      [&](uint8_t* output) {
+      [&](uint8_t* output, uint8_t*) {
         kernels::SumPixels(input, pixels, reinterpret_cast<int32_t*>(output));
       });
 }
@@ -246,6 +248,7 @@ uint64_t CountFailures(const char* op, bool (*test)(RandomCase&)) {
 
 int main() {
   using namespace quantmcu;
+  ReportCount("GUARDED", GuardEnds());
   uint64_t failures = CountFailures("conv_2d", TestConv2D);
   failures += CountFailures("depthwise_conv_2d", TestDepthwiseConv2D);
   failures += CountFailures("fully_connected", TestFullyConnected);

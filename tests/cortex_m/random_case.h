@@ -2,8 +2,8 @@
 // around blocks, windows larger than the map and over its border, crops, dilation, row strides of
 // views, factors and biases of any size, extreme values.
 //
-// Inputs, or filters, end where memory ends, behind which Cortex-M7's, M33's and M55's boards fault;
-// behind outputs and scratch stand bytes that must stay.
+// Inputs, filters and scratch end at guards: a byte behind them faults. Behind outputs and on both sides of scratch
+// stand bytes that must stay.
 #ifndef TESTS_CORTEX_M_RANDOM_CASE_H_
 #define TESTS_CORTEX_M_RANDOM_CASE_H_
 
@@ -13,18 +13,22 @@
 
 #include "tests/cortex_m/random_values.h"
 #include "tflm_kernels/boards/board.h"
+#include "tflm_kernels/boards/guard.h"
 
 namespace quantmcu {
 
 constexpr int32_t kOutputBytes = 1 << 14;
 constexpr int32_t kScratchBytes = 1 << 16;
-constexpr int32_t kFence = 64;  // bytes behind scratch that are looked at
+constexpr int32_t kFence = 64;  // bytes before scratch that are looked at
 constexpr int32_t kMaxTestChannels = 100;
 constexpr uint8_t kUntouched = 0xA5;
 
 BOARD_ARENA inline uint8_t g_expected[kOutputBytes];
 BOARD_ARENA inline uint8_t g_actual[kOutputBytes];
-BOARD_ARENA inline uint8_t g_scratch[kScratchBytes + kFence];
+// Scratch, and its guard.
+[[gnu::section(".arena"),
+  gnu::aligned(kGuardBytes)]] inline uint8_t g_scratch[kScratchBytes + kGuardBytes];
+inline uint8_t* const kScratchEnd = g_scratch + kScratchBytes;
 inline int32_t g_table[3 * kMaxTestChannels];
 
 #if defined(__ARM_FEATURE_MVE)
@@ -37,6 +41,11 @@ inline uint8_t* const kExternalEnd =
     reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(g_expected) | 0xFFFFFF) + 1);
 inline uint8_t* const kEnds[] = {kExternalEnd, kExternalEnd - (1 << 20)};
 #endif
+
+// Returns whether the core has guards.
+inline bool GuardEnds() {
+  return BoardGuard(0, kEnds[0]) && BoardGuard(1, kEnds[1]) && BoardGuard(2, kScratchEnd);
+}
 
 class RandomCase : public RandomValues {
  public:
@@ -119,9 +128,7 @@ class RandomCase : public RandomValues {
   const uint8_t* Input(const FeatureMap& map) { return FilledMap(map, kEnds[first_end_]); }
 
   // In the middle of memory.
-  const uint8_t* SecondInput(const FeatureMap& map) {
-    return FilledMap(map, g_scratch + kScratchBytes);
-  }
+  const uint8_t* SecondInput(const FeatureMap& map) { return FilledMap(map, kScratchEnd); }
 
   const uint8_t* Filter(int32_t num_runs, int32_t run_length, int32_t bits) {
     uint8_t* begin = kEnds[1 - first_end_] - num_runs * RunBytes(run_length, bits);
@@ -166,16 +173,18 @@ class RandomCase : public RandomValues {
   const bool has_extremes_;
 };
 
-// Runs both with an output; true if they wrote the same and nothing else.
+// Runs both with an output, `run_actual` with scratch as well; true if they wrote the same and nothing else.
 template <typename Expected, typename Actual>
 bool AreEqual(size_t scratch_bytes, Expected run_expected, Actual run_actual) {
   memset(g_expected, kUntouched, kOutputBytes);
   memset(g_actual, kUntouched, kOutputBytes);
   run_expected(g_expected);
-  if (scratch_bytes > 0) memset(g_scratch, kUntouched, scratch_bytes + kFence);
-  run_actual(g_actual);
-  for (int32_t i = 0; scratch_bytes > 0 && i < kFence; ++i) {
-    if (g_scratch[scratch_bytes + i] != kUntouched) return false;
+  uint8_t* scratch = kScratchEnd - (scratch_bytes + 15) / 16 * 16;
+  if (scratch_bytes > 0) memset(scratch - kFence, kUntouched, kScratchEnd - scratch + kFence);
+  run_actual(g_actual, scratch);
+  for (const uint8_t* byte = scratch - kFence; scratch_bytes > 0 && byte < kScratchEnd; ++byte) {
+    if (byte == scratch) byte += scratch_bytes;
+    if (byte < kScratchEnd && *byte != kUntouched) return false;
   }
   return memcmp(g_expected, g_actual, kOutputBytes) == 0;
 }

@@ -66,6 +66,17 @@ def test_unaligned_access_works_elsewhere(core):
     assert run.results == {"WORD": "0x05040302"}
 
 
+@pytest.mark.parametrize("side", ["before", "behind"])
+@pytest.mark.parametrize("access", ["read", "write"])
+@pytest.mark.parametrize("core", CORES)
+def test_a_touch_next_to_guarded_memory_is_noticed(core, access, side):
+    run = run_on_core(core, f"guard_{access}_{side}")
+    assert run.exit_code == FAULT
+    assert "FAULT: data access violation" in run.output
+    assert run.results["FAULT_ADDRESS"] == run.results["TOUCHED"]
+    assert "READ=1" in run.output, "memory between the guards is not free"
+
+
 @pytest.mark.parametrize("core", CORES)
 def test_stack_overflow_is_named(core):
     run = run_on_core(core, "stack_overflow")

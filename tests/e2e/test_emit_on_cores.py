@@ -23,13 +23,19 @@ CORES = ("m0plus", "m4", "m55")
 SMALL = networks.inverted_residual()
 
 
+def make_test(core: str, folder: Path, objects: Path) -> subprocess.CompletedProcess[str]:
+    """Builds an emitted project and runs its test in QEMU."""
+    settings = {"QUANTMCU_DIR": ROOT, "OBJECT_DIR": objects / core, "CXXFLAGS": "-O1 -Werror", "PYTHON": sys.executable}
+    command = ["make", "-j2", "-s", "-C", str(folder), "test", *(f"{k}={v}" for k, v in settings.items())]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
 def run_project(model: bytes, core: str, folder: Path, objects: Path) -> dict[str, str]:
     """Emits a project for a core, builds it and runs its test in QEMU; what it printed as KEY=VALUE."""
     emit(model, output_dir=folder, core=f"cortex-{core}")
-    settings = {"QUANTMCU_DIR": ROOT, "OBJECT_DIR": objects / core, "CXXFLAGS": "-O1 -Werror", "PYTHON": sys.executable}
-    command = ["make", "-j2", "-s", "-C", str(folder), "test", *(f"{k}={v}" for k, v in settings.items())]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = make_test(core, folder, objects)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "GUARDED=1" in done.stdout
     assert "~~~ALL TESTS PASSED~~~" in done.stdout
     return parse_results(done.stdout)
 
@@ -52,6 +58,20 @@ def test_versions_of_a_network_run_on_the_core(core: str, objects: Path, tmp_pat
     assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"] == fed["OUTPUT_CRC32"] != narrowed["OUTPUT_CRC32"]
     assert int(fed["ARENA_BYTES"]) < int(halved["ARENA_BYTES"])
     assert int(halved["ARENA_BYTES"]) < int(whole["ARENA_BYTES"]) / 4
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_a_step_beyond_the_arena_faults(core: str, objects: Path, tmp_path: Path) -> None:
+    """Told of 16 bytes less than it takes, the model touches the guard behind its arena."""
+    skip_without_tools()
+    project = emit(SMALL, output_dir=tmp_path, core=f"cortex-{core}")
+    header = tmp_path / f"{project.name}_c.h"
+    stated, less = (f"_ARENA_BYTES {project.arena_bytes - cut} " for cut in (0, 16))
+    assert stated in header.read_text()
+    header.write_text(header.read_text().replace(stated, less))
+    done = make_test(core, tmp_path, objects)
+    assert "FAULT: data access violation" in done.stdout
+    assert done.returncode != 0
 
 
 @pytest.mark.parametrize("core", CORES)

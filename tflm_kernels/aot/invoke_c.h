@@ -7,8 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What <name>_invoke returns. */
-enum { kQuantMcuOk = 0, kQuantMcuReaderFailed = 1, kQuantMcuStopped = 2 };
+/* What <name>_invoke and <name>_check_arena return. */
+enum {
+  kQuantMcuOk = 0,
+  kQuantMcuReaderFailed = 1,
+  kQuantMcuStopped = 2,
+  kQuantMcuArenaMisaligned = 3,
+  kQuantMcuArenaTooSmall = 4
+};
 
 /* As quantmcu::InputRegion. */
 typedef struct QuantMcuInputRegion {

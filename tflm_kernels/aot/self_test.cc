@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "tflm_kernels/aot/arena.h"
 #include "tflm_kernels/aot/stack_usage.h"
 #include "tflm_kernels/boards/board.h"
 #include "tflm_kernels/boards/crc32.h"
@@ -13,11 +14,15 @@ namespace quantmcu {
 namespace aot {
 namespace {
 
-constexpr uint8_t kGuard = 0xA5;
+constexpr uint8_t kFence = 0xA5;
 constexpr uint32_t kStatedWordBytes =
     4;  // stack is stated for 32 bits; words of a larger host take more
 
 uint32_t tapped_crc32;  // of what was tapped since an op began
+
+constexpr uintptr_t AlignUp(uintptr_t value, uintptr_t alignment) {
+  return (value + alignment - 1) / alignment * alignment;
+}
 
 // One inference, of which a hook compares every map.
 struct Inspection {
@@ -53,12 +58,22 @@ bool Inspect(void* context, const Progress& next) {
 class Test {
  public:
   Test(const Model& model, const Recording& recording, uint8_t* memory)
-      : model_(model), recording_(recording), arena_(memory + kGuardBytes), memory_(memory) {}
+      : model_(model), recording_(recording) {
+    // Guards stand on multiples of their size. What is between them and the arena is looked at: the fence.
+    const uintptr_t after_guard = reinterpret_cast<uintptr_t>(memory) + kGuardBytes;
+    begin_ = memory + (AlignUp(after_guard, kGuardBytes) - after_guard) + kGuardBytes;
+    end_ = begin_ + AlignUp(model.arena_bytes, kGuardBytes);
+  }
 
   int Run() {
-    memset(memory_, kGuard, kGuardBytes);
-    memset(arena_ + model_.arena_bytes, kGuard, kGuardBytes);
+    is_guarded_ = BoardGuard(0, begin_ - kGuardBytes) && BoardGuard(1, end_);
+    ReportCount("GUARDED", is_guarded_);
+    PlaceArena(end_ - AlignUp(model_.arena_bytes, kArenaAlignment));
     MeasureFirstSample();
+    Require(IsFenceWhole(), "arena: written outside of it");
+    Require(model_.invoke_straight(arena_ + 1, straight_options_) == Status::kArenaMisaligned,
+            "arena: taken at an odd address");
+    PlaceArena(begin_);
     uint32_t output_crc32 = 0;
     for (int32_t sample = 0; sample < recording_.num_samples; ++sample) {
       InspectSample(sample);
@@ -71,7 +86,7 @@ class Test {
     Require(model_.is_plan_right(), "scratch: not what the kernels take");
     Require(stack_bytes_ <= model_.stack_bytes * (sizeof(void*) / kStatedWordBytes),
             "stack: deeper than stated");
-    Require(IsGuardWhole(), "arena: written outside of it");
+    Require(IsFenceWhole(), "arena: written outside of it");
     if (!has_failed_) BoardWrite("~~~ALL TESTS PASSED~~~\n");
     return has_failed_ ? 1 : 0;
   }
@@ -143,17 +158,32 @@ class Test {
     return crc32;
   }
 
-  bool IsGuardWhole() const {
-    for (uint32_t i = 0; i < kGuardBytes; ++i) {
-      if (memory_[i] != kGuard || arena_[model_.arena_bytes + i] != kGuard) return false;
+  void PlaceArena(uint8_t* arena) {
+    arena_ = arena;
+    memset(FenceBegin(), kFence, static_cast<size_t>(FenceEnd() - FenceBegin()));
+  }
+
+  // Where nothing guards, the guards' bytes are looked at too.
+  uint8_t* FenceBegin() const { return is_guarded_ ? begin_ : begin_ - kGuardBytes; }
+  uint8_t* FenceEnd() const { return is_guarded_ ? end_ : end_ + kGuardBytes; }
+
+  bool IsFenceWhole() const {
+    return IsFence(FenceBegin(), arena_) && IsFence(arena_ + model_.arena_bytes, FenceEnd());
+  }
+
+  static bool IsFence(const uint8_t* begin, const uint8_t* end) {
+    while (begin < end) {
+      if (*begin++ != kFence) return false;
     }
     return true;
   }
 
   const Model& model_;
   const Recording& recording_;
-  uint8_t* const arena_;
-  uint8_t* const memory_;
+  uint8_t* begin_;  // of what lies between the guards
+  uint8_t* end_;
+  uint8_t* arena_ = nullptr;
+  bool is_guarded_ = false;
   InvokeOptions straight_options_;
   Status straight_status_ = Status::kOk;
   uint64_t num_instructions_ = 0;

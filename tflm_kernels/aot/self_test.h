@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "tflm_kernels/aot/invoke.h"
+#include "tflm_kernels/boards/guard.h"
 #include "tflm_kernels/portable/ops/kernels.h"
 
 namespace quantmcu {
@@ -60,10 +61,11 @@ struct Recording {
   uint32_t constants_crc32;
 };
 
-constexpr uint32_t kGuardBytes = 64;
+// Of the memory that RunSelfTest takes for an arena. A guard stands on each side of it; the arena lies against the
+// upper one while the first sample is measured, then against the lower one.
+constexpr uint32_t MemoryBytes(uint32_t arena_bytes) { return arena_bytes + 4 * kGuardBytes; }
 
-// Runs everything and says what differs. `memory` has the arena and kGuardBytes on both sides, 16-byte aligned.
-// Returns what main should.
+// Runs everything and says what differs. `memory` has MemoryBytes. Returns what main should.
 int RunSelfTest(const Model& model, const Recording& recording, uint8_t* memory);
 
 // Takes what a kernel of a patch stage has written.

@@ -19,7 +19,9 @@ struct ExceptionFrame {
 };
 
 constexpr uint32_t kStackGuard = 0x5AFE57AC;
-constexpr uint32_t kBusFaultAddressIsValid = 0x8000;  // in the fault status
+// In the fault status.
+constexpr uint32_t kMemoryFaultAddressIsValid = 0x80;
+constexpr uint32_t kBusFaultAddressIsValid = 0x8000;
 
 struct FaultBit {
   uint32_t mask;
@@ -70,7 +72,9 @@ extern "C" [[noreturn]] __attribute__((used)) void BoardReportFault(const Except
   BoardWrite("\n");
   ReportHex("FAULT_EXCEPTION", exception);
   ReportHex("FAULT_STATUS", status);
-  if ((status & kBusFaultAddressIsValid) != 0) {
+  if ((status & kMemoryFaultAddressIsValid) != 0) {
+    ReportHex("FAULT_ADDRESS", Register(kMemoryFaultAddress));
+  } else if ((status & kBusFaultAddressIsValid) != 0) {
     ReportHex("FAULT_ADDRESS", Register(kBusFaultAddress));
   }
   if (!has_overflowed) {

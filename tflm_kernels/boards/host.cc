@@ -2,7 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#if __has_include(<sys/mman.h>)
+#include <sys/mman.h>
+#endif
+
 #include "tflm_kernels/boards/board.h"
+#include "tflm_kernels/boards/guard.h"
 
 namespace quantmcu {
 
@@ -11,5 +16,13 @@ void BoardWrite(const char* text) { fputs(text, stdout); }
 void BoardExit(int code) { exit(code); }
 
 uint64_t BoardInstructionCount() { return 0; }
+
+bool BoardGuard([[maybe_unused]] int number, [[maybe_unused]] const uint8_t* begin) {
+#ifdef PROT_NONE
+  return mprotect(const_cast<uint8_t*>(begin), kGuardBytes, PROT_NONE) == 0;
+#else
+  return false;
+#endif
+}
 
 }  // namespace quantmcu

@@ -318,11 +318,9 @@ class Interpreter:
         """Prepares the model anew; an arena that is too small may end the process, so TFLM never gets one."""
         if self._preserves:
             raise UsageError("arena_bytes has no effect with preserve_all_tensors=True; leave one out")
-        used = self.allocations().total_bytes
-        if arena_bytes < used:
-            raise UsageError(f"arena_bytes is {arena_bytes}; this model uses {used} on this host")
         least = self.least_arena_bytes()
         if arena_bytes < least:
+            used = self.allocations().total_bytes
             raise UsageError(
                 f"arena_bytes is {arena_bytes}; this model uses {used} on this host, and {least} to be prepared"
             )

@@ -12,6 +12,9 @@ enum class Status : int32_t {
   kOk = 0,
   kReaderFailed = 1,  // the user's reader of a streamed input
   kStopped = 2,       // by the user's hook
+  // Of emitted code alone (aot/arena.h), before anything is touched:
+  kArenaMisaligned = 3,
+  kArenaTooSmall = 4,
 };
 
 // What comes next.
