@@ -27,6 +27,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "fast_ops": ("micro/fast_ops/*.cc",),  # links the kernels of TFLM that they stand in for
     "self_test": ("aot/*.cc", "boards/crc32.cc", "boards/measure.cc", "boards/report.cc"),
     "host": ("boards/host.cc",),
+    "rv32": ("boards/rv32.cc",),
     "cortex_m": tuple(
         f"boards/{name}.cc" for name in ("fault", "guard", "semihosting", "startup")
     ),  # and a board's clock

@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 QEMU = "qemu-system-arm"
+RV32 = "rv32"  # RISC-V of 32 bits beside the cores: tflm_kernels/boards/rv32.cc
+RV32_QEMU = "qemu-system-riscv32"
 SPAN_FUNCTIONS = ("BoardSpanBegin", "BoardSpanEnd")  # of tflm_kernels/boards/measure.cc
 TIMEOUT_SECONDS = 900.0
 
@@ -76,7 +78,7 @@ def run_image(
 
     Args:
       image: an ELF file.
-      core: a key of `cores()`.
+      core: a key of `cores()`, or RV32.
       timeout_seconds: of wall time.
       blocks: where to write how often each block of code ran in what MeasureInstructions measured: two spans a
         measurement, the work and an empty function. qemu_blocks.c says what is in the file.
@@ -87,12 +89,12 @@ def run_image(
     """
     if not image.is_file():
         raise QemuError(f"there is no image {image}")
-    if shutil.which(QEMU) is None:
-        raise QemuError(f"{QEMU} is missing; Debian has it in the package {QEMU}")
+    qemu, package = (RV32_QEMU, "qemu-system-misc") if core == RV32 else (QEMU, QEMU)
+    if shutil.which(qemu) is None:
+        raise QemuError(f"{qemu} is missing; Debian has it in the package {package}")
     command = [
-        *(QEMU, "-machine", cores()[core]["machine"], "-icount", "shift=7"),
-        *("-display", "none", "-serial", "none", "-monitor", "none"),
-        *("-chardev", "stdio,id=text", "-semihosting-config", "enable=on,target=native,chardev=text"),
+        *(qemu, "-icount", "shift=7", "-display", "none", "-monitor", "none", "-chardev", "stdio,id=text"),
+        *_machine_arguments(core),
         *("-kernel", str(image)),
         *(_plugin_arguments(image, blocks) if blocks else ()),
         *(_loader_arguments(image, memory) if memory else ()),
@@ -109,8 +111,15 @@ def run_image(
     except subprocess.TimeoutExpired as error:
         raise QemuError(f"{image} was still running on {core} after {timeout_seconds:g} s") from error
     if done.stderr or done.returncode < 0:
-        raise QemuError(f"{QEMU} ended {image} on {core} with code {done.returncode}: {done.stderr}{done.stdout}")
+        raise QemuError(f"{qemu} ended {image} on {core} with code {done.returncode}: {done.stderr}{done.stdout}")
     return ImageRun(done.returncode, done.stdout)
+
+
+def _machine_arguments(core: str) -> Sequence[str]:
+    if core == RV32:
+        return "-machine", "virt", "-bios", "none", "-serial", "chardev:text"
+    semihosting = ("-semihosting-config", "enable=on,target=native,chardev=text")
+    return "-machine", cores()[core]["machine"], "-serial", "none", *semihosting
 
 
 def _plugin_arguments(image: Path, blocks: Path) -> Sequence[str]:
@@ -157,7 +166,7 @@ def _call(*command: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="qemu_run", description="Runs an image on QEMU's board for a core.")
     parser.add_argument("image", type=Path, help="ELF file")
-    parser.add_argument("--core", required=True, choices=sorted(cores()))
+    parser.add_argument("--core", required=True, choices=[*sorted(cores()), RV32])
     parser.add_argument("--timeout_seconds", type=float, default=TIMEOUT_SECONDS)
     parser.add_argument("--blocks", type=Path, help="where to write how often each block of what is measured ran")
     parser.add_argument("--expected_exit_code", type=int, default=0, help="exit 0 if the image ends with this code")

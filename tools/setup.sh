@@ -14,12 +14,15 @@ readonly DEBIAN_PACKAGES=(
   cmake              # the library and emitted projects as CMake builds them, in tests
   g++                # the compiler
   gcc-arm-none-eabi  # Cortex-M code
+  gcc-riscv64-unknown-elf            # code for RISC-V of 32 bits, in tests
   libclang-rt-14-dev # what clang's sanitizers and libFuzzer link
   libflatbuffers-dev # FlexBuffers in C++
   libgtest-dev       # C++ tests
   libnewlib-arm-none-eabi            # its memcpy and memset
   libstdc++-arm-none-eabi-newlib     # its C++ headers
+  picolibc-riscv64-unknown-elf       # its memcpy and memset
   qemu-system-arm    # runs Cortex-M images
+  qemu-system-misc   # runs those for RISC-V
   shellcheck         # tools/check.sh
 )
 readonly LOG=build/setup.log

@@ -28,8 +28,7 @@ _MAKEFILE = """NAME := prepare
 TFLM_OPS := {builtin_ops}
 include $(QUANTMCU_DIR)/tflm_kernels/micro/project.mk
 """
-_MAIN = """// Whether AllocateTensors succeeds in 16 bytes less than asked for, and in these, behind which a guard stands
-// then.
+_MAIN = """// Whether AllocateTensors succeeds in 16 bytes less than asked for, and in these, which a guard follows.
 #include <string.h>
 
 #include "tensorflow/lite/micro/micro_interpreter.h"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from tools.qemu_run import ImageRun, cores, parse_results, run_image
+from tflm_quantmcu.base.programs import ON_RV32, missing
+from tools.qemu_run import RV32, ImageRun, cores, parse_results, run_image
 
 ROOT = Path(__file__).parents[2]
 CORES = tuple(cores())
@@ -38,6 +40,29 @@ def image(core: str, name: str) -> Path:
 def run_on_core(core: str, name: str) -> ImageRun:
     """Builds and runs an image."""
     return run_image(image(core, name), core=core)
+
+
+_RV32_MAKEFILE = """PROGRAMS := {name}
+TEST_PROGRAM := {name}
+SOURCES := {sources}
+KERNEL_GROUPS := program
+CORE := rv32
+include $(QUANTMCU_DIR)/tflm_kernels/boards/project.mk
+"""
+
+
+def run_on_rv32(name: str, sources: Sequence[str], folder: Path) -> ImageRun:
+    """Builds tests/cortex_m/<name>.cc with `sources` there in an empty folder, and runs it on RISC-V of 32 bits."""
+    if sentence := missing(ON_RV32):
+        pytest.skip(f"NOTHING RUN ON RV32: {sentence}")
+    tests = ROOT / "tests/cortex_m"
+    shutil.copy(tests / f"{name}.cc", folder)
+    paths = " ".join(str(tests / f"{source}.cc") for source in sources)
+    (folder / "Makefile").write_text(_RV32_MAKEFILE.format(name=name, sources=paths))
+    command = ["make", "-s", "-C", str(folder), f"QUANTMCU_DIR={ROOT}"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return run_image(folder / "build/rv32" / name, core=RV32)
 
 
 @functools.cache

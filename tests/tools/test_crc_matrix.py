@@ -9,8 +9,10 @@ import pytest
 
 from tests.support.cortex_m import ROOT, skip_without_tools
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu.base.programs import ON_RV32, missing
 from tools import crc_matrix
 from tools.crc_matrix import TARGETS, Cell, Row, cell_of_failed_build
+from tools.qemu_run import RV32
 
 OBJECTS = ROOT / "build/crc_matrix"  # kernels that are built once
 
@@ -36,10 +38,12 @@ def test_a_small_network_is_tflms_function_on_all_targets(
     (tmp_path / "small.tflite").write_bytes(network())
     versions = {label: crc_matrix.VERSIONS[label] for label in ("8-bit split", "VDQS, 2 bits")}
     monkeypatch.setattr(crc_matrix, "VERSIONS", versions)
+    targets = [target for target in TARGETS if target != RV32 or not missing(ON_RV32)]
+    monkeypatch.setattr(crc_matrix, "TARGETS", targets)
     exit_code = crc_matrix.main(["--models", str(tmp_path), "--num_inputs", "1", "--output_dir", str(OBJECTS)])
     printed = capsys.readouterr()
     assert exit_code == 0, printed.err
-    assert "2 inferences on 7 targets: 0 differ or failed, 0 cells were not run" in printed.out
+    assert f"2 inferences on {len(targets)} targets: 0 differ or failed, 0 cells were not run" in printed.out
     lines = [line for line in printed.out.splitlines() if "/small" in line]
     (split_bits, *split), (narrow_bits, *narrow) = ([c.strip() for c in line.split("│")[3:-1]] for line in lines)
     assert split_bits == "8" and narrow_bits.endswith("2")

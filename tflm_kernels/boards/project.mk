@@ -37,6 +37,13 @@ RUN :=
 SOURCES += $(call kernel_sources,host)
 # Functions are bound at the start, not on the stack that is measured.
 LINK_FLAGS += -Wl,-z,now
+else ifeq ($(CORE),rv32)
+PREFIX := riscv64-unknown-elf-
+RUN := $(PYTHON) $(QUANTMCU_DIR)/tools/qemu_run.py --core rv32
+CORE_FLAGS := -march=rv32imac -mabi=ilp32 -mcmodel=medany --specs=picolibc.specs
+SOURCES += $(call kernel_sources,rv32)
+FLAGS += $(CORE_FLAGS) -fno-threadsafe-statics -fno-use-cxa-atexit
+LINK_FLAGS += $(CORE_FLAGS) -nostartfiles -T $(BOARDS)/rv32.ld
 else
 PREFIX := arm-none-eabi-
 RUN := $(PYTHON) $(QUANTMCU_DIR)/tools/qemu_run.py --core $(CORE)
@@ -45,8 +52,9 @@ SOURCES += $(BOARDS)/$(strip $(call board,clock)) $(call kernel_sources,cortex_m
 FLAGS += $(CORE_FLAGS) -fno-threadsafe-statics -fno-use-cxa-atexit
 LINK_FLAGS += $(CORE_FLAGS) -nostartfiles -T $(BOARDS)/$(strip $(call board,memory)) -T $(BOARDS)/sections.ld
 endif
-LINKER := $(PREFIX)g++
-CXX := $(LINKER)
+CXX := $(PREFIX)g++
+# Debian has no C++ library for rv32, and none is called.
+LINKER := $(PREFIX)$(if $(filter rv32,$(CORE)),gcc,g++)
 ifeq ($(COMPILER),clang)
 CXX := $(CLANG)
 ifneq ($(CORE),host)

@@ -4,6 +4,9 @@
 # (sources of the models' bytes) and PROGRAMS, where they are not those of an emitted project; FLAGS; CMSIS_NN_DIR (a checkout of
 # ARM-software/CMSIS-NN), with which TFLM's own ops run on its kernels, and none of them on ours.
 include $(QUANTMCU_DIR)/tflm_kernels/boards/core.mk
+ifeq ($(CORE),rv32)
+$(error CORE is 'rv32', for which TFLM is not built here; projects of --target aot are)
+endif
 TFLM := $(TFLM_DIR)/tensorflow/lite
 TFLM_DOWNLOADS ?= $(TFLM)/micro/tools/make/downloads
 

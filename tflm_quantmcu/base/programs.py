@@ -11,11 +11,14 @@ PACKAGES = {
     "g++": "g++",
     "arm-none-eabi-g++": "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib",
     "qemu-system-arm": "qemu-system-arm",
+    "riscv64-unknown-elf-g++": "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    "qemu-system-riscv32": "qemu-system-misc",
     "bazel": "bazel-bootstrap bazel-rules-java",
 }
-# What builds and runs an emitted project on the host, and what on a Cortex-M.
+# What builds and runs an emitted project on the host, on a Cortex-M, and on RISC-V of 32 bits.
 ON_HOST = ("make", "g++")
 ON_CORTEX_M = ("make", "arm-none-eabi-g++", "qemu-system-arm")
+ON_RV32 = ("make", "riscv64-unknown-elf-g++", "qemu-system-riscv32")
 
 
 def missing(names: tuple[str, ...]) -> str | None:

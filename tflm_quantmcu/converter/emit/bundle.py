@@ -17,7 +17,7 @@ QUANTMCU_FOLDER = "quantmcu"
 
 _LIST = "tflm_kernels/sources.txt"
 _SHARED_GROUPS = ("kernels", "self_test", "host", "cortex_m")
-_GROUPS = {"aot": (), "tflm": ("program", "micro", "fast_ops", PLAIN, DSP, MVE)}
+_GROUPS = {"aot": ("rv32",), "tflm": ("program", "micro", "fast_ops", PLAIN, DSP, MVE)}
 # What builds and runs a project beside its sources; patterns.
 _TOOLS = (
     "LICENSE",
