@@ -27,6 +27,7 @@ LIBRARY = "libquantmcu_ops.so"  # beside the package's modules (tflm_quantmcu/na
 LIBRARY_SOURCES: Mapping[str, str] = {
     "tflm_kernels/portable/*/*.cc": "-O3",
     "tflm_kernels/cortex_m/*/scratch.cc": "-O2",
+    "tflm_kernels/host/*.cc": "-O3",
     "tflm_kernels/micro/*.cc": "-O2",
     "tflm_kernels/micro/fast_ops/*.cc": "-O2 -DQUANTMCU_FAST_OPS_EVERYWHERE",
     "tflm_kernels/micro/python/*.cc": "-O2",
@@ -99,7 +100,8 @@ class BuildSources(Command):
         build_library(self._package / LIBRARY)
 
     def get_source_files(self) -> list[str]:
-        return [*map(str, source_files(ROOT)), str(Path(__file__).relative_to(ROOT))]
+        of_host = sorted(path.relative_to(ROOT) for path in ROOT.glob("tflm_kernels/host/*"))  # the library's alone
+        return [*map(str, (*source_files(ROOT), *of_host)), str(Path(__file__).relative_to(ROOT))]
 
     def get_output_mapping(self) -> dict[str, str]:
         return {str(self._package / FOLDER / path): str(path) for path in source_files(ROOT)}

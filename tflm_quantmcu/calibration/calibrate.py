@@ -14,11 +14,11 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.base.resumable_sums import Arrays, ResumableSums
+from tflm_quantmcu.calibration.map_runs import MapRuns
 from tflm_quantmcu.calibration.outliers import PHIS, outlier_values
 from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult, TensorStats
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
-from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import choose_samples, to_model_input
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
@@ -65,7 +65,8 @@ def calibrate(
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
     sums = sums or ResumableSums(None, n_jobs=worthwhile_jobs(graph, len(inputs), n_jobs), progress=progress)
     maps = calibrated_maps(graph)
-    chunks = [_Chunk(file, part, tuple(t.index for t in maps)) for part in split_samples(inputs)]
+    runs = MapRuns.of(file, [t.index for t in maps], inputs)
+    chunks = [_Chunk(runs, part) for part in split_samples(inputs)]
     counts = sums.sum("calibrating", _count_values, chunks)["counts"]
     histograms = {t.index: histogram for t, histogram in zip(maps, counts, strict=True)}
     outliers = _outlier_maps(sums, chunks, [t for t in maps if len(t.shape) == 4], histograms)
@@ -106,28 +107,25 @@ def calibrated_maps(graph: ModelGraph) -> list[Tensor]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Chunk:
-    """Work for one process: samples, and the maps that are measured.
+    """Work for one process: samples, and what runs them.
 
     Attributes:
       levels: uint8 [maps, 256], of how many of PHIS each value is an outlier; None where only values are counted.
     """
 
-    model: ModelFile
+    runs: MapRuns
     inputs: np.ndarray
-    maps: tuple[int, ...]
     levels: np.ndarray | None = None
 
-    def runs(self) -> Iterator[list[np.ndarray]]:
+    def bins(self) -> Iterator[list[np.ndarray]]:
         """The maps' values for each sample, as uint8 bins q + 128."""
-        interpreter = Interpreter(self.model, preserve_all_tensors=True)
-        for sample in self.inputs:
-            interpreter.invoke(sample)
-            yield [interpreter.tensor(t).view(np.uint8) ^ 0x80 for t in self.maps]
+        for values in self.runs(self.inputs):
+            yield [v.view(np.uint8) ^ 0x80 for v in values]
 
 
 def _count_values(chunk: _Chunk) -> Arrays:
-    counts = np.zeros((len(chunk.maps), 256), np.int64)
-    for run in chunk.runs():
+    counts = np.zeros((len(chunk.runs.maps), 256), np.int64)
+    for run in chunk.bins():
         for i, bins in enumerate(run):
             counts[i] += np.bincount(bins.ravel(), minlength=256)
     return {"counts": counts}
@@ -137,13 +135,23 @@ def _count_outliers(chunk: _Chunk) -> Arrays:
     """The outliers of each map, by its index: int64 [len(PHIS), H, W]."""
     assert chunk.levels is not None
     counts: dict[str, np.ndarray] = {}
-    for run in chunk.runs():
-        for t, bins, levels in zip(chunk.maps, run, chunk.levels, strict=True):
-            level = levels[bins[0]]
-            count = counts.setdefault(str(t), np.zeros((len(PHIS), *level.shape[:2]), np.int64))
+    for run in chunk.bins():
+        for t, bins, levels in zip(chunk.runs.maps, run, chunk.levels, strict=True):
+            _, height, width, channels = bins.shape
+            places = np.flatnonzero(_has_level(bins.ravel(), levels))  # few
+            level, pixels = levels[bins.ravel()[places]], places // max(1, channels)
+            count = counts.setdefault(str(t), np.zeros((len(PHIS), height, width), np.int64))
             for k in range(level.max(initial=0)):
-                count[k] += np.count_nonzero(level > k, axis=-1)
+                count[k] += np.bincount(pixels[level > k], minlength=height * width).reshape(height, width)
     return counts
+
+
+def _has_level(bins: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Whether a value is an outlier of some phi, bool as uint8 [values]: those beyond a range are."""
+    inner = np.flatnonzero(levels == 0)
+    if not inner.size or np.ptp(inner) >= inner.size:
+        return levels[bins] != 0
+    return (bins - np.uint8(inner[0])) > np.uint8(np.ptp(inner))  # what is below wraps round
 
 
 def _outlier_maps(
@@ -156,7 +164,8 @@ def _outlier_maps(
     levels = np.stack(
         [np.sum([outlier_values(histograms[t.index], phi) for phi in PHIS], axis=0, dtype=np.uint8) for t in maps]
     )
-    items = [dataclasses.replace(c, maps=tuple(t.index for t in maps), levels=levels) for c in chunks]
+    runs = dataclasses.replace(chunks[0].runs, maps=tuple(t.index for t in maps))
+    items = [_Chunk(runs, c.inputs, levels) for c in chunks]
     counts = sums.sum("looking for outliers", _count_outliers, items)
     num_samples = sum(len(chunk.inputs) for chunk in chunks)
     return {t.index: (counts[str(t.index)] / (num_samples * t.shape[3])).astype(np.float32) for t in maps}

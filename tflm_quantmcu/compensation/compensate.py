@@ -33,6 +33,7 @@ from tflm_quantmcu.compensation.moments import (
 from tflm_quantmcu.compensation.rounding import fit_weights, round_weights
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
+from tflm_quantmcu.host.kernels import HOST_LAWS
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.oracle.simulate import FeatureMaps, run_op
@@ -142,7 +143,7 @@ class _Walk:
         self._rounded: dict[str, RoundedWeights] = {}
         self._inside = tensors_inside(graph, plan)
         self._changed = changed_layers(graph, plan)
-        self._reference = FeatureMaps(graph, PrecisionPlan(graph.sha256, {}))
+        self._reference = FeatureMaps(graph, PrecisionPlan(graph.sha256, {}), HOST_LAWS)
         views = zip(class_shares(plan), class_formats(graph, plan), strict=True)
         self._variants = [self._variant(share, formats) for share, formats in views]
         for maps in (self._reference, *(v.maps for v in self._variants)):
@@ -158,7 +159,7 @@ class _Walk:
             rounded_weights=self._rounded,
             bias_corrections=corrections,
         )
-        return _Variant(share, FeatureMaps(self._graph, plan), corrections)
+        return _Variant(share, FeatureMaps(self._graph, plan, HOST_LAWS), corrections)
 
     def step(self, op: Op) -> None:
         """Finds what makes up for an op's widths and runs it."""

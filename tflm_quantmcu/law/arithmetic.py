@@ -9,12 +9,12 @@ floating point, wide enough to be exact, for the speed of the matrix product.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law.fixed_point import multiply, quantize_multiplier, round_half_away
+from tflm_quantmcu.law.output import Finish, OutputFormat, requantize_sums, to_output
 from tflm_quantmcu.law.taps import tap_values
 
 __all__ = [
@@ -28,28 +28,14 @@ __all__ = [
     "multiply",
     "quantize_multiplier",
     "requantize",
+    "requantize_sums",
     "rescale",
     "round_half_away",
 ]
 
-# Largest |x - zero_in| * |w| of 8-bit values: what a sum's exactness is judged by.
-_LARGEST_PRODUCT = 255 * 128
 _ALL_VALUES = np.arange(256, dtype=np.uint8).view(np.int8).astype(np.int64)  # of int8, in the order of their bytes
 # Elements of a convolution's intermediate arrays that are held at once: about what caches hold.
 _ELEMENTS_AT_ONCE = 1 << 17
-
-
-class OutputFormat(Protocol):
-    """What a kernel needs to know of the map that it writes; `program.StageFormat` is one."""
-
-    @property
-    def zero_point(self) -> int: ...
-
-    @property
-    def clamp_min(self) -> int: ...
-
-    @property
-    def clamp_max(self) -> int: ...
 
 
 def conv2d(
@@ -61,6 +47,7 @@ def conv2d(
     size: tuple[int, int],
     zero_in: int,
     output: OutputFormat,
+    finish: Finish = requantize_sums,
 ) -> np.ndarray:
     """Law A3, convolution.
 
@@ -72,18 +59,19 @@ def conv2d(
       size: output height and width.
       zero_in: zero point of x.
       output: zero point and clamps of the result.
+      finish: takes the last step, as `requantize_sums` does.
 
     Returns:
       int8 [N, *size, O].
     """
     num_taps = filter[0].size
-    dtype = _exact_dtype(num_taps)
+    dtype = _exact_dtype(filter.reshape(len(filter), num_taps), zero_in)
     weights = filter.reshape(len(filter), num_taps).T.astype(dtype)
     y = np.empty((len(x), *size, len(filter)), np.int8)
     for batch in _batches(len(x), num_taps * size[0] * size[1]):
         centred = x[batch].astype(dtype) - dtype(zero_in)
         columns = np.concatenate([tap for _, _, tap in tap_values(centred, window, size, 0)], axis=-1)
-        y[batch] = _requantize_sums((columns @ weights).astype(np.int64), table, output)
+        y[batch] = finish(columns @ weights, table, output)
     return y
 
 
@@ -116,26 +104,32 @@ def depthwise_conv2d(
         acc = np.zeros((len(spread), *size, filter.shape[-1]), np.int32)
         for ky, kx, tap in tap_values(centred, window, size, 0):
             acc += tap * filter[ky, kx].astype(np.int32)
-        y[batch] = _requantize_sums(acc, table, output)
+        y[batch] = requantize_sums(acc, table, output)
     return y
 
 
 def fully_connected(
-    x: np.ndarray, filter: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat
+    x: np.ndarray,
+    filter: np.ndarray,
+    table: np.ndarray,
+    *,
+    zero_in: int,
+    output: OutputFormat,
+    finish: Finish = requantize_sums,
 ) -> np.ndarray:
     """Law A3, fully connected.
 
     Args:
       x: int8 [N, I].
       filter: int8 [O, I].
-      table, zero_in, output: as of `conv2d`.
+      table, zero_in, output, finish: as of `conv2d`.
 
     Returns:
       int8 [N, O].
     """
-    dtype = _exact_dtype(filter.shape[1])
+    dtype = _exact_dtype(filter, zero_in)
     sums = (x.astype(dtype) - dtype(zero_in)) @ filter.T.astype(dtype)
-    return _requantize_sums(sums.astype(np.int64), table, output)
+    return finish(sums, table, output)
 
 
 def mean(x: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat) -> np.ndarray:
@@ -150,7 +144,7 @@ def mean(x: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat
       int8 [N, C].
     """
     sums = (x.astype(np.int32) - np.int32(zero_in)).sum(axis=(1, 2), dtype=np.int32)
-    return _to_output(multiply(sums, table[0], table[1]), output)
+    return to_output(multiply(sums, table[0], table[1]), output)
 
 
 def add(
@@ -176,7 +170,7 @@ def add(
         _of_each(x, multiply((_ALL_VALUES - zero) << 20, table[2 * j], table[2 * j + 1]).astype(np.int64))
         for j, (x, zero) in enumerate(zip((x0, x1), zero_in, strict=True))
     ]
-    return _to_output(multiply(scaled[0] + scaled[1], table[4], table[5]), output)
+    return to_output(multiply(scaled[0] + scaled[1], table[4], table[5]), output)
 
 
 def average_pool2d(
@@ -264,14 +258,12 @@ def _batches(num_samples: int, elements_a_sample: int) -> Iterator[slice]:
     return (slice(start, start + at_once) for start in range(0, num_samples, at_once))
 
 
-def _exact_dtype(num_taps: int) -> type[np.floating]:
-    """The fastest type that sums `num_taps` products without rounding, in any order."""
-    return np.float32 if num_taps * _LARGEST_PRODUCT < 1 << 24 else np.float64
-
-
-def _requantize_sums(acc: np.ndarray, table: np.ndarray, output: OutputFormat) -> np.ndarray:
-    bias, multiplier, shift = table.reshape(3, -1)
-    return _to_output(multiply(acc + bias.astype(np.int64), multiplier, shift), output)
+def _exact_dtype(filters: np.ndarray, zero_in: int) -> type[np.floating]:
+    """The fastest type in which no sum of products is rounded, in any order: int8 [O, taps] with all inputs there
+    are."""
+    largest_input = max(abs(127 - zero_in), abs(-128 - zero_in))
+    largest_sum = largest_input * int(np.abs(filters.astype(np.int64)).sum(axis=1).max(initial=0))
+    return np.float32 if largest_sum < 1 << 24 else np.float64
 
 
 def rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat) -> np.ndarray:
@@ -285,15 +277,9 @@ def rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat
     Returns:
       int8 of x's shape.
     """
-    return _of_each(x, _to_output(multiply(_ALL_VALUES - zero_in, table[0], table[1]), output))
+    return _of_each(x, to_output(multiply(_ALL_VALUES - zero_in, table[0], table[1]), output))
 
 
 def _of_each(x: np.ndarray, entries: np.ndarray) -> np.ndarray:
     """What stands for each int8 value; entries in the order of `_ALL_VALUES`."""
     return np.take(entries, x.view(np.uint8))
-
-
-def _to_output(x: np.ndarray, output: OutputFormat) -> np.ndarray:
-    """Adds the zero point (int32, wraps) and clamps."""
-    moved = x + np.int32(output.zero_point)
-    return np.clip(moved, output.clamp_min, output.clamp_max, out=moved).astype(np.int8)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -20,11 +18,18 @@ def round_half_away(x: ArrayLike) -> np.ndarray:
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """(multiplier, shift) of a real factor >= 0, multiplier * 2^(shift - 31) (law A2)."""
-    mantissa, shift = math.frexp(real)
-    multiplier = int(round_half_away(mantissa * 2.0**31))
-    if multiplier == 1 << 31:
-        multiplier, shift = multiplier // 2, shift + 1
-    return (multiplier, shift) if shift >= -31 else (0, 0)
+    multipliers, shifts = quantize_multipliers(np.array([real]))
+    return int(multipliers[0]), int(shifts[0])
+
+
+def quantize_multipliers(real: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`quantize_multiplier` of each of float64 [C]: (multipliers, shifts), int64 [C]."""
+    mantissas, shifts = np.frexp(np.asarray(real, np.float64))
+    multipliers, shifts = round_half_away(mantissas * 2.0**31).astype(np.int64), shifts.astype(np.int64)
+    is_one = multipliers == 1 << 31
+    multipliers, shifts = np.where(is_one, multipliers // 2, multipliers), shifts + is_one
+    is_tiny = shifts < -31
+    return np.where(is_tiny, 0, multipliers), np.where(is_tiny, 0, shifts)
 
 
 def mean_multiplier(factor: tuple[int, int], count: int) -> tuple[int, int]:

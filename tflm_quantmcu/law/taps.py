@@ -26,14 +26,23 @@ def tap_values(
     Yields:
       (ky, kx, values [N, *size, C]) of every tap, row by row.
     """
-    rows = _read_extent(window.pad_top, size[0], window.stride_height, window.kernel_height, window.dilation_height)
-    cols = _read_extent(window.pad_left, size[1], window.stride_width, window.kernel_width, window.dilation_width)
-    x = _crop_or_pad(x, rows, cols, fill)
+    x = padded(x, window, size, fill)
     for ky in range(window.kernel_height):
         for kx in range(window.kernel_width):
             y0, x0 = ky * window.dilation_height, kx * window.dilation_width
             tap = x[:, y0 :: window.stride_height, x0 :: window.stride_width]
             yield ky, kx, tap[:, : size[0], : size[1]]
+
+
+def padded(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> np.ndarray:
+    """All that a window reads: [N, height, width, C] of x's dtype, from the first tap of the first output on.
+
+    Args:
+      x, window, size, fill: as of `tap_values`.
+    """
+    rows = _read_extent(window.pad_top, size[0], window.stride_height, window.kernel_height, window.dilation_height)
+    cols = _read_extent(window.pad_left, size[1], window.stride_width, window.kernel_width, window.dilation_width)
+    return _crop_or_pad(x, rows, cols, fill)
 
 
 def _read_extent(pad: int, size: int, stride: int, kernel: int, dilation: int) -> tuple[int, int]:

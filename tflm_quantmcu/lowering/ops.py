@@ -16,7 +16,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.graph.op_kind import OpKind, Table
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import Format, Window
-from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, round_half_away
+from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, quantize_multipliers, round_half_away
 from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.law.packing import pack
 
@@ -150,15 +150,15 @@ def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Fo
         real = product.astype(np.float64) / output.scale
     else:
         real = source.scale * filter.scales.astype(np.float64) / output.scale
-    pairs = np.array([quantize_multiplier(r) for r in np.broadcast_to(real, outputs)], np.int64)
+    multipliers, shifts = quantize_multipliers(np.broadcast_to(real, outputs))
     model_step = filter.model_input_scale * filter.model_scales.astype(np.float64)
     step = source.scale * filter.scales.astype(np.float64)
     bias = filter.bias.astype(np.float64)
     if filter.correction is not None or not np.array_equal(step, model_step):
         correction = 0.0 if filter.correction is None else filter.correction / step
         bias = round_half_away(bias * (model_step / step) + correction)
-    words = np.concatenate([bias, *pairs.T.astype(np.float64)])
-    if np.abs(words).max(initial=0) >= 2**31 or pairs[:, 1].max(initial=0) > 30:
+    words = np.concatenate([bias, multipliers.astype(np.float64), shifts.astype(np.float64)])
+    if np.abs(words).max(initial=0) >= 2**31 or shifts.max(initial=0) > 30:
         raise UnsupportedModelError(
             f"{op.kind} '{op.name}': a bias or multiplier leaves int32 at these widths; keep its maps at more bits"
         )

@@ -117,8 +117,9 @@ def _gather_channels(call: Call) -> np.ndarray:
     return moves.gather_channels(call.inputs, call.table, zeros_in=call.zeros, output=call.output)
 
 
+Law = Callable[[Call], np.ndarray]
 # The law of each kernel of ours, by the kind of the op.
-LAWS: Mapping[str, Callable[[Call], np.ndarray]] = {
+LAWS: Mapping[str, Law] = {
     "CONV_2D": lambda call: arithmetic.conv2d(call.inputs[0], call.filter, call.table, **call.place),
     "DEPTHWISE_CONV_2D": _depthwise_conv2d,
     "FULLY_CONNECTED": _fully_connected,

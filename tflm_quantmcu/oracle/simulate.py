@@ -22,7 +22,7 @@ from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.outlier_rule import holds_outliers
-from tflm_quantmcu.oracle.own_kernels import LAWS, NOWHERE, Call, moved_window, resize_places
+from tflm_quantmcu.oracle.own_kernels import LAWS, NOWHERE, Call, Law, moved_window, resize_places
 from tflm_quantmcu.stage.build import planned_program
 from tflm_quantmcu.stage.geometry import StageOp, stage_ops
 from tflm_quantmcu.stage.program import StageFormat, StageProgram
@@ -30,18 +30,19 @@ from tflm_quantmcu.stage.program import StageFormat, StageProgram
 _NO_FILTER = np.zeros(0, np.int8)
 
 
-def run_stage(program: StageProgram, x: np.ndarray) -> np.ndarray:
+def run_stage(program: StageProgram, x: np.ndarray, laws: Mapping[str, Law] = LAWS) -> np.ndarray:
     """Runs a patch stage tile by tile.
 
     Args:
       program: the stage.
       x: int8 [N, H, W, C], values of map 0.
+      laws: what computes each kind.
 
     Returns:
       int8 [N, H, W, C], values of the last map.
     """
     y = np.empty((len(x), *program.shapes[program.tiled]), np.int8)
-    for row, col, values in run_patches(program, x):
+    for row, col, values in run_patches(program, x, laws):
         y0, y1, x0, x1 = program.computed(row, col, program.tiled)
         y[:, y0:y1, x0:x1] = values[-1]
     return _reduce(program, y) if program.reduces else y
@@ -80,12 +81,15 @@ REDUCTIONS: Mapping[str, Callable[[StageProgram, np.ndarray], np.ndarray]] = {
 }
 
 
-def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+def run_patches(
+    program: StageProgram, x: np.ndarray, laws: Mapping[str, Law] = LAWS
+) -> Iterator[tuple[int, int, list[np.ndarray]]]:
     """Runs a patch stage tile by tile.
 
     Args:
       program: the stage.
       x: int8 [N, H, W, C], values of map 0.
+      laws: what computes each kind.
 
     Yields:
       (row, column, values): of each tile in order, priming tiles too; values are int8 [N, height, width, C] a map up to
@@ -97,7 +101,7 @@ def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int
         for patch_class, samples in _samples_by_class(program, row, col, x):
             some = maps if samples is None else [values[samples] for values in maps]
             for index in range(program.tiled):
-                _run_stage_op(program, filters[index], row, col, patch_class, index, some)
+                _run_stage_op(program, filters[index], row, col, patch_class, index, some, laws)
             if samples is not None:
                 for values, computed in zip(maps[1:], some[1:], strict=True):
                     values[samples] = computed
@@ -106,7 +110,10 @@ def run_patches(program: StageProgram, x: np.ndarray) -> Iterator[tuple[int, int
 
 
 def simulate(
-    graph: ModelGraph, plan: PrecisionPlan | None, x: np.ndarray | Sequence[np.ndarray]
+    graph: ModelGraph,
+    plan: PrecisionPlan | None,
+    x: np.ndarray | Sequence[np.ndarray],
+    laws: Mapping[str, Law] = LAWS,
 ) -> dict[str, np.ndarray]:
     """Runs a batch through an int8 model as planned.
 
@@ -114,6 +121,7 @@ def simulate(
       graph: the model as read.
       plan: its stages and widths; None runs the model as it is.
       x: [N, ...], inputs in the model's input type; of several one array each.
+      laws: what computes each kind of ours.
 
     Returns:
       Tensor name -> [N, ...] values at the plan's formats, of the feature maps outside stages that
@@ -125,7 +133,7 @@ def simulate(
         model.
       UnsupportedModelError: the plan lowers an op that has no kernel.
     """
-    maps = FeatureMaps(graph, plan or PrecisionPlan(graph.sha256, {}))
+    maps = FeatureMaps(graph, plan or PrecisionPlan(graph.sha256, {}), laws)
     arrays = (x,) if isinstance(x, np.ndarray) else tuple(x)
     for t, values in _checked_inputs(graph, arrays).items():
         maps.put(t, values, is_planned=False)
@@ -135,7 +143,7 @@ def simulate(
         if stage is not None:
             source, program = stage
             if source in maps.planned:
-                y = run_stage(program, maps.planned[source])
+                y = run_stage(program, maps.planned[source], laws)
                 maps.put(op.outputs[0], y.reshape(len(y), *graph.tensors[op.outputs[0]].shape[1:]), is_planned=True)
         elif op.index not in inside:
             run_op(maps, op)
@@ -159,7 +167,8 @@ class FeatureMaps:
     Where the plan gives a map another format, a requantize stands between the two (law A7).
     """
 
-    def __init__(self, graph: ModelGraph, plan: PrecisionPlan) -> None:
+    def __init__(self, graph: ModelGraph, plan: PrecisionPlan, laws: Mapping[str, Law] = LAWS) -> None:
+        self.laws = laws
         self.graph = graph
         self.network = LoweredNetwork.of(graph)
         self.plan = plan
@@ -275,6 +284,7 @@ def _run_stage_op(
     patch_class: int,
     index: int,
     maps: Sequence[np.ndarray],
+    laws: Mapping[str, Law],
 ) -> None:
     """Computes one tile's region of the op's map, from the regions that the tile may read."""
     op = program.ops[index]
@@ -293,7 +303,7 @@ def _run_stage_op(
         window = moved_window(op, regions[0], (y0, x0))
     is_resize = op.kind == "RESIZE_BILINEAR"
     size = (y1 - y0, x1 - x0)
-    maps[op.output][:, y0:y1, x0:x1] = LAWS[op.kind](
+    maps[op.output][:, y0:y1, x0:x1] = laws[op.kind](
         Call(
             inputs,
             filter,
@@ -322,7 +332,7 @@ def run_op(maps: FeatureMaps, op: Op) -> None:
     y: np.ndarray | None
     if has_kernel:
         lowered = maps.network.lower_planned(op, maps.plan)
-        y = _run_lowered(graph, lowered, [known[t] for t in lowered.inputs], maps.plan.formats)
+        y = _run_lowered(maps, lowered, [known[t] for t in lowered.inputs])
     else:
         y = stock_kernels.run(graph, op, known)
     if y is not None:
@@ -336,12 +346,11 @@ def _has_kernel(network: LoweredNetwork, plan: PrecisionPlan, op: Op) -> bool:
     return (weights is not None and plan.weight_bits.get(weights.name, 8) != 8) or network.is_ours(op)
 
 
-def _run_lowered(
-    graph: ModelGraph, op: LoweredOp, inputs: Sequence[np.ndarray], formats: Mapping[str, Format]
-) -> np.ndarray:
+def _run_lowered(maps: FeatureMaps, op: LoweredOp, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    graph, formats = maps.graph, maps.plan.formats
     chosen = [formats.get(graph.tensors[t].name, graph.tensors[t].format) for t in (*op.inputs, op.output)]
     shape = graph.tensors[op.output].shape
-    return LAWS[op.kind](
+    return maps.laws[op.kind](
         Call(
             inputs,
             op.filter.values if op.filter else _NO_FILTER,

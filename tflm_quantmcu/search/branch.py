@@ -16,6 +16,7 @@ from tflm_quantmcu.calibration.methods import narrow_format
 from tflm_quantmcu.graph.calibration_result import TensorStats
 from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, Op
+from tflm_quantmcu.host.kernels import HOST_LAWS
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_region
@@ -186,7 +187,7 @@ def _branch_stats(
         return {}
     count = max(BRANCH_SAMPLES, BRANCH_MACS // max(program.cost.macs, 1))
     source = problem.graph.by_name[names[0]].index
-    patches = run_patches(program, problem.samples_of(source, count))
+    patches = run_patches(program, problem.samples_of(source, count), HOST_LAWS)
     runs = problem.track(patches, "vdqs", total=classes.grid.size)
     counts = _branch_histograms(program, classes.ordinary[:count], runs)
     return {

@@ -13,6 +13,7 @@ import numpy as np
 from tflm_quantmcu.graph.op_kinds import RESHAPES
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.host.kernels import HOST_LAWS
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import to_real
@@ -82,7 +83,7 @@ class Evaluator:
         return [np.concatenate(values) for values in zip(*parts, strict=True)]
 
     def _simulated(self, plan: PrecisionPlan, x: np.ndarray) -> list[np.ndarray] | None:
-        values = simulate(self.graph, plan, x)
+        values = simulate(self.graph, plan, x, HOST_LAWS)
         if any(t.name not in values for t in self._tensors):
             return None
         found = []

@@ -1,0 +1,1 @@
+"""Computes the oracle's convolutions on fast kernels of this machine, equal in every byte."""
