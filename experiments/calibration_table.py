@@ -14,6 +14,7 @@ from typing import Any
 from absl import app, flags
 
 from tflm_quantmcu.app import api, evaluation
+from tflm_quantmcu.app.labelled import labelled_inputs, read_labelled
 from tflm_quantmcu.base.errors import QuantMcuError
 from tflm_quantmcu.base.files import read_bytes
 from tflm_quantmcu.graph.calibration_result import CALIBRATION_METHODS
@@ -44,7 +45,7 @@ def accuracies_of(method: str, widths: Sequence[int]) -> list[float]:
         int8 if bits == 8 else api.convert(int8, calibration=calibration, activation_bits=bits, **options).model
         for bits in widths
     ]
-    x, y = api.labelled_inputs(api.read_labelled(_DATA.value, "--data"), read_model(int8), "--data")
+    x, y = labelled_inputs(read_labelled(_DATA.value, "--data"), read_model(int8), "--data")
     return evaluation.accuracies(models, x, y)
 
 

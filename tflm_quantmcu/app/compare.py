@@ -20,6 +20,8 @@ from tflm_quantmcu.app import api
 from tflm_quantmcu.app.comparison import BASELINE, Comparison, Row
 from tflm_quantmcu.app.evaluation import right_answers
 from tflm_quantmcu.app.figures import Figures
+from tflm_quantmcu.app.labelled import labelled_inputs, read_labelled
+from tflm_quantmcu.app.source import Source, read_source
 from tflm_quantmcu.base.byte_sizes import parse_bytes
 from tflm_quantmcu.base.checkpoint import Checkpoint
 from tflm_quantmcu.base.errors import BudgetError, UsageError
@@ -69,13 +71,13 @@ def compare(
         find_search(name)
     common = Options.of(options)
     refuse_unused(options, searches)
-    judging = api.read_labelled(data, "--data")
-    searching = None if evaluation_data is None else api.read_labelled(evaluation_data)
+    judging = read_labelled(data, "--data")
+    searching = None if evaluation_data is None else read_labelled(evaluation_data)
     folder = pathlib.Path(output_dir).absolute()  # worker processes may stand in another folder
     folder.mkdir(parents=True, exist_ok=True)
-    source = api.read_source(model, calibration, calibration_data, common, folder / "checkpoint")
-    x, y = api.labelled_inputs(judging, source.graph, "--data")
-    labelled = None if searching is None else api.labelled_inputs(searching, source.graph)
+    source = read_source(model, calibration, calibration_data, common, folder / "checkpoint")
+    x, y = labelled_inputs(judging, source.graph, "--data")
+    labelled = None if searching is None else labelled_inputs(searching, source.graph)
     rows = [Row(*cell) for cell in itertools.product(searches, sram_bytes, flash_bytes, seeds)]
     tasks = [_Task(source, row, labelled, options, str(folder)) for row in [Row(BASELINE, None, None, 0), *rows]]
     cells = list(
@@ -100,7 +102,7 @@ _TARGET_OPTIONS = ("core", "board", "runtime", "stock_kernels", "keep_stock_ops"
 class _Task:
     """One row to be had, as a process is given it."""
 
-    source: api.Source
+    source: Source
     row: Row
     labelled: tuple[np.ndarray, np.ndarray] | None
     options: dict[str, Any]
