@@ -16,7 +16,7 @@ from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.graph.layer_names import layer_names
 from tflm_quantmcu.graph.op_kinds import OP_KINDS
-from tflm_quantmcu.keras_bridge import from_tflite
+from tflm_quantmcu.keras_bridge.layers_of_ops import LAYERS
 from tflm_quantmcu.keras_bridge.to_tflite import keras_to_int8
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
@@ -191,4 +191,4 @@ def test_real_models_are_right_as_often_as_the_int8_ones(name, data, count):
 
 @pytest.mark.parametrize("kind", [kind.name for kind in OP_KINDS.values() if kind.becomes])
 def test_each_kind_that_becomes_one_of_ours_has_a_keras_layer(kind: str) -> None:
-    assert kind in from_tflite._LAYERS, f"tflm_quantmcu/keras_bridge/from_tflite.py, _LAYERS, lacks {kind}"
+    assert kind in LAYERS, f"tflm_quantmcu/keras_bridge/layers_of_ops.py, LAYERS, lacks {kind}"

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
-from tflm_quantmcu.keras_bridge.from_tflite import keras_from_graph, keras_kernel
+from tflm_quantmcu.keras_bridge.from_tflite import keras_from_graph
+from tflm_quantmcu.keras_bridge.layer_builder import keras_kernel
 from tflm_quantmcu.keras_bridge.to_tflite import keras, tf
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.samples import to_real
