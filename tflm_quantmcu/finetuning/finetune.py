@@ -19,6 +19,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.calibration.calibration_file import load_calibration, save_calibration
 from tflm_quantmcu.calibration.plan_formats import renew_plan
+from tflm_quantmcu.finetuning.losses import distillation_loss, loss_of
 from tflm_quantmcu.finetuning.training_model import TrainingModel
 from tflm_quantmcu.graph.calibration_result import CalibrationMethod, CalibrationResult
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
@@ -108,7 +109,7 @@ def finetune(
     require_graph(model)
     if isinstance(train_data, np.ndarray):
         train_data = (train_data, model.predict(train_data, verbose=0))
-        loss, metrics = loss or _distillation_loss(train_data[1]), metrics or []
+        loss, metrics = loss or distillation_loss(train_data[1]), metrics or []
     keras.utils.set_random_seed(seed)
     if calibration_data is None:
         calibration_data = _inputs_of(train_data, max_samples)
@@ -118,7 +119,7 @@ def finetune(
     copy.set_weights(model.get_weights())
     mapping = map_model(copy, file, samples[:MAPPING_SAMPLES])
     training = TrainingModel.of(copy, file.graph, plan, mapping, samples.shape[1:])
-    loss, metrics = _loss(model, samples, loss, metrics)
+    loss, metrics = loss_of(model, samples, loss, metrics)
     is_own_rate = optimizer is None
     optimizer = keras.optimizers.get(optimizer or keras.optimizers.Adam(learning_rate))
     optimizer.build(training.trainable_variables)
@@ -281,24 +282,3 @@ def _fit_data(train_data: Any, batch_size: int) -> dict[str, Any]:
     if not isinstance(train_data, (tuple, list)):
         return {"x": train_data, "shuffle": False}
     return {"batch_size": batch_size, **dict(zip(("x", "y", "sample_weight"), train_data, strict=False))}
-
-
-def _loss(model: keras.Model, samples: np.ndarray, loss: Any, metrics: Sequence[Any] | None) -> tuple[Any, Any]:
-    """What is asked for, else what the model was compiled with, else that of a classifier."""
-    if loss is None and getattr(model, "compiled", False):
-        loss = model.loss
-    if loss is not None:
-        return loss, metrics
-    scores = model.predict(samples[:MAPPING_SAMPLES], verbose=0)
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not _are_shares(scores)), metrics or ["accuracy"]
-
-
-def _are_shares(scores: np.ndarray) -> bool:
-    return bool(np.all(scores >= 0) and np.allclose(scores.sum(axis=-1), 1, atol=1e-3))
-
-
-def _distillation_loss(scores: Any) -> Any:
-    """The divergence where the teacher's outputs are shares, else the squared error."""
-    if isinstance(scores, np.ndarray) and _are_shares(scores):
-        return keras.losses.KLDivergence()
-    return keras.losses.MeanSquaredError()
