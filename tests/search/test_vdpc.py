@@ -22,7 +22,8 @@ from tflm_quantmcu.oracle.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.problem import SearchProblem
-from tflm_quantmcu.search.vdqs import QuantizedStage, quantize_stage, search_vdqs
+from tflm_quantmcu.search.quantized_stage import QuantizedStage
+from tflm_quantmcu.search.vdqs import quantize_stage, search_vdqs
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.reader import read_model

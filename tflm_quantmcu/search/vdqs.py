@@ -10,28 +10,21 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Sequence
 
-from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan, StagePlan
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
-from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
 from tflm_quantmcu.patches.planner import StagePlanner, plan_stages
 from tflm_quantmcu.patches.split import Split
 from tflm_quantmcu.patches.work_bound import planning_table, work_ratio
-from tflm_quantmcu.search.branch import Branch, candidate_widths
+from tflm_quantmcu.search.branch import candidate_widths
 from tflm_quantmcu.search.budget import BudgetKeeper, flash_cuts
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.quantized_stage import ClassifiedStage, QuantizedStage, stage_program
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
-from tflm_quantmcu.search.vdpc import Classification, classify
-from tflm_quantmcu.search.vdqs_widths import search_bits
 from tflm_quantmcu.search.widths import Widths
-from tflm_quantmcu.stage.build import build_program
-from tflm_quantmcu.stage.program import StageProgram
 
 MIXED_CANDIDATES = 16  # splits tried at each width when none meets the budget at 8 bits
 
@@ -154,15 +147,9 @@ def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePl
             yield planner, split
 
 
-def _program(
-    graph: ModelGraph, stage: StagePlan, weight_bits: Mapping[str, int] = MappingProxyType({})
-) -> StageProgram:
-    return build_program(graph, stage, weight_bits=weight_bits, formats={})
-
-
 def _scratch_bytes(problem: SearchProblem, plan: PrecisionPlan, stage: StagePlan) -> tuple[int, ...]:
     """The scratch of each variant of our kernels that may run."""
-    program = _program(problem.graph, stage, plan.weight_bits)
+    program = stage_program(problem.graph, stage, plan.weight_bits)
     return tuple(stage_scratch_bytes(variant, program) for variant in problem.variants)
 
 
@@ -210,23 +197,6 @@ def _plan_at(problem: SearchProblem, stages: Sequence[ClassifiedStage], weight: 
     )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class QuantizedStage:
-    """A stage with classes and widths.
-
-    Attributes:
-      stage: as planned.
-      weight_bits: weight tensor name -> bits, of those below 8.
-      note: a sentence for the user.
-      scores: of its maps and weights by name and width.
-    """
-
-    stage: StagePlan
-    weight_bits: Mapping[str, int]
-    note: str
-    scores: Mapping[str, Mapping[str, float]]
-
-
 def quantize_stage(problem: SearchProblem, whole: StagePlan, *, fixed_bytes: int = 0) -> QuantizedStage:
     """Classifies the patches of one stage and chooses the widths of the ordinary ones, and of weights.
 
@@ -236,72 +206,3 @@ def quantize_stage(problem: SearchProblem, whole: StagePlan, *, fixed_bytes: int
       fixed_bytes: of the budget that the stage takes beside its maps.
     """
     return ClassifiedStage.of(problem, whole, fixed_bytes).quantized(_given_lambda(problem))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class ClassifiedStage:
-    """A stage before widths are chosen: all that does not depend on lambda."""
-
-    problem: SearchProblem
-    whole: StagePlan
-    fixed_bytes: int
-    classes: Classification
-    branch: Branch
-
-    @staticmethod
-    def of(problem: SearchProblem, whole: StagePlan, fixed_bytes: int) -> ClassifiedStage:
-        """See `quantize_stage`."""
-        program = _program(problem.graph, whole)
-        classes = classify(problem, whole, program)
-        branch = Branch.of(problem, whole, program, classes, fixed_bytes)
-        return ClassifiedStage(problem, whole, fixed_bytes, classes, branch)
-
-    def quantized(self, weight: float) -> QuantizedStage:
-        """The widths at a value of lambda.
-
-        Where classes at run time would lower no map (halos that are kept have one format for both), positions are
-        classified in their place.
-        """
-        branch, classes = self.branch, self.classes
-        bits = search_bits(branch, weight, branch.memory_bound(self.problem.budget.sram_bytes))
-        chosen = {n: branch.formats[m][bits[n]] for m in branch.free if bits[n := branch.names[m]] < 8}
-        weight_bits = {name: b for name, b in bits.items() if b < 8 and name not in branch.names}
-        stage = dataclasses.replace(
-            self.whole,
-            vdpc=self.problem.settings.part(VdqsSettings).vdpc,
-            patch_classes=classes.patch_classes,
-            classes=(PatchClass("outlier", {}), PatchClass("ordinary", chosen)),
-            outliers=classes.rule,
-        )
-        found = QuantizedStage(stage, weight_bits, classes.summary, branch.scores(weight))
-        if stage.vdpc != "dynamic":
-            return dataclasses.replace(found, stage=_drop_unused_classes(stage))
-        if classes.rule is None:
-            return dataclasses.replace(found, stage=dataclasses.replace(_drop_unused_classes(stage), vdpc="off"))
-        if not chosen:
-            found = self._by_position.quantized(weight)
-            why = "no map has fewer bits in ordinary patches alone, so that positions are classified instead"
-            return dataclasses.replace(found, note=f"{classes.summary}; {why}. {found.note}")
-        return dataclasses.replace(found, note=f"{classes.summary}; {_bit_ops_note(self.problem, found)}")
-
-    @functools.cached_property
-    def _by_position(self) -> ClassifiedStage:
-        return ClassifiedStage.of(self.problem.changed(vdpc="static"), self.whole, self.fixed_bytes)
-
-
-def _bit_ops_note(problem: SearchProblem, found: QuantizedStage) -> str:
-    program = _program(problem.graph, found.stage, found.weight_bits)
-    mean = bit_ops_on(program, problem.samples_of(problem.graph.by_name[found.stage.input].index))
-    return (
-        f"the stage takes {round(mean):,} BitOPs on average over the calibration samples, and "
-        f"{program.cost.bit_ops:,} at worst, which the report counts"
-    )
-
-
-def _drop_unused_classes(stage: StagePlan) -> StagePlan:
-    used = sorted({k for row in stage.patch_classes for k in row})
-    return dataclasses.replace(
-        stage,
-        classes=tuple(stage.classes[k] for k in used),
-        patch_classes=tuple(tuple(used.index(k) for k in row) for row in stage.patch_classes),
-    )
