@@ -24,15 +24,15 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
+from experiments.grid_stage import front_stage
 from experiments.on_device import on_device
 from tflm_quantmcu.app import api, evaluation
 from tflm_quantmcu.app.plan_costs import PlanCosts
-from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
+from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.base.files import read_bytes, write_atomically
 from tflm_quantmcu.calibration.outliers import PHIS
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
-from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.samples import load_samples, to_model_input
@@ -43,7 +43,7 @@ from tflm_quantmcu.search.settings.vdqs import DEFAULT_LAMBDA
 from tflm_quantmcu.search.uniform import stage_with_formats
 from tflm_quantmcu.search.vdqs import quantize_stage
 from tflm_quantmcu.search.widths import free_maps, free_weights
-from tflm_quantmcu.stage.build import build_program, planned_program
+from tflm_quantmcu.stage.build import planned_program
 from tflm_quantmcu.stage.geometry import stage_ops
 from tflm_quantmcu.tflite.model_file import ModelFile
 
@@ -197,32 +197,6 @@ def _num_right(values: Mapping[str, np.ndarray], labels: np.ndarray) -> int:
 def min_bits() -> int:
     """The smallest width of maps."""
     return _MIN_BITS.value or Options().vdqs_min_bits
-
-
-def front_stage(graph: ModelGraph, grid: int, max_macs_ratio: float) -> StagePlan:
-    """The longest stage from the first convolution or pool on whose patches, recomputed, keep the ratio.
-
-    Raises:
-      UsageError: there is none.
-    """
-    first = next(op for op in graph.ops if op.window is not None)
-    source = graph.tensors[first.inputs[0]].name
-    for op in reversed(graph.ops[first.index :]):
-        shape = graph.tensors[op.outputs[0]].shape
-        if len(shape) != 4 or min(shape[1:3]) < 2:
-            continue
-        height, width = (-(-extent // grid) for extent in shape[1:3])
-        rows, cols = -(-shape[1] // height), -(-shape[2] // width)
-        classes = (PatchClass("outlier", {}),)
-        stage = StagePlan(source, graph.tensors[op.outputs[0]].name, height, width, ((0,) * cols,) * rows, classes)
-        whole = dataclasses.replace(stage, tile_height=shape[1], tile_width=shape[2], patch_classes=((0,),))
-        try:
-            macs = [build_program(graph, s, weight_bits={}, formats={}).cost.macs for s in (stage, whole)]
-        except UnsupportedModelError:
-            continue
-        if macs[0] <= max_macs_ratio * macs[1]:
-            return stage
-    raise UsageError(f"no stage of {grid} x {grid} patches takes at most {max_macs_ratio} times the MACs")
 
 
 def rows(curve: Curve) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from experiments.vdqs_curve import front_stage, side_by_side
+from experiments.grid_stage import front_stage
+from experiments.vdqs_curve import side_by_side
 from tests.support.networks import inverted_residual
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.stage.build import build_program
