@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from tflm_quantmcu.stage.format_version import FORMAT_VERSION, STAGE_REMARKS, ch
 from tflm_quantmcu.stage.geometry import Region, StageGeometry, StageOp, macs_per_pixel
 from tflm_quantmcu.stage.layout import CACHE_MODES, MapCache
 from tflm_quantmcu.stage.op_words import OP_WORDS, decode_op, encode_op, table_words
+from tflm_quantmcu.stage.tables import section, share_tables
 
 _KEYS = (
     *("version", "tile_height", "tile_width", "cache_mode", "primed", "outlier_low", "outlier_high", "outlier_share"),
@@ -202,12 +203,10 @@ class StageProgram:
         for op in self.ops:
             op_words.append(encode_op(op, len(filters)))
             filters += op.filter + bytes(-len(op.filter) % 4)
-        tables, offsets = _share_tables(self.tables)
+        tables, offsets = share_tables(self.tables)
         sections = [
             np.array(op_words),
-            np.array(
-                [(*shape, *dataclasses.astuple(cache)) for shape, cache in zip(self.shapes, self.caches, strict=True)]
-            ),
+            np.array([(*shape, *dataclasses.astuple(c)) for shape, c in zip(self.shapes, self.caches, strict=True)]),
             np.array([dataclasses.astuple(f) for c in self.formats for f in c]),
             np.array(offsets),
             np.array(self.patch_classes),
@@ -222,7 +221,7 @@ class StageProgram:
 
         Args:
           options: of the operator.
-          filters: uint8 [bytes], packed, one filter after another.
+          filters: int8 [bytes], packed, one filter after another.
           program: int32 [words].
 
         Raises:
@@ -276,7 +275,7 @@ class _Decoder:
             formats=tuple(tuple(StageFormat(*f) for f in c) for c in formats),
             tables=tuple(
                 tuple(
-                    _section(words, o, table_words(op, shapes, formats_of[op.inputs[0]][0]))
+                    section(words, o, table_words(op, shapes, formats_of[op.inputs[0]][0]))
                     for o, op in zip(row, ops, strict=True)
                 )
                 for row, formats_of in zip(offsets, formats, strict=True)
@@ -286,28 +285,3 @@ class _Decoder:
             primed=bool(self._options["primed"]),
             outliers=OutlierRule(*(int(self._options[f"outlier_{name}"]) for name in ("low", "high", "share"))),
         )
-
-
-def _section(words: np.ndarray, start: int, count: int) -> np.ndarray:
-    section = words[start : start + count]
-    if start < 0 or section.size != count:
-        raise ValueError(f"a table of {count} words at {start} lies outside its {words.size} words")
-    return section
-
-
-def _share_tables(tables: Sequence[Sequence[np.ndarray]]) -> tuple[np.ndarray, list[list[int]]]:
-    """All tables in one array, equal ones once, and the word offset of each [class][op]."""
-    seen: dict[bytes, int] = {}
-    parts: list[np.ndarray] = []
-    num_words = 0
-    offsets: list[list[int]] = []
-    for row in tables:
-        offsets.append([])
-        for table in row:
-            key = table.tobytes()
-            if key not in seen:
-                seen[key] = num_words
-                parts.append(table)
-                num_words += table.size
-            offsets[-1].append(seen[key])
-    return np.concatenate(parts), offsets
