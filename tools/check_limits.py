@@ -17,26 +17,15 @@ TEST_FILE_LINES = 450  # cases are data
 FUNCTION_LINES = 40  # without its head and docstring
 COLUMNS = 120  # of prose; ruff and clang-format hold code to it
 # Files and functions that were longer when the limit began to be checked, and may not grow; who divides one strikes
-# it out.
+# it out, which is checked too.
 LONGER: Mapping[str, int] = {
-    "experiments/vdqs_curve.py": 312,
     "tflm_kernels/cortex_m/mve/conv2d.cc": 308,
-    "tflm_kernels/portable/stage/run.cc": 339,
-    "tflm_quantmcu/app/api.py": 551,
-    "tflm_quantmcu/cli/commands.py": 321,
     "tflm_quantmcu/cost/call_features.py:_convolution": 41,
-    "tflm_quantmcu/finetuning/finetune.py": 304,
-    "tflm_quantmcu/graph/op_kinds.py": 306,
-    "tflm_quantmcu/keras_bridge/from_tflite.py": 345,
-    "tflm_quantmcu/lowering/stock_ops.py": 315,
     "tflm_quantmcu/oracle/simulate.py": 365,
     "tflm_quantmcu/patches/planner.py": 529,
     "tflm_quantmcu/patches/stage_costs.py": 431,
     "tflm_quantmcu/runtime/interpreter.py": 382,
-    "tflm_quantmcu/search/vdqs.py": 307,
     "tflm_quantmcu/stage/build.py:program_of": 45,
-    "tflm_quantmcu/stage/program.py": 350,
-    "tflm_quantmcu/stage/program.py:encode": 41,
 }
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -50,9 +39,13 @@ def check(root: Path, names: list[str]) -> Iterator[str]:
             continue
         if path.suffix in (".py", ".cc", ".h"):
             text = path.read_text("utf-8")
-            limit = LONGER.get(name, TEST_FILE_LINES if name.startswith("tests/") else FILE_LINES)
-            if (num_lines := text.count("\n")) > limit:
+            num_lines = text.count("\n")
+            limit = TEST_FILE_LINES if name.startswith("tests/") else FILE_LINES
+            if num_lines > LONGER.get(name, limit):
+                limit = LONGER.get(name, limit)
                 yield f"{name} has {num_lines} lines; at most {limit}: give an idea of it a file of its own"
+            elif name in LONGER and num_lines <= limit:
+                yield f"{name} has {num_lines} lines: strike it out of LONGER in tools/check_limits.py"
             if path.suffix == ".py":
                 yield from _long_functions(name, text)
         elif path.suffix == ".md":

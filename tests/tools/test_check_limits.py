@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from tools import check_limits
 from tools.check_limits import COLUMNS, FILE_LINES, FUNCTION_LINES, TEST_FILE_LINES, check
 
 
@@ -34,3 +37,9 @@ def test_what_exceeds_them_is_named(tmp_path: Path) -> None:
     for part in ("a.cc has", "b.py:1: f has", "c.md:1: ", "missing.md leads nowhere", "#nothing names a heading"):
         assert part in found
     assert "code.md" not in found
+
+
+def test_what_is_short_by_now_is_struck_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [write(tmp_path, "a.py", "\n" * (FILE_LINES + 2)), write(tmp_path, "b.py", "\n")]
+    monkeypatch.setattr(check_limits, "LONGER", {"a.py": FILE_LINES + 2, "b.py": FILE_LINES + 2})
+    assert list(check(tmp_path, names)) == ["b.py has 1 lines: strike it out of LONGER in tools/check_limits.py"]
