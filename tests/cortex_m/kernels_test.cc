@@ -232,6 +232,33 @@ bool TestSumPixels(RandomCase& random) {
       });
 }
 
+// A part of a map, whose weights stand among those of all of it.
+bool TestDotPixels(RandomCase& random) {
+  DotPixelsParams p;
+  p.weight_bits = random.OneIn(3) ? random.Bits() : 8;
+  const int32_t channels = 8 / p.weight_bits * random.Uniform(1, 9);  // of whole bytes
+  p.map_height = random.Uniform(1, 6);
+  p.map_width = random.Uniform(1, 6);
+  p.input = random.Map(random.Uniform(1, p.map_height), random.Uniform(1, p.map_width), channels);
+  if (random.OneIn(2)) p.input.bits = 8;
+  if (random.OneIn(2)) p.input = random.MapLike(p.input, p.input.height, p.map_width);
+  p.input.row_bytes = p.input.width * PixelBytes(p.input) + (random.OneIn(2) ? 0 : 3);
+  p.row = random.Uniform(0, p.map_height - p.input.height);
+  p.column = random.Uniform(0, p.map_width - p.input.width);
+  p.num_outputs = random.Uniform(1, 9);
+  const uint8_t* pixels = random.Input(p.input);
+  const uint8_t* filter =
+      random.Filter(p.num_outputs, p.map_height * p.map_width * channels, p.weight_bits);
+  return AreEqual(
+      0,
+      [&](uint8_t* output) {
+        reference::DotPixels(p, pixels, filter, reinterpret_cast<int32_t*>(output));
+      },
+      [&](uint8_t* output) {
+        kernels::DotPixels(p, pixels, filter, reinterpret_cast<int32_t*>(output));
+      });
+}
+
 uint64_t CountFailures(const char* op, bool (*test)(RandomCase&)) {
   uint64_t failures = 0;
   for (uint32_t seed = 1; seed <= kCases; ++seed) {
@@ -257,6 +284,7 @@ int main() {
   failures += CountFailures("max_pool_2d", TestMaxPool2D);
   failures += CountFailures("requantize", TestRequantize);
   failures += CountFailures("sum_pixels", TestSumPixels);
+  failures += CountFailures("dot_pixels", TestDotPixels);
   failures += CountFailures("add in place", TestAddInPlace);
   failures += CountFailures("requantize in place", TestRequantizeInPlace);
   ReportCount("FAILURES", failures);
