@@ -135,13 +135,14 @@ class ModelBuilder:
         Args:
           kind: as `BuiltinOperator` of the schema spells it.
           inputs, output: tensor indices.
-          options: a table of the schema, whose name is their type's.
+          options: a table of the schema, whose name is their type's; None of an op without.
         """
+        name = "NONE" if options is None else type(options).__name__.removesuffix("T")
         return schema.OperatorT(
             opcodeIndex=self._builtin_opcode(getattr(schema.BuiltinOperator, kind)),
             inputs=np.array(inputs, np.int32),
             outputs=np.array([output], np.int32),
-            builtinOptionsType=getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T")),
+            builtinOptionsType=getattr(schema.BuiltinOptions, name),
             builtinOptions=options,
         )
 
