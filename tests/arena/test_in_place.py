@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.edit_model import with_metadata
+from tests.support.edit_model import StockModel, with_metadata
 from tests.support.emitted import emit_and_compile
 from tests.support.stock_op_models import SHAPE, STOCK_OP_MODELS, binary, unary
 from tests.support.tiny_models import Handle, TinyModel
@@ -66,17 +66,42 @@ def check_equal(model: bytes, other: bytes) -> None:
             np.testing.assert_array_equal(a, b)
 
 
+def pinned(model: bytes) -> tuple[bytes, int]:
+    """A model of one op with our places, and the arena that they make."""
+    graph = read_model(model)
+    plan = plan_arena(graph, [op_scratch_bytes(graph, op) for op in graph.ops])
+    words = [1, 1, len(graph.tensors), *(plan.offsets.get(t.index, -1) for t in graph.tensors)]
+    return with_metadata(model, {"OfflineMemoryAllocation": np.array(words, "<i4").tobytes()}), plan.arena_bytes
+
+
 @pytest.mark.parametrize("kind", MODELS)
 def test_tflm_computes_the_same_in_the_place_of_the_input(kind: str) -> None:
     model = MODELS[kind]()
     graph = read_model(model)
+    found, arena_bytes = pinned(model)
     (op,) = graph.ops
     source = next(iter(overlays(graph, op)))
-    plan = plan_arena(graph, [op_scratch_bytes(graph, op)])
-    words = [1, 1, len(graph.tensors), *(plan.offsets.get(t.index, -1) for t in graph.tensors)]
     sizes = [VALUES * (4 if graph.tensors[t].dtype == "float32" else 1) for t in (source, op.outputs[0])]
-    assert plan.arena_bytes == max(sizes) + sizes[0] * (len(graph.inputs) - 1)
-    check_equal(model, with_metadata(model, {"OfflineMemoryAllocation": np.array(words, "<i4").tobytes()}))
+    assert arena_bytes == max(sizes) + sizes[0] * (len(graph.inputs) - 1)
+    check_equal(model, found)
+
+
+@pytest.mark.parametrize("options", [{}, {"alignCorners": True}, {"halfPixelCenters": True}])
+@pytest.mark.parametrize("sizes", [((9, 7), (5, 4)), ((8, 8), (8, 3)), ((12, 5), (11, 5)), ((6, 6), (1, 6))])
+def test_a_resize_to_a_smaller_map_writes_over_its_input(
+    sizes: tuple[tuple[int, int], tuple[int, int]], options: dict[str, bool], tmp_path: Path
+) -> None:
+    net = StockModel()
+    x, size = net.input((1, *sizes[0], 16)), net.constant(np.array(sizes[1], np.int32))
+    shape = (1, *sizes[1], 16)
+    model = net.build(net.stock("RESIZE_BILINEAR", [x, size], schema.ResizeBilinearOptionsT(**options), shape))
+    found, arena_bytes = pinned(model)
+    assert arena_bytes == 16 * sizes[0][0] * sizes[0][1]
+    check_equal(model, found)
+    emitted, run = emit_and_compile(found, tmp_path), Interpreter(model)
+    assert emitted.macro("ARENA_BYTES") == arena_bytes
+    for sample in random_inputs(read_model(model).input_tensors, 2)[0]:
+        np.testing.assert_array_equal(emitted.invoke(sample[None])[0], run.invoke(sample)[0])
 
 
 def chain(net: TinyModel, x: Handle) -> Handle:

@@ -2,7 +2,8 @@
 
 Such an op makes each value of its output of the value at the same place of that input, in rising order, and reads it
 before it writes: so do our kernels on all cores, TFLM's reference kernels and CMSIS-NN's. A SOFTMAX reads a whole row
-before it writes the first value of it. Decision: docs/decisions/0028-ops-in-place.md.
+before it writes the first value of it; a RESIZE_BILINEAR to a smaller map reads no pixel before that which it writes.
+Decision: docs/decisions/0028-ops-in-place.md.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from tflm_quantmcu.arena.stock_scratch import value_bytes
-from tflm_quantmcu.graph.types import ModelGraph, Op
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage.custom_ops import PREFIX, decode_options
 
@@ -22,6 +23,7 @@ _OF_ONE_INPUT = frozenset(
         *("NEG", "PRELU", "QUANTIZE", "RELU", "RELU6", "ROUND", "RSQRT", "SIN", "SOFTMAX", "SQRT", "SQUARE", "TANH"),
     )
 )
+_RESIZE = "RESIZE_BILINEAR"
 _OF_TWO_INPUTS = frozenset(("ADD", "DIV", "MAXIMUM", "MINIMUM", "MUL", "SQUARED_DIFFERENCE", "SUB"))
 _OURS = frozenset(PREFIX + name for name in ("ADD", "LUT", "CHANNEL_LUT", "REQUANTIZE"))
 
@@ -58,6 +60,8 @@ def overlays(graph: ModelGraph, op: Op) -> Mapping[int, int]:
     if op.kind in _OURS and not _keeps_places(decode_options(op.custom_options)):
         return {}
     output, found = graph.tensors[op.outputs[0]], {}
+    if op.kind == _RESIZE and _shrinks(graph.tensors[op.inputs[0]], output):
+        return {op.inputs[0]: 0}
     for source in (graph.tensors[t] for t in op.inputs[:num_inputs] if t >= 0):
         if source.is_constant or source.is_variable or output.is_variable or source.shape != output.shape:
             continue
@@ -65,6 +69,12 @@ def overlays(graph: ModelGraph, op: Op) -> Mapping[int, int]:
         if num_bytes == output_bytes or num_inputs == 1:
             found[source.index] = align(max(0, output_bytes - num_bytes), ARENA_ALIGNMENT)
     return found
+
+
+def _shrinks(source: Tensor, output: Tensor) -> bool:
+    """Whether a resize has no more rows and columns than its input: then no pixel is made of one before its place."""
+    is_map = len(source.shape) == len(output.shape) == 4 and not (source.is_constant or source.is_variable)
+    return is_map and all(n <= m for m, n in zip(source.shape, output.shape, strict=True))
 
 
 def eight_bit_overlays(graph: ModelGraph, op: Op, tensor_bytes: Sequence[int]) -> Mapping[int, int]:
