@@ -100,15 +100,22 @@ class PlannedModel:
         return self.streamed.isdisjoint(op.inputs) or self.streamed.issuperset(op.outputs)
 
     @functools.cached_property
-    def unsplit_bytes(self) -> tuple[int, ...]:
-        """[op] arena bytes live while the op runs by itself."""
-        result, sources = [], reshape_sources(self.graph)
+    def held_bytes(self) -> tuple[int, ...]:
+        """[op] arena bytes live while the op runs by itself, if its output shares none with its input."""
+        result = []
         for op in self.graph.ops:
             live = self.live[op.index] | self.live[op.index + 1] | set(op.outputs)
             scratch = converted_scratch_bytes(self.graph, op, self.variants, self.stock_kernels)
-            held = sum(map(self.tensor_bytes, live)) + sum(align(n, ARENA_ALIGNMENT) for n in scratch)
-            result.append(held - self._shared_bytes(op, sources))
+            result.append(sum(map(self.tensor_bytes, live)) + sum(align(n, ARENA_ALIGNMENT) for n in scratch))
         return tuple(result)
+
+    @functools.cached_property
+    def unsplit_bytes(self) -> tuple[int, ...]:
+        """[op] arena bytes live while the op runs by itself, in place where it can."""
+        sources = reshape_sources(self.graph)
+        return tuple(
+            held - self._shared_bytes(op, sources) for held, op in zip(self.held_bytes, self.graph.ops, strict=True)
+        )
 
     def _shared_bytes(self, op: Op, sources: Mapping[int, int]) -> int:
         """What the output of an op by itself shares with an input that nothing reads any more, or is the same as."""

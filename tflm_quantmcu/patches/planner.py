@@ -388,10 +388,10 @@ class StagePlanner:
         return edges
 
     def _stage_edge(self, upstream: UpstreamCosts, ways: StageWays) -> Edge[_Way | None] | None:
-        """The ways that take less than the ops one by one; of a streamed input all."""
+        """The ways that take less than the ops one by one, none of them in place; of a streamed input all."""
         model = self._model
         is_needed = ways.source in model.streamed
-        unsplit = max(model.unsplit_bytes[ways.first : ways.end])
+        unsplit = max(model.held_bytes[ways.first : ways.end])
         useful = np.flatnonzero((ways.num_bytes < unsplit) | is_needed)
         if not useful.size:
             return None

@@ -21,13 +21,23 @@ _UNREACHED = 1 << 61
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class _Ways(Generic[Way]):
+    """What an edge may come to use: int64 [ways] bytes as far as they are known, int64 [ways] work, and the ways."""
+
+    num_bytes: np.ndarray
+    work: np.ndarray
+    ways: Sequence[Way]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Edge(Generic[Way]):
     """The ops [first, end), run in one of several ways.
 
     Attributes:
       num_bytes: int64, rising.
-      work: int64, falling: of ways that take more bytes only those that do less work are kept.
+      work: int64, falling: of ways that take more bytes only those that do less work are in use.
       ways: what was given for each.
+      given: all ways, also those that are not in use as far as bytes are known.
     """
 
     first: int
@@ -35,6 +45,7 @@ class Edge(Generic[Way]):
     num_bytes: np.ndarray
     work: np.ndarray
     ways: Sequence[Way]
+    given: _Ways[Way]
 
     @staticmethod
     def of(first: int, end: int, num_bytes: np.ndarray, work: np.ndarray, ways: Sequence[Way]) -> Edge[Way]:
@@ -46,10 +57,27 @@ class Edge(Generic[Way]):
           work: int64 [ways], in the caller's unit.
           ways: what each stands for.
         """
-        order = np.lexsort((work, num_bytes))
-        least = np.minimum.accumulate(work[order])
-        kept = order[np.concatenate([[True], least[1:] < least[:-1]])]
-        return Edge(first, end, num_bytes[kept], work[kept], [ways[i] for i in kept.tolist()])
+        kept = _unbeaten(num_bytes, work)
+        found = _Ways(num_bytes[kept], work[kept], [ways[i] for i in kept.tolist()])
+        return Edge(first, end, found.num_bytes, found.work, found.ways, found)
+
+    def with_bytes(self, num_bytes: Mapping[int, int]) -> Edge[Way]:
+        """The edge where some ways in use, by their index, turned out to take more bytes: what these beat so far may be
+        in use again.
+        """
+        given, known = self.given, self.given.num_bytes.copy()
+        for index, n in num_bytes.items():
+            known[given.ways.index(self.ways[index])] = n
+        kept = _unbeaten(known, given.work)
+        ways = [given.ways[i] for i in kept.tolist()]
+        return Edge(self.first, self.end, known[kept], given.work[kept], ways, _Ways(known, given.work, given.ways))
+
+
+def _unbeaten(num_bytes: np.ndarray, work: np.ndarray) -> np.ndarray:
+    """Indices of what no other one beats, bytes rising and work falling."""
+    order = np.lexsort((work, num_bytes))
+    least = np.minimum.accumulate(work[order])
+    return order[np.concatenate([[True], least[1:] < least[:-1]])]
 
 
 class PathSearch(Generic[Way]):
@@ -90,12 +118,10 @@ class PathSearch(Generic[Way]):
 
     def with_bytes(self, num_bytes: Mapping[tuple[Edge[Way], int], int]) -> PathSearch[Way]:
         """The same edges, where some ways, given as (edge, index), turned out to take more bytes."""
-        changed: dict[Edge[Way], np.ndarray] = {}
+        changed: dict[Edge[Way], dict[int, int]] = {}
         for (edge, way), n in num_bytes.items():
-            changed.setdefault(edge, edge.num_bytes.copy())[way] = n
-        return PathSearch(
-            [Edge.of(e.first, e.end, changed[e], e.work, e.ways) if e in changed else e for e in self._edges]
-        )
+            changed.setdefault(edge, {})[way] = n
+        return PathSearch([e.with_bytes(changed[e]) if e in changed else e for e in self._edges])
 
     def is_reached(self, bound: int) -> bool:
         return bool(self.work[bound] < _UNREACHED)
