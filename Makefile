@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops wheel wheels canary demo picture demo-weights test test-sanitizers fuzz fuzz-long test-python313 test-cortex-m crc-matrix check clean test-tflm
+.PHONY: help setup ops wheel wheels canary demo picture demo-weights test test-quick test-long test-sanitizers fuzz fuzz-long test-python313 test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -52,6 +52,12 @@ test: setup ops wheels ## every test, C++ and Python
 	@OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(PY) -m pytest -n $(PYTEST_JOBS) # a core a worker
 	@echo "make test: all C++ and Python tests passed"
 
+test-quick: setup ## for every save, in less than a minute: no TensorFlow, nothing that Bazel builds
+	@$(PY) -m tools.quick_tests
+
+test-long: setup ops ## the tests that are marked `long`; the others are those of `make test`
+	@OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(PY) -m pytest -n $(PYTEST_JOBS) -m long || [ $$? = 5 ] # 5: there are none
+
 test-sanitizers: setup ## the C++ tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@bazel test --config=asan --config=ubsan --test_timeout=300 --test_output=errors //tests/kernels/...
 
@@ -62,7 +68,7 @@ fuzz-long: setup ops ## 10 million executions of each C++ fuzz target, 300,000 o
 	@$(PY) -m tools.fuzz --runs 10000000 --targets cpp
 	@$(PY) -m tools.fuzz --runs 300000 --targets python
 
-test-python313: setup ops ## the quick tests on a Python 3.13 of this machine, with the newest packages and no TensorFlow
+test-python313: setup ops ## the tests of the lower rooms on a Python 3.13 of this machine, with the newest packages and no TensorFlow
 	@$(PY) -m tools.python313
 
 test-cortex-m: setup ops ## the images of tests/cortex_m and a small model on every Cortex-M core, in QEMU

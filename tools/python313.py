@@ -1,4 +1,5 @@
-"""Runs the quick tests on Python 3.13 with the newest packages and without TensorFlow; makes that environment first.
+"""Runs the tests of the lower rooms on Python 3.13, with the newest packages and no TensorFlow; makes that environment
+first.
 
     python -m tools.python313
 

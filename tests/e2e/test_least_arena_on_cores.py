@@ -66,7 +66,7 @@ def in_patches(model: bytes) -> bytes:
 
 def misc4() -> bytes:
     if not MISC4.exists():
-        pytest.skip(f"{MISC4} is absent")
+        pytest.skip(f"{MISC4} is absent; {shared_data.REMEDY}")
     return MISC4.read_bytes()
 
 

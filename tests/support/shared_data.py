@@ -8,6 +8,7 @@ import pathlib
 import pytest
 
 ROOT = pathlib.Path(os.environ.get("TFLM_QUANTMCU_SHARED_DATA", pathlib.Path(__file__).parents[2] / "../shared/data"))
+REMEDY = "set TFLM_QUANTMCU_SHARED_DATA to the folder with models/ and samples/"
 CONVOLUTIONAL = ("ic_resnet8_int8", "kws_dscnn_int8", "person_detect", "mcunet_vww80")
 
 
@@ -15,7 +16,7 @@ def path_of(relative: str) -> pathlib.Path:
     """The file, or a skip of the calling test that says what is missing."""
     path = ROOT / relative
     if not path.exists():
-        pytest.skip(f"{path} is absent; set TFLM_QUANTMCU_SHARED_DATA to the folder with models/ and samples/")
+        pytest.skip(f"{path} is absent; {REMEDY}")
     return path
 
 
