@@ -37,6 +37,6 @@ def _row(point: Mapping[str, Any]) -> str:
     decibels = [value for value in point["sqnr_db"] if value is not None]
     lost = f"SQNR {min(decibels):.1f} dB" if decibels else f"{point['points']:.2f} points ({point['limit_points']:.2f})"
     return (
-        f"{lost}, arena {point['arena_bytes']:,}, model {point['flash_bytes']:,} bytes, "
-        f"{point['instructions']:,} instructions, {point['bit_ops']:,} BitOPs"
+        f"{lost}, arena {point['arena_bytes']:,} bytes, flash {point['flash_bytes']:,} bytes, "
+        f"{point['cycles']:,} cycles, {point['bit_ops']:,} BitOPs"
     )

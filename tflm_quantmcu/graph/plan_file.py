@@ -26,7 +26,7 @@ _NEEDED = ("version", "model_sha256", "search", "stages", "formats", "weight_bit
 _KNOWN = (*_NEEDED, "rounded_weights", "bias_corrections")
 _SHA256 = re.compile("[0-9a-f]{64}")
 MAX_EXTENT = 32767  # of feature maps, as law F4 has it
-_POINT_NUMBERS = ("points", "limit_points", "arena_bytes", "flash_bytes", "instructions", "bit_ops")
+_POINT_NUMBERS = ("points", "limit_points", "arena_bytes", "flash_bytes", "instructions", "cycles", "bit_ops")
 _STAGE_WORDS = {
     "cache_mode": ("recompute", "rows", "full"),
     "input_mode": ("resident", "streamed"),

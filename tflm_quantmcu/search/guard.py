@@ -51,6 +51,7 @@ class FrontPoint:
             "arena_bytes": self.found.arena_bytes,
             "flash_bytes": self.found.flash_bytes,
             "instructions": self.work.instructions,
+            "cycles": self.work.cycles,
             "bit_ops": self.work.bit_ops,
         }
 
@@ -210,7 +211,7 @@ def _time(work: Cost) -> int:
 
 
 def _sizes(point: FrontPoint) -> str:
-    return f"an arena of {point.found.arena_bytes:,} and a model of {point.found.flash_bytes:,} bytes"
+    return f"an arena of {point.found.arena_bytes:,} and {point.found.flash_bytes:,} bytes of flash"
 
 
 def _changed(problem: SearchProblem, knob: Mapping[str, Any]) -> SearchProblem:

@@ -253,8 +253,8 @@ class SearchProblem:
         work, found = self.cost.work_of(nearest), self.bytes_of(nearest)
         return BudgetError(
             f"{attempt} {' and '.join(bounds)}; the smallest work reached is {work.bit_ops:,} BitOPs and "
-            f"{work.instructions:,} instructions, with an arena of {found.arena_bytes:,} and a model of "
-            f"{found.flash_bytes:,} bytes; raise the bound that this exceeds"
+            f"{work.instructions:,} instructions, with an arena of {found.arena_bytes:,} and "
+            f"{found.flash_bytes:,} bytes of flash; raise the bound that this exceeds"
         )
 
     def over_budget(self, found: StageSearch, smallest_bytes: int | None = None) -> BudgetError:
