@@ -11,6 +11,7 @@ import pytest
 from tests.support.networks import inverted_residual
 from tests.support.plans import front_stage
 from tests.support.search_problems import problem_of
+from tflm_quantmcu.app import api
 from tflm_quantmcu.base.errors import BudgetError, UsageError
 from tflm_quantmcu.compensation.compensate import without_compensation
 from tflm_quantmcu.cost.plan_work import work_of
@@ -235,3 +236,8 @@ def test_plans_carry_what_makes_up_for_their_widths(graph) -> None:
     assert bias.bias_corrections and not bias.rounded_weights
     off = _search(vdqs_lambda=0.0, vdqs_min_weight_bits=4, compensation="off")
     assert off == dataclasses.replace(without_compensation(plan), search=off.search)
+
+
+def test_without_calibration_a_bound_below_eight_bits_is_refused_with_what_would_help():
+    with pytest.raises(BudgetError, match=r"smallest arena reached is [\d,]+ bytes.*; give --calibration_data, with"):
+        api.plan(MODEL, sram_bytes=256)

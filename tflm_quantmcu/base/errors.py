@@ -24,13 +24,15 @@ class BudgetError(QuantMcuError):
 
     Attributes:
       smallest_bytes: of maps and scratch, the least for which a search has a plan; None where it has none.
+      remedy: what helps, as the sentence ends where it knows the smallest bytes.
     """
 
     exit_code = 4
 
-    def __init__(self, sentence: str, *, smallest_bytes: int | None = None) -> None:
+    def __init__(self, sentence: str, *, smallest_bytes: int | None = None, remedy: str = "") -> None:
         super().__init__(sentence)
         self.smallest_bytes = smallest_bytes
+        self.remedy = remedy
 
 
 class InferenceStopped(QuantMcuError):

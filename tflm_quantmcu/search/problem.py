@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -257,13 +257,17 @@ class SearchProblem:
             f"{found.flash_bytes:,} bytes of flash; raise the bound that this exceeds"
         )
 
-    def over_budget(self, found: StageSearch, smallest_bytes: int | None = None) -> BudgetError:
-        """The refusal of a budget that no split reaches."""
+    def over_budget(
+        self, found: StageSearch, smallest_bytes: int | None = None, *, more: Sequence[str] = ()
+    ) -> BudgetError:
+        """The refusal of a budget that no split reaches; `more` helps beside what always does."""
         smallest = min(found.smallest_arena_bytes, smallest_bytes or found.smallest_arena_bytes)
+        remedy = ", ".join([*more, "raise --sram_bytes or shrink the model's input or channels"])
         return BudgetError(
             f"--sram_bytes is {self.budget.sram_bytes:,} and the smallest arena reached is {smallest:,} bytes "
-            f"({found.reason}); raise --sram_bytes or shrink the model's input or channels",
+            f"({found.reason}); {remedy}",
             smallest_bytes=smallest,
+            remedy=remedy,
         )
 
 

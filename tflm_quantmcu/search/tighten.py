@@ -88,11 +88,10 @@ def _of_smallest_maps(
     if best is None and found.arena_bytes == error.smallest_bytes:
         raise error
     maps = found.arena_bytes - found.beside_bytes
-    how = "; ".join(plan.notes) if plan.stages else "unsplit, for no split takes less"
+    how = plan.notes[0] if plan.stages else "unsplit, for no split takes less"
     raise BudgetError(
         f"--sram_bytes is {bound:,} and the smallest arena reached is {found.arena_bytes:,} bytes, {maps:,} of maps "
-        f"and scratch and {found.beside_bytes:,} beside them ({how}); raise --sram_bytes or shrink "
-        f"the model's input or channels",
+        f"and scratch and {found.beside_bytes:,} beside them ({how}); {error.remedy}",
         smallest_bytes=maps,
     )
 

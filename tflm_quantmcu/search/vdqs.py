@@ -79,6 +79,8 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     elif not budget or found.baseline_arena_bytes <= budget:
         return _unsplit(problem, reason, "vdqs")
     assert budget
+    if problem.calibration is None:
+        raise problem.over_budget(found, more=["give --calibration_data, with which maps can have fewer bits"])
     smallest: int | None = None
     passed_over = problem.mixed_split or 0
     for planner, split in _mixed_splits(problem, budget):
