@@ -24,9 +24,11 @@ from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.model_time import time_of_model
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, DEFAULT_CORE, Target, cores_of
+from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.stage.build import INPUT_MODES
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, decode_options, is_converted, program_of
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, is_converted, program_of
+from tflm_quantmcu.stage.format_version import READ_SINCE, check_version
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.stage.remarks import layers_of
 from tflm_quantmcu.tflite.canonical.canonical import canonical
@@ -57,6 +59,8 @@ def describe_model(model: AnyModel, target: Target | None = None) -> str:
     cores = [f"{n:,} with {variant} kernels ({', '.join(cores_of(variant))})" for variant, n in arenas.items()]
     most = max(arenas.values())
     parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(file.data):,} bytes")
+    if is_converted(graph):
+        parts.append(_describe_format(graph))
     parts.append(_describe_reserve(file, target))
     parts.append(_describe_time(file, target))
     return "\n\n".join(parts)
@@ -103,6 +107,22 @@ def describe_why(model: AnyModel, target: Target) -> str:
             plan = PrecisionPlan(source.sha256, {}, stages=best.plans(source.graph) if best else ())
             lines = [found.reason, *why_not_smaller(source.graph, ModelFile(convert_model(source, plan)).graph)]
     return "\n".join([*lines, *(f"--input {mode}: {n:,} bytes of maps and scratch" for mode, n in arenas.items())])
+
+
+def _describe_format(graph: ModelGraph) -> str:
+    """What reads the ops of ours in a converted model, in Python and in firmware.
+
+    Raises:
+      UsageError: an op of a version that this package does not read.
+    """
+    versions = []
+    for op in graph.ops:
+        if op.kind.startswith(PREFIX):
+            options = decode_options(op.custom_options)
+            check_version(op.kind, options)
+            versions.append(options["version"])
+    newest = max(versions)
+    return f"format {newest}: runs with tflm_quantmcu {READ_SINCE[newest]} and later"
 
 
 def _describe_reserve(file: ModelFile, target: Target | None) -> str:

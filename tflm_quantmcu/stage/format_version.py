@@ -11,7 +11,8 @@ from typing import Any
 from tflm_quantmcu.base.errors import UsageError
 
 FORMAT_VERSION = 3
-_READ_VERSIONS = (2, 3)
+# Version of the format -> the first tflm_quantmcu that reads it; every later one does.
+READ_SINCE = {2: "0.2.0", 3: "0.2.0"}
 STAGE_REMARKS = ("ops", "tile_grid")  # keys of a stage that are for people, see remarks.py
 
 
@@ -22,8 +23,12 @@ def check_version(op: str, options: Mapping[str, Any]) -> None:
       UsageError: with the version.
     """
     version = options.get("version")
-    if version not in _READ_VERSIONS:
-        raise UsageError(f"{op} has version {version}; supported are {' and '.join(map(str, _READ_VERSIONS))}")
+    if version not in READ_SINCE:
+        known = " and ".join(map(str, READ_SINCE))
+        raise UsageError(
+            f"{op} has version {version}; supported are {known}: convert the original model anew, or take a "
+            "tflm_quantmcu that reads it"
+        )
 
 
 def check_keys(
