@@ -97,6 +97,19 @@ def test_the_library_needs_an_old_libc_alone(wheel: Path, tmp_path: Path) -> Non
         assert tuple(map(int, number.split("."))) <= NEWEST_GLIBC
 
 
+def test_a_tree_gives_the_same_sdist_whenever_and_by_whomever_it_is_built(tmp_path: Path) -> None:
+    first, second = build_sdist(tmp_path / "first"), build_sdist(tmp_path / "second")
+    assert first.name == second.name and first.read_bytes() == second.read_bytes()
+    with tarfile.open(first) as archive:
+        members = archive.getmembers()
+    assert [member.name for member in members] == sorted(member.name for member in members)
+    assert {(m.uid, m.gid, m.uname, m.gname, m.mtime) for m in members} == {(0, 0, "", "", members[0].mtime)}
+
+
+def test_a_tree_gives_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    assert build_wheel(tmp_path).read_bytes() == wheel.read_bytes()
+
+
 def test_an_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
     with tarfile.open(build_sdist(tmp_path / "dist")) as archive:
         archive.extractall(tmp_path, filter="data")

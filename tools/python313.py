@@ -44,7 +44,7 @@ def make(python: Path) -> None:
         return
     subprocess.run([python, "-m", "venv", "--clear", FOLDER], check=True)
     pip = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--no-deps", "-r", str(REQUIREMENTS)], check=True)
+    subprocess.run([*pip, "install", "--no-deps", "--require-hashes", "-r", str(REQUIREMENTS)], check=True)
     STAMP.write_text(wanted, "utf-8")
 
 

@@ -96,7 +96,7 @@ fi
 
 say "installing the pinned Python packages into .venv (about 700 MB to fetch the first time)"
 pip=(.venv/bin/python -m pip --disable-pip-version-check)
-"${pip[@]}" install --progress-bar=off --no-deps -r "$REQUIREMENTS" 2>&1 |
+"${pip[@]}" install --progress-bar=off --no-deps --require-hashes -r "$REQUIREMENTS" 2>&1 |
   progress "Python packages" '^(Collecting|Requirement already satisfied)' "$(grep -c '==' "$REQUIREMENTS")" || {
   tail -20 "$LOG" >&2
   die "pip could not install them: see $LOG"
