@@ -34,7 +34,7 @@ _LONGEST = 60  # some have the whole text there
 
 
 def licence_of(package: str) -> str | None:
-    """As an installed package says: by its SPDX expression, a short text, or its classifiers; None if not installed."""
+    """The licence that an installed package names: SPDX expression, short text or classifiers; else None."""
     try:
         data = importlib.metadata.metadata(package).json
     except importlib.metadata.PackageNotFoundError:
