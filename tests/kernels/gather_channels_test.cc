@@ -9,9 +9,7 @@
 #include <vector>
 
 #include "tests/kernels/naive.h"
-#include "tests/kernels/stage_builder.h"
-#include "tflm_kernels/portable/stage/read_program.h"
-#include "tflm_kernels/portable/stage/run.h"
+#include "tests/kernels/small_stage.h"
 
 namespace quantmcu {
 namespace {
@@ -92,49 +90,21 @@ Stage GatherStage() {
   return stage;
 }
 
-std::string Refusal(const StageProgram& program) {
-  PatchStageParams params;
-  StageError error = {"", 0, "", 0};
-  ReadPatchStageProgram(program.header, program.words.data(),
-                        static_cast<int32_t>(program.words.size()), program.filters.data(),
-                        static_cast<int32_t>(program.filters.size()), reference::kKernels, &params,
-                        &error);
-  return error.message;
-}
-
 TEST(GatherStageTest, ChannelsStandWhereTheRunsSay) {
-  const StageProgram program = Assemble(GatherStage());
-  PatchStageParams params;
-  StageError error;
-  ASSERT_TRUE(ReadPatchStageProgram(
-      program.header, program.words.data(), static_cast<int32_t>(program.words.size()),
-      program.filters.data(), 0, reference::kKernels, &params, &error));
   const std::vector<uint8_t> x = {1, 2, 3, 4, 5, 6, 7, 8};
-  std::vector<uint8_t> scratch(PatchStageScratchBytes(params, reference::kKernels));
-  std::vector<uint8_t> y(16, 0xFF);
-  PatchStage(params, reference::kKernels, x.data(), scratch.data(), y.data());
-  EXPECT_EQ(y, (std::vector<uint8_t>{2, 1, 1, 2, 4, 3, 3, 4, 6, 5, 5, 6, 8, 7, 7, 8}));
+  EXPECT_EQ(RunStage(GatherStage(), x, 16),
+            (std::vector<uint8_t>{2, 1, 1, 2, 4, 3, 3, 4, 6, 5, 5, 6, 8, 7, 7, 8}));
 }
 
 TEST(GatherStageTest, RefusesWhatItWouldReadBeyond) {
-  const struct {
-    size_t position;
-    int32_t value;
-    const char* message;
-  } corruptions[] = {
-      {16 + 2, 2, "an input must be written before, -1 behind the last"},
-      {16 + 5, 0, "an input must be written before, -1 behind the last"},
-      {16 + 4, -2, "an input must be written before, -1 behind the last"},
-      {16 + 10, 1, "pads must be 0 where not used"},
-      {16 + 13, 5, "gather_channels needs 1 run to one a channel"},
-      {16 + 13, 0, "gather_channels needs 1 run to one a channel"},
-      {32, 3, "gather_channels needs inputs of the output's height and width"},
-  };
-  for (const auto& [position, value, message] : corruptions) {
-    StageProgram program = Assemble(GatherStage());
-    program.words[position] = value;
-    EXPECT_EQ(Refusal(program), message) << "word " << position;
-  }
+  ExpectRefusals(GatherStage(),
+                 {{16 + 2, 2, "an input must be written before, -1 behind the last"},
+                  {16 + 5, 0, "an input must be written before, -1 behind the last"},
+                  {16 + 4, -2, "an input must be written before, -1 behind the last"},
+                  {16 + 10, 1, "pads must be 0 where not used"},
+                  {16 + 13, 5, "gather_channels needs 1 run to one a channel"},
+                  {16 + 13, 0, "gather_channels needs 1 run to one a channel"},
+                  {32, 3, "gather_channels needs inputs of the output's height and width"}});
 }
 
 TEST(GatherStageTest, RefusesRunsThatDoNotMakeTheOutput) {
@@ -152,7 +122,8 @@ TEST(GatherStageTest, RefusesRunsThatDoNotMakeTheOutput) {
   for (const auto& [word, value, message] : corruptions) {
     Stage stage = GatherStage();
     stage.tables[0][1][word] = value;
-    EXPECT_EQ(Refusal(Assemble(stage)), message) << "word " << word;
+    PatchStageParams params;
+    EXPECT_EQ(Refusal(Assemble(stage), &params), message) << "word " << word;
   }
 }
 

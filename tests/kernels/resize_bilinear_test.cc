@@ -3,14 +3,12 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdint>
 #include <vector>
 
 #include "tests/kernels/naive.h"
-#include "tests/kernels/stage_builder.h"
-#include "tflm_kernels/portable/stage/read_program.h"
-#include "tflm_kernels/portable/stage/run.h"
+#include "tests/kernels/rescaling.h"
+#include "tests/kernels/small_stage.h"
 
 namespace quantmcu {
 namespace {
@@ -31,13 +29,10 @@ int32_t Mixed(const naive::Map& map, const Neighbours& row, const Neighbours& co
 
 // The whole map, or the rows and columns of the output from (top, left) on.
 void Compare(int32_t output_bits, int32_t channels, naive::Random* random) {
-  const bool is_same = random->OneIn(2);
-  const int32_t bits = is_same ? output_bits : random->Of(naive::kBits);
-  const naive::Map input =
-      naive::RandomMap(random->Uniform(1, 5), random->Uniform(1, 5), channels, bits, random);
-  const int32_t zero_point =
-      is_same ? input.zero_point
-              : random->Uniform(naive::QMin(output_bits), naive::QMax(output_bits));
+  Rescaling rescaled(output_bits, random);
+  const naive::Map input = naive::RandomMap(random->Uniform(1, 5), random->Uniform(1, 5), channels,
+                                            rescaled.input_bits(), random);
+  rescaled.From(input, random);
   const int32_t mode = random->Uniform(0, 2);
   const int32_t height = input.height * random->Uniform(1, 4);
   const int32_t width = input.width * random->Uniform(1, 4);
@@ -45,11 +40,7 @@ void Compare(int32_t output_bits, int32_t channels, naive::Random* random) {
   const int32_t left = random->Uniform(0, width - 1);
   naive::Map output =
       naive::EmptyMap(random->Uniform(1, height - top), random->Uniform(1, width - left), channels,
-                      output_bits, zero_point);
-  const Clamp all = {naive::QMin(output_bits), naive::QMax(output_bits)};
-  const Clamp clamp = random->OneIn(3) ? naive::RandomClamp(output_bits, zero_point, random) : all;
-  const FixedPoint factor =
-      is_same ? FixedPoint{1 << 30, 1} : naive::RandomFactor(1 << bits, output_bits, random);
+                      output_bits, rescaled.zero_point);
   const ResizeSteps y_steps = ResizeStepsOf(input.height, height, mode);
   const ResizeSteps x_steps = ResizeStepsOf(input.width, width, mode);
   const ResizeAxis rows = {y_steps.step, y_steps.first + top * y_steps.step, input.height, 0};
@@ -59,15 +50,14 @@ void Compare(int32_t output_bits, int32_t channels, naive::Random* random) {
       const Neighbours row = NeighboursAt(rows.first + y * rows.step, input.height);
       const Neighbours column = NeighboursAt(columns.first + x * columns.step, input.width);
       for (int32_t c = 0; c < channels; ++c) {
-        const int32_t value = Mixed(input, row, column, c) - input.zero_point;
-        output.At(y, x, c) =
-            std::clamp(naive::Product(value, factor) + zero_point, clamp.min, clamp.max);
+        output.At(y, x, c) = rescaled(Mixed(input, row, column, c));
       }
     }
   }
   std::vector<uint8_t> bytes(output.Packed().size(), 0xFF);
-  reference::ResizeBilinear({input.View(), output.View(), rows, columns, clamp, factor},
-                            input.Packed().data(), bytes.data());
+  reference::ResizeBilinear(
+      {input.View(), output.View(), rows, columns, rescaled.clamp, rescaled.factor},
+      input.Packed().data(), bytes.data());
   naive::ExpectSameBytes(output.Packed(), bytes);
 }
 
@@ -100,55 +90,24 @@ TEST(ResizeBilinearTest, ExtremesDoNotOverflow) {
 
 // X 1x3x1 -> Y 1x6x1 with half pixel centres, in tiles of 1x4.
 Stage BilinearStage() {
-  const StageFormat in_place = {8, 0, {-128, 127}, -1, 0};
-  Stage stage;
-  stage.header = {1, 4, 1, 2, 1};
-  stage.ops = {{kStageResizeBilinear, 0, -1, 1, {1, 3, 1, 2, 1, 1, 0, 1}, 0, 1, 0, 0}};
-  stage.maps = {{1, 3, 1}, {1, 6, 1}};
-  stage.filters = {{8, 1, {}}};
-  stage.formats = {{in_place, in_place}};
-  stage.tables = {{{1 << 30, 1}}};
-  stage.patch_classes = {0, 0};
-  return stage;
-}
-
-bool Read(const StageProgram& program, PatchStageParams* params, StageError* error) {
-  return ReadPatchStageProgram(program.header, program.words.data(),
-                               static_cast<int32_t>(program.words.size()), program.filters.data(),
-                               0, reference::kKernels, params, error);
+  return StageOfOneOp(1, 4, {kStageResizeBilinear, 0, -1, 1, {1, 3, 1, 2, 1, 1, 0, 1}, 0, 1, 0, 0},
+                      {1, 3, 1}, {1, 6, 1});
 }
 
 TEST(BilinearStageTest, TilesMixWhatStandsAroundThem) {
-  const StageProgram program = Assemble(BilinearStage());
-  PatchStageParams params;
-  StageError error;
-  ASSERT_TRUE(Read(program, &params, &error)) << error.message;
   const std::vector<uint8_t> x = {10, 20, static_cast<uint8_t>(-7)};
-  std::vector<uint8_t> y(6, 0xFF);
-  PatchStage(params, reference::kKernels, x.data(), nullptr, y.data());
-  EXPECT_EQ(y, (std::vector<uint8_t>{10, 13, 18, 13, 0, static_cast<uint8_t>(-7)}));
+  EXPECT_EQ(RunStage(BilinearStage(), x, 6),
+            (std::vector<uint8_t>{10, 13, 18, 13, 0, static_cast<uint8_t>(-7)}));
 }
 
 TEST(BilinearStageTest, RefusesWindowsThatHoldTooLittle) {
   const char* const window = "the window of a resize must hold all pixels that it mixes";
-  const struct {
-    size_t position;
-    int32_t value;
-    const char* message;
-  } corruptions[] = {{5, 2, window},
-                     {11, 0, window},
-                     {8, 2, window},
-                     {10, -1, window},
-                     {13, 4, "the mode of a resize must be 0 to 2"},
-                     {7, 3, "a resize must make the map larger by its strides"}};
-  for (const auto& [position, value, message] : corruptions) {
-    StageProgram program = Assemble(BilinearStage());
-    program.words[position] = value;
-    PatchStageParams params;
-    StageError error;
-    ASSERT_FALSE(Read(program, &params, &error)) << "word " << position;
-    EXPECT_STREQ(error.message, message) << "word " << position;
-  }
+  ExpectRefusals(BilinearStage(), {{5, 2, window},
+                                   {11, 0, window},
+                                   {8, 2, window},
+                                   {10, -1, window},
+                                   {13, 4, "the mode of a resize must be 0 to 2"},
+                                   {7, 3, "a resize must make the map larger by its strides"}});
 }
 
 }  // namespace
