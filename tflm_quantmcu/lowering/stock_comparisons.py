@@ -14,7 +14,6 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.activations import MAX_SHIFT
 from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier
 from tflm_quantmcu.law.kernel_calls import (
-    BroadcastAddParams,
     BroadcastPreluParams,
     ComparisonParams,
     FeatureMap,
@@ -29,6 +28,7 @@ from tflm_quantmcu.law.moves import ALIGNED_CORNERS, HALF_PIXEL_CENTRES, resize_
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_parts import (
     broadcast,
+    broadcast_sum,
     constant_input,
     dense_steps,
     io_tensors,
@@ -102,18 +102,8 @@ def _sub(graph: ModelGraph, op: Op) -> list[KernelCall]:
     factors: list[Pair] = [quantize_multiplier(ratio) for ratio in ratios]
     if factors[2][1] > MAX_SHIFT:
         raise refuse(graph, op, "its output's scale is too fine for 32 bits")
-    extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
-    params = BroadcastAddParams(
-        extents=extents,
-        input0_steps=steps0,
-        input1_steps=steps1,
-        input0_zero_point=x0.zero_points[0],
-        input1_zero_point=x1.zero_points[0],
-        output_zero_point=output.zero_points[0],
-        clamp=LoweredOp("SUB", "", (), output.index, Window(), op.activation).clamp_range(output.format),
-        multipliers=(factors[0], factors[1], factors[2]),
-    )
-    return [KernelCall("BroadcastSub", params, (x0.index, x1.index), output.index)]
+    clamp = LoweredOp("SUB", "", (), output.index, Window(), op.activation).clamp_range(output.format)
+    return broadcast_sum(graph, op, "BroadcastSub", (factors[0], factors[1], factors[2]), clamp)
 
 
 def _prelu(graph: ModelGraph, op: Op) -> list[KernelCall]:

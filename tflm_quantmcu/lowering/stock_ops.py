@@ -18,7 +18,6 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, radius
 from tflm_quantmcu.law.fixed_point import quantize_multiplier, round_half_away
 from tflm_quantmcu.law.kernel_calls import (
-    BroadcastAddParams,
     FeatureMap,
     FillParams,
     KernelCall,
@@ -37,6 +36,7 @@ from tflm_quantmcu.lowering.stock_moves import MOVES
 from tflm_quantmcu.lowering.stock_parts import (
     accepted,
     broadcast,
+    broadcast_sum,
     constant_input,
     dense_steps,
     io_tensors,
@@ -158,18 +158,8 @@ def _add(graph: ModelGraph, op: Op) -> list[KernelCall]:
     x0, x1, output = io_tensors(graph, op, 2)
     lowered = _lowered(op, output, "ADD")
     words = lowered.requantization_table((x0.format, x1.format), output.format).tolist()
-    extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
-    params = BroadcastAddParams(
-        extents=extents,
-        input0_steps=steps0,
-        input1_steps=steps1,
-        input0_zero_point=x0.zero_points[0],
-        input1_zero_point=x1.zero_points[0],
-        output_zero_point=output.zero_points[0],
-        clamp=lowered.clamp_range(output.format),
-        multipliers=((words[0], words[1]), (words[2], words[3]), (words[4], words[5])),
-    )
-    return [KernelCall("BroadcastAdd", params, (x0.index, x1.index), output.index)]
+    multipliers = ((words[0], words[1]), (words[2], words[3]), (words[4], words[5]))
+    return broadcast_sum(graph, op, "BroadcastAdd", multipliers, lowered.clamp_range(output.format))
 
 
 def _softmax(graph: ModelGraph, op: Op) -> list[KernelCall]:

@@ -15,7 +15,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.activations import quantize_factor
-from tflm_quantmcu.law.kernel_calls import NUM_DIMS, Dims, Pair
+from tflm_quantmcu.law.kernel_calls import NUM_DIMS, BroadcastAddParams, Dims, KernelCall, Pair
 
 Made = TypeVar("Made")
 
@@ -117,3 +117,30 @@ def broadcast(graph: ModelGraph, op: Op, inputs: Sequence[Tensor], output: Tenso
             raise refuse(graph, op, f"shape {list(tensor.shape)} does not broadcast to {list(output.shape)}")
         steps.append(tuple(0 if n == 1 else step for n, step in zip(shape, dense_steps(shape), strict=True)))
     return views(graph, op, output.shape, *steps)
+
+
+def broadcast_sum(
+    graph: ModelGraph, op: Op, kernel: str, multipliers: tuple[Pair, Pair, Pair], clamp: Pair
+) -> list[KernelCall]:
+    """The call of a kernel that adds or subtracts two maps (law A4).
+
+    Args:
+      graph: the model.
+      op: of it.
+      kernel: BroadcastAdd or BroadcastSub.
+      multipliers: of the first input, the second and the output.
+      clamp: of the output.
+    """
+    x0, x1, output = io_tensors(graph, op, 2)
+    extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
+    params = BroadcastAddParams(
+        extents=extents,
+        input0_steps=steps0,
+        input1_steps=steps1,
+        input0_zero_point=x0.zero_points[0],
+        input1_zero_point=x1.zero_points[0],
+        output_zero_point=output.zero_points[0],
+        clamp=clamp,
+        multipliers=multipliers,
+    )
+    return [KernelCall(kernel, params, (x0.index, x1.index), output.index)]
