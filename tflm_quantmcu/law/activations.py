@@ -7,13 +7,17 @@ inputs what its kernels give. Refuses, with a ValueError that says why, formats 
 from __future__ import annotations
 
 import math
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.law.arrays import Int64Array
 from tflm_quantmcu.law.fixed_point import multiply, quantize_multiplier, round_half_away
 from tflm_quantmcu.law.kernel_calls import HardSwishParams, LogisticParams, Pair
 
+_Value = TypeVar("_Value", bound=np.number[Any])
 MAX_SHIFT = 30
 _INPUT_BITS = 4
 _INT8: Pair = (-128, 127)
@@ -39,25 +43,25 @@ def quantize_factor(real: float) -> Pair:
     return multiplier, shift
 
 
-def saturate(x: np.ndarray, limits: Pair) -> np.ndarray:
-    """Integers of any shape within [limits]; the dtype stays."""
+def saturate(x: npt.NDArray[_Value], limits: Pair) -> npt.NDArray[_Value]:
+    """Numbers of any shape within [limits]; the dtype stays."""
     return np.clip(x, *limits)
 
 
-def product(a: np.ndarray, b: np.ndarray | int) -> np.ndarray:
+def product(a: Int64Array, b: Int64Array | int) -> Int64Array:
     """Q<m> times Q<n> in Q<m + n>: round(a * b / 2^31), halves up (law A1, step 2); int64 of any shape, |a * b| <
     2^62."""
     return (a * np.int64(b) + (1 << 30)) >> 31
 
 
-def divide_by_power(x: np.ndarray, exponent: np.ndarray | int) -> np.ndarray:
+def divide_by_power(x: Int64Array, exponent: Int64Array | int) -> Int64Array:
     """round(x / 2^exponent), halves away from zero (law A1, step 3); int64 of any shape, exponent >= 0 broadcast
     against x."""
     mask = (np.int64(1) << exponent) - 1
     return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0))
 
 
-def exp_of_negative(a: np.ndarray, integer_bits: int) -> np.ndarray:
+def exp_of_negative(a: Int64Array, integer_bits: int) -> Int64Array:
     """e^a in Q0 of a <= 0 in Q<integer_bits>; int64 of any shape, all of it within 32 bits."""
     quarter = 1 << (29 - integer_bits)
     near_zero = (a & (quarter - 1)) - quarter
@@ -68,7 +72,7 @@ def exp_of_negative(a: np.ndarray, integer_bits: int) -> np.ndarray:
     return np.where(a == 0, _ONE_Q0, y)
 
 
-def _exp_near_zero(a: np.ndarray) -> np.ndarray:
+def _exp_near_zero(a: Int64Array) -> Int64Array:
     x = a + (1 << 28)
     x2 = product(x, x)
     cubic = divide_by_power(product(x2, x2), 2) + product(x2, x)
@@ -76,17 +80,17 @@ def _exp_near_zero(a: np.ndarray) -> np.ndarray:
     return 1895147668 + product(x + tail, 1895147668)
 
 
-def reciprocal_of_one_plus(a: np.ndarray) -> np.ndarray:
+def reciprocal_of_one_plus(a: Int64Array) -> Int64Array:
     """1 / (1 + a) in Q0 of a >= 0 in Q0; int64 of any shape."""
     return saturate(_twice_reciprocal(a) << 1, _INT32)
 
 
-def one_minus_over_one_plus(a: np.ndarray) -> np.ndarray:
+def one_minus_over_one_plus(a: Int64Array) -> Int64Array:
     """(1 - a) / (1 + a) in Q0 of a >= 0 in Q0; int64 of any shape."""
     return saturate((_twice_reciprocal(a) - (1 << 29)) << 2, _INT32)
 
 
-def _twice_reciprocal(a: np.ndarray) -> np.ndarray:
+def _twice_reciprocal(a: Int64Array) -> Int64Array:
     """2 / (1 + a) in Q2."""
     half = (a + (1 << 31)) >> 1
     x = 1515870810 + product(half, -1010580540)
@@ -114,7 +118,7 @@ def _range_params(source: Format, count: int) -> LogisticParams:
     )
 
 
-def logistic(params: LogisticParams, x: np.ndarray) -> np.ndarray:
+def logistic(params: LogisticParams, x: Int64Array) -> Int64Array:
     """Law A15: int64 of any shape, int8 values in and out."""
     difference = x - params.input_zero_point
     a = multiply(difference, *params.multiplier).astype(np.int64)
@@ -123,7 +127,7 @@ def logistic(params: LogisticParams, x: np.ndarray) -> np.ndarray:
     return _within_radius(params, difference, divide_by_power(real, 31 - 8) - 128)
 
 
-def tanh(source: Format, x: np.ndarray) -> np.ndarray:
+def tanh(source: Format, x: Int64Array) -> Int64Array:
     """Law A19: int64 of any shape, int8 values in and out."""
     params = _range_params(source, 1)
     difference = x - params.input_zero_point
@@ -133,7 +137,7 @@ def tanh(source: Format, x: np.ndarray) -> np.ndarray:
     return _within_radius(params, difference, divide_by_power(np.sign(a) * of_magnitude, 31 - 7))
 
 
-def _within_radius(params: LogisticParams, difference: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _within_radius(params: LogisticParams, difference: Int64Array, y: Int64Array) -> Int64Array:
     y = np.where(difference >= params.radius, 127, saturate(y, _INT8))
     return np.where(difference <= -params.radius, -128, y)
 
@@ -160,11 +164,11 @@ def _to_16_bits(multiplier: int) -> int:
     return min((multiplier + (1 << 15)) >> 16, (1 << 15) - 1)
 
 
-def _product_q15(a: np.ndarray, b: int) -> np.ndarray:
+def _product_q15(a: Int64Array, b: int) -> Int64Array:
     return (a * b + (1 << 14)) >> 15
 
 
-def hard_swish(params: HardSwishParams, x: np.ndarray) -> np.ndarray:
+def hard_swish(params: HardSwishParams, x: Int64Array) -> Int64Array:
     """Law A16: int64 of any shape, int8 values in and out."""
     x = (x - params.input_zero_point) << 7
     shift = params.gate_shift
@@ -177,7 +181,7 @@ def hard_swish(params: HardSwishParams, x: np.ndarray) -> np.ndarray:
     return saturate(divide_by_power(toward_zero, -params.output_shift) + params.output_zero_point, _INT8)
 
 
-def leaky_relu(source: Format, output: Format, alpha: float, x: np.ndarray) -> np.ndarray:
+def leaky_relu(source: Format, output: Format, alpha: float, x: Int64Array) -> Int64Array:
     """Law A20; scale ratios are taken in float32, as TFLM does.
 
     Args:
@@ -196,14 +200,14 @@ def leaky_relu(source: Format, output: Format, alpha: float, x: np.ndarray) -> n
     return saturate(np.where(difference >= 0, above, below) + output.zero_point, _INT8)
 
 
-def absolute(source: Format, output: Format, x: np.ndarray) -> np.ndarray:
+def absolute(source: Format, output: Format, x: Int64Array) -> Int64Array:
     """Law A22: int64 of any shape, int8 values in and out; the ratio of scales is taken in float32, as TFLM does."""
     ratio = float(np.float32(source.scale) / np.float32(output.scale))
     scaled = multiply(np.abs(x - source.zero_point), *quantize_factor(ratio)).astype(np.int64)
     return saturate(scaled + output.zero_point, _INT8)
 
 
-def elu(source: Format, output: Format, x: np.ndarray) -> np.ndarray:
+def elu(source: Format, output: Format, x: Int64Array) -> Int64Array:
     """Law A21: int64 [n], int8 values in and out; computed in float32, as TFLM makes its own table."""
     one = np.float32(1)
     real = np.float32(source.scale) * (x - source.zero_point).astype(np.float32)

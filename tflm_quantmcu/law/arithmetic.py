@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tflm_quantmcu.graph.types import Window
+from tflm_quantmcu.law.arrays import Int8Array, Int32Array
 from tflm_quantmcu.law.fixed_point import multiply, quantize_multiplier, round_half_away
 from tflm_quantmcu.law.output import Finish, OutputFormat, requantize_sums, to_output
 from tflm_quantmcu.law.taps import tap_values
@@ -39,16 +40,16 @@ _ELEMENTS_AT_ONCE = 1 << 17
 
 
 def conv2d(
-    x: np.ndarray,
-    filter: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    filter: Int8Array,
+    table: Int32Array,
     *,
     window: Window,
     size: tuple[int, int],
     zero_in: int,
     output: OutputFormat,
     finish: Finish = requantize_sums,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A3, convolution.
 
     Args:
@@ -76,16 +77,16 @@ def conv2d(
 
 
 def depthwise_conv2d(
-    x: np.ndarray,
-    filter: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    filter: Int8Array,
+    table: Int32Array,
     *,
     window: Window,
     size: tuple[int, int],
     zero_in: int,
     depth_multiplier: int,
     output: OutputFormat,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A3, depthwise: channel o of the output reads channel o / depth_multiplier of x.
 
     Args:
@@ -109,14 +110,14 @@ def depthwise_conv2d(
 
 
 def fully_connected(
-    x: np.ndarray,
-    filter: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    filter: Int8Array,
+    table: Int32Array,
     *,
     zero_in: int,
     output: OutputFormat,
     finish: Finish = requantize_sums,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A3, fully connected.
 
     Args:
@@ -132,7 +133,7 @@ def fully_connected(
     return finish(sums, table, output)
 
 
-def mean(x: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat) -> np.ndarray:
+def mean(x: Int8Array, table: Int32Array, *, zero_in: int, output: OutputFormat) -> Int8Array:
     """Law A11 over height and width.
 
     Args:
@@ -148,13 +149,13 @@ def mean(x: np.ndarray, table: np.ndarray, *, zero_in: int, output: OutputFormat
 
 
 def add(
-    x0: np.ndarray,
-    x1: np.ndarray,
-    table: np.ndarray,
+    x0: Int8Array,
+    x1: Int8Array,
+    table: Int32Array,
     *,
     zero_in: tuple[int, int],
     output: OutputFormat,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A4 on maps of equal shape.
 
     Args:
@@ -174,14 +175,14 @@ def add(
 
 
 def average_pool2d(
-    x: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    table: Int32Array,
     *,
     window: Window,
     size: tuple[int, int],
     zero_in: int,
     output: OutputFormat,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A5. Every window has a tap inside the map.
 
     Args:
@@ -201,14 +202,14 @@ def average_pool2d(
 
 
 def max_pool2d(
-    x: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    table: Int32Array,
     *,
     window: Window,
     size: tuple[int, int],
     zero_in: int,
     output: OutputFormat,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A6. Every window has a tap inside the map; arguments and what is returned as of `average_pool2d`."""
     lowest = np.full((len(x), *size, x.shape[-1]), -128, np.int8)
     for _, _, tap in tap_values(x, window, size, -128):
@@ -217,19 +218,19 @@ def max_pool2d(
 
 
 def requantize(
-    x: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    table: Int32Array,
     *,
     window: Window,
     size: tuple[int, int],
     zero_in: int,
     output: OutputFormat,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A7. Of the window only the pads count; arguments and what is returned as of `average_pool2d`."""
     return _moved(rescale(x, table, zero_in, output), window, size, output.zero_point)
 
 
-def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, int], output: OutputFormat) -> np.ndarray:
+def lut(x: Int8Array, table: Int32Array, *, window: Window, size: tuple[int, int], output: OutputFormat) -> Int8Array:
     """Law A18.
 
     Args:
@@ -247,7 +248,7 @@ def lut(x: np.ndarray, table: np.ndarray, *, window: Window, size: tuple[int, in
     return _moved(values, window, size, output.zero_point)
 
 
-def _moved(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> np.ndarray:
+def _moved(x: Int8Array, window: Window, size: tuple[int, int], fill: int) -> Int8Array:
     """x [N, *size, C] padded with `fill`, or cropped, by the window's pads."""
     shifted = Window(pad_top=window.pad_top, pad_left=window.pad_left)
     return next(tap for _, _, tap in tap_values(x, shifted, size, fill))
@@ -258,7 +259,7 @@ def _batches(num_samples: int, elements_a_sample: int) -> Iterator[slice]:
     return (slice(start, start + at_once) for start in range(0, num_samples, at_once))
 
 
-def _exact_dtype(filters: np.ndarray, zero_in: int) -> type[np.floating]:
+def _exact_dtype(filters: Int8Array, zero_in: int) -> type[np.floating]:
     """The fastest type in which no sum of products is rounded, in any order: int8 [O, taps] with all inputs there
     are."""
     largest_input = max(abs(127 - zero_in), abs(-128 - zero_in))
@@ -266,7 +267,7 @@ def _exact_dtype(filters: np.ndarray, zero_in: int) -> type[np.floating]:
     return np.float32 if largest_sum < 1 << 24 else np.float64
 
 
-def rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat) -> np.ndarray:
+def rescale(x: Int8Array, table: Int32Array, zero_in: int, output: OutputFormat) -> Int8Array:
     """Law A7 of each value.
 
     Args:
@@ -280,6 +281,6 @@ def rescale(x: np.ndarray, table: np.ndarray, zero_in: int, output: OutputFormat
     return _of_each(x, to_output(multiply(_ALL_VALUES - zero_in, table[0], table[1]), output))
 
 
-def _of_each(x: np.ndarray, entries: np.ndarray) -> np.ndarray:
+def _of_each(x: Int8Array, entries: Int8Array) -> Int8Array:
     """What stands for each int8 value; entries in the order of `_ALL_VALUES`."""
     return np.take(entries, x.view(np.uint8))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from tflm_quantmcu.law.arrays import Float64Array, Int32Array, Int64Array
+
 _VALUES_AT_ONCE = 1 << 14  # so that they stay in a core's cache
 
 
-def round_half_away(x: ArrayLike) -> np.ndarray:
+def round_half_away(x: ArrayLike) -> Float64Array:
     """Rounds to the nearest whole number, halves away from zero, as C's round(); float64 of x's shape."""
     x = np.asarray(x, np.float64)
     whole = np.trunc(x)
@@ -39,7 +41,7 @@ def mean_multiplier(factor: tuple[int, int], count: int) -> tuple[int, int]:
     return (multiplier << spare) // count, shift - spare
 
 
-def multiply(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> np.ndarray:
+def multiply(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> Int32Array:
     """x * multiplier * 2^(shift - 31) with the two roundings of law A1.
 
     Args:
@@ -61,7 +63,7 @@ def multiply(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> np.ndarra
     return found.reshape(x.shape)
 
 
-def _multiply(x: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
+def _multiply(x: Int64Array, multiplier: Int64Array, shift: Int64Array) -> Int32Array:
     """Multiplies in doubles, which numpy is fastest with: all that is computed is a multiple of 2^-32 below 2^48, so
     exact."""
     left, right = np.maximum(shift, 0), np.maximum(-shift, 0)
@@ -81,6 +83,6 @@ def _multiply(x: np.ndarray, multiplier: np.ndarray, shift: np.ndarray) -> np.nd
     return np.trunc(found).astype(np.int32)
 
 
-def to_int32(x: np.ndarray) -> np.ndarray:
+def to_int32(x: Int64Array) -> Int32Array:
     """Keeps the low 32 bits of int64 values of any shape, as int32."""
     return x.astype(np.int32)

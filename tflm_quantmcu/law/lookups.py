@@ -14,6 +14,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
 from tflm_quantmcu.law import activations
+from tflm_quantmcu.law.arrays import Int32Array, Int64Array
 from tflm_quantmcu.law.constant_operands import Operand, operand_of
 from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
 from tflm_quantmcu.law.kernel_calls import Pair
@@ -62,7 +63,7 @@ class Lookup:
         """Whether it is another function in each channel."""
         return self.operand is not None and len(self.operand.values) > 1
 
-    def table(self, source: Format, output: Format, clamps: Pair) -> np.ndarray:
+    def table(self, source: Format, output: Format, clamps: Pair) -> Int32Array:
         """The output value of every input value, the lowest first.
 
         Args:
@@ -109,7 +110,7 @@ def gate_of(graph: ModelGraph, op: Op) -> Op | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _stock_values(lookup: Lookup) -> np.ndarray:
+def _stock_values(lookup: Lookup) -> Int64Array:
     """int64 [256] or [C, 256]: what stock TFLM gives for every input value, before a fused activation's clamps."""
     x = np.arange(-128, 128, dtype=np.int64)
     if lookup.operand is not None:
@@ -117,15 +118,15 @@ def _stock_values(lookup: Lookup) -> np.ndarray:
     return _STOCK[lookup.kind](lookup, x)
 
 
-def _logistic(lookup: Lookup, x: np.ndarray) -> np.ndarray:
+def _logistic(lookup: Lookup, x: Int64Array) -> Int64Array:
     return activations.logistic(activations.logistic_params(lookup.source, lookup.output, 1), x)
 
 
-def _hard_swish(lookup: Lookup, x: np.ndarray) -> np.ndarray:
+def _hard_swish(lookup: Lookup, x: Int64Array) -> Int64Array:
     return activations.hard_swish(activations.hard_swish_params(lookup.source, lookup.output, 1), x)
 
 
-def _silu(lookup: Lookup, x: np.ndarray) -> np.ndarray:
+def _silu(lookup: Lookup, x: Int64Array) -> Int64Array:
     """Laws A15 and A12."""
     source, gate, output = lookup.source, lookup.gate, lookup.output
     assert gate is not None
@@ -135,7 +136,7 @@ def _silu(lookup: Lookup, x: np.ndarray) -> np.ndarray:
     return to_int32(scaled + output.zero_point).astype(np.int64)
 
 
-def _square(lookup: Lookup, x: np.ndarray) -> np.ndarray:
+def _square(lookup: Lookup, x: Int64Array) -> Int64Array:
     """Law A12."""
     source, output = lookup.source, lookup.output
     factor = activations.quantize_factor(source.scale * source.scale / output.scale)
@@ -143,7 +144,7 @@ def _square(lookup: Lookup, x: np.ndarray) -> np.ndarray:
     return to_int32(scaled + output.zero_point).astype(np.int64)
 
 
-_STOCK: Mapping[str, Callable[[Lookup, np.ndarray], np.ndarray]] = {
+_STOCK: Mapping[str, Callable[[Lookup, Int64Array], Int64Array]] = {
     "ABS": lambda lookup, x: activations.absolute(lookup.source, lookup.output, x),
     "ELU": lambda lookup, x: activations.elu(lookup.source, lookup.output, x),
     "HARD_SWISH": _hard_swish,

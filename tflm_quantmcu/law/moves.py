@@ -11,20 +11,21 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law.arithmetic import OutputFormat, rescale
+from tflm_quantmcu.law.arrays import Int8Array, Int32Array, Int64Array
 
 ONE_PIXEL = 1 << 10  # a pixel, in the steps of a bilinear resize
 HALF_PIXEL_CENTRES, ALIGNED_CORNERS = 1, 2  # bits of a bilinear resize's mode
 
 
 def resize_nearest(
-    x: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    table: Int32Array,
     *,
     window: Window,
     size: tuple[int, int],
     zero_in: int,
     output: OutputFormat,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A28.
 
     Args:
@@ -43,13 +44,13 @@ def resize_nearest(
 
 
 def resize_bilinear(
-    x: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    table: Int32Array,
     *,
-    positions: tuple[np.ndarray, np.ndarray],
+    positions: tuple[Int64Array, Int64Array],
     zero_in: int,
     output: OutputFormat,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A26, then A7.
 
     Args:
@@ -72,14 +73,14 @@ def resize_bilinear(
 
 
 def depth_to_space(
-    x: np.ndarray,
-    table: np.ndarray,
+    x: Int8Array,
+    table: Int32Array,
     *,
     window: Window,
     size: tuple[int, int],
     zero_in: int,
     output: OutputFormat,
-) -> np.ndarray:
+) -> Int8Array:
     """Law A29.
 
     Args:
@@ -99,8 +100,8 @@ def depth_to_space(
 
 
 def gather_channels(
-    inputs: Sequence[np.ndarray], table: np.ndarray, *, zeros_in: Sequence[int], output: OutputFormat
-) -> np.ndarray:
+    inputs: Sequence[Int8Array], table: Int32Array, *, zeros_in: Sequence[int], output: OutputFormat
+) -> Int8Array:
     """Law A27.
 
     Args:
@@ -128,7 +129,7 @@ def resize_positions(size: int, wanted: int, mode: int) -> tuple[int, int]:
     return step, step // 2 - ONE_PIXEL // 2 if mode & HALF_PIXEL_CENTRES else 0
 
 
-def neighbours(position: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def neighbours(position: Int64Array, size: int) -> tuple[Int64Array, Int64Array]:
     """The pixels that a bilinear resize of `size` pixels mixes at positions, int64 [n] in 1024ths of a pixel; int64 [n]
     each."""
     lower = np.maximum(np.trunc(position / ONE_PIXEL).astype(int), 0)

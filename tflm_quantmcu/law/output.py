@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from tflm_quantmcu.law.arrays import AnyArray, Int8Array, Int32Array
 from tflm_quantmcu.law.fixed_point import multiply
 
 
@@ -24,10 +25,10 @@ class OutputFormat(Protocol):
 
 
 # (sums [..., O] of whole numbers in any type, table int32 [3 * O], output) -> int8 [..., O]: a convolution's last step.
-Finish = Callable[[np.ndarray, np.ndarray, OutputFormat], np.ndarray]
+Finish = Callable[[AnyArray, Int32Array, OutputFormat], Int8Array]
 
 
-def requantize_sums(sums: np.ndarray, table: np.ndarray, output: OutputFormat) -> np.ndarray:
+def requantize_sums(sums: AnyArray, table: Int32Array, output: OutputFormat) -> Int8Array:
     """The last step of law A3: bias, scale, zero point and clamps.
 
     Args:
@@ -41,7 +42,7 @@ def requantize_sums(sums: np.ndarray, table: np.ndarray, output: OutputFormat) -
     return to_output(multiply(sums.astype(np.int64) + bias.astype(np.int64), multiplier, shift), output)
 
 
-def to_output(x: np.ndarray, output: OutputFormat) -> np.ndarray:
+def to_output(x: Int32Array, output: OutputFormat) -> Int8Array:
     """Adds the zero point (int32, wraps) to int32 values of any shape and clamps: int8."""
     moved = x + np.int32(output.zero_point)
     return np.clip(moved, output.clamp_min, output.clamp_max, out=moved).astype(np.int8)

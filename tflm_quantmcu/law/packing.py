@@ -6,6 +6,7 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.types import BIT_WIDTHS
+from tflm_quantmcu.law.arrays import AnyArray, Int8Array, UInt8Array
 
 
 def run_bytes(count: int, bits: int) -> int:
@@ -13,7 +14,7 @@ def run_bytes(count: int, bits: int) -> int:
     return (count * bits + 7) // 8
 
 
-def pack(values: np.ndarray, bits: int) -> np.ndarray:
+def pack(values: AnyArray, bits: int) -> UInt8Array:
     """Packs runs along the last axis.
 
     Args:
@@ -38,7 +39,7 @@ def pack(values: np.ndarray, bits: int) -> np.ndarray:
     return np.bitwise_or.reduce(fields << _field_shifts(bits), axis=-1)
 
 
-def unpack(data: np.ndarray, bits: int, count: int) -> np.ndarray:
+def unpack(data: Int8Array | UInt8Array, bits: int, count: int) -> Int8Array:
     """The inverse of `pack`.
 
     Args:
@@ -63,7 +64,7 @@ def unpack(data: np.ndarray, bits: int, count: int) -> np.ndarray:
     return fields.reshape(*data.shape[:-1], data.shape[-1] * (8 // bits))[..., :count].copy()
 
 
-def _field_shifts(bits: int) -> np.ndarray:
+def _field_shifts(bits: int) -> UInt8Array:
     return np.arange(0, 8, bits, dtype=np.uint8)
 
 

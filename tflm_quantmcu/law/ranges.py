@@ -13,10 +13,11 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.law.arrays import AnyArray, Float32Array, Float64Array, Int8Array
 from tflm_quantmcu.law.fixed_point import round_half_away
 
 
-def mse_format(histogram: np.ndarray, format8: Format, bits: int) -> Format:
+def mse_format(histogram: AnyArray, format8: Format, bits: int) -> Format:
     """The per-tensor format with the least squared error over a feature map's values.
 
     Args:
@@ -47,7 +48,7 @@ def mse_format(histogram: np.ndarray, format8: Format, bits: int) -> Format:
     return best
 
 
-def requantize_weights(weights: np.ndarray, axis: int, bits: int) -> tuple[np.ndarray, np.ndarray]:
+def requantize_weights(weights: AnyArray, axis: int, bits: int) -> tuple[Int8Array, Float32Array]:
     """Symmetric weights of `bits` bits, with the scale of least squared error in each output channel.
 
     Args:
@@ -69,7 +70,7 @@ def requantize_weights(weights: np.ndarray, axis: int, bits: int) -> tuple[np.nd
     return np.ascontiguousarray(np.moveaxis(q, 0, axis)), scales
 
 
-def _best_scale(values: np.ndarray, counts: np.ndarray, low: int, high: int) -> tuple[float, float]:
+def _best_scale(values: Float64Array, counts: Float64Array, low: int, high: int) -> tuple[float, float]:
     """The scale whose levels scale * [low, high] are nearest to the values, as a float32 value, and its squared error.
 
     (1, inf) where no scale helps: all values are 0, or lie on a side that has no levels.

@@ -6,15 +6,19 @@ In: a batch of maps [N, H, W, C] and a window. Out: an array [N, *size, C] a tap
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from tflm_quantmcu.graph.types import Window
 
+_Value = TypeVar("_Value", bound=np.generic)
+
 
 def tap_values(
-    x: np.ndarray, window: Window, size: tuple[int, int], fill: int
-) -> Iterator[tuple[int, int, np.ndarray]]:
+    x: npt.NDArray[_Value], window: Window, size: tuple[int, int], fill: int
+) -> Iterator[tuple[int, int, npt.NDArray[_Value]]]:
     """What each tap of a window reads for all outputs.
 
     Args:
@@ -34,7 +38,7 @@ def tap_values(
             yield ky, kx, tap[:, : size[0], : size[1]]
 
 
-def padded(x: np.ndarray, window: Window, size: tuple[int, int], fill: int) -> np.ndarray:
+def padded(x: npt.NDArray[_Value], window: Window, size: tuple[int, int], fill: int) -> npt.NDArray[_Value]:
     """All that a window reads: [N, height, width, C] of x's dtype, from the first tap of the first output on.
 
     Args:
@@ -50,7 +54,9 @@ def _read_extent(pad: int, size: int, stride: int, kernel: int, dilation: int) -
     return -pad, -pad + max(0, (size - 1) * stride + (kernel - 1) * dilation + 1)
 
 
-def _crop_or_pad(x: np.ndarray, rows: tuple[int, int], cols: tuple[int, int], fill: int) -> np.ndarray:
+def _crop_or_pad(
+    x: npt.NDArray[_Value], rows: tuple[int, int], cols: tuple[int, int], fill: int
+) -> npt.NDArray[_Value]:
     """The part [rows) x [cols) of a map, which may reach outside it."""
     (top, bottom), (left, right) = rows, cols
     height, width = x.shape[1:3]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from tflm_quantmcu.law.arrays import BoolArray, Int8Array
 from tflm_quantmcu.stage.program import StageProgram
 
 
-def holds_outliers(program: StageProgram, row: int, col: int, x: np.ndarray) -> np.ndarray:
+def holds_outliers(program: StageProgram, row: int, col: int, x: Int8Array) -> BoolArray:
     """Whether a patch of each sample holds outliers by the program's rule: bool [N].
 
     Args:

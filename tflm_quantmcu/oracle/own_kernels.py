@@ -14,6 +14,7 @@ import numpy as np
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law import arithmetic, moves
 from tflm_quantmcu.law.arithmetic import OutputFormat
+from tflm_quantmcu.law.arrays import Int8Array, Int32Array, Int64Array
 from tflm_quantmcu.stage.geometry import Region, StageOp
 
 NOWHERE = np.zeros(0, np.int64)
@@ -32,15 +33,15 @@ class Call:
       positions: of a bilinear resize, those of each row and column of the output in the input (law A26).
     """
 
-    inputs: Sequence[np.ndarray]
-    filter: np.ndarray
-    table: np.ndarray
+    inputs: Sequence[Int8Array]
+    filter: Int8Array
+    table: Int32Array
     window: Window
     size: tuple[int, int]
     zeros: Sequence[int]
     depth_multiplier: int
     output: OutputFormat
-    positions: tuple[np.ndarray, np.ndarray] = (NOWHERE, NOWHERE)
+    positions: tuple[Int64Array, Int64Array] = (NOWHERE, NOWHERE)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def moved_window(op: StageOp, source: Region, corner: tuple[int, int]) -> Window
 
 def resize_places(
     op: StageOp, shapes: Sequence[tuple[int, int, int]], source: Region, corner: tuple[int, int], size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Int64Array, Int64Array]:
     """The positions, int64 [rows] and [columns] in 1024ths of a pixel of the region that is read (`Call.positions`), of
     a stage's bilinear resize.
 
@@ -81,43 +82,43 @@ def resize_places(
     return found[0], found[1]
 
 
-def _depthwise_conv2d(call: Call) -> np.ndarray:
+def _depthwise_conv2d(call: Call) -> Int8Array:
     multiplier = call.depth_multiplier
     return arithmetic.depthwise_conv2d(
         call.inputs[0], call.filter, call.table, depth_multiplier=multiplier, **call.place
     )
 
 
-def _fully_connected(call: Call) -> np.ndarray:
+def _fully_connected(call: Call) -> Int8Array:
     x = call.inputs[0].reshape(len(call.inputs[0]), -1)
     return arithmetic.fully_connected(x, call.filter, call.table, zero_in=call.zeros[0], output=call.output)
 
 
-def _add(call: Call) -> np.ndarray:
+def _add(call: Call) -> Int8Array:
     x, y = call.inputs
     return arithmetic.add(x, y, call.table, zero_in=(call.zeros[0], call.zeros[1]), output=call.output)
 
 
-def _channel_lut(call: Call) -> np.ndarray:
+def _channel_lut(call: Call) -> Int8Array:
     table = call.table.reshape(call.inputs[0].shape[-1], -1)
     return arithmetic.lut(call.inputs[0], table, window=call.window, size=call.size, output=call.output)
 
 
-def _lut(call: Call) -> np.ndarray:
+def _lut(call: Call) -> Int8Array:
     return arithmetic.lut(call.inputs[0], call.table, window=call.window, size=call.size, output=call.output)
 
 
-def _resize_bilinear(call: Call) -> np.ndarray:
+def _resize_bilinear(call: Call) -> Int8Array:
     return moves.resize_bilinear(
         call.inputs[0], call.table, positions=call.positions, zero_in=call.zeros[0], output=call.output
     )
 
 
-def _gather_channels(call: Call) -> np.ndarray:
+def _gather_channels(call: Call) -> Int8Array:
     return moves.gather_channels(call.inputs, call.table, zeros_in=call.zeros, output=call.output)
 
 
-Law = Callable[[Call], np.ndarray]
+Law = Callable[[Call], Int8Array]
 # The law of each kernel of ours, by the kind of the op.
 LAWS: Mapping[str, Law] = {
     "CONV_2D": lambda call: arithmetic.conv2d(call.inputs[0], call.filter, call.table, **call.place),

@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME
+from tflm_quantmcu.law.arrays import Int8Array, Int64Array
 from tflm_quantmcu.oracle.outlier_rule import holds_outliers
 from tflm_quantmcu.stage.program import StageProgram
 
 
-def classes_on(program: StageProgram, x: np.ndarray) -> np.ndarray:
+def classes_on(program: StageProgram, x: Int8Array) -> Int64Array:
     """The index of every patch's class, int64 [N, rows, cols], for values of the stage's input, int8 [N, H, W, C]."""
     grid = np.array(program.patch_classes)
     classes = np.repeat(grid[None], len(x), axis=0)
@@ -20,7 +21,7 @@ def classes_on(program: StageProgram, x: np.ndarray) -> np.ndarray:
     return classes
 
 
-def bit_ops_on(program: StageProgram, x: np.ndarray) -> float:
+def bit_ops_on(program: StageProgram, x: Int8Array) -> float:
     """BitOPs of the stage, the mean over values of its input, int8 [N, H, W, C]; `StageProgram.cost` has the worst
     case."""
     rows, cols = np.shape(program.patch_classes)

@@ -17,6 +17,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Window
 from tflm_quantmcu.law import arithmetic
 from tflm_quantmcu.law.arithmetic import quantize_multiplier
+from tflm_quantmcu.law.arrays import Int8Array
 from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
@@ -30,7 +31,7 @@ from tflm_quantmcu.stage.program import StageFormat, StageProgram
 _NO_FILTER = np.zeros(0, np.int8)
 
 
-def run_stage(program: StageProgram, x: np.ndarray, laws: Mapping[str, Law] = LAWS) -> np.ndarray:
+def run_stage(program: StageProgram, x: Int8Array, laws: Mapping[str, Law] = LAWS) -> Int8Array:
     """Runs a patch stage tile by tile.
 
     Args:
