@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from tools import draw_rooms
 from tools.check_layers import ROOMS, Room
 
@@ -34,3 +36,16 @@ def test_architecture_names_places_that_exist() -> None:
     named = PATH.findall((ROOT / "docs/architecture.md").read_text("utf-8"))
     assert len(named) > 20
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "patches decided", "VDQS's score", "predicts the arena", "run one test", "ops are supported", "flags are there",
+        "TFLM versions", "real board", "warm-up tile", "add an op",
+    ],
+)  # fmt: skip
+def test_what_newcomers_ask_has_a_row_that_leads_somewhere(asked: str) -> None:
+    rows = [line for line in (ROOT / "docs/architecture.md").read_text("utf-8").splitlines() if line.startswith("|")]
+    (row,) = [row for row in rows if asked in row.split("|")[1]]
+    assert PATH.search(row) or "](" in row
