@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import lacking
 from tests.support.shared_data import REMEDY
-from tools.quick_tests import OF_THE_TREE, ROOMS, ROOT
+from tools.quick_tests import NEEDS_LIBRARIES, OF_THE_TREE, ROOMS, ROOT
 
 CASES = """
 import sys
@@ -70,7 +70,9 @@ def test_what_is_missing_is_left_out_and_what_is_wrong_is_not(outcome: str) -> N
 def test_the_makefile_runs_them_without_a_build() -> None:
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(r"^test-quick: setup ##.*\n\t@\$\(PY\) -m tools.quick_tests$", makefile, re.MULTILINE)
-    assert all((ROOT / path).exists() for path in (*(f"tests/{room}" for room in ROOMS), *OF_THE_TREE))
+    assert all(
+        (ROOT / path).exists() for path in (*(f"tests/{room}" for room in ROOMS), *OF_THE_TREE, *NEEDS_LIBRARIES)
+    )
 
 
 def test_skipped_tests_are_counted_by_what_they_lack() -> None:
