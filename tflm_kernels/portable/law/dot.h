@@ -46,7 +46,7 @@ inline int32_t Dot(const uint8_t* x_run, int32_t x_bits, int32_t zero_point, con
   int8_t x_block[kBlock];
   int8_t w_block[kBlock];
   const int32_t step = x_bits == 8 && w_bits == 8 ? count : kBlock;
-  int32_t sum = 0;
+  int32_t sum = 0;  // of products of 9 and 8 bits: |sum| <= 65793 * 255 * 128 < 2^31
   for (int32_t begin = 0; begin < count; begin += step) {
     const int32_t length = count - begin < step ? count - begin : step;
     const int8_t* x = Unpack(x_run, begin, length, x_bits, x_block);

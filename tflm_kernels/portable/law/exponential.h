@@ -19,7 +19,9 @@ inline int32_t SaturatingShiftLeft(int32_t a, int32_t shift) {
   return a < -largest - 1 ? INT32_MIN : WrappingShiftLeft(a, shift);
 }
 
-// e^a for a in [-1/4, 0), Q0 to Q0: four terms of the series around -1/8.
+// e^a for a in [-1/4, 0), Q0 to Q0: four terms of the series around -1/8, with x = a + 1/8 in [-1/8, 1/8):
+// e^a = e^(-1/8) * (1 + x + x^2 / 2 + x^3 / 6 + x^4 / 24), where x^2 / 2 + x^3 / 6 + x^4 / 24 is taken as
+// ((x^4 / 4 + x^3) / 3 + x^2) / 2. All of it is below 1 in magnitude, so Q0 holds it.
 inline int32_t ExpNearZero(int32_t a) {
   constexpr int32_t kExpOfMinusEighth = 1895147668;
   constexpr int32_t kThird = 715827883;
@@ -33,7 +35,8 @@ inline int32_t ExpNearZero(int32_t a) {
   return kExpOfMinusEighth + RoundingDoublingHighMultiply(kExpOfMinusEighth, x + tail);
 }
 
-// e^a for a <= 0, Q<integer_bits> to Q0; integer_bits at most 5.
+// e^a for a <= 0, Q<integer_bits> to Q0; integer_bits at most 5. -a is a count of quarters, whose bits pick factors
+// e^-(2^n), n from -2 on, and what is left of a in [-1/4, 0).
 inline int32_t ExpOfNegative(int32_t a, int32_t integer_bits) {
   if (a == 0) return kOneQ0;
   // e^-(2^n) in Q0 for n = -2 to 4.
@@ -49,7 +52,8 @@ inline int32_t ExpOfNegative(int32_t a, int32_t integer_bits) {
   return y;
 }
 
-// 1 / (1 + a) for a in [0, 1), Q0 to Q0: three Newton steps in Q2.
+// 1 / (1 + a) for a in [0, 1), Q0 to Q0: three Newton steps x += x * (1 - half * x) in Q2 toward 1 / half, where half is
+// (1 + a) / 2 in [1/2, 1). The start 48/17 - 32/17 * half is off by at most 1/17, each step squares that: 17^-8 < 2^-32.
 inline int32_t ReciprocalOfOnePlus(int32_t a) {
   constexpr int32_t k48Over17 = 1515870810;
   constexpr int32_t kMinus32Over17 = -1010580540;

@@ -30,7 +30,7 @@ inline int32_t WrappingShiftLeft(int32_t a, int32_t shift) {
 
 // round(a * b / 2^31), halves upwards; b >= 0, so it cannot saturate.
 inline int32_t RoundingDoublingHighMultiply(int32_t a, int32_t b) {
-  const int64_t ab = int64_t{a} * b;
+  const int64_t ab = int64_t{a} * b;  // |a| <= 2^31, b < 2^31: |ab| < 2^62, with the nudge too
   const int64_t nudge = ab >= 0 ? int64_t{1} << 30 : 1 - (int64_t{1} << 30);
   return static_cast<int32_t>((ab + nudge) / (int64_t{1} << 31));
 }
@@ -50,7 +50,8 @@ inline int32_t Multiply(int32_t x, const FixedPoint& factor) {
       RoundingDoublingHighMultiply(WrappingShiftLeft(x, left), factor.multiplier), right);
 }
 
-// round(sum / count), halves away from zero; count > 0 (A5).
+// round(sum / count), halves away from zero; count > 0 (A5). |sum| <= 128 * count and count <= kMaxPoolTaps, 2^23: with
+// half of the count added it is below 2^31.
 inline int32_t RoundedMean(int32_t sum, int32_t count) {
   return (sum > 0 ? sum + count / 2 : sum - count / 2) / count;
 }

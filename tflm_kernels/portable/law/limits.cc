@@ -23,6 +23,8 @@ bool PoolWindowFits(const Window& window, int32_t input_height, int32_t input_wi
 
 int32_t FindBadChannel(const ChannelTable& table, int32_t num_channels, int64_t num_products,
                        int32_t input_bits, int32_t weight_bits) {
+  // |x - zero_point| <= 2^input_bits - 1, |w| <= 2^(weight_bits - 1). Where the bias and that many such products fit
+  // int32, every partial sum does, in whatever order a kernel adds them up.
   const int64_t largest_product = int64_t{(1 << input_bits) - 1} * -QMin(weight_bits);
   const int64_t largest_sum = SaturatingProduct(num_products, largest_product);
   for (int32_t o = 0; o < num_channels; ++o) {

@@ -4,6 +4,7 @@ namespace quantmcu {
 namespace reference {
 namespace {
 
+// |x - zero_point| < 2^8, so that 28 bits are in use; a multiplier of at most 1/2 (law A4) leaves 27, the sum of two 28.
 constexpr int32_t kLeftShift = 20;
 
 int32_t Rescaled(const uint8_t* run, int32_t channel, const FeatureMap& map,

@@ -6,7 +6,7 @@ namespace {
 
 int32_t AverageOfTaps(const Pool2DParams& params, const uint8_t* input, int32_t oy, int32_t ox,
                       int32_t channel) {
-  int32_t sum = 0;
+  int32_t sum = 0;  // of at most kMaxPoolTaps values of 8 bits
   int32_t num_taps = 0;
   ForEachTapInside(params.input, params.window, oy, ox, [&](int32_t pixel_offset, int32_t) {
     sum += LoadValue(input + pixel_offset, channel, params.input.bits);

@@ -6,7 +6,8 @@ namespace quantmcu {
 namespace reference {
 namespace {
 
-// The sum of products of output pixel (oy, ox) with one output channel's filter.
+// The sum of products of output pixel (oy, ox) with one output channel's filter. FindBadChannel refuses tables with which
+// it, or it and the bias, would not fit int32; what wraps is only what nobody checked.
 int32_t SumOfTaps(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
                   int32_t oy, int32_t ox) {
   const FeatureMap& in = params.input;

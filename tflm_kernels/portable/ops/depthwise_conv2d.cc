@@ -10,7 +10,7 @@ namespace {
 struct ChannelBlock {
   int32_t begin;
   int32_t count;
-  int32_t sums[kBlock];
+  int32_t sums[kBlock];  // with the bias from the start; FindBadChannel has bounded both
 };
 
 // The input values that the block's output channels read from one pixel.
