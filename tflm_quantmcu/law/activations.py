@@ -63,7 +63,7 @@ def divide_by_power(x: Int64Array, exponent: Int64Array | int) -> Int64Array:
 
 def exp_of_negative(a: Int64Array, integer_bits: int) -> Int64Array:
     """e^a in Q0 of a <= 0 in Q<integer_bits>; int64 of any shape, all of it within 32 bits."""
-    quarter = 1 << (29 - integer_bits)
+    quarter = 1 << (29 - integer_bits)  # 1/4 in Q<integer_bits>, which has 31 - integer_bits bits of fraction
     near_zero = (a & (quarter - 1)) - quarter
     quarters = (near_zero - a) // quarter
     y = _exp_near_zero(near_zero << integer_bits)
@@ -73,9 +73,10 @@ def exp_of_negative(a: Int64Array, integer_bits: int) -> Int64Array:
 
 
 def _exp_near_zero(a: Int64Array) -> Int64Array:
+    """e^a in Q0 of a in [-1/4, 0) in Q0: e^(-1/8) * (1 + x + x^2 / 2 + x^3 / 6 + x^4 / 24) with x = a + 1/8."""
     x = a + (1 << 28)
     x2 = product(x, x)
-    cubic = divide_by_power(product(x2, x2), 2) + product(x2, x)
+    cubic = divide_by_power(product(x2, x2), 2) + product(x2, x)  # x^4 / 4 + x^3
     tail = divide_by_power(product(cubic, 715827883) + x2, 1)
     return 1895147668 + product(x + tail, 1895147668)
 
@@ -92,7 +93,9 @@ def one_minus_over_one_plus(a: Int64Array) -> Int64Array:
 
 def _twice_reciprocal(a: Int64Array) -> Int64Array:
     """2 / (1 + a) in Q2."""
-    half = (a + (1 << 31)) >> 1
+    half = (a + (1 << 31)) >> 1  # (1 + a) / 2 in Q0, in [1/2, 1)
+    # Newton's steps x += x * (1 - half * x) toward 1 / half, in Q2. 48/17 - 32/17 * half is off by at most 1/17, and
+    # each step squares that: 17^-8 < 2^-32.
     x = 1515870810 + product(half, -1010580540)
     for _ in range(3):
         x = x + saturate(product(x, (1 << 29) - product(half, x)) << 2, _INT32)

@@ -70,11 +70,11 @@ def _multiply(x: Int64Array, multiplier: Int64Array, shift: Int64Array) -> Int32
     found = to_int32(x << left if left.any() else x).astype(np.float64)
     # floor((x * multiplier + 2^30) / 2^31), the multiplier in two halves: the law's nudge and its division toward zero
     # come to this on either side of 0.
-    low = found * (multiplier & 0xFFFF)
+    low = found * (multiplier & 0xFFFF)  # below 2^31 * 2^16 = 2^47
     low += 2.0**30
     low *= 2.0**-16
-    found *= multiplier >> 16
-    found += np.floor(low)
+    found *= multiplier >> 16  # below 2^31 * 2^15 = 2^46
+    found += np.floor(low)  # below 2^31 + 2^15
     found *= 2.0**-15
     found = np.floor(found)
     # Divided by 2^right, halves away from 0.
