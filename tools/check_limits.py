@@ -25,7 +25,6 @@ LONGER: Mapping[str, int] = {
     "tflm_quantmcu/patches/planner.py": 529,
     "tflm_quantmcu/patches/stage_costs.py": 431,
     "tflm_quantmcu/runtime/interpreter.py": 382,
-    "tflm_quantmcu/stage/build.py:program_of": 45,
 }
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -58,8 +57,11 @@ def _long_functions(name: str, text: str) -> Iterator[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
             limit = LONGER.get(f"{name}:{node.name}", FUNCTION_LINES)
-            if body and (num_lines := (node.end_lineno or 0) - body[0].lineno + 1) > limit:
+            num_lines = (node.end_lineno or 0) - body[0].lineno + 1 if body else 0
+            if num_lines > limit:
                 yield f"{name}:{node.lineno}: {node.name} has {num_lines} lines; at most {limit}"
+            elif num_lines <= FUNCTION_LINES < limit:
+                yield f"{name}:{node.name} has {num_lines} lines: strike it out of LONGER in tools/check_limits.py"
 
 
 def _wide_lines(name: str, text: str) -> Iterator[str]:

@@ -40,6 +40,8 @@ def test_what_exceeds_them_is_named(tmp_path: Path) -> None:
 
 
 def test_what_is_short_by_now_is_struck_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [write(tmp_path, "a.py", "\n" * (FILE_LINES + 2)), write(tmp_path, "b.py", "\n")]
-    monkeypatch.setattr(check_limits, "LONGER", {"a.py": FILE_LINES + 2, "b.py": FILE_LINES + 2})
-    assert list(check(tmp_path, names)) == ["b.py has 1 lines: strike it out of LONGER in tools/check_limits.py"]
+    names = [write(tmp_path, "a.py", "\n" * (FILE_LINES + 2)), write(tmp_path, "b.py", "def f():\n    a = 1\n")]
+    longer = {"a.py": FILE_LINES + 2, "b.py": FILE_LINES + 2, "b.py:f": FUNCTION_LINES + 1}
+    monkeypatch.setattr(check_limits, "LONGER", longer)
+    remedy = "strike it out of LONGER in tools/check_limits.py"
+    assert list(check(tmp_path, names)) == [f"b.py has 2 lines: {remedy}", f"b.py:f has 1 lines: {remedy}"]

@@ -91,16 +91,7 @@ def program_of(
     _check_plan(plan, shapes[geometry.tiled])
     modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry.tiled)
     spans = geometry.spans(plan.tile_height, plan.tile_width, modes, primed=plan.primed)
-    chosen = [
-        [
-            formats.get(name, graph.tensors[t].format)
-            if t in (source, tensors[-1])
-            else patch_class.formats.get(name, graph.tensors[t].format)
-            for t in tensors
-            for name in [graph.tensors[t].name]
-        ]
-        for patch_class in plan.classes
-    ]
+    chosen = _chosen_formats(graph, tensors, plan, formats)
     bits = [format.bits for format in chosen[0]]
     layout = ScratchLayout.of(geometry, spans, modes, bits, is_streamed=plan.input_mode == "streamed")
     _check_shared_formats(chosen, layout.caches, lowered, geometry)
@@ -125,6 +116,20 @@ def program_of(
         outliers=plan.outliers or NO_OUTLIERS,
         primed=plan.primed,
     )
+
+
+def _chosen_formats(
+    graph: ModelGraph, tensors: Sequence[int], plan: StagePlan, formats: Mapping[str, Format]
+) -> list[list[Format]]:
+    """[class][map]: the ends have the network's formats, inner maps those of the class."""
+    ends = (tensors[0], tensors[-1])
+    return [
+        [
+            (formats if t in ends else patch_class.formats).get(graph.tensors[t].name, graph.tensors[t].format)
+            for t in tensors
+        ]
+        for patch_class in plan.classes
+    ]
 
 
 def _cache_modes(plan: StagePlan, names: Sequence[str], tiled: int) -> list[int]:
