@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.lowering.network import LoweredNetwork
 
+_VALUES_A_BYTE = 4  # of 2 bits
+
 
 class Widths(Mapping[int, int]):
     """Tensor index -> bits, of all maps and weights of a network; never changed, so that it can be a key."""
@@ -56,12 +58,22 @@ def free_maps(graph: ModelGraph, *, alone: bool = False) -> list[str]:
 
 
 def free_weights(graph: ModelGraph, pinned_layers: str) -> list[str]:
-    """Weights of the ops that have QMCU_ kernels, but for those that the flag `pinned_layers` keeps at 8 bits."""
+    """Weights of the ops that have QMCU_ kernels, but for those that the flag `pinned_layers` keeps at 8 bits, and for
+    those of flattened maps that no patch stage could take pixel by pixel below 8 bits."""
     ops, network = weighted_ops(graph), LoweredNetwork.of(graph)
     pinned = {"none": [], "first": ops[:1], "last": ops[-1:], "both": [*ops[:1], *ops[-1:]]}[pinned_layers]
     kept = {op.inputs[1] for op in pinned}
+    kept |= {op.inputs[1] for op in ops if _has_gaps(graph, op)}
     names = [graph.tensors[op.inputs[1]].name for op in ops if op.inputs[1] not in kept and network.is_ours(op)]
     return list(dict.fromkeys(names))
+
+
+def _has_gaps(graph: ModelGraph, op: Op) -> bool:
+    """Whether a pixel's weights fill no whole bytes at 2 bits, of a fully connected op that reads a flattened map."""
+    flatten = graph.producer.get(op.inputs[0]) if op.traits.is_vector else None
+    shape = graph.tensors[flatten.inputs[0] if flatten and flatten.traits.is_reshape else op.inputs[0]].shape
+    is_map = op.traits.is_vector and len(shape) == 4 and shape[1:3] != (1, 1)
+    return is_map and shape[3] % _VALUES_A_BYTE != 0
 
 
 def weighted_ops(graph: ModelGraph) -> Sequence[Op]:
