@@ -1,7 +1,8 @@
 """One random network a seed: blocks that people train, with the corners that break kernels.
 
-Blocks: inverted residuals, gates, Inception, dense blocks, U-Nets, temporal convolutions. Corners: asymmetric pads, odd
-strides, zero points at the ends of their range, channels whose weights are all zero, constants a channel.
+Blocks: inverted residuals, gates, Inception, dense blocks, U-Nets, temporal convolutions, ops value by value that work
+in place. Corners: asymmetric pads, odd strides, zero points at the ends of their range, channels whose weights are all
+zero, constants a channel, inputs of other types, an end that is flattened.
 """
 
 from __future__ import annotations
@@ -37,13 +38,21 @@ class _Network:
         size = int(self.rng.integers(9, 25))
         is_row = self._family == "temporal"
         shape = (1, 1, 2 * size, 3) if is_row else (1, size, size + int(self.rng.integers(0, 4)), 3)
-        x = self.net.input(shape, scale=0.05, zero_point=self.zero_point())
-        x = self.conv(x, self.channels(), (1, 3) if is_row else self.kernel())
+        x = self.conv(self.input(shape), self.channels(), (1, 3) if is_row else self.kernel())
         for _ in range(int(self.rng.integers(1, 4))):
             x = _FAMILIES[self._family](self, x)
-        x = self.net.mean(x, scale=x.scale, zero_point=x.zero_point)
+        if self.one_in(3):
+            x = self.net.reshape(x, (1, int(np.prod(x.shape))))
+        else:
+            x = self.net.mean(x, scale=x.scale, zero_point=x.zero_point)
         weights = self.rng.integers(-127, 128, (5, x.shape[1]), dtype=np.int8)
         return self.net.build(self.net.fully_connected(x, weights, scale=0.1))
+
+    def input(self, shape: tuple[int, ...]) -> Handle:
+        """An int8 one, or one of another type and what a QUANTIZE makes of it."""
+        dtype = str(self.rng.choice(["int8", "int8", "uint8", "float32"]))
+        x = self.net.input(shape, scale=0.05, zero_point=self.zero_point() + 128 * (dtype == "uint8"), dtype=dtype)
+        return x if dtype == "int8" else self.net.quantize(x, scale=0.05, zero_point=self.zero_point())
 
     def one_in(self, count: int) -> bool:
         return bool(self.rng.integers(0, count) == 0)
@@ -190,6 +199,17 @@ def _temporal(net: _Network, x: Handle) -> Handle:
     return net.net.add(x, y, activation="RELU", **net.format("RELU"))
 
 
+def _value_by_value(net: _Network, x: Handle) -> Handle:
+    """Activations, products of two maps, a map less its mean, and a softmax, none of which needs a map of its own."""
+    y = net.net.tanh(x) if net.one_in(2) else net.net.relu6(x)
+    y = net.net.mul(y, net.alike(x) if net.one_in(2) else x, **net.format("NONE"))
+    if net.one_in(2):
+        mean = net.net.mean(y, keep_dims=True, scale=y.scale, zero_point=y.zero_point)
+        y = net.net.stock("SUB", [y, mean], schema.SubOptionsT(), y.shape, **net.format("NONE"))
+    y = net.net.softmax(y) if net.one_in(3) else net.net.add(y, x, **net.format("NONE"))
+    return net.conv(y, net.channels(), (1, 1), stride=net.stride(y))
+
+
 _FAMILIES: dict[str, Callable[[_Network, Handle], Handle]] = {
     "inverted_residual": _inverted_residual,
     "gate": _gate,
@@ -197,4 +217,5 @@ _FAMILIES: dict[str, Callable[[_Network, Handle], Handle]] = {
     "dense": _dense,
     "u_net": _u_net,
     "temporal": _temporal,
+    "value_by_value": _value_by_value,
 }
