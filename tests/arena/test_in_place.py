@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support import networks
 from tests.support.edit_model import StockModel, with_metadata
 from tests.support.emitted import emit_and_compile
 from tests.support.stock_op_models import SHAPE, STOCK_OP_MODELS, binary, unary
@@ -104,15 +105,8 @@ def test_a_resize_to_a_smaller_map_writes_over_its_input(
         np.testing.assert_array_equal(emitted.invoke(sample[None])[0], run.invoke(sample)[0])
 
 
-def chain(net: TinyModel, x: Handle) -> Handle:
-    """Ops of ours and stock ones, of one map and of two, one of which is read again."""
-    x = net.silu(net.conv2d(x, np.arange(-32, 32, dtype=np.int8).reshape(8, 1, 1, 8)), scale=0.05, zero_point=-120)
-    y = net.add(x, net.tanh(net.relu6(x)), scale=0.1, zero_point=2)
-    return net.softmax(net.mul(y, net.mean(y, keep_dims=True), scale=0.3, zero_point=-1))
-
-
 def test_a_network_runs_in_place_on_tflm_and_in_emitted_code(tmp_path: Path) -> None:
-    model = of_one(chain)
+    model = networks.in_place(SHAPE)
     converted = convert_model(model, PrecisionPlan(read_model(model).sha256, {}))
     graph = read_model(converted)
     assert PREFIX + "LUT" in {op.kind for op in graph.ops}

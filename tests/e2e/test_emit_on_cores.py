@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import tflm_quantmcu as qm
 from tests.support import networks, shared_data
 from tests.support.cortex_m import skip_without_tools
 from tests.support.plans import mixed, split
@@ -58,6 +59,20 @@ def test_versions_of_a_network_run_on_the_core(core: str, objects: Path, tmp_pat
     assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"] == fed["OUTPUT_CRC32"] != narrowed["OUTPUT_CRC32"]
     assert int(fed["ARENA_BYTES"]) < int(halved["ARENA_BYTES"])
     assert int(halved["ARENA_BYTES"]) < int(whole["ARENA_BYTES"]) / 4
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("model", [networks.in_place((1, 8, 10, 8)), networks.flattened(6)], ids=["in place", "flat"])
+def test_ops_in_place_and_stages_of_flattened_maps_run_on_the_core(
+    model: bytes, core: str, objects: Path, tmp_path: Path
+) -> None:
+    skip_without_tools()
+    result = qm.convert(model, search="uniform", max_slowdown=3.0, progress=False)
+    whole, halved = (
+        run_project(data, core, tmp_path / str(i), objects) for i, data in enumerate((model, result.model))
+    )
+    assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"]
+    assert int(halved["ARENA_BYTES"]) <= int(whole["ARENA_BYTES"])
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 import tflm_quantmcu as qm
-from tests.support.tiny_models import TinyModel
+from tests.support.networks import flattened
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.search.widths import free_weights
 from tflm_quantmcu.tflite.reader import read_model
-
-
-def flattened(channels: int) -> bytes:
-    """A convolution whose map of 16x16 pixels a fully connected op reads."""
-    rng, net = np.random.default_rng(channels), TinyModel()
-    weights = rng.integers(-127, 128, (channels, 3, 3, 3), dtype=np.int8)
-    x = net.conv2d(net.input((1, 16, 16, 3)), weights, scale=0.5)
-    filter = rng.integers(-127, 128, (4, 256 * channels), dtype=np.int8)
-    return net.build(net.fully_connected(net.reshape(x, (1, 256 * channels)), filter, scale=9.0))
 
 
 @pytest.mark.parametrize(("channels", "count"), [(5, 1), (6, 1), (8, 2)])

@@ -67,3 +67,21 @@ def over_time(seed: int = 0, *, width: int = 40, channels: int = 8) -> bytes:
     x = net.mean(net.concatenation([x, net.relu(x)], axis=2), (1,), scale=0.02, zero_point=5)
     weights = rng.integers(-127, 128, (5, x.shape[1]), dtype=np.int8)
     return net.build(net.softmax(net.fully_connected(x, weights, scale=0.1)))
+
+
+def in_place(shape: tuple[int, int, int, int] = (1, 4, 6, 8)) -> bytes:
+    """Ops of ours and stock ones that work in place, of one map and of two, one of which is read again."""
+    net = TinyModel()
+    weights = np.arange(-32, 32, dtype=np.int8).reshape(8, 1, 1, 8)
+    x = net.silu(net.conv2d(net.input(shape), weights), scale=0.05, zero_point=-120)
+    y = net.add(x, net.tanh(net.relu6(x)), scale=0.1, zero_point=2)
+    return net.build(net.softmax(net.mul(y, net.mean(y, keep_dims=True), scale=0.3, zero_point=-1)))
+
+
+def flattened(channels: int) -> bytes:
+    """A convolution whose map of 16x16 pixels a fully connected op reads."""
+    rng, net = np.random.default_rng(channels), TinyModel()
+    weights = rng.integers(-127, 128, (channels, 3, 3, 3), dtype=np.int8)
+    x = net.conv2d(net.input((1, 16, 16, 3)), weights, scale=0.5)
+    filter = rng.integers(-127, 128, (5, 256 * channels), dtype=np.int8)
+    return net.build(net.fully_connected(net.reshape(x, (1, 256 * channels)), filter, scale=9.0))
