@@ -12,6 +12,7 @@ from tflm_quantmcu.app.reserve import (
     arena_bytes_on,
     losses_of_other_cores,
     reserved_by_core,
+    stack_sentence,
     unknown_persistent_bytes,
 )
 from tflm_quantmcu.app.stage_sentences import describe_stage
@@ -140,6 +141,7 @@ def _describe_reserve(file: ModelFile, target: Target | None) -> str:
         f"{what} to reserve on {where}: {most}{found.reserved_bytes:,} bytes ({found.nonpersistent_bytes:,} of maps "
         f"and scratch); {', '.join(f'{core} {n:,}' for core, n in by_core.items())}"
     )
+    lines.append(stack_sentence(chosen))
     code = code_bytes(graph, chosen)
     if code is not None:
         lines.append(f"our code in flash on {where}, beside TFLM's own: {code:,} bytes")

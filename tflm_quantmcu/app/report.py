@@ -25,6 +25,7 @@ from tflm_quantmcu.app.report_details import ReportDetails
 from tflm_quantmcu.app.reserve import (
     NONPERSISTENT,
     losses_of_other_cores,
+    stack_sentence,
 )
 from tflm_quantmcu.app.stage_sentences import describe_stage
 from tflm_quantmcu.base.files import write_atomically
@@ -280,7 +281,7 @@ def build_report(
         baseline=baseline,
         converted=figures,
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
-        notes=list(dict.fromkeys([*plan.notes, *accuracy_lines(plan.search), *losses, *why])),
+        notes=list(dict.fromkeys([*plan.notes, *accuracy_lines(plan.search), *losses, *why, stack_sentence(target)])),
         verification=verification,
         search=plan.search,
         target=target,

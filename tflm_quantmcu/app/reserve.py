@@ -22,6 +22,8 @@ from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 SRAM_SCOPES = TOTAL, NONPERSISTENT = "total", "nonpersistent"
+# Of stack, at most, by an op of ours on any core, TFLM's own frames aside; tools/stack_depth.py counts them.
+OPS_STACK_BYTES = {"Init": 512, "Prepare": 2048, "Eval": 3584}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,6 +97,18 @@ def losses_of_other_cores(graph: ModelGraph, target: Target) -> list[str]:
         f"bytes, {own:,} without them"
         for variant, (pinned, own) in losses_by_variant(graph, target).items()
     ]
+
+
+def stack_sentence(target: Target) -> str:
+    """How much stack an inference takes at most, and whether that is among the bytes to reserve."""
+    if target.runtime == AOT:
+        most = max(STACK_BYTES[variant] for variant in target.variants)
+        return f"stack: Invoke takes at most {most:,} bytes, which are among those to reserve"
+    init, prepare, evaluate = OPS_STACK_BYTES.values()
+    return (
+        f"stack beside the arena: our ops take at most {init:,} bytes in Init, {prepare:,} in Prepare and {evaluate:,} "
+        "in Eval, TFLM's own frames aside"
+    )
 
 
 def _with_variant(graph: ModelGraph, target: Target, variant: str, unknown_bytes: int) -> ArenaBytes:
