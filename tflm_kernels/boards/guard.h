@@ -8,11 +8,11 @@
 
 namespace quantmcu {
 
-// The least region of an ARMv6-M, and a page of most hosts.
-#ifdef __ARM_ARCH_PROFILE
-constexpr uint32_t kGuardBytes = 256;
-#else
+// A page of most hosts, and the least region of an ARMv6-M.
+#if defined(__linux__) || defined(__APPLE__)
 constexpr uint32_t kGuardBytes = 4096;
+#else
+constexpr uint32_t kGuardBytes = 256;
 #endif
 constexpr int kMaxGuards = 4;
 
