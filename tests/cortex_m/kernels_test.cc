@@ -254,7 +254,7 @@ bool TestDotPixels(RandomCase& random) {
       [&](uint8_t* output) {
         reference::DotPixels(p, pixels, filter, reinterpret_cast<int32_t*>(output));
       },
-      [&](uint8_t* output) {
+      [&](uint8_t* output, uint8_t*) {
         kernels::DotPixels(p, pixels, filter, reinterpret_cast<int32_t*>(output));
       });
 }
