@@ -25,33 +25,49 @@ inline int32x4_t Divided(int32x4_t sums, int32_t num_taps, uint32_t reciprocal) 
   return vnegq_m_s32(quotient, quotient, vcmpltq_n_s32(sums, 0));
 }
 
-template <int kBits, typename Sums>
+// The sums of a block over the taps: in int16 as long as these cannot overflow.
+template <bool kIsBytes>
+[[gnu::noinline]] WideSums SumTaps(const FeatureMap& input, const PoolTaps& taps, int32_t count) {
+  const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(count));
+  const int32_t pixel_bytes = PixelBytes(input);
+  WideSums sums = ZeroSums<WideSums>();
+  NarrowSums narrow = ZeroSums<NarrowSums>();
+  int32_t room = kMaxNarrowTaps;
+  const uint8_t* row = taps.pixels;
+  for (int32_t y = taps.height; y > 0; --y, row += input.row_bytes) {
+    const uint8_t* pixel = row;
+    for (int32_t x = taps.width; x > 0; --x, pixel += pixel_bytes) {
+      const int8x16_t values = kIsBytes          ? vreinterpretq_s8_u8(vldrbq_z_u8(pixel, inside))
+                               : input.bits == 4 ? LoadBlock<4>(pixel, count)
+                                                 : LoadBlock<2>(pixel, count);
+      AddLanes(vmovlbq_s8(values), vmovltq_s8(values), &narrow);
+      if (--room == 0) {
+        AddLanes(narrow.even, narrow.odd, &sums);
+        narrow = ZeroSums<NarrowSums>();
+        room = kMaxNarrowTaps;
+      }
+    }
+  }
+  AddLanes(narrow.even, narrow.odd, &sums);
+  return sums;
+}
+
 void Run(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
   const Rescale rescale = MakeRescale(params.input, params.output, params.multiplier, params.clamp);
   ForEachPoolBlock(params, input, output, [&](const PoolTaps& taps, uint8_t* bytes, int32_t count) {
-    Sums sums = ZeroSums<Sums>();
-    ForEachTap<kBits>(params.input, taps, count, [&](int8x16_t values) {
-      AddLanes(vmovlbq_s8(values), vmovltq_s8(values), &sums);
-    });
+    WideSums averages = params.input.bits == 8 ? SumTaps<true>(params.input, taps, count)
+                                               : SumTaps<false>(params.input, taps, count);
     const int32_t num_taps = taps.height * taps.width;
     const uint32_t divisor = static_cast<uint32_t>(num_taps);
     const uint32_t reciprocal = ((1u << 31) + divisor - 1) / divisor;
-    WideSums averages = Widened(sums);
-#pragma GCC unroll 4
+#pragma GCC unroll 1
     for (int v = 0; v < kWideVectors; ++v) {
       averages.vectors[v] = Divided(averages.vectors[v], num_taps, reciprocal);
     }
-    StoreBlock(bytes, params.output.bits, Rescaled(Narrowed(averages), rescale), count);
+    const int8x16_t values = rescale.is_identity ? Clamped(Narrowed(averages), rescale.clamp)
+                                                 : Rescaled(averages, rescale);
+    StoreBlock(bytes, params.output.bits, values, count);
   });
-}
-
-template <int kBits>
-void Run(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
-  if (params.window.kernel_height * params.window.kernel_width <= kMaxNarrowTaps) {
-    Run<kBits, NarrowSums>(params, input, output);
-  } else {
-    Run<kBits, WideSums>(params, input, output);
-  }
 }
 
 }  // namespace
@@ -59,12 +75,8 @@ void Run(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
 void AveragePool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
   if (params.window.kernel_height * params.window.kernel_width > kMaxTaps) {
     reference::AveragePool2D(params, input, output);
-  } else if (params.input.bits == 8) {
-    Run<8>(params, input, output);
-  } else if (params.input.bits == 4) {
-    Run<4>(params, input, output);
   } else {
-    Run<2>(params, input, output);
+    Run(params, input, output);
   }
 }
 
