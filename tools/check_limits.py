@@ -19,7 +19,6 @@ COLUMNS = 120  # of prose; ruff and clang-format hold code to it
 # Files and functions that were longer when the limit began to be checked, and may not grow; who divides one strikes
 # it out, which is checked too.
 LONGER: Mapping[str, int] = {
-    "tflm_kernels/cortex_m/mve/conv2d.cc": 308,
     "tflm_quantmcu/cost/call_features.py:_convolution": 41,
     "tflm_quantmcu/oracle/simulate.py": 365,
     "tflm_quantmcu/patches/planner.py": 529,

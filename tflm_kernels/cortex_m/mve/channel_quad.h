@@ -53,10 +53,14 @@ inline OutputLanes Lanes(const FeatureMap& output, const Clamp& clamp) {
   return {output.bits, output.zero_point, vdupq_n_s32(clamp.min), vdupq_n_s32(clamp.max), places};
 }
 
+// Scaled sums become values of the output.
+inline int32x4_t Offset(int32x4_t scaled, const OutputLanes& output) {
+  return vminq_s32(vmaxq_s32(vaddq_n_s32(scaled, output.zero_point), output.min), output.max);
+}
+
 inline int32x4_t Requantized(int32x4_t accumulators, const FixedPointLanes& factor,
                              const OutputLanes& output) {
-  const int32x4_t y = vaddq_n_s32(Multiply(accumulators, factor), output.zero_point);
-  return vminq_s32(vmaxq_s32(y, output.min), output.max);
+  return Offset(Multiply(accumulators, factor), output);
 }
 
 // The fields of all lanes in one number. The sum of signed values at their places borrows from the
@@ -68,13 +72,30 @@ inline uint32_t Packed(const OutputLanes& output, int32x4_t values) {
   return (sum + offsets) ^ offsets;
 }
 
-// Four channels of 4 or 2 bits to the quad's bytes of a packed pixel.
-inline void StoreQuad(uint8_t* bytes, const OutputLanes& output, int32x4_t values) {
-  const uint16_t packed = static_cast<uint16_t>(Packed(output, values));
+// Those of two pixels, the second one's in the upper half.
+inline uint32_t Packed(const OutputLanes& output, int32x4_t first, int32x4_t second) {
+  const uint32_t offsets = output.bits == 4 ? 0x88888888 : 0xAA00AA;
+  const int32_t offset = output.bits == 4 ? 8 : 2;
+  const int32x4_t pairs = vsliq_n_s32(vaddq_n_s32(first, offset), vaddq_n_s32(second, offset), 16);
+  return vmladavq_u32(vreinterpretq_u32_s32(pairs), output.places) ^ offsets;
+}
+
+// Four channels of two pixels, of any width.
+inline void StoreQuads(uint8_t* bytes0, uint8_t* bytes1, const OutputLanes& output, int32x4_t first,
+                       int32x4_t second) {
+  if (output.bits == 8) {
+    vstrbq_s32(reinterpret_cast<int8_t*>(bytes0), first);
+    vstrbq_s32(reinterpret_cast<int8_t*>(bytes1), second);
+    return;
+  }
+  const uint32_t packed = Packed(output, first, second);
+  const uint16_t halves[2] = {static_cast<uint16_t>(packed), static_cast<uint16_t>(packed >> 16)};
   if (output.bits == 4) {
-    memcpy(bytes, &packed, sizeof(packed));
+    memcpy(bytes0, &halves[0], sizeof(halves[0]));
+    memcpy(bytes1, &halves[1], sizeof(halves[1]));
   } else {
-    bytes[0] = static_cast<uint8_t>(packed);
+    bytes0[0] = static_cast<uint8_t>(halves[0]);
+    bytes1[0] = static_cast<uint8_t>(halves[1]);
   }
 }
 

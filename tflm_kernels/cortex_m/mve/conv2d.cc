@@ -1,19 +1,12 @@
-// Conv2D for MVE, at all widths: four output channels share the loads of an input, 16 products an
-// instruction (dot.h).
+// Conv2D for MVE, at all widths: sums of four output channels over two pixels at a time (dot_quad.h).
 //
-// The weights of a quad of channels are expanded to scratch, interleaved, so that one address walks
-// through them, and serve all pixels. Input zero points are folded into the biases:
-// sum((x - z) * w) = sum(x * w) - z * sum(w), where a tap outside reads z. A 1x1 kernel that stays
-// inside reads input pixels where they stand; so do larger ones for windows inside, if their rows
-// are whole blocks. Other windows are gathered, kGatheredPixels at a time, and used for as many
-// quads as kWeightBytes of expanded weights allow. Rows beyond kMaxRow go to the reference.
-// GCC 12 schedules before it allocates registers, and loads vectors so early that they are spilled.
-#ifndef __clang__
-#pragma GCC optimize("no-schedule-insns")
-#endif
-
+// The windows of the two pixels are expanded to int8 in scratch and serve up to kMaxQuads quads of channels; weights of
+// 8 bits are read where they stand, narrower ones are expanded, to kWeightBytes at most, which bounds the quads. Input
+// zero points are folded into the biases: sum((x - z) * w) = sum(x * w) - z * sum(w), where a tap outside reads z.
+// Rows beyond kMaxRow go to the reference.
 #include "tflm_kernels/cortex_m/mve/channel_quad.h"
 #include "tflm_kernels/cortex_m/mve/dot.h"
+#include "tflm_kernels/cortex_m/mve/dot_quad.h"
 #include "tflm_kernels/cortex_m/mve/kernels.h"
 #include "tflm_kernels/cortex_m/mve/window.h"
 
@@ -21,255 +14,202 @@ namespace quantmcu {
 namespace mve {
 namespace {
 
-struct ConvQuad {
-  ChannelQuad channels;
-  const int8_t* weights;
-};
-
 struct Convolution {
   const Conv2DParams& params;
-  const uint8_t* input;
   const uint8_t* filter;
   Channels channels;
   OutputLanes output_lanes;
   uint8_t* output;
-  int8_t* weights;   // of num_quads quads, expanded
-  uint8_t* windows;  // gathered, or null: pixels are read where they stand
-  RowShape filter_row;
-  int32_t window_bytes;
-  int32_t quad_bytes;
+  Windows windows;
+  int8_t* weights;   // of num_quads quads, expanded; unused at 8 bits
+  int8_t* expanded;  // windows of a pair
+  RowSteps16 steps;
   int32_t num_quads;
 };
-
-ConvQuad PrepareQuad(const Convolution& conv, int32_t first, int8_t* weights) {
-  ConvQuad quad = {LoadQuad(conv.channels, first), weights};
-  const int32_t row_bytes = RowBytes(conv.filter_row);
-  int32_t sums[kQuad] = {};
-  for (int32_t c = 0; c < kQuad; ++c) {
-    // Behind the last channel a row is expanded again: its results are dropped.
-    const int32_t channel = first + (c < quad.channels.count ? c : 0);
-    sums[c] = ExpandRow(conv.filter + channel * row_bytes, conv.filter_row, conv.params.input.bits,
-                        kQuad * kLanes, weights + c * kLanes);
-  }
-  const int32x4_t folded = vmulq_n_s32(vldrwq_s32(sums), conv.params.input.zero_point);
-  quad.channels.bias = vsubq_s32(quad.channels.bias, folded);
-  return quad;
-}
-
-struct Sums {
-  int32_t sum0;
-  int32_t sum1;
-  int32_t sum2;
-  int32_t sum3;
-};
-
-inline int8x16_t LoadNext(const int8_t** at) {
-  const int8x16_t values = vldrbq_s8(*at);
-  *at += kLanes;
-  // No instruction: it makes GCC use loads that advance the address instead of sums of its own.
-  asm("" : "+r"(*at));
-  return values;
-}
-
-inline void AddStep(int8x16_t x, const int8_t** weights, Sums* sums) {
-  sums->sum0 = vmladavaq_s8(sums->sum0, x, LoadNext(weights));
-  sums->sum1 = vmladavaq_s8(sums->sum1, x, LoadNext(weights));
-  sums->sum2 = vmladavaq_s8(sums->sum2, x, LoadNext(weights));
-  sums->sum3 = vmladavaq_s8(sums->sum3, x, LoadNext(weights));
-}
-
-// What of a window must be looked for.
-enum class Steps { kRowsOfBlocks, kBlocks, kBlocksAndGroups, kAll };
-
-// How a window is walked through: kernel rows of whole blocks in the input, or one row.
-struct WindowSteps {
-  RowSteps row;
-  int32_t num_rows;
-  int32_t skipped_bytes;  // between rows
-};
-
-// The quad's sums over a packed window.
-template <int kBits, Steps kSteps>
-inline int32x4_t DotQuad(const uint8_t* window, const int8_t* weights,
-                         const WindowSteps& window_steps) {
-  const RowSteps& steps = window_steps.row;
-  const int8_t* x = reinterpret_cast<const int8_t*>(window);
-  Sums sums = {};
-  int32_t num_rows = kSteps == Steps::kRowsOfBlocks ? window_steps.num_rows : 1;
-  do {
-    for (int32_t i = steps.blocks; i > 0; --i, x += kLanes) {
-      const int8x16_t bytes = vldrbq_s8(x);
-#pragma GCC unroll 4
-      for (int f = 0; f < kFields<kBits>; ++f) AddStep(Field<kBits>(bytes, f), &weights, &sums);
-    }
-    if constexpr (kSteps == Steps::kRowsOfBlocks) x += window_steps.skipped_bytes;
-  } while (--num_rows > 0);
-  if constexpr (kSteps == Steps::kBlocksAndGroups || kSteps == Steps::kAll) {
-    for (int32_t i = steps.groups; i > 0; --i, x += 2 * kBits) {
-      AddStep(LoadTops<kBits>(x), &weights, &sums);
-    }
-  }
-  if constexpr (kSteps == Steps::kAll) {
-    if (steps.has_rest) AddStep(LoadTops<kBits>(x, steps.inside), &weights, &sums);
-  }
-  int32x4_t lanes = vdupq_n_s32(sums.sum0);
-  lanes = vsetq_lane_s32(sums.sum1, lanes, 1);
-  lanes = vsetq_lane_s32(sums.sum2, lanes, 2);
-  lanes = vsetq_lane_s32(sums.sum3, lanes, 3);
-  return Reduced<kBits>(lanes);
-}
-
-// A row of windows and of output pixels.
-struct PixelRow {
-  const uint8_t* window;
-  int32_t window_step;
-  uint8_t* bytes;
-  int32_t byte_step;
-  int32_t count;
-};
-
-// A function of its own, so that its innermost loops have all registers.
-template <int kBits, Steps kSteps>
-[[gnu::noinline]] void RunRow(const ConvQuad& quad, const OutputLanes& output,
-                              const WindowSteps& window_steps, const PixelRow& row) {
-  const ChannelQuad channels = quad.channels;
-  const OutputLanes lanes = output;
-  const WindowSteps steps = window_steps;
-  const bool is_whole = channels.count == kQuad;
-  const bool is_bytes = is_whole && output.bits == 8;
-  const uint8_t* window = row.window;
-  uint8_t* bytes = row.bytes;
-  for (int32_t i = row.count; i > 0; --i) {
-    const int32x4_t sums = DotQuad<kBits, kSteps>(window, quad.weights, steps);
-    const int32x4_t y = Requantized(vaddq_s32(sums, channels.bias), channels.factor, lanes);
-    if (is_bytes) {
-      vstrbq_s32(reinterpret_cast<int8_t*>(bytes), y);
-    } else if (is_whole) {
-      StoreQuad(bytes, lanes, y);
-    } else {
-      StoreQuad(bytes, lanes, y, channels.count);
-    }
-    window += row.window_step;
-    bytes += row.byte_step;
-  }
-}
-
-// Windows without gaps.
-template <int kBits>
-void RunRow(const Convolution& conv, const ConvQuad& quad, const PixelRow& row) {
-  const WindowSteps steps = {StepsOf<kBits>(conv.window_bytes), 1, 0};
-  if (steps.row.has_rest) {
-    RunRow<kBits, Steps::kAll>(quad, conv.output_lanes, steps, row);
-  } else if (kBits == 8 || steps.row.groups == 0) {
-    RunRow<kBits, Steps::kBlocks>(quad, conv.output_lanes, steps, row);
-  } else {
-    RunRow<kBits, Steps::kBlocksAndGroups>(quad, conv.output_lanes, steps, row);
-  }
-}
-
-// Channels outside, pixels inside: what belongs to the channels stays in registers.
-template <int kBits>
-void RunInPlace(const Convolution& conv) {
-  const FeatureMap& in = conv.params.input;
-  const FeatureMap& out = conv.params.output;
-  const Window& window = conv.params.window;
-  const uint8_t* input = conv.input + PixelOffset(in, -window.pad_top, -window.pad_left);
-  const int32_t window_step = window.stride_width * PixelBytes(in);
-  const int32_t row_step = window.stride_height * in.row_bytes;
-  // Rows that follow each other without a gap, in input and output, are one row.
-  const bool is_dense =
-      row_step == out.width * window_step && out.row_bytes == out.width * PixelBytes(out);
-  const int32_t num_rows = is_dense ? 1 : out.height;
-  const int32_t count = is_dense ? out.height * out.width : out.width;
-  for (int32_t o = 0; o < out.channels; o += kQuad) {
-    const ConvQuad quad = PrepareQuad(conv, o, conv.weights);
-    uint8_t* bytes = conv.output + o * out.bits / 8;
-    for (int32_t y = 0; y < num_rows; ++y) {
-      RunRow<kBits>(
-          conv, quad,
-          {input + y * row_step, window_step, bytes + y * out.row_bytes, PixelBytes(out), count});
-    }
-  }
-}
 
 // Quads of the same pixels.
 struct QuadBlock {
   int32_t first;  // channel
   int32_t count;
-  ConvQuad quads[kMaxQuads];
+  bool shifts_left;  // a factor does
+  QuadRows quads[kMaxQuads];
 };
 
-// Output pixels [begin, end) of a row, windows gathered.
-template <int kBits>
-void RunGathered(const Convolution& conv, const QuadBlock& block, int32_t y, const Range& pixels) {
-  const FeatureMap& out = conv.params.output;
-  for (int32_t x = pixels.begin; x < pixels.end; x += kGatheredPixels) {
-    const int32_t count = pixels.end - x < kGatheredPixels ? pixels.end - x : kGatheredPixels;
-    GatherWindows(conv.params.input, conv.params.window, conv.input, y, x, count, conv.windows);
-    uint8_t* bytes = conv.output + PixelOffset(out, y, x) + block.first * out.bits / 8;
-    for (int32_t q = 0; q < block.count; ++q, bytes += kQuad * out.bits / 8) {
-      RunRow<kBits>(conv, block.quads[q],
-                    {conv.windows, conv.window_bytes, bytes, PixelBytes(out), count});
-    }
+// The sums of four rows of 8-bit weights.
+int32x4_t RowSums(const QuadRows& quad, const RowSteps16& steps) {
+  int32_t sums[kQuad];
+  for (int32_t c = 0; c < kQuad; ++c) {
+    const int8_t* row = quad.rows[c];
+    int32_t sum = 0;
+    for (int32_t i = steps.blocks; i > 0; --i, row += kLanes) sum = vaddvaq_s8(sum, vldrbq_s8(row));
+    const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(steps.rest));
+    sums[c] = vaddvaq_s8(sum, vldrbq_z_s8(row, inside));
   }
+  return vldrwq_s32(sums);
 }
 
-// Output pixels [begin, end) of a row, whose windows are inside and have rows of whole blocks.
-template <int kBits>
-void RunRowsInPlace(const Convolution& conv, const QuadBlock& block, int32_t y,
-                    const Range& pixels) {
-  const FeatureMap& in = conv.params.input;
-  const FeatureMap& out = conv.params.output;
-  const Window& window = conv.params.window;
-  const int32_t tap_row_bytes = window.kernel_width * PixelBytes(in);
-  const WindowSteps steps = {StepsOf<kBits>(tap_row_bytes), window.kernel_height,
-                             window.dilation_height * in.row_bytes - tap_row_bytes};
-  const uint8_t* first =
-      conv.input + PixelOffset(in, y * window.stride_height - window.pad_top,
-                               pixels.begin * window.stride_width - window.pad_left);
-  uint8_t* bytes = conv.output + PixelOffset(out, y, pixels.begin) + block.first * out.bits / 8;
-  for (int32_t q = 0; q < block.count; ++q, bytes += kQuad * out.bits / 8) {
-    RunRow<kBits, Steps::kRowsOfBlocks>(block.quads[q], conv.output_lanes, steps,
-                                        {first, window.stride_width * PixelBytes(in), bytes,
-                                         PixelBytes(out), pixels.end - pixels.begin});
+// Rows behind the last channel are those of the last one: their results are dropped.
+int32x4_t PrepareRows(const Convolution& conv, int32_t first, int8_t* weights, QuadRows* quad) {
+  const RowShape shape = {conv.params.window.kernel_height * conv.params.window.kernel_width,
+                          conv.params.input.channels, conv.params.weight_bits};
+  const int32_t row_bytes = RowBytes(shape);
+  const int32_t row_step = WindowBytes(conv.params);
+  int32_t sums[kQuad] = {};
+  for (int32_t c = 0; c < kQuad; ++c) {
+    const int32_t last = conv.channels.count - 1;
+    const uint8_t* row = conv.filter + (first + c < last ? first + c : last) * row_bytes;
+    quad->rows[c] = reinterpret_cast<const int8_t*>(row);
+    if (shape.bits == 8) continue;
+    quad->rows[c] = weights + c * row_step;
+    sums[c] = ExpandRow(row, shape, 8, kLanes, weights + c * row_step);
   }
+  if (shape.bits == 8 && conv.params.input.zero_point != 0) {
+    return RowSums(*quad, conv.steps);
+  }
+  return vldrwq_s32(sums);
 }
 
-template <int kBits>
-void RunWindows(const Convolution& conv) {
-  const FeatureMap& out = conv.params.output;
-  const Window& window = conv.params.window;
-  const InsideRanges inside = WindowsInside(conv.params.input, out, window);
-  const bool has_whole_blocks = window.dilation_width == 1 &&
-                                window.kernel_width * PixelBytes(conv.params.input) % kLanes == 0;
-  QuadBlock block;
-  for (block.first = 0; block.first < out.channels; block.first += kQuad * block.count) {
-    const int32_t quads_left = (out.channels - block.first + kQuad - 1) / kQuad;
-    block.count = quads_left < conv.num_quads ? quads_left : conv.num_quads;
-    for (int32_t q = 0; q < block.count; ++q) {
-      block.quads[q] =
-          PrepareQuad(conv, block.first + q * kQuad, conv.weights + q * conv.quad_bytes);
-    }
-    for (int32_t y = 0; y < out.height; ++y) {
-      const Range& columns = inside.columns;
-      if (has_whole_blocks && columns.begin < columns.end && y >= inside.rows.begin &&
-          y < inside.rows.end) {
-        RunGathered<kBits>(conv, block, y, {0, columns.begin});
-        RunRowsInPlace<kBits>(conv, block, y, columns);
-        RunGathered<kBits>(conv, block, y, {columns.end, out.width});
-      } else {
-        RunGathered<kBits>(conv, block, y, {0, out.width});
-      }
-    }
+void PrepareBlock(const Convolution& conv, QuadBlock* block) {
+  const int32_t quad_bytes = QuadBytes(conv.params);
+  int32_t largest_shift = 0;
+  for (int32_t q = 0; q < block->count; ++q) {
+    QuadRows& quad = block->quads[q];
+    const int32_t first = block->first + q * kQuad;
+    const int32x4_t sums = PrepareRows(conv, first, conv.weights + q * quad_bytes, &quad);
+    const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(conv.channels.count - first));
+    const int32x4_t bias = vldrwq_z_s32(conv.channels.table.bias + first, inside);
+    vstrwq_s32(quad.bias, vsubq_s32(bias, vmulq_n_s32(sums, conv.params.input.zero_point)));
+    const int32x4_t shift = vldrwq_z_s32(conv.channels.table.shift + first, inside);
+    largest_shift = vmaxvq_s32(largest_shift, shift);
   }
+  block->shifts_left = largest_shift > 0;
 }
 
-template <int kBits>
-void Run(const Convolution& conv) {
-  if (conv.windows == nullptr) {
-    RunInPlace<kBits>(conv);
+// Where the results of a pixel go.
+struct Pixels {
+  uint8_t* first;
+  uint8_t* second;  // of a pair
+};
+
+// How results of four channels from `channel` on follow from their sums.
+struct Scales {
+  int32x4_t multiplier;
+  int32x4_t shift;
+};
+
+inline Scales WholeScales(const ChannelTable& table, int32_t channel) {
+  return {vldrwq_s32(table.multiplier + channel), vldrwq_s32(table.shift + channel)};
+}
+
+template <bool kShiftsLeft>
+inline int32x4_t Result(int32x4_t sums, const Scales& scales, const OutputLanes& lanes) {
+  if constexpr (kShiftsLeft)
+    return Requantized(sums, Lanes(scales.multiplier, scales.shift), lanes);
+  return Offset(MultiplyRight(sums, {scales.multiplier, scales.shift, scales.shift}), lanes);
+}
+
+// The last quad of a map, with fewer channels.
+template <bool kIsPair, bool kShiftsLeft>
+[[gnu::noinline]] void RunRest(const Convolution& conv, const QuadRows& quad, int32_t channel,
+                               const Pixels& pixels) {
+  const RowSteps16 steps = conv.steps;
+  const OutputLanes& lanes = conv.output_lanes;
+  const int32_t rest = conv.channels.count - channel;
+  PairSums sums = {};
+  if constexpr (kIsPair) {
+    sums = DotPair(&quad, steps.rest, conv.expanded, steps.blocks);
   } else {
-    RunWindows<kBits>(conv);
+    sums.val[0] = DotOne(&quad, steps.rest, conv.expanded, steps.blocks);
+  }
+  const ChannelTable& table = conv.channels.table;
+  const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(rest));
+  const Scales scales = {vldrwq_z_s32(table.multiplier + channel, inside),
+                         vldrwq_z_s32(table.shift + channel, inside)};
+  StoreQuad(pixels.first, lanes, Result<kShiftsLeft>(sums.val[0], scales, lanes), rest);
+  if constexpr (kIsPair) {
+    StoreQuad(pixels.second, lanes, Result<kShiftsLeft>(sums.val[1], scales, lanes), rest);
+  }
+}
+
+// All quads of a block for one or two pixels whose windows are expanded.
+template <bool kIsPair, bool kShiftsLeft>
+[[gnu::noinline]] void RunPixels(const Convolution& conv, const QuadBlock& block,
+                                 const Pixels& pixels) {
+  const OutputLanes lanes = conv.output_lanes;
+  const RowSteps16 steps = conv.steps;
+  const int8_t* windows = conv.expanded;
+  const ChannelTable table = conv.channels.table;
+  const int32_t quad_bytes = kQuad * lanes.bits / 8;
+  const QuadRows* quad = block.quads;
+  const QuadRows* end = quad + block.count;
+  int32_t channel = block.first;
+  if (conv.channels.count - channel < block.count * kQuad) --end;
+  uint8_t* first = pixels.first;
+  uint8_t* second = pixels.second;
+  for (; quad != end; ++quad, channel += kQuad, first += quad_bytes) {
+    if constexpr (kIsPair) {
+      const PairSums sums = DotPair(quad, steps.rest, windows, steps.blocks);
+      const Scales scales = WholeScales(table, channel);
+      StoreQuads(first, second, lanes, Result<kShiftsLeft>(sums.val[0], scales, lanes),
+                 Result<kShiftsLeft>(sums.val[1], scales, lanes));
+      second += quad_bytes;
+    } else {
+      const int32x4_t sums = DotOne(quad, steps.rest, windows, steps.blocks);
+      const Scales scales = WholeScales(table, channel);
+      StoreQuad(first, lanes, Result<kShiftsLeft>(sums, scales, lanes), kQuad);
+    }
+  }
+  if (quad != block.quads + block.count) {
+    RunRest<kIsPair, kShiftsLeft>(conv, *quad, channel, {first, second});
+  }
+}
+
+template <bool kIsPair>
+void RunPixels(const Convolution& conv, const QuadBlock& block, const Pixels& pixels) {
+  if (block.shifts_left) {
+    RunPixels<kIsPair, true>(conv, block, pixels);
+  } else {
+    RunPixels<kIsPair, false>(conv, block, pixels);
+  }
+}
+
+// Output pixels, one row behind the other.
+struct Cursor {
+  int32_t y;
+  int32_t x;
+  uint8_t* row;    // where its results go
+  uint8_t* pixel;  // and the pixel's
+};
+
+// Expands the window of the pixel at the cursor, and goes on. Returns where the pixel's results go.
+inline uint8_t* TakePixel(const Convolution& conv, int32_t pixel_bytes, int8_t* expanded,
+                          int32_t step, Cursor* at) {
+  const FeatureMap& out = conv.params.output;
+  ExpandWindow(conv.windows, at->y, at->x, expanded, step);
+  uint8_t* pixel = at->pixel;
+  at->pixel += pixel_bytes;
+  if (++at->x == out.width) {
+    uint8_t* row = at->row + out.row_bytes;
+    *at = {at->y + 1, 0, row, row};
+  }
+  return pixel;
+}
+
+void RunBlock(const Convolution& conv, const QuadBlock& block) {
+  const FeatureMap& out = conv.params.output;
+  const int32_t pixel_bytes = PixelBytes(out);
+  uint8_t* output = conv.output + block.first * out.bits / 8;
+  Cursor at = {0, 0, output, output};
+  int32_t left = out.height * out.width;
+  for (; left > 1; left -= 2) {
+    Pixels pair;
+    pair.first = TakePixel(conv, pixel_bytes, conv.expanded, 2 * kLanes, &at);
+    pair.second = TakePixel(conv, pixel_bytes, conv.expanded + kLanes, 2 * kLanes, &at);
+    RunPixels<true>(conv, block, pair);
+  }
+  if (left > 0) {
+    uint8_t* pixel = TakePixel(conv, pixel_bytes, conv.expanded, kLanes, &at);
+    RunPixels<false>(conv, block, {pixel, pixel});
   }
 }
 
@@ -281,26 +221,27 @@ void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* fil
     reference::Conv2D(params, input, filter, table, output, scratch);
     return;
   }
-  const int32_t quad_bytes = QuadBytes(params);
   const int32_t num_quads = NumQuads(params);
+  int8_t* expanded = reinterpret_cast<int8_t*>(scratch);
+  int8_t* weights = expanded + NumWindows(params) * WindowBytes(params);
+  int8_t* flat = weights + num_quads * QuadBytes(params);
+  const Windows windows = MakeWindows(params.input, params.output, params.window, input, flat);
   const Convolution conv = {params,
-                            input,
                             filter,
                             {table, params.output.channels},
                             Lanes(params.output, params.clamp),
                             output,
-                            reinterpret_cast<int8_t*>(scratch),
-                            NeedsGather(params) ? scratch + num_quads * quad_bytes : nullptr,
-                            FilterRow(params),
-                            WindowBytes(params),
-                            quad_bytes,
+                            windows,
+                            weights,
+                            expanded,
+                            Steps16Of(windows.length),
                             num_quads};
-  if (params.input.bits == 8) {
-    Run<8>(conv);
-  } else if (params.input.bits == 4) {
-    Run<4>(conv);
-  } else {
-    Run<2>(conv);
+  QuadBlock block;
+  for (block.first = 0; block.first < params.output.channels; block.first += kQuad * block.count) {
+    const int32_t quads_left = (params.output.channels - block.first + kQuad - 1) / kQuad;
+    block.count = quads_left < num_quads ? quads_left : num_quads;
+    PrepareBlock(conv, &block);
+    RunBlock(conv, block);
   }
 }
 

@@ -7,8 +7,9 @@ namespace mve {
 
 size_t Conv2DScratchBytes(const Conv2DParams& params) {
   if (!IsCovered(params)) return 0;
-  const int32_t windows = NeedsGather(params) ? kGatheredPixels * WindowBytes(params) : 0;
-  return static_cast<size_t>(NumQuads(params) * QuadBytes(params) + windows);
+  const int32_t windows = NumWindows(params) * WindowBytes(params);
+  const int32_t flat = NeedsGather(params) ? WindowBytes(params) + kLanes : 0;
+  return static_cast<size_t>(NumQuads(params) * QuadBytes(params) + windows + flat);
 }
 
 size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {

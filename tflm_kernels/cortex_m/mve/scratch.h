@@ -37,9 +37,8 @@ inline int32_t ExpandedBytes(const RowShape& shape, int32_t order_bits) {
 
 // ---- Convolution
 
-constexpr int32_t kGatheredPixels = 4;
-constexpr int32_t kMaxQuads = 8;  // on the stack, about 70 bytes each
-constexpr int32_t kWeightBytes = 2048;
+constexpr int32_t kMaxQuads = 16;  // on the stack, 32 bytes each
+constexpr int32_t kWeightBytes = 4608;
 
 inline RowShape FilterRow(const Conv2DParams& params) {
   return {params.window.kernel_height * params.window.kernel_width, params.input.channels,
@@ -59,21 +58,30 @@ inline bool NeedsGather(const Conv2DParams& params) {
          !PixelsInside(params.input.width, params.output.width, w.stride_width, w.pad_left);
 }
 
+// Of a window as int8 values: a multiple of 16.
 inline int32_t WindowBytes(const Conv2DParams& params) {
   const RowShape row = FilterRow(params);
-  return RowBytes({row.num_runs, row.run_length, params.input.bits});
+  return (row.num_runs * row.run_length + kLanes - 1) / kLanes * kLanes;
 }
 
+// Of a quad's weights below 8 bits, expanded; those of 8 bits are read where they stand.
 inline int32_t QuadBytes(const Conv2DParams& params) {
-  return kQuad * ExpandedBytes(FilterRow(params), params.input.bits);
+  return params.weight_bits == 8 ? 0 : kQuad * WindowBytes(params);
 }
 
+// Quads that use a window once it is expanded.
 inline int32_t NumQuads(const Conv2DParams& params) {
-  const int32_t fitting = kWeightBytes / QuadBytes(params);
-  if (!NeedsGather(params) || fitting < 1) return 1;
-  const int32_t most = fitting < kMaxQuads ? fitting : kMaxQuads;
   const int32_t all = (params.output.channels + kQuad - 1) / kQuad;
-  return most < all ? most : all;
+  const int32_t most = all < kMaxQuads ? all : kMaxQuads;
+  if (params.weight_bits == 8) return most;
+  const int32_t fitting = kWeightBytes / QuadBytes(params);
+  if (fitting < 1) return 1;
+  return fitting < most ? fitting : most;
+}
+
+// Windows that are expanded at once: a pair of pixels, unless there is but one.
+inline int32_t NumWindows(const Conv2DParams& params) {
+  return params.output.height * params.output.width > 1 ? 2 : 1;
 }
 
 inline bool IsCovered(const Conv2DParams& params) {

@@ -8,26 +8,55 @@ namespace quantmcu {
 namespace mve {
 namespace {
 
-// A byte full of zero points.
-uint8_t PaddingByte(const FeatureMap& map) {
-  uint8_t byte = 0;
-  for (int32_t i = 0; i < 8 / map.bits; ++i) StoreValue(&byte, i, map.bits, map.zero_point);
-  return byte;
-}
-
-// Without a call for a few bytes.
-inline void CopyBytes(uint8_t* to, const uint8_t* from, int32_t num_bytes) {
-  for (; num_bytes >= kLanes; num_bytes -= kLanes, to += kLanes, from += kLanes) {
-    vstrbq_u8(to, vldrbq_u8(from));
+// Packed values become int8, 16 of them every `step` bytes. Loops that end inside a vector are not what GCC 12 makes.
+template <int kBits>
+inline void ExpandRun(const uint8_t* run, int32_t count, int8_t* expanded, int32_t step) {
+  // clang-format off
+#define QMCU_EXPAND(load_and_spread)                            \
+  asm volatile("wlstp.8 lr, %[count], 2f\n"                     \
+               "1:\n"                                           \
+               load_and_spread                                  \
+               "vstrb.8 q0, [%[expanded]]\n"                    \
+               "add %[expanded], %[expanded], %[step]\n"        \
+               "letp lr, 1b\n"                                  \
+               "2:\n"                                           \
+               : [run] "+l"(run), [expanded] "+r"(expanded)     \
+               : [count] "r"(count), [step] "r"(step)           \
+               : "lr", "q0", "q1", "cc", "memory")
+  if constexpr (kBits == 8) QMCU_EXPAND("vldrb.8 q0, [%[run]], #16\n");
+  if constexpr (kBits == 4) {
+    QMCU_EXPAND("vldrb.u16 q1, [%[run]], #8\n"
+                "vshl.i16 q0, q1, #4\n"
+                "vsli.16 q0, q1, #8\n"
+                "vshr.s8 q0, q0, #4\n");
   }
-  if (num_bytes == 0) return;
-  const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(num_bytes));
-  vstrbq_p_u8(to, vldrbq_z_u8(from, inside), inside);
+  if constexpr (kBits == 2) {
+    QMCU_EXPAND("vldrb.u32 q1, [%[run]], #4\n"
+                "vshl.i32 q0, q1, #6\n"
+                "vsli.32 q0, q1, #12\n"
+                "vsli.32 q0, q1, #18\n"
+                "vsli.32 q0, q1, #24\n"
+                "vshr.s8 q0, q0, #6\n");
+  }
+#undef QMCU_EXPAND
+  // clang-format on
 }
 
-inline void FillBytes(uint8_t* to, uint8_t value, int32_t num_bytes) {
-  for (; num_bytes > 0; num_bytes -= kLanes, to += kLanes) {
-    vstrbq_p_u8(to, vdupq_n_u8(value), vctp8q(static_cast<uint32_t>(num_bytes)));
+inline void ExpandRun(const uint8_t* run, int32_t bits, int32_t count, int8_t* expanded,
+                      int32_t step) {
+  if (bits == 8) {
+    ExpandRun<8>(run, count, expanded, step);
+  } else if (bits == 4) {
+    ExpandRun<4>(run, count, expanded, step);
+  } else {
+    ExpandRun<2>(run, count, expanded, step);
+  }
+}
+
+inline void Fill(int8_t* values, int32_t value, int32_t count) {
+  const int8x16_t lanes = vdupq_n_s8(static_cast<int8_t>(value));
+  for (; count > 0; count -= kLanes, values += kLanes) {
+    vstrbq_p_s8(values, lanes, vctp8q(static_cast<uint32_t>(count)));
   }
 }
 
@@ -36,55 +65,92 @@ int32_t Between(int32_t value, int32_t min, int32_t max) {
   return value > max ? max : value;
 }
 
-// A window that is not wholly inside; (y, x) is the input position of its first tap. Taps that are
-// neighbours in the input go together.
-void GatherClipped(const FeatureMap& in, const Window& window, const uint8_t* input, int32_t y,
-                   int32_t x, uint8_t* taps) {
-  const int32_t pixel_bytes = PixelBytes(in);
-  const uint8_t padding = PaddingByte(in);
-  const int32_t neighbours = window.dilation_width == 1 ? window.kernel_width : 1;
+// A window inside; `first` is its first tap.
+[[gnu::noinline]] void FlattenInside(const Windows& windows, const uint8_t* first) {
+  const FeatureMap& map = windows.map;
+  const Window& window = windows.window;
+  const int32_t count = windows.piece_length;
+  const int32_t piece_step = window.dilation_width * windows.pixel_bytes;
+  int8_t* values = windows.flat;
+  for (int32_t ky = window.kernel_height; ky > 0; --ky, first += windows.row_step) {
+    const uint8_t* piece = first;
+    for (int32_t kx = window.kernel_width; kx > 0; kx -= windows.piece_taps, piece += piece_step) {
+      ExpandRun(piece, map.bits, count, values, kLanes);
+      values += count;
+    }
+  }
+}
+
+// Any window; (y, x) is the input position of its first tap.
+[[gnu::noinline]] void Flatten(const Windows& windows, int32_t y, int32_t x) {
+  const FeatureMap& map = windows.map;
+  const Window& window = windows.window;
+  const int32_t taps = windows.piece_taps;
+  int8_t* values = windows.flat;
   for (int32_t ky = 0; ky < window.kernel_height; ++ky, y += window.dilation_height) {
-    const bool is_row_inside = y >= 0 && y < in.height;
-    for (int32_t kx = 0; kx < window.kernel_width; kx += neighbours) {
+    const bool is_row_inside = y >= 0 && y < map.height;
+    for (int32_t kx = 0; kx < window.kernel_width; kx += taps) {
       const int32_t first = x + kx * window.dilation_width;
-      const int32_t begin = is_row_inside ? Between(-first, 0, neighbours) : neighbours;
-      const int32_t end = Between(in.width - first, begin, neighbours);
-      FillBytes(taps, padding, begin * pixel_bytes);
+      const int32_t begin = is_row_inside ? Between(-first, 0, taps) : taps;
+      const int32_t end = Between(map.width - first, begin, taps);
+      Fill(values, map.zero_point, begin * map.channels);
       if (end > begin) {
-        CopyBytes(taps + begin * pixel_bytes, input + PixelOffset(in, y, first + begin),
-                  (end - begin) * pixel_bytes);
+        ExpandRun(windows.input + PixelOffset(map, y, first + begin), map.bits,
+                  (end - begin) * map.channels, values + begin * map.channels, kLanes);
       }
-      FillBytes(taps + end * pixel_bytes, padding, (neighbours - end) * pixel_bytes);
-      taps += neighbours * pixel_bytes;
+      Fill(values + end * map.channels, map.zero_point, (taps - end) * map.channels);
+      values += taps * map.channels;
     }
   }
 }
 
 }  // namespace
 
-void GatherWindows(const FeatureMap& in, const Window& window, const uint8_t* input, int32_t oy,
-                   int32_t ox, int32_t count, uint8_t* windows) {
-  const int32_t pixel_bytes = PixelBytes(in);
-  const int32_t tap_row_bytes = window.kernel_width * pixel_bytes;
-  const int32_t row_step = window.dilation_height * in.row_bytes;
+Windows MakeWindows(const FeatureMap& map, const FeatureMap& output, const Window& window,
+                    const uint8_t* input, int8_t* flat) {
+  const bool has_gaps = window.dilation_width != 1 || map.channels * map.bits % 8 != 0;
+  const int32_t taps = has_gaps ? 1 : window.kernel_width;
+  const bool is_one_piece = window.kernel_height == 1 && taps == window.kernel_width;
+  const bool is_direct =
+      is_one_piece || (taps == window.kernel_width && taps * map.channels % kLanes == 0);
+  return {map,
+          window,
+          input,
+          WindowsInside(map, output, window),
+          window.kernel_height * window.kernel_width * map.channels,
+          taps,
+          taps * map.channels,
+          PixelBytes(map),
+          window.dilation_height * map.row_bytes,
+          is_direct,
+          flat};
+}
+
+void ExpandWindow(const Windows& windows, int32_t oy, int32_t ox, int8_t* expanded, int32_t step) {
+  const FeatureMap& map = windows.map;
+  const Window& window = windows.window;
+  const InsideRanges& inside = windows.inside;
   const int32_t y = oy * window.stride_height - window.pad_top;
-  int32_t x = ox * window.stride_width - window.pad_left;
-  const bool are_rows_inside =
-      y >= 0 && y + (window.kernel_height - 1) * window.dilation_height < in.height;
-  const int32_t window_bytes = window.kernel_height * tap_row_bytes;
-  for (; count > 0; --count, x += window.stride_width) {
-    if (!are_rows_inside || x < 0 || x + window.kernel_width > in.width ||
-        window.dilation_width != 1) {
-      GatherClipped(in, window, input, y, x, windows);
-      windows += window_bytes;
-      continue;
+  const int32_t x = ox * window.stride_width - window.pad_left;
+  const uint8_t* row = windows.input + y * map.row_bytes + x * windows.pixel_bytes;
+  const bool is_inside = oy >= inside.rows.begin && oy < inside.rows.end &&
+                         ox >= inside.columns.begin && ox < inside.columns.end;
+  if (!is_inside || !windows.is_direct) {
+    if (is_inside) {
+      FlattenInside(windows, row);
+    } else {
+      Flatten(windows, y, x);
     }
-    const uint8_t* row = input + y * in.row_bytes + x * pixel_bytes;
-    for (int32_t ky = window.kernel_height; ky > 0; --ky) {
-      CopyBytes(windows, row, tap_row_bytes);
-      windows += tap_row_bytes;
-      row += row_step;
-    }
+    ExpandRun<8>(reinterpret_cast<const uint8_t*>(windows.flat), windows.length, expanded, step);
+    return;
+  }
+  const int32_t count = windows.piece_length;
+  ExpandRun(row, map.bits, count, expanded, step);
+  const int32_t expanded_step = count / kLanes * step;
+  for (int32_t ky = window.kernel_height - 1; ky > 0; --ky) {
+    row += windows.row_step;
+    expanded += expanded_step;
+    ExpandRun(row, map.bits, count, expanded, step);
   }
 }
 

@@ -1,4 +1,4 @@
-// cortex_m/mve/window.h - windows inside the input, and copies of windows that may not be.
+// cortex_m/mve/window.h - windows of a convolution: which lie inside the input, and what they hold.
 #ifndef TFLM_KERNELS_CORTEX_M_MVE_WINDOW_H_
 #define TFLM_KERNELS_CORTEX_M_MVE_WINDOW_H_
 
@@ -38,10 +38,27 @@ inline InsideRanges WindowsInside(const FeatureMap& input, const FeatureMap& out
                       window.stride_width, window.pad_left)};
 }
 
-// Copies the windows of `count` output pixels from (oy, ox) on, one behind the other, their taps
-// without gaps; taps outside get the zero point.
-void GatherWindows(const FeatureMap& in, const Window& window, const uint8_t* input, int32_t oy,
-                   int32_t ox, int32_t count, uint8_t* windows);
+// The windows of a convolution as int8 values, one behind the other in kernel order; taps outside have the zero point.
+struct Windows {
+  const FeatureMap& map;
+  const Window& window;
+  const uint8_t* input;
+  InsideRanges inside;
+  int32_t length;      // values of a window
+  int32_t piece_taps;  // neighbours in a window that are neighbours without gaps in the map too
+  int32_t piece_length;
+  int32_t pixel_bytes;
+  int32_t row_step;  // bytes between kernel rows
+  bool is_direct;    // those inside can be expanded to where they belong, piece by piece
+  int8_t* flat;      // of a window that cannot: `length` and kLanes more; null if all can
+};
+
+Windows MakeWindows(const FeatureMap& map, const FeatureMap& output, const Window& window,
+                    const uint8_t* input, int8_t* flat);
+
+// Writes the window of output pixel (oy, ox), 16 values every `step` bytes. Behind its end arbitrary values follow, to
+// the end of the last 16.
+void ExpandWindow(const Windows& windows, int32_t oy, int32_t ox, int8_t* expanded, int32_t step);
 
 }  // namespace mve
 }  // namespace quantmcu
