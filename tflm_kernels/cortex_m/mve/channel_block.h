@@ -70,7 +70,18 @@ inline void AddLanes(int16x8_t even, int16x8_t odd, WideSums* sums) {
   }
 }
 
-// To channel order, saturated to int8: clamps come after it, because they lie in int8.
+// To channel order, with the zero point added and saturated to int8: clamps come after it, because they
+// lie in int8.
+inline int8x16_t NarrowedWith(const WideSums& sums, int32_t zero_point) {
+  const int32x4_t* v = sums.vectors;
+  const int16_t zero = static_cast<int16_t>(zero_point);
+  int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(v[0]), v[0]), v[1]);
+  int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(v[2]), v[2]), v[3]);
+  even = vqaddq_n_s16(even, zero);
+  odd = vqaddq_n_s16(odd, zero);
+  return vqmovntq_s16(vqmovnbq_s16(vreinterpretq_s8_s16(even), even), odd);
+}
+
 inline int8x16_t Narrowed(const WideSums& sums) {
   const int32x4_t* v = sums.vectors;
   const int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vreinterpretq_s16_s32(v[0]), v[0]), v[1]);

@@ -10,42 +10,14 @@
 #pragma GCC optimize("no-schedule-insns")
 #endif
 
-#include "tflm_kernels/cortex_m/mve/channel_block.h"
+#include "tflm_kernels/cortex_m/mve/depthwise_3x3.h"
+#include "tflm_kernels/cortex_m/mve/depthwise_block.h"
 #include "tflm_kernels/cortex_m/mve/kernels.h"
 #include "tflm_kernels/cortex_m/mve/window.h"
 
 namespace quantmcu {
 namespace mve {
 namespace {
-
-template <typename Sums>
-inline void AddProducts(int8x16_t x, int8x16_t w, Sums* sums) {
-  AddLanes(vmullbq_int_s8(x, w), vmulltq_int_s8(x, w), sums);
-}
-
-struct Block {
-  int32_t first;
-  int32_t count;  // of channels, 1 to kLanes
-  const int8_t* weights;
-  // If lanes are gathered, where their input channels stand, in bytes from the first one's and in bits
-  // from the top of a byte.
-  uint8x16_t offsets;
-  int8x16_t left_shifts;
-};
-
-// Where the first input channel of a block stands in a pixel.
-int32_t FirstInputByte(const DepthwiseConv2DParams& params, const Block& block) {
-  return block.first / params.depth_multiplier * params.input.bits / 8;
-}
-
-struct BlockwiseDepthwise {
-  const DepthwiseConv2DParams& params;
-  const uint8_t* input;
-  const uint8_t* filter;
-  ChannelTable table;
-  uint8_t* output;
-  int8_t* scratch;  // for a block's expanded weights and, behind them, its table
-};
 
 template <int kBits>
 void ExpandWeights(const BlockwiseDepthwise& conv, const Block& block) {
@@ -87,9 +59,9 @@ inline int8x16_t ReadLanes(const uint8_t* bytes, const Block& block) {
   }
 }
 
-// Biases become bias - z * sum(w).
+// Biases become bias - z * sum(w). Returns whether a factor shifts left.
 template <typename Sums>
-void FillTable(const BlockwiseDepthwise& conv, const Block& block) {
+bool FillTable(const BlockwiseDepthwise& conv, const Block& block) {
   const int8x16_t zero = vdupq_n_s8(static_cast<int8_t>(conv.params.input.zero_point));
   const int8_t* w = block.weights;
   Sums zeros = ZeroSums<Sums>();
@@ -98,25 +70,30 @@ void FillTable(const BlockwiseDepthwise& conv, const Block& block) {
   }
   const WideSums folded = Widened(zeros);
   TableEntries* table = reinterpret_cast<TableEntries*>(conv.scratch + (w - block.weights));
+  const uint32x4_t count = vdupq_n_u32(static_cast<uint32_t>(block.count));
+  int32_t largest_shift = 0;
   for (int v = 0; v < kWideVectors; ++v, ++table) {
-    for (int32_t lane = 0; lane < 4; ++lane) {
-      const int32_t channel = WideChannel(v, lane);
-      const bool is_channel = channel < block.count;
-      const int32_t at = block.first + channel;
-      const int32_t shift = is_channel ? conv.table.shift[at] : 0;
-      table->bias[lane] = is_channel ? conv.table.bias[at] : 0;
-      table->multiplier[lane] = is_channel ? conv.table.multiplier[at] : 0;
-      table->left[lane] = shift > 0 ? shift : 0;
-      table->right[lane] = shift < 0 ? shift : 0;
-    }
-    vstrwq_s32(table->bias, vsubq_s32(vldrwq_s32(table->bias), folded.vectors[v]));
+    const uint32_t first = static_cast<uint32_t>(WideChannel(v, 0));
+    const uint32x4_t channels = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0, 1), 2), first);
+    const mve_pred16_t inside = vcmphiq_u32(count, channels);
+    const auto load = [&](const int32_t* values) {
+      return vldrwq_gather_shifted_offset_z_s32(values + block.first, channels, inside);
+    };
+    const int32x4_t shift = load(conv.table.shift);
+    const FixedPointLanes factor = Lanes(load(conv.table.multiplier), shift);
+    vstrwq_s32(table->bias, vsubq_s32(load(conv.table.bias), folded.vectors[v]));
+    vstrwq_s32(table->multiplier, factor.multiplier);
+    vstrwq_s32(table->left, factor.left);
+    vstrwq_s32(table->right, factor.right);
+    largest_shift = vmaxvq_s32(largest_shift, shift);
   }
+  return largest_shift > 0;
 }
 
 template <typename Sums>
 Block PrepareBlock(const BlockwiseDepthwise& conv, int32_t first) {
   const int32_t remaining = conv.params.output.channels - first;
-  Block block = {first, remaining < kLanes ? remaining : kLanes, conv.scratch, {}, {}};
+  Block block = {first, remaining < kLanes ? remaining : kLanes, conv.scratch, {}, {}, false};
   if (conv.params.depth_multiplier > 1 || remaining < kLanes) {
     SetInputChannels(conv.params, &block);
   }
@@ -127,7 +104,7 @@ Block PrepareBlock(const BlockwiseDepthwise& conv, int32_t first) {
   } else {
     ExpandWeights<2>(conv, block);
   }
-  FillTable<Sums>(conv, block);
+  block.shifts_left = FillTable<Sums>(conv, block);
   return block;
 }
 
@@ -234,14 +211,19 @@ void RunBlock(const BlockwiseDepthwise& conv, const Block& block, const InsideRa
 
 template <int kBits, typename Sums>
 void RunBlocks(const BlockwiseDepthwise& conv) {
+  constexpr bool kIsNarrow = sizeof(Sums) == sizeof(NarrowSums);
   const DepthwiseConv2DParams& params = conv.params;
   const InsideRanges inside = WindowsInside(params.input, params.output, params.window);
+  const bool is_3x3 = Is3x3(params.window);
   for (int32_t first = 0; first < params.output.channels; first += kLanes) {
     const Block block = PrepareBlock<Sums>(conv, first);
-    if (params.depth_multiplier == 1 && block.count == kLanes) {
-      RunBlock<kBits, Sums, false>(conv, block, inside);
-    } else {
+    if (params.depth_multiplier > 1 || block.count < kLanes) {
       RunBlock<kBits, WideSums, true>(conv, block, inside);
+    } else if ((kIsNarrow || kBits == 8) && is_3x3 && !block.shifts_left &&
+               (kIsNarrow || FitPairs(block.weights))) {
+      RunBlock3x3<kBits, kIsNarrow>(conv, block, inside);
+    } else {
+      RunBlock<kBits, Sums, false>(conv, block, inside);
     }
   }
 }
