@@ -103,7 +103,7 @@ def _convolution(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
         *(n * (length % 16) for n in (fours, outputs)),
         *(n * (row_length % 16 > 0) for n in (fours, pixels * fours, pixels * fours * y.kernel)),
         *(pixels * fours * (outputs % 4 > 0), gathered * fours, y.outputs * passes[2] * fours),
-        *_blocks_of_pixels(pixels, outputs, length),
+        *(*_blocks_of_pixels(pixels, outputs, length), *_pairs_of_windows(shape, y, x)),
     ]
 
 
@@ -125,6 +125,29 @@ def _blocks_of_pixels(pixels: int, outputs: int, length: int) -> list[int]:
         *(fours, fours * outputs, fours * outputs * words, fours * words, one_of_four * outputs),
         *(one_of_four, one_of_four * twos * words, one_of_four * words),
     ]
+
+
+def _pairs_of_windows(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
+    """Four channels and two pixels, whose windows are expanded for blocks of channels: Conv2D of MVE."""
+    inputs, outputs = shape.input[2], shape.output[2]
+    length, row_length = y.kernel * x.kernel * inputs, x.kernel * inputs
+    fours, steps = _blocks(outputs, 4), _blocks(length, 16)
+    pairs, one = divmod(y.outputs * x.outputs, 2)
+    inside = y.whole * x.whole
+    clipped = y.outputs * x.outputs - inside
+    is_direct = y.kernel * x.kernel == 1 or row_length % 16 == 0
+    direct, flat = inside * is_direct, inside * (not is_direct)
+    values = [fours, fours * steps, pairs * fours, pairs * fours * steps, pairs * fours * ((steps - 1) // 2)]
+    values += [one * fours, one * fours * steps, (pairs + one) * (outputs % 4 > 0)]
+    values += [outputs * length * (inputs % size > 0) for size in (2, 4)]
+    narrow = min(max(4608 // (64 * steps), 1), 16)  # kWeightBytes of tflm_kernels/cortex_m/mve/scratch.h
+    for passes in (_blocks(fours, 16), _blocks(fours, narrow)):
+        values += [passes, pairs * passes, passes * direct, passes * direct * y.kernel, passes * direct * steps]
+        values += [passes * n for n in (flat, flat * y.kernel, flat * y.kernel * x.kernel, clipped)]
+        values += [passes * clipped * n for n in (y.kernel, y.kernel * x.kernel)]
+        values += [passes * (flat + clipped) * n for n in (steps, y.kernel * _blocks(row_length, 16))]
+        values += [passes * (flat + clipped) * y.kernel * x.kernel * (inputs % size > 0) for size in (2, 4)]
+    return values
 
 
 def _depthwise(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
@@ -153,7 +176,21 @@ def _depthwise(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
     values += [n * is_shared for n in (channels, pixels * fours, pairs * fours, rectangles.size * fours)]
     values += [n * is_shared for n in (rectangle_pairs * fours, pixels * channels, taps * channels)]
     has_rows = _has_rows(shape)
-    return [*values, *(n * (not has_rows) for n in values), *(n * has_rows for n in _rows(shape))]
+    vectors = _vectors(shape, y, x)
+    return [*values, *(n * (not has_rows) for n in values), *(n * has_rows for n in _rows(shape)), *vectors]
+
+
+def _vectors(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
+    """Blocks of 16 channels on MVE: those of 3x3 windows, of others, and those whose lanes are gathered."""
+    channels, is_shared, is_3x3 = shape.output[2], shape.output[2] != shape.input[2], y.kernel == x.kernel == 3
+    num_taps, whole = y.kernel * x.kernel, y.whole * x.whole
+    clipped = y.outputs * x.outputs - whole
+    full = 0 if is_shared else channels // 16
+    values = []
+    for blocks in (full * is_3x3, full * (not is_3x3), _blocks(channels, 16) - full):
+        values += [blocks * n for n in (1, num_taps, y.outputs, whole, whole * y.kernel, whole * num_taps)]
+        values += [blocks * clipped * n for n in (1, y.kernel, num_taps)]
+    return values
 
 
 _PLANE_WORDS = 256  # that rows of the input take at once, of 16 rows at most
