@@ -33,3 +33,16 @@ def test_a_way_is_in_use_again_when_what_beat_it_takes_more_as_well() -> None:
     assert used(search) == [("10 for 3", 10), ("14 for 1", 14)]  # 12 takes 16, and 14 does less work
     search = renewed(search, 1, 30)
     assert used(search) == [("10 for 3", 10), ("12 for 2", 16), ("14 for 1", 30)]
+
+
+def test_a_way_that_was_beaten_from_the_beginning_is_in_use_when_what_beat_it_takes_more() -> None:
+    search = renewed(search_of((10, 3), (12, 4), (14, 5), (16, 1)), 0, 15)
+    assert used(search) == [("12 for 4", 12), ("10 for 3", 15), ("16 for 1", 16)]
+
+
+def test_more_work_of_some_edges_chooses_others() -> None:
+    num_bytes = np.array([60])
+    halves = [Edge.of(i, i + 1, num_bytes, np.array([4]), ["half"]) for i in range(2)]
+    whole = Edge.of(0, 2, num_bytes, np.array([10]), ["whole"])
+    assert len(PathSearch([whole, *halves]).path(0)) == 2
+    assert len(PathSearch([whole, *(half.with_work(2) for half in halves)]).path(0)) == 1

@@ -24,11 +24,12 @@ from tflm_quantmcu.cost.instructions import InstructionTable
 from tflm_quantmcu.graph.layer_names import layers_of_ops
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.patches.exact_paths import ExactPaths, MadeStages, Path, StageEdge, most_bytes
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.planned_stage import PlannedStage
 from tflm_quantmcu.patches.split import Split, StageSearch
 from tflm_quantmcu.patches.stage_costs import StageWays, UpstreamCosts
-from tflm_quantmcu.patches.stage_path import Edge, PathSearch
+from tflm_quantmcu.patches.stage_path import Edge
 from tflm_quantmcu.patches.tile_times import TileTimes
 from tflm_quantmcu.patches.work_bound import DEFAULT_MAX_SLOWDOWN, planning_table, work_ratio
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT
@@ -39,6 +40,7 @@ _ABOUT = 1.02  # times the work
 # What a stage counts beside its work, of the network's: each one more makes places in the arena harder to find, which
 # matters most where the smallest arena is wanted.
 _STAGE_SHARE, _STAGE_SHARE_OF_SMALLEST = 0.003, 0.01
+_STAGE_SHARE_OF_FEW, _MAX_STAGES = 0.03, 8  # the more, where places are not found; and of how many stages limits know
 # Of as much work the path is taken that holds the least, summed over its edges: it is the easiest one to place.
 _WORK = 1 << 24
 _MAX_CALMER, _CALMER_STEP = 6, 1.3  # ways of a stage tried to find larger tiles, each of so many times the calls
@@ -84,10 +86,11 @@ def plan_stages(
     Raises:
       UnsupportedModelError: the input is to be streamed and no stage can read it.
     """
-    ratio = work_ratio(sram_bytes, max_macs_ratio, max_slowdown)
+    table = planning_table(table, max_macs_ratio)
+    ratio = work_ratio(sram_bytes, table, max_macs_ratio, max_slowdown)
     planner = StagePlanner(
         graph,
-        table=planning_table(table, max_macs_ratio),
+        table=table,
         bits=bits,
         inner_bits=inner_bits,
         input_mode=input_mode,
@@ -135,10 +138,6 @@ def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> Stag
     return StageSearch(baseline, best, smallest, planner.gain(best))
 
 
-_Way = tuple[UpstreamCosts, StageWays, int]
-_Path = list[tuple[Edge["_Way | None"], int]]
-
-
 def _by_bytes(split: Split) -> tuple[int, float]:
     return split.arena_bytes, split.work_ratio
 
@@ -178,12 +177,15 @@ class StagePlanner:
         self._base_figures = [[times.of_graph(graph, bits, op.index) for op in graph.ops] for times in self._figures]
         # [op] by itself
         self._base_work: Sequence[float] = self._base_figures[0] if self._times else self._model.base_macs
-        self._stages: dict[tuple[int, int, int], PlannedStage] = {}
-        self._regions: dict[tuple[int, int], tuple[UpstreamCosts, StageWays]] = {}
+        self._made = MadeStages()
+        self._arenas: dict[tuple[PlannedStage, ...], tuple[int, int]] = {}
         self._stage_figures: dict[PlannedStage, list[float]] = {}
         edges = self._edges()
         self._has_stages = any(way is not None for edge in edges for way in edge.ways[:1])
-        self._search = PathSearch(edges)
+        # Where the first finds no places the second may, whose stages are fewer.
+        fewer = int(sum(self._base_work) * _STAGE_SHARE_OF_FEW) * _WORK
+        self._searches = [ExactPaths(edges, self._made, more) for more in (0, fewer)]
+        self._search = self._searches[0]
 
     @property
     def is_whole(self) -> bool:
@@ -198,17 +200,17 @@ class StagePlanner:
     def smallest(self, max_ratio: float | None = None) -> Split | None:
         """The smallest arena within the bound on work, and of equal ones the least work."""
         best: Split | None = None
-        least: _Path | None = None
+        least: Path | None = None
         allowed, tries = self._work_limit(max_ratio), 0
         while tries < _MAX_TRIES:
             within = np.flatnonzero(self._search.work < allowed)  # the least bound that such a path keeps is the first
             if not within.size or (best and self._search.bounds[within[0]] >= best.arena_bytes):
                 break
-            path = self._exact_path(int(within[0]))
+            path = self._search.path(int(within[0]))
             if path is None:
                 continue
             allowed = int(self._search.work[within[0]])
-            slowdowns = self._slowdowns(self._stages_of(path)) if self._times and max_ratio else [0.0]
+            slowdowns = self._slowdowns(self._made.of_path(path)) if self._times and max_ratio else [0.0]
             if max_ratio and max(slowdowns) > max_ratio:  # what exceeds in the other figure alone goes in small steps
                 allowed = int(allowed * min(_OTHER_STEP, _USUAL_ERROR * max_ratio / slowdowns[0]))
                 continue
@@ -220,7 +222,8 @@ class StagePlanner:
         if best and least:
             moved = self._moved(least, best.arena_bytes - ARENA_ALIGNMENT, max_ratio)
             best = min((best, *map(self._in_smallest_places, moved)), key=_by_bytes)
-        return self._tightened(best, max_ratio) if best else None
+        best = best or self.cheapest(self.baseline_arena_bytes - ARENA_ALIGNMENT, max_ratio)
+        return self._tightened(best, max_ratio) if best and best.stages else best
 
     def _tightened(self, split: Split, max_ratio: float | None) -> Split:
         """What meets fewer bytes when they are asked for, as long as something does: no bound is met below it."""
@@ -231,10 +234,21 @@ class StagePlanner:
     def cheapest(self, sram_bytes: int, max_ratio: float | None = None) -> Split | None:
         """The least work within the bound on the arena; of those that the formula holds for about as fast, the one
         that the estimate says."""
+        lasts = []
+        for search in self._searches:
+            best, last = self._cheapest_of(search, sram_bytes, max_ratio)
+            if best:
+                return best
+            lasts.append(last)
+        moved = [split for path in lasts for split in self._moved(path, sram_bytes, max_ratio)]
+        return min(moved, key=lambda split: split.work_ratio, default=None)
+
+    def _cheapest_of(self, search: ExactPaths, sram_bytes: int, max_ratio: float | None) -> tuple[Split | None, Path]:
+        """(what is found, the last path that was looked at)."""
         best: Split | None = None
-        least: _Path = []
-        for path, work in self._paths(sram_bytes, max_ratio):
-            least, stages = path, self._stages_of(path)
+        last: Path = []
+        for path, work in self._paths(search, sram_bytes, max_ratio):
+            last, stages = path, self._made.of_path(path)
             if best and (not self._times or work > best.work_ratio * _ABOUT):
                 break
             if best and self._slowdown(stages) >= best.work_ratio:
@@ -242,24 +256,24 @@ class StagePlanner:
             split = self._assemble(stages, enough=sram_bytes)
             if split.arena_bytes <= sram_bytes:
                 best = split
-        return best or min(self._moved(least, sram_bytes, max_ratio), key=lambda split: split.work_ratio, default=None)
+        return best, last
 
     def within(self, sram_bytes: int, max_ratio: float | None = None) -> Iterator[Split]:
         """Splits that may meet the bound, with ever more work and less live at once; of an arena that does the smallest
         is not searched for."""
-        for path, _ in self._paths(sram_bytes, max_ratio):
-            yield self._assemble(self._stages_of(path), enough=sram_bytes)
+        for path, _ in self._paths(self._search, sram_bytes, max_ratio):
+            yield self._assemble(self._made.of_path(path), enough=sram_bytes)
 
-    def _moved(self, path: _Path, num_bytes: int, max_ratio: float | None) -> Iterator[Split]:
+    def _moved(self, path: Path, num_bytes: int, max_ratio: float | None) -> Iterator[Split]:
         """Where a path's places leave gaps: the same with one stage run in others of its ways, those that hold the
         least, as far as the arena is then within the bytes."""
-        if max((int(edge.num_bytes[number]) for edge, number in path), default=num_bytes + 1) > num_bytes:
+        if not path or most_bytes(path) > num_bytes:
             return
         for position, (edge, number) in enumerate(path):
             for other in range(min(len(edge.ways), _MAX_MOVED) if edge.ways[number] else 0):
                 if other == number or edge.num_bytes[other] > num_bytes:
                     continue
-                stages = self._stages_of([*path[:position], (edge, other), *path[position + 1 :]])
+                stages = self._made.of_path([*path[:position], (edge, other), *path[position + 1 :]])
                 if max(s.live_bytes for s in stages) > num_bytes or not self._keeps(stages, max_ratio):
                     continue
                 split = self._assemble(stages, enough=num_bytes)
@@ -270,18 +284,14 @@ class StagePlanner:
         """Whether they keep a bound on work."""
         return not self._times or max_ratio is None or max(self._slowdowns(stages)) <= max_ratio
 
-    def _paths(self, sram_bytes: int, max_ratio: float | None) -> Iterator[tuple[_Path, float]]:
+    def _paths(self, search: ExactPaths, sram_bytes: int, max_ratio: float | None) -> Iterator[tuple[Path, float]]:
         """The paths of `within`, and their work over that of the unsplit network by the formula."""
-        limit = sram_bytes
-        while True:
-            bound = int(np.searchsorted(self._search.bounds, limit, side="right")) - 1
-            if bound < 0 or self._search.work[bound] >= self._work_limit(max_ratio):
-                return
-            path = self._exact_path(bound)
-            if path is not None:
-                if self._keeps(self._stages_of(path), max_ratio):
-                    yield path, int(self._search.work[bound]) / _WORK / max(sum(self._base_work), 1)
-                limit = max(int(edge.num_bytes[number]) for edge, number in path) - 1
+        limit = self._work_limit(max_ratio)
+        for path, work in search.within(sram_bytes, min(limit + _MAX_STAGES * search.stage_work, search.unreached)):
+            stages = self._made.of_path(path)
+            work -= len(stages) * search.stage_work
+            if work < limit and self._keeps(stages, max_ratio):
+                yield path, work / _WORK / max(sum(self._base_work), 1)
 
     def front(self) -> list[Split]:
         """The splits that no other beats both in bytes and in work; the least work comes first. By
@@ -290,30 +300,25 @@ class StagePlanner:
             return self._front_by_time()
         found: list[Split] = []
         limit = int(self._search.bounds[-1])
-        while (bound := self._bound_of(limit)) is not None:
+        while (bound := self._search.bound_of(limit)) is not None:
             work = self._search.work // _WORK
             bound = int(np.flatnonzero(work == work[bound])[0])
-            path = self._exact_path(bound)
+            path = self._search.path(bound)
             if path is not None:
                 split = self._split(path, at_most=found[-1].arena_bytes - 1 if found else None)
                 found += [split] if split else []
                 limit = int(self._search.bounds[bound]) - 1
         return found
 
-    def _bound_of(self, num_bytes: int) -> int | None:
-        """Index of the largest bound within these bytes, if a path keeps it."""
-        bound = int(np.searchsorted(self._search.bounds, num_bytes, side="right")) - 1
-        return bound if bound >= 0 and self._search.is_reached(bound) else None
-
     def _front_by_time(self) -> list[Split]:
         """The formula proposes a split for each arena, in steps; the estimate says which of them are beaten."""
         whole = [] if self.is_streamed else [self._assemble([])]
         found, limit = [], whole[0].arena_bytes - 1 if whole else int(self._search.bounds[-1])
-        while (bound := self._bound_of(limit)) is not None:
-            path = self._exact_path(bound)
+        while (bound := self._search.bound_of(limit)) is not None:
+            path = self._search.path(bound)
             if path is not None:
-                found.append(self._in_smallest_places(self._assemble(self._stages_of(path))))
-                limit = int(_FRONT_STEP * max(int(edge.num_bytes[number]) for edge, number in path))
+                found.append(self._in_smallest_places(self._assemble(self._made.of_path(path))))
+                limit = int(_FRONT_STEP * most_bytes(path))
         kept = whole[:]
         for split in sorted(found, key=lambda split: (split.work_ratio, split.arena_bytes)):
             if not kept or split.arena_bytes < kept[-1].arena_bytes:
@@ -375,9 +380,9 @@ class StagePlanner:
             return "it has no convolution or pool that our kernels can run tile by tile" + "".join(reasons)
         return "no stage takes less than its ops do one by one"
 
-    def _edges(self) -> list[Edge[_Way | None]]:
+    def _edges(self) -> list[StageEdge]:
         model = self._model
-        edges: list[Edge[_Way | None]] = []
+        edges: list[StageEdge] = []
         for op in self._graph.ops:
             if model.can_run_unsplit(op):
                 num_bytes = np.array([model.unsplit_bytes[op.index]])
@@ -387,7 +392,7 @@ class StagePlanner:
             edges += [edge for ways in upstream.ways() if (edge := self._stage_edge(upstream, ways))]
         return edges
 
-    def _stage_edge(self, upstream: UpstreamCosts, ways: StageWays) -> Edge[_Way | None] | None:
+    def _stage_edge(self, upstream: UpstreamCosts, ways: StageWays) -> StageEdge | None:
         """The ways that take less than the ops one by one, none of them in place; of a streamed input all."""
         model = self._model
         is_needed = ways.source in model.streamed
@@ -430,33 +435,9 @@ class StagePlanner:
             self._stage_figures[stage] = [times.of_stage(program, calls) for times in self._figures]
         return self._stage_figures[stage]
 
-    def _exact_path(self, bound: int) -> _Path | None:
-        """The cheapest path within a bound; None where a way of it takes more than was thought, which is now known."""
-        path = self._search.path(bound)
-        live = {
-            (edge, number): self._stage(way).live_bytes
-            for edge, number in path
-            if (way := edge.ways[number]) is not None
-        }
-        dearer = {key: n for key, n in live.items() if n > key[0].num_bytes[key[1]]}
-        if dearer:
-            self._search = self._search.with_bytes(dearer)
-        return None if dearer else path
-
-    def _stage(self, way: _Way) -> PlannedStage:
-        upstream, ways, index = way
-        self._regions[ways.first, ways.end] = upstream, ways
-        key = (ways.first, ways.end, index)
-        if key not in self._stages:
-            self._stages[key] = upstream.stage(ways, index)
-        return self._stages[key]
-
-    def _stages_of(self, path: _Path) -> list[PlannedStage]:
-        return [self._stage(way) for edge, number in path if (way := edge.ways[number]) is not None]
-
-    def _split(self, path: _Path, *, at_most: int | None = None) -> Split | None:
+    def _split(self, path: Path, *, at_most: int | None = None) -> Split | None:
         """The split, or None where its arena exceeds a bound."""
-        split = self._assemble(self._stages_of(path), enough=at_most or 0)
+        split = self._assemble(self._made.of_path(path), enough=at_most or 0)
         if at_most is None:
             return split
         return self._in_smallest_places(split) if split.arena_bytes <= at_most else None
@@ -474,8 +455,15 @@ class StagePlanner:
         macs = self._base_macs + sum(stage.extra_macs for stage in stages)
         slowdown = self._slowdown(stages) if self._times else None
         split = Split(tuple(stages), 0, macs, self._base_macs, binding, slowdown)
-        arena_bytes = self.arena_of(split, [s.scratch_bytes for s in stages], enough=enough)
-        return dataclasses.replace(split, arena_bytes=arena_bytes)
+        return dataclasses.replace(split, arena_bytes=self._arena_within(split, enough))
+
+    def _arena_within(self, split: Split, enough: int) -> int:
+        """As `arena_of`; what met so many bytes, or did not, is not placed again."""
+        least, exceeds = self._arenas.get(split.stages, (1 << 62, 0))  # and the most bytes that are too few
+        if not 0 < enough <= exceeds and not least <= enough:
+            least = min(least, self.arena_of(split, [s.scratch_bytes for s in split.stages], enough=enough))
+            self._arenas[split.stages] = least, max(exceeds, enough * (least > enough))
+        return least
 
     def _in_smallest_places(self, split: Split) -> Split:
         """The same, its arena as small as can be found, not only within a bound."""
@@ -503,8 +491,8 @@ class StagePlanner:
         ops = self._graph.ops[first:end]
         if all(map(self._model.can_run_unsplit, ops)) and max(self._model.unsplit_bytes[first:end]) <= num_bytes:
             yield []
-        upstream, ways = self._regions[first, end]
-        found = (self._stage((upstream, ways, way)) for way in self._eligible(ways, stage, num_bytes))
+        upstream, ways = self._made.regions[first, end]
+        found = (self._made.of_way((upstream, ways, way)) for way in self._eligible(ways, stage, num_bytes))
         others = itertools.islice(
             (other for other in found if other.live_bytes <= num_bytes), _MAX_FASTER if self._times else _MAX_CALMER
         )

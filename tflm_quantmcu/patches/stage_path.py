@@ -38,6 +38,7 @@ class Edge(Generic[Way]):
       work: int64, falling: of ways that take more bytes only those that do less work are in use.
       ways: what was given for each.
       given: all ways, also those that are not in use as far as bytes are known.
+      kept: int64, which of these are.
     """
 
     first: int
@@ -46,6 +47,7 @@ class Edge(Generic[Way]):
     work: np.ndarray
     ways: Sequence[Way]
     given: _Ways[Way]
+    kept: np.ndarray
 
     @staticmethod
     def of(first: int, end: int, num_bytes: np.ndarray, work: np.ndarray, ways: Sequence[Way]) -> Edge[Way]:
@@ -57,20 +59,25 @@ class Edge(Generic[Way]):
           work: int64 [ways], in the caller's unit.
           ways: what each stands for.
         """
-        kept = _unbeaten(num_bytes, work)
-        found = _Ways(num_bytes[kept], work[kept], [ways[i] for i in kept.tolist()])
-        return Edge(first, end, found.num_bytes, found.work, found.ways, found)
+        return Edge._used(first, end, _Ways(num_bytes, work, ways))
+
+    @staticmethod
+    def _used(first: int, end: int, given: _Ways[Way]) -> Edge[Way]:
+        kept = _unbeaten(given.num_bytes, given.work)
+        ways = [given.ways[i] for i in kept.tolist()]
+        return Edge(first, end, given.num_bytes[kept], given.work[kept], ways, given, kept)
+
+    def with_work(self, more: int) -> Edge[Way]:
+        """The edge where each way does so much more work."""
+        return Edge._used(self.first, self.end, dataclasses.replace(self.given, work=self.given.work + more))
 
     def with_bytes(self, num_bytes: Mapping[int, int]) -> Edge[Way]:
         """The edge where some ways in use, by their index, turned out to take more bytes: what these beat so far may be
         in use again.
         """
-        given, known = self.given, self.given.num_bytes.copy()
-        for index, n in num_bytes.items():
-            known[given.ways.index(self.ways[index])] = n
-        kept = _unbeaten(known, given.work)
-        ways = [given.ways[i] for i in kept.tolist()]
-        return Edge(self.first, self.end, known[kept], given.work[kept], ways, _Ways(known, given.work, given.ways))
+        known = self.given.num_bytes.copy()
+        known[self.kept[list(num_bytes)]] = list(num_bytes.values())
+        return Edge._used(self.first, self.end, dataclasses.replace(self.given, num_bytes=known))
 
 
 def _unbeaten(num_bytes: np.ndarray, work: np.ndarray) -> np.ndarray:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.search.problem import SearchProblem, Strategy
 
 MAX_TRIES = 5  # each within less by twice as much as the one before
+# Before a bound is refused, plans of so many larger maps are tried, by up to this share of what stands beside them.
+_LARGER_MAPS, _WORTH = 6, 0.25
 
 
 def within_sram(strategy: Strategy) -> Strategy:
@@ -57,10 +60,15 @@ def _tightened(strategy: Strategy, problem: SearchProblem, bound: int) -> Precis
         if best is None or found.arena_bytes < smallest:
             best, smallest = plan, found.arena_bytes
         if found.arena_bytes <= bound:
-            break
+            return plan
         planned = min(within, found.arena_bytes - found.beside_bytes)
         within = max(1, planned - (found.arena_bytes - bound << max(0, number - 1)))
     assert best is not None
+    if not _is_narrowed(best):
+        try:
+            strategy(_with_maps_within(problem, 1))
+        except BudgetError as error:
+            return _of_smallest_maps(strategy, problem, error, best)
     return best
 
 
@@ -80,6 +88,8 @@ def _of_smallest_maps(
     plans = [plan for plan in (smallest, best) if plan is not None]
     if not plans:
         raise error
+    if smallest and smallest.stages and not _is_narrowed(smallest):
+        plans += _with_less_beside(strategy, problem, smallest)
     plan = min(plans, key=lambda tried: problem.bytes_of(tried).arena_bytes)
     found, bound = problem.bytes_of(plan), problem.budget.sram_bytes
     assert bound is not None
@@ -107,6 +117,17 @@ def _at_smallest_maps(strategy: Strategy, problem: SearchProblem, num_bytes: int
                 return None
             num_bytes = error.smallest_bytes
     return None
+
+
+def _with_less_beside(strategy: Strategy, problem: SearchProblem, smallest: PrecisionPlan) -> Iterator[PrecisionPlan]:
+    """Plans of larger maps, whose fewer stages may take less beside them: the same ones whatever the bound is."""
+    found, unsplit = (problem.bytes_of(p) for p in (smallest, PrecisionPlan(problem.graph.sha256, {})))
+    maps, whole = (n.arena_bytes - n.beside_bytes for n in (found, unsplit))
+    most = max(0, min(int(_WORTH * found.beside_bytes), whole - maps))
+    for within in dict.fromkeys(maps + most * step // _LARGER_MAPS for step in range(1, _LARGER_MAPS + 1)):
+        plan = _at_smallest_maps(strategy, problem, within)
+        if plan is not None:
+            yield plan
 
 
 def _is_narrowed(plan: PrecisionPlan) -> bool:
