@@ -30,7 +30,7 @@ size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb* tb);
 uint64_t qemu_plugin_tb_vaddr(const struct qemu_plugin_tb* tb);
 struct qemu_plugin_insn* qemu_plugin_tb_get_insn(const struct qemu_plugin_tb* tb, size_t index);
 uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn* insn);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn* insn);
+const void* qemu_plugin_insn_data(const struct qemu_plugin_insn* insn);
 
 __attribute__((visibility("default"))) int qemu_plugin_version = 1;
 
@@ -74,6 +74,14 @@ static void OnExecuted(unsigned int cpu, void* data) {
   g_last_end = block->end;
 }
 
+// Of a Thumb instruction, by its first halfword: the plugin's own size counts what the translator looks ahead as well,
+// at the end of a page.
+static uint64_t SizeOf(const struct qemu_plugin_insn* insn) {
+  uint16_t halfword;
+  memcpy(&halfword, qemu_plugin_insn_data(insn), sizeof(halfword));
+  return halfword >> 11 >= 0x1d ? 4 : 2;
+}
+
 static void OnTranslated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
   (void)id;
   const size_t n = qemu_plugin_tb_n_insns(tb);
@@ -81,7 +89,7 @@ static void OnTranslated(qemu_plugin_id_t id, struct qemu_plugin_tb* tb) {
   struct Block* block = calloc(1, sizeof(*block));
   if (block == NULL) abort();
   block->address = qemu_plugin_tb_vaddr(tb);
-  block->end = qemu_plugin_insn_vaddr(last) + qemu_plugin_insn_size(last);
+  block->end = qemu_plugin_insn_vaddr(last) + SizeOf(last);
   block->instructions = n;
   block->next = g_blocks;
   g_blocks = block;

@@ -35,6 +35,13 @@ def test_a_loop_counts_its_loads_and_its_branches_that_are_taken():
     assert found == Work(70, loads=30, stores=0, taken_branches=9, cycles=10 * 11 + 9 * 2)
 
 
+def test_a_block_that_ends_without_a_branch_goes_on_in_the_next():
+    pair = "     200:\tldr\tr0, [r1]\n     204:\tldr\tr2, [r1, #4]\n" + LOOP
+    whole, parted = (work(pair, f"{blocks}118,1,1,1\n") for blocks in ("200,2,7,7\n", "200,1,7,7\n204,1,7,0\n"))
+    assert whole == parted
+    assert work(pair, "200,1,7,7\n204,1,7,7\n118,1,1,1\n").cycles == whole.cycles + 7 * (1 + 2)
+
+
 @pytest.mark.parametrize(
     ("lines", "m4", "m0plus"),
     [

@@ -13,7 +13,7 @@ Timings are those of the technical reference manuals, without wait states of mem
   more, BL and POP of the PC 2 more.
 - Cortex-M7, M33 and M55 have no documented timings: cycles are instructions times CYCLES_PER_INSTRUCTION.
 
-Pairs of loads are seen within a block of code only, that is between branches.
+Where QEMU ends a block without a branch, at the end of a page, the next one follows as if there were no end.
 """
 
 from __future__ import annotations
@@ -120,6 +120,11 @@ class Listing:
         first = self._index[address]
         return self._instructions[first : first + count]
 
+    def before(self, address: int) -> Sequence[Instruction]:
+        """The instruction in front of one, if there is any."""
+        first = self._index[address]
+        return self._instructions[max(first - 1, 0) : first]
+
 
 def measured_spans(blocks: str, listing: Listing, core: str) -> list[Work]:
     """What each measurement did: its span without that of the empty function, which follows it.
@@ -130,21 +135,30 @@ def measured_spans(blocks: str, listing: Listing, core: str) -> list[Work]:
       core: m0plus, m3, m4, m7, m33 or m55.
     """
     block_work = functools.cache(lambda address, count: _block_work(listing.block(address, count), core))
-    spans = [_span_work(part.split(), block_work, core) for part in blocks.split("SPAN\n")[1:]]
+    paired = functools.cache(lambda address: _is_paired([*listing.before(address), *listing.block(address, 1)], core))
+    spans = [_span_work(part.split(), block_work, paired, core) for part in blocks.split("SPAN\n")[1:]]
     found = [work + empty * -1 for work, empty in zip(spans[::2], spans[1::2], strict=True)]
     factor = CYCLES_PER_INSTRUCTION.get(core)
     return [dataclasses.replace(w, cycles=round(w.instructions * factor)) for w in found] if factor else found
 
 
-def _span_work(lines: Iterable[str], block_work: Callable[[int, int], Work], core: str) -> Work:
+def _span_work(
+    lines: Iterable[str], block_work: Callable[[int, int], Work], paired: Callable[[int], bool], core: str
+) -> Work:
     taken_cycles = TIMINGS[core].taken if core in TIMINGS else 0
     total = Work()
     for line in lines:
         address, *counts = line.split(",")
         count, executions, jumps = map(int, counts)
         total += block_work(int(address, 16), count) * executions
-        total += Work(taken_branches=jumps, cycles=jumps * taken_cycles)
+        follows = (executions - jumps) * paired(int(address, 16))
+        total += Work(taken_branches=jumps, cycles=jumps * taken_cycles - follows)
     return total
+
+
+def _is_paired(instructions: Sequence[Instruction], core: str) -> bool:
+    """Whether the second takes a cycle less behind the first than by itself."""
+    return _block_work(instructions, core).cycles < sum(_block_work([one], core).cycles for one in instructions)
 
 
 def _block_work(instructions: Sequence[Instruction], core: str) -> Work:
