@@ -99,10 +99,15 @@ void RunAveragePool2D(const Case& c) {
 
 void RunMaxPool2D(const Case& c) { c.variant->max_pool2d(PoolParams(c), g_input0, g_output); }
 
-void RunRequantize(const Case& c) {
-  c.variant->requantize({c.input, c.output, c.shape.pad[0], c.shape.pad[1], FullClamp(c), c.factor},
+void Requantize(const Case& c, const FixedPoint& factor) {
+  c.variant->requantize({c.input, c.output, c.shape.pad[0], c.shape.pad[1], FullClamp(c), factor},
                         g_input0, g_output);
 }
+
+void RunRequantize(const Case& c) { Requantize(c, c.factor); }
+
+// Between equal formats, which kernels copy.
+void RunSameRequantize(const Case& c) { Requantize(c, {1 << 30, 1}); }
 
 void RunLut(const Case& c) {
   c.variant->lut({c.input, c.output, c.shape.pad[0], c.shape.pad[1], 0}, g_input0, g_filter,
@@ -179,6 +184,7 @@ constexpr Op kOps[] = {
     {"average_pool2d", RunAveragePool2D, false, false},
     {"max_pool2d", RunMaxPool2D, false, false},
     {"requantize", RunRequantize, false, false},
+    {"requantize_same", RunSameRequantize, false, false},
     {"lut", RunLut, false, false},
     {"sum_pixels", RunSumPixels, false, false},
     {"dot_pixels", RunDotPixels, true, false},

@@ -24,7 +24,7 @@ from tflm_quantmcu.base.errors import QuantMcuError, UsageError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.cost import stage_driver, stock_call_times
 from tflm_quantmcu.cost.cycles import Listing, Work, measured_spans
-from tflm_quantmcu.cost.shapes import KernelShape
+from tflm_quantmcu.cost.shapes import SAME_FORMAT, KernelShape
 from tflm_quantmcu.cost.stage_driver import StageRow
 from tflm_quantmcu.cost.stock_call_times import StockRow
 from tflm_quantmcu.graph.target import require_core, short_core, variant_of
@@ -156,7 +156,8 @@ def parse_output(text: str, work: Sequence[Work], *, core: str, text_bytes: dict
     for line, found in zip(cases, work, strict=True):
         _, variant, op, tag, *dimensions, instructions, crc32 = line.split(",")
         shape = KernelShape(op, *map(_numbers, dimensions))
-        source = op if variant == "reference" else f"{op}_{variant}"
+        file = op.removesuffix(SAME_FORMAT)
+        source = file if variant == "reference" else f"{file}_{variant}"
         if abs(found.instructions - int(instructions)) > _MISSED_SHARE * int(instructions):
             raise QuantMcuError(f"blocks of code add up to {found.instructions} instructions in {line}")
         found = dataclasses.replace(found, instructions=int(instructions))

@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from tflm_quantmcu.cost.shapes import KernelShape
+from tflm_quantmcu.cost.shapes import SAME_FORMAT, KernelShape
 
 
 @functools.cache
@@ -22,6 +22,8 @@ def call_features(shape: KernelShape) -> np.ndarray:
         values = _convolution(shape, *axes)
     elif shape.op == "depthwise_conv2d":
         values = _depthwise(shape, *axes)
+    elif shape.op.endswith(SAME_FORMAT):
+        values = _copies(shape, *axes)
     else:
         values = _elementwise(shape, *axes)
     return np.array(values, float)
@@ -238,3 +240,18 @@ def _elementwise(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
         values += [_blocks(pixels * channels, size), _blocks(x.outputs * channels, size) * y.outputs]
     values += [pixels * (channels % 4 > 0), pixels * (channels % 16 > 0), pixels * (channels % 4)]
     return values
+
+
+def _copies(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
+    """Rows that are copied as runs of bytes, by words where both begin at one, and pixels around them that are filled;
+    of values below 8 bits runs are shorter by a factor."""
+    channels, pixels = shape.output[2], y.outputs * x.outputs
+    rows, length = int(y.inside.sum()), int(x.inside.sum()) * channels
+    filled = pixels - rows * int(x.inside.sum())
+    is_apart = (shape.pad[1] * channels) % 4 > 0 or length % 4 > 0
+    values = [1, y.outputs, pixels, rows, filled, rows * length, rows * (length % 16), rows * is_apart]
+    values += [rows * length * is_apart, rows * (length % 4), (y.outputs - rows), (y.outputs - rows) * x.outputs]
+    for size in (1, 4, 16, 64):
+        values += [filled * _blocks(channels, size), rows * _blocks(length, size)]
+        values += [rows * _blocks(length, size) * is_apart]
+    return values + [filled * (channels % 4 > 0), filled * (channels % 4), filled * (channels % 16 > 0)]

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.cost.same_format import measured_kernel_of_options, measured_kernel_of_stage_op
 from tflm_quantmcu.cost.shapes import KernelShape
 from tflm_quantmcu.cost.stock_call_times import StockCall
 from tflm_quantmcu.graph.layer_names import op_place
@@ -122,7 +123,8 @@ def own_op_call(graph: ModelGraph, op: Op) -> ShapedCall:
         (*_map(graph.tensors[t].shape)[:2], n) for t, n in zip((op.inputs[0], op.outputs[0]), channels, strict=True)
     )
     pairs = [tuple(options.get(f"{what}_{side}", least) for side in sides) for what, sides, least in _WINDOW]
-    return KernelShape(kind.snake_name, source, target, *pairs), tag
+    kernel = measured_kernel_of_options(kind.snake_name, options)
+    return KernelShape(kernel, source, target, *pairs), tag
 
 
 _SIDES = ("height", "width")
@@ -141,18 +143,22 @@ def stage_calls(program: StageProgram, *, only: Iterable[int] | None = None) -> 
         ]
     )
     calls: Calls = Counter()
-    for op in program.ops if only is None else [program.ops[index] for index in only]:
+    for index in range(len(program.ops)) if only is None else only:
+        op = program.ops[index]
         rows, columns = (_axis_calls(program, op, axis) for axis in range(2))
         for patch_class in np.unique(classes).tolist():
-            tag = _stage_tag(program, op, patch_class)
+            named = _stage_kernel(program, index, patch_class)
             for (row, column), times in _pairs(rows, columns, classes == patch_class).items():
                 if 0 not in (*row[:2], *column[:2]):
-                    calls[_stage_shape(program, op, row, column), tag] += times
+                    calls[_stage_call(program, op, named, row, column)] += times
     return calls
 
 
-def _stage_tag(program: StageProgram, op: StageOp, patch_class: int) -> str:
-    return f"a{program.formats[patch_class][op.inputs[0]].bits}" + (f"w{op.weight_bits}" if op.weight_bits else "")
+def _stage_kernel(program: StageProgram, index: int, patch_class: int) -> tuple[str, str]:
+    """(kernel, tag) of an op."""
+    op = program.ops[index]
+    tag = f"a{program.formats[patch_class][op.inputs[0]].bits}" + (f"w{op.weight_bits}" if op.weight_bits else "")
+    return measured_kernel_of_stage_op(program, index, patch_class), tag
 
 
 _AxisCall = tuple[int, int, int]  # pixels of the input's region, of what is computed, and pad in front
@@ -184,23 +190,19 @@ def _pairs(
     return Counter((rows[i], columns[j]) for i, j in np.argwhere(is_chosen).tolist())
 
 
-def _stage_shape(program: StageProgram, op: StageOp, row: _AxisCall, column: _AxisCall) -> KernelShape:
-    """What one op is called on in one patch."""
-    size, window = (row[0], column[0]), op.window
+def _stage_call(
+    program: StageProgram, op: StageOp, named: tuple[str, str], row: _AxisCall, column: _AxisCall
+) -> ShapedCall:
+    """One op, its kernel and tag given, in one patch."""
+    (kernel, tag), size, window = named, (row[0], column[0]), op.window
     input_channels, channels = program.shapes[op.inputs[0]][2], program.shapes[op.output][2]
-    kernel, *_ = op.traits.stage_kernels
     if op.traits.is_reduction:
-        return KernelShape(kernel, (*size, input_channels), (1, 1, channels), kernel=size)
+        return KernelShape(kernel, (*size, input_channels), (1, 1, channels), kernel=size), tag
     if op.traits.upsamples:
-        return KernelShape(kernel, (*size, input_channels), (*size, channels))
-    return KernelShape(
-        kernel,
-        (*size, input_channels),
-        (row[1], column[1], channels),
-        (window.kernel_height, window.kernel_width),
-        (window.stride_height, window.stride_width),
-        (row[2], column[2]),
-    )
+        return KernelShape(kernel, (*size, input_channels), (*size, channels)), tag
+    taps, strides = (window.kernel_height, window.kernel_width), (window.stride_height, window.stride_width)
+    output = (row[1], column[1], channels)
+    return KernelShape(kernel, (*size, input_channels), output, taps, strides, (row[2], column[2])), tag
 
 
 def _shape_of(graph: ModelGraph, op: Op, kernel: str) -> KernelShape:
@@ -239,8 +241,9 @@ def largest_tiles(program: StageProgram) -> list[Calls]:
     tiles = []
     for rows, columns, patch_class in sorts:
         calls: Calls = Counter()
-        for op, row, column in zip(program.ops, rows, columns, strict=True):
+        for index, (row, column) in enumerate(zip(rows, columns, strict=True)):
             if 0 not in (*row[:2], *column[:2]):
-                calls[_stage_shape(program, op, row, column), _stage_tag(program, op, patch_class)] += 1
+                named = _stage_kernel(program, index, patch_class)
+                calls[_stage_call(program, program.ops[index], named, row, column)] += 1
         tiles.append(calls)
     return tiles

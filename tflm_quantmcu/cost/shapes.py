@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+SAME_FORMAT = "_same"  # ends the name of a kernel that is measured between equal formats too, where it copies
 _WITH_WEIGHTS = ("conv2d", "depthwise_conv2d", "fully_connected", "dot_pixels")
 
 

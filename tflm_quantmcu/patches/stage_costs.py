@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tflm_quantmcu.cost.same_format import measured_kernel_of_lowered
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_reduction, lower_region
@@ -309,11 +310,12 @@ class UpstreamCosts:
     def _map_times(self) -> np.ndarray:
         """[choices, tile heights, tile widths, maps] of making each map and those behind it."""
         assert self._times
-        found = MapFormulas.of(self._times, self._lowered, self._maps, self._geometry.shapes, self._model.inner_bits)
+        kernel_of = functools.partial(measured_kernel_of_lowered, self._graph)
+        shapes, bits_of = self._geometry.shapes, self._model.inner_bits
+        found = MapFormulas.of(self._times, self._lowered, self._maps, shapes, bits_of, kernel_of)
         if self._reduction:
             channels = self._graph.tensors[self._output].shape[-1]
-            shape = self._geometry.shapes[-1]
-            found = found.with_reduction(self._times, self._reduction.op, shape, channels, self._model.inner_bits)
+            found = found.with_reduction(self._times, self._reduction.op, shapes[-1], channels, bits_of)
         rows, cols = (
             TileSums(*(np.stack([getattr(costs, f.name) for costs in axis]) for f in dataclasses.fields(TileSums)))
             for axis in self._axes
@@ -350,9 +352,8 @@ class UpstreamCosts:
     def _distances(self, source: int) -> np.ndarray:
         """[choices, tile heights] as `overlap.overlap_distance`."""
         written, row_bytes = self._model.row_bytes(self._target), self._model.row_bytes(source)
-        m = self._index[source]
         distances = {
-            costs: (costs.ends * written - costs.begins[..., m] * row_bytes).max(axis=-1)
+            costs: (costs.ends * written - costs.begins[..., self._index[source]] * row_bytes).max(axis=-1)
             for costs in dict.fromkeys(self._axes[0])  # several choices are alike along an axis
         }
         stacked = np.stack([distances[costs] for costs in self._axes[0]])
@@ -382,7 +383,6 @@ class UpstreamCosts:
             behind_maps(map_bytes, stage_kernel_bytes(variant, ops, geometry.shapes, spans, bits))
             for variant in self._model.variants
         )
-        ends = int(self._ends_bytes(ways.source, ways.first)[choice, h])
         return PlannedStage(
             input=ways.source,
             output=self._output,
@@ -396,7 +396,7 @@ class UpstreamCosts:
             map_bytes=map_bytes,
             scratch_bytes=scratch,
             distance=distance if is_shared else None,
-            live_bytes=ends + align(max(scratch), ARENA_ALIGNMENT),
+            live_bytes=int(self._ends_bytes(ways.source, ways.first)[choice, h]) + align(max(scratch), ARENA_ALIGNMENT),
             macs=int(ways.macs[choice, h, w]),
             base_macs=sum(self._model.base_macs[ways.first : ways.end]),
         )

@@ -171,6 +171,7 @@ class MapFormulas:
         maps: Sequence[int],
         shapes: Sequence[_Shape],
         bits_of: Callable[[int], int],
+        kernel_of: Callable[[LoweredOp], str],
     ) -> MapFormulas:
         """The times of ops that each write one of a stage's maps.
 
@@ -180,6 +181,7 @@ class MapFormulas:
           maps: tensor indices of the stage's maps; the ops write all but those that come in.
           shapes: [map] (height, width, channels).
           bits_of: width of a tensor's values.
+          kernel_of: an op's kernel as the table calls it.
         """
         driver, index = times.driver, {t: m for m, t in enumerate(maps)}
         found = {f.name: np.zeros(len(maps)) for f in dataclasses.fields(MapFormulas)}
@@ -192,7 +194,7 @@ class MapFormulas:
             found["byte"][m] = 2 * run * (driver[f"{place}_bytes"] + driver[f"{place}_sixteens"] / 16)
         for op in ops:
             m, source = index[op.output], index[op.inputs[0]]
-            kernel = op_kind(op.kind).stage_kernels[0]
+            kernel = kernel_of(op)
             read, window = (shapes[m], Window()) if op.traits.upsamples else (shapes[source], op.window)
             formula = times.formula(kernel, read, shapes[m], window, _tag(op, bits_of))
             for name, value in zip(("call", "row", "column", "pixel"), formula, strict=True):

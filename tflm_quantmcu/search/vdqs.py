@@ -135,7 +135,7 @@ def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePl
     """Splits that meet the budget if all maps inside stages have 4 bits, then 2."""
     bounds = problem.stage_bounds
     table = planning_table(bounds["table"], bounds["max_macs_ratio"])
-    ratio = work_ratio(budget, bounds["max_macs_ratio"], bounds["max_slowdown"])
+    ratio = work_ratio(budget, table, bounds["max_macs_ratio"], bounds["max_slowdown"])
     names = [t.name for t in problem.graph.tensors if not t.is_constant]
     for bits in candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_bits)[1:]:
         inner_bits = dict.fromkeys(names, bits)
