@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tflm_quantmcu as qm
+from tests.support import shared_data
 from tests.support.edit_model import StockModel
 from tests.support.least_arena import least_arena
 from tests.support.networks import inverted_residual
@@ -152,6 +153,13 @@ def test_our_stock_kernels_ask_for_more_than_the_reference_where_they_unpack() -
     assert all(ours[core] > reference[core] for core in ours)
 
 
+def test_scratch_of_our_kernels_that_outweighs_all_else_is_said() -> None:
+    result = qm.convert(shared_data.model("ad01_int8"), core="m4", search="uniform", progress=False)
+    (note,) = [note for note in result.report.notes if "--stock_kernels reference" in note]
+    fewer = Target.of("m4", stock_kernels="reference")
+    assert f"needs {arena_bytes_on(read_model(shared_data.model('ad01_int8')), fewer).reserved_bytes:,} bytes" in note
+
+
 def test_a_board_brings_its_core() -> None:
     figures = convert(board="nrf5340-dk").report.as_dict()
     assert (figures["board"], figures["core"]) == ("nrf5340-dk", "cortex-m33")
@@ -167,7 +175,7 @@ def test_inspect_tells_the_core_of_the_file_and_any_other() -> None:
     graph = read_model(model)
     for asked, core in ((None, "cortex-m55"), (Target.of("m0+"), "cortex-m0plus")):
         text = describe_model(model, asked)
-        assert "made for cortex-m55" in text
+        assert "made for cortex-m55, --stock_kernels quantmcu" in text
         needed = replay_allocation(graph, CORTEX_M, variant_of(core)).needed_bytes
         assert f"tensor arena to reserve on {core}: {needed:,} bytes" in text
         assert all(f"{core} {n:,}" in text for core, n in reserved_by_core(graph, Target.of(core)).items())

@@ -34,7 +34,7 @@ from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.stage.remarks import layers_of
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.full_integer import require_source
-from tflm_quantmcu.tflite.metadata import target_of
+from tflm_quantmcu.tflite.metadata import plan_of, target_of
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.view import view_graph
 
@@ -136,7 +136,7 @@ def _describe_reserve(file: ModelFile, target: Target | None) -> str:
     what = "arena and stack" if chosen.runtime == AOT else "tensor arena"
     most = "" if found.is_exact else "at most "
     by_core = reserved_by_core(graph, chosen, unknown_bytes=unknown_bytes)
-    lines = [f"made for {named}"] if named else []
+    lines = [f"made for {named}{_stock_kernels_of(file)}"] if named else []
     lines.append(
         f"{what} to reserve on {where}: {most}{found.reserved_bytes:,} bytes ({found.nonpersistent_bytes:,} of maps "
         f"and scratch); {', '.join(f'{core} {n:,}' for core, n in by_core.items())}"
@@ -148,6 +148,13 @@ def _describe_reserve(file: ModelFile, target: Target | None) -> str:
     return "\n".join(
         [*lines, *losses_of_other_cores(graph, dataclasses.replace(chosen, core=named or ANY, board=None))]
     )
+
+
+def _stock_kernels_of(file: ModelFile) -> str:
+    """Whose kernels were to run the stock ops, as the plan in the file says; "" if it does not."""
+    plan = plan_of(file.tree)
+    kernels = plan.search.get("stock_kernels") if plan else None
+    return f", --stock_kernels {kernels}" if kernels else ""
 
 
 def _describe_time(file: ModelFile, target: Target | None) -> str:

@@ -24,6 +24,7 @@ from tflm_quantmcu.app.peak import why_not_smaller
 from tflm_quantmcu.app.report_details import ReportDetails
 from tflm_quantmcu.app.reserve import (
     NONPERSISTENT,
+    less_with_reference_kernels,
     losses_of_other_cores,
     stack_sentence,
 )
@@ -274,6 +275,7 @@ def build_report(
     works = Work.of(original.origin.graph, target, before), Work.of(converted.graph, target, after)
     time = time_text(target.timed_core, target.board, [work.time for work in works])
     losses = losses_of_other_cores(converted.graph, target)
+    losses += less_with_reference_kernels(original.origin.graph, converted.graph, target)
     why = why_not_smaller(graph, converted.graph, is_bounded=options.sram_bytes is not None)
     baseline = measure(original.origin, recorded[0], works[0], options, may_not_run=True)
     figures = measure(converted, recorded[1], works[1], options)

@@ -15,7 +15,7 @@ from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.converter.emit.aot import STACK_BYTES
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
-from tflm_quantmcu.graph.target import AOT, CORES, HOST, KERNEL_VARIANTS, Target, cores_of
+from tflm_quantmcu.graph.target import AOT, CORES, HOST, KERNEL_VARIANTS, REFERENCE, Target, cores_of
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -109,6 +109,26 @@ def stack_sentence(target: Target) -> str:
         f"stack beside the arena: our ops take at most {init:,} bytes in Init, {prepare:,} in Prepare and {evaluate:,} "
         "in Eval, TFLM's own frames aside"
     )
+
+
+def less_with_reference_kernels(stock: ModelGraph, converted: ModelGraph, target: Target) -> list[str]:
+    """A sentence where the model as it came needs less on TFLM's own kernels than the converted one on the target's.
+
+    Args:
+      stock: the model as it came.
+      converted: what it became.
+      target: what that was made for.
+    """
+    if target.runtime == AOT or target.stock_kernels == REFERENCE:
+        return []
+    found = arena_bytes_on(stock, dataclasses.replace(target, stock_kernels=REFERENCE))
+    more = arena_bytes_on(converted, target).reserved_bytes - found.reserved_bytes
+    if more <= 0 or not found.is_exact:
+        return []
+    return [
+        f"as it came, on TFLM's own slower kernels (--stock_kernels {REFERENCE}), the model needs "
+        f"{found.reserved_bytes:,} bytes, {more:,} fewer: what our kernels take as scratch"
+    ]
 
 
 def _with_variant(graph: ModelGraph, target: Target, variant: str, unknown_bytes: int) -> ArenaBytes:
