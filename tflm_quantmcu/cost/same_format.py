@@ -26,7 +26,7 @@ class _MapFormat(Protocol):
 
 
 def measured_kernel_of_options(kernel: str, options: Mapping[str, Any]) -> str:
-    """Of an op of ours, by its options (docs/format.md F3)."""
+    """The name for an op of ours, by its options (docs/format.md F3)."""
     if kernel not in _COPYING:
         return kernel
     stays = options["input_bits"] == options["output_bits"]
@@ -36,7 +36,7 @@ def measured_kernel_of_options(kernel: str, options: Mapping[str, Any]) -> str:
 
 
 def measured_kernel_of_stage_op(program: StageProgram, index: int, patch_class: int) -> str:
-    """Of an op of a stage in a class of patches."""
+    """The name for an op of a stage in a class of patches."""
     op = program.ops[index]
     kernel, *_ = op.traits.stage_kernels
     if kernel not in _COPYING:
@@ -47,7 +47,7 @@ def measured_kernel_of_stage_op(program: StageProgram, index: int, patch_class: 
 
 
 def measured_kernel_of_lowered(graph: ModelGraph, op: LoweredOp) -> str:
-    """Of an op that a stage is to hold, by the model's own formats."""
+    """The name for an op that a stage is to hold, by the model's own formats."""
     kernel, *_ = op.traits.stage_kernels
     if kernel not in _COPYING:
         return kernel

@@ -57,11 +57,12 @@ class ExactPaths:
 
     @property
     def bounds(self) -> np.ndarray:
-        """As of `PathSearch`, like what follows."""
+        """Bytes of all ways, int64 [bounds], rising."""
         return self._search.bounds
 
     @property
     def work(self) -> np.ndarray:
+        """Work of the cheapest path within each bound, int64 [bounds]; what cannot be reached is above all others."""
         return self._search.work
 
     @property

@@ -458,7 +458,7 @@ class StagePlanner:
         return dataclasses.replace(split, arena_bytes=self._arena_within(split, enough))
 
     def _arena_within(self, split: Split, enough: int) -> int:
-        """As `arena_of`; what met so many bytes, or did not, is not placed again."""
+        """What `arena_of` gives; what met so many bytes, or did not, is not placed again."""
         least, exceeds = self._arenas.get(split.stages, (1 << 62, 0))  # and the most bytes that are too few
         if not 0 < enough <= exceeds and not least <= enough:
             least = min(least, self.arena_of(split, [s.scratch_bytes for s in split.stages], enough=enough))
