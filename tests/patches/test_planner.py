@@ -158,3 +158,17 @@ def test_a_quarter_of_resnet8_is_within_reach() -> None:
     bound = network_cost.arena_of(read_model(model)) // 4
     result = api.convert(model, search="uniform", sram_bytes=bound, sram_scope="nonpersistent", progress=False)
     assert result.report.converted.arena_bytes <= bound
+
+
+def test_ops_that_a_stage_computes_faster_are_left_to_it() -> None:
+    """A constant a channel is a table in a stage, and stock arithmetic by itself, which fits as well, for it works in
+    place."""
+    net, rng = TinyModel(), np.random.default_rng(2)
+    x = net.input((1, 32, 32, 3))
+    x = net.mul(x, net.constant(rng.integers(1, 100, 3).astype(np.int8), scale=0.02), scale=0.04, zero_point=3)
+    x = net.add(x, net.constant(rng.integers(1, 100, 3).astype(np.int8), scale=0.02), scale=0.05, zero_point=-3)
+    for channels, stride in ((16, (1, 1)), (32, (2, 2))):
+        x = net.conv2d(x, rng.integers(-127, 128, (channels, 3, 3, x.shape[3])).astype(np.int8), stride=stride)
+    found = plan_stages(read_model(net.build(net.mean(x))))
+    assert found.best is not None and found.best.slowdown is not None
+    assert found.best.slowdown <= 1.1

@@ -480,7 +480,7 @@ class StagePlanner:
             for other in self._calmer(stage, num_bytes):
                 stages = [o for s in best.stages for o in (other if s is stage else [s])]
                 found = self._assemble(stages, enough=num_bytes)
-                if found.arena_bytes <= num_bytes:
+                if found.arena_bytes <= num_bytes and found.work_ratio <= best.work_ratio:
                     best = found
                     break
         return self._in_smallest_places(best)
