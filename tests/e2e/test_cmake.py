@@ -38,7 +38,7 @@ def on_core(sources: Path, core: str) -> tuple[str, ...]:
     return (f"-DCMAKE_TOOLCHAIN_FILE={sources}/tflm_kernels/cmake/cortex_m.cmake", f"-DQUANTMCU_CORE={core}")
 
 
-@pytest.mark.parametrize("core", ["host", "cortex-m4"])
+@pytest.mark.parametrize("core", ["host", "cortex-m0plus", "cortex-m4"])
 def test_an_emitted_project_stands_alone(core: str, tmp_path: Path) -> None:
     skip_without_tools()
     emit(convert_model(MODEL, mixed(read_model(MODEL), 0)), output_dir=tmp_path / "here", core=core, name="small")
@@ -69,7 +69,7 @@ FetchContent_MakeAvailable(quantmcu)
 """
 
 
-@pytest.mark.parametrize("core", ["host", "cortex-m4"])
+@pytest.mark.parametrize("core", ["host", "cortex-m0plus", "cortex-m4"])
 @pytest.mark.parametrize("way", ["find_package", "FetchContent"])
 def test_the_library_is_a_cmake_package(way: str, core: str, tmp_path: Path) -> None:
     skip_without_tools()

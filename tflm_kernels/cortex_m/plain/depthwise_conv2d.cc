@@ -24,7 +24,7 @@ struct Tap {
 // The taps inside, and behind them as many of weight 0 as fill up kTapsAtATime.
 struct Taps {
   Tap taps[kMaxTaps + kTapsAtATime - 1];
-  int32_t numbers[kMaxTaps];
+  uint8_t numbers[kMaxTaps];
   int32_t count;
   int32_t filled;
 };
@@ -102,7 +102,7 @@ void SetOffsets(const DepthwiseConv2DParams& params, const Segment& rows, const 
   for (int32_t ky = rows.first_tap; ky < rows.last_tap; ++ky) {
     for (int32_t kx = columns.first_tap; kx < columns.last_tap; ++kx, ++n) {
       taps->taps[n].offset = ky * row_bytes + kx * tap_bytes;
-      taps->numbers[n] = ky * w.kernel_width + kx;
+      taps->numbers[n] = static_cast<uint8_t>(ky * w.kernel_width + kx);
     }
   }
   taps->count = n;

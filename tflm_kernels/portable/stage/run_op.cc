@@ -61,7 +61,9 @@ void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table) {
                    OutputData(tile, op.output));
 }
 
-void RunGatherChannels(const Tile& tile, const StageOp& op, const int32_t* table) {
+// Not inlined: what it holds on the stack would lie under the kernels of all other ops.
+[[gnu::noinline]] void RunGatherChannels(const Tile& tile, const StageOp& op,
+                                         const int32_t* table) {
   GatherChannelsParams params = {OutputView(tile, op.output),
                                  FormatOf(tile, op.output).clamp,
                                  NumInputs(op),
