@@ -36,7 +36,7 @@ def test_the_ops_for_tflm_are_in_it_on_demand() -> None:
     assert not any("tflm_kernels/micro" in name for name in library_files())
 
 
-@pytest.mark.parametrize("core", ["host", "m0plus", "m4", "m55"])
+@pytest.mark.parametrize("core", ["host", "m0plus", "m3", "m4", "m55"])
 def test_every_source_compiles_on_every_core(core: str, tmp_path: Path) -> None:
     skip_without_tools()
     main(["--output_dir", str(tmp_path)])

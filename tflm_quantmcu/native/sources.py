@@ -21,6 +21,7 @@ FILES = (
     "tflm_kernels/cmake/*",
     *(f"tflm_kernels/{folder}/**/*" for folder in ("aot", "boards", "cortex_m", "micro", "portable")),
     "tools/qemu_run.py",
+    "zephyr/*",
 )
 
 
