@@ -11,6 +11,7 @@ if [[ -z ${TFLM_DIR:-} ]]; then
 fi
 readonly DOWNLOADS=${TFLM_DOWNLOADS:-$TFLM_DIR/tensorflow/lite/micro/tools/make/downloads}
 readonly OUT=$PWD/build/hello_world
+readonly SYNTAX=$PWD/build/tflm_syntax
 
 cores=(host m4)
 if ! command -v arm-none-eabi-g++ >/dev/null || ! command -v qemu-system-arm >/dev/null; then
@@ -18,15 +19,27 @@ if ! command -v arm-none-eabi-g++ >/dev/null || ! command -v qemu-system-arm >/d
   cores=(host)
 fi
 
+# Programs of one core and one TFLM share TFLM's objects; tflm_build.mk compiles once what all its files include. -O1 is
+# enough to be right.
+run_make() { # folder, core, TFLM, objects, goals
+  make -s -j"$(nproc)" -C "$1" -f Makefile -f "$PWD/tools/tflm_build.mk" "${@:5}" CORE="$2" QUANTMCU_DIR="$PWD" \
+    TFLM_DIR="$3" TFLM_DOWNLOADS="$DOWNLOADS" OBJECT_DIR="$4/$2" CXXFLAGS=-O1 PYTHON="$PWD/.venv/bin/python"
+}
+
 # Newer versions of TFLM have in tflite::micro what this one has in tflite.
 readonly MOVED=$PWD/build/moved_tflm
 .venv/bin/python -m tools.moved_tflm --tflm_dir "$TFLM_DIR" --output_dir "$MOVED"
 for headers in "$TFLM_DIR" "$MOVED"; do
   echo "make test-tflm: tflm_abi.h and the ops against the headers in $headers"
-  flags=(-std=c++17 -fsyntax-only -DTF_LITE_STATIC_MEMORY -DQUANTMCU_USE_TFLM_HEADERS -I. -isystem "$headers"
+  flags=(-std=c++17 -DTF_LITE_STATIC_MEMORY -DQUANTMCU_USE_TFLM_HEADERS -I. -isystem "$headers"
     -isystem "$DOWNLOADS/flatbuffers/include" -isystem "$DOWNLOADS/gemmlowp" -isystem "$DOWNLOADS/ruy")
-  g++ "${flags[@]}" -fno-access-control -Wno-invalid-offsetof -DUSE_TFLM_COMPRESSION third_party/tflm_abi/layout_check.cc
-  g++ "${flags[@]}" -Wall -Wextra -Werror tflm_kernels/micro/*.cc tflm_kernels/micro/fast_ops/*.cc
+  g++ "${flags[@]}" -fsyntax-only -fno-access-control -Wno-invalid-offsetof -DUSE_TFLM_COMPRESSION \
+    third_party/tflm_abi/layout_check.cc
+  common=$SYNTAX/$(basename "$headers")/tflm_build.h
+  mkdir -p "$(dirname "$common")" && cp tools/tflm_build.h "$common"
+  g++ "${flags[@]}" -x c++-header "$common" -o "$common.gch"
+  g++ "${flags[@]}" -include "$common" -fsyntax-only -Wall -Wextra -Werror \
+    tflm_kernels/micro/{,fast_ops/}*.cc
 done
 
 echo "make test-tflm: the Arduino library with the ops"
@@ -41,8 +54,7 @@ g++ -std=c++17 -fsyntax-only -Wall -Wextra -Werror -I"$ARDUINO/src" -isystem "$T
 for version in "$OUT"/*/; do
   for core in "${cores[@]}"; do
     echo "make test-tflm: $(basename "$version") on $core"
-    make -s -j"$(nproc)" -C "$version" all test CORE="$core" QUANTMCU_DIR="$PWD" TFLM_DIR="$TFLM_DIR" \
-      TFLM_DOWNLOADS="$DOWNLOADS" OBJECT_DIR="$OUT/.objects/$core" PYTHON="$PWD/.venv/bin/python"
+    run_make "$version" "$core" "$TFLM_DIR" "$OUT/.objects" all test
     symbols=$(nm -C "$version/build/$core/hello_world_test")
     if grep "quantmcu::.*::MaxPool2D(" <<<"$symbols"; then
       echo "make test-tflm: $version links a kernel that no stage of the network runs" >&2
@@ -57,8 +69,7 @@ for tflm in "$TFLM_DIR" "$MOVED"; do
   [[ $tflm == "$TFLM_DIR" ]] || objects=$OUT/.objects_moved
   for core in "${cores[@]}"; do
     echo "make test-tflm: tflm_kernels/examples/hello_world on $core, TFLM in $tflm"
-    make -s -j"$(nproc)" -C tflm_kernels/examples/hello_world test CORE="$core" TFLM_DIR="$tflm" \
-      TFLM_DOWNLOADS="$DOWNLOADS" OBJECT_DIR="$objects/$core" PYTHON="$PWD/.venv/bin/python"
+    run_make tflm_kernels/examples/hello_world "$core" "$tflm" "$objects" test
   done
 done
 
