@@ -67,14 +67,20 @@ inline uint32_t SumOfFour(uint32_t halved, uint32_t scaled, const Operands& op) 
                       op.clamp);
 }
 
-// The last 1 to 3 values of a run.
-[[gnu::noinline]] void AddLast(const Operands& op, bool is_shifted, const Bits& bits, int32_t count,
-                               const uint8_t* halved, const uint8_t* scaled, uint8_t* run) {
+using AddRunFn = void(const Operands& operands, const Bits& widths, int32_t count,
+                      const uint8_t* halved, const uint8_t* scaled, uint8_t* run);
+
+// The last 1 to 3 values of a run, made four.
+[[gnu::noinline]] void AddLast(AddRunFn* add_run, const Operands& op, const Bits& bits,
+                               int32_t count, const uint8_t* halved, const uint8_t* scaled,
+                               uint8_t* run) {
+  uint32_t fours[3] = {};  // of both inputs and the output
+  auto* const values = reinterpret_cast<uint8_t*>(fours);
+  memcpy(values, halved, static_cast<size_t>(RunBytes(count, bits.halved)));
+  memcpy(values + 4, scaled, static_cast<size_t>(RunBytes(count, bits.scaled)));
+  add_run(op, bits, 4, values, values + 4, values + 8);
   for (int32_t i = 0; i < count; ++i) {
-    const int32_t a = LoadValue(halved, i, bits.halved);
-    const int32_t b = LoadValue(scaled, i, bits.scaled);
-    const int32_t y = is_shifted ? Sum<true>(a, b, op) : Sum<false>(a, b, op);
-    StoreValue(run, i, bits.output, static_cast<int32_t>(ClampedBytes(y, 0, 0, 0, op.clamp)));
+    StoreValue(run, i, bits.output, LoadValue(values + 8, i, bits.output));
   }
 }
 
@@ -91,11 +97,10 @@ void AddRun(const Operands& operands, const Bits& widths, int32_t count, const u
     scaled += FourValuesBytes(bits.scaled);
     run += FourValuesBytes(bits.output);
   }
-  if (count > 0) AddLast(operands, kIsShifted, widths, count, halved, scaled, run);
+  if (count > 0) {
+    AddLast(AddRun<kIsShifted, kBits>, operands, widths, count, halved, scaled, run);
+  }
 }
-
-using AddRunFn = void(const Operands& operands, const Bits& widths, int32_t count,
-                      const uint8_t* halved, const uint8_t* scaled, uint8_t* run);
 
 // What depends on the widths.
 struct Variant {

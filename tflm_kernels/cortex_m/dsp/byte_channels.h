@@ -107,8 +107,8 @@ inline void OneByFourChannels(const Conv2DParams& params, const Operands& operan
     if (has_plain_results) return;
     RequantizeOneByFour(operands.table, o, output.zero_point, sums, sums + 4 * count);
     ClampWords(params.clamp, sums, sums + 4 * count);
-    StoreOneByFour<EvenPixels>(output.bits, o, count, sums, runs[0], runs[2]);
-    StoreOneByFour<OddPixels>(output.bits, o, count, sums, runs[1], runs[3]);
+    StoreOneByFour(0, output.bits, o, count, sums, runs[0], runs[2]);
+    StoreOneByFour(8, output.bits, o, count, sums, runs[1], runs[3]);
   }
 }
 

@@ -117,12 +117,11 @@ class BlockStore {
 
   // With any factors, of a block that may not be whole.
   [[gnu::noinline]] void PutAny(FourSums sums, uint8_t* pixel) const {
-    const int32_t zero_point = fast_.zero_point;
-    uint32_t values =
-        ClampedBytes(MultiplyAdd(sums.s0, MakeAnyFactor(Factor(0)), zero_point),
-                     MultiplyAdd(sums.s1, MakeAnyFactor(Factor(1)), zero_point),
-                     MultiplyAdd(sums.s2, MakeAnyFactor(Factor(2)), zero_point),
-                     MultiplyAdd(sums.s3, MakeAnyFactor(Factor(3)), zero_point), fast_.clamp);
+    int32_t y[kLanes] = {sums.s0, sums.s1, sums.s2, sums.s3};
+    for (int32_t lane = 0; lane < kLanes; ++lane) {
+      y[lane] = MultiplyAdd(y[lane], MakeAnyFactor(Factor(lane)), fast_.zero_point);
+    }
+    uint32_t values = ClampedBytes(y[0], y[1], y[2], y[3], fast_.clamp);
     if (block_.is_whole) return StoreFour(pixel, bits_, values);
     for (int32_t lane = 0; lane < block_.count; ++lane, values >>= 8) {
       StoreValue(pixel, block_.begin + lane, bits_, static_cast<int32_t>(values));

@@ -33,12 +33,9 @@ class RowWidener {
 
   // The rows of the input from y on, to [row, row_end); zeroes where there is none.
   void Add(int32_t y, uint32_t* const* row, uint32_t* const* row_end) const {
-    if (num_values_ == kLanes) {
-      AddRows<kLanes>(y, row, row_end, LoadWhole());
-    } else if (num_values_ == 1) {
-      AddRows<1>(y, row, row_end, LoadOne());
-    } else {
-      AddRows<kLanes>(y, row, row_end, LoadPart{num_values_});
+    if (num_values_ == kLanes) return AddRows<kLanes>(0, y, row, row_end, LoadWhole());
+    for (int32_t lane = 0; lane < num_values_; ++lane) {
+      AddRows<1>(lane, y, row, row_end, LoadOne());
     }
   }
 
@@ -48,27 +45,22 @@ class RowWidener {
     uint32_t operator()(const uint8_t* pixel) const { return LoadWord(pixel); }
   };
 
-  struct LoadPart {
-    uint32_t operator()(const uint8_t* pixel) const { return LoadLast(pixel, 8, count); }
-    int32_t count;
-  };
-
   struct LoadOne {
     uint32_t operator()(const uint8_t* pixel) const { return *pixel; }
   };
 
-  // load(pixel): its values, of which the first kPlanes count.
+  // To kPlanes from that of `lane` on. load(pixel): its values, of which the first kPlanes count.
   template <int kPlanes, typename Load>
-  [[gnu::noinline]] void AddRows(int32_t y, uint32_t* const* row, uint32_t* const* row_end,
-                                 const Load load) const {
+  [[gnu::noinline]] void AddRows(int32_t lane, int32_t y, uint32_t* const* row,
+                                 uint32_t* const* row_end, const Load load) const {
     const PairWidener<kPlanes> widener = {minus_zeros_, num_pairs_};
     const uint32_t outside = Repeated(input_.zero_point);
     const int32_t step = PixelBytes(input_);
     const int32_t width = input_.width;
     const int32_t row_bytes = input_.row_bytes;
-    const uint8_t* pixels = pixels_ + y * row_bytes;
+    const uint8_t* pixels = pixels_ + lane + y * row_bytes;
     for (; row != row_end; ++row, ++y, pixels += row_bytes) {
-      uint32_t* words = *row;
+      uint32_t* words = *row + lane * num_pairs_;
       uint32_t* const end = words + num_pairs_;
       if (y < 0 || y >= input_.height) {
         for (; words != end + (kPlanes - 1) * num_pairs_; ++words) *words = 0;

@@ -115,16 +115,12 @@ inline ChannelCursor CursorAt(const ChannelTable& table, int32_t channel) {
   StoreLast(run, bits, count, values);
 }
 
-// What four channels make of four words of results: those of pixels 0 and 2, or 1 and 3.
-struct EvenPixels {
-  static uint32_t Pair(uint32_t a, uint32_t b) { return (a & kMask) | (b & kMask) << 8; }
-  static constexpr uint32_t kMask = 0x00FF00FFu;
-};
-
-struct OddPixels {
-  static uint32_t Pair(uint32_t a, uint32_t b) { return (a >> 8 & kMask) | (b & ~kMask); }
-  static constexpr uint32_t kMask = 0x00FF00FFu;
-};
+// What two channels make of two words of results: those of pixels 0 and 2, or with a shift of 8 of 1 and 3.
+inline uint32_t PairOfPixels(int32_t a, int32_t b, int32_t shift) {
+  constexpr uint32_t kMask = 0x00FF00FFu;
+  return (static_cast<uint32_t>(a) >> shift & kMask) | (static_cast<uint32_t>(b) >> shift & kMask)
+                                                           << 8;
+}
 
 inline uint32_t Word(int32_t sum) { return static_cast<uint32_t>(sum); }
 
@@ -149,24 +145,24 @@ inline uint32_t Word(int32_t sum) { return static_cast<uint32_t>(sum); }
   }
 }
 
-// The same of two of four pixels.
-template <typename Pixels>
-[[gnu::noinline]] void StoreOneByFour(int32_t bits, int32_t channel, int32_t count,
-                                      const int32_t* sums, uint8_t* first, uint8_t* second) {
+// The same of two of four pixels: those of PairOfPixels.
+[[gnu::noinline]] inline void StoreOneByFour(int32_t shift, int32_t bits, int32_t channel,
+                                             int32_t count, const int32_t* sums, uint8_t* first,
+                                             uint8_t* second) {
   const int32_t offset = channel * bits / 8;
   first += offset;
   second += offset;
   if (bits == 8) {
     for (; count >= 4; count -= 4, sums += 16, first += 4, second += 4) {
-      const uint32_t low = Pixels::Pair(Word(sums[0]), Word(sums[4]));
-      const uint32_t high = Pixels::Pair(Word(sums[8]), Word(sums[12]));
+      const uint32_t low = PairOfPixels(sums[0], sums[4], shift);
+      const uint32_t high = PairOfPixels(sums[8], sums[12], shift);
       StoreWord(first, PackLowHalves(low, high));
       StoreWord(second, PackHighHalves(low, high));
     }
   }
   for (; count > 0; count -= 4, sums += 16) {
-    const uint32_t low = Pixels::Pair(Word(sums[0]), Word(sums[4]));
-    const uint32_t high = Pixels::Pair(Word(sums[8]), Word(sums[12]));
+    const uint32_t low = PairOfPixels(sums[0], sums[4], shift);
+    const uint32_t high = PairOfPixels(sums[8], sums[12], shift);
     PutSome(first, bits, count, PackLowHalves(low, high));
     PutSome(second, bits, count, PackHighHalves(low, high));
     first += FourValuesBytes(bits);

@@ -48,6 +48,55 @@ inline void Clear(const Column& column, int32_t num_groups, int32_t w_bits, int3
 // `count` values from a run's start on, for the places from `slot` on.
 using AddSpanFn = void(const uint8_t* run, int32_t slot, int32_t count, Column* column);
 
+// Spans that do not begin or end on a group; one for all strides, for it is the groups that take the time. kShift: as of
+// Widen.
+template <int kABits, int kWBits, int kShift>
+class WidenUnaligned {
+  using W = Widening<kWBits>;
+
+ public:
+  // add_groups: for the whole groups of the span.
+  [[gnu::noinline]] static void AddSpan(const uint8_t* run, int32_t slot, int32_t count,
+                                        Column* column, int32_t stride, AddSpanFn* add_groups) {
+    const int32_t to_group = -slot & (W::kGroup - 1);
+    if (to_group > 0) {
+      const int32_t head = to_group < count && to_group * kABits % 8 == 0 ? to_group : count;
+      AddValues(run, slot, head, column, stride);
+      run += head * kABits / 8;
+      slot += head;
+      count -= head;
+    }
+    const int32_t whole = count & ~(W::kGroup - 1);
+    if (whole > 0) add_groups(run, slot, whole, column);
+    if (whole < count) {
+      AddValues(run + whole * kABits / 8, slot + whole, count - whole, column, stride);
+    }
+  }
+
+ private:
+  [[gnu::noinline]] static void AddValues(const uint8_t* run, int32_t slot, int32_t count,
+                                          Column* column, int32_t stride) {
+    const int32_t zero_point = column->zero_point;
+    int32_t sum = column->sum;
+    int16_t* half = Half(*column, slot, stride);
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t value = LoadValue(run, i, kABits) - zero_point;
+      sum += value;
+      const int32_t rest = kShift == 0 ? 0 : *half;
+      *half = static_cast<int16_t>(rest + value * (1 << kShift));
+      ++slot;
+      half = slot % W::kHalfGroup == 0 ? Half(*column, slot, stride) : half + 2 * stride;
+    }
+    column->sum = sum;
+  }
+
+  static int16_t* Half(const Column& column, int32_t slot, int32_t stride) {
+    const int32_t half = slot / W::kHalfGroup;
+    const int32_t word = half / 2 * W::kHalfGroup + slot % W::kHalfGroup;
+    return reinterpret_cast<int16_t*>(column.words + word * stride) + half % 2;
+  }
+};
+
 // With kShift, all halves are shifted left by so much and added to what stands there: another pixel's,
 // that has been widened before.
 template <int kABits, int kWBits, int kStride, int kShift = 0>
@@ -57,47 +106,10 @@ class Widen {
  public:
   static void AddSpan(const uint8_t* run, int32_t slot, int32_t count, Column* column) {
     if (((slot | count) & (W::kGroup - 1)) == 0) return AddGroups(run, slot, count, column);
-    AddUnaligned(run, slot, count, column);
+    WidenUnaligned<kABits, kWBits, kShift>::AddSpan(run, slot, count, column, kStride, AddSpan);
   }
 
  private:
-  [[gnu::noinline]] static void AddUnaligned(const uint8_t* run, int32_t slot, int32_t count,
-                                             Column* column) {
-    const int32_t to_group = -slot & (W::kGroup - 1);
-    if (to_group > 0) {
-      const int32_t head = to_group < count && to_group * kABits % 8 == 0 ? to_group : count;
-      AddValues(run, slot, head, column);
-      run += head * kABits / 8;
-      slot += head;
-      count -= head;
-    }
-    const int32_t whole = count & ~(W::kGroup - 1);
-    if (whole > 0) AddGroups(run, slot, whole, column);
-    if (whole < count) AddValues(run + whole * kABits / 8, slot + whole, count - whole, column);
-  }
-
-  [[gnu::noinline]] static void AddValues(const uint8_t* run, int32_t slot, int32_t count,
-                                          Column* column) {
-    const int32_t zero_point = column->zero_point;
-    int32_t sum = column->sum;
-    int16_t* half = Half(*column, slot);
-    for (int32_t i = 0; i < count; ++i) {
-      const int32_t value = LoadValue(run, i, kABits) - zero_point;
-      sum += value;
-      const int32_t rest = kShift == 0 ? 0 : *half;
-      *half = static_cast<int16_t>(rest + value * (1 << kShift));
-      ++slot;
-      half = slot % W::kHalfGroup == 0 ? Half(*column, slot) : half + 2 * kStride;
-    }
-    column->sum = sum;
-  }
-
-  static int16_t* Half(const Column& column, int32_t slot) {
-    const int32_t half = slot / W::kHalfGroup;
-    const int32_t word = half / 2 * W::kHalfGroup + slot % W::kHalfGroup;
-    return reinterpret_cast<int16_t*>(column.words + word * kStride) + half % 2;
-  }
-
   // Whole groups.
   static void AddGroups(const uint8_t* run, int32_t slot, int32_t count, Column* column) {
     uint32_t* words =
