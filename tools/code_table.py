@@ -138,7 +138,8 @@ def units_of(symbols: Iterable[str], variant: str) -> dict[str, set[str]]:
             units[_STAGE_FUNCTIONS[match[1]]].add(symbol)
     for unit in [u for u in units if u.startswith(f"{REFERENCE}::")]:
         units[unit.replace(REFERENCE, "kernels")] = own.get(unit.replace(REFERENCE, "kernels"), units[unit])
-    return {**units, **{unit: found for unit, found in own.items() if "<" in unit}}
+    parts = {unit: found for unit, found in own.items() if "<" in unit or unit.endswith("Regular")}
+    return {**units, **parts}
 
 
 def table_of(sections: Sections, units: Mapping[str, Iterable[str]]) -> dict[frozenset[str], int]:

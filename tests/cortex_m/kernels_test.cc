@@ -79,6 +79,48 @@ bool TestDepthwiseConv2D(RandomCase& random) {
                            kernels::DepthwiseConv2DScratchBytes(p), p, input, filter);
 }
 
+FeatureMap OfBytes(FeatureMap map) {
+  map.row_bytes += map.width * (map.channels - PixelBytes(map));
+  map.bits = 8;
+  return map;
+}
+
+// Of 8 bits and unclamped, as <Op>Regular wants it.
+bool TestConv2DRegular(RandomCase& random) {
+  Conv2DParams p;
+  const int32_t channels = random.OneIn(4) ? random.Channels() : 4 * random.Uniform(1, 18);
+  p.input = OfBytes(random.Map(random.Uniform(0, 9), random.Uniform(0, 9), channels));
+  p.output = OfBytes(random.Map(random.Uniform(1, 5), random.Uniform(1, 5), random.Channels()));
+  p.window = random.AnyWindow();
+  p.clamp = {-128, 127};
+  p.weight_bits = 8;
+  const int32_t taps = p.window.kernel_height * p.window.kernel_width;
+  random.FillTable(p.output.channels, taps * channels, 8, 8, 8, g_table);
+  const uint8_t* input = random.Input(p.input);
+  const uint8_t* filter = random.Filter(p.output.channels * taps, channels, 8);
+  return !kernels::IsRegular(p, ChannelTableOf(g_table, p.output.channels)) ||
+         AreEqualWithTable(reference::Conv2D, kernels::Conv2DRegular,
+                           kernels::Conv2DScratchBytes(p), p, input, filter);
+}
+
+bool TestDepthwiseConv2DRegular(RandomCase& random) {
+  DepthwiseConv2DParams p;
+  p.depth_multiplier = 1;
+  const int32_t channels = 4 * random.Uniform(1, 18);
+  p.input = OfBytes(random.Map(random.Uniform(0, 12), random.Uniform(0, 12), channels));
+  p.output = OfBytes(random.Map(random.Uniform(1, 10), random.Uniform(1, 10), channels));
+  p.window = random.OneIn(2) ? Window{3, 3, 1, 1, 1, 1, 1, 1} : random.AnyWindow();
+  p.clamp = {-128, 127};
+  p.weight_bits = 8;
+  const int32_t taps = p.window.kernel_height * p.window.kernel_width;
+  random.FillTable(channels, taps, 8, 8, 8, g_table);
+  const uint8_t* input = random.Input(p.input);
+  const uint8_t* filter = random.Filter(taps, channels, 8);
+  return !kernels::IsRegular(p, ChannelTableOf(g_table, channels)) ||
+         AreEqualWithTable(reference::DepthwiseConv2D, kernels::DepthwiseConv2DRegular,
+                           kernels::DepthwiseConv2DScratchBytes(p), p, input, filter);
+}
+
 bool TestFullyConnected(RandomCase& random) {
   FullyConnectedParams p;
   p.input = random.Map(1, 1, random.OneIn(2) ? random.Channels() : random.Uniform(1, 600));
@@ -278,6 +320,8 @@ int main() {
   ReportCount("GUARDED", GuardEnds());
   uint64_t failures = CountFailures("conv_2d", TestConv2D);
   failures += CountFailures("depthwise_conv_2d", TestDepthwiseConv2D);
+  failures += CountFailures("conv_2d_regular", TestConv2DRegular);
+  failures += CountFailures("depthwise_conv_2d_regular", TestDepthwiseConv2DRegular);
   failures += CountFailures("fully_connected", TestFullyConnected);
   failures += CountFailures("add", TestAdd);
   failures += CountFailures("average_pool_2d", TestAveragePool2D);

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 
-from tests.support import networks
+from tests.support import networks, shared_data
 from tests.support.plans import mixed, split
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE
-from tflm_quantmcu.graph.types import Window
-from tflm_quantmcu.law.kernel_calls import AddParams, Conv2DParams, DepthwiseConv2DParams, FeatureMap
-from tflm_quantmcu.native.linked import cpp_name, linked_kernel, stage_kernels
+from tflm_quantmcu.graph.types import ModelGraph, Window
+from tflm_quantmcu.law.kernel_calls import (
+    CHANNEL_TABLE,
+    AddParams,
+    Conv2DParams,
+    DepthwiseConv2DParams,
+    FeatureMap,
+    KernelCall,
+)
+from tflm_quantmcu.native.linked import cpp_name, linked_kernel, regular_kernels, stage_kernels
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -69,6 +79,55 @@ def test_what_the_dsp_kernel_leaves_to_the_reference_links_it(kernel: str, fast:
 @pytest.mark.parametrize("variant", [REFERENCE, MVE])
 def test_variants_with_one_kernel_for_all_widths_name_it(variant: str) -> None:
     assert linked_kernel("Conv2D", [convolution(8, 4)], variant).name == "kernels::Conv2D"
+
+
+def call(params: Conv2DParams | DepthwiseConv2DParams, shift: int = -8) -> KernelCall:
+    table = [np.full(params.output.channels, value, np.int32) for value in (0, 1 << 30, shift)]
+    kernel = type(params).__name__.removesuffix("Params")
+    return KernelCall(kernel, params, (0,), 1, dict(zip(CHANNEL_TABLE, table, strict=True)))
+
+
+def without_stage() -> ModelGraph:
+    return read_model(networks.inverted_residual())
+
+
+def test_calls_that_need_no_seldom_path_link_none() -> None:
+    found = regular_kernels(without_stage(), [call(convolution()), call(depthwise(3))], DSP)
+    assert found == {"Conv2D", "DepthwiseConv2D"}
+    kernel = linked_kernel("Conv2D", [convolution()], DSP, found)
+    assert kernel.name == "kernels::Conv2DRegular"
+    assert kernel.units == {"kernels::Conv2DRegular"}
+    assert linked_kernel("Conv2D", [convolution(8, 4)], DSP, found).name == "kernels::Conv2DOf<8, 4>"
+    assert regular_kernels(without_stage(), [call(convolution())], MVE) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        call(convolution(channels=13)),  # runs of no whole words
+        call(convolution(), shift=0),  # a factor of 1/2
+        call(dataclasses.replace(convolution(), clamp=(-128, 100))),
+        call(dataclasses.replace(convolution(), output=feature_map(bits=4))),
+        call(dataclasses.replace(convolution(), output=feature_map(channels=5))),
+    ],
+)
+def test_one_call_that_needs_them_links_them_for_all(other: KernelCall) -> None:
+    assert regular_kernels(without_stage(), [call(convolution()), other], DSP) == frozenset()
+
+
+def test_calls_of_other_widths_do_not_count() -> None:
+    calls = [call(convolution()), call(convolution(8, 4))]
+    assert regular_kernels(without_stage(), calls, DSP) == {"Conv2D"}
+
+
+def test_a_stage_counts_too() -> None:
+    clamped = networks.inverted_residual()
+    stage = read_model(convert_model(clamped, split(read_model(clamped))))
+    assert regular_kernels(stage, [call(convolution()), call(depthwise(3))], DSP) == frozenset()
+    model = shared_data.model("kws_dscnn_int8")
+    stage = read_model(convert_model(model, split(read_model(model))))
+    assert "Conv2D" in regular_kernels(stage, (), DSP)
+    assert stage_kernels(stage, DSP, {"Conv2D"})["conv2d"].name == "kernels::Conv2DRegular"
 
 
 def test_a_stage_links_the_widths_of_all_its_classes() -> None:

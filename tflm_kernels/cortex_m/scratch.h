@@ -48,6 +48,13 @@ inline bool IsFastOn(int32_t variant, const Params& params) {
   return variant == 1 ? dsp::IsFast(params) : variant != 3 || plain::IsFast(params);
 }
 
+// Whether a variant has <Op>Regular, and it takes the call. factors: [multiplier, shift][output channel].
+template <typename Params>
+inline bool IsRegularOn(int32_t variant, const Params& params, const int32_t* factors) {
+  const int32_t channels = params.output.channels;
+  return variant == 1 && dsp::IsRegular(params, {factors - channels, factors, factors + channels});
+}
+
 }  // namespace quantmcu
 
 #endif  // TFLM_KERNELS_CORTEX_M_SCRATCH_H_

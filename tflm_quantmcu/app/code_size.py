@@ -6,13 +6,15 @@ writes for it. TFLM's own code, the C library and the application are not counte
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, code_bytes_of, stage_units, tflm_units
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, HOST, Target, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.law.kernel_calls import KernelCall
-from tflm_quantmcu.native.linked import linked_kernel
+from tflm_quantmcu.native.linked import linked_kernel, regular_kernels
 
 TOTAL, MODEL = FLASH_SCOPES = "total", "model"
 # Of emitted code: what a call of a kernel with its three to six addresses takes, in the images of shared models.
@@ -45,12 +47,13 @@ def _on_core(graph: ModelGraph, core: str, target: Target) -> int | None:
     if target.runtime != AOT:
         return code_bytes_of(core, tflm_units(graph, variant, target.stock_kernels))
     calls = [call for op in graph.ops for call in calls_of(graph, op, variant=variant)]
-    units = {unit for call in calls for unit in _units_of(call, variant)}
-    kernels = code_bytes_of(core, units | stage_units(graph, variant))
+    regular = regular_kernels(graph, calls, variant)
+    units = {unit for call in calls for unit in _units_of(call, variant, regular)}
+    kernels = code_bytes_of(core, units | stage_units(graph, variant, regular))
     return None if kernels is None else kernels + _BYTES_A_CALL * len(calls)
 
 
-def _units_of(call: KernelCall, variant: str) -> frozenset[str]:
+def _units_of(call: KernelCall, variant: str, regular: Collection[str]) -> frozenset[str]:
     if call.kernel == "PatchStage":
         return frozenset((PATCH_STAGE_AOT,))
-    return linked_kernel(call.kernel, [call.params], variant).units
+    return linked_kernel(call.kernel, [call.params], variant, regular).units

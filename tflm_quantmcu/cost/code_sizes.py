@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib import resources
 
 from tflm_quantmcu.arena.fast_ops import FAST_OPS
@@ -39,9 +39,9 @@ def code_bytes_of(core: str, units: Iterable[str]) -> int | None:
     return sum(num_bytes for names, num_bytes in rows.items() if names & linked)
 
 
-def stage_units(graph: ModelGraph, variant: str) -> set[str]:
-    """The kernels that the patch stages of a model run."""
-    return {unit for kernel in stage_kernels(graph, variant).values() for unit in kernel.units}
+def stage_units(graph: ModelGraph, variant: str, regular: Collection[str] = ()) -> set[str]:
+    """The kernels that the patch stages of a model run; `regular`: of `regular_kernels`."""
+    return {unit for kernel in stage_kernels(graph, variant, regular).values() for unit in kernel.units}
 
 
 def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str) -> set[str]:

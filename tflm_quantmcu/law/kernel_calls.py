@@ -14,6 +14,7 @@ import numpy as np
 from tflm_quantmcu.graph.types import Window
 
 NUM_DIMS = 4
+CHANNEL_TABLE = ("Bias", "Multiplier", "Shift")  # constants that a call takes as one ChannelTable
 
 Dims = tuple[int, ...]
 Pair = tuple[int, int]
@@ -280,3 +281,9 @@ class KernelCall:
     input_offsets: tuple[int, ...] = ()
     output_offset: int = 0
     scratch_bytes: int | None = None
+
+    @property
+    def factors(self) -> np.ndarray | None:
+        """int32 [2, output channels], multipliers and shifts; None without a table of channels."""
+        table = [self.constants[label] for label in CHANNEL_TABLE[1:] if label in self.constants]
+        return np.stack(table) if table else None

@@ -30,6 +30,7 @@ from tflm_quantmcu.stage.program import StageProgram
 _NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2, PLAIN: 3}
 # Those that a variant has for each pair of widths apart (tflm_kernels/portable/ops/widths.h).
 _OF_WIDTHS = dict.fromkeys((PLAIN, DSP), ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Add"))
+_REGULAR = {DSP: ("Conv2D", "DepthwiseConv2D")}
 _KERNELS = tuple(kind.kernel for kind in OP_KINDS.values() if kind.takes_scratch)
 
 
@@ -67,6 +68,26 @@ def is_fast(variant: str, kernel: str, params: Any) -> bool:
     return bool(_function(f"QuantMcuIs{kernel}Fast", ctypes.c_int32)(_NUMBERS[variant], words.ctypes.data))
 
 
+def is_regular(variant: str, kernel: str, params: Any, factors: np.ndarray) -> bool:
+    """Whether a variant has `<kernel>Regular` and a call may run on it, which needs no seldom path.
+
+    Args:
+      variant: one of KERNEL_VARIANTS.
+      kernel: name of the C++ function.
+      params: of the call.
+      factors: int32 [2, output channels], multipliers and shifts.
+
+    Raises:
+      UsageError: the op library is missing.
+    """
+    if kernel not in _REGULAR.get(variant, ()):
+        return False
+    words = np.array(list(_flattened(params)), np.int32)
+    table = np.ascontiguousarray(factors, np.int32)
+    function = _function(f"QuantMcuIs{kernel}Regular", ctypes.c_int32, 2)
+    return bool(function(_NUMBERS[variant], words.ctypes.data, table.ctypes.data))
+
+
 @functools.lru_cache(maxsize=256)
 def stage_scratch_bytes(variant: str, program: StageProgram) -> int:
     """The scratch of a patch stage: its maps, and behind them what the largest call takes.
@@ -78,7 +99,8 @@ def stage_scratch_bytes(variant: str, program: StageProgram) -> int:
         return program.scratch_bytes
     _, _, words = program.encode()
     header = np.array(program.header_words, np.int32)
-    return int(_function("QuantMcuStageScratchBytes")(_NUMBERS[variant], header.ctypes.data, words.ctypes.data))
+    function = _function("QuantMcuStageScratchBytes", num_pointers=2)
+    return int(function(_NUMBERS[variant], header.ctypes.data, words.ctypes.data))
 
 
 def behind_maps(map_bytes: int, kernel_bytes: int) -> int:
@@ -180,9 +202,9 @@ def asked_as(variant: str) -> Iterator[None]:
         yield
 
 
-def _function(name: str, result: Any = ctypes.c_int64) -> Any:
+def _function(name: str, result: Any = ctypes.c_int64, num_pointers: int = 1) -> Any:
     function = getattr(open_op_library(find_op_library()), name)
-    function.argtypes = [ctypes.c_int32] + [ctypes.c_void_p] * (2 if name == "QuantMcuStageScratchBytes" else 1)
+    function.argtypes = [ctypes.c_int32] + [ctypes.c_void_p] * num_pointers
     function.restype = result
     return function
 

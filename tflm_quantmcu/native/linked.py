@@ -7,8 +7,10 @@ come with it, as tables of code sizes call them.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
+
+import numpy as np
 
 from tflm_quantmcu.graph.op_kind import OpKind
 from tflm_quantmcu.graph.op_kinds import OP_KINDS, op_kind
@@ -19,15 +21,27 @@ from tflm_quantmcu.law.kernel_calls import (
     DepthwiseConv2DParams,
     FeatureMap,
     FullyConnectedParams,
+    KernelCall,
 )
 from tflm_quantmcu.law.stage_kernels import Kernels
-from tflm_quantmcu.native.kernel_scratch import has_widths, is_fast
+from tflm_quantmcu.native.kernel_scratch import has_widths, is_fast, is_regular
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.program import StageProgram
 
 # Those of which a core may have a variant of its own (tflm_kernels/cortex_m/kernels.h).
 _CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kernel and kind.has_variants)
+
+_NO_CLAMP = (0, 0)  # where it decides nothing
+_BYTES = (8, 8)  # (input bits, weight bits)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """What decides the kernel of a call; `factors` int32 [2, output channels], multipliers and shifts."""
+
+    params: Any
+    factors: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +62,14 @@ def kernel_name(kernel: str) -> str:
     return f"{'kernels' if kernel in _CORE_KERNELS else 'reference'}::{kernel}"
 
 
-def linked_kernel(kernel: str, calls: Iterable[Any], variant: str) -> Linked:
+def linked_kernel(kernel: str, calls: Iterable[Any], variant: str, regular: Collection[str] = ()) -> Linked:
     """The least that takes these calls.
 
     Args:
       kernel: name of the C++ function.
       calls: params of each call.
       variant: of the kernels that run.
+      regular: of `regular_kernels`.
     """
     params = list(calls)
     if not has_widths(variant, kernel):
@@ -65,6 +80,8 @@ def linked_kernel(kernel: str, calls: Iterable[Any], variant: str) -> Linked:
     if not all(fast):
         return _named(kernel_name(kernel))
     widths = sorted({_widths(p) for p in params}, reverse=True)
+    if kernel in regular and widths == [_BYTES]:
+        return _named(f"kernels::{kernel}Regular")
     units = frozenset(f"kernels::{kernel}Of<{'x'.join(map(str, pair))}>" for pair in widths)
     if len(widths) == 1:
         return Linked(f"kernels::{kernel}Of<{', '.join(map(str, widths[0]))}>", units)
@@ -84,20 +101,49 @@ def _widths(params: Any) -> tuple[int, ...]:
     return params.input.bits, params.weight_bits
 
 
-def stage_kernels(graph: ModelGraph, variant: str) -> dict[str, Linked]:
-    """Field of C++ Kernels -> what the model's patch stages run there; {} without a stage."""
-    stages = [program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE]
-    runs: dict[str, list[Any]] = {}
-    for stage in stages:
+def regular_kernels(graph: ModelGraph, calls: Iterable[KernelCall], variant: str) -> frozenset[str]:
+    """The kernels that a project of this model alone needs as <kernel>Regular only, as far as calls of 8 bits go.
+
+    Args:
+      graph: the model.
+      calls: of its ops outside of stages.
+      variant: of the kernels that run.
+    """
+    found: dict[str, bool] = {}
+    runs = [(call.kernel, [_Call(call.params, call.factors)]) for call in calls if call.factors is not None]
+    runs += [(function, calls) for function, calls in _stage_runs(graph, variant).values()]
+    for kernel, group in runs:
+        if all(_widths(call.params) != _BYTES for call in group):
+            continue
+        # Those of several widths are chosen among kernels of widths.
+        is_one = len({_widths(call.params) for call in group}) == 1
+        is_met = is_one and all(is_regular(variant, kernel, call.params, call.factors) for call in group)
+        found[kernel] = found.get(kernel, True) and is_met
+    return frozenset(kernel for kernel, is_met in found.items() if is_met)
+
+
+def stage_kernels(graph: ModelGraph, variant: str, regular: Collection[str] = ()) -> dict[str, Linked]:
+    """Field of C++ Kernels -> what the model's patch stages run there; {} without a stage. `regular`: of
+    `regular_kernels`."""
+    return {
+        field: linked_kernel(function, [call.params for call in calls], variant, regular)
+        if calls
+        else _named(f"kernels::{function}")
+        for field, (function, calls) in _stage_runs(graph, variant).items()
+    }
+
+
+def _stage_runs(graph: ModelGraph, variant: str) -> dict[str, tuple[str, list[_Call]]]:
+    """Field of C++ Kernels -> its function, and the calls in patch stages that decide which is linked."""
+    runs: dict[str, tuple[str, list[_Call]]] = {}
+    for stage in (program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE):
         for index, op in enumerate(stage.ops):
             for field in op.traits.stage_kernels:
-                params = _stage_params(stage, op, index) if field == op.traits.snake_name else ()
-                runs.setdefault(field, []).extend(params if has_widths(variant, op.traits.kernel) else ())
-    functions = {f: "".join(map(str.capitalize, f.split("_"))).replace("2d", "2D") for f in runs}
-    return {
-        field: linked_kernel(functions[field], params, variant) if params else _named(f"kernels::{functions[field]}")
-        for field, params in runs.items()
-    }
+                function = "".join(map(str.capitalize, field.split("_"))).replace("2d", "2D")
+                _, calls = runs.setdefault(field, (function, []))
+                if field == op.traits.snake_name and has_widths(variant, op.traits.kernel):
+                    calls.extend(_stage_calls(stage, op, index))
+    return runs
 
 
 def own_kernels(graph: ModelGraph, variant: str) -> dict[str, Linked]:
@@ -119,20 +165,26 @@ def _own_params(kind: str, custom_options: bytes) -> Any:
     if traits.num_maps == 2:
         factors = [(options[f"{name}_multiplier"], options[f"{name}_shift"]) for name in ("input0", "input1", "output")]
         sources = [FeatureMap(1, 1, 1, 0, options[f"input{j}_bits"], 0) for j in range(2)]
-        return AddParams(sources[0], sources[1], output, (0, 0), (factors[0], factors[1], factors[2]))
+        return AddParams(sources[0], sources[1], output, _NO_CLAMP, (factors[0], factors[1], factors[2]))
     source = FeatureMap(1, 1, options["input_channels"], 0, options["input_bits"], 0)
     window = Window(**{key: options[key] for key in traits.reach.value})
-    return _filter_params(traits, source, output, window, options["weight_bits"], options.get("depth_multiplier", 1))
+    depth_multiplier = options.get("depth_multiplier", 1)
+    return _filter_params(traits, (source, output), window, _NO_CLAMP, options["weight_bits"], depth_multiplier)
 
 
 def _filter_params(
-    kind: OpKind, source: FeatureMap, output: FeatureMap, window: Window, weight_bits: int, depth_multiplier: int
+    kind: OpKind,
+    maps: tuple[FeatureMap, FeatureMap],
+    window: Window,
+    clamp: tuple[int, int],
+    weight_bits: int,
+    depth_multiplier: int,
 ) -> Any:
     if kind.is_vector:
-        return FullyConnectedParams(source, output, (0, 0), weight_bits)
+        return FullyConnectedParams(*maps, clamp, weight_bits)
     if kind.is_depthwise:
-        return DepthwiseConv2DParams(source, output, window, (0, 0), weight_bits, depth_multiplier)
-    return Conv2DParams(source, output, window, (0, 0), weight_bits)
+        return DepthwiseConv2DParams(*maps, window, clamp, weight_bits, depth_multiplier)
+    return Conv2DParams(*maps, window, clamp, weight_bits)
 
 
 def kernel_table(kernels: dict[str, Linked], namespace: str = "quantmcu::kernels") -> Kernels:
@@ -146,15 +198,19 @@ def cpp_name(kernel: Linked, namespace: str = "quantmcu::kernels") -> str:
     return f"quantmcu::{kernel.name}" if own == kernel.name else f"{namespace}::{own}"
 
 
-def _stage_params(stage: StageProgram, op: StageOp, index: int) -> Iterator[Any]:
-    """What decides the kernel of each class's calls: widths, channels, filters and factors."""
+def _stage_calls(stage: StageProgram, op: StageOp, index: int) -> Iterator[_Call]:
+    """What decides the kernel of each class's calls: widths, channels, clamps, filters and factors."""
     for formats, tables in zip(stage.formats, stage.tables, strict=True):
         *sources, output = (
             FeatureMap(1, 1, stage.shapes[m][2], 0, formats[m].bits, formats[m].zero_point)
             for m in (*op.inputs, op.output)
         )
+        clamp = (formats[op.output].clamp_min, formats[op.output].clamp_max)
+        factors = tables[index].reshape(3, -1)
         if len(sources) == 2:
-            factors = [(multiplier, shift) for multiplier, shift in tables[index].reshape(3, 2).tolist()]
-            yield AddParams(sources[0], sources[1], output, (0, 0), (factors[0], factors[1], factors[2]))
+            pairs = [(multiplier, shift) for multiplier, shift in factors.tolist()]
+            yield _Call(AddParams(sources[0], sources[1], output, clamp, (pairs[0], pairs[1], pairs[2])), factors)
         else:
-            yield _filter_params(op.traits, sources[0], output, op.window, op.weight_bits, op.depth_multiplier)
+            maps = sources[0], output
+            params = _filter_params(op.traits, maps, op.window, clamp, op.weight_bits, op.depth_multiplier)
+            yield _Call(params, factors[1:])

@@ -32,6 +32,16 @@ inline void MakeResults(const Conv2DParams& params, const Operands& operands, ui
   for (int32_t p = 0; p < num_pixels; ++p) dots->results[p] = runs[p];
 }
 
+// Two pixels of calls that IsRegular.
+inline void TwoByTwoResults(const Conv2DParams& params, const Operands& operands,
+                            const int32_t* /*column_sums*/, uint8_t* const* runs) {
+  const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
+  ByteDots dots = MakeByteDots(operands.filter, FilterBytes(params), columns, 2);
+  MakeResults(params, operands, runs, 2, &dots);
+  dots.sums_end = dots.sums + 2 * params.output.channels;
+  SumTwoByTwo(dots);
+}
+
 // Two pixels.
 inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operands,
                              const int32_t* /*column_sums*/, uint8_t* const* runs) {
@@ -71,6 +81,26 @@ inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operand
     ClampWords(params.clamp, sums, sums + 2 * ((count + 1) & ~1));
     StoreTwoByTwo(output.bits, o, count, sums, runs);
   }
+}
+
+// Four pixels of calls that IsRegular, filters of at most kMaxShortFilterBytes.
+inline void OneByFourResults(const Conv2DParams& params, const Operands& operands,
+                             const int32_t* /*column_sums*/, uint8_t* const* runs) {
+  const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
+  const int32_t filter_bytes = FilterBytes(params);
+  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 4);
+  MakeResults(params, operands, runs, 4, &dots);
+  const int32_t summed = NumInside(dots, params.output.channels);
+  const int32_t rest = params.output.channels - summed;
+  dots.sums_end = dots.sums + 4 * summed;
+  if (summed > 0) SumOneByFour(dots);
+  if (rest == 0) return;
+  uint8_t last[kMaxShortFilterBytes + 4];
+  memcpy(last, operands.filter + summed * filter_bytes, static_cast<size_t>(rest * filter_bytes));
+  dots.filter = last;
+  dots.sums = nullptr;
+  dots.sums_end = dots.sums + 4 * rest;
+  SumOneByFour(dots);
 }
 
 // Four pixels, filters of at most kMaxShortFilterBytes.

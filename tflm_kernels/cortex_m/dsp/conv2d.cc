@@ -90,6 +90,12 @@ constexpr Variants MakeVariants() {
 template <int kABits, int kWBits>
 constexpr Variants kVariants = MakeVariants<kABits, kWBits>();
 
+// Of calls that IsRegular.
+constexpr Variants kRegular = {
+    {2, kStride, Widen<8, 8, kStride>::AddWholeGroups, nullptr, TwoByTwoResults},
+    {4, kShortStride, Widen<8, 8, kShortStride>::AddWholeGroups, nullptr, OneByFourResults},
+    {1, 1, Widen<8, 8, 1>::AddWholeGroups, nullptr, AllChannelsOfOne<8>}};
+
 // Copies at least one byte, and reads none beyond; in words, which a compiler would leave to memcpy.
 inline void CopyBytes(const uint8_t* from, int32_t count, uint8_t* to) {
   const uint8_t* const end = from + count;
@@ -102,9 +108,6 @@ inline void CopyBytes(const uint8_t* from, int32_t count, uint8_t* to) {
 // Output pixels from which on it is worth asking for plain results.
 constexpr int32_t kWorthPlainResults = 4;
 
-// Bytes of a window that are gathered before they are widened, where taps do not begin on words of weights.
-constexpr int32_t kMaxGathered = 160;
-
 class Convolution {
  public:
   Convolution(const Conv2DParams& params, const Operands& operands, const Variants& variants)
@@ -113,13 +116,11 @@ class Convolution {
         variants_(variants),
         filter_bytes_(FilterBytes(params)),
         slots_(Slots(params.input.channels, params.weight_bits)),
-        has_row_spans_(params.window.dilation_width == 1 &&
-                       slots_ == Slots(params.input.channels, params.input.bits)),
+        has_row_spans_(HasRowSpans(params)),
         has_gaps_(filter_bytes_ % 4 != 0 || (!has_row_spans_ && slots_ != params.input.channels)),
         group_values_(NumGroups(filter_bytes_) * (32 / params.weight_bits)),
         row_slots_(params.window.kernel_width * slots_),
-        is_gathered_(has_row_spans_ && params.input.bits == 8 && group_values_ <= kMaxGathered &&
-                     IsWorthGathering(params.window.kernel_height, 32 / params.weight_bits)) {}
+        is_gathered_(IsGathered(params)) {}
 
   void Run() const {
     const FeatureMap& out = params_.output;
@@ -143,11 +144,6 @@ class Convolution {
 
  private:
   static constexpr int32_t kMaxPixels = 4;
-
-  // Rows of taps that do not end on words of weights, or are one or two.
-  bool IsWorthGathering(int32_t num_rows, int32_t word_values) const {
-    return row_slots_ % word_values != 0 || (num_rows > 1 && row_slots_ <= 2 * word_values);
-  }
 
   // The taps [begin, end) of a row of the window that lie inside the map.
   struct RowTaps {
@@ -278,6 +274,11 @@ void Conv2DOf(const Conv2DParams& params, const uint8_t* input, const uint8_t* f
                                  HasPlainResults(params.output, params.clamp, table);
   }
   Convolution(params, operands, kVariants<kInputBits, kWeightBits>).Run();
+}
+
+void Conv2DRegular(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
+                   const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
+  Convolution(params, {input, filter, table, scratch, output}, kRegular).Run();
 }
 
 void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,

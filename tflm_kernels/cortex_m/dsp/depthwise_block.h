@@ -90,14 +90,18 @@ class BlockStore {
     fast_.bits = is_fast ? bits_ : 0;
   }
 
-  // `pixel`: where the block's values stand; for a block that is not whole where the pixel does.
+  // `pixel`: where the block's values stand; for a block that is not whole where the pixel does. kIsRegular: of calls that
+  // are.
+  template <bool kIsRegular>
   [[gnu::always_inline]] void Put(FourSums sums, uint8_t* pixel) const {
     const uint32_t* words = reinterpret_cast<const uint32_t*>(&fast_);
     uint32_t zero_point_word, bits_word, min, max;
     LoadTwo(words, &zero_point_word, &bits_word);
     const int32_t zero_point = static_cast<int32_t>(zero_point_word);
-    const int32_t bits = static_cast<int32_t>(bits_word);
-    if (bits == 0) return PutAny(sums, pixel);
+    const int32_t bits = kIsRegular ? 8 : static_cast<int32_t>(bits_word);
+    if constexpr (!kIsRegular) {
+      if (bits == 0) return PutAny(sums, pixel);
+    }
     sums.s0 = MultiplyAdd(sums.s0, NextFactor(words), zero_point);
     sums.s1 = MultiplyAdd(sums.s1, NextFactor(words), zero_point);
     sums.s2 = MultiplyAdd(sums.s2, NextFactor(words), zero_point);

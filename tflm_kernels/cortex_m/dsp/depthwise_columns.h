@@ -95,9 +95,9 @@ class DepthwiseColumns {
       for (int32_t n = pixels.width; n > 0; --n, output += output_step) {
         const uint32_t* words = AddColumn(taps, high_fields, column, sums);
         const FourSums bias = LoadSums(words);
-        store.Put({Top(sums.s0, bias.s0), Top(sums.s1, bias.s1), Top(sums.s2, bias.s2),
-                   Top(sums.s3, bias.s3)},
-                  output);
+        store.Put<false>({Top(sums.s0, bias.s0), Top(sums.s1, bias.s1), Top(sums.s2, bias.s2),
+                          Top(sums.s3, bias.s3)},
+                         output);
       }
     }
   }

@@ -22,45 +22,11 @@
 #include "tflm_kernels/cortex_m/dsp/depthwise_pairs.h"
 #include "tflm_kernels/cortex_m/dsp/depthwise_rows.h"
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
+#include "tflm_kernels/cortex_m/dsp/segments.h"
 
 namespace quantmcu {
 namespace dsp {
 namespace {
-
-// One axis of the window.
-struct Axis {
-  int32_t input;
-  int32_t output;
-  int32_t kernel;
-  int32_t stride;
-  int32_t dilation;
-  int32_t pad;
-};
-
-// Output positions [begin, end) whose windows have the taps [first_tap, last_tap) inside.
-struct Segment {
-  int32_t begin;
-  int32_t end;
-  int32_t first_tap;
-  int32_t last_tap;
-};
-
-Segment SegmentAt(const Axis& axis, int32_t begin) {
-  const int32_t first_input = begin * axis.stride - axis.pad;
-  // How many further windows lie inside as a whole.
-  const int32_t room = axis.input - 1 - (axis.kernel - 1) * axis.dilation - first_input;
-  if (first_input >= 0 && room >= 0) {
-    const int32_t end = begin + room / axis.stride + 1;
-    return {begin, end < axis.output ? end : axis.output, 0, axis.kernel};
-  }
-  Segment segment = {begin, begin + 1, 0, 0};
-  for (int32_t k = 0; k < axis.kernel; ++k) {
-    const int32_t position = first_input + k * axis.dilation;
-    if (position < 0) segment.first_tap = k + 1;
-    if (position < axis.input) segment.last_tap = k + 1;
-  }
-  return segment;
-}
 
 class Rectangle;
 
@@ -72,6 +38,9 @@ struct Variant {
   // By depthwise_columns.h; null where it has none. False if the block's weights are not for it.
   bool (*columns)(const Rectangle& rectangle, const BlockStore& store, const Block& block,
                   Pixels pixels);
+  // A block of fewer than four channels; null, as `shared`, where there is none.
+  void (*short_block)(Rectangle* rectangle, const BlockStore& store, const Block& block,
+                      const Pixels& pixels);
 };
 
 // Output pixels whose windows have the same taps inside.
@@ -102,7 +71,7 @@ class Rectangle {
       pixels.first = AddressAt(pixels.first, first_bit / 8);
       if (block.is_whole) pixels.output += begin * conv_.params.output.bits / 8;
       if (multiplier == 1 && block.count < kLanes) {
-        OutputShortBlock(store, block, pixels);
+        variant_.short_block(this, store, block, pixels);
         continue;
       }
       if (has_columns && variant_.columns(*this, store, block, pixels)) continue;
@@ -125,6 +94,12 @@ class Rectangle {
     pixels.first = AddressAt(pixels.first, r.rows_.first_tap * r.tap_row_bytes_);
     DepthwiseColumns<kABits>::Output(store, taps, pixels);
     return true;
+  }
+
+  // Its taps are copied, so that nothing behind the map is read.
+  static void OutputShortBlock(Rectangle* rectangle, const BlockStore& store, const Block& block,
+                               const Pixels& pixels) {
+    rectangle->OutputShort(store, block, pixels);
   }
 
  private:
@@ -155,9 +130,7 @@ class Rectangle {
            pixels_.height * (3 * pixels_.width - 7) > 30;
   }
 
-  // Of a block of fewer than four channels. Its taps are copied, so that nothing behind the map is read.
-  [[gnu::noinline]] void OutputShortBlock(const BlockStore& store, const Block& block,
-                                          const Pixels& pixels) {
+  void OutputShort(const BlockStore& store, const Block& block, const Pixels& pixels) {
     const int32_t bits = conv_.params.input.bits;
     const int32_t width = conv_.params.window.kernel_width;
     uint8_t values[kMaxTaps][kLanes];
@@ -228,13 +201,17 @@ class Rectangle {
 template <int kABits, int kWBits>
 constexpr Variant MakeVariant() {
   Variant variant = {OutputPixels<kABits, 9, false>, OutputPixels<kABits, 0, false>,
-                     OutputPixels<kABits, 0, true>, nullptr};
+                     OutputPixels<kABits, 0, true>, nullptr, Rectangle::OutputShortBlock};
   if constexpr (kABits < 8 && kWBits < 8) variant.columns = Rectangle::OutputColumns<kABits>;
   return variant;
 }
 
 template <int kABits, int kWBits>
 constexpr Variant kVariant = MakeVariant<kABits, kWBits>();
+
+// Of calls that IsRegular.
+constexpr Variant kRegular = {OutputPixels<8, 9, false, true>, OutputPixels<8, 0, false, true>,
+                              nullptr, nullptr, nullptr};
 
 void Run(const Depthwise& conv, const Variant& variant) {
   const FeatureMap& in = conv.params.input;
@@ -265,11 +242,20 @@ void DepthwiseConv2DOf(const DepthwiseConv2DParams& params, const uint8_t* input
   if constexpr (kInputBits == 8) {
     if (HasRows(params) && HasSmallFactors(table, params.output.channels)) {
       const DepthwiseRowsPlan plan = RowsPlanOf(params);
-      DepthwiseRows(conv, plan, scratch).Run();
+      DepthwiseRows<false>(conv, plan, scratch).Run();
       return;
     }
   }
   Run(conv, kVariant<kInputBits, kWeightBits>);
+}
+
+void DepthwiseConv2DRegular(const DepthwiseConv2DParams& params, const uint8_t* input,
+                            const uint8_t* filter, const ChannelTable& table, uint8_t* output,
+                            uint8_t* scratch) {
+  const Depthwise conv = {params, input, filter, table, output};
+  if (!HasRows(params)) return Run(conv, kRegular);
+  const DepthwiseRowsPlan plan = RowsPlanOf(params);
+  DepthwiseRows<true>(conv, plan, scratch).Run();
 }
 
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,

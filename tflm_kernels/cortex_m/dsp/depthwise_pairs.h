@@ -80,8 +80,9 @@ template <int kTimes, typename Do>
   if constexpr (kTimes > 1) Repeat<kTimes - 1>(action);
 }
 
-// kTaps: taps.count, or 0 for any. kIsShared: the lanes read one input channel, from `first_bit` on.
-template <int kBits, int kTaps, bool kIsShared>
+// kTaps: taps.count, or 0 for any. kIsShared: the lanes read one input channel, from `first_bit` on. kIsRegular: of calls
+// that are.
+template <int kBits, int kTaps, bool kIsShared, bool kIsRegular = false>
 [[gnu::noinline]] void OutputPixels(const BlockStore& store, const Taps& taps, const Pixels& pixels,
                                     int32_t first_bit) {
   constexpr bool kHasSingle = kBits == 8 && kTaps % 2 != 0;
@@ -116,7 +117,7 @@ template <int kBits, int kTaps, bool kIsShared>
       if (kHasSingle) {
         AddTap(reinterpret_cast<const uint8_t*>(first + words[0]), words + 2, sums);
       }
-      store.Put(sums, output);
+      store.Put<kIsRegular>(sums, output);
       first = AddressAt(first, step);
       output += output_step;
     }

@@ -32,8 +32,10 @@ class RowWidener {
         minus_zeros_(PackLowHalves(-input_.zero_point, -input_.zero_point)) {}
 
   // The rows of the input from y on, to [row, row_end); zeroes where there is none.
+  template <bool kIsRegular>
   void Add(int32_t y, uint32_t* const* row, uint32_t* const* row_end) const {
-    if (num_values_ == kLanes) return AddRows<kLanes>(0, y, row, row_end, LoadWhole());
+    if (kIsRegular || num_values_ == kLanes)
+      return AddRows<kLanes>(0, y, row, row_end, LoadWhole());
     for (int32_t lane = 0; lane < num_values_; ++lane) {
       AddRows<1>(lane, y, row, row_end, LoadOne());
     }
@@ -122,6 +124,8 @@ inline void PairWeights(const Block& block, uint32_t (&weights)[kLanes][kWeightW
   }
 }
 
+// kIsRegular: of calls that are.
+template <bool kIsRegular>
 class DepthwiseRows {
  public:
   DepthwiseRows(const Depthwise& conv, const DepthwiseRowsPlan& plan, uint8_t* scratch)
@@ -158,7 +162,8 @@ class DepthwiseRows {
         rows[i] = row;
         row = row + row_words == ring_end ? planes_ : row + row_words;
       }
-      widener.Add(y - conv_.params.window.pad_top + kept, rows + kept, rows + num_inputs);
+      widener.Add<kIsRegular>(y - conv_.params.window.pad_top + kept, rows + kept,
+                              rows + num_inputs);
       for (int32_t lane = 0; lane < block.count; ++lane) {
         RunLane(weights[lane], rows, lane, block.Channel(lane), num_rows);
       }
@@ -187,7 +192,8 @@ class DepthwiseRows {
   void Store(const Block& block, int32_t y, int32_t num_rows) const {
     const FeatureMap& out = conv_.params.output;
     const Clamp& clamp = conv_.params.clamp;
-    const bool is_plain = out.bits == 8 && block.is_whole && clamp.min == -128 && clamp.max == 127;
+    const bool is_plain =
+        kIsRegular || (out.bits == 8 && block.is_whole && clamp.min == -128 && clamp.max == 127);
     const ClampBytes bounds = MakeClampBytes(clamp);
     const int32_t step = PixelBytes(out);
     const int32_t offset = block.is_whole ? block.begin * out.bits / 8 : 0;

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "tflm_kernels/cortex_m/dsp/scratch.h"
+#include "tflm_kernels/portable/law/channel_table.h"
 #include "tflm_kernels/portable/law/fixed_point.h"
 #include "tflm_kernels/portable/ops/add.h"
 #include "tflm_kernels/portable/ops/conv2d.h"
@@ -39,6 +40,31 @@ inline bool IsFast(const Conv2DParams& params) {
 
 inline bool IsFast(const DepthwiseConv2DParams& params) {
   return params.window.kernel_height * params.window.kernel_width <= kMaxTaps;
+}
+
+// 8 bits throughout, results that nothing clamps, factors below 1/2.
+template <typename Params>
+inline bool IsPlainCall(const Params& params, const ChannelTable& table) {
+  bool is_plain = IsFast(params) && params.input.bits == 8 && params.weight_bits == 8 &&
+                  params.output.bits == 8 && params.clamp.min == -128 && params.clamp.max == 127;
+  for (int32_t o = 0; o < params.output.channels && is_plain; ++o) {
+    is_plain = IsSmallFactor(FactorOf(table, o));
+  }
+  return is_plain;
+}
+
+// Whether Conv2DRegular takes a call: a plain one with runs of whole words, and a table whose parts stand at equal
+// distances.
+inline bool IsRegular(const Conv2DParams& params, const ChannelTable& table) {
+  return IsPlainCall(params, table) && (params.input.channels % 4 == 0 || IsGathered(params)) &&
+         (IsShort(params) || (FilterBytes(params) % 4 == 0 && params.output.channels % 2 == 0)) &&
+         table.shift - table.multiplier == table.multiplier - table.bias;
+}
+
+// Whether DepthwiseConv2DRegular takes a call: a plain one with whole blocks of channels.
+inline bool IsRegular(const DepthwiseConv2DParams& params, const ChannelTable& table) {
+  return IsPlainCall(params, table) && params.depth_multiplier == 1 &&
+         params.output.channels % 4 == 0;
 }
 
 inline bool IsFast(const FullyConnectedParams&) { return true; }

@@ -48,6 +48,10 @@ void FullyConnectedOf(const FullyConnectedParams& params, const uint8_t* input,
 template <int kBits>
 void AddOf(const AddParams& params, const uint8_t* input0, const uint8_t* input1, uint8_t* output);
 
+// Of calls that IsRegular alone: less code.
+Conv2DFn Conv2DRegular;
+DepthwiseConv2DFn DepthwiseConv2DRegular;
+
 inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,           AveragePool2D,      MaxPool2D,       Requantize,

@@ -33,6 +33,29 @@ inline bool IsShort(const Conv2DParams& params) {
   return params.weight_bits == 8 && FilterBytes(params) <= kMaxShortFilterBytes;
 }
 
+// Bytes of a window that are gathered before they are widened, where taps do not begin on words of weights.
+constexpr int32_t kMaxGathered = 160;
+
+// Whether neighbouring taps are neighbours in a row of the input.
+inline bool HasRowSpans(const Conv2DParams& params) {
+  const int32_t channels = params.input.channels;
+  return params.window.dilation_width == 1 &&
+         RunBytes(channels, params.weight_bits) * params.input.bits ==
+             RunBytes(channels, params.input.bits) * params.weight_bits;
+}
+
+// Whether the rows of a window are gathered: 8-bit maps, where rows do not end on words of weights, or are one or two.
+inline bool IsGathered(const Conv2DParams& params) {
+  const int32_t word_values = 32 / params.weight_bits;
+  const int32_t row_slots =
+      params.window.kernel_width *
+      (RunBytes(params.input.channels, params.weight_bits) * 8 / params.weight_bits);
+  return params.input.bits == 8 && HasRowSpans(params) &&
+         NumGroups(FilterBytes(params)) * word_values <= kMaxGathered &&
+         (row_slots % word_values != 0 ||
+          (params.window.kernel_height > 1 && row_slots <= 2 * word_values));
+}
+
 // How depthwise_rows.h divides a map.
 struct DepthwiseRowsPlan {
   int32_t num_planes;      // input channels of a block

@@ -109,6 +109,11 @@ class Widen {
     WidenUnaligned<kABits, kWBits, kShift>::AddSpan(run, slot, count, column, kStride, AddSpan);
   }
 
+  // The same where slot and count are of whole groups.
+  static void AddWholeGroups(const uint8_t* run, int32_t slot, int32_t count, Column* column) {
+    AddGroups(run, slot, count, column);
+  }
+
  private:
   // Whole groups.
   static void AddGroups(const uint8_t* run, int32_t slot, int32_t count, Column* column) {

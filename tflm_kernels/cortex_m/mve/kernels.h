@@ -44,6 +44,13 @@ constexpr bool IsFast(const Params&) {
   return true;
 }
 
+inline constexpr Conv2DFn& Conv2DRegular = Conv2D;
+inline constexpr DepthwiseConv2DFn& DepthwiseConv2DRegular = DepthwiseConv2D;
+template <typename Params>
+constexpr bool IsRegular(const Params&, const ChannelTable&) {
+  return true;
+}
+
 inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,           AveragePool2D,      MaxPool2D,       Requantize,

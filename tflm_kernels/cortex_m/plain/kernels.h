@@ -47,6 +47,13 @@ void FullyConnectedOf(const FullyConnectedParams& params, const uint8_t* input,
 template <int kBits>
 void AddOf(const AddParams& params, const uint8_t* input0, const uint8_t* input1, uint8_t* output);
 
+inline constexpr Conv2DFn& Conv2DRegular = Conv2D;
+inline constexpr DepthwiseConv2DFn& DepthwiseConv2DRegular = DepthwiseConv2D;
+template <typename Params>
+constexpr bool IsRegular(const Params&, const ChannelTable&) {
+  return true;
+}
+
 inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,           AveragePool2D,      MaxPool2D,       Requantize,

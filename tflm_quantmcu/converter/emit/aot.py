@@ -7,13 +7,15 @@ computes.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.emit.calls import CHANNEL_TABLE, calls_of
+from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.cpp_text import (
     Definitions,
     array_initializer,
@@ -28,13 +30,14 @@ from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.layer_names import layers_of_ops
 from tflm_quantmcu.graph.target import DSP, MVE, PLAIN, REFERENCE, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
-from tflm_quantmcu.law.kernel_calls import KernelCall
-from tflm_quantmcu.native.linked import cpp_name, kernel_table, linked_kernel, stage_kernels
+from tflm_quantmcu.law.kernel_calls import CHANNEL_TABLE, KernelCall
+from tflm_quantmcu.native.linked import Linked, cpp_name, kernel_table, linked_kernel, regular_kernels, stage_kernels
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 # What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
 STACK_BYTES = {REFERENCE: 2560, PLAIN: 2560, DSP: 3072, MVE: 3072}
 
+_Link = Callable[[str, Sequence[Any]], Linked]
 _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
 
 
@@ -81,9 +84,11 @@ def emit_aot(
     variant = variant_of(core)
     calls = [calls_of(graph, op, variant=variant) for op in graph.ops]
     plan = plan_memory(graph, calls)
+    regular = regular_kernels(graph, itertools.chain(*calls), variant)
+    link = functools.partial(linked_kernel, variant=variant, regular=regular)
     definitions = Definitions()
-    steps = [_step(graph, plan, definitions, variant, op, group) for op, group in zip(graph.ops, calls, strict=True)]
-    kernels = stage_kernels(graph, variant)
+    steps = [_step(graph, plan, definitions, link, op, group) for op, group in zip(graph.ops, calls, strict=True)]
+    kernels = stage_kernels(graph, variant, regular)
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
@@ -115,13 +120,13 @@ def emit_aot(
 
 
 def _step(
-    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, variant: str, op: Op, calls: Sequence[KernelCall]
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, link: _Link, op: Op, calls: Sequence[KernelCall]
 ) -> _Step:
     first = len(definitions.text)
     statements, checks = [], []
     for number, call in enumerate(calls):
         params = definitions.params(f"kOp{op.index}{call.kernel}{number or ''}", call.params)
-        statements.append(_statement(graph, plan, definitions, variant, op, call, params))
+        statements.append(_statement(graph, plan, definitions, link, op, call, params))
         if call.scratch_bytes is not None:
             checks.append(_scratch_check(call, params))
     comment = comment_text(f"{op.index} {op.kind} '{layers_of_ops(graph, [op.index])[0]}'")
@@ -129,7 +134,7 @@ def _step(
 
 
 def _statement(
-    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, variant: str, op: Op, call: KernelCall, params: str
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, link: _Link, op: Op, call: KernelCall, params: str
 ) -> str:
     arguments = [params]
     offsets = call.input_offsets or (0,) * len(call.inputs)
@@ -143,14 +148,18 @@ def _statement(
         arguments = [params, *source, scratch, output, "options", str(op.index)]
         call_text = statement("if (const Status status = quantmcu::aot::RunStage<kHasHook, kStageKernels>", arguments)
         return f"{call_text}\n      status != Status::kOk) {{\n    return status;\n  }}"
-    function = cpp_name(linked_kernel(call.kernel, [call.params], variant), "kernels")
+    function = cpp_name(link(call.kernel, [call.params]), "kernels")
     return statement(function, [*arguments, output, *([] if call.scratch_bytes is None else [scratch])])
 
 
 def _constants(definitions: Definitions, op: Op, call: KernelCall) -> list[str]:
-    names = {label: definitions.array(f"kOp{op.index}{label}", values) for label, values in call.constants.items()}
-    table = [names.pop(label) for label in CHANNEL_TABLE if label in names]
-    return [*names.values(), *(["{" + ", ".join(table) + "}"] if table else [])]
+    table = [call.constants[label] for label in CHANNEL_TABLE if label in call.constants]
+    constants = {label: values for label, values in call.constants.items() if label not in CHANNEL_TABLE}
+    names = [definitions.array(f"kOp{op.index}{label}", values) for label, values in constants.items()]
+    if table:
+        words = definitions.array(f"kOp{op.index}Table", np.concatenate(table))
+        names.append(f"quantmcu::ChannelTableOf({words}, {len(table[0])})")
+    return names
 
 
 def _scratch_check(call: KernelCall, params: str) -> str:

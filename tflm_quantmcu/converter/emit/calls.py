@@ -20,6 +20,7 @@ from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import (
+    CHANNEL_TABLE,
     AddParams,
     Conv2DParams,
     DepthwiseConv2DParams,
@@ -41,7 +42,6 @@ from tflm_quantmcu.stage.format_version import check_keys, check_version
 from tflm_quantmcu.stage.op_words import OP_WORDS
 from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, StageProgram
 
-CHANNEL_TABLE = ("Bias", "Multiplier", "Shift")  # constants that a call takes as one ChannelTable
 _OPTIONAL_KEYS = {"filter_layout": 0}
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
 
