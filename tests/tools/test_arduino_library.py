@@ -12,6 +12,7 @@ from tests.support.cortex_m import skip_without_tools
 from tools.arduino_library import library_files, main
 from tools.qemu_run import cores
 
+ROOT = Path(__file__).resolve().parents[2]
 # Arduino's library specification 1.5: fields that must be there, and the categories.
 FIELDS = {"name", "version", "author", "maintainer", "sentence", "paragraph", "category", "url", "architectures"}
 CATEGORIES = {
@@ -46,3 +47,15 @@ def test_every_source_compiles_on_every_core(core: str, tmp_path: Path) -> None:
     flags = ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Werror", f"-I{tmp_path}/src"]
     done = subprocess.run([*compiler, *flags, "-fsyntax-only", *map(str, sources)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("core", ["m0plus", "m3", "m4", "m55"])
+def test_assembly_has_its_registers_where_code_is_small(core: str, tmp_path: Path) -> None:
+    """Arduino compiles for size, where GCC keeps high registers of a Cortex-M0+ to itself."""
+    skip_without_tools()
+    folder = {"m0plus": "plain", "m3": "plain", "m4": "dsp", "m55": "mve"}[core]
+    compiler = ["arm-none-eabi-g++", "-mthumb", *cores()[core]["flags"], "-std=gnu++17", "-Os", f"-I{ROOT}"]
+    for source in sorted((ROOT / "tflm_kernels/cortex_m" / folder).glob("*dot*.cc")):
+        command = [*compiler, "-c", str(source), "-o", str(tmp_path / "object.o")]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr

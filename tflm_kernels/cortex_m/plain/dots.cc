@@ -5,91 +5,118 @@ namespace plain {
 
 #if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M' && __ARM_ARCH_ISA_THUMB == 1
 
-// A tap of both pixels, whose values stand `offset` bytes behind, with both channels.
-#define QUANTMCU_TAP(offset, step)   \
-  "ldr %[a], [%[x], #" offset        \
-  "]\n"                              \
-  "ldrsb %[c], [%[w0], %[i]]\n" step \
-  "sxth %[b], %[a]\n"                \
-  "asrs %[a], %[a], #16\n"           \
-  "movs %[d], %[b]\n"                \
-  "muls %[d], %[c]\n"                \
-  "add %[s0], %[d]\n"                \
-  "muls %[c], %[a]\n"                \
-  "add %[s1], %[c]\n"                \
-  "ldrsb %[c], [%[w1], %[i]]\n"      \
-  "muls %[b], %[c]\n"                \
-  "add %[s2], %[b]\n"                \
-  "muls %[a], %[c]\n"                \
-  "add %[s3], %[a]\n"                \
-  "adds %[i], #1\n"
+// A tap of both pixels, whose values stand `offset` bytes behind r0, with both channels, whose weights stand r3 behind r1
+// and r2; the sums are r8 to r11.
+#define QUANTMCU_TAP(offset, step) \
+  "ldr r4, [r0, #" offset          \
+  "]\n"                            \
+  "ldrsb r6, [r1, r3]\n" step      \
+  "sxth r5, r4\n"                  \
+  "asrs r4, r4, #16\n"             \
+  "movs r7, r5\n"                  \
+  "muls r7, r6\n"                  \
+  "add r8, r7\n"                   \
+  "muls r6, r4\n"                  \
+  "add r9, r6\n"                   \
+  "ldrsb r6, [r2, r3]\n"           \
+  "muls r5, r6\n"                  \
+  "add r10, r5\n"                  \
+  "muls r4, r6\n"                  \
+  "add r11, r4\n"                  \
+  "adds r3, #1\n"
 
-void DotBytesOfTwo(const int16_t* columns, const WeightRuns& weights, int32_t* sums) {
-  const int32_t rest = weights.num_bytes & 3;
-  int32_t i = rest - weights.num_bytes;
-  const uint8_t* w0 = weights.first - i;
-  const uint8_t* w1 = weights.second - i;
-  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, a, b, c, d;
+static_assert(sizeof(WeightRuns) == 12, "first, second, num_bytes");
+
+// All of it, for compilers keep registers that it needs: GCC the high ones at -Os, clang r7.
+[[gnu::naked]] void DotBytesOfTwo(const int16_t* /*columns*/, const WeightRuns& /*weights*/,
+                                  int32_t* /*sums*/) {
   asm(".syntax unified\n"
-      "cmp %[i], #0\n"
+      "push {r4-r7, lr}\n"
+      "mov r4, r8\n"
+      "mov r5, r9\n"
+      "mov r6, r10\n"
+      "mov r7, r11\n"
+      "push {r2, r4-r7}\n"
+      "ldr r3, [r1, #8]\n"
+      "movs r4, #3\n"
+      "ands r4, r3\n"
+      "mov r12, r4\n"  // taps behind the last four
+      "subs r3, r4, r3\n"
+      "ldr r2, [r1, #4]\n"
+      "ldr r1, [r1]\n"
+      "subs r1, r1, r3\n"
+      "subs r2, r2, r3\n"
+      "movs r4, #0\n"
+      "mov r8, r4\n"
+      "mov r9, r4\n"
+      "mov r10, r4\n"
+      "mov r11, r4\n"
+      "cmp r3, #0\n"
       "beq 2f\n"
       "1:\n" QUANTMCU_TAP("0", "") QUANTMCU_TAP("4", "") QUANTMCU_TAP("8", "")
-          QUANTMCU_TAP("12", "adds %[x], #16\n") "bne 1b\n"
+          QUANTMCU_TAP("12", "adds r0, #16\n") "bne 1b\n"
       "2:\n"
-      "cmp %[i], %[rest]\n"
+      "cmp r3, r12\n"
       "beq 4f\n"
-      "3:\n" QUANTMCU_TAP("0", "adds %[x], #4\n") "cmp %[i], %[rest]\n"
+      "3:\n" QUANTMCU_TAP("0", "adds r0, #4\n") "cmp r3, r12\n"
       "bne 3b\n"
       "4:\n"
-      : [x] "+l"(columns), [w0] "+l"(w0), [w1] "+l"(w1), [i] "+l"(i), [a] "=&l"(a), [b] "=&l"(b),
-        [c] "=&l"(c), [d] "=&l"(d), [s0] "+h"(s0), [s1] "+h"(s1), [s2] "+h"(s2), [s3] "+h"(s3)
-      : [rest] "h"(rest)
-      : "cc", "memory");
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
+      "pop {r0}\n"
+      "mov r4, r8\n"
+      "mov r5, r9\n"
+      "mov r6, r10\n"
+      "mov r7, r11\n"
+      "stmia r0!, {r4-r7}\n"
+      "pop {r4-r7}\n"
+      "mov r8, r4\n"
+      "mov r9, r5\n"
+      "mov r10, r6\n"
+      "mov r11, r7\n"
+      "pop {r4-r7, pc}\n");
 }
 
 #elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 
-#define QUANTMCU_TAP               \
-  "ldrsh %[a], [%[x]], #2\n"       \
-  "ldrsh %[b], [%[x]], #2\n"       \
-  "ldrsb %[c], [%[w0]], #1\n"      \
-  "ldrsb %[d], [%[w1]], #1\n"      \
-  "mla %[s0], %[a], %[c], %[s0]\n" \
-  "mla %[s1], %[b], %[c], %[s1]\n" \
-  "mla %[s2], %[a], %[d], %[s2]\n" \
-  "mla %[s3], %[b], %[d], %[s3]\n"
+static_assert(sizeof(WeightRuns) == 12, "first, second, num_bytes");
 
-void DotBytesOfTwo(const int16_t* columns, const WeightRuns& weights, int32_t* sums) {
-  const uint8_t* w0 = weights.first;
-  const uint8_t* w1 = weights.second;
-  int32_t fours = weights.num_bytes >> 2;
-  int32_t rest = weights.num_bytes & 3;
-  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0, a, b, c, d;
-  asm("cmp %[fours], #0\n"
+// A tap of both pixels with both channels.
+#define QUANTMCU_TAP       \
+  "ldrsh r4, [r0], #2\n"   \
+  "ldrsh r5, [r0], #2\n"   \
+  "ldrsb r6, [r1], #1\n"   \
+  "ldrsb r7, [r2], #1\n"   \
+  "mla r8, r4, r6, r8\n"   \
+  "mla r9, r5, r6, r9\n"   \
+  "mla r10, r4, r7, r10\n" \
+  "mla r11, r5, r7, r11\n"
+
+// All of it, for clang keeps a register that it needs.
+[[gnu::naked]] void DotBytesOfTwo(const int16_t* /*columns*/, const WeightRuns& /*weights*/,
+                                  int32_t* /*sums*/) {
+  asm("push {r2, r4-r11, lr}\n"
+      "ldr r3, [r1, #8]\n"
+      "ldr r2, [r1, #4]\n"
+      "ldr r1, [r1]\n"
+      "and r12, r3, #3\n"
+      "mov r8, #0\n"
+      "mov r9, #0\n"
+      "mov r10, #0\n"
+      "mov r11, #0\n"
+      "lsrs r3, r3, #2\n"
       "beq 2f\n"
       "1:\n" QUANTMCU_TAP QUANTMCU_TAP QUANTMCU_TAP QUANTMCU_TAP
-      "subs %[fours], #1\n"
+      "subs r3, r3, #1\n"
       "bne 1b\n"
       "2:\n"
-      "cmp %[rest], #0\n"
+      "cmp r12, #0\n"
       "beq 4f\n"
       "3:\n" QUANTMCU_TAP
-      "subs %[rest], #1\n"
+      "subs r12, r12, #1\n"
       "bne 3b\n"
       "4:\n"
-      : [x] "+r"(columns), [w0] "+r"(w0), [w1] "+r"(w1), [fours] "+l"(fours), [rest] "+l"(rest),
-        [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [d] "=&r"(d), [s0] "+r"(s0), [s1] "+r"(s1),
-        [s2] "+r"(s2), [s3] "+r"(s3)
-      :
-      : "cc", "memory");
-  sums[0] = s0;
-  sums[1] = s1;
-  sums[2] = s2;
-  sums[3] = s3;
+      "pop {r0}\n"
+      "stmia r0, {r8-r11}\n"
+      "pop {r4-r11, pc}\n");
 }
 
 #else
