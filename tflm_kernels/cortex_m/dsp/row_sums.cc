@@ -34,8 +34,8 @@ namespace dsp {
   "smmlsr lr, lr, r11, r10\n"             \
   "ssat r12, #8, r12\n"                   \
   "ssat lr, #8, lr\n"                     \
-  "strb.w r12, [r3], #4\n"                \
-  "strb.w lr, [r3], #4\n"
+  "strb r12, [r3], #4\n"                  \
+  "strb lr, [r3], #4\n"
 
 // Of one row of the window, whose weights are w01 and w12: its four columns are in r10 and r11.
 #define QMCU_ROW(row, w01, w12, sum)         \
