@@ -113,6 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--checkout", type=Path, default=ROOT, help="any checkout of this project, default this one")
     own, flags = parser.parse_known_args(arguments)
     sys.path.insert(0, str(own.checkout.resolve()))
+    import tflm_quantmcu
     from tflm_quantmcu import cli
     from tflm_quantmcu.tflite.reader import read_model
 
@@ -121,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         begin = time.perf_counter()
         cli.main(command)
         seconds = time.perf_counter() - begin
-        tracer = trace(Path(cli.__file__).parent, lambda: cli.main(command))
+        tracer = trace(Path(tflm_quantmcu.__file__).parent, lambda: cli.main(command))
     print(table(tracer, seconds, len(read_model(own.model.read_bytes()).ops)))
 
 
