@@ -55,6 +55,7 @@ class Inference:
     Attributes:
       instructions, cycles: straight through; cycles are documented ones.
       hooked: instructions with a hook that does nothing.
+      stepped: instructions of all steps together.
       num_calls: of the hook.
       longest: instructions between two of them.
     """
@@ -62,6 +63,7 @@ class Inference:
     instructions: int
     cycles: int
     hooked: int
+    stepped: int
     num_calls: int
     longest: int
 
@@ -115,8 +117,8 @@ def run_inference(model: bytes, core: str, folder: Path) -> Inference:
     if run.exit_code != 0 or "LONGEST" not in run.results:
         raise QemuError(f"{image} ended with code {run.exit_code}: {run.output}")
     listing = Listing(_call("arm-none-eabi-objdump", "-d", "--no-show-raw-insn", str(image)))
-    straight, _ = measured_spans((folder / "blocks").read_text(), listing, short_core(core))
-    counts = [int(run.results[key]) for key in ("INSTRUCTIONS", "HOOKED", "NUM_CALLS", "LONGEST")]
+    straight, *_ = measured_spans((folder / "blocks").read_text(), listing, short_core(core))
+    counts = [int(run.results[key]) for key in ("INSTRUCTIONS", "HOOKED", "STEPPED", "NUM_CALLS", "LONGEST")]
     return Inference(counts[0], straight.cycles, *counts[1:])
 
 
@@ -188,7 +190,8 @@ def times_table(found: Sequence[Row]) -> list[str]:
 
 def spans_table(found: Sequence[Row]) -> list[str]:
     """Lines of Markdown: how often a hook is called, what it costs, and the longest span between two calls."""
-    lines = _head(("model", "core", "", "calls of a hook", "its cost", "longest span, instructions", "estimate", "of"))
+    heads = ("calls of a hook", "its cost", "that of steps", "longest span, instructions", "estimate", "of")
+    lines = _head(("model", "core", "", *heads))
     for row in found:
         if row.measured is None or row.estimated is None or row.estimated.longest is None:
             continue
@@ -196,6 +199,7 @@ def spans_table(found: Sequence[Row]) -> list[str]:
         cells = [
             f"{measured.num_calls:,}",
             f"{measured.hooked / measured.instructions - 1:+.3%}",
+            f"{measured.stepped / measured.instructions - 1:+.3%}",
             f"{measured.longest:,}",
             f"x{span.instructions / measured.longest:.3f}",
             span.label,

@@ -1,9 +1,10 @@
-// One inference of an emitted model on a board, straight through and with a hook: experiments/device_time.py builds
+// One inference of an emitted model on a board, straight through, with a hook and piece by piece: experiments/device_time.py builds
 // it beside each model.
 //
 //   INSTRUCTIONS  straight through
 //   HOOKED        with a hook that does nothing
 //   NUM_CALLS     of the hook
+//   STEPPED       piece by piece, all steps together
 //   LONGEST       instructions between two calls of it, or between one and the begin or end of the inference
 #include <stdint.h>
 
@@ -45,11 +46,18 @@ void Hooked(const void*) {
   model::Invoke(arena, options);
 }
 
+void Stepped(const void*) {
+  model::StepState state;
+  while (model::Step(arena, &state) == quantmcu::Status::kMore) {
+  }
+}
+
 }  // namespace
 
 int main() {
   quantmcu::ReportCount("INSTRUCTIONS", quantmcu::MeasureInstructions(Straight, nullptr));
   quantmcu::ReportCount("HOOKED", quantmcu::MeasureInstructions(Hooked, nullptr));
+  quantmcu::ReportCount("STEPPED", quantmcu::MeasureInstructions(Stepped, nullptr));
   Spans spans = {quantmcu::BoardInstructionCount(), 0, 0};
   quantmcu::InvokeOptions options;
   options.hook = Watch;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from tflm_quantmcu.tflite.reader import read_model
 MODEL = networks.inverted_residual()
 GRAPH = read_model(MODEL)
 X = random_samples(GRAPH.input_tensors[0], 1)[0]
-OK, READER_FAILED, STOPPED = 0, 1, 2
+OK, READER_FAILED, STOPPED, MORE = 0, 1, 2, 5
 
 
 class Region(ctypes.Structure):
@@ -61,8 +62,9 @@ def invoke(
     *,
     read: Callable[[Region], bool] | None = None,
     hook: Callable[[int, int], bool] | None = None,
+    steps: list[int] | None = None,
 ) -> tuple[int, np.ndarray]:
-    """(status, output)"""
+    """(status, output); piece by piece where there is a list for what each step returned."""
     memory = np.zeros(emitted.macro("ARENA_BYTES") + 16, np.uint8)
     arena = ctypes.c_void_p(memory.ctypes.data + -memory.ctypes.data % 16)
     options = Options()
@@ -73,11 +75,25 @@ def invoke(
         ctypes.memmove(emitted.library.model_input(arena), X.tobytes(), X.nbytes)
     if hook:
         options.hook = HookFn(lambda _, progress: hook(progress.contents.op, progress.contents.tile))
-    status = emitted.library.model_invoke(arena, ctypes.byref(options) if read or hook else None)
+    told = ctypes.byref(options) if read or hook else None
+    if steps is None:
+        status = emitted.library.model_invoke(arena, told)
+    else:
+        state = step_state(emitted)
+        while not steps or steps[-1] == MORE:
+            steps.append(emitted.library.model_step(arena, state, told))
+        status = steps[-1]
+        assert not any(state[:4]), "the next inference begins anew"
     emitted.library.model_output.restype = ctypes.c_void_p
     dtype, shape = emitted.output_types[0]
     data = ctypes.string_at(emitted.library.model_output(arena), int(np.prod(shape)))
     return status, np.frombuffer(data, dtype).reshape(shape)
+
+
+def step_state(emitted: EmittedModel) -> ctypes.Array[ctypes.c_int32]:
+    """model_step_state, of zeros."""
+    (words,) = re.findall(r"int32_t words\[(\d+)\]", (emitted.folder / "model_c.h").read_text())
+    return (ctypes.c_int32 * int(words))()
 
 
 def read_sample(region: Region) -> bool:
@@ -147,6 +163,31 @@ def test_a_reader_that_fails_ends_it_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_streamed", [False, True])
+def test_a_step_is_an_op_or_a_tile(is_streamed: bool, tmp_path: Path) -> None:
+    emitted, graph = compiled(tmp_path, is_streamed=is_streamed)
+    steps: list[int] = []
+    status, output = invoke(emitted, read=read_sample if is_streamed else None, steps=steps)
+    stages = sum(op.kind == PATCH_STAGE for op in graph.ops)
+    assert stages and len(steps) == len(expected_calls(graph)) - stages > len(graph.ops)
+    assert status == OK and set(steps[:-1]) == {MORE}
+    np.testing.assert_array_equal(output, Interpreter(MODEL).invoke(X)[0])
+
+
+def test_a_reader_that_fails_ends_the_steps_and_the_next_begins_anew(tmp_path: Path) -> None:
+    emitted, _ = compiled(tmp_path, is_streamed=True)
+    num_reads = 0
+
+    def read(region: Region) -> bool:
+        nonlocal num_reads
+        num_reads += 1
+        return num_reads <= 3 and read_sample(region)
+
+    steps: list[int] = []
+    assert invoke(emitted, read=read, steps=steps)[0] == READER_FAILED
+    assert num_reads == 4 and set(steps[:-1]) == {MORE}
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
 def test_the_c_header_is_c(is_streamed: bool, tmp_path: Path) -> None:
     compiled(tmp_path, is_streamed=is_streamed)
     options = "&options" if is_streamed else "NULL"
@@ -155,7 +196,9 @@ def test_the_c_header_is_c(is_streamed: bool, tmp_path: Path) -> None:
         "int32_t Run(uint8_t* arena);\n"
         "int32_t Run(uint8_t* arena) {\n"
         "  const QuantMcuInvokeOptions options = {NULL, NULL, NULL};\n"
-        f"  (void)options;\n  return model_invoke(arena, {options}) + model_output(arena)[0];\n}}\n"
+        f"  (void)options;\n  model_step_state state = {{{{0}}}};\n"
+        f"  while (model_step(arena, &state, {options}) == kQuantMcuMore) {{\n  }}\n"
+        f"  return model_invoke(arena, {options}) + model_output(arena)[0];\n}}\n"
     )
     flags = ["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", f"-I{ROOT}", f"-I{tmp_path}"]
     done = subprocess.run(

@@ -14,7 +14,8 @@ from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite.reader import read_model
 
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m55")
-TOLERANCE, SPAN_TOLERANCE, HOOK_SHARE = 0.03, 0.05, 0.0005
+TOLERANCE, SPAN_TOLERANCE, STEPPED_AT_MOST = 1.03  # of Invoke
+HOOK_SHARE = 0.03, 0.05, 0.0005
 
 
 @functools.cache
@@ -49,3 +50,4 @@ def require_estimated(model: str, core: str) -> None:
     assert row.estimated.longest.instructions == pytest.approx(row.measured.longest, rel=SPAN_TOLERANCE)
     assert row.measured.num_calls > 3
     assert row.measured.hooked <= row.measured.instructions * (1 + HOOK_SHARE)
+    assert row.measured.stepped <= row.measured.instructions * STEPPED_AT_MOST

@@ -8,7 +8,7 @@ import functools
 import re
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,16 @@ class EmittedModel:
         return int(value)
 
     def invoke(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """One inference in a fresh arena between guards."""
+        """One inference, whole and then piece by piece, each in a fresh arena between guards."""
+        outputs, _ = self._run(self.library.test_invoke, inputs)
+        pieces, num_calls = self._run(self.library.test_step, inputs)
+        assert num_calls > 0
+        for whole, stepped in zip(outputs, pieces, strict=True):
+            np.testing.assert_array_equal(whole.ravel().view(np.uint8), stepped.ravel().view(np.uint8), "Step")
+        return outputs
+
+    def _run(self, function: Callable[[ctypes.c_void_p], int], inputs: Sequence[np.ndarray]):
+        """The outputs, and what the function returns."""
         arena_bytes = self.macro("ARENA_BYTES")
         memory = np.concatenate([GUARD, np.full(arena_bytes + 16, 0x3C, np.uint8), GUARD])
         first = len(GUARD) + (-(memory.ctypes.data + len(GUARD))) % 16
@@ -71,7 +80,7 @@ class EmittedModel:
         for i, (values, (dtype, shape)) in enumerate(zip(inputs, self.input_types, strict=True)):
             assert (values.dtype.name, values.shape) == (dtype, shape)
             self.library.test_set_input(arena, i, samples[i], values.nbytes)
-        self.library.test_invoke(arena)
+        returned = function(arena)
         outside = np.concatenate([memory[:first], memory[first + arena_bytes :]])
         assert (outside == GUARD[0]).all(), "the model wrote outside its arena"
         outputs = []
@@ -79,7 +88,7 @@ class EmittedModel:
             num_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
             data = ctypes.string_at(self.library.test_output(arena, i), num_bytes)
             outputs.append(np.frombuffer(data, dtype).reshape(shape))
-        return outputs
+        return outputs, returned
 
 
 def emit_and_compile(model: bytes, folder: Path, *, name: str = "model", core: str = "host") -> EmittedModel:
@@ -109,6 +118,16 @@ def _wrapper(name: str, num_inputs: int, num_outputs: int, streamed: Tensor | No
 #include "{name}.h"
 #include "tflm_kernels/portable/stage/stored_map.h"
 extern "C" bool test_is_plan_right() {{ return {name}::IsPlanRight(); }}
+static const quantmcu::InvokeOptions& Options();
+// How many calls of Step an inference takes; 0 if one does not end as it should.
+extern "C" int test_step(uint8_t* arena) {{
+  {name}::StepState state;
+  for (int calls = 1;; ++calls) {{
+    const quantmcu::Status status = {name}::Step(arena, &state, Options());
+    if (status == quantmcu::Status::kOk) return state.op == 0 && state.stage.has_begun == 0 ? calls : 0;
+    if (status != quantmcu::Status::kMore) return 0;
+  }}
+}}
 extern "C" void* test_output(uint8_t* arena, int i) {{
   switch (i) {{ {cases("Output", num_outputs)} default: return nullptr; }}
 }}
@@ -117,6 +136,10 @@ extern "C" void* test_output(uint8_t* arena, int i) {{
 
 def _resident(name: str, cases: str) -> str:
     return f"""
+static const quantmcu::InvokeOptions& Options() {{
+  static const quantmcu::InvokeOptions options;
+  return options;
+}}
 extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena); }}
 static void* Input(uint8_t* arena, int i) {{
   switch (i) {{ {cases} default: return nullptr; }}
@@ -130,9 +153,12 @@ extern "C" void test_set_input(uint8_t* arena, int i, const uint8_t* values, int
 def _streamed(name: str, tensor: Tensor) -> str:
     return f"""
 static quantmcu::StoredMap source;
-extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena, {{quantmcu::ReaderOf(source)}}); }}
+static quantmcu::InvokeOptions options;
+static const quantmcu::InvokeOptions& Options() {{ return options; }}
+extern "C" void test_invoke(uint8_t* arena) {{ {name}::Invoke(arena, Options()); }}
 extern "C" void test_set_input(uint8_t*, int, const uint8_t* values, int) {{
   source = {{values, {tensor.shape[2]}, {tensor.shape[3]}}};
+  options.reader = quantmcu::ReaderOf(source);
 }}
 """
 

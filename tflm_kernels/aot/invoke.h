@@ -4,6 +4,7 @@
 
 #include "tflm_kernels/portable/stage/input_reader.h"
 #include "tflm_kernels/portable/stage/progress.h"
+#include "tflm_kernels/portable/stage/run.h"
 
 namespace quantmcu {
 
@@ -11,6 +12,14 @@ struct InvokeOptions {
   InputReader reader = {};  // of a model whose input is streamed, which needs it
   HookFn* hook = nullptr;
   void* context = nullptr;  // handed to the hook
+};
+
+// Where an inference stands between two calls of Step; all zeros before the first.
+template <int32_t kNumRegions>
+struct StepStateOf {
+  int32_t op = 0;  // the next one
+  StageState stage = {};
+  Region regions[kNumRegions] = {};
 };
 
 }  // namespace quantmcu

@@ -7,13 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What <name>_invoke and <name>_check_arena return. */
+/* What <name>_invoke, <name>_step and <name>_check_arena return. */
 enum {
   kQuantMcuOk = 0,
   kQuantMcuReaderFailed = 1,
   kQuantMcuStopped = 2,
   kQuantMcuArenaMisaligned = 3,
-  kQuantMcuArenaTooSmall = 4
+  kQuantMcuArenaTooSmall = 4,
+  kQuantMcuMore = 5 /* of <name>_step: there is more to run */
 };
 
 /* As quantmcu::InputRegion. */

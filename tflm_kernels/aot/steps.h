@@ -51,6 +51,24 @@ inline Status RunStage(const PatchStageParams& params, const uint8_t* x, uint8_t
   return Status::kOk;
 }
 
+// The next tile of a stage.
+template <const Kernels& kKernels, typename State>
+inline Status StepStage(const PatchStageParams& params, const StageInput& x, uint8_t* scratch,
+                        uint8_t* y, State* state) {
+  const Status status =
+      PatchStageStep(params, kKernels, x, scratch, y, &state->stage, state->regions);
+  if (status == Status::kReaderFailed) state->op = 0;
+  return status;
+}
+
+// What Step says once an op is done.
+template <typename State>
+inline Status StepToNextOp(State* state, int32_t num_ops) {
+  if (++state->op < num_ops) return Status::kMore;
+  state->op = 0;
+  return Status::kOk;
+}
+
 }  // namespace aot
 }  // namespace quantmcu
 

@@ -15,6 +15,7 @@ enum class Status : int32_t {
   // Of emitted code alone (aot/arena.h), before anything is touched:
   kArenaMisaligned = 3,
   kArenaTooSmall = 4,
+  kMore = 5,  // of Step: there is more to run
 };
 
 // What comes next.

@@ -5,6 +5,8 @@
 
 #include "tflm_kernels/portable/stage/run.h"
 
+#include <string.h>
+
 #include "tflm_kernels/portable/law/limits.h"
 #include "tflm_kernels/portable/stage/halo.h"
 #include "tflm_kernels/portable/stage/outliers.h"
@@ -80,14 +82,19 @@ int32_t LargestKernelScratch(const Tile& tile) {
   return bytes;
 }
 
+// Makes the tile that of a row and column; `nearest` as of ForEachTile in regions.h.
+void Enter(Tile* tile, const Priming& priming, int32_t row, int32_t column, int32_t nearest) {
+  tile->patch_class = tile->params.patch_classes[nearest];
+  ComputeRegions(tile->params, priming, row, column, tile->regions);
+}
+
 // Calls visit(&tile) for all tiles, in order, as long as it returns true.
 template <typename Visit>
 bool ForEachTile(Tile* tile, Visit visit) {
   const PatchStageParams& params = tile->params;
   const Priming priming = PrimingOf(params, tile->regions);
   return ForEachTile(params, priming, [&](int32_t row, int32_t column, int32_t nearest) {
-    tile->patch_class = params.patch_classes[nearest];
-    ComputeRegions(params, priming, row, column, tile->regions);
+    Enter(tile, priming, row, column, nearest);
     return visit(tile);
   });
 }
@@ -159,6 +166,33 @@ Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels
     ++next.tile;
     return hook.call(hook.context, next);
   });
+}
+
+Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
+                      uint8_t* scratch, uint8_t* y, StageState* state, Region* regions) {
+  Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y, 0, {}};
+  const size_t num_bytes = static_cast<size_t>(TiledMap(params) + 1) * sizeof(Region);
+  if (state->has_begun) {
+    memcpy(tile.regions, regions, num_bytes);
+  } else {
+    const Priming priming = PrimingOf(params, tile.regions);
+    *state = {1, -priming.rows, -priming.columns, priming};
+    if (EndsInReduction(params)) ClearSums(params, scratch);
+  }
+  const int32_t num_columns = NumTileColumns(params);
+  Enter(&tile, state->priming, state->row, state->column,
+        Max(state->row, 0) * num_columns + Max(state->column, 0));
+  const bool is_read = RunTile(&tile);
+  memcpy(regions, tile.regions, num_bytes);
+  if (++state->column == num_columns) {
+    state->column = -state->priming.columns;
+    ++state->row;
+  }
+  if (is_read && state->row < NumTileRows(params)) return Status::kMore;
+  *state = {};
+  if (!is_read) return Status::kReaderFailed;
+  if (EndsInReduction(params)) FinishReduction(params, scratch, y);
+  return Status::kOk;
 }
 
 }  // namespace quantmcu

@@ -25,6 +25,7 @@
 #include "tflm_kernels/portable/stage/input_reader.h"
 #include "tflm_kernels/portable/stage/program.h"
 #include "tflm_kernels/portable/stage/progress.h"
+#include "tflm_kernels/portable/stage/regions.h"
 
 namespace quantmcu {
 
@@ -51,6 +52,19 @@ Status PatchStage(const PatchStageParams& params, const Kernels& kernels, const 
 Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels,
                           const StageInput& x, uint8_t* scratch, uint8_t* y, const Hook& hook,
                           int32_t op);
+
+// Where a stage stands between two tiles; all zeros before the first.
+struct StageState {
+  int32_t has_begun;
+  int32_t row;  // of the next tile
+  int32_t column;
+  Priming priming;
+};
+
+// Runs the next tile alone; kMore while there is one behind it, else as PatchStage. Between the calls all that it is
+// given stays as it is: scratch, Y, X, the state and `regions`, which has room for TiledMap(params) + 1.
+Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
+                      uint8_t* scratch, uint8_t* y, StageState* state, Region* regions);
 
 }  // namespace quantmcu
 

@@ -57,12 +57,13 @@ class Port:
 
 @dataclasses.dataclass(frozen=True)
 class _Step:
-    """An op: its definitions and calls as text."""
+    """An op: its definitions and calls as text; `pieces` are those of Step."""
 
     index: int
     comment: str
     definitions: Sequence[str]
     statements: Sequence[str]
+    pieces: Sequence[str]
     checks: Sequence[str]
 
 
@@ -106,6 +107,7 @@ def emit_aot(
         "requests": describe_model_requests(graph),
         "stage_kernels": struct_initializer(kernel_table(kernels, "kernels")) if kernels else "",
         "steps": steps,
+        "num_regions": _num_regions([call for group in calls for call in group]),
         "blocks": definitions.blocks,
         "constants_crc32": definitions.crc32,
         "maps": [_place(graph.tensors[op.outputs[0]], plan) for op in graph.ops],
@@ -123,19 +125,22 @@ def _step(
     graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, link: _Link, op: Op, calls: Sequence[KernelCall]
 ) -> _Step:
     first = len(definitions.text)
-    statements, checks = [], []
+    statements, pieces, checks = [], [], []
     for number, call in enumerate(calls):
         params = definitions.params(f"kOp{op.index}{call.kernel}{number or ''}", call.params)
-        statements.append(_statement(graph, plan, definitions, link, op, call, params))
+        text, piece = _statements(graph, plan, definitions, link, op, call, params)
+        statements.append(text)
+        pieces.append(piece)
         if call.scratch_bytes is not None:
             checks.append(_scratch_check(call, params))
     comment = comment_text(f"{op.index} {op.kind} '{layers_of_ops(graph, [op.index])[0]}'")
-    return _Step(op.index, comment, definitions.text[first:], statements, checks)
+    return _Step(op.index, comment, definitions.text[first:], statements, pieces, checks)
 
 
-def _statement(
+def _statements(
     graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, link: _Link, op: Op, call: KernelCall, params: str
-) -> str:
+) -> tuple[str, str]:
+    """A call of Invoke's and of Step's, which differ for patch stages."""
     arguments = [params]
     offsets = call.input_offsets or (0,) * len(call.inputs)
     for t, offset in zip(call.inputs, offsets, strict=True):
@@ -145,11 +150,22 @@ def _statement(
     scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
     if call.kernel == "PatchStage":
         source = arguments[1:] or ["options.reader"]
-        arguments = [params, *source, scratch, output, "options", str(op.index)]
-        call_text = statement("if (const Status status = quantmcu::aot::RunStage<kHasHook, kStageKernels>", arguments)
-        return f"{call_text}\n      status != Status::kOk) {{\n    return status;\n  }}"
+        arguments = [params, *source, scratch, output]
+        whole = _until_it_fails("RunStage<kHasHook, kStageKernels>", [*arguments, "options", str(op.index)])
+        return whole, _until_it_fails("StepStage<kStageKernels>", [*arguments, "state"])
     function = cpp_name(link(call.kernel, [call.params]), "kernels")
-    return statement(function, [*arguments, output, *([] if call.scratch_bytes is None else [scratch])])
+    text = statement(function, [*arguments, output, *([] if call.scratch_bytes is None else [scratch])])
+    return text, text
+
+
+def _num_regions(calls: Sequence[KernelCall]) -> int:
+    """What Step keeps between tiles: regions of as many maps as the stage with the most has."""
+    return max((len(call.params.maps.rows) for call in calls if call.kernel == "PatchStage"), default=1)
+
+
+def _until_it_fails(function: str, arguments: Sequence[str]) -> str:
+    call = statement(f"if (const Status status = quantmcu::aot::{function}", arguments)
+    return f"{call}\n      status != Status::kOk) {{\n    return status;\n  }}"
 
 
 def _constants(definitions: Definitions, op: Op, call: KernelCall) -> list[str]:
