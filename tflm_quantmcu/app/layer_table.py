@@ -98,8 +98,7 @@ def layer_rows(
     """
     table = load_table(target.timed_core).cycles
     assert table is not None
-    rows = _Rows(graph, converted, plan, target, table, None if errors is None else {e.tensor: e for e in errors})
-    return [rows.row(op) for op in graph.ops]
+    return _Rows(graph, converted, plan, target, table, None if errors is None else {e.tensor: e for e in errors}).all()
 
 
 def layers_as_text(rows: Sequence[LayerRow]) -> rich.table.Table:
@@ -128,6 +127,8 @@ class _Place:
 
 
 class _Rows:
+    """The table, made column by column, so that each room is asked for all ops at once."""
+
     def __init__(
         self,
         graph: ModelGraph,
@@ -148,19 +149,30 @@ class _Rows:
             self._places |= {t: _Place(number, program, index) for index, t in enumerate(tensors)}
         self._own = {converted.tensors[op.outputs[0]].name: op for op in converted.ops if op.kind != PATCH_STAGE}
 
-    def row(self, op: Op) -> LayerRow:
-        tensor = self._graph.tensors[op.outputs[0]]
-        place = self._places.get(tensor.index)
-        macs = cost_of(self._graph, only={op.index}).macs
-        weights = LoweredNetwork.of(self._graph).weights(op)
-        weight_bits = None if weights is None else self._plan.weight_bits.get(weights.name, weights.weight_bits)
+    def all(self) -> list[LayerRow]:
+        ops = self._graph.ops
+        macs = [cost_of(self._graph, only={op.index}).macs for op in ops]
+        converted_macs = [_stage_macs(p) if (p := self._place(op)) else own for op, own in zip(ops, macs, strict=True)]
+        cycles = [self._cycles(op) for op in ops]
+        network = LoweredNetwork.of(self._graph)
+        weights = [network.weights(op) for op in ops]
+        bits = [self._map_bits(op) for op in ops]
+        num_bytes = [self._num_bytes(op, widths) for op, widths in zip(ops, bits, strict=True)]
+        columns = (weights, bits, macs, converted_macs, num_bytes, cycles)
+        return [self._row(*row) for row in zip(ops, *columns, strict=True)]
+
+    def _row(
+        self,
+        op: Op,
+        weights: Tensor | None,
+        bits: tuple[int, ...],
+        macs: int,
+        converted_macs: int,
+        num_bytes: int,
+        cycles: int | None,
+    ) -> LayerRow:
+        tensor = self._output(op)
         error = (self._errors or {}).get(tensor.name)
-        format = self._plan.formats.get(tensor.name)
-        bits: tuple[int, ...] = (
-            format.bits if format else 8 * max(tensor.num_bytes // max(tensor.num_elements, 1), 1),
-        )
-        if place is not None:
-            bits = tuple(formats[place.index + 1].bits for formats in place.program.formats)
         return LayerRow(
             layer=layer_of(self._graph, tensor),
             tensor=tensor.name,
@@ -168,16 +180,30 @@ class _Rows:
             stage=self._inside.get(op.index),
             shape=tensor.shape[1:] if len(tensor.shape) > 1 else tensor.shape,
             map_bits=bits,
-            weight_bits=weight_bits,
+            weight_bits=None if weights is None else self._plan.weight_bits.get(weights.name, weights.weight_bits),
             macs=macs,
-            converted_macs=macs if place is None else _stage_macs(place),
-            num_bytes=self._num_bytes(op, tensor, place, bits),
-            cycles=self._cycles(op, tensor, place),
+            converted_macs=converted_macs,
+            num_bytes=num_bytes,
+            cycles=cycles,
             sqnr_db=error.sqnr_db if error else None,
             is_equal=True if self._errors is None else None if error is None else error.sqnr_db is None,
         )
 
-    def _num_bytes(self, op: Op, tensor: Tensor, place: _Place | None, bits: Sequence[int]) -> int:
+    def _output(self, op: Op) -> Tensor:
+        return self._graph.tensors[op.outputs[0]]
+
+    def _place(self, op: Op) -> _Place | None:
+        return self._places.get(op.outputs[0])
+
+    def _map_bits(self, op: Op) -> tuple[int, ...]:
+        tensor, place = self._output(op), self._place(op)
+        if place is not None:
+            return tuple(formats[place.index + 1].bits for formats in place.program.formats)
+        format = self._plan.formats.get(tensor.name)
+        return (format.bits if format else 8 * max(tensor.num_bytes // max(tensor.num_elements, 1), 1),)
+
+    def _num_bytes(self, op: Op, bits: Sequence[int]) -> int:
+        tensor, place = self._output(op), self._place(op)
         inner = 0 if place is None else max(f[place.index + 1].scratch_bytes for f in place.program.formats)
         if inner or (place is None and op.index in self._inside):
             return inner
@@ -185,10 +211,11 @@ class _Rows:
             return tensor.num_bytes
         return tensor.num_elements // max(tensor.shape[-1], 1) * run_bytes(tensor.shape[-1], bits[0])
 
-    def _cycles(self, op: Op, tensor: Tensor, place: _Place | None) -> int | None:
+    def _cycles(self, op: Op) -> int | None:
+        place = self._place(op)
         if place is not None:
             return round(self._table.total(stage_calls(place.program, only=[place.index])))
-        found = self._own.get(tensor.name)
+        found = self._own.get(self._output(op).name)
         if op.index in self._inside or found is None:
             return 0  # folded into another op
         calls = op_calls(self._converted, found, self._target)
