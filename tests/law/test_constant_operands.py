@@ -11,9 +11,12 @@ import tflm_quantmcu as qm
 from tests.support.edit_model import StockModel
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu.converter.convert import convert_model
+from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.law.constant_operands import operand_of
 from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
 from tflm_quantmcu.tflite import schema
@@ -128,10 +131,8 @@ def _values(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.integers(-100, 100, shape, np.int8) if shape else np.full((), 40, np.int8)
 
 
-@pytest.mark.parametrize("widths", [{}, {"activation_bits": 4}])
-@pytest.mark.parametrize("shape", [(), (6,)])
-@pytest.mark.parametrize("seed", range(2))
-def test_they_run_inside_stages(widths: dict[str, int], shape: tuple[int, ...], seed: int) -> None:
+def _chain(shape: tuple[int, ...], seed: int) -> bytes:
+    """Every kind behind a convolution of its own, and a mean of the whole."""
     rng = np.random.default_rng(seed)
     net = StockModel()
     x = net.input((1, 20, 20, 3))
@@ -143,10 +144,34 @@ def test_they_run_inside_stages(widths: dict[str, int], shape: tuple[int, ...], 
         output = {} if is_compared else {"scale": 0.07, "zero_point": 1}
         is_first = kind != "PRELU" and bool(rng.integers(2))
         x = combined(net, str(kind), x, _values(rng, shape), own, is_first=is_first, **output)
-    model = net.build(net.mean(x))
+    return net.build(net.mean(x))
+
+
+def _kinds(model: bytes) -> set[str]:
+    return {op.kind for op in read_model(model).ops}
+
+
+@pytest.mark.parametrize("shape", [(), (6,)])
+@pytest.mark.parametrize("seed", range(2))
+def test_they_run_inside_stages(shape: tuple[int, ...], seed: int) -> None:
+    model = _chain(shape, seed)
+    graph = read_model(model)
+    tiled = graph.tensors[graph.ops[-1].inputs[0]]
+    rows, columns = (-(-extent // 4) for extent in tiled.shape[1:3])
+    classes = (PatchClass("all", {}),)
+    stage = StagePlan(graph.input_tensors[0].name, tiled.name, 4, 4, ((0,) * columns,) * rows, classes)
+    converted = convert_model(model, PrecisionPlan(graph.sha256, {}, stages=(stage,)))
+    assert PATCH_STAGE in _kinds(converted) and not {*KINDS} & _kinds(converted)
+    stock, ours = Interpreter(model), Interpreter(converted)
+    for x in random_samples(graph.input_tensors[0], 8):
+        np.testing.assert_array_equal(ours.invoke(x)[0], stock.invoke(x)[0])
+
+
+@pytest.mark.parametrize("shape", [(), (6,)])
+@pytest.mark.parametrize("seed", range(2))
+def test_they_run_inside_stages_with_fewer_bits(shape: tuple[int, ...], seed: int) -> None:
+    model = _chain(shape, seed)
     samples = random_samples(read_model(model).tensors[0], 8)
-    data = {"calibration_data": samples} if widths else {}
-    result = qm.convert(model, search="uniform", progress=False, **data, **widths)
-    graph = read_model(result.model)
-    assert PATCH_STAGE in {op.kind for op in graph.ops} and not {*KINDS} & {op.kind for op in graph.ops}
-    assert result.report.verification.is_same_function != bool(widths)
+    result = qm.convert(model, search="uniform", progress=False, calibration_data=samples, activation_bits=4)
+    assert PATCH_STAGE in _kinds(result.model) and not {*KINDS} & _kinds(result.model)
+    assert not result.report.verification.is_same_function
