@@ -10,6 +10,7 @@ what they allocate. Out: the CSV. Refuses cores that differ: the structs are tho
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 import tempfile
@@ -184,7 +185,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="op_sizes", description=__doc__.splitlines()[0])
     parser.add_argument("--tflm_dir", type=Path, required=True, help="checkout of tflite-micro")
     parser.add_argument(
-        "--tflm_downloads", type=Path, help="flatbuffers, gemmlowp and ruy, where TFLM has not put them"
+        "--tflm_downloads",
+        type=Path,
+        default=os.environ.get("TFLM_DOWNLOADS"),
+        help="flatbuffers, gemmlowp and ruy, where TFLM has not put them",
     )
     parser.add_argument("--cmsis_nn_dir", type=Path, required=True, help="checkout of CMSIS-NN")
     parser.add_argument("--cores", nargs="+", type=core_named, choices=CORES, default=("cortex-m4", "cortex-m55"))
