@@ -11,6 +11,7 @@ Prints a Markdown table, the models that shrink the least first, and the counts.
 
 from __future__ import annotations
 
+import argparse
 import csv
 import dataclasses
 import functools
@@ -21,8 +22,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from absl import app, flags
-
 import tflm_quantmcu as qm
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.peak import peak_of
@@ -30,12 +29,6 @@ from tflm_quantmcu.base.errors import QuantMcuError
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.tflite.model_file import ModelFile
-
-_MODELS = flags.DEFINE_string("models", None, "Python file with builders of Keras models.", required=True)
-_TABLES = flags.DEFINE_multi_string("tables", ["ZOO"], "Dicts of that file.")
-_NAMES = flags.DEFINE_multi_string("names", [], "Models to take; default all.")
-_KEEP = flags.DEFINE_string("keep", None, "Folder of int8 models: those that it holds are not made again.")
-_ROWS = flags.DEFINE_string("rows", None, "CSV of rows: those that it holds are not measured again.")
 
 HALF = 0.5
 
@@ -71,16 +64,23 @@ class Row:
         return f"| {' | '.join((*values, self.peak))} |"
 
 
-def main(argv: list[str]) -> None:
-    del argv
-    module = load_module(Path(_MODELS.value))
-    builders = {name: build for table in _TABLES.value for name, build in builders_of(module, table).items()}
-    kept = dict.fromkeys(_NAMES.value) or builders
-    rows = {row.name: row for row in read_rows(_ROWS.value)}
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.zoo", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--models", type=Path, required=True, help="Python file with builders of Keras models")
+    parser.add_argument("--tables", action="append", help="a dict of that file, again for more; default ZOO")
+    parser.add_argument("--names", action="append", default=[], help="a model to take, again for more; default all")
+    parser.add_argument("--keep", help="folder of int8 models: those that it holds are not made again")
+    parser.add_argument("--rows", help="CSV of rows: those that it holds are not measured again")
+    chosen = parser.parse_args()
+    module = load_module(chosen.models)
+    tables = chosen.tables or ["ZOO"]
+    builders = {name: build for table in tables for name, build in builders_of(module, table).items()}
+    kept = dict.fromkeys(chosen.names) or builders
+    rows = {row.name: row for row in read_rows(chosen.rows)}
     for name in kept:
         if name not in rows:
-            rows[name] = row_of(name, builders[name], _KEEP.value)
-            write_rows(_ROWS.value, rows.values())
+            rows[name] = row_of(name, builders[name], chosen.keep)
+            write_rows(chosen.rows, rows.values())
             print(rows[name].cells, flush=True)
     print(table_of([rows[name] for name in kept]))
 
@@ -175,4 +175,4 @@ def write_rows(path: str | None, rows: Iterable[Row]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

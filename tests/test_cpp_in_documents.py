@@ -101,6 +101,7 @@ APPLICATION = """
 uint8_t image[1 << 16];
 void CopyLine(int32_t y, int32_t x, int32_t width, uint8_t* pixels);
 void Feed(void);
+void ServeRadio(void);
 void Log(const char* sentence);
 uint8_t* memory;
 uint32_t num_bytes;

@@ -103,6 +103,7 @@ def test_files_hold_the_table_the_plot_and_plans_that_convert(serial) -> None:
     assert "refused" in str(comparison) and "75.00%" in str(comparison)
 
 
+@pytest.mark.long
 def test_processes_and_a_cluster_give_the_same(serial, tmp_path) -> None:
     distributed = pytest.importorskip("distributed")
     assert _figures(compare(MODEL, output_dir=tmp_path / "two", n_jobs=2, **ARGUMENTS)) == _figures(serial[0])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from experiments.search_time import pictures, row
 from tests.support import shared_data
 
 
+@pytest.mark.long
 def test_a_row_has_the_sizes_and_a_time_for_each_search() -> None:
     cells = row(shared_data.model("ic_resnet8_int8"), pictures(2, 32)).strip("| ").split(" | ")
     assert cells[:2] == ["16", "2"]

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLOAT_CANVASES = 1  # by which the float network's may differ: floats are summed otherwise on another processor
 
 
+@pytest.mark.long
 def test_readme_has_the_figures_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "FOLDER", tmp_path)
     rows = demo.compare(FOLDER, demo.NUM_SAMPLES)

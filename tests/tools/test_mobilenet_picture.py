@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
+
+import pytest
 
 from tools.demo.mobilenet_v2 import LARGEST_SRAM, PICTURE, Bar, draw
 
@@ -29,6 +33,12 @@ def test_the_line_of_the_largest_part_stands_where_its_bytes_are() -> None:
     (line,) = root.iter(f"{SVG}line")
     longest = next(root.iter(f"{SVG}rect")).attrib
     assert int(line.attrib["x1"]) - int(longest["x"]) == int(longest["width"]) // 2
+
+
+@pytest.mark.long
+def test_the_picture_shows_what_a_run_gives() -> None:
+    done = subprocess.run([sys.executable, "-m", "tools.demo.mobilenet_v2", "--check"], cwd=ROOT, check=False)
+    assert done.returncode == 0
 
 
 def test_readme_says_what_the_picture_shows() -> None:

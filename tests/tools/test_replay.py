@@ -27,6 +27,7 @@ def _run(monkeypatch, action, file, folder) -> int:
     return 0
 
 
+@pytest.mark.long
 def test_same_code_gives_the_same_bytes_and_another_row_is_named(monkeypatch, tmp_path, folder, capsys):
     file = tmp_path / "before.txt"
     assert _run(monkeypatch, "record", file, folder) == 0
