@@ -332,7 +332,7 @@ class UpstreamCosts:
 
     @property
     def _sums_bytes(self) -> int:
-        return SUM_BYTES * self._graph.tensors[self._output].shape[-1] if self._reduction else 0
+        return SUM_BYTES * self._graph.tensors[self._output].num_elements if self._reduction else 0
 
     def _ends_bytes(self, source: int, first: int) -> np.ndarray:
         """[choices, tile heights] input, output, which may share bytes, and what else is live around the stage."""

@@ -13,6 +13,7 @@ from typing import Any
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.axis_check import misfit
 from tflm_quantmcu.tflite.shape_check import mistyped, unfilled
 
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
@@ -111,7 +112,9 @@ def check_ops(model: schema.ModelT) -> None:
                 sources = [graph.tensors[t] for t in op.inputs if t >= 0]
                 targets = [graph.tensors[t] for t in op.outputs]
                 _VALUE_CHECKS[kind](op.builtinOptions, sources, targets, place)
-            if contradiction := unfilled(kind, op, graph.tensors) or mistyped(kind, op, graph.tensors):
+            tensors = graph.tensors
+            contradiction = unfilled(kind, op, tensors) or misfit(model, kind, op, tensors)
+            if contradiction := contradiction or mistyped(kind, op, tensors):
                 raise UnsupportedModelError(f"{place} {contradiction}")
             known.update(int(t) for t in op.outputs)
         for t in graph.outputs:

@@ -84,6 +84,10 @@ def _broadcast(_: Any, sources: Sequence[Shape]) -> int:
     return math.prod(np.broadcast_shapes(*sources[:2]))
 
 
+def _select(_: Any, sources: Sequence[Shape]) -> int:
+    return math.prod(np.broadcast_shapes(*sources[:3]))
+
+
 def _all(_: Any, sources: Sequence[Shape]) -> int:
     return sum(map(math.prod, sources))
 
@@ -124,6 +128,7 @@ def _windows(options: Any, extents: Sequence[int], kernel: Sequence[int]) -> int
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(_SAME_NAMES.split(), _same),
     **dict.fromkeys(_BROADCAST_NAMES.split(), _broadcast),
+    **dict.fromkeys(("SELECT", "SELECT_V2"), _select),
     **dict.fromkeys(("CONCATENATION", "PACK"), _all),
     "SPLIT": _split,
     **dict.fromkeys(("SPLIT_V", "UNPACK"), _same),
@@ -132,4 +137,4 @@ _RULES: dict[str, Rule] = {
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), _pool),
 }
 # Inputs that a rule looks at, where it is more than one.
-_NUM_SOURCES: dict[Rule, int] = dict.fromkeys((_broadcast, _split, _convolution, _depthwise), 2)
+_NUM_SOURCES: dict[Rule, int] = {**dict.fromkeys((_broadcast, _split, _convolution, _depthwise), 2), _select: 3}

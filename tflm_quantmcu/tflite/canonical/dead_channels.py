@@ -53,7 +53,9 @@ def _is_mixing(graph: ModelGraph, op: Op, t: int) -> bool:
     if op.kind not in ("CONV_2D", "FULLY_CONNECTED") or op.inputs[0] != t or op.inputs.count(t) > 1:
         return False
     weights = graph.tensors[op.inputs[1]]
-    return weights.dtype == "int8" and weights.data is not None and weights.shape[-1] == graph.tensors[t].shape[-1]
+    if weights.dtype != "int8" or weights.data is None or not weights.scales:
+        return False
+    return weights.shape[-1] == graph.tensors[t].shape[-1]
 
 
 def _groups(graph: ModelGraph) -> list[set[int]]:
