@@ -107,6 +107,12 @@ class Reduction:
     num_ops: int
 
 
+def _keeps_format(graph: ModelGraph, reshape: Op) -> bool:
+    """Whether a reshape's output means what its input does: TFLM copies bytes, whatever the scales say."""
+    source, target = (graph.tensors[t] for t in (reshape.inputs[0], reshape.outputs[0]))
+    return (source.scales, source.zero_points) == (target.scales, target.zero_points)
+
+
 def lower_reduction(
     graph: ModelGraph,
     ops: Sequence[Op],
@@ -123,7 +129,7 @@ def lower_reduction(
     """
     last, network = ops[-1], LoweredNetwork.of(graph)
     num_ops = 2 if len(ops) > 2 and last.traits.is_vector and ops[-2].kind == "RESHAPE" else 1
-    if len(ops) <= num_ops:
+    if len(ops) <= num_ops or (num_ops == 2 and not _keeps_format(graph, ops[-2])):
         return None
     maps, output = graph.feature_maps(ops[-num_ops]), graph.tensors[last.outputs[0]]
     if not maps:
