@@ -31,3 +31,18 @@ def test_a_reshape_that_says_another_scale_ends_no_stage() -> None:
         assert (lower_reduction(graph, graph.ops, {}) is not None) == is_taken
         result = qm.convert(data, search="uniform", progress=False)
         assert result.report.verification.is_same_function
+
+
+def test_a_bias_of_any_shape_is_its_values_in_a_row() -> None:
+    net, rng = TinyModel(), np.random.default_rng(1)
+    x = net.input((1, 16, 16, 4))
+    bias = rng.integers(-999, 999, 8, dtype=np.int32)
+    x = net.conv2d(x, rng.integers(-127, 128, (8, 3, 3, 4), dtype=np.int8), bias=bias, scale=0.1)
+    model = net.build(net.mean(x))
+    place = read_model(model).ops[0].inputs[2]
+    result = qm.convert(
+        edited(model, lambda tree: setattr(tree.subgraphs[0].tensors[place], "shape", [4, 2])),
+        search="uniform",
+        progress=False,
+    )
+    assert result.report.verification.is_same_function

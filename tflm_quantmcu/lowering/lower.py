@@ -65,7 +65,7 @@ def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None
     axis = op.traits.weight_axis % values.ndim
     outputs = values.shape[axis]
     has_bias = len(op.inputs) > 2 and op.inputs[2] >= 0
-    bias = _constant(graph.tensors[op.inputs[2]]) if has_bias else np.zeros(outputs, np.int32)
+    bias = _constant(graph.tensors[op.inputs[2]]).ravel() if has_bias else np.zeros(outputs, np.int32)
     model_scales = np.asarray(weights.scales, np.float32)
     if rounded is not None and rounded.bits == bits:
         values, scales = _rounded(weights, rounded, values.shape, model_scales.size if bits == 8 else outputs)
