@@ -153,7 +153,7 @@ def simulate(
 
 def known_maps(graph: ModelGraph, plan: PrecisionPlan) -> set[int]:
     """The feature maps that an op by op run of the plan, stages unsplit, has values of; nothing is run."""
-    known, network = set(graph.inputs), LoweredNetwork.of(graph)
+    known, network = {t for t in graph.inputs if graph.tensors[t].shape[:1] == (1,)}, LoweredNetwork.of(graph)
     for op in graph.ops:
         sources = graph.feature_maps(op)
         has_oracle = _has_kernel(network, plan, op) or stock_kernels.is_known(graph, op)
