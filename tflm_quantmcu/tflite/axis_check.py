@@ -13,9 +13,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.value_check import values_of
 
 Shape = tuple[int, ...]
 # (options, shapes of the inputs, shapes of the outputs) -> whether they fit.
@@ -31,29 +30,24 @@ def misfit(model: schema.ModelT, kind: str, op: schema.OperatorT, tensors: Seque
       op: its tensors and options.
       tensors: of its subgraph.
     """
-    fits = _FITS.get(kind) or (
-        functools.partial(_reduction, _axes(model, op, tensors)) if kind in _REDUCTIONS else None
-    )
     sources, targets = ([_shape(tensors[t]) for t in side if t >= 0] for side in (op.inputs, op.outputs))
-    if fits is None or not sources or not targets or any(0 in shape for shape in (*sources, *targets)):
+    if not sources or not targets or any(0 in shape for shape in (*sources, *targets)):
         return None
     try:
-        return None if fits(op.builtinOptions, sources, targets) else "has shapes that do not fit each other"
-    except (AttributeError, LookupError):
+        fits = _FITS.get(kind)
+        if kind in _REDUCTIONS:
+            fits = functools.partial(_reduction, values_of(model, op, tensors, 1))
+        return (
+            None
+            if fits is None or fits(op.builtinOptions, sources, targets)
+            else "has shapes that do not fit each other"
+        )
+    except (AttributeError, LookupError, ValueError):
         return "has shapes or options that contradict each other"
 
 
 def _shape(tensor: Any) -> Shape:
     return () if tensor.shape is None else tuple(map(int, tensor.shape))
-
-
-def _axes(model: schema.ModelT, op: schema.OperatorT, tensors: Sequence[Any]) -> Sequence[int] | None:
-    """The values of the second input; None where they are not the file's."""
-    tensor = tensors[op.inputs[1]] if len(op.inputs) > 1 and op.inputs[1] >= 0 else None
-    if tensor is None or tensor.type != schema.TensorType.INT32:
-        return None
-    data = model.buffers[tensor.buffer].data
-    return None if data is None else np.frombuffer(bytes(data), "<i4").tolist()
 
 
 def _axis(axis: int, rank: int) -> int:

@@ -15,6 +15,7 @@ from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.axis_check import misfit
 from tflm_quantmcu.tflite.shape_check import mistyped, unfilled
+from tflm_quantmcu.tflite.value_check import misplaced
 
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _OPTIONS = {value: name for name, value in vars(schema.BuiltinOptions).items() if not name.startswith("_")}
@@ -114,7 +115,8 @@ def check_ops(model: schema.ModelT) -> None:
                 _VALUE_CHECKS[kind](op.builtinOptions, sources, targets, place)
             tensors = graph.tensors
             contradiction = unfilled(kind, op, tensors) or misfit(model, kind, op, tensors)
-            if contradiction := contradiction or mistyped(kind, op, tensors):
+            contradiction = contradiction or misplaced(model, kind, op, tensors) or mistyped(kind, op, tensors)
+            if contradiction:
                 raise UnsupportedModelError(f"{place} {contradiction}")
             known.update(int(t) for t in op.outputs)
         for t in graph.outputs:

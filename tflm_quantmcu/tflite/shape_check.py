@@ -1,4 +1,4 @@
-"""Whether an op writes all of its output and no more: TFLM takes the file's shapes as they are.
+"""Whether an op writes all of its output and no more, of one type: TFLM takes the file's shapes as they are.
 
 In: an op's kind, options and tensors. Out: nothing, or a sentence about elements. Ops whose output's size depends on
 more than shapes are left to TFLM.
@@ -28,8 +28,24 @@ LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR
 """
 
 _TRUTHS = "EQUAL NOT_EQUAL GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR LOGICAL_NOT"
-_MOVES = "CONCATENATION GATHER MIRROR_PAD PACK PAD PADV2 SLICE SPLIT SPLIT_V STRIDED_SLICE UNPACK MAX_POOL_2D"
-_KEEPS_TYPE = {*_SAME_NAMES.split(), *_MOVES.split()} - {"CAST", "QUANTIZE", "DEQUANTIZE"}
+_MOVES = """
+CONCATENATION GATHER GATHER_ND MIRROR_PAD PACK PAD PADV2 SLICE SPLIT SPLIT_V STRIDED_SLICE UNPACK BROADCAST_TO
+SPACE_TO_BATCH_ND BATCH_TO_SPACE_ND RESIZE_NEAREST_NEIGHBOR RESIZE_BILINEAR MAX_POOL_2D AVERAGE_POOL_2D L2_POOL_2D
+MEAN SUM REDUCE_MAX REDUCE_MIN SELECT SELECT_V2
+"""
+# Inputs that TFLM reads by the type of one of them.
+_SAME_TYPES = {
+    **dict.fromkeys(_BROADCAST_NAMES.split(), slice(2)),
+    **dict.fromkeys(("CONCATENATION", "PACK"), slice(None)),
+    **dict.fromkeys(("SELECT", "SELECT_V2"), slice(1, 3)),
+    "PADV2": slice(0, 3, 2),
+}
+_KEEPS_TYPE = {*_SAME_NAMES.split(), *_MOVES.split(), *_BROADCAST_NAMES.split()} - {
+    *("CAST", "QUANTIZE", "DEQUANTIZE"),
+    *_TRUTHS.split(),
+}
+# Where what is moved does not come first.
+_PLACES = {"SPLIT": 1, "SELECT": 1, "SELECT_V2": 1}
 
 
 def unfilled(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | None:
@@ -51,8 +67,11 @@ def unfilled(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | N
 
 
 def mistyped(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | None:
-    """What an op writes, where its outputs are declared as another type."""
-    place = {"SPLIT": 1}.get(kind, 0)
+    """Types that an op's inputs should share, and what it writes, where its outputs are declared as another type."""
+    read = {tensors[t].type for t in op.inputs[_SAME_TYPES.get(kind, slice(0))] if t >= 0}
+    if len(read) > 1:
+        return f"reads {' and '.join(sorted(map(_type, read)))}, which TFLM takes for one type"
+    place = _PLACES.get(kind, 0)
     if kind in _TRUTHS.split():
         written = schema.TensorType.BOOL
     elif kind in _KEEPS_TYPE and len(op.inputs) > place and op.inputs[place] >= 0:
