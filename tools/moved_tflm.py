@@ -19,8 +19,9 @@ _BRIDGE = "tflite_bridge"  # declares classes of tflite, which stay
 _RULES = (
     (r"^namespace micro \{", "inline namespace kernels {"),  # what stands in tflite::micro already
     (r"^namespace tflite \{", "namespace tflite::micro {\nusing namespace tflite;"),
-    (r"\btflite::(?=\w)(?!micro \{)", "tflite::micro::"),
+    (r"\btflite::(?=\w)(?!micro \{|GetTensorData<)", "tflite::micro::"),
     (r"\btflite::micro::micro::", "tflite::micro::"),
+    (r"(?<![\w:])GetTensorData<", "tflite::GetTensorData<"),  # of a TfLiteTensor: the other is tflite::micro's
 )
 
 

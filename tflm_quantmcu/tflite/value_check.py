@@ -50,6 +50,12 @@ def misplaced(model: schema.ModelT, kind: str, op: schema.OperatorT, tensors: Se
 def values_of(model: schema.ModelT, op: schema.OperatorT, tensors: Sequence[Any], place: int) -> Values | None:
     """The integers of an input in a row; None where it has none in the file, or others than int32 and int64.
 
+    Args:
+      model: the file.
+      op: one of its ops.
+      tensors: of the op's subgraph.
+      place: of the input among the op's.
+
     Raises:
       ValueError: its bytes are no whole number of integers.
     """
