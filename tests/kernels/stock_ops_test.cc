@@ -11,10 +11,12 @@
 #include "tflm_kernels/portable/ops/broadcast_add.h"
 #include "tflm_kernels/portable/ops/hard_swish.h"
 #include "tflm_kernels/portable/ops/logistic.h"
+#include "tflm_kernels/portable/ops/matmul.h"
 #include "tflm_kernels/portable/ops/mean.h"
 #include "tflm_kernels/portable/ops/mul.h"
 #include "tflm_kernels/portable/ops/quantize.h"
 #include "tflm_kernels/portable/ops/softmax.h"
+#include "tflm_kernels/portable/ops/squared_difference.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
 
 namespace quantmcu {
@@ -128,6 +130,36 @@ TEST(BroadcastAdd, RepeatsTheSmallerInput) {
       {{{1, 1, 2, 3}}, {{0, 0, 3, 1}}, {{0, 0, 0, 1}}, 0, 0, 0, {-128, 127}, multipliers}, In(rows),
       In(row), Out(&output));
   EXPECT_EQ(output, Values({11, 22, 33, 14, 25, 36}));
+}
+
+TEST(MatMul, WorkedExampleAndRowsOfExtremes) {
+  const Values a = {10, -3, 7};
+  const Values b = {4, 0, -5};
+  const int32_t bias = 6;
+  Values y(1);
+  MatMulParams params = {{{1, 1, 1, 1}}, {}, {}, 3, 1, 1, 2, 1, 3, 1, {-128, 127}, {1 << 30, -1}};
+  reference::MatMul(params, In(a), In(b), &bias, Out(&y));
+  EXPECT_EQ(y, Values({5}));
+  // [2,3] by the transpose of [2,3], a bias a column; 255 * 255 * 3 in each product's place.
+  const Values rows = {127, 127, 127, -128, -128, -128};
+  const int32_t biases[] = {0, -1};
+  Values products(4);
+  params = {{{1, 1, 2, 2}}, {{0, 0, 3, 0}}, {{0, 0, 0, 3}}, 3, 1,           1,
+            -128,           -128,           -128,           2, {-128, 127}, {1 << 30, -9}};
+  reference::MatMul(params, In(rows), In(rows), biases, Out(&products));
+  EXPECT_EQ(products, Values({63, -128, -128, -128}));
+}
+
+TEST(SquaredDifference, WorkedExamples) {
+  const Values x0 = {-128, -5, 0, -2, -3};
+  const Values x1 = {-128, 4, 3, 0, 55};
+  Values y(x0.size());
+  const Dims steps = {{0, 0, 0, 1}};
+  const AddMultipliers multipliers = {{1 << 30, 0}, {1 << 30, -1}, {1 << 30, -12}};
+  reference::SquaredDifference(
+      {{{1, 1, 1, 5}}, steps, steps, -2, 3, -100, {-128, 127}, multipliers}, In(x0), In(x1),
+      Out(&y));
+  EXPECT_EQ(y, Values({127, -94, -98, -99, 127}));
 }
 
 TEST(StridedCopy, TransposesAndPlacesRuns) {

@@ -1,4 +1,4 @@
-"""Laws A11 to A21: their worked examples, and what has no kernel."""
+"""Laws A11 to A32: their worked examples, and what has no kernel."""
 
 from __future__ import annotations
 
@@ -99,6 +99,37 @@ def test_abs_gives_the_worked_results():
     assert run(build, x, scale=0.05, zero_point=3) == expected
 
 
+def test_reciprocal_root_gives_the_worked_results():
+    x, expected = example("reciprocal root", "x", "-128", "-127", "-126", "-120", "-100", "0", "127")
+
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.stock("RSQRT", [x], None, x.shape, scale=0.04, zero_point=-100)
+
+    assert run(build, x, scale=0.05, zero_point=-128) == expected
+
+
+def test_squared_difference_gives_the_worked_results():
+    second, expected = table_rows(LAW, "x_0", "-128", "-5", "0", "-2", "-3")
+
+    def build(net: StockModel, x: Handle) -> Handle:
+        other = net.constant(np.array([[int(v) for v in second[1:]]], np.int8), scale=0.05, zero_point=3)
+        return net.stock("SQUARED_DIFFERENCE", [x, other], None, x.shape, scale=0.02, zero_point=-100)
+
+    assert run(build, [-128, -5, 0, -2, -3], scale=0.1, zero_point=-2) == numbers(",".join(expected[1:]))
+
+
+def test_a_product_of_matrices_gives_the_worked_result():
+    ((row, column, bias, y),) = table_rows(LAW, "row of a", "column of b", "bias", "y")
+
+    def build(net: StockModel, x: Handle) -> Handle:
+        b = net.constant(np.array([numbers(column)], np.int8), scale=0.25, zero_point=1)
+        biases = net.constant(np.array([int(bias)], np.int32), scale=0.125)
+        options = schema.FullyConnectedOptionsT()
+        return net.stock("FULLY_CONNECTED", [x, b, biases], options, (1, 1), scale=0.5, zero_point=3)
+
+    assert run(build, numbers(row), scale=0.5, zero_point=2) == numbers(y)
+
+
 def test_quantize_gives_the_worked_results():
     x, expected = example("quantize", "real", "0.25", "-0.25", "0.15", "100", "-100")
     assert run(lambda net, x: net.quantize(x, scale=0.1, zero_point=-2), x, dtype="float32") == expected
@@ -120,9 +151,9 @@ def refusal(build: Callable[[StockModel, Handle], Handle], shape: tuple[int, ...
 
 def test_an_op_without_a_kernel_is_refused_with_what_is_covered():
     def build(net: StockModel, x: Handle) -> Handle:
-        return net.stock("RSQRT", [x], None, x.shape)
+        return net.stock("SIN", [x], None, x.shape)
 
-    assert "RSQRT 'map1' (op 0) has no portable kernel; covered are ABS, ADD, ARG_MAX" in refusal(build, (1, 4))
+    assert "SIN 'map1' (op 0) has no portable kernel; covered are ABS, ADD, ARG_MAX" in refusal(build, (1, 4))
 
 
 def test_long_softmax_rows_are_refused():

@@ -151,6 +151,10 @@ class TinyModel:
         scales, zero_points = ([], []) if scale is None else ([scale], [zero_point])
         return Handle(self._constant(values, scales, zero_points), values.shape, scale or 0.0, zero_point)
 
+    def weights(self, values: np.ndarray, scales: Sequence[float]) -> Handle:
+        """A constant with a scale a row, or one."""
+        return Handle(self._constant(values, scales, [0] * len(scales)), values.shape, scales[0], 0)
+
     def concatenation(self, sources: Sequence[Handle], axis: int) -> Handle:
         options = schema.ConcatenationOptionsT()
         options.axis = axis

@@ -16,11 +16,13 @@
 #include "tflm_kernels/portable/ops/hard_swish.h"
 #include "tflm_kernels/portable/ops/kernels.h"
 #include "tflm_kernels/portable/ops/logistic.h"
+#include "tflm_kernels/portable/ops/matmul.h"
 #include "tflm_kernels/portable/ops/mean.h"
 #include "tflm_kernels/portable/ops/mul.h"
 #include "tflm_kernels/portable/ops/quantize.h"
 #include "tflm_kernels/portable/ops/resize_bilinear.h"
 #include "tflm_kernels/portable/ops/softmax.h"
+#include "tflm_kernels/portable/ops/squared_difference.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
 #include "tflm_kernels/portable/stage/run.h"
 

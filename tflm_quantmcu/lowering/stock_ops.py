@@ -44,6 +44,7 @@ from tflm_quantmcu.lowering.stock_parts import (
     scale_factor,
     views,
 )
+from tflm_quantmcu.lowering.stock_products import PRODUCTS
 
 _SOFTMAX_INPUT_BITS = 5
 _SOFTMAX_MAX_DEPTH = 4095
@@ -256,6 +257,7 @@ def _dequantize(graph: ModelGraph, op: Op) -> list[KernelCall]:
 _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **COMPARISONS,
     **MOVES,
+    **PRODUCTS,
     "ABS": _look_up,
     "ADD": _add,
     "CONCATENATION": _concatenation,

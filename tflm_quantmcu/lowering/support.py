@@ -34,13 +34,13 @@ def _why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
     if any(t.dtype != "int8" or len(t.scales) != 1 for t in tensors):
         return "its feature maps are not int8 with one scale each"
     if kind.is_vector:
-        return _why_filter_unsupported(graph, op) or (
+        return why_filter_unsupported(graph, op) or (
             "its batch is not 1" if tensors[-1].num_elements != tensors[-1].shape[-1] else None
         )
     if any(len(t.shape) != 4 or t.shape[0] != 1 for t in tensors):
         return "its feature maps are not [1, H, W, C]"
     if kind.has_filter:
-        return _why_filter_unsupported(graph, op)
+        return why_filter_unsupported(graph, op)
     if has_table:
         return _why_no_table(graph, op, gate)
     if kind.num_maps == 2:
@@ -53,7 +53,7 @@ def _why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
     return None
 
 
-def _why_filter_unsupported(graph: ModelGraph, op: Op) -> str | None:
+def why_filter_unsupported(graph: ModelGraph, op: Op) -> str | None:
     kind, weights = op.traits, graph.tensors[op.inputs[1]]
     if not weights.is_constant or weights.dtype not in ("int8", "int4") or not weights.scales:
         return "its weights are not constant int8 or int4 with scales"

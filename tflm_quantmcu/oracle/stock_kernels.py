@@ -27,7 +27,6 @@ from tflm_quantmcu.law.kernel_calls import (
     BroadcastAddParams,
     BroadcastPreluParams,
     ComparisonParams,
-    Dims,
     FillParams,
     HardSwishParams,
     LogisticParams,
@@ -44,6 +43,7 @@ from tflm_quantmcu.law.kernel_calls import (
 )
 from tflm_quantmcu.law.moves import resize_bilinear
 from tflm_quantmcu.lowering.stock_ops import stock_calls
+from tflm_quantmcu.oracle.stock_products import PRODUCTS, offsets
 from tflm_quantmcu.stage.program import StageFormat
 
 _INT8: Pair = (-128, 127)
@@ -97,14 +97,8 @@ def _flat(graph: ModelGraph, known: Mapping[int, np.ndarray], index: int) -> np.
     return known[index].reshape(len(known[index]), -1) if data is None else data.reshape(1, -1)
 
 
-def _offsets(extents: Dims, steps: Dims) -> np.ndarray:
-    """The offset of every index, in order."""
-    index = np.indices(extents).reshape(len(extents), -1)
-    return np.array(steps) @ index
-
-
 def _strided_copy(params: StridedCopyParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
-    y[:, _offsets(params.extents, params.output_steps)] = inputs[0][:, _offsets(params.extents, params.input_steps)]
+    y[:, offsets(params.extents, params.output_steps)] = inputs[0][:, offsets(params.extents, params.input_steps)]
 
 
 def _fill(params: FillParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
@@ -113,7 +107,7 @@ def _fill(params: FillParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> No
 
 
 def _mean(params: MeanParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
-    kept, reduced = _offsets(params.kept, params.kept_steps), _offsets(params.reduced, params.reduced_steps)
+    kept, reduced = offsets(params.kept, params.kept_steps), offsets(params.reduced, params.reduced_steps)
     steps = inputs[0].astype(np.int64) - params.input_zero_point
     total = sum(steps[:, kept + offset] for offset in reduced)
     y[:] = saturate(multiply(total, *params.multiplier).astype(np.int64) + params.output_zero_point, _INT8)
@@ -143,19 +137,19 @@ def _broadcast_sub(params: BroadcastAddParams, inputs: Sequence[np.ndarray], y: 
 
 def _compared(params: ComparisonParams, inputs: Sequence[np.ndarray], y: np.ndarray, choose: np.ufunc) -> None:
     steps = (params.input0_steps, params.input1_steps)
-    y[:] = choose(*(x[:, _offsets(params.extents, step)] for x, step in zip(inputs, steps, strict=True)))
+    y[:] = choose(*(x[:, offsets(params.extents, step)] for x, step in zip(inputs, steps, strict=True)))
 
 
 def _reduction(
     params: ReductionParams, inputs: Sequence[np.ndarray], y: np.ndarray, reduce: Callable[..., np.ndarray]
 ) -> None:
-    kept, reduced = _offsets(params.kept, params.kept_steps), _offsets(params.reduced, params.reduced_steps)
+    kept, reduced = offsets(params.kept, params.kept_steps), offsets(params.reduced, params.reduced_steps)
     y[:] = reduce(inputs[0][:, kept[:, None] + reduced], axis=2)
 
 
 def _broadcast_prelu(params: BroadcastPreluParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
-    x = inputs[0][:, _offsets(params.extents, params.input_steps)].astype(np.int64) - params.input_zero_point
-    slope = inputs[1][:, _offsets(params.extents, params.slope_steps)].astype(np.int64) - params.slope_zero_point
+    x = inputs[0][:, offsets(params.extents, params.input_steps)].astype(np.int64) - params.input_zero_point
+    slope = inputs[1][:, offsets(params.extents, params.slope_steps)].astype(np.int64) - params.slope_zero_point
     above, below = (
         multiply(v, *factor).astype(np.int64) for v, factor in ((x, params.identity), (x * slope, params.negative))
     )
@@ -178,7 +172,7 @@ def _operands(params: MulParams | BroadcastAddParams, inputs: Sequence[np.ndarra
     steps = (params.input0_steps, params.input1_steps)
     zeros = (params.input0_zero_point, params.input1_zero_point)
     return [
-        x[:, _offsets(params.extents, step)].astype(np.int64) - zero
+        x[:, offsets(params.extents, step)].astype(np.int64) - zero
         for x, step, zero in zip(inputs, steps, zeros, strict=True)
     ]
 
@@ -225,6 +219,7 @@ def _requantize_bytes(params: RequantizeBytesParams, inputs: Sequence[np.ndarray
 
 
 _KERNELS: Mapping[str, Callable[..., None]] = {
+    **PRODUCTS,
     "BroadcastAdd": _broadcast_add,
     "Dequantize": _dequantize,
     "Fill": _fill,

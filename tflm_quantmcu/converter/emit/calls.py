@@ -35,6 +35,7 @@ from tflm_quantmcu.law.kernel_calls import (
 )
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.lowering.stock_ops import KINDS as STOCK_KINDS
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
@@ -57,13 +58,19 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
     if op.kind.startswith(PREFIX):
         return (_qmcu_call(graph, op, _read_qmcu_op(graph, op), variant),)
     reason = LoweredNetwork.of(graph).refusal(op)
-    if op.traits.has_filter or op.traits.is_pool:
+    if (op.traits.has_filter or op.traits.is_pool) and not (reason and op.kind in STOCK_KINDS):
         if reason:
             raise UnsupportedModelError(f"{op_place(graph, op)} cannot run on a portable kernel: {reason}")
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     if op.traits.num_maps == 2 and reason is None:
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
-    return stock_calls(graph, op)
+    return tuple(_with_scratch(call, variant) for call in stock_calls(graph, op))
+
+
+def _with_scratch(call: KernelCall, variant: str) -> KernelCall:
+    if call.scratch_bytes is None:
+        return call
+    return dataclasses.replace(call, scratch_bytes=kernel_scratch_bytes(variant, call.kernel, call.params))
 
 
 def _lowered_qmcu_op(graph: ModelGraph, op: Op) -> QmcuOp:

@@ -1,0 +1,120 @@
+"""Stock ops that multiply int8 tensors: TFLM = numpy oracle = C++ in emitted code, in every byte.
+
+As test_stock_op_parity.py: all cases of an op are outputs of one model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.parity.test_more_stock_ops import operands, stock
+from tests.parity.test_stock_op_parity import ACTIVATIONS, ALL_VALUES, Zoo, check, shuffled
+from tests.support.emitted import emit_and_compile
+from tests.support.tiny_models import Handle
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite import schema
+
+NUM_CASES = 24
+ROWS = [(1, 256), (32, 8), (8, 32), (16, 16)]
+
+
+def constant(zoo: Zoo, shape: tuple[int, ...], scale: float, zero_point: int) -> Handle:
+    return zoo.net.constant(zoo.rng.choice(ALL_VALUES, shape), scale=scale, zero_point=zero_point)
+
+
+def output_format(zoo: Zoo, x: Handle, y: Handle, depth: int) -> dict[str, float]:
+    scale = x.scale * y.scale * depth**0.5 * float(zoo.rng.choice([2, 20, 100]))
+    return {"scale": scale, "zero_point": zoo.zero_point()}
+
+
+def batch_matmul(zoo: Zoo, case: int) -> Handle:
+    batch, rows, depth = [((1, 4), 8, 8), ((1,), 4, 64), ((1, 2, 2), 16, 4), ((1, 4), 8, 8)][case % 4]
+    columns = (8, 3, 5, 1)[case // 4 % 4] if case % 4 != 3 else 8
+    adj_x, adj_y = bool(case & 1), bool(case & 2)
+    shape = (depth, rows) if adj_x else (rows, depth)
+    x = zoo.view((*batch, *shape), scale=zoo.scale(case, 0.02), zero_point=zoo.zero_point())
+    if case % 4 == 3:
+        y = zoo.view((*batch, 8, 8), scale=zoo.scale(case + 1, 0.02), zero_point=zoo.zero_point())
+    else:
+        lead = (1,) * len(batch) if case % 3 == 1 else () if case % 3 == 2 and len(batch) > 1 else batch
+        matrix = (columns, depth) if adj_y else (depth, columns)
+        y = constant(zoo, (*lead, *matrix), zoo.scale(case + 1, 0.02), zoo.zero_point())
+    options = schema.BatchMatMulOptionsT(adjX=adj_x, adjY=adj_y)
+    return stock(zoo, "BATCH_MATMUL", [x, y], options, (*batch, rows, columns), **output_format(zoo, x, y, depth))
+
+
+def fully_connected(zoo: Zoo, case: int) -> Handle:
+    """Rows; weights without zero points, and with one."""
+    rows, depth = ROWS[case % 4]
+    outputs = (5, 16, 1, 16)[case // 2 % 4]
+    x = zoo.view((1, rows, depth), scale=zoo.scale(case, 0.02), zero_point=zoo.zero_point())
+    scale = zoo.scale(case + 1, 0.02)
+    if case % 3:
+        y = constant(zoo, (outputs, depth), scale, zoo.zero_point() or 7)
+    else:
+        scales = tuple(zoo.rng.uniform(0.5, 2, outputs if case % 2 else 1) * scale)
+        y = zoo.net.weights(zoo.rng.choice(ALL_VALUES[1:], (outputs, depth)), scales)
+    return matrix_product(zoo, case, x, y)
+
+
+def weights_that_are_a_map(zoo: Zoo, case: int) -> Handle:
+    rows, depth = ROWS[case % 4]
+    x = zoo.view((1, rows, depth), scale=zoo.scale(case, 0.02), zero_point=zoo.zero_point())
+    y = zoo.view((256 // depth, depth), scale=zoo.scale(case + 1, 0.02), zero_point=zoo.zero_point())
+    return matrix_product(zoo, case, x, y)
+
+
+def matrix_product(zoo: Zoo, case: int, x: Handle, y: Handle) -> Handle:
+    (_, rows, depth), (outputs, _) = x.shape, y.shape
+    inputs = [x, y]
+    if case % 2 == 0 and case % 3:
+        bias = zoo.rng.integers(-9999, 9999, outputs, np.int32)
+        inputs.append(zoo.net.constant(bias, scale=x.scale * y.scale))
+    options = schema.FullyConnectedOptionsT(keepNumDims=True)
+    options.fusedActivationFunction = getattr(schema.ActivationFunctionType, ACTIVATIONS[case % 4])
+    return stock(zoo, "FULLY_CONNECTED", inputs, options, (1, rows, outputs), **output_format(zoo, x, y, depth))
+
+
+def squared_difference(zoo: Zoo, case: int) -> Handle:
+    x0, x1 = operands(zoo, case)
+    scale = max(x0.scale, x1.scale) ** 2 * float(zoo.rng.choice([1, 30, 300]))
+    return stock(zoo, "SQUARED_DIFFERENCE", [x0, x1], None, (1, 4, 8, 8), scale=scale, zero_point=zoo.zero_point())
+
+
+OPS: dict[str, Callable[[Zoo, int], Handle]] = {
+    f.__name__: f for f in (batch_matmul, fully_connected, squared_difference)
+}
+
+
+@pytest.mark.parametrize("op", OPS)
+def test_products_equal_tflm_in_every_byte(op: str, tmp_path: Path) -> None:
+    zoo = Zoo((1, 256))
+    for case in range(NUM_CASES):
+        zoo.add(OPS[op](zoo, case))
+    check(zoo.build(), shuffled(3, (1, 256)), tmp_path)
+
+
+def test_weights_that_are_a_map(tmp_path: Path) -> None:
+    """A map of several rows at the first place, which the oracle does not know."""
+    zoo = Zoo((1, 256))
+    for case in range(NUM_CASES):
+        zoo.add(weights_that_are_a_map(zoo, case))
+    emitted, tflm = emit_and_compile(zoo.build(), tmp_path), Interpreter(zoo.build())
+    for x in shuffled(3, (1, 256)):
+        for case, (found, wanted) in enumerate(zip(emitted.invoke(x), tflm.invoke(x), strict=True)):
+            np.testing.assert_array_equal(found, wanted, f"case {case}")
+
+
+def test_reciprocal_roots_equal_tflm_in_every_byte(tmp_path: Path) -> None:
+    """The zero point is the lowest value: TFLM ends with an error below it."""
+    zoo = Zoo((1, 256))
+    for case in range(NUM_CASES):
+        scale = zoo.scale(case, 1e-6, 300)
+        root = scale**-0.5 * float(zoo.rng.uniform(0.001, 0.1))
+        x = zoo.view(scale=scale, zero_point=-128)
+        zoo.add(stock(zoo, "RSQRT", [x], None, x.shape, scale=root, zero_point=zoo.zero_point()))
+    check(zoo.build(), shuffled(1, (1, 256)), tmp_path)

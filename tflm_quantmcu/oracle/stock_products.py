@@ -1,0 +1,82 @@
+"""The numpy oracle of stock ops that multiply int8 tensors: laws A3, A30 and A31, written from the law alone.
+
+In: params of a kernel, inputs [N, values] and [1, values] of constants. Out: written to y [N, values].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from tflm_quantmcu.law.arithmetic import conv2d
+from tflm_quantmcu.law.fixed_point import multiply, to_int32
+from tflm_quantmcu.law.kernel_calls import BroadcastAddParams, Conv2DParams, Dims, Pair
+from tflm_quantmcu.law.packing import unpack
+from tflm_quantmcu.law.product_calls import MatMulParams
+from tflm_quantmcu.stage.program import StageFormat
+
+_SQUARE_SHIFT = 7
+
+
+def offsets(extents: Dims, steps: Dims) -> np.ndarray:
+    """The offset of every index, in order: int64 [number of indices]."""
+    index = np.indices(extents).reshape(len(extents), -1)
+    return np.array(steps) @ index
+
+
+def _requantized(sums: np.ndarray, factor: Pair, zero_point: int, clamp: Pair) -> np.ndarray:
+    scaled = multiply(sums, *factor).astype(np.int64)
+    return np.clip(to_int32(scaled + zero_point), *clamp)
+
+
+def _mat_mul(params: MatMulParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    left, right, biases = inputs
+    sums = np.zeros(y.shape, np.int64) + np.resize(biases[0], y.shape[1])
+    left_places = offsets(params.extents, params.left_steps)
+    right_places = offsets(params.extents, params.right_steps)
+    for k in range(params.depth):
+        a = left[:, left_places + k * params.left_depth_step].astype(np.int64) - params.left_zero_point
+        b = right[:, right_places + k * params.right_depth_step].astype(np.int64) - params.right_zero_point
+        sums += a * b
+    y[:] = _requantized(sums, params.multiplier, params.output_zero_point, params.clamp)
+
+
+def _conv2d(params: Conv2DParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    x, filter, *table = inputs
+    source, output, window = params.input, params.output, params.window
+    shape = (output.channels, window.kernel_height, window.kernel_width)
+    packed = filter[0].reshape(*shape, -1)
+    found = conv2d(
+        x.reshape(-1, source.height, source.width, source.channels),
+        unpack(packed, params.weight_bits, source.channels),
+        np.concatenate([values[0] for values in table]),
+        window=window,
+        size=(output.height, output.width),
+        zero_in=source.zero_point,
+        output=StageFormat(output.bits, output.zero_point, *params.clamp),
+    )
+    y[:] = found.reshape(y.shape)
+
+
+def _squared_difference(params: BroadcastAddParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    sides = zip(
+        inputs,
+        (params.input0_steps, params.input1_steps),
+        (params.input0_zero_point, params.input1_zero_point),
+        params.multipliers,
+        strict=False,
+    )
+    first, second = (
+        multiply((x[:, offsets(params.extents, steps)].astype(np.int64) - zero) << _SQUARE_SHIFT, *factor)
+        for x, steps, zero, factor in sides
+    )
+    squares = (first.astype(np.int64) - second) ** 2
+    y[:] = _requantized(squares, params.multipliers[2], params.output_zero_point, params.clamp)
+
+
+PRODUCTS: Mapping[str, Callable[..., None]] = {
+    "Conv2D": _conv2d,
+    "MatMul": _mat_mul,
+    "SquaredDifference": _squared_difference,
+}
