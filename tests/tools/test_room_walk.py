@@ -11,6 +11,7 @@ import pytest
 
 import tflm_quantmcu
 from tests.support import networks
+from tflm_quantmcu import cli
 from tflm_quantmcu.tflite.reader import read_model
 from tools.room_walk import Tracer, table, trace
 
@@ -94,3 +95,15 @@ def test_a_conversion_asks_once_and_seldom_returns(tmp_path: Path) -> None:
     assert 0 < result.calls["lower_op"] <= len(graph.ops)
     assert (result.calls["check_flatbuffer"], result.calls["graph_of"]) == (2, 3)
     assert 0 < result.num_returns <= 10
+
+
+def test_the_command_line_goes_as_straight(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its usual search, with stages and with the report printed."""
+    model = tmp_path / "model.tflite"
+    model.write_bytes(networks.inverted_residual())
+    command = ["convert", "--model", str(model), "--output", str(tmp_path / "converted.tflite")]
+    cli.main(command)  # tables of cores are read once a process
+    result = trace(Path(tflm_quantmcu.__file__).parent, lambda: cli.main(command))
+    assert "longest span" in capsys.readouterr().out
+    assert {"patches", "stage"} <= set(result.walk)
+    assert result.num_returns <= 10

@@ -196,16 +196,10 @@ def convert(
 def _converted(source: Source, costs: PlanCosts, plan: PrecisionPlan, options: Options) -> ConversionResult:
     """The model rewritten as the plan says, verified on TFLM, with its report."""
     converted = costs.convert(plan)
-    samples = source.samples(VERIFY_SAMPLES)
+    samples = source.calibration.samples[:VERIFY_SAMPLES] if source.calibration else None
     verification = verify_conversion(source.model, converted, plan, samples, target=options.target)
     report = reports.build_report(
-        source.model,
-        converted,
-        plan,
-        verification,
-        options=options,
-        samples=samples if isinstance(samples, np.ndarray) else samples[0] if len(samples) == 1 else None,
-        calibration=source.calibration,
+        source.model, converted, plan, verification, options=options, calibration=source.calibration
     )
     return ConversionResult(converted.data, plan, report)
 

@@ -26,8 +26,8 @@ from tflm_quantmcu.tflite.model_file import ModelFile
 
 
 @dataclasses.dataclass(frozen=True)
-class Figures:
-    """One model's figures.
+class Memory:
+    """What a model takes: RAM, and flash for itself.
 
     Attributes:
       on_target: RAM on the target; None where the runtime does not run the model.
@@ -41,11 +41,6 @@ class Figures:
       input_excluded_bytes: of an arena that the network input is not part of (convention b); the arena itself is
         convention a.
       flash_bytes: of the `.tflite`.
-      code_bytes: of our code in flash on the target, TFLM's own left out; None where it is not known.
-      cost: MACs and BitOPs; the stage's are those of the same ops in both models.
-      time: on the target's core, estimated.
-      milliseconds: on the target's board, estimated; None where they are not known.
-      longest_milliseconds: of the longest span between two calls of a hook; as `milliseconds`.
     """
 
     on_target: ArenaBytes | None
@@ -58,11 +53,75 @@ class Figures:
     persistent: PersistentBytes | None
     input_excluded_bytes: int
     flash_bytes: int
-    code_bytes: int | None
+
+
+def memory_of(model: ModelFile, recorded: Allocations, options: Options, *, may_not_run: bool = False) -> Memory:
+    """Counts a model's bytes.
+
+    Args:
+      model: the `.tflite`.
+      recorded: by TFLM on this host.
+      options: of the conversion.
+      may_not_run: whether the target's runtime may refuse the model; its bytes are then None.
+
+    Raises:
+      UnsupportedModelError: an op whose scratch is not known, or which the runtime does not run.
+    """
+    graph, target = model.graph, options.target
+    unknown_bytes = unknown_persistent_bytes(model)
+    stock = target.stock_kernels
+    scratch_bytes = [largest_scratch_bytes(graph, op, stock) for op in graph.ops]
+    on_target, by_core = None, {}
+    try:
+        on_target = arena_bytes_on(graph, target, unknown_bytes=unknown_bytes)
+        by_core = reserved_by_core(graph, target, unknown_bytes=unknown_bytes)
+    except UnsupportedModelError:
+        if not may_not_run:
+            raise
+    return Memory(
+        on_target=on_target,
+        arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
+        reserved_by_core=by_core,
+        arena_by_variant=arena_by_variant(graph, stock),
+        host_arena_bytes=predict_arena(graph),
+        recorded_non_persistent_bytes=recorded.non_persistent_bytes,
+        recorded_persistent_bytes=recorded.persistent_bytes,
+        persistent=persistent_bytes(graph, CORTEX_M, target.variants[-1], stock),
+        input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
+        flash_bytes=len(model.data),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """What a model does in one inference, and the code that does it.
+
+    Attributes:
+      cost: MACs and BitOPs; the stage's are those of the same ops in both models.
+      time: on the target's core, estimated.
+      milliseconds: on the target's board, estimated; None where they are not known.
+      longest_milliseconds: of the longest span between two calls of a hook; as `milliseconds`.
+      code_bytes: of our code in flash on the target, TFLM's own left out; None where it is not known.
+    """
+
     cost: Cost
     time: ModelTime
     milliseconds: float | None
     longest_milliseconds: float | None
+    code_bytes: int | None
+
+    @staticmethod
+    def of(graph: ModelGraph, target: Target, cost: Cost) -> Work:
+        """The work of a model, of which its MACs and BitOPs are known."""
+        time = time_of_model(graph, target, load_table(target.timed_core))
+        on_board = functools.partial(milliseconds, target.timed_core, target.board)
+        longest = on_board(time.longest) if time.longest else None
+        return Work(cost, time, on_board(time), longest, code_bytes(graph, target))
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures(Work, Memory):
+    """One model's figures."""
 
     @property
     def instructions(self) -> int | None:
@@ -115,66 +174,6 @@ class Figures:
         }
 
 
-@dataclasses.dataclass(frozen=True)
-class Work:
-    """Those of a model's Figures that are not bytes of RAM."""
-
-    cost: Cost
-    time: ModelTime
-    milliseconds: float | None
-    longest_milliseconds: float | None
-    code_bytes: int | None
-
-    @staticmethod
-    def of(graph: ModelGraph, target: Target, cost: Cost) -> Work:
-        """The work of a model, of which its MACs and BitOPs are known."""
-        time = time_of_model(graph, target, load_table(target.timed_core))
-        on_board = functools.partial(milliseconds, target.timed_core, target.board)
-        longest = on_board(time.longest) if time.longest else None
-        return Work(cost, time, on_board(time), longest, code_bytes(graph, target))
-
-
-def measure(
-    model: ModelFile,
-    recorded: Allocations,
-    work: Work,
-    options: Options,
-    *,
-    may_not_run: bool = False,
-) -> Figures:
-    """Counts a model's bytes, beside what is known of it.
-
-    Args:
-      model: the `.tflite`.
-      recorded: by TFLM on this host.
-      work: of it.
-      options: of the conversion.
-      may_not_run: whether the target's runtime may refuse the model; its bytes are then None.
-
-    Raises:
-      UnsupportedModelError: an op whose scratch is not known, or which the runtime does not run.
-    """
-    graph, target = model.graph, options.target
-    unknown_bytes = unknown_persistent_bytes(model)
-    stock = target.stock_kernels
-    scratch_bytes = [largest_scratch_bytes(graph, op, stock) for op in graph.ops]
-    on_target, by_core = None, {}
-    try:
-        on_target = arena_bytes_on(graph, target, unknown_bytes=unknown_bytes)
-        by_core = reserved_by_core(graph, target, unknown_bytes=unknown_bytes)
-    except UnsupportedModelError:
-        if not may_not_run:
-            raise
-    return Figures(
-        on_target=on_target,
-        arena_bytes=None if on_target is None else on_target.counted(options.sram_scope),
-        reserved_by_core=by_core,
-        arena_by_variant=arena_by_variant(graph, stock),
-        host_arena_bytes=predict_arena(graph),
-        recorded_non_persistent_bytes=recorded.non_persistent_bytes,
-        recorded_persistent_bytes=recorded.persistent_bytes,
-        persistent=persistent_bytes(graph, CORTEX_M, target.variants[-1], stock),
-        input_excluded_bytes=plan_arena(graph, scratch_bytes, without_inputs=True).arena_bytes,
-        flash_bytes=len(model.data),
-        **vars(work),
-    )
+def figures_of(memory: Memory, work: Work) -> Figures:
+    """Both together."""
+    return Figures(**vars(memory), **vars(work))

@@ -1,79 +1,35 @@
-"""A row a layer: what it is called in Keras, where it runs, at which widths, and what it takes.
+"""A row a layer: what it is called in Keras, where it runs, at which widths, what it takes, and how far it is off.
 
-In: the source model, its plan and what it became. Out: LayerRows, in the source's order.
+In: what each layer takes, and the errors of its values. Out: LayerRows, in the source's order, and a table of them.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import rich.box
 import rich.table
 
 from tflm_quantmcu.app.map_errors import MapError
-from tflm_quantmcu.cost.calls import stage_calls
-from tflm_quantmcu.cost.instructions import InstructionTable, load_table
-from tflm_quantmcu.cost.model_time import op_calls
-from tflm_quantmcu.cost.network_cost import cost_of
-from tflm_quantmcu.cost.plan_work import stage_programs
-from tflm_quantmcu.graph.layer_names import layer_of
+from tflm_quantmcu.cost.layer_costs import LayerCost, layer_costs
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import Target
-from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
-from tflm_quantmcu.law.packing import run_bytes
-from tflm_quantmcu.lowering.network import LoweredNetwork
-from tflm_quantmcu.stage.build import stage_tensors
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
-from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.graph.types import ModelGraph
 
 
 @dataclasses.dataclass(frozen=True)
-class LayerRow:
-    """One op of the source model.
+class LayerRow(LayerCost):
+    """What one op of the source model takes, and what became of its values.
 
     Attributes:
-      layer: Keras' name of the layer, or the tensor's.
-      tensor: name of its output.
-      op: kind.
-      stage: number of the patch stage that it runs in; None outside.
-      shape: of its output, the batch left out.
-      map_bits: of its output in each class of patches; one outside stages.
-      weight_bits: None without weights.
-      macs, converted_macs: before, and with what tiles compute again.
-      num_bytes: of RAM: of a map its own, of one inside a stage the largest tile's part.
-      cycles: documented ones of its kernels on the target, estimated; None where no table has them.
       sqnr_db: of the output beside that of the int8 model; None if it is equal or was not compared.
       is_equal: the output is that of the int8 model in every byte; None where it was not compared.
     """
 
-    layer: str
-    tensor: str
-    op: str
-    stage: int | None
-    shape: tuple[int, ...]
-    map_bits: tuple[int, ...]
-    weight_bits: int | None
-    macs: int
-    converted_macs: int
-    num_bytes: int
-    cycles: int | None
     sqnr_db: float | None = None
     is_equal: bool | None = None
-
-    @property
-    def num_values(self) -> int:
-        """The number of values of the output."""
-        return math.prod(self.shape)
-
-    @property
-    def bits_text(self) -> str:
-        """`a8w8`, `a8|a4 w4`."""
-        return "|".join(f"a{bits}" for bits in dict.fromkeys(self.map_bits)) + (
-            f" w{self.weight_bits}" if self.weight_bits else ""
-        )
 
     def as_dict(self) -> dict[str, Any]:
         """The fields in JSON's types."""
@@ -96,9 +52,16 @@ def layer_rows(
       target: on which cycles are estimated.
       errors: of maps whose values were compared; None: the outputs are equal.
     """
-    table = load_table(target.timed_core).cycles
-    assert table is not None
-    return _Rows(graph, converted, plan, target, table, None if errors is None else {e.tensor: e for e in errors}).all()
+    costs = layer_costs(graph, converted, plan, target)
+    if errors is None:
+        return [LayerRow(**vars(cost), is_equal=True) for cost in costs]
+    found = {error.tensor: error.sqnr_db for error in errors}
+    return [
+        LayerRow(**vars(cost), sqnr_db=found[cost.tensor], is_equal=found[cost.tensor] is None)
+        if cost.tensor in found
+        else LayerRow(**vars(cost))
+        for cost in costs
+    ]
 
 
 def layers_as_text(rows: Sequence[LayerRow]) -> rich.table.Table:
@@ -115,113 +78,3 @@ def layers_as_text(rows: Sequence[LayerRow]) -> rich.table.Table:
         figures = (f"{row.converted_macs:,}", f"{row.num_bytes:,}", cycles, sqnr)
         table.add_row(row.layer, row.op, stage, row.bits_text, *figures)
     return table
-
-
-@dataclasses.dataclass(frozen=True)
-class _Place:
-    """An op's place in a stage."""
-
-    number: int
-    program: StageProgram
-    index: int
-
-
-class _Rows:
-    """The table, made column by column, so that each room is asked for all ops at once."""
-
-    def __init__(
-        self,
-        graph: ModelGraph,
-        converted: ModelGraph,
-        plan: PrecisionPlan,
-        target: Target,
-        table: InstructionTable,
-        errors: Mapping[str, MapError] | None,
-    ) -> None:
-        self._graph, self._converted, self._plan = graph, converted, plan
-        self._target, self._table, self._errors = target, table, errors
-        self._places: dict[int, _Place] = {}
-        self._inside: dict[int, int] = {}
-        for number, (stage, (ops, program)) in enumerate(zip(plan.stages, stage_programs(graph, plan), strict=True)):
-            ends = (graph.by_name[stage.input].index, graph.by_name[stage.output].index)
-            self._inside |= dict.fromkeys(ops, number)
-            tensors = stage_tensors(graph, *ends)[1:]
-            self._places |= {t: _Place(number, program, index) for index, t in enumerate(tensors)}
-        self._own = {converted.tensors[op.outputs[0]].name: op for op in converted.ops if op.kind != PATCH_STAGE}
-
-    def all(self) -> list[LayerRow]:
-        ops = self._graph.ops
-        macs = [cost_of(self._graph, only={op.index}).macs for op in ops]
-        converted_macs = [_stage_macs(p) if (p := self._place(op)) else own for op, own in zip(ops, macs, strict=True)]
-        cycles = [self._cycles(op) for op in ops]
-        network = LoweredNetwork.of(self._graph)
-        weights = [network.weights(op) for op in ops]
-        bits = [self._map_bits(op) for op in ops]
-        num_bytes = [self._num_bytes(op, widths) for op, widths in zip(ops, bits, strict=True)]
-        columns = (weights, bits, macs, converted_macs, num_bytes, cycles)
-        return [self._row(*row) for row in zip(ops, *columns, strict=True)]
-
-    def _row(
-        self,
-        op: Op,
-        weights: Tensor | None,
-        bits: tuple[int, ...],
-        macs: int,
-        converted_macs: int,
-        num_bytes: int,
-        cycles: int | None,
-    ) -> LayerRow:
-        tensor = self._output(op)
-        error = (self._errors or {}).get(tensor.name)
-        return LayerRow(
-            layer=layer_of(self._graph, tensor),
-            tensor=tensor.name,
-            op=op.kind,
-            stage=self._inside.get(op.index),
-            shape=tensor.shape[1:] if len(tensor.shape) > 1 else tensor.shape,
-            map_bits=bits,
-            weight_bits=None if weights is None else self._plan.weight_bits.get(weights.name, weights.weight_bits),
-            macs=macs,
-            converted_macs=converted_macs,
-            num_bytes=num_bytes,
-            cycles=cycles,
-            sqnr_db=error.sqnr_db if error else None,
-            is_equal=True if self._errors is None else None if error is None else error.sqnr_db is None,
-        )
-
-    def _output(self, op: Op) -> Tensor:
-        return self._graph.tensors[op.outputs[0]]
-
-    def _place(self, op: Op) -> _Place | None:
-        return self._places.get(op.outputs[0])
-
-    def _map_bits(self, op: Op) -> tuple[int, ...]:
-        tensor, place = self._output(op), self._place(op)
-        if place is not None:
-            return tuple(formats[place.index + 1].bits for formats in place.program.formats)
-        format = self._plan.formats.get(tensor.name)
-        return (format.bits if format else 8 * max(tensor.num_bytes // max(tensor.num_elements, 1), 1),)
-
-    def _num_bytes(self, op: Op, bits: Sequence[int]) -> int:
-        tensor, place = self._output(op), self._place(op)
-        inner = 0 if place is None else max(f[place.index + 1].scratch_bytes for f in place.program.formats)
-        if inner or (place is None and op.index in self._inside):
-            return inner
-        if tensor.dtype != "int8" or not tensor.shape:
-            return tensor.num_bytes
-        return tensor.num_elements // max(tensor.shape[-1], 1) * run_bytes(tensor.shape[-1], bits[0])
-
-    def _cycles(self, op: Op) -> int | None:
-        place = self._place(op)
-        if place is not None:
-            return round(self._table.total(stage_calls(place.program, only=[place.index])))
-        found = self._own.get(self._output(op).name)
-        if op.index in self._inside or found is None:
-            return 0  # folded into another op
-        calls = op_calls(self._converted, found, self._target)
-        return None if self._table.unknown(calls) else round(self._table.total(calls))
-
-
-def _stage_macs(place: _Place) -> int:
-    program = place.program
-    return sum(program.op_macs(program.ops[place.index], row, col) for row, col in program.visits())

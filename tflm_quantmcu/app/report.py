@@ -9,13 +9,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import rich.box
 import rich.console
 import rich.table
 
 from tflm_quantmcu.app.accuracy_lines import accuracy_lines, accuracy_of
-from tflm_quantmcu.app.figures import Figures, Work, measure
+from tflm_quantmcu.app.figures import Figures, Work, figures_of, memory_of
 from tflm_quantmcu.app.headline import Headline, headline_of
 from tflm_quantmcu.app.layer_table import layers_as_text
 from tflm_quantmcu.app.page.front_picture import front_picture
@@ -252,7 +251,6 @@ def build_report(
     verification: VerificationResult,
     *,
     options: Options,
-    samples: np.ndarray | None = None,
     calibration: CalibrationResult | None = None,
 ) -> ConversionReport:
     """Measures the user's model and the converted one on TFLM and counts their work and bytes on the target.
@@ -261,27 +259,26 @@ def build_report(
       original: in its canonical form.
       converted: what it became.
       plan: by which.
-      verification: that was passed.
+      verification: that was passed; on the samples that it was given maps are compared and patches drawn.
       options: of the conversion.
-      samples: model inputs [N, ...] of the input's type, on which maps are compared and patches drawn.
       calibration: if there is one.
     """
     graph, target = original.graph, options.target
     recorded = [Interpreter(model).allocations() for model in (original.origin, converted)]
+    memory_before = memory_of(original.origin, recorded[0], options, may_not_run=True)
+    memory = memory_of(converted, recorded[1], options)
+    losses = losses_of_other_cores(converted.graph, target)
+    losses += less_with_reference_kernels(original.origin.graph, converted.graph, target)
+    why = why_not_smaller(graph, converted.graph, is_bounded=options.sram_bytes is not None)
     regions = stage_programs(graph, plan)
     after, before = work_of(graph, plan), cost_of(graph)
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
     works = Work.of(original.origin.graph, target, before), Work.of(converted.graph, target, after)
     time = time_text(target.timed_core, target.board, [work.time for work in works])
-    losses = losses_of_other_cores(converted.graph, target)
-    losses += less_with_reference_kernels(original.origin.graph, converted.graph, target)
-    why = why_not_smaller(graph, converted.graph, is_bounded=options.sram_bytes is not None)
-    baseline = measure(original.origin, recorded[0], works[0], options, may_not_run=True)
-    figures = measure(converted, recorded[1], works[1], options)
     return ConversionReport(
-        baseline=baseline,
-        converted=figures,
+        baseline=figures_of(memory_before, works[0]),
+        converted=figures_of(memory, works[1]),
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
         notes=list(dict.fromkeys([*plan.notes, *accuracy_lines(plan.search), *losses, *why, stack_sentence(target)])),
         verification=verification,
@@ -290,6 +287,6 @@ def build_report(
         time=time,
         sram_bytes=options.sram_bytes,
         sram_scope=options.sram_scope,
-        details=ReportDetails(original, converted, plan, options, samples, calibration, why),
+        details=ReportDetails(original, converted, plan, options, verification, calibration, why),
         comparison=calibration.comparison if calibration else None,
     )

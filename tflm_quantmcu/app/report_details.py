@@ -21,7 +21,7 @@ from tflm_quantmcu.app.model_diff import diff_models
 from tflm_quantmcu.app.page.arena_picture import ArenaPicture, arena_picture
 from tflm_quantmcu.app.page.patch_picture import PatchPicture, patch_picture, picture_of
 from tflm_quantmcu.base.errors import QuantMcuError
-from tflm_quantmcu.converter.verify import is_eight_bit
+from tflm_quantmcu.converter.verify import VerificationResult
 from tflm_quantmcu.cost.plan_work import stage_programs
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.layer_names import layer_of
@@ -44,7 +44,7 @@ class ReportDetails:
       converted: what it became.
       plan: by which.
       options: of the conversion.
-      samples: model inputs [N, ...]; None of a model with several inputs.
+      verification: that was passed.
       calibration: if there is one.
       why: sentences on what keeps the arena from being smaller.
       command: to repeat it; "" where it was called from Python.
@@ -54,15 +54,21 @@ class ReportDetails:
     converted: ModelFile
     plan: PrecisionPlan
     options: Options
-    samples: np.ndarray | None
+    verification: VerificationResult
     calibration: CalibrationResult | None
     why: Sequence[str]
     command: str = ""
 
-    @functools.cached_property
+    @property
+    def samples(self) -> np.ndarray | None:
+        """Inputs [N, ...] of the model's type that maps are compared and patches drawn on; None of several inputs."""
+        given = self.verification.samples
+        return given[0] if len(given) == 1 else None
+
+    @property
     def is_equal(self) -> bool:
         """Whether the converted model computes at 8 bits alone, so that verification held its outputs to equality."""
-        return is_eight_bit(self.original.graph, self.plan)
+        return self.verification.is_same_function
 
     @functools.cached_property
     def errors(self) -> Sequence[MapError] | None:

@@ -10,8 +10,6 @@ import os
 import pathlib
 from typing import Any, Union
 
-import numpy as np
-
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import beside, read_bytes
 from tflm_quantmcu.calibration.calibrate import require_one_input
@@ -20,7 +18,7 @@ from tflm_quantmcu.calibration.calibration_file import load_calibration, require
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.runtime.sample_sources import SampleSource, gather_samples
-from tflm_quantmcu.runtime.samples import load_samples, random_inputs
+from tflm_quantmcu.runtime.samples import load_samples
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.full_integer import require_source
@@ -49,13 +47,6 @@ class Source:
     def graph(self) -> ModelGraph:
         """The model's graph."""
         return self.model.graph
-
-    def samples(self, count: int) -> np.ndarray | tuple[np.ndarray, ...]:
-        """The first `count` model inputs of the calibration, else random ones: [count, ...] of the input's type; of
-        several inputs one array each."""
-        if self.calibration is not None:
-            return self.calibration.samples[:count]
-        return random_inputs([self.graph.tensors[t] for t in self.graph.inputs], count)
 
 
 def calibrate_model(

@@ -44,6 +44,7 @@ class VerificationResult:
         scratch that it asks for; ops that stay TFLite's own ask for what the target's kernels do, or TFLM's reference
         kernels where they are CMSIS-NN's.
       output_crc32: of all outputs in order, to compare with another machine's.
+      samples: of each input those that were given, [N, ...] of the model's type, or the random ones in their place.
     """
 
     num_samples: int
@@ -51,6 +52,7 @@ class VerificationResult:
     num_maps: int
     arena_by_variant: Mapping[str, int]
     output_crc32: int
+    samples: tuple[np.ndarray, ...] = dataclasses.field(repr=False, compare=False)
 
     @property
     def arena_bytes(self) -> int:
@@ -92,7 +94,7 @@ def verify_conversion(
     original: AnyModel,
     converted: AnyModel,
     plan: PrecisionPlan,
-    samples: np.ndarray | Sequence[np.ndarray],
+    samples: np.ndarray | Sequence[np.ndarray] | None = None,
     *,
     target: Target = WORST_CORE,
 ) -> VerificationResult:
@@ -103,8 +105,8 @@ def verify_conversion(
         file that the user gave.
       converted: what `convert_model` made of it.
       plan: the same.
-      samples: inputs [N, ...] of the model's type, or reals, of several inputs one array each; as many random ones are
-        added as `NUM_RANDOM_SAMPLES`.
+      samples: inputs [N, ...] of the model's type, or reals, of several inputs one array each; random ones without;
+        as many random ones are added as `NUM_RANDOM_SAMPLES`.
       target: whose non-persistent arena is recorded beside this host's.
 
     Raises:
@@ -119,7 +121,10 @@ def verify_conversion(
     stock = QUANTMCU if target.stock_kernels == QUANTMCU else STOCK_REFERENCE  # TFLM's wheel has no others
     predicted = {variant: predict_arena(after.graph, variant, stock) for variant in variants}
     replayed = {variant: replay_allocation(after.graph, HOST, variant, stock) for variant in variants}
-    x = _with_random(graph, (samples,) if isinstance(samples, np.ndarray) else samples)
+    inputs = [graph.tensors[t] for t in graph.inputs]
+    random = random_inputs(inputs, NUM_RANDOM_SAMPLES)
+    own = random if samples is None else _in_type((samples,) if isinstance(samples, np.ndarray) else samples, inputs)
+    x = tuple(np.concatenate(pair) for pair in zip(own, random, strict=True))
     interpreter = Interpreter(after)
     for variant in variants:
         recorded = Interpreter(after, kernel_variant=variant, stock_kernels=stock).allocations()
@@ -135,18 +140,15 @@ def verify_conversion(
     crc32 = 0
     for values in (values for sample in runs.outputs for values in sample):
         crc32 = zlib.crc32(values.tobytes(), crc32)
-    return VerificationResult(len(x[0]), is_same_function, num_maps, predicted, crc32)
+    return VerificationResult(len(x[0]), is_same_function, num_maps, predicted, crc32, own)
 
 
-def _with_random(graph: ModelGraph, samples: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Each input's samples, in its type, and random ones behind them."""
-    tensors = [graph.tensors[t] for t in graph.inputs]
-    random = random_inputs(tensors, NUM_RANDOM_SAMPLES)
-    given = [
+def _in_type(samples: Sequence[np.ndarray], tensors: Sequence[Tensor]) -> tuple[np.ndarray, ...]:
+    """Each input's samples in its type."""
+    return tuple(
         values if _is_as_taken(values, tensor) else to_model_input(values, tensor)
         for values, tensor in zip(samples, tensors, strict=True)
-    ]
-    return tuple(np.concatenate(pair) for pair in zip(given, random, strict=True))
+    )
 
 
 def _is_as_taken(values: np.ndarray, tensor: Tensor) -> bool:
