@@ -95,8 +95,8 @@ def _fusion(layers: list[Layer]) -> PathSearch:
 
 def _smallest(search: PathSearch, max_macs: float) -> tuple[int, float, list[int]]:
     """(bytes, MACs, where the blocks begin)"""
-    bound = int(np.flatnonzero(search.work <= max_macs)[0])
-    return int(search.bounds[bound]), int(search.work[bound]), [edge.first for edge, _ in search.path(bound)]
+    num_bytes = next(bound for bound in search.bounds.tolist() if search.work(bound) <= max_macs)
+    return num_bytes, int(search.work(num_bytes)), [edge.first for edge, _ in search.path(num_bytes)]
 
 
 def test_fusion_blocks_of_msf_cnn() -> None:

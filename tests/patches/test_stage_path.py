@@ -15,13 +15,13 @@ def search_of(*ways: tuple[int, int]) -> PathSearch[str]:
 
 def used(search: PathSearch[str]) -> list[tuple[str, int]]:
     """(way as it was given, bytes as they are known) of the edge within each bound."""
-    paths = [search.path(bound)[0] for bound in range(search.bounds.size)]
+    paths = [search.path(bound)[0] for bound in search.bounds.tolist()]
     return [(edge.ways[way], int(edge.num_bytes[way])) for edge, way in paths]
 
 
 def renewed(search: PathSearch[str], bound: int, num_bytes: int) -> PathSearch[str]:
     """The search where what the path within a bound takes is known."""
-    return search.with_bytes({search.path(bound)[0]: num_bytes})
+    return search.with_bytes({search.path(int(search.bounds[bound]))[0]: num_bytes})
 
 
 def test_what_another_way_beats_is_not_in_use() -> None:
@@ -44,5 +44,5 @@ def test_more_work_of_some_edges_chooses_others() -> None:
     num_bytes = np.array([60])
     halves = [Edge.of(i, i + 1, num_bytes, np.array([4]), ["half"]) for i in range(2)]
     whole = Edge.of(0, 2, num_bytes, np.array([10]), ["whole"])
-    assert len(PathSearch([whole, *halves]).path(0)) == 2
-    assert len(PathSearch([whole, *(half.with_work(2) for half in halves)]).path(0)) == 1
+    assert len(PathSearch([whole, *halves]).path(60)) == 2
+    assert len(PathSearch([whole, *(half.with_work(2) for half in halves)]).path(60)) == 1

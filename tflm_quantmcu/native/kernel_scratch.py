@@ -109,33 +109,40 @@ def behind_maps(map_bytes: int, kernel_bytes: int) -> int:
 
 
 def stage_kernel_bytes(
-    variant: str,
+    variants: Iterable[str],
     ops: Iterable[StageOp],
     shapes: Sequence[tuple[int, int, int]],
     spans: tuple[np.ndarray, np.ndarray],
     bits: Sequence[int],
-) -> int:
+) -> tuple[int, ...]:
     """The most that a call of a stage takes, in tiles of one class, before the stage is built.
 
     Args:
-      variant: of the kernels.
+      variants: of the kernels.
       ops: of the stage; filters do not count.
       shapes: [map] (height, width, channels).
       spans: int64 [tiles, maps, 3] along both axes, pixels (`StageGeometry.spans`).
       bits: [map] widths.
+
+    Returns:
+      Bytes, [variant].
     """
-    largest = 0
-    for op in ops:
-        kernel = op.traits.stage_scratch
-        if variant == REFERENCE or not kernel:
-            continue
-        rows = _extents(spans[0], op, op.window.stride_height, op.window.pad_top)
-        cols = _extents(spans[1], op, op.window.stride_width, op.window.pad_left)
-        for row, col in itertools.product(set(rows), set(cols)):
-            if row[1] and col[1]:
-                call = _stage_call(op, shapes, bits, row, col)
-                largest = max(largest, kernel_scratch_bytes(variant, kernel, call))
-    return largest
+    calls = [
+        (kernel, call) for op in ops if (kernel := op.traits.stage_scratch) for call in _calls(op, shapes, spans, bits)
+    ]
+    return tuple(
+        max((kernel_scratch_bytes(variant, kernel, call) for kernel, call in calls), default=0) for variant in variants
+    )
+
+
+def _calls(
+    op: StageOp, shapes: Sequence[tuple[int, int, int]], spans: tuple[np.ndarray, np.ndarray], bits: Sequence[int]
+) -> list[Any]:
+    """The params of an op's calls that differ, in tiles of one class."""
+    rows = _extents(spans[0], op, op.window.stride_height, op.window.pad_top)
+    cols = _extents(spans[1], op, op.window.stride_width, op.window.pad_left)
+    pairs = itertools.product(dict.fromkeys(rows), dict.fromkeys(cols))
+    return [_stage_call(op, shapes, bits, row, col) for row, col in pairs if row[1] and col[1]]
 
 
 def least_kernel_bytes(variant: str, op: StageOp, shapes: Sequence[tuple[int, int, int]], bits: Sequence[int]) -> int:
@@ -202,6 +209,7 @@ def asked_as(variant: str) -> Iterator[None]:
         yield
 
 
+@functools.cache  # a process has one library
 def _function(name: str, result: Any = ctypes.c_int64, num_pointers: int = 1) -> Any:
     function = getattr(open_op_library(find_op_library()), name)
     function.argtypes = [ctypes.c_int32] + [ctypes.c_void_p] * num_pointers
@@ -211,8 +219,9 @@ def _function(name: str, result: Any = ctypes.c_int64, num_pointers: int = 1) ->
 
 def _flattened(params: Any) -> Iterator[int]:
     """The int32 words of a C++ struct: its fields in order."""
-    if dataclasses.is_dataclass(params):
-        params = [getattr(params, field.name) for field in dataclasses.fields(params)]
+    # Thousands are asked for, and `is_dataclass` and `fields` take longer.
+    if names := getattr(params, "__dataclass_fields__", ()):
+        params = [getattr(params, name) for name in names]
     if isinstance(params, (list, tuple)):
         for item in params:
             yield from _flattened(item)

@@ -60,26 +60,25 @@ class ExactPaths:
         """Bytes of all ways, int64 [bounds], rising."""
         return self._search.bounds
 
-    @property
-    def work(self) -> np.ndarray:
-        """Work of the cheapest path within each bound, int64 [bounds]; what cannot be reached is above all others."""
-        return self._search.work
+    def work(self, num_bytes: int) -> int:
+        """Work of the cheapest path within the bytes; `unreached` where there is none."""
+        return self._search.work(num_bytes)
+
+    def least_bytes(self, work_limit: int) -> int | None:
+        """The fewest bytes within which a path does less work; None where none does at all."""
+        return self._search.least_bytes(work_limit)
 
     @property
     def unreached(self) -> int:
         return self._search.unreached
 
-    def is_reached(self, bound: int) -> bool:
-        return self._search.is_reached(bound)
+    def is_reached(self, num_bytes: int) -> bool:
+        """Whether a path keeps within the bytes, as far as is known."""
+        return self._search.is_reached(num_bytes)
 
-    def bound_of(self, num_bytes: int) -> int | None:
-        """Index of the largest bound within these bytes, if a path keeps it."""
-        bound = int(np.searchsorted(self.bounds, num_bytes, side="right")) - 1
-        return bound if bound >= 0 and self.is_reached(bound) else None
-
-    def path(self, bound: int) -> Path | None:
-        """The cheapest one; None where a way of it takes more than was thought, which is now known."""
-        path = self._search.path(bound)
+    def path(self, num_bytes: int) -> Path | None:
+        """The cheapest one within the bytes; None where a way of it takes more than was thought, which is now known."""
+        path = self._search.path(num_bytes)
         live = {
             (edge, number): self._made.of_way(way).live_bytes
             for edge, number in path
@@ -93,10 +92,10 @@ class ExactPaths:
     def within(self, num_bytes: int, work_limit: int) -> Iterator[tuple[Path, int]]:
         """(path, its work) below a limit of the work: the cheapest within the bytes, then within less than that takes,
         and so on."""
-        while (bound := self.bound_of(num_bytes)) is not None and self.work[bound] < work_limit:
-            path = self.path(bound)
+        while self.is_reached(num_bytes) and self.work(num_bytes) < work_limit:
+            path = self.path(num_bytes)
             if path is not None:
-                yield path, int(self.work[bound])
+                yield path, self.work(num_bytes)
                 num_bytes = most_bytes(path) - 1
 
 

@@ -190,7 +190,7 @@ class StagePlanner:
     @property
     def is_whole(self) -> bool:
         """Whether nothing can be split."""
-        return not self._search.is_reached(self._search.bounds.size - 1)
+        return not self._search.is_reached(int(self._search.bounds[-1]))
 
     @functools.cached_property
     def baseline_arena_bytes(self) -> int:
@@ -203,13 +203,13 @@ class StagePlanner:
         least: Path | None = None
         allowed, tries = self._work_limit(max_ratio), 0
         while tries < _MAX_TRIES:
-            within = np.flatnonzero(self._search.work < allowed)  # the least bound that such a path keeps is the first
-            if not within.size or (best and self._search.bounds[within[0]] >= best.arena_bytes):
+            num_bytes = self._search.least_bytes(allowed)
+            if num_bytes is None or (best and num_bytes >= best.arena_bytes):
                 break
-            path = self._search.path(int(within[0]))
+            path = self._search.path(num_bytes)
             if path is None:
                 continue
-            allowed = int(self._search.work[within[0]])
+            allowed = self._search.work(num_bytes)
             slowdowns = self._slowdowns(self._made.of_path(path)) if self._times and max_ratio else [0.0]
             if max_ratio and max(slowdowns) > max_ratio:  # what exceeds in the other figure alone goes in small steps
                 allowed = int(allowed * min(_OTHER_STEP, _USUAL_ERROR * max_ratio / slowdowns[0]))
@@ -300,22 +300,23 @@ class StagePlanner:
             return self._front_by_time()
         found: list[Split] = []
         limit = int(self._search.bounds[-1])
-        while (bound := self._search.bound_of(limit)) is not None:
-            work = self._search.work // _WORK
-            bound = int(np.flatnonzero(work == work[bound])[0])
-            path = self._search.path(bound)
+        while self._search.is_reached(limit):
+            # The fewest bytes in which as few MACs do.
+            num_bytes = self._search.least_bytes((self._search.work(limit) // _WORK + 1) * _WORK)
+            assert num_bytes is not None
+            path = self._search.path(num_bytes)
             if path is not None:
                 split = self._split(path, at_most=found[-1].arena_bytes - 1 if found else None)
                 found += [split] if split else []
-                limit = int(self._search.bounds[bound]) - 1
+                limit = num_bytes - 1
         return found
 
     def _front_by_time(self) -> list[Split]:
         """The formula proposes a split for each arena, in steps; the estimate says which of them are beaten."""
         whole = [] if self.is_streamed else [self._assemble([])]
         found, limit = [], whole[0].arena_bytes - 1 if whole else int(self._search.bounds[-1])
-        while (bound := self._search.bound_of(limit)) is not None:
-            path = self._search.path(bound)
+        while self._search.is_reached(limit):
+            path = self._search.path(limit)
             if path is not None:
                 found.append(self._in_smallest_places(self._assemble(self._made.of_path(path))))
                 limit = int(_FRONT_STEP * most_bytes(path))

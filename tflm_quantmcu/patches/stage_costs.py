@@ -379,10 +379,8 @@ class UpstreamCosts:
         layout = ScratchLayout.of(geometry, spans, choices, bits, is_streamed=is_streamed)
         map_bytes = max(0, *(offset + n for offset, n in layout.places(bits)))
         ops = _without_filters(lowered, maps)
-        scratch = tuple(
-            behind_maps(map_bytes, stage_kernel_bytes(variant, ops, geometry.shapes, spans, bits))
-            for variant in self._model.variants
-        )
+        kernels = stage_kernel_bytes(self._model.variants, ops, geometry.shapes, spans, bits)
+        scratch = tuple(behind_maps(map_bytes, num_bytes) for num_bytes in kernels)
         return PlannedStage(
             input=ways.source,
             output=self._output,

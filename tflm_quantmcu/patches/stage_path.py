@@ -4,11 +4,12 @@ Nodes are the places between ops; an edge runs the ops between two nodes, by the
 several ways. What a path takes is the largest of its edges' bytes, and its work their sum.
 
 Source: the graph of fusion blocks of msf-CNN (arXiv 2505.11483); differs: bytes hold all that is live, tiles of any
-size, and one pass finds the least work for all bounds at once.
+size, and ways may turn out to take more.
 """
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -67,6 +68,20 @@ class Edge(Generic[Way]):
         ways = [given.ways[i] for i in kept.tolist()]
         return Edge(first, end, given.num_bytes[kept], given.work[kept], ways, given, kept)
 
+    @functools.cached_property
+    def _steps(self) -> tuple[list[int], list[int]]:
+        """(bytes, work) of the ways: a search looks one up faster than in arrays."""
+        return self.num_bytes.tolist(), self.work.tolist()
+
+    def way_within(self, num_bytes: int) -> int:
+        """Index of the way of least work within the bytes; -1 where there is none."""
+        return bisect.bisect_right(self._steps[0], num_bytes) - 1
+
+    def least_work(self, num_bytes: int) -> int:
+        """Work of that way; more than any where there is none."""
+        way = bisect.bisect_right(self._steps[0], num_bytes) - 1
+        return self._steps[1][way] if way >= 0 else _UNREACHED
+
     def with_work(self, more: int) -> Edge[Way]:
         """The edge where each way does so much more work."""
         return Edge._used(self.first, self.end, dataclasses.replace(self.given, work=self.given.work + more))
@@ -88,35 +103,37 @@ def _unbeaten(num_bytes: np.ndarray, work: np.ndarray) -> np.ndarray:
 
 
 class PathSearch(Generic[Way]):
-    """Paths from node 0 to the last node."""
+    """Paths from node 0 to the last node. Bounds are in bytes; what was found within one is kept."""
 
     def __init__(self, edges: Sequence[Edge[Way]]):
         self._edges = sorted(edges, key=lambda edge: (edge.end, edge.first))
         self._num_nodes = self._edges[-1].end + 1
+        self._found: dict[int, list[int]] = {}
 
     @functools.cached_property
     def bounds(self) -> np.ndarray:
         """Bytes of all ways, int64 [bounds], rising: what a bound can be without changing what it allows."""
         return np.unique(np.concatenate([edge.num_bytes for edge in self._edges]))
 
-    @functools.cached_property
-    def _least_work(self) -> np.ndarray:
-        """[nodes, bounds] from node 0 to each node with no way above the bound."""
-        least = np.full((self._num_nodes, self.bounds.size), _UNREACHED)
-        least[0] = 0
-        for edge in self._edges:
-            np.minimum(least[edge.end], least[edge.first] + self._work_of(edge), out=least[edge.end])
-        return np.minimum(least, _UNREACHED)
+    def _least_work(self, num_bytes: int) -> list[int]:
+        """[nodes] from node 0 to each node with no way above the bound."""
+        if num_bytes not in self._found:
+            least = [0] + [_UNREACHED] * (self._num_nodes - 1)
+            for edge in self._edges:
+                work = least[edge.first] + edge.least_work(num_bytes)
+                if work < least[edge.end]:
+                    least[edge.end] = work
+            self._found[num_bytes] = least
+        return self._found[num_bytes]
 
-    def _work_of(self, edge: Edge[Way]) -> np.ndarray:
-        """[bounds] of the edge's best way within the bound."""
-        starts = np.searchsorted(self.bounds, edge.num_bytes)
-        return np.repeat([_UNREACHED, *edge.work], np.diff([0, *starts, self.bounds.size]))
+    def work(self, num_bytes: int) -> int:
+        """Work of the cheapest path within the bytes; `unreached` where there is none."""
+        return self._least_work(num_bytes)[-1]
 
-    @property
-    def work(self) -> np.ndarray:
-        """Work of the cheapest path within each bound, int64 [bounds]; what cannot be reached is above all others."""
-        return self._least_work[-1]
+    def least_bytes(self, work_limit: int) -> int | None:
+        """The fewest bytes within which a path does less work; None where none does at all."""
+        place = bisect.bisect_left(self.bounds, True, key=lambda bound: self.work(int(bound)) < work_limit)
+        return int(self.bounds[place]) if place < self.bounds.size else None
 
     @property
     def unreached(self) -> int:
@@ -130,20 +147,18 @@ class PathSearch(Generic[Way]):
             changed.setdefault(edge, {})[way] = n
         return PathSearch([e.with_bytes(changed[e]) if e in changed else e for e in self._edges])
 
-    def is_reached(self, bound: int) -> bool:
-        return bool(self.work[bound] < _UNREACHED)
+    def is_reached(self, num_bytes: int) -> bool:
+        return self.work(num_bytes) < _UNREACHED
 
-    def path(self, bound: int) -> list[tuple[Edge[Way], int]]:
-        """The cheapest path within `bounds[bound]`: (edge, index of its way) in order."""
+    def path(self, num_bytes: int) -> list[tuple[Edge[Way], int]]:
+        """The cheapest path within the bytes: (edge, index of its way) in order."""
         steps = []
-        node = self._num_nodes - 1
+        least, node = self._least_work(num_bytes), self._num_nodes - 1
         while node > 0:
             for edge in self._into[node]:
-                way = int(np.searchsorted(edge.num_bytes, self.bounds[bound], side="right")) - 1
-                before = self._least_work[edge.first, bound]
-                if way >= 0 and before + edge.work[way] == self._least_work[node, bound]:
+                if least[edge.first] + edge.least_work(num_bytes) == least[node]:
                     break
-            steps.append((edge, way))
+            steps.append((edge, edge.way_within(num_bytes)))
             node = edge.first
         return steps[::-1]
 
