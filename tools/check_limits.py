@@ -1,4 +1,4 @@
-"""Checks the limits that CONTRIBUTING.md states: lines of files and functions, documents' width and links.
+"""Checks the limits that CONTRIBUTING.md states: lines of files and functions, documents' width, links and numbers.
 
 In: the files that git knows below a root. Out: one sentence for each that exceeds a limit; exit code 1 then.
 """
@@ -9,7 +9,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 FILE_LINES = 300
@@ -26,6 +27,7 @@ LONGER: Mapping[str, int] = {
     "tflm_quantmcu/runtime/interpreter.py": 382,
 }
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)\s]+)\)")
+_DECISIONS = "docs/decisions/"
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -49,6 +51,15 @@ def check(root: Path, names: list[str]) -> Iterator[str]:
         elif path.suffix == ".md":
             yield from _wide_lines(name, path.read_text("utf-8"))
             yield from _dead_links(path, name)
+    yield from _shared_numbers(names)
+
+
+def _shared_numbers(names: Sequence[str]) -> Iterator[str]:
+    """Pages of decisions that have the number of another."""
+    pages = [name for name in names if name.startswith(_DECISIONS)]
+    numbers = Counter(name[len(_DECISIONS) :].split("-")[0] for name in pages)
+    for number in (number for number, count in numbers.items() if count > 1):
+        yield f"{_DECISIONS}: {numbers[number]} pages have the number {number}; give the later one the next free number"
 
 
 def _long_functions(name: str, text: str) -> Iterator[str]:

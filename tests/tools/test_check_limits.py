@@ -45,3 +45,9 @@ def test_what_is_short_by_now_is_struck_out(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(check_limits, "LONGER", longer)
     remedy = "strike it out of LONGER in tools/check_limits.py"
     assert list(check(tmp_path, names)) == [f"b.py has 2 lines: {remedy}", f"b.py:f has 1 lines: {remedy}"]
+
+
+def test_two_decisions_do_not_have_one_number(tmp_path: Path) -> None:
+    names = [write(tmp_path, f"docs/decisions/{name}.md", "# A\n") for name in ("0001-a", "0002-b", "0002-c")]
+    (found,) = check(tmp_path, names)
+    assert found.startswith("docs/decisions/: 2 pages have the number 0002;")
