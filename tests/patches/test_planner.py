@@ -20,7 +20,8 @@ from tflm_quantmcu.graph.target import KERNEL_VARIANTS, REFERENCE
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
 from tflm_quantmcu.patches.planned_stage import FULL
-from tflm_quantmcu.patches.planner import StagePlanner, plan_stages
+from tflm_quantmcu.patches.planner import plan_stages
+from tflm_quantmcu.patches.stage_planner import StagePlanner
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.tflite.reader import read_model
 

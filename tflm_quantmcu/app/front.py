@@ -7,7 +7,7 @@ from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.network_cost import cost_of
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.pareto import Point
-from tflm_quantmcu.patches.planner import StagePlanner
+from tflm_quantmcu.patches.stage_planner import StagePlanner
 from tflm_quantmcu.patches.work_bound import planning_table
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.widths import free_maps

@@ -1,6 +1,6 @@
 """What fewer bytes of arena cost in time, as a table and as a plot.
 
-In: splits of one model, as `planner.StagePlanner.front` gives them, and what each takes. Out: a CSV file, and with
+In: splits of one model, as `StagePlanner.front` gives them, and what each takes. Out: a CSV file, and with
 matplotlib a PNG file beside it.
 """
 

@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, StagePlan
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
-from tflm_quantmcu.patches.planner import StagePlanner, plan_stages
+from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.patches.split import Split
+from tflm_quantmcu.patches.stage_planner import StagePlanner
 from tflm_quantmcu.patches.work_bound import planning_table, work_ratio
 from tflm_quantmcu.search.branch import candidate_widths
 from tflm_quantmcu.search.budget import BudgetKeeper, flash_cuts
