@@ -72,4 +72,4 @@ def test_patch_stages_hold_them(bits: int) -> None:
     options = {"calibration_data": x, "activation_bits": bits, "weight_bits": bits, "progress": False}
     report = qm.convert(model, search="uniform", **options).report
     assert report.converted.recorded_non_persistent_bytes < report.baseline.recorded_non_persistent_bytes
-    assert report.verification.is_same_function == (bits == 8) and report.verification.num_maps
+    assert report.verification.is_same_function or (bits == 4 and report.verification.num_maps)

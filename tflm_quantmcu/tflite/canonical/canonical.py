@@ -14,6 +14,7 @@ from tflm_quantmcu.tflite.canonical.constants import fold_constants
 from tflm_quantmcu.tflite.canonical.dead_channels import drop_dead_channels
 from tflm_quantmcu.tflite.canonical.float_islands import quantize_islands
 from tflm_quantmcu.tflite.canonical.global_maxima import pool_before_maxima
+from tflm_quantmcu.tflite.canonical.grouped_convs import join_groups
 from tflm_quantmcu.tflite.canonical.reshapes import drop_needless_reshapes
 from tflm_quantmcu.tflite.canonical.row_maps import widen_row_maps
 from tflm_quantmcu.tflite.canonical.splits import slice_splits
@@ -31,6 +32,7 @@ REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
     widen_row_maps,  # networks over time compute on images of one row, between reshapes
     drop_needless_reshapes,  # behind it: of those most cancel out
     pool_before_maxima,  # behind those that give maps four dimensions
+    join_groups,  # behind them too
     drop_dead_channels,  # last: on the network that is left
 )
 
