@@ -21,7 +21,7 @@ from tflm_quantmcu.graph.op_kind import Formats, OpKind, Table
 from tflm_quantmcu.graph.op_kinds import OP_KINDS, STAGE_KINDS, op_kind
 from tflm_quantmcu.law import lookups, stage_kernels
 from tflm_quantmcu.lowering import stock_ops
-from tflm_quantmcu.oracle import own_kernels, simulate
+from tflm_quantmcu.oracle import own_kernels, run_stage
 from tflm_quantmcu.stage.custom_ops import PREFIX
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,8 +99,8 @@ def core_variants(kind: OpKind) -> bool:
 PLACES = {
     "tflm_quantmcu/converter/emit/calls.py, PARAMS": Place(is_ours, lambda kind: kind.name in PARAMS),
     "tflm_quantmcu/oracle/own_kernels.py, LAWS": Place(is_ours, lambda kind: kind.name in own_kernels.LAWS),
-    "tflm_quantmcu/oracle/simulate.py, REDUCTIONS": Place(
-        lambda kind: kind.is_reduction, lambda kind: kind.name in simulate.REDUCTIONS
+    "tflm_quantmcu/oracle/run_stage.py, REDUCTIONS": Place(
+        lambda kind: kind.is_reduction, lambda kind: kind.name in run_stage.REDUCTIONS
     ),
     "tflm_quantmcu/arena/persistent.py, op_data": Place(
         is_ours, lambda kind: all(PREFIX + kind.name in machine.op_data for machine in (HOST, CORTEX_M))

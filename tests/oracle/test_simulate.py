@@ -19,7 +19,8 @@ from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, ModelGraph
-from tflm_quantmcu.oracle.simulate import run_patches, run_stage, simulate
+from tflm_quantmcu.oracle.run_stage import run_patches, run_stage
+from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.tflite.reader import read_model

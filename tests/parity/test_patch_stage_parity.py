@@ -13,7 +13,7 @@ from tests.support.random_cnn import random_cnns, random_formats, random_stages,
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.precision_plan import StagePlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS
-from tflm_quantmcu.oracle.simulate import run_stage
+from tflm_quantmcu.oracle.run_stage import run_stage
 from tflm_quantmcu.stage.build import INPUT_MODES, build_program
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.reader import read_model

@@ -20,7 +20,7 @@ from tflm_quantmcu.cost.model_time import ModelTime, time_of_model
 from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.runtime.interpreter import Allocations
+from tflm_quantmcu.runtime.allocations import Allocations
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.tflite.model_file import ModelFile
 

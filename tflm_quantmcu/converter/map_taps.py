@@ -19,7 +19,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Tensor
 from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.oracle.outlier_rule import holds_outliers
-from tflm_quantmcu.oracle.simulate import run_patches
+from tflm_quantmcu.oracle.run_stage import run_patches
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.stage.build import stage_tensors
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of

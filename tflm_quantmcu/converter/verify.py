@@ -23,7 +23,8 @@ from tflm_quantmcu.graph.types import ModelGraph, Tensor
 from tflm_quantmcu.law.packing import unpack
 from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.simulate import simulate
-from tflm_quantmcu.runtime.interpreter import Allocations, Interpreter
+from tflm_quantmcu.runtime.allocations import Allocations
+from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_inputs, sample_shape, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite.canonical.canonical import canonical

@@ -8,6 +8,7 @@ may loop over is a feature. Which ones a core's kernel does loop over, the fit s
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -64,6 +65,12 @@ class _Axis:
         )
 
 
+def _gathers(gathered: int, passes: Sequence[int], rows: int, columns: int, length: int) -> list[int]:
+    """Windows that are gathered, their rows, vectors and taps, for as many blocks of channels as there are passes."""
+    per_window = [n * each for each in (1, rows, _blocks(length, 16)) for n in passes]
+    return [gathered * n for n in (*per_window, *(rows * columns * n for n in passes[:2]))]
+
+
 def _convolution(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
     """Also of what reads all of its input for each output: fully connected, sums of products."""
     inputs, outputs = shape.input[2], shape.output[2]
@@ -74,9 +81,6 @@ def _convolution(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
     # Windows that are gathered, perhaps for a block of channels after the other: those that are not rows of vectors.
     gathered = clipped if row_length % 16 == 0 else pixels * (y.kernel * x.kernel > 1)
     passes = (1, *(_blocks(outputs * _blocks(length, 16) * 16, size) for size in (2048, 4096, 8192)))
-    gathers = [gathered * n for n in passes]
-    gathers += [gathered * y.kernel * n for n in passes] + [gathered * _blocks(length, 16) * n for n in passes]
-    gathers += [gathered * y.kernel * x.kernel * n for n in passes[:2]]
     return [
         *(1, y.outputs, pixels, pairs, y.outputs * _blocks(x.outputs, 2), _blocks(pixels, 4)),
         # Weights: a channel's, a block of channels', expanded once a call.
@@ -97,7 +101,7 @@ def _convolution(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
         *(taps * inputs, taps, rows, pixels * length, taps * _blocks(inputs, 4), taps * (inputs % 4)),
         *(taps * (inputs % 4 > 0), rows * (row_length % 4), rows * (row_length % 4 > 0)),
         *(pixels * _blocks(length, 4) * (length % 4 > 0), clipped, clipped * length),
-        *gathers,
+        *_gathers(gathered, passes, y.kernel, x.kernel, length),
         # Vectors of values below 8 bits, and what does not fill a vector.
         *(n * _blocks(length, size) for size in (32, 64) for n in (fours, pixels * fours, pairs * outputs, gathered)),
         *(pixels * fours * y.kernel * _blocks(row_length, size) for size in (32, 64)),

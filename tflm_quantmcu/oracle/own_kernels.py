@@ -18,6 +18,7 @@ from tflm_quantmcu.law.arrays import Int8Array, Int32Array, Int64Array
 from tflm_quantmcu.stage.geometry import Region, StageOp
 
 NOWHERE = np.zeros(0, np.int64)
+NO_FILTER = np.zeros(0, np.int8)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tflm_quantmcu.patches.planned_stage import PlannedStage
-from tflm_quantmcu.patches.stage_costs import StageWays, UpstreamCosts
+from tflm_quantmcu.patches.planned_stage import PlannedStage, StageWays
+from tflm_quantmcu.patches.stage_costs import UpstreamCosts
 from tflm_quantmcu.patches.stage_path import Edge, PathSearch
 
 Way = tuple[UpstreamCosts, StageWays, int]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+import numpy as np
+
 from tflm_quantmcu.cost.network_cost import PlacedStage
 from tflm_quantmcu.graph.precision_plan import PatchClass, StagePlan
 from tflm_quantmcu.graph.types import ModelGraph
@@ -97,3 +99,25 @@ class PlannedStage:
             return program
         formats = tuple(dataclasses.replace(f, bits=b) for f, b in zip(program.formats[0], widths, strict=True))
         return dataclasses.replace(program, formats=(formats,))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class StageWays:
+    """All ways to run the ops [first, end) as one stage, arrays [cache choices, tile heights, tile widths].
+
+    Attributes:
+      first, end: op indices.
+      source: tensor index of the input.
+      num_bytes: arena bytes live while the stage runs, a lower bound.
+      macs: recomputation included.
+      work: what the planner minimises: MACs, or estimated cycles.
+      num_calls: of kernels, over all tiles.
+    """
+
+    first: int
+    end: int
+    source: int
+    num_bytes: np.ndarray
+    macs: np.ndarray
+    work: np.ndarray
+    num_calls: np.ndarray

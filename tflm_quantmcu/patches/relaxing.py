@@ -12,10 +12,9 @@ import numpy as np
 
 from tflm_quantmcu.patches.exact_paths import MadeStages
 from tflm_quantmcu.patches.planned_model import PlannedModel
-from tflm_quantmcu.patches.planned_stage import PlannedStage
+from tflm_quantmcu.patches.planned_stage import PlannedStage, StageWays
 from tflm_quantmcu.patches.split import Split
 from tflm_quantmcu.patches.split_costs import SplitCosts
-from tflm_quantmcu.patches.stage_costs import StageWays
 
 _MAX_CALMER, _CALMER_STEP = 6, 1.3  # ways of a stage tried to find larger tiles, each of so many times the calls
 _MAX_FASTER, _FASTER_STEP = 16, 1.0  # the same of the work by the formula; the estimate is the judge

@@ -20,63 +20,23 @@ from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_reduction, lower_region
 from tflm_quantmcu.native.kernel_scratch import behind_maps, least_kernel_bytes, stage_kernel_bytes
+from tflm_quantmcu.patches.axis_costs import AxisCosts, axis_costs
+from tflm_quantmcu.patches.cache_choices import NEVER, cache_choices
 from tflm_quantmcu.patches.planned_model import PlannedModel
-from tflm_quantmcu.patches.planned_stage import FULL, RECOMPUTE, ROWS, PlannedStage
+from tflm_quantmcu.patches.planned_stage import FULL, RECOMPUTE, ROWS, PlannedStage, StageWays
+from tflm_quantmcu.patches.stage_regions import entries_of, is_closed
 from tflm_quantmcu.patches.tile_times import MapFormulas, TileSums, TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage import tiles
-from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, lowered_steps, macs_per_pixel, map_shape, map_tensors
+from tflm_quantmcu.stage.geometry import (
+    StageGeometry,
+    lowered_steps,
+    macs_per_pixel,
+    map_shape,
+    map_tensors,
+    unfiltered_ops,
+)
 from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
-from tflm_quantmcu.stage.program import MAX_MAPS
-
-_NEVER = -2.0  # MACs of a value whose halo is never kept
-_NOWHERE = 1 << 40  # a row behind all others
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class StageWays:
-    """All ways to run the ops [first, end) as one stage, arrays [cache choices, tile heights, tile widths].
-
-    Attributes:
-      first, end: op indices.
-      source: tensor index of the input.
-      num_bytes: arena bytes live while the stage runs, a lower bound.
-      macs: recomputation included.
-      work: what the planner minimises: MACs, or estimated cycles.
-      num_calls: of kernels, over all tiles.
-    """
-
-    first: int
-    end: int
-    source: int
-    num_bytes: np.ndarray
-    macs: np.ndarray
-    work: np.ndarray
-    num_calls: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _AxisCosts:
-    """Extents of every map along one axis, [tile sizes, maps].
-
-    Attributes:
-      largest: of what a tile sees.
-      summed, seen, kept, makers, keepers, counts: see `TileSums`.
-      halo: the most that a tile sees of what was kept.
-      begins: [tile sizes, tiles, maps] first pixel that a tile reads, `_NOWHERE` if none.
-      ends: [tile sizes, tiles] of the tiles.
-    """
-
-    largest: np.ndarray
-    summed: np.ndarray
-    seen: np.ndarray
-    kept: np.ndarray
-    makers: np.ndarray
-    keepers: np.ndarray
-    halo: np.ndarray
-    begins: np.ndarray
-    ends: np.ndarray
-    counts: np.ndarray
 
 
 class UpstreamCosts:
@@ -96,8 +56,8 @@ class UpstreamCosts:
         self._reduction = lower_reduction(self._graph, self._graph.ops[: self._end], {})
         self._last = last - (self._reduction.num_ops if self._reduction else 0)
         self._target = self._reduction.op.inputs[0] if self._reduction else self._output
-        is_whole = model.may_part_at(self._output) and self._is_closed()
-        self._entries = self._find_entries() if is_whole else {}
+        is_whole = model.may_part_at(self._output) and is_closed(self._graph, self._last, self._end)
+        self._entries = entries_of(model, self._target, self._last, self._end) if is_whole else {}
         if not self._entries:
             return
         first = min(self._entries)
@@ -113,32 +73,6 @@ class UpstreamCosts:
         self._num_entries = len(self._maps) - len(self._lowered)
         height, width, _ = self._geometry.shapes[-1]
         self._sizes = (tiles.tile_sizes(height), tiles.tile_sizes(width))
-
-    def _is_closed(self) -> bool:
-        """Whether nothing else reads what the reduction does."""
-        chain = self._graph.ops[self._last : self._end]
-        inner = [op.outputs[0] for op in chain[:-1]]
-        return all(
-            t not in self._graph.outputs and self._graph.consumers[t] == (reader,)
-            for t, reader in zip(inner, chain[1:], strict=True)
-        )
-
-    def _find_entries(self) -> dict[int, int]:
-        """First op -> input tensor of each region that ends here and has one entry and one exit."""
-        graph, entries = self._graph, {}
-        needed = {self._target}
-        for op in reversed(graph.ops[: self._last + 1]):
-            (output, *others) = op.outputs
-            is_read_behind = any(reader.index >= self._end for reader in graph.consumers[output])
-            is_exit = output != self._target and (is_read_behind or output in graph.outputs)
-            if others or output not in needed or is_exit or self._model.why_not_in_stage(op):
-                break
-            needed = (needed - {output}) | set(graph.feature_maps(op))
-            if self._last - op.index + 1 == MAX_MAPS:
-                break
-            if len(needed) == 1 and self._model.may_part_at(*needed):
-                entries[op.index] = next(iter(needed))
-        return entries
 
     def ways(self) -> list[StageWays]:
         """The ways to run each region that ends here."""
@@ -162,38 +96,23 @@ class UpstreamCosts:
 
     @functools.cached_property
     def _choices(self) -> list[tuple[np.ndarray, bool]]:
-        """(cache modes [maps], primed) worth trying: halos are kept in full, or recomputed where values cost few MACs.
-
-        Of two halos of as many bytes the one whose values cost fewer MACs is cheaper to recompute. Below the threshold
-        a map keeps at most its columns, which take little where tiles are narrow and nothing where they are not.
-        """
+        """Those worth trying, as of `cache_choices`."""
         value_macs = self._work / [shape[2] for shape in self._geometry.shapes]
         entries = self._maps[: self._num_entries]
-        value_macs[: self._num_entries] = [np.inf if t in self._model.streamed else _NEVER for t in entries]
-        value_macs[-1] = _NEVER
-        thresholds = [-1.0, *np.unique(value_macs[self._num_entries : -1])]
-        choices = {
-            tuple(np.where(value_macs > threshold, FULL, np.where(value_macs >= 0, below, RECOMPUTE)).tolist())
-            for threshold in thresholds
-            for below in (RECOMPUTE, ROWS)
-        }
-        return [
-            (np.array(choice), primed)
-            for choice in sorted(choices)
-            for primed in (False, True)
-            if any(choice) or not primed
-        ]
+        value_macs[: self._num_entries] = [np.inf if t in self._model.streamed else NEVER for t in entries]
+        value_macs[-1] = NEVER
+        return cache_choices(value_macs, self._num_entries)
 
     @functools.cached_property
-    def _axes(self) -> tuple[list[_AxisCosts], list[_AxisCosts]]:
+    def _axes(self) -> tuple[list[AxisCosts], list[AxisCosts]]:
         """Along height and width, of each choice."""
-        known: dict[tuple[int, bool, tuple[bool, ...]], _AxisCosts] = {}
+        known: dict[tuple[int, bool, tuple[bool, ...]], AxisCosts] = {}
         width = int(self._axis(0) != self._axis(1))  # of square maps one axis is like the other
 
-        def costs(axis: int, is_cached: np.ndarray, primed: bool) -> _AxisCosts:
+        def costs(axis: int, is_cached: np.ndarray, primed: bool) -> AxisCosts:
             key = (axis, primed, tuple(is_cached.tolist()))
             if key not in known:
-                known[key] = self._axis_costs(axis, is_cached.tolist(), primed)
+                known[key] = axis_costs(*self._axis(axis), is_cached.tolist(), primed)
             return known[key]
 
         rows = [costs(0, modes >= FULL, primed) for modes, primed in self._choices]
@@ -210,26 +129,6 @@ class UpstreamCosts:
         ops = (self._geometry.ops_y, self._geometry.ops_x)[axis]
         return ops, [shape[axis] for shape in self._geometry.shapes], self._sizes[axis]
 
-    def _axis_costs(self, axis: int, is_cached: list[bool], primed: bool) -> _AxisCosts:
-        ops, extents, sizes = self._axis(axis)
-        priming = tiles.priming_counts(ops, extents, sizes, is_cached) if primed else [0] * len(sizes)
-        intervals, is_tile = _tiles_of_sizes(extents[-1], sizes, priming)
-        spans = tiles.axis_spans(ops, extents, intervals, is_cached)
-        begin, fresh, end = np.moveaxis(spans, -1, 0)
-        present = is_tile[..., None]
-        return _AxisCosts(
-            largest=((end - begin) * present).max(axis=1).astype(float),
-            summed=((end - fresh) * present).sum(axis=1).astype(float),
-            seen=((end - begin) * present).sum(axis=1).astype(float),
-            kept=((fresh - begin) * present).sum(axis=1).astype(float),
-            makers=((end > fresh) & present).sum(axis=1).astype(float),
-            keepers=((fresh > begin) & present).sum(axis=1).astype(float),
-            halo=((fresh - begin) * present).max(axis=1).astype(float),
-            begins=np.where((begin < end) & present, begin, _NOWHERE),
-            ends=np.maximum(intervals[..., 1], 0),
-            counts=is_tile.sum(axis=1),
-        )
-
     @functools.cached_property
     def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """[choices, tile heights, tile widths, maps]: tile buffers, halo stores and MACs behind each map, and (over
@@ -240,7 +139,7 @@ class UpstreamCosts:
             [run_bytes(int(c), self._model.inner_bits(t)) for c, t in zip(channels, self._maps, strict=True)]
         )
 
-        def stack(axis: list[_AxisCosts], name: str) -> np.ndarray:
+        def stack(axis: list[AxisCosts], name: str) -> np.ndarray:
             return np.stack([getattr(costs, name) for costs in axis])
 
         heights = stack(rows, "largest")[:, :, None]
@@ -256,16 +155,9 @@ class UpstreamCosts:
     def _is_live(self) -> np.ndarray:
         """[maps, ops]"""
         live = np.zeros((len(self._maps), len(self._lowered)))
-        for m, (first, last) in enumerate(self._lifetimes):
+        for m, (first, last) in enumerate(self._geometry.lifetimes()):
             live[m, first : last + 1] = 1
         return live
-
-    @functools.cached_property
-    def _lifetimes(self) -> list[tuple[int, int]]:
-        """[map] positions of the ops that write it (0: none) and read it last."""
-        readers = {t: position for position, op in enumerate(self._lowered) for t in op.inputs}
-        births = [0] * self._num_entries + list(range(len(self._lowered)))
-        return [(birth, readers.get(t, birth)) for birth, t in zip(births, self._maps, strict=True)]
 
     @functools.cached_property
     def _live_from(self) -> np.ndarray:
@@ -283,7 +175,7 @@ class UpstreamCosts:
         """(bytes, MACs, kernel calls) of a region."""
         buffers, stores, macs, live = self._arrays
         position, m = self._position(first), self._index[source]
-        end = self._lifetimes[m][1] + 1
+        end = self._geometry.lifetimes()[m][1] + 1
         if source in self._model.streamed:
             scratch = self._live_from[..., position] + stores[..., m]
         else:
@@ -291,8 +183,7 @@ class UpstreamCosts:
             with_input = (live[..., position:end] - buffers[..., m, None]).max(axis=-1)
             scratch = np.maximum(with_input, self._live_from[..., end]) + stores[..., self._num_entries + position]
         scratch += self._sums_bytes + self._kernel_bytes_from[position]
-        ends = self._ends_bytes(source, first)[:, :, None]
-        num_bytes = ends + _align(scratch, ARENA_ALIGNMENT)
+        num_bytes = self._ends_bytes(source, first)[:, :, None] + _align(scratch, ARENA_ALIGNMENT)
         rows, cols = self._counts
         calls = rows[:, :, None] * cols[:, None] * (self._end - first)
         reduced = sum(self._model.base_macs[self._last + 1 : self._end])
@@ -326,7 +217,7 @@ class UpstreamCosts:
     def _kernel_bytes_from(self) -> np.ndarray:
         """[ops] the least that the largest call of an op or of one behind it takes, with the kernels that take most."""
         shapes, bits = self._geometry.shapes, [self._model.inner_bits(t) for t in self._maps]
-        ops = _without_filters(self._lowered, self._maps)
+        ops = unfiltered_ops(self._lowered, self._maps)
         least = [max(least_kernel_bytes(variant, op, shapes, bits) for variant in self._model.variants) for op in ops]
         return np.maximum.accumulate(least[::-1])[::-1]
 
@@ -378,7 +269,7 @@ class UpstreamCosts:
         spans = geometry.spans(height, width, choices, primed=primed)
         layout = ScratchLayout.of(geometry, spans, choices, bits, is_streamed=is_streamed)
         map_bytes = max(0, *(offset + n for offset, n in layout.places(bits)))
-        ops = _without_filters(lowered, maps)
+        ops = unfiltered_ops(lowered, maps)
         kernels = stage_kernel_bytes(self._model.variants, ops, geometry.shapes, spans, bits)
         scratch = tuple(behind_maps(map_bytes, num_bytes) for num_bytes in kernels)
         return PlannedStage(
@@ -398,26 +289,6 @@ class UpstreamCosts:
             macs=int(ways.macs[choice, h, w]),
             base_macs=sum(self._model.base_macs[ways.first : ways.end]),
         )
-
-
-def _tiles_of_sizes(extent: int, sizes: Sequence[int], priming: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """(tiles of each size [sizes, tiles, 2], which of them there are); the rest is empty and behind the last."""
-    cuts = [
-        [(-n * size, (1 - n) * size) for n in range(before, 0, -1)] + tiles.split_axis(extent, size)
-        for size, before in zip(sizes, priming, strict=True)
-    ]
-    most = max(map(len, cuts))
-    padded = [cut + [(extent, extent)] * (most - len(cut)) for cut in cuts]
-    return np.array(padded), np.array([[i < len(cut) for i in range(most)] for cut in cuts])
-
-
-def _without_filters(lowered: Sequence[LoweredOp], maps: Sequence[int]) -> list[StageOp]:
-    """The ops of a stage with these maps, weights at 8 bits."""
-    index = {t: m for m, t in enumerate(maps)}
-    return [
-        StageOp(op.kind, tuple(index[t] for t in op.inputs), index[op.output], op.window, 8, op.depth_multiplier)
-        for op in lowered
-    ]
 
 
 def _align(num_bytes: np.ndarray, alignment: int = SCRATCH_ALIGNMENT) -> np.ndarray:

@@ -11,7 +11,8 @@ import numpy as np
 
 from tflm_quantmcu.patches.exact_paths import StageEdge
 from tflm_quantmcu.patches.planned_model import PlannedModel
-from tflm_quantmcu.patches.stage_costs import StageWays, UpstreamCosts
+from tflm_quantmcu.patches.planned_stage import StageWays
+from tflm_quantmcu.patches.stage_costs import UpstreamCosts
 from tflm_quantmcu.patches.stage_path import Edge
 from tflm_quantmcu.patches.tile_times import TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT

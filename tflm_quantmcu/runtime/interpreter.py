@@ -8,11 +8,8 @@ that are not whole and models that TFLM cannot prepare.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
-import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,53 +18,25 @@ from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.progress import track
 from tflm_quantmcu.base.tflm_wheel import interpreter_module
 from tflm_quantmcu.graph.target import QUANTMCU, REFERENCE
-from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.native.exclusive import changed, exclusive
 from tflm_quantmcu.native.handshake import load_op_library
 from tflm_quantmcu.native.kernel_scratch import asked_as
 from tflm_quantmcu.native.least_arena import least_arena_bytes
 from tflm_quantmcu.native.op_library import find_op_library, registerers_of
-from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, OFFLINE_METADATA
+from tflm_quantmcu.placement.memory import OFFLINE_METADATA
+from tflm_quantmcu.runtime.allocations import Allocations, generous_arena_bytes
 from tflm_quantmcu.runtime.hook import Hook, HookCalls, num_hook_calls
 from tflm_quantmcu.runtime.input_reader import InputFeed, InputReader
 from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
 from tflm_quantmcu.runtime.rehearsal import rehearse, run_on_zeros
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
+from tflm_quantmcu.runtime.wheel_tensors import fitted, readable_tensors, tensors_of
 from tflm_quantmcu.tflite import schema
-from tflm_quantmcu.tflite.flatbuffer_check import MAX_TENSOR_BYTES
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.streaming import find_streamed_input
 
 CUSTOM_PREFIX = b"QMCU_"
 _OFFLINE = OFFLINE_METADATA.encode()
-
-# What the wheel reads element for element; of int4, for one, it would read beyond the end.
-_READABLE_TYPES = frozenset(
-    getattr(schema.TensorType, name) for name in ("BOOL", "INT8", "UINT8", "INT16", "INT32", "INT64", "FLOAT32")
-)
-_LARGEST_ELEMENT_BYTES = 8
-
-_ALLOCATOR_LINE = re.compile(r"\[RecordingMicroAllocator\] (.*)")
-_ARENA_LINE = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
-_DETAIL_LINE = re.compile(r"'(.*)' used (\d+) bytes")
-
-
-@dataclasses.dataclass(frozen=True)
-class Allocations:
-    """Arena bytes that TFLM's recording allocator counted on this host.
-
-    Attributes:
-      total_bytes: both parts.
-      non_persistent_bytes: feature maps and scratch ("head"); the same on a device.
-      persistent_bytes: nodes, tensors, op data ("tail"); more than on a device, whose pointers
-        have 32 bits.
-      details: what the persistent bytes are: TFLM's name -> bytes.
-    """
-
-    total_bytes: int
-    non_persistent_bytes: int
-    persistent_bytes: int
-    details: Mapping[str, int]
 
 
 class Interpreter:
@@ -128,12 +97,12 @@ class Interpreter:
         if input_reader is not None and self._feed is None:
             raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")
         self._registerers = registerers
-        self._generous_bytes = _generous_arena_bytes(self._file, streamed)
+        self._generous_bytes = generous_arena_bytes(self._file, streamed)
         rehearse(self._file.data, f"{self._registerers} {self._variant}", self._rehearsal)
         self._interpreter = self._prepare(self._generous_bytes)
         wheel = self._interpreter
-        self.inputs = (streamed,) if streamed else _tensors(graph, graph.inputs, wheel.get_input_details)
-        self.outputs = _tensors(graph, graph.outputs, wheel.get_output_details)
+        self.inputs = (streamed,) if streamed else tensors_of(graph, graph.inputs, wheel.get_input_details)
+        self.outputs = tensors_of(graph, graph.outputs, wheel.get_output_details)
         if arena_bytes is not None:
             self._bound_arena(arena_bytes)
 
@@ -158,9 +127,9 @@ class Interpreter:
         if len(arrays) != len(taken):
             besides = " besides what input_reader gives" if is_read else ""
             raise UsageError(f"{len(arrays)} inputs are given; the model has {len(taken)}{besides}")
-        fitted = [_fit(array, tensor) for array, tensor in zip(arrays, taken, strict=True)]
+        values_in = [fitted(array, tensor) for array, tensor in zip(arrays, taken, strict=True)]
         with exclusive(), self._alone():
-            for i, values in enumerate(fitted):
+            for i, values in enumerate(values_in):
                 if self._feed is None:
                     self._interpreter.set_input(values, i)
                 else:
@@ -245,10 +214,7 @@ class Interpreter:
             raise UsageError("the arena is not counted with preserve_all_tensors=True")
         with capture_native_stderr() as captured:
             self._interpreter.print_allocations()
-        lines = _ALLOCATOR_LINE.findall(captured.text)
-        arena = {m[1]: int(m[2]) for m in map(_ARENA_LINE.match, lines) if m}
-        details = {m[1]: int(m[2]) for m in map(_DETAIL_LINE.match, lines) if m}
-        return Allocations(arena["total"], arena["head"], arena["tail"], details)
+        return Allocations.of_text(captured.text)
 
     def least_arena_bytes(self) -> int:
         """The smallest `arena_bytes`, a multiple of 16, in which TFLM prepares the model on this host.
@@ -266,15 +232,7 @@ class Interpreter:
 
     @functools.cached_property
     def _readable(self) -> frozenset[int]:
-        """Tensors that have memory, in a type that the wheel reads rightly."""
-        tree = self._file.tree
-        graph = tree.subgraphs[0]
-        written = set(graph.inputs).union(*(op.outputs for op in graph.operators or ()))
-        return frozenset(
-            i
-            for i, tensor in enumerate(graph.tensors)
-            if tensor.type in _READABLE_TYPES and (i in written or _has_data(tree.buffers[tensor.buffer]))
-        )
+        return readable_tensors(self._file.tree)
 
     def _prepare(self, arena_bytes: int) -> Any:
         """TFLM's own interpreter."""
@@ -330,50 +288,3 @@ class Interpreter:
 def _has_own_ops(tree: schema.ModelT) -> bool:
     codes = (code.customCode for code in tree.operatorCodes)
     return any(code is not None and code.startswith(CUSTOM_PREFIX) for code in codes)
-
-
-def _has_data(buffer: schema.BufferT) -> bool:
-    return buffer.data is not None and len(buffer.data) > 0
-
-
-def _generous_arena_bytes(file: ModelFile, streamed: Tensor | None) -> int:
-    """More than any plan takes: all tensors and what is streamed, seven times that for scratch, and persistent data.
-
-    The system gives memory only to the pages that TFLM touches, so the excess costs nothing.
-    """
-    num_elements = streamed.num_elements if streamed else 0
-    for graph in file.tree.subgraphs:
-        for tensor in graph.tensors:
-            num_elements += math.prod(() if tensor.shape is None else map(int, tensor.shape)) + 64
-    num_bytes = 8 * _LARGEST_ELEMENT_BYTES * num_elements + 4 * len(file.data) + (1 << 20)
-    # Persistent memory begins at the end, which is aligned lest the count depends on the model's length.
-    return min(num_bytes, MAX_TENSOR_BYTES) // ARENA_ALIGNMENT * ARENA_ALIGNMENT
-
-
-def _tensors(
-    graph: schema.SubGraphT, indices: np.ndarray, details_of: Callable[[int], Mapping[str, Any]]
-) -> tuple[Tensor, ...]:
-    if not len(indices):
-        raise UnsupportedModelError("the model has no inputs or no outputs")
-    return tuple(_tensor(graph, int(t), details_of(i)) for i, t in enumerate(indices))
-
-
-def _tensor(graph: schema.SubGraphT, index: int, details: Mapping[str, Any]) -> Tensor:
-    quantization = details["quantization_parameters"]
-    return Tensor(
-        index=index,
-        name=(graph.tensors[index].name or b"").decode(errors="replace"),
-        shape=tuple(int(d) for d in details["shape"]),
-        dtype=np.dtype(details["dtype"]).name,
-        scales=tuple(float(s) for s in quantization["scales"]),
-        zero_points=tuple(int(z) for z in quantization["zero_points"]),
-    )
-
-
-def _fit(array: np.ndarray, tensor: Tensor) -> np.ndarray:
-    shapes = (tensor.shape, tensor.shape[1:]) if tensor.shape[:1] == (1,) else (tensor.shape,)
-    if array.dtype != tensor.dtype or array.shape not in shapes:
-        raise UsageError(
-            f"input {tensor.name} is {array.dtype} {array.shape}; the model takes {tensor.dtype} {tensor.shape}"
-        )
-    return array.reshape(tensor.shape)

@@ -20,7 +20,7 @@ from tflm_quantmcu.host.kernels import HOST_LAWS
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_region
-from tflm_quantmcu.oracle.simulate import run_patches
+from tflm_quantmcu.oracle.run_stage import run_patches
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.settings.common import PinnedSettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings

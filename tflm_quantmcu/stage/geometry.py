@@ -106,14 +106,11 @@ class StageGeometry:
         return rows, self.axis_spans(1, tile_width, modes, primed=primed)
 
     def lifetimes(self) -> list[tuple[int, int]]:
-        """(first, last) op that touches each map; a map is born with the op that writes it."""
-        last_op = len(self.ops_y) - 1
-        spans = [(0, last_op)] + [(last_op, 0)] * (len(self.shapes) - 1)
-        for time, op in enumerate(self.ops_y):
-            spans[op.output] = (time, time)
-            for m in op.inputs:
-                spans[m] = (spans[m][0], time)
-        return spans
+        """(first, last) op that touches each map; a map is born with the op that writes it, inputs with the first."""
+        written = {op.output: time for time, op in enumerate(self.ops_y)}
+        read = {m: time for time, op in enumerate(self.ops_y) for m in op.inputs}
+        births = [written.get(m, 0) for m in range(len(self.shapes))]
+        return [(birth, read.get(m, birth)) for m, birth in enumerate(births)]
 
 
 def lowered_steps(ops: Sequence[LoweredOp], maps: Sequence[int]) -> list[Step]:
@@ -192,3 +189,12 @@ def stage_ops(graph: ModelGraph, source: int, target: int) -> tuple[Op, ...]:
     if not ops:
         raise UnsupportedModelError(f"there is no op {names}")
     return ops
+
+
+def unfiltered_ops(lowered: Sequence[LoweredOp], maps: Sequence[int]) -> list[StageOp]:
+    """The ops of a stage with these maps, weights at 8 bits."""
+    index = {t: m for m, t in enumerate(maps)}
+    return [
+        StageOp(op.kind, tuple(index[t] for t in op.inputs), index[op.output], op.window, 8, op.depth_multiplier)
+        for op in lowered
+    ]

@@ -15,7 +15,7 @@ from tflm_quantmcu.converter.map_taps import stage_input
 from tflm_quantmcu.graph.types import Op
 from tflm_quantmcu.law.packing import pack
 from tflm_quantmcu.oracle.outlier_rule import holds_outliers
-from tflm_quantmcu.oracle.simulate import run_patches
+from tflm_quantmcu.oracle.run_stage import run_patches
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.stage.program import StageProgram
