@@ -176,6 +176,15 @@ def test_the_test_program_notices_single_bit_faults(version: str, tmp_path: Path
     assert [reason for _, reason in fault_injection.inject(project, faults) if not reason] == []
 
 
+def test_the_test_program_notices_faults_in_steps(tmp_path: Path) -> None:
+    project = fault_injection.FaultyProject(emit(VERSIONS["mixed widths 0"](), output_dir=tmp_path))
+    begin, end = project.source.index("\nStatus Step("), project.source.index("\nbool IsPlanRight(")
+    sites = [s for s in fault_injection.sites_of(project.source) if begin < s.begin < end]
+    faults = [fault_injection.Fault(site, 1) for site in sites[:: max(1, len(sites) // 5)]]
+    assert len(faults) >= 5
+    assert [reason for _, reason in fault_injection.inject(project, faults) if not reason] == []
+
+
 @pytest.mark.parametrize(
     ("text", "bit", "bits", "wanted"),
     [

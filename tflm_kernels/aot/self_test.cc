@@ -80,6 +80,7 @@ class Test {
       output_crc32 = OutputCrc32(output_crc32);
       if (sample == 0) Require(output_crc32 == straight_crc32_, "outputs: other without a hook");
     }
+    StepThroughSample(0);
     ReportHex("OUTPUT_CRC32", output_crc32);
     Require(output_crc32 == recording_.output_crc32, "outputs: not those recorded");
     Require(model_.constants_crc32() == recording_.constants_crc32, "constants: not those emitted");
@@ -148,6 +149,23 @@ class Test {
     Require(status == Status::kOk && inspection.num_begun == recording_.num_ops,
             "status: an inference did not come to its end");
     Require(inspection.num_different == 0, "maps: not those recorded");
+  }
+
+  // Step by step, which are other calls of the same kernels.
+  void StepThroughSample(int32_t sample) {
+    StoredMap source = {};
+    const InvokeOptions options = Prepare(sample, &source);
+    Inspection inspection = {recording_, arena_, sample, 0, 0};
+    Status status = Status::kMore;
+    for (int32_t op = 0; status == Status::kMore;) {
+      const bool is_begun = op == inspection.num_begun - 1;
+      if (!is_begun && !Inspect(&inspection, {op, -1})) break;
+      status = model_.step(arena_, options, &op);
+    }
+    EndOp(&inspection);
+    Require(status == Status::kOk && inspection.num_begun == recording_.num_ops,
+            "status: an inference in steps did not come to its end");
+    Require(inspection.num_different == 0, "maps: not those recorded, in steps");
   }
 
   uint32_t OutputCrc32(uint32_t crc32) const {

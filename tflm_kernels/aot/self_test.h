@@ -37,6 +37,7 @@ struct Samples {
 struct Model {
   Status (*invoke_straight)(uint8_t* arena, const InvokeOptions& options);
   Status (*invoke_with_hook)(uint8_t* arena, const InvokeOptions& options);
+  Status (*step)(uint8_t* arena, const InvokeOptions& options, int32_t* op);  // which comes next
   bool (*is_plan_right)();
   uint32_t (*constants_crc32)();
   uint32_t arena_bytes;
@@ -67,6 +68,15 @@ constexpr uint32_t MemoryBytes(uint32_t arena_bytes) { return arena_bytes + 4 * 
 
 // Runs everything and says what differs. `memory` has MemoryBytes. Returns what main should.
 int RunSelfTest(const Model& model, const Recording& recording, uint8_t* memory);
+
+// A model's Step, whose state the test has.
+template <typename State, Status (*kStep)(uint8_t*, State*, const InvokeOptions&)>
+Status StepOf(uint8_t* arena, const InvokeOptions& options, int32_t* op) {
+  static State state = {};
+  const Status status = kStep(arena, &state, options);
+  *op = state.op;
+  return status;
+}
 
 // Takes what a kernel of a patch stage has written.
 void Tap(const FeatureMap& map, const uint8_t* pixels);

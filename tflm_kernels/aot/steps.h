@@ -1,6 +1,7 @@
 // aot/steps.h - what stands between the kernel calls of an emitted model. Without a hook: nothing.
 //
-// In the model's own test (QUANTMCU_SELF_TEST) stages that run with a hook show every map that they compute.
+// In the model's own test (QUANTMCU_SELF_TEST) stages that run with a hook, or in steps, show every map that they
+// compute.
 #ifndef TFLM_KERNELS_AOT_STEPS_H_
 #define TFLM_KERNELS_AOT_STEPS_H_
 
@@ -55,8 +56,8 @@ inline Status RunStage(const PatchStageParams& params, const uint8_t* x, uint8_t
 template <const Kernels& kKernels, typename State>
 inline Status StepStage(const PatchStageParams& params, const StageInput& x, uint8_t* scratch,
                         uint8_t* y, State* state) {
-  const Status status =
-      PatchStageStep(params, kKernels, x, scratch, y, &state->stage, state->regions);
+  const Status status = PatchStageStep(params, kHookedKernels<kKernels>, x, scratch, y,
+                                       &state->stage, state->regions);
   if (status == Status::kReaderFailed) state->op = 0;
   return status;
 }
