@@ -94,7 +94,7 @@ class Branch:
         region = stage_ops(graph, source, target)
         lowered = lower_region(graph, region, {})
         names = [graph.tensors[t].name for t in map_tensors(lowered, source)[: program.tiled + 1]]
-        stats = _branch_stats(problem, names, program, classes)
+        stats = problem.once(("values", stage, classes), lambda: _branch_stats(problem, names, program, classes))
         widths = candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_bits)
         work = _reading_work(program, classes.ordinary.sum(axis=0))
         maps = {}

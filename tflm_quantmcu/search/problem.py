@@ -21,6 +21,7 @@ from tflm_quantmcu.graph.calibration_result import CalibrationResult, TensorStat
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, Target
 from tflm_quantmcu.graph.types import Budget, Format, ModelGraph
+from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.patches.split import StageSearch
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import digest
@@ -31,8 +32,10 @@ from tflm_quantmcu.tflite.model_file import ModelFile
 
 # Plans; learning searches come back to the same widths.
 KEPT_COMPENSATED = 32
+KEPT_ANSWERS = 256  # of `SearchProblem.once`: a few a stage of each split that is tried
 
 _Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,11 +130,29 @@ class SearchProblem:
     suits_all_cores: bool = False
     mixed_split: int | None = None
     _latest: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
+    _found: list[tuple[object, Any]] = dataclasses.field(default_factory=list)
     _latest_compensated: list[tuple[PrecisionPlan, PrecisionPlan]] = dataclasses.field(default_factory=list)
 
     def changed(self, **settings: Any) -> SearchProblem:
         """The problem with some settings changed."""
         return dataclasses.replace(self, settings=dataclasses.replace(self.settings, **settings))
+
+    def once(self, question: object, find: Callable[[], _Found]) -> _Found:
+        """What `find` finds; of a question that equals an earlier one, what was found then. Problems that are changed
+        from one another share it, so the question names all settings that the answer depends on."""
+        for asked, found in self._found:
+            if asked == question:
+                answer: _Found = found
+                return answer
+        answer = find()
+        self._found.append((question, answer))
+        del self._found[:-KEPT_ANSWERS]
+        return answer
+
+    def planned_stages(self) -> StageSearch:
+        """What the planner finds at 8 bits within the bounds."""
+        bounds = self.stage_bounds
+        return self.once(("stages", bounds), lambda: plan_stages(self.graph, **bounds))
 
     def samples_of(self, tensor: int, count: int | None = None) -> np.ndarray:
         """Values of a feature map for the calibration samples, int8 [N, H, W, C]; those of the latest map are kept.

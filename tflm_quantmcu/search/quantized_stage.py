@@ -15,6 +15,7 @@ from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on
 from tflm_quantmcu.search.branch import Branch
 from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.settings.common import PinnedSettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 from tflm_quantmcu.search.vdpc import Classification, classify
 from tflm_quantmcu.search.vdqs_widths import search_bits
@@ -52,9 +53,16 @@ class ClassifiedStage:
     @staticmethod
     def of(problem: SearchProblem, whole: StagePlan, fixed_bytes: int) -> ClassifiedStage:
         """See `quantize_stage`."""
-        program = stage_program(problem.graph, whole)
-        classes = classify(problem, whole, program)
-        branch = Branch.of(problem, whole, program, classes, fixed_bytes)
+        chosen = problem.settings.part(VdqsSettings)
+        rule = (chosen.vdpc, chosen.vdpc_phi, chosen.vdpc_outlier_fraction)
+        program = problem.once(("program", whole), lambda: stage_program(problem.graph, whole))
+        classes = problem.once(("classes", whole, rule), lambda: classify(problem, whole, program))
+        pinned = problem.settings.part(PinnedSettings).pinned_layers
+        widths = (chosen.vdqs_min_bits, chosen.vdqs_min_weight_bits, pinned)
+        branch = problem.once(
+            ("branch", whole, rule, fixed_bytes, widths),
+            lambda: Branch.of(problem, whole, program, classes, fixed_bytes),
+        )
         return ClassifiedStage(problem, whole, fixed_bytes, classes, branch)
 
     def quantized(self, weight: float) -> QuantizedStage:

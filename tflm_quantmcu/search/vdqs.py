@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, StagePlan
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
-from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.patches.split import Split
 from tflm_quantmcu.patches.stage_planner import StagePlanner
 from tflm_quantmcu.patches.work_bound import planning_table, work_ratio
@@ -67,9 +66,8 @@ def search_vdqs(problem: SearchProblem) -> PrecisionPlan:
 
 def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     """The plan that meets the SRAM budget."""
-    graph = problem.graph
     budget = problem.budget.sram_bytes
-    found = plan_stages(graph, **problem.stage_bounds)
+    found = problem.planned_stages()
     reason = found.reason
     if problem.mixed_split is not None:
         reason = "patches with fewer bits can be larger within --sram_bytes, which buys time"
@@ -99,7 +97,7 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
 
 def plan_at_eight_bits(problem: SearchProblem, method: str) -> PrecisionPlan | None:
     """The split, or no split, that keeps the SRAM bound with nothing lowered; None where there is none."""
-    found = plan_stages(problem.graph, **problem.stage_bounds)
+    found = problem.planned_stages()
     if found.best:
         return _at_eight_bits(problem, found.best, found.reason, method)
     bound = problem.budget.sram_bytes
