@@ -18,6 +18,7 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan, StagePlan
 from tflm_quantmcu.law.ranges import mse_format
 from tflm_quantmcu.oracle import simulate
+from tflm_quantmcu.oracle.run_stage import run_patches
 from tflm_quantmcu.oracle.run_time_classes import bit_ops_on, classes_on
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -98,7 +99,7 @@ def test_ordinary_patches_alone_choose_the_formats():
     tensor = GRAPH.by_name[name]
     position = [op.outputs[0] for op in GRAPH.ops].index(tensor.index) + 1  # the stage begins with the first op
     counts = np.zeros(256, np.int64)
-    for row, col, maps in simulate.run_patches(program_of(whole_stage()), X):
+    for row, col, maps in run_patches(program_of(whole_stage()), X):
         values = maps[position][ordinary[:, row, col]]
         counts += np.bincount(values.ravel().astype(int) + 128, minlength=256)
     assert chosen == mse_format(counts, tensor.format, chosen.bits)
