@@ -8,6 +8,7 @@ input: what bounds the search is a number of nodes, not a time.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 
 from tflm_quantmcu.placement import memory
@@ -53,7 +54,18 @@ def place_best(
       node_limit: of the exact search for one peak; it tries several.
       enough: a peak with which the search ends, as it does where that is proven impossible; 0: the smallest.
     """
-    pairs = dict(distances or {})
+    return _placed(tuple(buffers), tuple((distances or {}).items()), alignment, node_limit, enough)
+
+
+@functools.lru_cache(maxsize=1024)  # the planner comes back to the same splits
+def _placed(
+    buffers: tuple[Buffer, ...],
+    distances: tuple[tuple[tuple[int, int], int], ...],
+    alignment: int,
+    node_limit: int,
+    enough: int,
+) -> Placement:
+    pairs = dict(distances)
     aligned = [dataclasses.replace(b, num_bytes=memory.align(b.num_bytes, alignment)) for b in buffers]
     as_tflm = sorted(range(len(aligned)), key=lambda i: (-aligned[i].num_bytes, -i))
     candidates = [
@@ -175,24 +187,30 @@ class _Search:
 
 
 class _Component:
-    """The exact search on one group of buffers."""
+    """The exact search on one group of buffers. What a node asks of all buffers stands in lists: it is asked thousands
+    of times."""
 
     def __init__(self, search: _Search, indices: Sequence[int], target: int):
         self._count_node = search.count_node
-        self._buffers, self._distances = search.problem(indices)
+        buffers, self._distances = search.problem(indices)
         self._target = target
-        times = sorted({b.first for b in self._buffers})
-        self._live = [[i for i, b in enumerate(self._buffers) if b.first <= t <= b.last] for t in times]
-        self._steps = [[t for t, live in enumerate(self._live) if i in live] for i in range(len(self._buffers))]
+        times = sorted({b.first for b in buffers})
+        self._live = [[i for i, b in enumerate(buffers) if b.first <= t <= b.last] for t in times]
+        self._steps = [[t for t, live in enumerate(self._live) if i in live] for i in range(len(buffers))]
+        self._sizes = [b.num_bytes for b in buffers]
+        self._areas = [b.num_bytes * len(steps) for b, steps in zip(buffers, self._steps, strict=True)]
         # Of each buffer the lower ones that it may share bytes with, and how many.
-        self._sharing: list[list[tuple[int, int]]] = [[] for _ in self._buffers]
+        self._sharing: list[list[tuple[int, int]]] = [[] for _ in buffers]
         for (a, b), distance in self._distances.items():
-            self._sharing[b].append((a, memory.shared_bytes(self._buffers[a], self._buffers[b], distance)))
+            self._sharing[b].append((a, memory.shared_bytes(buffers[a], buffers[b], distance)))
         self._paired = {i for pair in self._distances for i in pair}
-        self._offsets = [-1] * len(self._buffers)
+        # Of each buffer those of lower index that are like it in all.
+        single = [i for i in range(len(buffers)) if i not in self._paired]
+        self._twins = [[j for j in single if j < i and buffers[j] == buffers[i]] for i in range(len(buffers))]
+        self._offsets = [-1] * len(buffers)
 
     def place(self) -> list[int] | None:
-        floors = [0] * len(self._buffers)
+        floors = [0] * len(self._sizes)
         tops = [0] * len(self._live)
         return self._offsets if self._extend(floors, tops, 0, -1) else None
 
@@ -209,52 +227,56 @@ class _Component:
         rest = [i for i, offset in enumerate(self._offsets) if offset < 0]
         if not rest:
             return True
-        lowest = {i: max(floors[i], level) for i in rest}
+        lowest = [-1] * len(floors)  # of each that is not placed yet
+        for i in rest:
+            lowest[i] = floors[i] if floors[i] > level else level
         if not self._can_fit(lowest, tops):
             return False
         # What begins at or above another one's end could have let that one go first.
-        roof = min(lowest[i] + self._buffers[i].num_bytes for i in rest)
-        for i in sorted((i for i in rest if lowest[i] < roof), key=lambda i: (lowest[i], -self._area(i), i)):
-            if self._is_mirrored(i, last, lowest, rest):
+        roof = min([lowest[i] + self._sizes[i] for i in rest])
+        for i in sorted([i for i in rest if lowest[i] < roof], key=lambda i: (lowest[i], -self._areas[i], i)):
+            if self._is_mirrored(i, last, lowest[i]):
                 continue
             offset = lowest[i]
-            end = offset + self._buffers[i].num_bytes
+            end = offset + self._sizes[i]
             raised, higher = list(floors), list(tops)
             for t in self._steps[i]:
                 higher[t] = max(higher[t], end)
                 for j in self._live[t]:
-                    distance = self._distances.get((i, j), self._buffers[i].num_bytes)
-                    raised[j] = max(raised[j], offset + distance)
+                    upon = offset + self._distances[i, j] if (i, j) in self._distances else end
+                    if upon > raised[j]:
+                        raised[j] = upon
             self._offsets[i] = offset
             if self._extend(raised, higher, offset, i):
                 return True
             self._offsets[i] = -1
         return False
 
-    def _area(self, i: int) -> int:
-        return self._buffers[i].num_bytes * len(self._steps[i])
-
-    def _is_mirrored(self, i: int, last: int, lowest: Mapping[int, int], rest: Sequence[int]) -> bool:
+    def _is_mirrored(self, i: int, last: int, lowest: int) -> bool:
         """Whether the same placing is found by another order: of equal offsets the lower index first, as of equals."""
-        if last > i and lowest[i] == self._offsets[last] and (last, i) not in self._distances:
+        if last > i and lowest == self._offsets[last] and (last, i) not in self._distances:
             return True
-        if i in self._paired:
-            return False
-        return any(j < i and self._buffers[j] == self._buffers[i] and j not in self._paired for j in rest)
+        return i not in self._paired and any(self._offsets[j] < 0 for j in self._twins[i])
 
-    def _can_fit(self, lowest: Mapping[int, int], tops: Sequence[int]) -> bool:
+    def _can_fit(self, lowest: Sequence[int], tops: Sequence[int]) -> bool:
         """Whether at each step what is still to come can lie above what is there."""
         for live, top in zip(self._live, tops, strict=True):
-            coming = [i for i in live if i in lowest]
+            coming = [i for i in live if lowest[i] >= 0]
             if not coming:
                 continue
-            base = max(top, min(lowest[i] for i in coming))
+            base = min([lowest[i] for i in coming])
+            base = base if base > top else top
             needed = base
             for i in coming:
                 # Of a buffer that may share bytes with one that is placed, part may lie below `base`.
-                above = self._buffers[i].num_bytes - max(0, base - lowest[i])
-                shared = sum(num_bytes for a, num_bytes in self._sharing[i] if a in lowest)
-                needed += max(0, above - shared)
+                above = self._sizes[i]
+                if lowest[i] < base:
+                    above -= base - lowest[i]
+                for a, num_bytes in self._sharing[i]:
+                    if lowest[a] >= 0:
+                        above -= num_bytes
+                if above > 0:
+                    needed += above
             if needed > self._target:
                 return False
         return True
