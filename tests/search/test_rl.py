@@ -54,7 +54,7 @@ CALIBRATION = calibration_of(MODEL, shape=(8, 8, 3))
 ARENA_BYTES, FLASH_BYTES = plain_bytes(MODEL, strip_metadata=True)
 COSTS = MapCosts(ModelFile(MODEL), strip_metadata=True)
 BOUNDS = {"sram_bytes": ARENA_BYTES * 8 // 10, "flash_bytes": FLASH_BYTES * 7 // 10}
-ON_CORES = {**BOUNDS, "sram_bytes": 3 * ARENA_BYTES}  # room for the scratch of every core's kernels
+ON_CORES = {**BOUNDS, "sram_bytes": 2 * ARENA_BYTES}  # room for the scratch of every core's kernels
 WORK = {"bit_ops": COSTS.work_of(PrecisionPlan(GRAPH.sha256, {})).bit_ops * 4 // 10}  # met without conversions
 EPISODES = {"rl_episodes": 12, "rl_warmup_episodes": 8}
 

@@ -139,20 +139,36 @@ def _pairs_of_windows(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
     length, row_length = y.kernel * x.kernel * inputs, x.kernel * inputs
     fours, steps = _blocks(outputs, 4), _blocks(length, 16)
     pairs, one = divmod(y.outputs * x.outputs, 2)
-    inside = y.whole * x.whole
-    clipped = y.outputs * x.outputs - inside
     is_direct = y.kernel * x.kernel == 1 or row_length % 16 == 0
-    direct, flat = inside * is_direct, inside * (not is_direct)
     values = [fours, fours * steps, pairs * fours, pairs * fours * steps, pairs * fours * ((steps - 1) // 2)]
     values += [one * fours, one * fours * steps, (pairs + one) * (outputs % 4 > 0)]
     values += [outputs * length * (inputs % size > 0) for size in (2, 4)]
-    narrow = min(max(4608 // (64 * steps), 1), 16)  # kWeightBytes of tflm_kernels/cortex_m/mve/scratch.h
-    for passes in (_blocks(fours, 16), _blocks(fours, narrow)):
-        values += [passes, pairs * passes, passes * direct, passes * direct * y.kernel, passes * direct * steps]
-        values += [passes * n for n in (flat, flat * y.kernel, flat * y.kernel * x.kernel, clipped)]
-        values += [passes * clipped * n for n in (y.kernel, y.kernel * x.kernel)]
-        values += [passes * (flat + clipped) * n for n in (steps, y.kernel * _blocks(row_length, 16))]
-        values += [passes * (flat + clipped) * y.kernel * x.kernel * (inputs % size > 0) for size in (2, 4)]
+    values += _window_passes(y, x, _blocks(fours, 16), steps, shape, is_direct)
+    # Weights below 8 bits, by the values of a byte: as bytes, or 16 bytes with as many blocks of a window.
+    for size in (2, 4):
+        room = 256 // (16 * steps)  # quads in kExpandedBytes of tflm_kernels/cortex_m/mve/scratch.h
+        is_short = inputs % size == 0 and y.outputs * x.outputs >= 16 and (steps <= 2 or fours <= room)
+        blocks = _blocks(y.kernel * x.kernel * _blocks(inputs, size), 16)
+        is_whole = y.kernel * x.kernel == 1 or (row_length % (16 * size) == 0 and inputs % size == 0)
+        expanded = _window_passes(y, x, _blocks(fours, min(max(room, 1), 16)), steps, shape, is_direct)
+        split = _window_passes(y, x, _blocks(fours, 16), blocks, shape, is_whole)
+        split += [n * fours * blocks for n in (1, pairs, one)]
+        values += [n * is_short for n in expanded] + [n * (not is_short) for n in split]
+    return values
+
+
+def _window_passes(y: _Axis, x: _Axis, passes: int, steps: int, shape: KernelShape, is_direct: bool) -> list[int]:
+    """Expanding windows of so many steps for so many blocks of channels."""
+    inputs = shape.input[2]
+    row_length = x.kernel * inputs
+    pairs, inside = y.outputs * x.outputs // 2, y.whole * x.whole
+    clipped = y.outputs * x.outputs - inside
+    direct, flat = inside * is_direct, inside * (not is_direct)
+    values = [passes, pairs * passes, passes * direct, passes * direct * y.kernel, passes * direct * steps]
+    values += [passes * n for n in (flat, flat * y.kernel, flat * y.kernel * x.kernel, clipped)]
+    values += [passes * clipped * n for n in (y.kernel, y.kernel * x.kernel)]
+    values += [passes * (flat + clipped) * n for n in (steps, y.kernel * _blocks(row_length, 16))]
+    values += [passes * (flat + clipped) * y.kernel * x.kernel * (inputs % size > 0) for size in (2, 4)]
     return values
 
 

@@ -1,9 +1,9 @@
 // Conv2D for MVE, at all widths: sums of four output channels over two pixels at a time (dot_quad.h).
 //
-// The windows of the two pixels are expanded to int8 in scratch and serve up to kMaxQuads quads of channels; weights of
-// 8 bits are read where they stand, narrower ones are expanded, to kWeightBytes at most, which bounds the quads. Input
-// zero points are folded into the biases: sum((x - z) * w) = sum(x * w) - z * sum(w), where a tap outside reads z.
-// Rows beyond kMaxRow go to the reference.
+// The windows of the two pixels are expanded to int8 in scratch and serve up to kMaxQuads quads of channels; weights are
+// read where they stand, but for short filters below 8 bits (kExpandedBytes). Input zero points are folded into the
+// biases: sum((x - z) * w) = sum(x * w) - z * sum(w), where a tap outside reads z. Rows beyond kMaxRow go to the
+// reference.
 #include "tflm_kernels/cortex_m/mve/channel_quad.h"
 #include "tflm_kernels/cortex_m/mve/dot.h"
 #include "tflm_kernels/cortex_m/mve/dot_quad.h"
@@ -21,10 +21,11 @@ struct Convolution {
   OutputLanes output_lanes;
   uint8_t* output;
   Windows windows;
-  int8_t* weights;   // of num_quads quads, expanded; unused at 8 bits
+  bool has_expanded_weights;
+  int8_t* weights;   // of num_quads quads, if so
   int8_t* expanded;  // windows of a pair
   RowSteps16 steps;
-  int32_t num_quads;
+  const QuadDots& dots;
 };
 
 // Quads of the same pixels.
@@ -35,23 +36,9 @@ struct QuadBlock {
   QuadRows quads[kMaxQuads];
 };
 
-// The sums of four rows of 8-bit weights.
-int32x4_t RowSums(const QuadRows& quad, const RowSteps16& steps) {
-  int32_t sums[kQuad];
-  for (int32_t c = 0; c < kQuad; ++c) {
-    const int8_t* row = quad.rows[c];
-    int32_t sum = 0;
-    for (int32_t i = steps.blocks; i > 0; --i, row += kLanes) sum = vaddvaq_s8(sum, vldrbq_s8(row));
-    const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(steps.rest));
-    sums[c] = vaddvaq_s8(sum, vldrbq_z_s8(row, inside));
-  }
-  return vldrwq_s32(sums);
-}
-
-// Rows behind the last channel are those of the last one: their results are dropped.
+// Returns the sums of the rows. Those behind the last channel are those of the last one: their results are dropped.
 int32x4_t PrepareRows(const Convolution& conv, int32_t first, int8_t* weights, QuadRows* quad) {
-  const RowShape shape = {conv.params.window.kernel_height * conv.params.window.kernel_width,
-                          conv.params.input.channels, conv.params.weight_bits};
+  const RowShape shape = FilterRow(conv.params);
   const int32_t row_bytes = RowBytes(shape);
   const int32_t row_step = WindowBytes(conv.params);
   int32_t sums[kQuad] = {};
@@ -59,12 +46,12 @@ int32x4_t PrepareRows(const Convolution& conv, int32_t first, int8_t* weights, Q
     const int32_t last = conv.channels.count - 1;
     const uint8_t* row = conv.filter + (first + c < last ? first + c : last) * row_bytes;
     quad->rows[c] = reinterpret_cast<const int8_t*>(row);
-    if (shape.bits == 8) continue;
+    if (!conv.has_expanded_weights) continue;
     quad->rows[c] = weights + c * row_step;
     sums[c] = ExpandRow(row, shape, 8, kLanes, weights + c * row_step);
   }
-  if (shape.bits == 8 && conv.params.input.zero_point != 0) {
-    return RowSums(*quad, conv.steps);
+  if (!conv.has_expanded_weights && conv.params.input.zero_point != 0) {
+    return conv.dots.row_sums(*quad, conv.steps);
   }
   return vldrwq_s32(sums);
 }
@@ -117,9 +104,9 @@ template <bool kIsPair, bool kShiftsLeft>
   const int32_t rest = conv.channels.count - channel;
   PairSums sums = {};
   if constexpr (kIsPair) {
-    sums = DotPair(&quad, steps.rest, conv.expanded, steps.blocks);
+    sums = conv.dots.pair(&quad, steps.rest, conv.expanded, steps.blocks);
   } else {
-    sums.val[0] = DotOne(&quad, steps.rest, conv.expanded, steps.blocks);
+    sums.val[0] = conv.dots.one(&quad, steps.rest, conv.expanded, steps.blocks);
   }
   const ChannelTable& table = conv.channels.table;
   const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(rest));
@@ -131,14 +118,17 @@ template <bool kIsPair, bool kShiftsLeft>
   }
 }
 
-// All quads of a block for one or two pixels whose windows are expanded.
-template <bool kIsPair, bool kShiftsLeft>
+// All quads of a block for one or two pixels whose windows are expanded. kIsBytes: the sums are those of 8-bit weights,
+// which are called by their names.
+template <bool kIsPair, bool kShiftsLeft, bool kIsBytes>
 [[gnu::noinline]] void RunPixels(const Convolution& conv, const QuadBlock& block,
                                  const Pixels& pixels) {
   const OutputLanes lanes = conv.output_lanes;
   const RowSteps16 steps = conv.steps;
   const int8_t* windows = conv.expanded;
   const ChannelTable table = conv.channels.table;
+  DotPairFn* const dot_pair = kIsBytes ? DotPair8 : conv.dots.pair;
+  DotOneFn* const dot_one = kIsBytes ? DotOne8 : conv.dots.one;
   const int32_t quad_bytes = kQuad * lanes.bits / 8;
   const QuadRows* quad = block.quads;
   const QuadRows* end = quad + block.count;
@@ -148,13 +138,13 @@ template <bool kIsPair, bool kShiftsLeft>
   uint8_t* second = pixels.second;
   for (; quad != end; ++quad, channel += kQuad, first += quad_bytes) {
     if constexpr (kIsPair) {
-      const PairSums sums = DotPair(quad, steps.rest, windows, steps.blocks);
+      const PairSums sums = dot_pair(quad, steps.rest, windows, steps.blocks);
       const Scales scales = WholeScales(table, channel);
       StoreQuads(first, second, lanes, Result<kShiftsLeft>(sums.val[0], scales, lanes),
                  Result<kShiftsLeft>(sums.val[1], scales, lanes));
       second += quad_bytes;
     } else {
-      const int32x4_t sums = DotOne(quad, steps.rest, windows, steps.blocks);
+      const int32x4_t sums = dot_one(quad, steps.rest, windows, steps.blocks);
       const Scales scales = WholeScales(table, channel);
       StoreQuad(first, lanes, Result<kShiftsLeft>(sums, scales, lanes), kQuad);
     }
@@ -166,10 +156,13 @@ template <bool kIsPair, bool kShiftsLeft>
 
 template <bool kIsPair>
 void RunPixels(const Convolution& conv, const QuadBlock& block, const Pixels& pixels) {
+  const bool is_bytes = conv.dots.pair == DotPair8;
   if (block.shifts_left) {
-    RunPixels<kIsPair, true>(conv, block, pixels);
+    RunPixels<kIsPair, true, false>(conv, block, pixels);
+  } else if (is_bytes) {
+    RunPixels<kIsPair, false, true>(conv, block, pixels);
   } else {
-    RunPixels<kIsPair, false>(conv, block, pixels);
+    RunPixels<kIsPair, false, false>(conv, block, pixels);
   }
 }
 
@@ -225,17 +218,20 @@ void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* fil
   int8_t* expanded = reinterpret_cast<int8_t*>(scratch);
   int8_t* weights = expanded + NumWindows(params) * WindowBytes(params);
   int8_t* flat = weights + num_quads * QuadBytes(params);
-  const Windows windows = MakeWindows(params.input, params.output, params.window, input, flat);
+  const WindowOrder order = {FieldsOf(params), TapSlots(params)};
+  const Windows windows =
+      MakeWindows(params.input, params.output, params.window, order, input, flat);
   const Convolution conv = {params,
                             filter,
                             {table, params.output.channels},
                             Lanes(params.output, params.clamp),
                             output,
                             windows,
+                            HasExpandedWeights(params),
                             weights,
                             expanded,
-                            Steps16Of(windows.length),
-                            num_quads};
+                            Steps16Of(windows.length / order.fields),
+                            DotsOf(8 / order.fields)};
   QuadBlock block;
   for (block.first = 0; block.first < params.output.channels; block.first += kQuad * block.count) {
     const int32_t quads_left = (params.output.channels - block.first + kQuad - 1) / kQuad;

@@ -25,7 +25,7 @@ static_assert(sizeof(QuadRows) == 32, "the assembly knows it: rows, and biases f
 
 // r0, r2, r4, r6: sums of the first window; r8, r10, r12, lr: of the second; r1, r3, r5, r9: rows; r11: windows;
 // r7: steps left, then pairs of steps.
-PairSums DotPair(const QuadRows*, int32_t, const int8_t*, int32_t) {
+[[gnu::naked]] QMCU_DOT_CALL PairSums DotPair8(const QuadRows*, int32_t, const int8_t*, int32_t) {
   asm volatile(
       "push {r4-r11, lr}\n"
       "vctp.8 r1\n"
@@ -71,7 +71,7 @@ PairSums DotPair(const QuadRows*, int32_t, const int8_t*, int32_t) {
 }
 
 // r0, r2, r4, r6: sums; r1, r3, r5, r7: rows; r12: window; lr: steps left.
-int32x4_t DotOne(const QuadRows*, int32_t, const int8_t*, int32_t) {
+[[gnu::naked]] QMCU_DOT_CALL int32x4_t DotOne8(const QuadRows*, int32_t, const int8_t*, int32_t) {
   asm volatile(
       "push {r4-r7, lr}\n"
       "vctp.8 r1\n"

@@ -8,8 +8,7 @@ namespace mve {
 size_t Conv2DScratchBytes(const Conv2DParams& params) {
   if (!IsCovered(params)) return 0;
   const int32_t windows = NumWindows(params) * WindowBytes(params);
-  const int32_t flat = NeedsGather(params) ? WindowBytes(params) + kLanes : 0;
-  return static_cast<size_t>(NumQuads(params) * QuadBytes(params) + windows + flat);
+  return static_cast<size_t>(NumQuads(params) * QuadBytes(params) + windows + FlatBytes(params));
 }
 
 size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {

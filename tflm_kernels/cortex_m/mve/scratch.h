@@ -38,7 +38,12 @@ inline int32_t ExpandedBytes(const RowShape& shape, int32_t order_bits) {
 // ---- Convolution
 
 constexpr int32_t kMaxQuads = 16;  // on the stack, 32 bytes each
-constexpr int32_t kWeightBytes = 4608;
+
+// Weights below 8 bits are taken out of their bytes product by product. Over many pixels those become int8 first that
+// fill their bytes and are short, or few: at most so many bytes at a time.
+constexpr int32_t kExpandedBytes = 1024;
+constexpr int32_t kMaxExpandedWindow = 32;  // values
+constexpr int32_t kMinExpandedPixels = 16;
 
 inline RowShape FilterRow(const Conv2DParams& params) {
   return {params.window.kernel_height * params.window.kernel_width, params.input.channels,
@@ -58,25 +63,50 @@ inline bool NeedsGather(const Conv2DParams& params) {
          !PixelsInside(params.input.width, params.output.width, w.stride_width, w.pad_left);
 }
 
-// Of a window as int8 values: a multiple of 16.
-inline int32_t WindowBytes(const Conv2DParams& params) {
+inline bool HasExpandedWeights(const Conv2DParams& params) {
   const RowShape row = FilterRow(params);
-  return (row.num_runs * row.run_length + kLanes - 1) / kLanes * kLanes;
+  const int32_t window = (row.num_runs * row.run_length + kLanes - 1) / kLanes * kLanes;
+  const int32_t quads = (params.output.channels + kQuad - 1) / kQuad;
+  return row.bits != 8 && row.run_length * row.bits % 8 == 0 &&
+         params.output.height * params.output.width >= kMinExpandedPixels &&
+         (window <= kMaxExpandedWindow || window <= kExpandedBytes / kQuad / quads);
 }
 
-// Of a quad's weights below 8 bits, expanded; those of 8 bits are read where they stand.
+// Values of a byte of weights, as the sums read them.
+inline int32_t FieldsOf(const Conv2DParams& params) {
+  return HasExpandedWeights(params) ? 1 : 8 / params.weight_bits;
+}
+
+// Values of a tap, with those that fill up the last byte of its weights.
+inline int32_t TapSlots(const Conv2DParams& params) {
+  const int32_t fields = FieldsOf(params);
+  return (params.input.channels + fields - 1) / fields * fields;
+}
+
+// Of a window as int8 values: whole blocks of 16 bytes of weights.
+inline int32_t WindowBytes(const Conv2DParams& params) {
+  const int32_t block = kLanes * FieldsOf(params);
+  return (FilterRow(params).num_runs * TapSlots(params) + block - 1) / block * block;
+}
+
+// Of a quad's weights, expanded.
 inline int32_t QuadBytes(const Conv2DParams& params) {
-  return params.weight_bits == 8 ? 0 : kQuad * WindowBytes(params);
+  return HasExpandedWeights(params) ? kQuad * WindowBytes(params) : 0;
 }
 
 // Quads that use a window once it is expanded.
 inline int32_t NumQuads(const Conv2DParams& params) {
   const int32_t all = (params.output.channels + kQuad - 1) / kQuad;
   const int32_t most = all < kMaxQuads ? all : kMaxQuads;
-  if (params.weight_bits == 8) return most;
-  const int32_t fitting = kWeightBytes / QuadBytes(params);
-  if (fitting < 1) return 1;
+  if (!HasExpandedWeights(params)) return most;
+  const int32_t fitting = kExpandedBytes / QuadBytes(params);
   return fitting < most ? fitting : most;
+}
+
+// Of a window in the order of the map; where it need not be whole, of a block.
+inline int32_t FlatBytes(const Conv2DParams& params) {
+  if (NeedsGather(params)) return WindowBytes(params) + kLanes;
+  return FieldsOf(params) == 1 ? 0 : kLanes * FieldsOf(params);
 }
 
 // Windows that are expanded at once: a pair of pixels, unless there is but one.

@@ -2,6 +2,7 @@
 
 #include <arm_mve.h>
 
+#include "tflm_kernels/cortex_m/mve/dot.h"
 #include "tflm_kernels/cortex_m/mve/packed.h"
 
 namespace quantmcu {
@@ -42,8 +43,8 @@ inline void ExpandRun(const uint8_t* run, int32_t count, int8_t* expanded, int32
   // clang-format on
 }
 
-inline void ExpandRun(const uint8_t* run, int32_t bits, int32_t count, int8_t* expanded,
-                      int32_t step) {
+[[gnu::always_inline]] inline void ExpandRun(const uint8_t* run, int32_t bits, int32_t count,
+                                             int8_t* expanded, int32_t step) {
   if (bits == 8) {
     ExpandRun<8>(run, count, expanded, step);
   } else if (bits == 4) {
@@ -76,7 +77,7 @@ int32_t Between(int32_t value, int32_t min, int32_t max) {
     const uint8_t* piece = first;
     for (int32_t kx = window.kernel_width; kx > 0; kx -= windows.piece_taps, piece += piece_step) {
       ExpandRun(piece, map.bits, count, values, kLanes);
-      values += count;
+      values += windows.piece_slots;
     }
   }
 }
@@ -99,7 +100,92 @@ int32_t Between(int32_t value, int32_t min, int32_t max) {
                   (end - begin) * map.channels, values + begin * map.channels, kLanes);
       }
       Fill(values + end * map.channels, map.zero_point, (taps - end) * map.channels);
-      values += taps * map.channels;
+      values += windows.piece_slots;
+    }
+  }
+}
+
+// A block in the order of the map becomes one field behind the other. GCC 12 gives its own such loads an address that
+// they do not have.
+inline void SplitBlock(const int8_t* values, int32_t fields, int8_t* expanded, int32_t step) {
+  // clang-format off
+#define QMCU_SPLIT(load, store)                        \
+  asm volatile(load store                              \
+               : [to] "+r"(expanded)                   \
+               : [from] "r"(values), [step] "r"(step)  \
+               : "q0", "q1", "q2", "q3", "memory")
+#define QMCU_STORE(vector) "vstrb.8 " vector ", [%[to]]\nadd %[to], %[to], %[step]\n"
+  if (fields == 2) {
+    QMCU_SPLIT("vld20.8 {q0, q1}, [%[from]]\n"
+               "vld21.8 {q0, q1}, [%[from]]\n", QMCU_STORE("q0") QMCU_STORE("q1"));
+  } else {
+    QMCU_SPLIT("vld40.8 {q0, q1, q2, q3}, [%[from]]\n"
+               "vld41.8 {q0, q1, q2, q3}, [%[from]]\n"
+               "vld42.8 {q0, q1, q2, q3}, [%[from]]\n"
+               "vld43.8 {q0, q1, q2, q3}, [%[from]]\n",
+               QMCU_STORE("q0") QMCU_STORE("q1") QMCU_STORE("q2") QMCU_STORE("q3"));
+  }
+#undef QMCU_STORE
+#undef QMCU_SPLIT
+  // clang-format on
+}
+
+[[gnu::noinline]] void SplitFlat(const Windows& windows, int8_t* expanded, int32_t step) {
+  const int32_t fields = windows.order.fields;
+  const int8_t* values = windows.flat;
+  for (int32_t left = windows.length; left > 0; left -= fields * kLanes) {
+    SplitBlock(values, fields, expanded, step);
+    values += fields * kLanes;
+    expanded += fields * step;
+  }
+}
+
+// A piece where it belongs, block by block. Returns where the next one does.
+[[gnu::noinline]] int8_t* SplitRun(const Windows& windows, const uint8_t* run, int8_t* expanded,
+                                   int32_t step) {
+  const int32_t fields = windows.order.fields;
+  const int32_t bits = windows.map.bits;
+  const int32_t block = fields * kLanes;
+  for (int32_t left = windows.piece_length; left > 0; left -= block, run += block * bits / 8) {
+    const int8_t* values = reinterpret_cast<const int8_t*>(run);
+    if (bits != 8 || left < block) {
+      ExpandRun(run, bits, left < block ? left : block, windows.flat, kLanes);
+      values = windows.flat;
+    }
+    SplitBlock(values, fields, expanded, step);
+    expanded += fields * step;
+  }
+  return expanded;
+}
+
+// The same from bytes that have the fields of the weights'.
+template <int kBits>
+[[gnu::noinline]] int8_t* SplitPacked(const uint8_t* run, int32_t num_bytes, int8_t* expanded,
+                                      int32_t step) {
+  for (; num_bytes > 0; num_bytes -= kLanes, run += kLanes) {
+    const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(num_bytes));
+    const int8x16_t bytes = vreinterpretq_s8_u8(vldrbq_z_u8(run, inside));
+#pragma GCC unroll 4
+    for (int f = 0; f < kFields<kBits>; ++f, expanded += step) {
+      vstrbq_s8(expanded, vshrq_n_s8(Field<kBits>(bytes, f), 8 - kBits));
+    }
+  }
+  return expanded;
+}
+
+// A window inside whose pieces are whole blocks, or which is one piece; `first` is its first tap.
+[[gnu::noinline]] void SplitInside(const Windows& windows, const uint8_t* first, int8_t* expanded,
+                                   int32_t step) {
+  const int32_t bits = windows.map.bits;
+  const int32_t num_bytes = RunBytes(windows.piece_length, bits);
+  const bool is_alike = bits * windows.order.fields == 8;
+  for (int32_t ky = windows.window.kernel_height; ky > 0; --ky, first += windows.row_step) {
+    if (!is_alike) {
+      expanded = SplitRun(windows, first, expanded, step);
+    } else if (bits == 4) {
+      expanded = SplitPacked<4>(first, num_bytes, expanded, step);
+    } else {
+      expanded = SplitPacked<2>(first, num_bytes, expanded, step);
     }
   }
 }
@@ -107,22 +193,27 @@ int32_t Between(int32_t value, int32_t min, int32_t max) {
 }  // namespace
 
 Windows MakeWindows(const FeatureMap& map, const FeatureMap& output, const Window& window,
-                    const uint8_t* input, int8_t* flat) {
-  const bool has_gaps = window.dilation_width != 1 || map.channels * map.bits % 8 != 0;
+                    const WindowOrder& order, const uint8_t* input, int8_t* flat) {
+  const bool has_gaps =
+      window.dilation_width != 1 || map.channels * map.bits % 8 != 0 || order.slots != map.channels;
   const int32_t taps = has_gaps ? 1 : window.kernel_width;
   const bool is_one_piece = window.kernel_height == 1 && taps == window.kernel_width;
-  const bool is_direct =
-      is_one_piece || (taps == window.kernel_width && taps * map.channels % kLanes == 0);
+  const bool has_whole_pieces =
+      is_one_piece ||
+      (taps == window.kernel_width && taps * map.channels % (kLanes * order.fields) == 0);
   return {map,
           window,
           input,
           WindowsInside(map, output, window),
-          window.kernel_height * window.kernel_width * map.channels,
+          order,
+          window.kernel_height * window.kernel_width * order.slots,
           taps,
           taps * map.channels,
+          taps * order.slots,
           PixelBytes(map),
           window.dilation_height * map.row_bytes,
-          is_direct,
+          has_whole_pieces && order.fields == 1,
+          has_whole_pieces && order.fields > 1,
           flat};
 }
 
@@ -136,11 +227,13 @@ void ExpandWindow(const Windows& windows, int32_t oy, int32_t ox, int8_t* expand
   const bool is_inside = oy >= inside.rows.begin && oy < inside.rows.end &&
                          ox >= inside.columns.begin && ox < inside.columns.end;
   if (!is_inside || !windows.is_direct) {
+    if (is_inside && windows.is_split) return SplitInside(windows, row, expanded, step);
     if (is_inside) {
       FlattenInside(windows, row);
     } else {
       Flatten(windows, y, x);
     }
+    if (windows.order.fields > 1) return SplitFlat(windows, expanded, step);
     ExpandRun<8>(reinterpret_cast<const uint8_t*>(windows.flat), windows.length, expanded, step);
     return;
   }

@@ -38,26 +38,36 @@ inline InsideRanges WindowsInside(const FeatureMap& input, const FeatureMap& out
                       window.stride_width, window.pad_left)};
 }
 
-// The windows of a convolution as int8 values, one behind the other in kernel order; taps outside have the zero point.
+// What reads windows: `fields` values of a byte of weights, `slots` values a tap with those that fill up its last byte.
+struct WindowOrder {
+  int32_t fields;
+  int32_t slots;
+};
+
+// The windows of a convolution as int8 values, tap behind tap in kernel order; taps outside have the zero point, slots
+// behind a tap's values anything.
 struct Windows {
   const FeatureMap& map;
   const Window& window;
   const uint8_t* input;
   InsideRanges inside;
-  int32_t length;      // values of a window
-  int32_t piece_taps;  // neighbours in a window that are neighbours without gaps in the map too
-  int32_t piece_length;
+  WindowOrder order;
+  int32_t length;        // slots of a window
+  int32_t piece_taps;    // neighbours in a window that are neighbours without gaps in the map too
+  int32_t piece_length;  // values
+  int32_t piece_slots;
   int32_t pixel_bytes;
   int32_t row_step;  // bytes between kernel rows
   bool is_direct;    // those inside can be expanded to where they belong, piece by piece
-  int8_t* flat;      // of a window that cannot: `length` and kLanes more; null if all can
+  bool is_split;     // the same, if fields are apart
+  int8_t* flat;      // FlatBytes (scratch.h)
 };
 
 Windows MakeWindows(const FeatureMap& map, const FeatureMap& output, const Window& window,
-                    const uint8_t* input, int8_t* flat);
+                    const WindowOrder& order, const uint8_t* input, int8_t* flat);
 
-// Writes the window of output pixel (oy, ox), 16 values every `step` bytes. Behind its end arbitrary values follow, to
-// the end of the last 16.
+// Writes the window of output pixel (oy, ox), 16 values every `step` bytes: of each 16 bytes of weights first what
+// meets their first fields, then the second. Behind its end arbitrary values follow, to the end of the last block.
 void ExpandWindow(const Windows& windows, int32_t oy, int32_t ox, int8_t* expanded, int32_t step);
 
 }  // namespace mve
