@@ -29,8 +29,8 @@ constexpr DotsFn* DotsOfTwo() {
 }
 
 template <int kWeightBits>
-constexpr Variant kVariant = {DotsOfTwo<kWeightBits>(), DotOfOne<kWeightBits, 2>,
-                              DotOfOne<kWeightBits, 1>};
+constexpr Variant kVariant = {DotsOfTwo<kWeightBits>(), DotsOfOne<kWeightBits, 2>(),
+                              DotsOfOne<kWeightBits, 1>()};
 
 void Run(const Conv2DParams& params, const Variant& variant, const uint8_t* input,
          const uint8_t* filter, const ChannelTable& table, uint8_t* output, uint8_t* scratch) {

@@ -21,7 +21,7 @@ struct Tap {
   int32_t weight;
 };
 
-// The taps inside, and behind them as many of weight 0 as fill up kTapsAtATime.
+// The taps inside, and behind them as many of weight 0 as fill up kTapsAtATime; where none is, all are of weight 0.
 struct Taps {
   Tap taps[kMaxTaps + kTapsAtATime - 1];
   uint8_t numbers[kMaxTaps];
@@ -56,6 +56,59 @@ inline int32_t Value(const uint8_t* byte, int32_t left_shift) {
   return static_cast<int32_t>(uint32_t{*byte} << left_shift) >> (32 - kBits);
 }
 
+// sum + what the taps make of x; at least kTapsAtATime.
+template <int kBits>
+inline int32_t AddTaps(int32_t sum, const uint8_t* x, int32_t left_shift, const Tap* tap,
+                       const Tap* end) {
+  do {
+    sum += Value<kBits>(x + tap[0].offset, left_shift) * tap[0].weight;
+    sum += Value<kBits>(x + tap[1].offset, left_shift) * tap[1].weight;
+    sum += Value<kBits>(x + tap[2].offset, left_shift) * tap[2].weight;
+    tap += kTapsAtATime;
+  } while (tap != end);
+  return sum;
+}
+
+#if defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+
+// Offsets and weights by LDM, of which compilers make LDRs.
+template <>
+inline int32_t AddTaps<8>(int32_t sum, const uint8_t* x, int32_t /*left_shift*/, const Tap* tap,
+                          const Tap* end) {
+#if __ARM_ARCH_ISA_THUMB == 1
+#define QUANTMCU_TAP          \
+  "ldmia %[tap]!, {r4, r5}\n" \
+  "ldrsb r4, [%[x], r4]\n"    \
+  "muls r4, r5\n"             \
+  "adds %[sum], %[sum], r4\n"
+  asm(".syntax unified\n"
+      "1:\n" QUANTMCU_TAP QUANTMCU_TAP QUANTMCU_TAP
+      "cmp %[tap], %[end]\n"
+      "bne 1b\n"
+      : [sum] "+l"(sum), [tap] "+l"(tap)
+      : [x] "l"(x), [end] "r"(end)
+      : "r4", "r5", "cc", "memory");
+#undef QUANTMCU_TAP
+#else
+  asm("1:\n"
+      "ldmia %[tap]!, {r4, r5, r6, r8, r9, r10}\n"
+      "ldrsb r4, [%[x], r4]\n"
+      "ldrsb r6, [%[x], r6]\n"
+      "ldrsb r9, [%[x], r9]\n"
+      "mla %[sum], r4, r5, %[sum]\n"
+      "mla %[sum], r6, r8, %[sum]\n"
+      "mla %[sum], r9, r10, %[sum]\n"
+      "cmp %[tap], %[end]\n"
+      "bne 1b\n"
+      : [sum] "+r"(sum), [tap] "+r"(tap)
+      : [x] "r"(x), [end] "r"(end)
+      : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory");
+#endif
+  return sum;
+}
+
+#endif
+
 // kOutputBits: 8, or 0 for any.
 template <int kBits, int kOutputBits>
 void OutputChannelTo(const Channel& from) {
@@ -68,12 +121,7 @@ void OutputChannelTo(const Channel& from) {
     const uint8_t* x = row;
     uint8_t* output = output_row;
     for (int32_t n = c.width; n > 0; --n, x += c.step, output += c.output_step) {
-      int32_t sum = c.bias;
-      for (const Tap* tap = c.taps; tap != c.taps_end; tap += kTapsAtATime) {
-        sum += Value<kBits>(x + tap[0].offset, c.left_shift) * tap[0].weight;
-        sum += Value<kBits>(x + tap[1].offset, c.left_shift) * tap[1].weight;
-        sum += Value<kBits>(x + tap[2].offset, c.left_shift) * tap[2].weight;
-      }
+      const int32_t sum = AddTaps<kBits>(c.bias, x, c.left_shift, c.taps, c.taps_end);
       const int32_t y =
           right >= 0 ? MultiplyShifted(sum, c.factor.multiplier, right) : MultiplyBy(sum, c.factor);
       if constexpr (kOutputBits == 8) {
@@ -106,7 +154,8 @@ void SetOffsets(const DepthwiseConv2DParams& params, const Segment& rows, const 
     }
   }
   taps->count = n;
-  for (; n % kTapsAtATime != 0; ++n) taps->taps[n] = {taps->taps[0].offset, 0};
+  const int32_t any_offset = n > 0 ? taps->taps[0].offset : 0;
+  for (; n == 0 || n % kTapsAtATime != 0; ++n) taps->taps[n] = {any_offset, 0};
   taps->filled = n;
 }
 
@@ -142,12 +191,16 @@ void Run(const DepthwiseConv2DParams& params, OutputChannelFn* output_channel, c
       const int32_t first =
           PixelOffset(in, oy * w.stride_height - w.pad_top, ox * w.stride_width - w.pad_left);
       uint8_t* pixel = output + PixelOffset(out, oy, ox);
+      // Where no tap is inside, what those of weight 0 read is any byte.
+      const bool is_outside = taps.count == 0;
+      const uint8_t* x = is_outside ? taps.numbers : input + first;
+      const int32_t step = is_outside ? 0 : w.stride_width * PixelBytes(in);
+      const int32_t row_step = is_outside ? 0 : w.stride_height * in.row_bytes;
       for (int32_t o = 0, i = 0, left = params.depth_multiplier; o < out.channels; ++o) {
         const int32_t weights = SetWeights(filter, filter_tap_bytes, o, params.weight_bits, &taps);
         const int32_t first_bit = i * in.bits;
-        output_channel({taps.taps, taps.taps + taps.filled, input + first + first_bit / 8,
-                        32 - in.bits - first_bit % 8, w.stride_width * PixelBytes(in),
-                        w.stride_height * in.row_bytes, columns.end - columns.begin,
+        output_channel({taps.taps, taps.taps + taps.filled, is_outside ? x : x + first_bit / 8,
+                        32 - in.bits - first_bit % 8, step, row_step, columns.end - columns.begin,
                         rows.end - rows.begin, WrappingAdd(table.bias[o], -in.zero_point * weights),
                         FactorOf(table, o), out.zero_point, params.clamp,
                         out.bits == 8 ? pixel + o : pixel, o, out.bits, PixelBytes(out),

@@ -19,7 +19,7 @@ void FullyConnectedOf(const FullyConnectedParams& params, const uint8_t* input,
   for (int32_t i = in.channels; i < Slots(in.channels, kWeightBits); ++i) column[i] = 0;
   const Operands op = {filter, RunBytes(in.channels, kWeightBits), table, params.output,
                        params.clamp};
-  AllChannels<1>(op, DotOfOne<kWeightBits, 1>, column, &output);
+  AllChannels<1>(op, DotsOfOne<kWeightBits, 1>(), column, &output);
 }
 
 void FullyConnected(const FullyConnectedParams& params, const uint8_t* input, const uint8_t* filter,
