@@ -5,6 +5,11 @@
 // without padding bits are one run.
 // Calls the reference for factors that A4 gives only to extreme scales or not at all: no input's is
 // 1/2, the other's is 0 or more than 1, the output's is 0 or 1/2 and more.
+// At -O3 GCC only makes the loops over runs larger.
+#ifndef __clang__
+#pragma GCC optimize("O2")
+#endif
+
 #include "tflm_kernels/portable/ops/add.h"
 
 #include "tflm_kernels/cortex_m/dsp/fixed_point.h"

@@ -96,13 +96,15 @@ constexpr Variants kRegular = {
     {4, kShortStride, Widen<8, 8, kShortStride>::AddWholeGroups, nullptr, OneByFourResults},
     {1, 1, Widen<8, 8, 1>::AddWholeGroups, nullptr, AllChannelsOfOne<8>}};
 
-// Copies at least one byte, and reads none beyond; in words, which a compiler would leave to memcpy.
+// Copies at least one byte, and reads none beyond; in words, of which the last may overlap, where a compiler would call
+// memcpy.
 inline void CopyBytes(const uint8_t* from, int32_t count, uint8_t* to) {
-  const uint8_t* const end = from + count;
-  for (; from + 4 <= end; to += 4) StoreWord(to, NextWord(from));
-  if (from == end) return;
-  if (count >= 4) return StoreWord(to + (end - from) - 4, LoadWord(end - 4));
-  while (from != end) *to++ = *from++;
+  if (count < 4) {
+    for (; count > 0; --count) *to++ = *from++;
+    return;
+  }
+  StoreWord(to + count - 4, LoadWord(from + count - 4));
+  for (count -= 4; count > 0; count -= 4, to += 4) StoreWord(to, NextWord(from));
 }
 
 // Output pixels from which on it is worth asking for plain results.

@@ -126,9 +126,9 @@ class BlockStore {
       y[lane] = MultiplyAdd(y[lane], MakeAnyFactor(Factor(lane)), fast_.zero_point);
     }
     uint32_t values = ClampedBytes(y[0], y[1], y[2], y[3], fast_.clamp);
-    if (block_.is_whole) return StoreFour(pixel, bits_, values);
+    const int32_t first = block_.is_whole ? 0 : block_.begin;
     for (int32_t lane = 0; lane < block_.count; ++lane, values >>= 8) {
-      StoreValue(pixel, block_.begin + lane, bits_, static_cast<int32_t>(values));
+      StoreValue(pixel, first + lane, bits_, static_cast<int32_t>(values));
     }
   }
 

@@ -35,7 +35,8 @@ struct Variant {
   OutputPixelsFn* nine_taps;
   OutputPixelsFn* any_taps;
   OutputPixelsFn* shared;  // of one input channel
-  // By depthwise_columns.h; null where it has none. False if the block's weights are not for it.
+  // By depthwise_columns.h; null where it has none. False if the rectangle, or the block's weights are not for it.
+  bool (*has_columns)(const Rectangle& rectangle);
   bool (*columns)(const Rectangle& rectangle, const BlockStore& store, const Block& block,
                   Pixels pixels);
   // A block of fewer than four channels; null, as `shared`, where there is none.
@@ -58,7 +59,7 @@ class Rectangle {
 
   void Output() {
     const FeatureMap& in = conv_.params.input;
-    const bool has_columns = HasColumns();
+    const bool has_columns = variant_.has_columns != nullptr && variant_.has_columns(*this);
     const int32_t multiplier = conv_.params.depth_multiplier;
     SetOffsets(tap_row_bytes_, tap_bytes_);
     const int32_t channels = conv_.params.output.channels;
@@ -81,6 +82,17 @@ class Rectangle {
                                                         : variant_.any_taps;
       output(store, taps_, pixels, first_bit % 8);
     }
+  }
+
+  // Whether depthwise_columns.h has this.
+  static bool HasColumns(const Rectangle& r) {
+    const Window& w = r.conv_.params.window;
+    return r.conv_.params.depth_multiplier == 1 && w.kernel_width == kSumColumns &&
+           r.columns_.last_tap - r.columns_.first_tap == kSumColumns &&
+           r.rows_.last_tap > r.rows_.first_tap &&
+           r.rows_.last_tap - r.rows_.first_tap <= kSumRows && w.stride_width == w.dilation_width &&
+           // In tens of instructions: 3 a pixel less, 7 a row and 30 a block more than pairs of taps.
+           r.pixels_.height * (3 * r.pixels_.width - 7) > 30;
   }
 
   template <int kABits>
@@ -119,17 +131,6 @@ class Rectangle {
             out.row_bytes};
   }
 
-  // Whether depthwise_columns.h has this.
-  bool HasColumns() const {
-    const Window& w = conv_.params.window;
-    return variant_.columns != nullptr && conv_.params.depth_multiplier == 1 &&
-           w.kernel_width == kSumColumns && columns_.last_tap - columns_.first_tap == kSumColumns &&
-           rows_.last_tap > rows_.first_tap && rows_.last_tap - rows_.first_tap <= kSumRows &&
-           w.stride_width == w.dilation_width &&
-           // In tens of instructions: 3 a pixel less, 7 a row and 30 a block more than pairs of taps.
-           pixels_.height * (3 * pixels_.width - 7) > 30;
-  }
-
   void OutputShort(const BlockStore& store, const Block& block, const Pixels& pixels) {
     const int32_t bits = conv_.params.input.bits;
     const int32_t width = conv_.params.window.kernel_width;
@@ -153,7 +154,7 @@ class Rectangle {
     }
   }
 
-  void SetOffsets(int32_t row_bytes, int32_t column_bytes) {
+  [[gnu::noinline]] void SetOffsets(int32_t row_bytes, int32_t column_bytes) {
     const int32_t width = conv_.params.window.kernel_width;
     int32_t n = 0;
     for (int32_t ky = rows_.first_tap; ky < rows_.last_tap; ++ky) {
@@ -200,9 +201,16 @@ class Rectangle {
 
 template <int kABits, int kWBits>
 constexpr Variant MakeVariant() {
-  Variant variant = {OutputPixels<kABits, 9, false>, OutputPixels<kABits, 0, false>,
-                     OutputPixels<kABits, 0, true>, nullptr, Rectangle::OutputShortBlock};
-  if constexpr (kABits < 8 && kWBits < 8) variant.columns = Rectangle::OutputColumns<kABits>;
+  Variant variant = {OutputPixels<kABits, 9, false>,
+                     OutputPixels<kABits, 0, false>,
+                     OutputPixels<kABits, 0, true>,
+                     nullptr,
+                     nullptr,
+                     Rectangle::OutputShortBlock};
+  if constexpr (kABits < 8 && kWBits < 8) {
+    variant.has_columns = Rectangle::HasColumns;
+    variant.columns = Rectangle::OutputColumns<kABits>;
+  }
   return variant;
 }
 
@@ -210,8 +218,12 @@ template <int kABits, int kWBits>
 constexpr Variant kVariant = MakeVariant<kABits, kWBits>();
 
 // Of calls that IsRegular.
-constexpr Variant kRegular = {OutputPixels<8, 9, false, true>, OutputPixels<8, 0, false, true>,
-                              nullptr, nullptr, nullptr};
+constexpr Variant kRegular = {OutputPixels<8, 9, false, true>,
+                              OutputPixels<8, 0, false, true>,
+                              nullptr,
+                              nullptr,
+                              nullptr,
+                              nullptr};
 
 void Run(const Depthwise& conv, const Variant& variant) {
   const FeatureMap& in = conv.params.input;

@@ -59,12 +59,12 @@ void Pool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output, R
       uint8_t* run = output + PixelOffset(out, oy, ox);
       for (int32_t c = 0; c < out.channels; c += 4) {
         taps.num_values = out.channels - c < 4 ? out.channels - c : 4;
-        const FourSums y = reduce(first, taps);
-        const uint32_t values =
-            ClampedBytes(MultiplyAdd(y.s0 - in.zero_point, factor, out.zero_point),
-                         MultiplyAdd(y.s1 - in.zero_point, factor, out.zero_point),
-                         MultiplyAdd(y.s2 - in.zero_point, factor, out.zero_point),
-                         MultiplyAdd(y.s3 - in.zero_point, factor, out.zero_point), clamp);
+        const FourSums reduced = reduce(first, taps);
+        int32_t y[] = {reduced.s0, reduced.s1, reduced.s2, reduced.s3};
+        for (int32_t& value : y) {
+          value = MultiplyAdd(value - in.zero_point, factor, out.zero_point);
+        }
+        const uint32_t values = ClampedBytes(y[0], y[1], y[2], y[3], clamp);
         if (taps.num_values == 4) {
           StoreFour(run, out.bits, values);
         } else {

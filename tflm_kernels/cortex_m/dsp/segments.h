@@ -25,7 +25,7 @@ struct Segment {
   int32_t last_tap;
 };
 
-inline Segment SegmentAt(const Axis& axis, int32_t begin) {
+[[gnu::noinline]] inline Segment SegmentAt(const Axis& axis, int32_t begin) {
   const int32_t first_input = begin * axis.stride - axis.pad;
   // How many further windows lie inside as a whole.
   const int32_t room = axis.input - 1 - (axis.kernel - 1) * axis.dilation - first_input;

@@ -1,3 +1,8 @@
+// Small: a network runs it once, on a small map.
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "tflm_kernels/portable/ops/mean.h"
 
 #include "tflm_kernels/portable/law/limits.h"
