@@ -47,7 +47,7 @@ def table() -> str:
     builtins = {name for name in vars(schema.BuiltinOperator) if not name.startswith("_")}
     kinds = sorted(({*OP_KINDS} & builtins) | {*AOT_KINDS})
     rows = [
-        (kind, *[_REWRITTEN[kind]] * 3)
+        (kind, *[_REWRITTEN[kind]] * 2, _ahead(op_kind(kind)))
         if kind in _REWRITTEN
         else (kind, _in_stage(op_kind(kind)), _outside(op_kind(kind)), _ahead(op_kind(kind)))
         for kind in kinds

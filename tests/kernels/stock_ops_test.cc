@@ -9,6 +9,7 @@
 
 #include "tflm_kernels/portable/law/exponential.h"
 #include "tflm_kernels/portable/ops/broadcast_add.h"
+#include "tflm_kernels/portable/ops/grouped_conv2d.h"
 #include "tflm_kernels/portable/ops/hard_swish.h"
 #include "tflm_kernels/portable/ops/logistic.h"
 #include "tflm_kernels/portable/ops/matmul.h"
@@ -18,6 +19,7 @@
 #include "tflm_kernels/portable/ops/softmax.h"
 #include "tflm_kernels/portable/ops/squared_difference.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
+#include "tflm_kernels/portable/ops/transpose_conv2d.h"
 
 namespace quantmcu {
 namespace {
@@ -148,6 +150,31 @@ TEST(MatMul, WorkedExampleAndRowsOfExtremes) {
             -128,           -128,           -128,           2, {-128, 127}, {1 << 30, -9}};
   reference::MatMul(params, In(rows), In(rows), biases, Out(&products));
   EXPECT_EQ(products, Values({63, -128, -128, -128}));
+}
+
+// Multipliers of 1, no biases.
+const int32_t kOnes[] = {0, 0, 1 << 30, 1 << 30, 1, 1};
+
+TEST(GroupedConv2D, ReadsItsOwnChannels) {
+  const Values x = {1, 2, 3, 4, 5, 6, 7, 8};
+  const Values filter = {1, 10, 1, -1};
+  Values y(4);
+  const GroupedConv2DParams params = {
+      {1, 2, 4, 8, 8, 0}, {1, 2, 2, 4, 8, 0}, {1, 1, 1, 1, 1, 1, 0, 0}, {-128, 127}, 8, 2};
+  reference::GroupedConv2D(params, In(x), In(filter), ChannelTableOf(kOnes, 2), Out(&y));
+  EXPECT_EQ(y, Values({21, -1, 65, -1}));
+}
+
+TEST(TransposeConv2D, SpreadsAPixelOverItsTaps) {
+  const Values x = {1, 2, 3, 4};
+  const Values filter = {1, 10, 100};
+  Values y(5);
+  const Conv2DParams params = {
+      {1, 4, 1, 4, 8, 0}, {1, 5, 1, 5, 8, 0}, {1, 3, 1, 2, 1, 1, 0, 1}, {-128, 127}, 8};
+  const int32_t table[] = {-100, 1 << 30, 1};
+  reference::TransposeConv2D(params, In(x), In(filter), ChannelTableOf(table, 1), Out(&y));
+  // 10 * 1, 100 * 1 + 1 * 2, 10 * 2, 100 * 2 + 1 * 3, 10 * 3, each less 100.
+  EXPECT_EQ(y, Values({-90, 2, -80, 103, -70}));
 }
 
 TEST(SquaredDifference, WorkedExamples) {

@@ -118,3 +118,53 @@ def test_reciprocal_roots_equal_tflm_in_every_byte(tmp_path: Path) -> None:
         x = zoo.view(scale=scale, zero_point=-128)
         zoo.add(stock(zoo, "RSQRT", [x], None, x.shape, scale=root, zero_point=zoo.zero_point()))
     check(zoo.build(), shuffled(1, (1, 256)), tmp_path)
+
+
+def image(zoo: Zoo, case: int) -> Handle:
+    shape = [(1, 4, 8, 8), (1, 8, 8, 4), (1, 1, 16, 16)][case % 3]
+    return zoo.view(shape, scale=zoo.scale(case, 0.02), zero_point=zoo.zero_point())
+
+
+def convolution_constants(zoo: Zoo, case: int, x: Handle, shape: tuple[int, ...]) -> list[Handle]:
+    scale, outputs = zoo.scale(case + 1, 0.02), shape[0]
+    scales = tuple(zoo.rng.uniform(0.5, 2, outputs if case % 2 else 1) * scale)
+    filter = zoo.net.weights(zoo.rng.choice(ALL_VALUES[1:], shape), scales)
+    if case % 4 == 3:
+        return [filter]
+    return [filter, zoo.net.weights(zoo.rng.integers(-9999, 9999, outputs, np.int32), [x.scale * s for s in scales])]
+
+
+def grouped_convolution(zoo: Zoo, case: int) -> Handle:
+    x, stride = image(zoo, case), (1 + case % 2, 1 + case // 2 % 2)
+    groups = (2, 4)[case // 3 % 2]
+    kernel, outputs = ((1, 1), (3, 3), (2, 3))[case // 2 % 3], groups * (1, 3)[case // 4 % 2]
+    inputs = [x, *convolution_constants(zoo, case, x, (outputs, *kernel, x.shape[3] // groups))]
+    options = schema.Conv2DOptionsT(strideH=stride[0], strideW=stride[1], dilationHFactor=1, dilationWFactor=1)
+    options.fusedActivationFunction = getattr(schema.ActivationFunctionType, ACTIVATIONS[case % 4])
+    size = [-(-n // s) for n, s in zip(x.shape[1:3], stride, strict=True)]
+    depth = kernel[0] * kernel[1] * x.shape[3] // groups
+    return stock(zoo, "CONV_2D", inputs, options, (1, *size, outputs), **output_format(zoo, x, inputs[1], depth))
+
+
+def transposed_convolution(zoo: Zoo, case: int) -> Handle:
+    x, stride = image(zoo, case), ((2, 2), (1, 1), (2, 1), (3, 2))[case % 4]
+    kernel, outputs = ((3, 3), (2, 2), (1, 4), (5, 2), (1, 1))[case % 5], (1, 3)[case // 4 % 2]
+    is_same = case % 3 > 0
+    filter, *bias = convolution_constants(zoo, case, x, (outputs, *kernel, x.shape[3]))
+    more = [0 if is_same else max(k - s, 0) for k, s in zip(kernel, stride, strict=True)]
+    size = [n * s + m for n, s, m in zip(x.shape[1:3], stride, more, strict=True)]
+    shape = (1, *size, outputs)
+    options = schema.TransposeConvOptionsT(strideH=stride[0], strideW=stride[1])
+    options.padding = schema.Padding.SAME if is_same else schema.Padding.VALID
+    options.fusedActivationFunction = getattr(schema.ActivationFunctionType, ACTIVATIONS[case % 3])
+    sizes = zoo.net.constant(np.array(shape, np.int32))
+    format = output_format(zoo, x, filter, 4 * x.shape[3])
+    return stock(zoo, "TRANSPOSE_CONV", [sizes, filter, x, *bias], options, shape, **format)
+
+
+@pytest.mark.parametrize("make", [grouped_convolution, transposed_convolution])
+def test_convolutions_equal_tflm_in_every_byte(make: Callable[[Zoo, int], Handle], tmp_path: Path) -> None:
+    zoo = Zoo((1, 256))
+    for case in range(NUM_CASES):
+        zoo.add(make(zoo, case))
+    check(zoo.build(), shuffled(3, (1, 256)), tmp_path)

@@ -13,6 +13,7 @@
 #include "tflm_kernels/portable/ops/broadcast_prelu.h"
 #include "tflm_kernels/portable/ops/comparisons.h"
 #include "tflm_kernels/portable/ops/fully_connected.h"
+#include "tflm_kernels/portable/ops/grouped_conv2d.h"
 #include "tflm_kernels/portable/ops/hard_swish.h"
 #include "tflm_kernels/portable/ops/kernels.h"
 #include "tflm_kernels/portable/ops/logistic.h"
@@ -24,6 +25,7 @@
 #include "tflm_kernels/portable/ops/softmax.h"
 #include "tflm_kernels/portable/ops/squared_difference.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
+#include "tflm_kernels/portable/ops/transpose_conv2d.h"
 #include "tflm_kernels/portable/stage/run.h"
 
 namespace quantmcu {

@@ -20,7 +20,7 @@ from tflm_quantmcu.cost.stock_call_times import StockCall
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
-from tflm_quantmcu.law.kernel_calls import LutParams, StridedCopyParams
+from tflm_quantmcu.law.kernel_calls import Conv2DParams, LutParams, StridedCopyParams
 from tflm_quantmcu.law.lookups import is_lookup
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.stock_ops import stock_calls
@@ -106,6 +106,9 @@ def _stock_call(kernel: str, params: object) -> Call:
     if isinstance(params, LutParams):
         shape = (1, 1, params.input.channels)
         return KernelShape(op_kind("LUT").snake_name, shape, shape), "a8"
+    if kernel == op_kind("CONV_2D").kernel and isinstance(params, Conv2DParams):
+        source, output = ((m.height, m.width, m.channels) for m in (params.input, params.output))
+        return KernelShape(op_kind("CONV_2D").snake_name, source, output), f"a8w{params.weight_bits}"
     return StockCall(kernel, params)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from tflm_quantmcu.law.kernel_calls import Dims, Pair
+from tflm_quantmcu.graph.types import Window
+from tflm_quantmcu.law.kernel_calls import Dims, FeatureMap, Pair
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,3 +22,13 @@ class MatMulParams:
     num_biases: int
     clamp: Pair
     multiplier: Pair
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupedConv2DParams:
+    input: FeatureMap
+    output: FeatureMap
+    window: Window
+    clamp: Pair
+    weight_bits: int
+    num_groups: int

@@ -58,14 +58,19 @@ def _kind_of(lookup: Lookup) -> str:
     return "CHANNEL_LUT" if lookup.is_per_channel else "LUT"
 
 
+def weights_of(graph: ModelGraph, op: Op) -> Filter:
+    """The weights and the bias of an op that the model has, as they are."""
+    return _filter(graph, op, 8, None)
+
+
 def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None) -> Filter:
-    weights = graph.tensors[op.inputs[1]]
+    weights, bias_input = graph.tensors[op.inputs[1]], op.traits.bias_input
     assert weights.data is not None
     values = weights.data[0] if op.traits.is_depthwise else weights.data
     axis = op.traits.weight_axis % values.ndim
     outputs = values.shape[axis]
-    has_bias = len(op.inputs) > 2 and op.inputs[2] >= 0
-    bias = _constant(graph.tensors[op.inputs[2]]).ravel() if has_bias else np.zeros(outputs, np.int32)
+    has_bias = len(op.inputs) > bias_input and op.inputs[bias_input] >= 0
+    bias = _constant(graph.tensors[op.inputs[bias_input]]).ravel() if has_bias else np.zeros(outputs, np.int32)
     model_scales = np.asarray(weights.scales, np.float32)
     if rounded is not None and rounded.bits == bits:
         values, scales = _rounded(weights, rounded, values.shape, model_scales.size if bits == 8 else outputs)
@@ -79,7 +84,7 @@ def _filter(graph: ModelGraph, op: Op, bits: int, rounded: RoundedWeights | None
         scales=scales,
         bias=bias.astype(np.int64),
         model_scales=model_scales,
-        model_input_scale=graph.tensors[op.inputs[0]].scales[0],
+        model_input_scale=graph.tensors[op.inputs[op.traits.map_input]].scales[0],
     )
 
 

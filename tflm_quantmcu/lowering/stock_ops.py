@@ -32,6 +32,7 @@ from tflm_quantmcu.law.kernel_calls import (
 from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_comparisons import COMPARISONS
+from tflm_quantmcu.lowering.stock_convolutions import CONVOLUTIONS
 from tflm_quantmcu.lowering.stock_moves import MOVES
 from tflm_quantmcu.lowering.stock_parts import (
     accepted,
@@ -256,6 +257,7 @@ def _dequantize(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **COMPARISONS,
+    **CONVOLUTIONS,
     **MOVES,
     **PRODUCTS,
     "ABS": _look_up,

@@ -12,20 +12,17 @@ import numpy as np
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.law.fixed_point import quantize_multiplier
 from tflm_quantmcu.law.kernel_calls import (
-    CHANNEL_TABLE,
     BroadcastAddParams,
-    Conv2DParams,
     Dims,
     FeatureMap,
     KernelCall,
     LutParams,
     Pair,
 )
-from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.law.product_calls import MatMulParams
 from tflm_quantmcu.law.roots import reciprocal_root
-from tflm_quantmcu.lowering.lower import lower_op
 from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.lowering.stock_convolutions import rows_of_fully_connected
 from tflm_quantmcu.lowering.stock_parts import (
     accepted,
     broadcast,
@@ -46,7 +43,7 @@ _NO_BIAS = np.zeros(1, np.int32)
 def _fully_connected(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """Rows of constant weights: a convolution of one tap; all others as matrices (law A30)."""
     if why_filter_unsupported(graph, op) is None:
-        return [_rows(graph, op)]
+        return [rows_of_fully_connected(graph, op)]
     x, weights, output = io_tensors(graph, op, 2)
     depth, columns = weights.shape[-1], output.shape[-1]
     bias = _NO_BIAS
@@ -57,22 +54,6 @@ def _fully_connected(graph: ModelGraph, op: Op) -> list[KernelCall]:
     clamp = LoweredOp("FULLY_CONNECTED", "", (), output.index, Window(), op.activation).clamp_range(output.format)
     steps = views(graph, op, (x.num_elements // depth, columns), (depth, 0), (0, depth))
     return [_mat_mul(graph, op, steps, depth, (1, 1), clamp, bias)]
-
-
-def _rows(graph: ModelGraph, op: Op) -> KernelCall:
-    x, output = io_tensors(graph, op, 1)
-    lowered = lower_op(graph, op, None)
-    assert lowered.filter is not None
-    outputs, depth = lowered.filter.values.shape
-    rows = x.num_elements // depth
-    maps = [
-        FeatureMap(1, rows, n, rows * run_bytes(n, 8), 8, t.zero_points[0]) for n, t in ((depth, x), (outputs, output))
-    ]
-    params = Conv2DParams(maps[0], maps[1], Window(), lowered.clamp_range(output.format), lowered.filter.bits)
-    table = lowered.requantization_table((x.format,), output.format).reshape(3, -1)
-    filter = np.ascontiguousarray(lowered.filter.packed).view(np.uint8).ravel()
-    constants = dict(zip(("Filter", *CHANNEL_TABLE), (filter, *table), strict=True))
-    return KernelCall("Conv2D", params, (x.index,), output.index, constants, scratch_bytes=0)
 
 
 def _batch_matmul(graph: ModelGraph, op: Op) -> list[KernelCall]:

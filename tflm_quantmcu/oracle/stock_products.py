@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law.arithmetic import conv2d
 from tflm_quantmcu.law.fixed_point import multiply, to_int32
 from tflm_quantmcu.law.kernel_calls import BroadcastAddParams, Conv2DParams, Dims, Pair
 from tflm_quantmcu.law.packing import unpack
-from tflm_quantmcu.law.product_calls import MatMulParams
+from tflm_quantmcu.law.product_calls import GroupedConv2DParams, MatMulParams
 from tflm_quantmcu.stage.program import StageFormat
 
 _SQUARE_SHIFT = 7
@@ -42,16 +43,55 @@ def _mat_mul(params: MatMulParams, inputs: Sequence[np.ndarray], y: np.ndarray) 
     y[:] = _requantized(sums, params.multiplier, params.output_zero_point, params.clamp)
 
 
-def _conv2d(params: Conv2DParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+def _conv2d(
+    params: Conv2DParams | GroupedConv2DParams, inputs: Sequence[np.ndarray], y: np.ndarray, groups: int = 1
+) -> None:
+    x, filter, *table = inputs
+    source, output, kernel = params.input, params.output, params.window
+    packed = filter[0].reshape(output.channels, kernel.kernel_height, kernel.kernel_width, -1)
+    weights = unpack(packed, params.weight_bits, source.channels // groups)
+    maps = np.split(x.reshape(-1, source.height, source.width, source.channels), groups, axis=3)
+    tables = np.stack([values[0] for values in table])
+    found = [
+        conv2d(
+            own,
+            own_weights,
+            own_table.ravel(),
+            window=kernel,
+            size=(output.height, output.width),
+            zero_in=source.zero_point,
+            output=StageFormat(output.bits, output.zero_point, *params.clamp),
+        )
+        for own, own_weights, own_table in zip(
+            maps, np.split(weights, groups), np.split(tables, groups, axis=1), strict=True
+        )
+    ]
+    y[:] = np.concatenate(found, axis=3).reshape(y.shape)
+
+
+def _grouped_conv2d(params: GroupedConv2DParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    _conv2d(params, inputs, y, params.num_groups)
+
+
+def _transpose_conv2d(params: Conv2DParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    """A convolution of the pixels a stride apart, zeros between them, with the filter turned around."""
     x, filter, *table = inputs
     source, output, window = params.input, params.output, params.window
-    shape = (output.channels, window.kernel_height, window.kernel_width)
-    packed = filter[0].reshape(*shape, -1)
+    kernel = (window.kernel_height, window.kernel_width)
+    rows, columns = (
+        (n - 1) * s + 1
+        for n, s in zip((source.height, source.width), (window.stride_height, window.stride_width), strict=True)
+    )
+    spread = np.full((len(x), rows, columns, source.channels), source.zero_point, np.int8)
+    spread[:, :: window.stride_height, :: window.stride_width] = x.reshape(
+        -1, source.height, source.width, source.channels
+    )
+    weights = filter[0].view(np.int8).reshape(output.channels, *kernel, source.channels)[:, ::-1, ::-1]
     found = conv2d(
-        x.reshape(-1, source.height, source.width, source.channels),
-        unpack(packed, params.weight_bits, source.channels),
+        spread,
+        weights,
         np.concatenate([values[0] for values in table]),
-        window=window,
+        window=Window(*kernel, pad_top=kernel[0] - 1 - window.pad_top, pad_left=kernel[1] - 1 - window.pad_left),
         size=(output.height, output.width),
         zero_in=source.zero_point,
         output=StageFormat(output.bits, output.zero_point, *params.clamp),
@@ -77,6 +117,8 @@ def _squared_difference(params: BroadcastAddParams, inputs: Sequence[np.ndarray]
 
 PRODUCTS: Mapping[str, Callable[..., None]] = {
     "Conv2D": _conv2d,
+    "GroupedConv2D": _grouped_conv2d,
     "MatMul": _mat_mul,
     "SquaredDifference": _squared_difference,
+    "TransposeConv2D": _transpose_conv2d,
 }
