@@ -1,8 +1,8 @@
 """One random network a seed: blocks that people train, with the corners that break kernels.
 
 Blocks: inverted residuals, gates, Inception, dense blocks, U-Nets, temporal convolutions, ops value by value that work
-in place. Corners: asymmetric pads, odd strides, zero points at the ends of their range, channels whose weights are all
-zero, constants a channel, inputs of other types, an end that is flattened.
+in place, convolutions in groups, attention. Corners: asymmetric pads, odd strides, zero points at the ends of their
+range, channels whose weights are all zero, constants a channel, inputs of other types, an end that is flattened.
 """
 
 from __future__ import annotations
@@ -116,6 +116,21 @@ class _Network:
         values, options = self.weights((x.shape[3], 1, 1, x.shape[3]), 0)
         return self.net.conv2d(x, values, scale=x.scale, zero_point=x.zero_point, **options)  # type: ignore[arg-type]
 
+    def rows(self, x: Handle) -> Handle:
+        """A fully connected op of each row of [1, rows, C], to as many channels."""
+        values, options = self.weights((x.shape[2], x.shape[2]), 0)
+        scales = [x.scale * s for s in options["filter_scales"]]  # type: ignore[attr-defined]
+        inputs = [self.net.weights(values, options["filter_scales"]), self.net.weights(options["bias"], scales)]  # type: ignore[arg-type]
+        made = schema.FullyConnectedOptionsT(keepNumDims=True)
+        return self.net.stock("FULLY_CONNECTED", [x, *inputs], made, x.shape, **self.format("NONE"))
+
+    def product(self, x: Handle, y: Handle, *, transposes: bool) -> Handle:
+        """BATCH_MATMUL of [1, rows, K] and [1, K, columns], or of that transposed."""
+        options = schema.BatchMatMulOptionsT(adjY=transposes)
+        shape = (1, x.shape[1], y.shape[1 if transposes else 2])
+        scale = float(np.float32(x.scale * y.scale * 20 * np.sqrt(x.shape[2])))
+        return self.net.stock("BATCH_MATMUL", [x, y], options, shape, scale=scale, zero_point=self.zero_point())
+
     def constant(self, x: Handle) -> Handle:
         """ADD, SUB or MUL of a constant, one value or one a channel."""
         kind = str(self.rng.choice(["ADD", "SUB", "MUL"]))
@@ -210,6 +225,36 @@ def _value_by_value(net: _Network, x: Handle) -> Handle:
     return net.conv(y, net.channels(), (1, 1), stride=net.stride(y))
 
 
+def _groups(net: _Network, x: Handle) -> Handle:
+    """A convolution in groups, whose outputs a shuffle of channels may mix."""
+    groups, depth, outputs = (int(n) for n in net.rng.integers((2, 1, 1), (6, 4, 4)))
+    x = net.conv(x, groups * depth, (1, 1))
+    values, options = net.weights((groups * outputs, *net.kernel(), depth), 0)
+    activation = str(net.rng.choice(_ACTIVATIONS))
+    options |= {"stride": net.stride(x), "activation": activation, **net.format(activation)}
+    y = net.net.conv2d(x, values, **options)  # type: ignore[arg-type]
+    if net.one_in(2):
+        spread = net.net.transpose(net.net.reshape(y, (*y.shape[:3], groups, outputs)), (0, 1, 2, 4, 3))
+        y = net.net.reshape(spread, y.shape)
+    return net.conv(y, net.channels(), (1, 1))
+
+
+def _attention(net: _Network, x: Handle) -> Handle:
+    """Attention of the pixels of a map that strides have made small, now and then of their differences to a mean."""
+    while x.shape[1] * x.shape[2] > 80:
+        height, width = (3 if n > 3 else 1 for n in x.shape[1:3])
+        x = net.conv(x, net.channels(), (1, 1), stride=(height, width))
+    tokens = net.net.reshape(x, (1, x.shape[1] * x.shape[2], x.shape[3]))
+    if net.one_in(2):
+        mean = net.net.mean(tokens, (2,), keep_dims=True, scale=x.scale, zero_point=x.zero_point)
+        format = net.format("NONE")
+        tokens = net.net.stock("SQUARED_DIFFERENCE", [tokens, mean], None, tokens.shape, **format)
+    query, key, value = (net.rows(tokens) for _ in range(3))
+    scores = net.net.softmax(net.product(query, key, transposes=True))
+    made = net.net.add(net.product(scores, value, transposes=False), tokens, **net.format("NONE"))
+    return net.net.reshape(made, x.shape)
+
+
 _FAMILIES: dict[str, Callable[[_Network, Handle], Handle]] = {
     "inverted_residual": _inverted_residual,
     "gate": _gate,
@@ -218,4 +263,6 @@ _FAMILIES: dict[str, Callable[[_Network, Handle], Handle]] = {
     "u_net": _u_net,
     "temporal": _temporal,
     "value_by_value": _value_by_value,
+    "groups": _groups,
+    "attention": _attention,
 }
