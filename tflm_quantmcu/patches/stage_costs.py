@@ -24,6 +24,7 @@ from tflm_quantmcu.patches.axis_costs import AxisCosts, axis_costs
 from tflm_quantmcu.patches.cache_choices import NEVER, cache_choices
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.planned_stage import FULL, RECOMPUTE, ROWS, PlannedStage, StageWays
+from tflm_quantmcu.patches.region_geometry import RegionGeometry
 from tflm_quantmcu.patches.stage_regions import entries_of, is_closed
 from tflm_quantmcu.patches.tile_times import MapFormulas, TileSums, TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
@@ -33,7 +34,6 @@ from tflm_quantmcu.stage.geometry import (
     lowered_steps,
     macs_per_pixel,
     map_shape,
-    map_tensors,
     unfiltered_ops,
 )
 from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
@@ -52,6 +52,8 @@ class UpstreamCosts:
         self._times = times
         self._graph = model.graph
         self._end = last + 1
+        self._distances_of: dict[int, np.ndarray] = {}
+        self._regions: dict[int, RegionGeometry] = {}
         self._output = self._graph.ops[last].outputs[0]
         self._reduction = lower_reduction(self._graph, self._graph.ops[: self._end], {})
         self._last = last - (self._reduction.num_ops if self._reduction else 0)
@@ -149,15 +151,7 @@ class UpstreamCosts:
         macs = stack(rows, "summed")[:, :, None] * stack(cols, "summed")[:, None] * self._work
         if not self._reduction:
             buffers[..., -1] = 0  # tiles are written where they belong
-        return buffers, _sums_from(stores), _sums_from(macs), buffers @ self._is_live
-
-    @functools.cached_property
-    def _is_live(self) -> np.ndarray:
-        """[maps, ops]"""
-        live = np.zeros((len(self._maps), len(self._lowered)))
-        for m, (first, last) in enumerate(self._geometry.lifetimes()):
-            live[m, first : last + 1] = 1
-        return live
+        return buffers, _sums_from(stores), _sums_from(macs), buffers @ self._geometry.liveness()
 
     @functools.cached_property
     def _live_from(self) -> np.ndarray:
@@ -242,21 +236,28 @@ class UpstreamCosts:
 
     def _distances(self, source: int) -> np.ndarray:
         """[choices, tile heights] as `overlap.overlap_distance`."""
+        if source in self._distances_of:
+            return self._distances_of[source]
         written, row_bytes = self._model.row_bytes(self._target), self._model.row_bytes(source)
         distances = {
             costs: (costs.ends * written - costs.begins[..., self._index[source]] * row_bytes).max(axis=-1)
             for costs in dict.fromkeys(self._axes[0])  # several choices are alike along an axis
         }
         stacked = np.stack([distances[costs] for costs in self._axes[0]])
-        return _align(np.maximum(stacked, 0).astype(float), ARENA_ALIGNMENT)
+        self._distances_of[source] = _align(np.maximum(stacked, 0).astype(float), ARENA_ALIGNMENT)
+        return self._distances_of[source]
+
+    def _region(self, ways: StageWays) -> RegionGeometry:
+        if ways.first not in self._regions:
+            self._regions[ways.first] = RegionGeometry(self._graph, ways.first, ways.end, ways.source)
+        return self._regions[ways.first]
 
     def stage(self, ways: StageWays, way: int) -> PlannedStage:
         """One way, with its exact scratch; `way` counts through the arrays of `ways`."""
         choice, h, w = np.unravel_index(way, ways.macs.shape)
         is_streamed = ways.source in self._model.streamed
-        lowered = lower_region(self._graph, self._graph.ops[ways.first : ways.end], {})
-        geometry = StageGeometry.of_lowered(self._graph, lowered, ways.source)
-        maps = map_tensors(lowered, ways.source)
+        region = self._region(ways)
+        geometry, maps = region.geometry, region.maps
         chosen, primed = self._choices[choice]
         modes = {t: int(chosen[self._index[t]]) for t in maps[: geometry.tiled]}
         if not is_streamed:
@@ -266,11 +267,10 @@ class UpstreamCosts:
         is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
         bits = [self._model.inner_bits(t) for t in maps]
         choices = [*modes.values(), *[RECOMPUTE] * (len(maps) - geometry.tiled)]
-        spans = geometry.spans(height, width, choices, primed=primed)
+        spans = region.spans(height, width, choices, primed=primed)
         layout = ScratchLayout.of(geometry, spans, choices, bits, is_streamed=is_streamed)
         map_bytes = max(0, *(offset + n for offset, n in layout.places(bits)))
-        ops = unfiltered_ops(lowered, maps)
-        kernels = stage_kernel_bytes(self._model.variants, ops, geometry.shapes, spans, bits)
+        kernels = stage_kernel_bytes(self._model.variants, region.ops, geometry.shapes, spans, bits)
         scratch = tuple(behind_maps(map_bytes, num_bytes) for num_bytes in kernels)
         return PlannedStage(
             input=ways.source,

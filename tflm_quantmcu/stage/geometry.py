@@ -112,6 +112,11 @@ class StageGeometry:
         births = [written.get(m, 0) for m in range(len(self.shapes))]
         return [(birth, read.get(m, birth)) for m, birth in enumerate(births)]
 
+    def liveness(self) -> np.ndarray:
+        """float64 [maps, ops]: 1 where a map is live while an op runs, else 0."""
+        ops = np.arange(len(self.ops_y))
+        return np.array([(first <= ops) & (ops <= last) for first, last in self.lifetimes()], float)
+
 
 def lowered_steps(ops: Sequence[LoweredOp], maps: Sequence[int]) -> list[Step]:
     """The steps of a lowered stage with these maps, tensor indices."""
