@@ -2,6 +2,7 @@
 // sanitizers watch. That they equal TFLM is tests/parity/test_stock_op_parity.py's to show.
 #include <gtest/gtest.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmath>
 #include <limits>
@@ -9,6 +10,7 @@
 
 #include "tflm_kernels/portable/law/exponential.h"
 #include "tflm_kernels/portable/ops/broadcast_add.h"
+#include "tflm_kernels/portable/ops/float_values.h"
 #include "tflm_kernels/portable/ops/grouped_conv2d.h"
 #include "tflm_kernels/portable/ops/hard_swish.h"
 #include "tflm_kernels/portable/ops/logistic.h"
@@ -175,6 +177,20 @@ TEST(TransposeConv2D, SpreadsAPixelOverItsTaps) {
   reference::TransposeConv2D(params, In(x), In(filter), ChannelTableOf(table, 1), Out(&y));
   // 10 * 1, 100 * 1 + 1 * 2, 10 * 2, 100 * 2 + 1 * 3, 10 * 3, each less 100.
   EXPECT_EQ(y, Values({-90, 2, -80, 103, -70}));
+}
+
+TEST(FloatSqrt, IsThatOfTheStandardLibrary) {
+  for (uint64_t bits = 0; bits <= 0x7F800000; bits += bits < 0x10000 ? 1 : 9973) {
+    const uint32_t word = static_cast<uint32_t>(bits);
+    float x, y;
+    memcpy(&x, &word, sizeof x);
+    reference::FloatSqrt({1}, &x, &y);
+    const float wanted = std::sqrt(x);
+    ASSERT_EQ(memcmp(&y, &wanted, sizeof y), 0) << x;
+  }
+  float y = -2;
+  reference::FloatSqrt({1}, &y, &y);
+  EXPECT_TRUE(std::isnan(y));
 }
 
 TEST(SquaredDifference, WorkedExamples) {

@@ -130,6 +130,12 @@ def test_a_product_of_matrices_gives_the_worked_result():
     assert run(build, numbers(row), scale=0.5, zero_point=2) == numbers(y)
 
 
+def test_roots_of_floats_give_the_worked_bits():
+    x, *_ = (row for row in table_rows(LAW, "x", "2", "0.25", "3"))
+    y = run(lambda net, x: net.stock("SQRT", [x], None, x.shape, dtype="float32"), [2, 0.25, 3], dtype="float32")
+    assert [f"{bits:08X}" for bits in np.array(y, np.float32).view(np.uint32)] == x[1:]
+
+
 def test_quantize_gives_the_worked_results():
     x, expected = example("quantize", "real", "0.25", "-0.25", "0.15", "100", "-100")
     assert run(lambda net, x: net.quantize(x, scale=0.1, zero_point=-2), x, dtype="float32") == expected

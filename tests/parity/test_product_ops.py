@@ -168,3 +168,20 @@ def test_convolutions_equal_tflm_in_every_byte(make: Callable[[Zoo, int], Handle
     for case in range(NUM_CASES):
         zoo.add(make(zoo, case))
     check(zoo.build(), shuffled(3, (1, 256)), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["ABS", "NEG", "SQUARE", "SQRT", "RSQRT", "MINIMUM", "MAXIMUM"])
+def test_float_values_equal_tflm_in_every_byte(kind: str, tmp_path: Path) -> None:
+    """All int8 values at several scales; roots take those that are not negative."""
+    zoo = Zoo((1, 256))
+    for case in range(NUM_CASES):
+        is_root = "SQRT" in kind
+        x = zoo.net.dequantize(
+            zoo.view((1, 4, 8, 8), scale=zoo.scale(case, 1e-7, 1e3), zero_point=-128 if is_root else zoo.zero_point())
+        )
+        inputs, options = [x], None
+        if kind in ("MINIMUM", "MAXIMUM"):
+            other = (zoo.rng.standard_normal(((1, 1, 1, 8), (1, 1, 1, 1))[case % 2]) * 3).astype(np.float32)
+            inputs, options = [x, zoo.net.constant(other)][:: 1 - case // 2 % 2 * 2], schema.MaximumMinimumOptionsT()
+        zoo.add(stock(zoo, kind, inputs, options, x.shape, dtype="float32"))
+    check(zoo.build(), shuffled(1, (1, 256)), tmp_path)

@@ -1,4 +1,4 @@
-"""Params of the kernels that multiply maps by each other, as kernel_calls.py has those of the others."""
+"""Params of kernels of stock ops, as kernel_calls.py has those of the others: products of maps, float32 values."""
 
 from __future__ import annotations
 
@@ -32,3 +32,8 @@ class GroupedConv2DParams:
     clamp: Pair
     weight_bits: int
     num_groups: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatValuesParams:
+    count: int

@@ -33,6 +33,7 @@ from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_comparisons import COMPARISONS
 from tflm_quantmcu.lowering.stock_convolutions import CONVOLUTIONS
+from tflm_quantmcu.lowering.stock_floats import FLOATS, float_calls, is_float
 from tflm_quantmcu.lowering.stock_moves import MOVES
 from tflm_quantmcu.lowering.stock_parts import (
     accepted,
@@ -59,9 +60,11 @@ def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
     """
     if op.traits.is_reshape:
         return ()
+    if is_float(graph, op):
+        return tuple(float_calls(graph, op))
     if op.kind not in _LOWER:
         raise UnsupportedModelError(
-            f"{op_place(graph, op)} has no portable kernel; covered are {', '.join(sorted((*_LOWER, *RESHAPES)))}"
+            f"{op_place(graph, op)} has no portable kernel; covered are {', '.join(sorted({*KINDS, *RESHAPES}))}"
         )
     try:
         return tuple(_LOWER[op.kind](graph, op))
@@ -279,4 +282,4 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "TANH": _look_up,
     "TRANSPOSE": _transpose,
 }
-KINDS = tuple(_LOWER)
+KINDS = tuple({**_LOWER, **FLOATS})

@@ -1,10 +1,12 @@
-"""The numpy oracle of stock ops that multiply int8 tensors: laws A3, A30 and A31, written from the law alone.
+"""The numpy oracle of stock ops that multiply int8 tensors, and of float32 values: laws A3, A30, A31 and A33, written
+from the law alone.
 
 In: params of a kernel, inputs [N, values] and [1, values] of constants. Out: written to y [N, values].
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -12,9 +14,9 @@ import numpy as np
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law.arithmetic import conv2d
 from tflm_quantmcu.law.fixed_point import multiply, to_int32
-from tflm_quantmcu.law.kernel_calls import BroadcastAddParams, Conv2DParams, Dims, Pair
+from tflm_quantmcu.law.kernel_calls import BroadcastAddParams, ComparisonParams, Conv2DParams, Dims, Pair
 from tflm_quantmcu.law.packing import unpack
-from tflm_quantmcu.law.product_calls import GroupedConv2DParams, MatMulParams
+from tflm_quantmcu.law.product_calls import FloatValuesParams, GroupedConv2DParams, MatMulParams
 from tflm_quantmcu.stage.program import StageFormat
 
 _SQUARE_SHIFT = 7
@@ -115,8 +117,33 @@ def _squared_difference(params: BroadcastAddParams, inputs: Sequence[np.ndarray]
     y[:] = _requantized(squares, params.multipliers[2], params.output_zero_point, params.clamp)
 
 
+def _of_each(
+    params: FloatValuesParams, inputs: Sequence[np.ndarray], y: np.ndarray, function: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    assert params.count == y.shape[1]
+    with np.errstate(all="ignore"):
+        y[:] = function(inputs[0])
+
+
+def _extreme(
+    params: ComparisonParams, inputs: Sequence[np.ndarray], y: np.ndarray, is_first: Callable[..., np.ndarray]
+) -> None:
+    a, b = (
+        x[:, offsets(params.extents, steps)]
+        for x, steps in zip(inputs, (params.input0_steps, params.input1_steps), strict=True)
+    )
+    y[:] = np.where(is_first(a, b), a, b)
+
+
 PRODUCTS: Mapping[str, Callable[..., None]] = {
     "Conv2D": _conv2d,
+    "FloatAbs": functools.partial(_of_each, function=np.abs),
+    "FloatMaximum": functools.partial(_extreme, is_first=np.greater),
+    "FloatMinimum": functools.partial(_extreme, is_first=np.less),
+    "FloatNeg": functools.partial(_of_each, function=np.negative),
+    "FloatRsqrt": functools.partial(_of_each, function=lambda x: np.float32(1) / np.sqrt(x)),
+    "FloatSqrt": functools.partial(_of_each, function=np.sqrt),
+    "FloatSquare": functools.partial(_of_each, function=np.square),
     "GroupedConv2D": _grouped_conv2d,
     "MatMul": _mat_mul,
     "SquaredDifference": _squared_difference,

@@ -16,7 +16,7 @@ from tflm_quantmcu.law.kernel_calls import StructArray
 
 LINE_LENGTH = 100
 _NAMESPACE = "quantmcu::"
-_TYPES = {"uint8": "uint8_t", "int32": "int32_t"}
+_TYPES = {"uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
 
 
 class Definitions:
@@ -37,8 +37,8 @@ class Definitions:
         self._names: dict[tuple[str, bytes], str] = {}
 
     def array(self, name: str, values: np.ndarray) -> str:
-        """Defines an array of integers, flat whatever its shape, unless an equal one is there; its name. int8 becomes
-        uint8."""
+        """Defines an array of integers or finite float32, flat whatever its shape, unless an equal one is there; its
+        name. int8 becomes uint8."""
         values = np.ascontiguousarray(values)
         if values.dtype == np.int8:
             values = values.view(np.uint8)
@@ -113,8 +113,9 @@ def float_literal(value: float) -> str:
 
 
 def array_initializer(values: np.ndarray) -> str:
-    """All values of an integer array of any shape, in braces, lines filled."""
-    numbers = ",".join(map(str, values.ravel().tolist()))
+    """All values of an array of any shape and dtype of `Definitions.array`, in braces, lines filled."""
+    text = float_literal if values.dtype == np.float32 else str
+    numbers = ",".join(map(text, values.ravel().tolist()))
     return "{\n" + "\n".join(_fill(numbers, LINE_LENGTH)) + "\n}"
 
 

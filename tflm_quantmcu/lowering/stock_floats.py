@@ -1,0 +1,48 @@
+"""Stock ops that TFLite left in float32, between DEQUANTIZE and QUANTIZE, value by value (law A33).
+
+In: an op of a model. Out: KernelCalls. Exponentials are left out: C libraries round them differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tflm_quantmcu.graph.types import ModelGraph, Op
+from tflm_quantmcu.law.kernel_calls import ComparisonParams, KernelCall
+from tflm_quantmcu.law.product_calls import FloatValuesParams
+from tflm_quantmcu.lowering.stock_parts import broadcast, io_tensors, refuse
+
+_VALUES = ("ABS", "NEG", "RSQRT", "SQRT", "SQUARE")
+_EXTREMES = ("MAXIMUM", "MINIMUM")
+
+
+def float_calls(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """The calls of an op whose first input is float32."""
+    return FLOATS[op.kind](graph, op)
+
+
+def is_float(graph: ModelGraph, op: Op) -> bool:
+    """Whether it is an op of float32 values that is computed here."""
+    return op.kind in FLOATS and bool(op.inputs) and graph.tensors[op.inputs[0]].dtype == "float32"
+
+
+def _value(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1, ("float32",))
+    params = FloatValuesParams(source.num_elements)
+    return [KernelCall(f"Float{op.kind.capitalize()}", params, (source.index,), output.index)]
+
+
+def _extreme(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    x0, x1, output = io_tensors(graph, op, 2, ("float32",))
+    if any(t.data is not None and not np.isfinite(t.data).all() for t in (x0, x1)):
+        raise refuse(graph, op, "its constant has values that are not finite")
+    params = ComparisonParams(*broadcast(graph, op, (x0, x1), output))
+    return [KernelCall(f"Float{op.kind.capitalize()}", params, (x0.index, x1.index), output.index)]
+
+
+FLOATS: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
+    **dict.fromkeys(_VALUES, _value),
+    **dict.fromkeys(_EXTREMES, _extreme),
+}
