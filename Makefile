@@ -49,7 +49,7 @@ demo-weights: setup ops ## train the network that the package brings anew: figur
 
 test: setup ops wheels ## every test, C++ and Python
 	@bazel test --test_output=errors //tests/kernels/...
-	@OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(PY) -m pytest -n $(PYTEST_JOBS) # a core a worker
+	@OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 $(PY) -m pytest -n $(PYTEST_JOBS) --dist loadgroup # a core a worker
 	@echo "make test: all C++ and Python tests passed"
 
 test-quick: setup ## for every save, in less than a minute: no TensorFlow, nothing that Bazel builds

@@ -28,6 +28,9 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.tflite.reader import read_model
 
+# One worker makes what they share, once.
+pytestmark = pytest.mark.xdist_group("compare")
+
 MODEL = inverted_residual(size=16, channels=16)
 ARENA_BYTES = 16384
 

@@ -17,6 +17,9 @@ from tflm_quantmcu.app.demo import FOLDER, SAMPLES, WEIGHTS, Demo, demo
 from tflm_quantmcu.base.errors import BudgetError, UsageError
 from tflm_quantmcu.runtime.interpreter import Interpreter
 
+# One worker makes what they share, once.
+pytestmark = pytest.mark.xdist_group("demo")
+
 MOST_WEIGHT_BYTES = 200_000
 MOST_BYTES = 1_000_000
 BUDGET = 48 * 1024

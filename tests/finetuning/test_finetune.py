@@ -26,6 +26,9 @@ from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
 from tflm_quantmcu.tflite.reader import read_model
 
+# One worker makes what they share, once.
+pytestmark = pytest.mark.xdist_group("finetune")
+
 layers = keras.layers
 SIZE = 12
 
