@@ -14,10 +14,10 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import CHANNEL_TABLE, Conv2DParams, FeatureMap, KernelCall
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.law.product_calls import GroupedConv2DParams
+from tflm_quantmcu.lowering.filters import why_constants_unsupported
 from tflm_quantmcu.lowering.lower import lower_op, weights_of
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_parts import io_tensors, refuse
-from tflm_quantmcu.lowering.support import why_constants_unsupported
 
 _SAME = 0  # of the schema's Padding
 

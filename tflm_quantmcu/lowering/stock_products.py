@@ -21,6 +21,7 @@ from tflm_quantmcu.law.kernel_calls import (
 )
 from tflm_quantmcu.law.product_calls import MatMulParams
 from tflm_quantmcu.law.roots import reciprocal_root
+from tflm_quantmcu.lowering.filters import why_filter_unsupported
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_convolutions import rows_of_fully_connected
 from tflm_quantmcu.lowering.stock_parts import (
@@ -33,7 +34,6 @@ from tflm_quantmcu.lowering.stock_parts import (
     scale_factor,
     views,
 )
-from tflm_quantmcu.lowering.support import why_filter_unsupported
 
 _MAX_DEPTH = 1 << 15  # of MatMul
 _SQUARE_SHIFT = 7
