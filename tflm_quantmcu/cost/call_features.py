@@ -147,7 +147,7 @@ def _pairs_of_windows(shape: KernelShape, y: _Axis, x: _Axis) -> list[int]:
     # Weights below 8 bits, by the values of a byte: as bytes, or 16 bytes with as many blocks of a window.
     for size in (2, 4):
         room = 256 // (16 * steps)  # quads in kExpandedBytes of tflm_kernels/cortex_m/mve/scratch.h
-        is_short = inputs % size == 0 and y.outputs * x.outputs >= 16 and (steps <= 2 or fours <= room)
+        is_short = y.outputs * x.outputs >= (16 if inputs % size == 0 else 256) and (steps <= 2 or fours <= room)
         blocks = _blocks(y.kernel * x.kernel * _blocks(inputs, size), 16)
         is_whole = y.kernel * x.kernel == 1 or (row_length % (16 * size) == 0 and inputs % size == 0)
         expanded = _window_passes(y, x, _blocks(fours, min(max(room, 1), 16)), steps, shape, is_direct)

@@ -39,11 +39,12 @@ inline int32_t ExpandedBytes(const RowShape& shape, int32_t order_bits) {
 
 constexpr int32_t kMaxQuads = 16;  // on the stack, 32 bytes each
 
-// Weights below 8 bits are taken out of their bytes product by product. Over many pixels those become int8 first that
-// fill their bytes and are short, or few: at most so many bytes at a time.
+// Weights below 8 bits are taken out of their bytes product by product. Over many pixels short filters, or few, become
+// int8 first: at most so many bytes at a time.
 constexpr int32_t kExpandedBytes = 1024;
 constexpr int32_t kMaxExpandedWindow = 32;  // values
 constexpr int32_t kMinExpandedPixels = 16;
+constexpr int32_t kManyExpandedPixels = 256;  // if bytes have unused bits, for then it takes longer
 
 inline RowShape FilterRow(const Conv2DParams& params) {
   return {params.window.kernel_height * params.window.kernel_width, params.input.channels,
@@ -67,8 +68,10 @@ inline bool HasExpandedWeights(const Conv2DParams& params) {
   const RowShape row = FilterRow(params);
   const int32_t window = (row.num_runs * row.run_length + kLanes - 1) / kLanes * kLanes;
   const int32_t quads = (params.output.channels + kQuad - 1) / kQuad;
-  return row.bits != 8 && row.run_length * row.bits % 8 == 0 &&
-         params.output.height * params.output.width >= kMinExpandedPixels &&
+  const bool is_dense = row.run_length * row.bits % 8 == 0;
+  return row.bits != 8 &&
+         params.output.height * params.output.width >=
+             (is_dense ? kMinExpandedPixels : kManyExpandedPixels) &&
          (window <= kMaxExpandedWindow || window <= kExpandedBytes / kQuad / quads);
 }
 

@@ -71,13 +71,14 @@ int32_t Between(int32_t value, int32_t min, int32_t max) {
   const FeatureMap& map = windows.map;
   const Window& window = windows.window;
   const int32_t count = windows.piece_length;
+  const int32_t slots = windows.piece_slots;
   const int32_t piece_step = window.dilation_width * windows.pixel_bytes;
   int8_t* values = windows.flat;
   for (int32_t ky = window.kernel_height; ky > 0; --ky, first += windows.row_step) {
     const uint8_t* piece = first;
     for (int32_t kx = window.kernel_width; kx > 0; kx -= windows.piece_taps, piece += piece_step) {
       ExpandRun(piece, map.bits, count, values, kLanes);
-      values += windows.piece_slots;
+      values += slots;
     }
   }
 }
@@ -87,6 +88,7 @@ int32_t Between(int32_t value, int32_t min, int32_t max) {
   const FeatureMap& map = windows.map;
   const Window& window = windows.window;
   const int32_t taps = windows.piece_taps;
+  const int32_t slots = windows.piece_slots;
   int8_t* values = windows.flat;
   for (int32_t ky = 0; ky < window.kernel_height; ++ky, y += window.dilation_height) {
     const bool is_row_inside = y >= 0 && y < map.height;
@@ -100,7 +102,7 @@ int32_t Between(int32_t value, int32_t min, int32_t max) {
                   (end - begin) * map.channels, values + begin * map.channels, kLanes);
       }
       Fill(values + end * map.channels, map.zero_point, (taps - end) * map.channels);
-      values += windows.piece_slots;
+      values += slots;
     }
   }
 }
