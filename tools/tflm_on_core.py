@@ -19,6 +19,7 @@ from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.converter.emit.tflm import resolver_call
 from tflm_quantmcu.graph.target import CMSIS_NN, QUANTMCU, STOCK_REFERENCE, short_core
 from tflm_quantmcu.stage.custom_ops import PREFIX
+from tflm_quantmcu.tflite.reader import read_model
 from tools.qemu_run import QemuError, run_image
 from tools.tflm_build import build_program, tflm_folders
 
@@ -100,11 +101,13 @@ class CoreImage:
     Attributes:
       core: `cortex-m4` and its like.
       path: of the image.
+      builtin_ops: kinds of TFLM's ops that it has.
       has_cmsis_nn: TFLM is built with CMSIS-NN's kernels; else with its reference kernels, and ours beside them.
     """
 
     core: str
     path: Path
+    builtin_ops: frozenset[str]
     has_cmsis_nn: bool = False
 
     @property
@@ -126,9 +129,12 @@ class CoreImage:
           is_run: whether an inference on zeros must succeed as well.
 
         Raises:
-          QemuError: the image does not come to its end.
+          QemuError: the image lacks an op of the model, or does not come to its end.
         """
         assert stock_kernels in self.stock_kernels
+        kinds = {op.kind for op in read_model(model).ops if not op.kind.startswith(PREFIX)}
+        if missing := sorted(kinds - self.builtin_ops):
+            raise QemuError(f"{self.path} was built without {', '.join(missing)}")
         with tempfile.TemporaryDirectory(prefix="tflm_on_core_") as folder:
             request = Path(folder) / "request"
             head = np.array([num_bytes, stock_kernels == QUANTMCU, is_run, 0], "<u4")
@@ -169,7 +175,7 @@ def build_image(core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str 
         if not (project / name).is_file() or (project / name).read_text() != text:
             write_atomically(project / name, text.encode())
     image = build_program(project, core, settings, cmsis_nn=cmsis_nn)
-    return CoreImage(core, image, cmsis_nn is not None)
+    return CoreImage(core, image, frozenset(builtin_ops), cmsis_nn is not None)
 
 
 def _adder(kind: str) -> str:
