@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.parity.test_more_stock_ops import operands, stock
+from tests.parity.test_more_stock_ops import indices, operands, stock
 from tests.parity.test_stock_op_parity import ACTIVATIONS, ALL_VALUES, Zoo, check, shuffled
 from tests.support.emitted import emit_and_compile
 from tests.support.tiny_models import Handle
@@ -184,4 +184,27 @@ def test_float_values_equal_tflm_in_every_byte(kind: str, tmp_path: Path) -> Non
             other = (zoo.rng.standard_normal(((1, 1, 1, 8), (1, 1, 1, 1))[case % 2]) * 3).astype(np.float32)
             inputs, options = [x, zoo.net.constant(other)][:: 1 - case // 2 % 2 * 2], schema.MaximumMinimumOptionsT()
         zoo.add(stock(zoo, kind, inputs, options, x.shape, dtype="float32"))
+    check(zoo.build(), shuffled(1, (1, 256)), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["SLICE", "STRIDED_SLICE", "PACK", "GATHER"])
+def test_float_moves_equal_tflm_in_every_byte(kind: str, tmp_path: Path) -> None:
+    zoo = Zoo((1, 256))
+    x = zoo.net.dequantize(zoo.view((1, 4, 8, 8), scale=0.1, zero_point=3))
+    first = zoo.net.constant(zoo.rng.standard_normal((1, 4, 8, 8)).astype(np.float32))
+    for axis in (1, 2, 3):
+        half = tuple(n // 2 if a == axis else n for a, n in enumerate(x.shape))
+        begins, ends = ([n // 2 if a == axis else 0 for a, n in enumerate(x.shape)], list(x.shape))
+        if kind == "SLICE":
+            inputs, options, shape = [x, indices(zoo, *begins), indices(zoo, *half)], schema.SliceOptionsT(), half
+        elif kind == "STRIDED_SLICE":
+            inputs = [x, indices(zoo, *begins), indices(zoo, *ends), indices(zoo, 1, 1, 1, 1)]
+            options, shape = schema.StridedSliceOptionsT(), half
+        elif kind == "PACK":
+            inputs, options = [x, first, x], schema.PackOptionsT(axis=axis, valuesCount=3)
+            shape = (*x.shape[:axis], 3, *x.shape[axis:])
+        else:
+            inputs, options = [x, indices(zoo, 3, 0, 2)], schema.GatherOptionsT(axis=axis)
+            shape = (*x.shape[:axis], 3, *x.shape[axis + 1 :])
+        zoo.add(stock(zoo, kind, inputs, options, shape, dtype="float32"))
     check(zoo.build(), shuffled(1, (1, 256)), tmp_path)

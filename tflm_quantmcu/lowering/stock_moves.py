@@ -14,6 +14,8 @@ from tflm_quantmcu.law.kernel_calls import KernelCall, StridedCopyParams
 from tflm_quantmcu.lowering.stock_parts import constant_input, dense_steps, io_tensors, refuse, views
 
 _MAX_COPIES = 64  # calls of one op
+_MOVED = ("int8", "float32")
+_FLOAT_BYTES = 4
 
 
 def _copy(
@@ -31,6 +33,9 @@ def _copy(
         low, high = first + sum(m for m in moves if m < 0), first + sum(m for m in moves if m > 0)
         if min(extents, default=1) > 0 and not 0 <= low <= high < tensor.num_elements:
             raise refuse(graph, op, f"it reaches values {low} to {high} of '{tensor.label}'")
+    if source.dtype == "float32":  # moved as bytes
+        extents, firsts = (*extents, _FLOAT_BYTES), (_FLOAT_BYTES * firsts[0], _FLOAT_BYTES * firsts[1])
+        steps = ([*(_FLOAT_BYTES * s for s in steps[0]), 1], [*(_FLOAT_BYTES * s for s in steps[1]), 1])
     params = StridedCopyParams(*views(graph, op, extents, *steps))
     return KernelCall(
         "StridedCopy", params, (source.index,), output.index, input_offsets=firsts[:1], output_offset=firsts[1]
@@ -60,14 +65,14 @@ def _part(
 
 
 def _slice(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = io_tensors(graph, op, 1)
+    source, output = io_tensors(graph, op, 1, _MOVED)
     starts = [int(v) for v in constant_input(graph, op, 1, "begins").ravel()]
     return [_part(graph, op, (source, output), starts, [1] * len(starts))]
 
 
 def _strided_slice(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """Source: StartForAxis of TFLM's strided_slice_logic.h; masks as of TFLite, without ellipses and new axes."""
-    source, output = io_tensors(graph, op, 1)
+    source, output = io_tensors(graph, op, 1, _MOVED)
     begins, strides = (
         [int(v) for v in constant_input(graph, op, i, what).ravel()] for i, what in ((1, "begins"), (3, "strides"))
     )
@@ -96,22 +101,22 @@ def _split_along(graph: ModelGraph, op: Op, source: Tensor, axis: int) -> list[K
 
 def _split(graph: ModelGraph, op: Op) -> list[KernelCall]:
     axis, source = constant_input(graph, op, 0, "axis"), graph.tensors[op.inputs[1]]
-    _require_int8(graph, op, source)
+    _require_moved(graph, op, source)
     return _split_along(graph, op, source, int(axis.ravel()[0]))
 
 
 def _split_v(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, _ = io_tensors(graph, op, 1)
+    source, _ = io_tensors(graph, op, 1, _MOVED)
     return _split_along(graph, op, source, int(constant_input(graph, op, 2, "axis").ravel()[0]))
 
 
 def _unpack(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, _ = io_tensors(graph, op, 1)
+    source, _ = io_tensors(graph, op, 1, _MOVED)
     return _split_along(graph, op, source, int(op.options.get("axis", 0)))
 
 
 def _pack(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    *sources, output = io_tensors(graph, op, len(op.inputs))
+    *sources, output = io_tensors(graph, op, len(op.inputs), _MOVED)
     axis, steps = int(op.options.get("axis", 0)) % len(output.shape), dense_steps(output.shape)
     kept = [step for d, step in enumerate(steps) if d != axis]
     return [
@@ -121,7 +126,7 @@ def _pack(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 
 def _gather(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = io_tensors(graph, op, 1)
+    source, output = io_tensors(graph, op, 1, _MOVED)
     indices = constant_input(graph, op, 1, "indices").ravel()
     axis = int(op.options.get("axis", 0)) % len(source.shape)
     if op.options.get("batchDims") or len(indices) > _MAX_COPIES:
@@ -152,9 +157,9 @@ def _space_to_depth(graph: ModelGraph, op: Op) -> list[KernelCall]:
     return [_copy(graph, op, (source, output), (height, width, block, block * channels), steps)]
 
 
-def _require_int8(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
-    if tensor.dtype != "int8":
-        raise refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not int8")
+def _require_moved(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
+    if tensor.dtype not in _MOVED:
+        raise refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not {' or '.join(_MOVED)}")
 
 
 MOVES: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {

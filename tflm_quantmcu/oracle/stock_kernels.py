@@ -74,9 +74,12 @@ def run(graph: ModelGraph, op: Op, known: Mapping[int, np.ndarray]) -> np.ndarra
             continue  # of several outputs only the first is known
         inputs = [_flat(graph, known, t) for t in call.inputs]
         inputs += [values[None] for values in call.constants.values()]
+        made = y
+        if call.kernel == "StridedCopy":  # of bytes, whatever they are
+            inputs, made = [np.ascontiguousarray(x).view(np.uint8) for x in inputs], y.view(np.uint8)
         for i, offset in enumerate(call.input_offsets):
             inputs[i] = np.roll(inputs[i], -offset, axis=1)  # steps may lead back
-        _KERNELS[call.kernel](call.params, inputs, y[:, call.output_offset :])
+        _KERNELS[call.kernel](call.params, inputs, made[:, call.output_offset :])
     return y
 
 

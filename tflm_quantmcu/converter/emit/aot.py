@@ -144,9 +144,10 @@ def _statements(
     arguments = [params]
     offsets = call.input_offsets or (0,) * len(call.inputs)
     for t, offset in zip(call.inputs, offsets, strict=True):
-        arguments.append(_address(graph, plan, definitions, t, offset, is_input=True))
+        arguments.append(_address(graph, plan, definitions, t, offset, _pointer(graph, call, t, is_input=True)))
     arguments += _constants(definitions, op, call)
-    output = _address(graph, plan, definitions, call.output, call.output_offset, is_input=False)
+    pointer = _pointer(graph, call, call.output, is_input=False)
+    output = _address(graph, plan, definitions, call.output, call.output_offset, pointer)
     scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
     if call.kernel == "PatchStage":
         source = arguments[1:] or ["options.reader"]
@@ -187,19 +188,25 @@ def _scratch_check(call: KernelCall, params: str) -> str:
     return f"quantmcu::aot::IsPlanned({needed}, {call.scratch_bytes})"
 
 
+def _pointer(graph: ModelGraph, call: KernelCall, tensor: int, *, is_input: bool) -> str:
+    """What a kernel takes a tensor as, if not as bytes."""
+    if graph.tensors[tensor].dtype != "float32" or call.kernel == "StridedCopy":
+        return ""
+    return "const float*" if is_input else "float*"
+
+
 def _address(
-    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, tensor: int, offset: int, *, is_input: bool
+    graph: ModelGraph, plan: MemoryPlan, definitions: Definitions, tensor: int, offset: int, pointer: str
 ) -> str:
     read = graph.tensors[plan.sources[tensor]]
     place = plan.offset(tensor)
     if place is None:
         assert read.data is not None
-        name = definitions.array(f"kTensor{read.index}", read.data)
+        values = read.data if pointer else np.ascontiguousarray(read.data).view(np.uint8)
+        name = definitions.array(f"kTensor{read.index}", values)
         return f"{name} + {offset}" if offset else name
     address = f"arena + {place + offset}"
-    if read.dtype != "float32":
-        return address
-    return f"reinterpret_cast<{'const ' if is_input else ''}float*>({address})"
+    return f"reinterpret_cast<{pointer}>({address})" if pointer else address
 
 
 def _place(tensor: Tensor, plan: MemoryPlan) -> str:
