@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import tflm_quantmcu as qm
+from tests.random_networks.generator import family_of, random_network
 from tests.support import networks, shared_data
 from tests.support.cortex_m import skip_without_tools
 from tests.support.plans import mixed, split
@@ -73,6 +74,14 @@ def test_ops_in_place_and_stages_of_flattened_maps_run_on_the_core(
     )
     assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"]
     assert int(halved["ARENA_BYTES"]) <= int(whole["ARENA_BYTES"])
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("family", ["groups", "attention"])
+def test_ops_without_an_op_of_ours_run_on_the_core(family: str, core: str, objects: Path, tmp_path: Path) -> None:
+    skip_without_tools()
+    seed = next(seed for seed in range(100) if family_of(seed) == family)
+    run_project(random_network(seed), core, tmp_path, objects)
 
 
 @pytest.mark.parametrize("core", CORES)
