@@ -20,7 +20,6 @@ from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.oracle import simulate
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.patches.split import StageSearch
-from tflm_quantmcu.search import vdqs
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.registry import finish_plan
@@ -153,7 +152,7 @@ def _search(**options) -> PrecisionPlan:
     chosen = Options.of({"vdpc": "off", **options})
     problem = dataclasses.replace(problem, budget=chosen.budget, settings=chosen)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(vdqs, "plan_stages", lambda graph, **bounds: found)
+        patch.setattr(SearchProblem, "planned_stages", lambda self: found)
         return finish_plan(problem, search_vdqs(problem), is_new=True)
 
 
