@@ -122,12 +122,12 @@ def broadcast(graph: ModelGraph, op: Op, inputs: Sequence[Tensor], output: Tenso
 def broadcast_sum(
     graph: ModelGraph, op: Op, kernel: str, multipliers: tuple[Pair, Pair, Pair], clamp: Pair
 ) -> list[KernelCall]:
-    """The call of a kernel that adds or subtracts two maps (law A4).
+    """The call of a kernel that adds or subtracts two maps (law A4), or squares their difference (A31).
 
     Args:
       graph: the model.
       op: of it.
-      kernel: BroadcastAdd or BroadcastSub.
+      kernel: BroadcastAdd, BroadcastSub or SquaredDifference.
       multipliers: of the first input, the second and the output.
       clamp: of the output.
     """

@@ -12,7 +12,6 @@ import numpy as np
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.law.fixed_point import quantize_multiplier
 from tflm_quantmcu.law.kernel_calls import (
-    BroadcastAddParams,
     Dims,
     FeatureMap,
     KernelCall,
@@ -26,7 +25,7 @@ from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_convolutions import rows_of_fully_connected
 from tflm_quantmcu.lowering.stock_parts import (
     accepted,
-    broadcast,
+    broadcast_sum,
     constant_input,
     dense_steps,
     io_tensors,
@@ -116,18 +115,8 @@ def _squared_difference(graph: ModelGraph, op: Op) -> list[KernelCall]:
     twice_max = 2.0 * max(x0.scales[0], x1.scales[0])
     first, second = (quantize_multiplier(t.scales[0] / twice_max) for t in (x0, x1))
     real = twice_max * twice_max / ((1 << 2 * _SQUARE_SHIFT) * output.scales[0])
-    extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
-    params = BroadcastAddParams(
-        extents=extents,
-        input0_steps=steps0,
-        input1_steps=steps1,
-        input0_zero_point=x0.zero_points[0],
-        input1_zero_point=x1.zero_points[0],
-        output_zero_point=output.zero_points[0],
-        clamp=(-128, 127),
-        multipliers=(first, second, scale_factor(graph, op, real)),
-    )
-    return [KernelCall("SquaredDifference", params, (x0.index, x1.index), output.index)]
+    multipliers = first, second, scale_factor(graph, op, real)
+    return broadcast_sum(graph, op, "SquaredDifference", multipliers, (-128, 127))
 
 
 def _reciprocal_root(graph: ModelGraph, op: Op) -> list[KernelCall]:
