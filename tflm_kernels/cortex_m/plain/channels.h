@@ -64,9 +64,8 @@ void AllChannelsOf(const Operands& op, DotsFn* dots, const int16_t* columns, uin
     weights.second = weights.first + (has_second ? op.filter_bytes : 0);
     int32_t sums[2 * kNumPixels];
     dots(columns, weights, sums);
-    for (int32_t c = 0; c < 1 + has_second; ++c) {
-      PutChannel<kNumPixels, kBits>(table, by, bits, o + c, sums + kNumPixels * c, to);
-    }
+    PutChannel<kNumPixels, kBits>(table, by, bits, o, sums, to);
+    if (has_second) PutChannel<kNumPixels, kBits>(table, by, bits, o + 1, sums + kNumPixels, to);
     weights.first = weights.second + op.filter_bytes;
   }
 }

@@ -60,6 +60,7 @@ struct AxisTaps {
 
 inline AxisTaps TapsInside(int32_t position, int32_t kernel, int32_t dilation, int32_t size) {
   AxisTaps taps = {position, 0, kernel};
+  if (position >= 0 && position + (kernel - 1) * dilation < size) return taps;  // of most pixels
   while (taps.begin < taps.end && position + taps.begin * dilation < 0) ++taps.begin;
   while (taps.end > taps.begin && position + (taps.end - 1) * dilation >= size) --taps.end;
   return taps;
