@@ -122,7 +122,7 @@ def test_pools_and_layers(library: ctypes.CDLL, variant: str) -> None:
 def test_what_is_not_known_is_refused() -> None:
     net = TinyModel()
     x = net.quantize(net.input((1, 4, 4, 2), dtype="int8"), scale=0.1, zero_point=0, dtype="int16")
-    model = net.build(net.average_pool2d(x, (2, 2)))
-    graph = read_model(with_tensor(model, read_model(model).ops[-1].outputs[0], type=schema.TensorType.INT16))
+    pooled = net.average_pool2d(x, (2, 2))
+    graph = read_model(with_tensor(net.build(pooled), pooled.index, type=schema.TensorType.INT16))
     with pytest.raises(UnsupportedModelError, match=r"CMSIS-NN's kernel of AVERAGE_POOL_2D of int16 \(op 1\)"):
         cmsis_nn_scratch_bytes(graph, graph.ops[1], DSP)
