@@ -19,10 +19,13 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, REFERENCE
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.native.kernel_scratch import stage_scratch_bytes
+from tflm_quantmcu.patches import stage_planner
 from tflm_quantmcu.patches.planned_stage import FULL
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.patches.stage_planner import StagePlanner
 from tflm_quantmcu.stage.build import build_program
+from tflm_quantmcu.tflite.canonical.canonical import canonical
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 MODEL = inverted_residual()
@@ -173,3 +176,17 @@ def test_ops_that_a_stage_computes_faster_are_left_to_it() -> None:
     found = plan_stages(read_model(net.build(net.mean(x))))
     assert found.best is not None and found.best.slowdown is not None
     assert found.best.slowdown <= 1.1
+
+
+@pytest.mark.parametrize("variant", KERNEL_VARIANTS)
+def test_a_stage_does_not_take_more_than_the_input_that_waits_beside_it(variant: str) -> None:
+    """The fastest way that holds as much leaves gaps in the arena; one that holds less leaves none."""
+    graph = canonical(ModelFile(shared_data.model("mcunet_vww80"))).graph
+    found = plan_stages(graph, max_slowdown=1.09, variants=(variant,)).best
+    assert found and found.arena_bytes == 4 * 80 * 80 * 3  # float32
+
+
+def test_what_is_tried_in_place_of_a_way_takes_little_more_work_first() -> None:
+    assert stage_planner.others(60, 62) == [59, 58, 56, 52, 44, 28, 0, 1, 2, 3, 4, 5]
+    assert stage_planner.others(1, 3) == [0, 2]
+    assert stage_planner.others(0, 1) == []

@@ -29,7 +29,7 @@ _ABOUT = 1.02  # times the work
 _STAGE_SHARE, _STAGE_SHARE_OF_SMALLEST = 0.003, 0.01
 _STAGE_SHARE_OF_FEW, _MAX_STAGES = 0.03, 8  # the more, where places are not found; and of how many stages limits know
 _FRONT_STEP = 0.97  # of one arena to the next, of the front by time
-_MAX_MOVED = 6  # ways of a stage tried where the places of others leave it no room
+_MAX_MOVED = 6  # of the ways of a stage that hold the least, tried where the places of others leave it no room
 _OTHER_STEP = 0.98  # of the work, where only the figure that is not minimised exceeds its bound
 _MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
 
@@ -149,13 +149,13 @@ class StagePlanner:
             yield self._costs.split_of(self._made.of_path(path), enough=sram_bytes)
 
     def _moved(self, path: Path, num_bytes: int, max_ratio: float | None) -> Iterator[Split]:
-        """Where a path's places leave gaps: the same with one stage run in others of its ways, those that hold the
-        least, as far as the arena is then within the bytes."""
+        """Where a path's places leave gaps: the same with one stage run in others of its ways, ones that hold ever
+        less and take little more work, then those that hold the least, as far as the arena is within the bytes."""
         if not path or most_bytes(path) > num_bytes:
             return
         for position, (edge, number) in enumerate(path):
-            for other in range(min(len(edge.ways), _MAX_MOVED) if edge.ways[number] else 0):
-                if other == number or edge.num_bytes[other] > num_bytes:
+            for other in others(number, len(edge.ways)) if edge.ways[number] else ():
+                if edge.num_bytes[other] > num_bytes:
                     continue
                 stages = self._made.of_path([*path[:position], (edge, other), *path[position + 1 :]])
                 if max(s.live_bytes for s in stages) > num_bytes or not self._costs.keeps(stages, max_ratio):
@@ -245,6 +245,12 @@ class StagePlanner:
         if at_most is None:
             return split
         return self._costs.in_smallest_places(split) if split.arena_bytes <= at_most else None
+
+
+def others(number: int, num_ways: int) -> list[int]:
+    """Ways to try in place of one, of ways that hold ever more and take ever less work."""
+    less = [number - (1 << i) for i in range(number.bit_length()) if 1 << i <= number]
+    return [n for n in dict.fromkeys([*less, *range(min(num_ways, _MAX_MOVED))]) if n != number]
 
 
 def _by_bytes(split: Split) -> tuple[int, float]:
