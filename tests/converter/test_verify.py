@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import zlib
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.verify import NUM_RANDOM_SAMPLES, verify_conversion
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Format
-from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.runtime.samples import random_inputs, random_samples
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -44,6 +46,15 @@ def test_eight_bits_equal_stock_tflm():
     assert result.num_samples == 3 + NUM_RANDOM_SAMPLES
     assert "outputs equal stock TFLM in every byte on 7 inputs" in result.summary
     assert f"CRC32 of the outputs {result.output_crc32:08x}" in result.summary
+
+
+def test_without_samples_no_input_is_run_twice():
+    result = verify_conversion(MODEL, convert_model(MODEL, SPLIT), SPLIT)
+    (x,) = random_inputs([GRAPH.tensors[0]], 2 * NUM_RANDOM_SAMPLES)
+    assert len(np.unique(x, axis=0)) == result.num_samples == len(x)
+    outputs = Interpreter(MODEL).run(x)
+    assert result.output_crc32 == zlib.crc32(outputs.tobytes())
+    assert [values.tolist() for values in result.samples] == [x[:NUM_RANDOM_SAMPLES].tolist()]
 
 
 def test_the_checksum_is_that_of_the_outputs():

@@ -106,8 +106,8 @@ def verify_conversion(
         file that the user gave.
       converted: what `convert_model` made of it.
       plan: the same.
-      samples: inputs [N, ...] of the model's type, or reals, of several inputs one array each; random ones without;
-        as many random ones are added as `NUM_RANDOM_SAMPLES`.
+      samples: inputs [N, ...] of the model's type, or reals, of several inputs one array each; random ones without,
+        as many as `NUM_RANDOM_SAMPLES`; so many others of these are added.
       target: whose non-persistent arena is recorded beside this host's.
 
     Raises:
@@ -123,9 +123,12 @@ def verify_conversion(
     predicted = {variant: predict_arena(after.graph, variant, stock) for variant in variants}
     replayed = {variant: replay_allocation(after.graph, HOST, variant, stock) for variant in variants}
     inputs = [graph.tensors[t] for t in graph.inputs]
-    random = random_inputs(inputs, NUM_RANDOM_SAMPLES)
-    own = random if samples is None else _in_type((samples,) if isinstance(samples, np.ndarray) else samples, inputs)
-    x = tuple(np.concatenate(pair) for pair in zip(own, random, strict=True))
+    if samples is None:
+        x = random_inputs(inputs, 2 * NUM_RANDOM_SAMPLES)
+        own = tuple(values[:NUM_RANDOM_SAMPLES] for values in x)
+    else:
+        own = _in_type((samples,) if isinstance(samples, np.ndarray) else samples, inputs)
+        x = tuple(map(np.concatenate, zip(own, random_inputs(inputs, NUM_RANDOM_SAMPLES), strict=True)))
     interpreter = Interpreter(after)
     for variant in variants:
         recorded = Interpreter(after, kernel_variant=variant, stock_kernels=stock).allocations()
