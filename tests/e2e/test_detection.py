@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import tflm_quantmcu as qm
-from tests.e2e.test_emit_on_cores import run_project
 from tests.support.cortex_m import skip_without_tools
 from tests.support.detection import NUM_OUTPUTS, detection_network
 from tests.support.emitted import emit_and_compile
+from tests.support.emitted_on_core import run_project
 from tests.support.plans import mixed, split
 from tests.support.search_problems import MAPS_ON_ANY_CORE, WIDTHS_ALONE
 from tests.support.stock_tflm import run_stock

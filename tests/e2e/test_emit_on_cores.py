@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,33 +12,15 @@ import tflm_quantmcu as qm
 from tests.random_networks.generator import family_of, random_network
 from tests.support import networks, shared_data
 from tests.support.cortex_m import skip_without_tools
+from tests.support.emitted_on_core import make_test, run_project
 from tests.support.plans import mixed, split
 from tests.support.streamed import streamed
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.tflite.reader import read_model
-from tools.qemu_run import parse_results
 
-ROOT = Path(__file__).parents[2]
 CORES = ("m0plus", "m4", "m55")
 SMALL = networks.inverted_residual()
-
-
-def make_test(core: str, folder: Path, objects: Path) -> subprocess.CompletedProcess[str]:
-    """Builds an emitted project and runs its test in QEMU."""
-    settings = {"QUANTMCU_DIR": ROOT, "OBJECT_DIR": objects / core, "CXXFLAGS": "-O1 -Werror", "PYTHON": sys.executable}
-    command = ["make", "-j2", "-s", "-C", str(folder), "test", *(f"{k}={v}" for k, v in settings.items())]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def run_project(model: bytes, core: str, folder: Path, objects: Path) -> dict[str, str]:
-    """Emits a project for a core, builds it and runs its test in QEMU; what it printed as KEY=VALUE."""
-    emit(model, output_dir=folder, core=f"cortex-{core}")
-    done = make_test(core, folder, objects)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "GUARDED=1" in done.stdout
-    assert "~~~ALL TESTS PASSED~~~" in done.stdout
-    return parse_results(done.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 """Checks as many random networks as asked: `python -m tests.random_networks --count 3000 [--on aot] [--first 0]`.
 
 `--on tflm`: split at 8 bits the network equals stock TFLM, below 8 bits TFLM equals the oracle, in every byte.
-`--on aot`: emitted code of the network, stock and split, passes its own tests on this host, many models an image.
+`--on aot`: emitted code of the network, stock and split, passes its own tests on this host, many models an image;
+`--on m4` (or another core): that of the split network on the core in QEMU, in the arena and stack that it declares.
 A failure names its seed, which gives the same network on every machine.
 """
 
@@ -15,6 +16,8 @@ from pathlib import Path
 from tests.random_networks.checks import check_on_tflm, split_of
 from tests.random_networks.generator import family_of
 from tests.random_networks.images import run_on_host
+from tests.support.cortex_m import CORES
+from tests.support.emitted_on_core import run_project
 
 MODELS_AN_IMAGE = 20
 
@@ -23,10 +26,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.random_networks", description=__doc__)
     parser.add_argument("--count", type=int, default=60, help="networks")
     parser.add_argument("--first", type=int, default=0, help="seed of the first")
-    parser.add_argument("--on", choices=("tflm", "aot"), default="tflm")
+    parser.add_argument("--on", choices=("tflm", "aot", *CORES), default="tflm")
     chosen = parser.parse_args()
     seeds = range(chosen.first, chosen.first + chosen.count)
-    print(_on_tflm(seeds) if chosen.on == "tflm" else _ahead_of_time(seeds))
+    if chosen.on == "tflm":
+        print(_on_tflm(seeds))
+    else:
+        print(_ahead_of_time(seeds) if chosen.on == "aot" else _on_core(seeds, chosen.on))
 
 
 def _on_tflm(seeds: range) -> str:
@@ -54,6 +60,19 @@ def _ahead_of_time(seeds: range) -> str:
             passed += run_on_host(models, Path(folder))
             print(f"{passed} models passed", flush=True)
     return f"{passed} models of {len(seeds)} networks, stock and split, passed their emitted tests"
+
+
+def _on_core(seeds: range, core: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in seeds:
+            model = split_of(seed).converted
+            try:
+                run_project(model, core, Path(folder) / "project", Path(folder) / "objects")
+            except Exception as error:
+                raise SystemExit(f"seed {seed} ({family_of(seed)}): {type(error).__name__}: {error}") from error
+            if seed % 20 == 19:
+                print(f"{seed - seeds.start + 1} networks passed on {core}", flush=True)
+    return f"{len(seeds)} networks, split, passed their emitted tests on {core}"
 
 
 if __name__ == "__main__":
