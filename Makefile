@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup ops wheel wheels canary demo picture demo-weights test test-quick test-long test-sanitizers fuzz fuzz-long test-python313 test-cortex-m crc-matrix check clean test-tflm
+.PHONY: help setup ops wheel wheels canary demo picture mlperf demo-weights test test-quick test-long test-sanitizers fuzz fuzz-long test-python313 test-cortex-m crc-matrix check clean test-tflm
 
 # What the whole run agrees on: TensorFlow's C++ side reports fatal errors only, and uses no GPU.
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -13,6 +13,7 @@ CORES := m0plus m3 m4 m7 m33 m55
 FUZZ_SECONDS ?= 15
 PYTEST_JOBS ?= $(shell nproc)
 MODELS ?= build/demo $(wildcard ../shared/data/models)
+DATA ?= ../shared/data
 SAMPLES ?= $(wildcard ../shared/data/samples)
 OPS := //tflm_kernels/micro:libquantmcu_ops.so //tflm_kernels/portable:libquantmcu_kernels.so
 
@@ -43,6 +44,9 @@ demo: setup ops ## shrink a CNN that reads handwriting, run it on TFLM (FRESH=1 
 
 picture: setup ops ## MobileNetV2-1.0 at 224x224, stock against split, in one picture: docs/mobilenet_v2.svg (3 minutes)
 	@$(PY) -m tools.demo.mobilenet_v2
+
+mlperf: setup ops ## MLPerf Tiny's networks on its boards, modelled, beside the published rows: build/mlperf.md (DATA=folder)
+	@$(PY) -m experiments.mlperf --folder $(DATA) --output build/mlperf.md
 
 demo-weights: setup ops ## train the network that the package brings anew: figures of README change
 	@$(PY) -m tools.demo.train
