@@ -27,7 +27,7 @@ PACKAGE = "tflm_quantmcu"
 LEADS = ("app", "search", "converter")
 NO_STEPS = ("", "base", "graph", "app")
 # The first three should be called once an op (and width), the others once a file.
-ASKED = ("why_unsupported", "gate_of", "lower_op", "check_flatbuffer", "graph_of")
+ASKED = ("why_unsupported", "inner_ops_of", "lower_op", "check_flatbuffer", "graph_of")
 
 
 class Tracer:

@@ -12,7 +12,8 @@ from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import Handle, TinyModel
 from tests.test_laws import table_rows
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, ModelGraph
-from tflm_quantmcu.law.lookups import Lookup, gate_of
+from tflm_quantmcu.law.joined import Joined, Step, inner_ops_of
+from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.tflite import schema
@@ -21,9 +22,10 @@ from tflm_quantmcu.tflite.reader import read_model
 ALL_VALUES = np.arange(-128, 128, dtype=np.int8)
 OWN, GATE = Format(8, float(np.float32(0.05)), 3), Format(8, 1 / 256, -128)
 OUTPUT = Format(8, float(np.float32(0.04)), -100)
-LOOKUPS = {
-    "LOGISTIC": Lookup("LOGISTIC", OWN, GATE),
-    "x * LOGISTIC(x)": Lookup("MUL", OWN, OUTPUT, GATE),
+LOGISTIC = Lookup("LOGISTIC", OWN, GATE)
+LOOKUPS: dict[str, Lookup | Joined] = {
+    "LOGISTIC": LOGISTIC,
+    "x * LOGISTIC(x)": Joined(OWN, (Step("LOGISTIC", (0,), GATE, lookup=LOGISTIC), Step("MUL", (0, 1), OUTPUT))),
     "TANH": Lookup("TANH", OWN, Format(8, 1 / 128, 0)),
     "HARD_SWISH": Lookup("HARD_SWISH", OWN, OUTPUT),
     "LEAKY_RELU": Lookup("LEAKY_RELU", OWN, OUTPUT, alpha=0.25),
@@ -126,18 +128,18 @@ def test_abs_and_squares_are_one_table_of_tflms_values(kind: str, scale: float, 
 def test_a_gate_that_others_read_is_no_silu() -> None:
     net, _, gate, y = silu()
     graph = read_model(net.build(y, gate))
-    assert gate_of(graph, graph.ops[1]) is None and not LoweredNetwork.of(graph).folded
+    assert inner_ops_of(graph, graph.ops[1]) == () and not LoweredNetwork.of(graph).folded
     net, _, gate, y = silu()
     graph = read_model(net.build(net.add(y, gate)))
-    assert gate_of(graph, graph.ops[1]) is None
+    assert inner_ops_of(graph, graph.ops[1]) == ()
 
 
 def test_a_product_of_other_values_is_no_silu() -> None:
     net = TinyModel()
     x = net.input((1, 4, 4, 2))
-    graph = read_model(net.build(net.mul(net.relu(x), net.logistic(x))))
-    assert gate_of(graph, graph.ops[-1]) is None
+    graph = read_model(net.build(net.mul(net.max_pool2d(x, (3, 3), padding="SAME"), net.logistic(x))))
+    assert inner_ops_of(graph, graph.ops[-1]) == ()
     net = TinyModel()
     gate = net.logistic(net.input((1, 4, 4, 2)))
     graph = read_model(net.build(net.mul(gate, gate)))
-    assert gate_of(graph, graph.ops[-1]) is None
+    assert inner_ops_of(graph, graph.ops[-1]) == ()

@@ -44,12 +44,12 @@ def test_all_rooms_together_ask_once_an_op() -> None:
 
     package = Path(tflm_quantmcu.__file__).parent
     calls = trace(package, all_rooms).calls
-    assert calls["gate_of"] == len(graph.ops)
+    assert calls["inner_ops_of"] == len(graph.ops)
     assert 0 < calls["why_unsupported"] <= len(graph.ops)
     # Weights at the model's width and at the plan's.
     assert 0 < calls["lower_op"] <= len(graph.ops) + len(plan.weight_bits)
     again = trace(package, lambda: compensate(graph, plan, x, mode="bias")).calls
-    assert (again["gate_of"], again["why_unsupported"]) == (0, 0)
+    assert (again["inner_ops_of"], again["why_unsupported"]) == (0, 0)
 
 
 def test_the_raw_questions_are_asked_by_the_network_alone() -> None:

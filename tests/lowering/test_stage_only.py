@@ -127,6 +127,55 @@ def test_shuffles_of_pixels_stay_stock() -> None:
     assert all(network.stage_refusal(op) for op in network.graph.ops)
 
 
+@pytest.mark.parametrize("value", (None, 7))
+@pytest.mark.parametrize(
+    ("pads", "runs"),
+    [((0, 2), ((0, 6), (6, 2))), ((1, 9), ((6, 1), (0, 6), (6, 6), (6, 3)))],
+)
+def test_channels_of_zeros_are_the_maps_times_nothing(
+    pads: tuple[int, int], runs: tuple[tuple[int, int], ...], value: int | None
+) -> None:
+    net = StockModel()
+    x = net.input((1, 4, 5, 6), zero_point=7)
+    network = network_of(net, net.pad(x, ((0, 0), (0, 0), (0, 0), pads), value=value))
+    lowered = network.lower_in_stage(network.graph.ops[-1])
+    assert (lowered.kind, lowered.runs, len(lowered.inputs)) == ("GATHER_CHANNELS", runs, 2)
+    formats = [network.graph.tensors[t].format for t in (*lowered.inputs, lowered.output)]
+    assert lowered.requantization_table(formats[:2], formats[2])[:4].tolist() == [1 << 30, 1, 0, 0]
+
+
+def test_a_pad_of_nothing_moves_the_map() -> None:
+    net = StockModel()
+    network = network_of(net, net.pad(net.input((1, 4, 5, 6)), ((0, 0),) * 4))
+    assert network.lower_in_stage(network.graph.ops[-1]).kind == "REQUANTIZE"
+
+
+def test_channels_of_other_values_stay_stock() -> None:
+    net = StockModel()
+    x = net.input((1, 4, 5, 6), zero_point=7)
+    for value, pads in ((6, ((0, 0), (0, 0), (0, 0), (0, 2))), (7, ((0, 0), (1, 0), (0, 0), (0, 2)))):
+        network = network_of(net, net.pad(x, pads, value=value))
+        assert network.stage_refusal(network.graph.ops[-1])
+
+
+@pytest.mark.parametrize("widths", [{}, {"activation_bits": 4, "weight_bits": 4}])
+def test_padded_channels_run_inside_stages(widths: dict[str, int]) -> None:
+    rng, net = np.random.default_rng(3), StockModel()
+    x = net.conv2d(net.input((1, 24, 24, 3)), rng.integers(-127, 128, (5, 3, 3, 3), dtype=np.int8), scale=0.05)
+    for depth in (7, 16):
+        weights = rng.integers(-127, 128, (depth, 3, 3, x.shape[3]), dtype=np.int8)
+        y = net.conv2d(x, weights, scale=0.06, zero_point=5)
+        x = net.pad(x, ((0, 0), (0, 0), (0, 0), (0, depth - x.shape[3])))
+        x = net.add(x, y, scale=0.07, zero_point=-20)
+    model = net.build(net.mean(net.max_pool2d(x, (3, 3))))
+    samples = random_samples(read_model(model).tensors[0], 8)
+    data = {"calibration_data": samples} if widths else {}
+    result = qm.convert(model, search="uniform", progress=False, **data, **widths)
+    kinds = {op.kind for op in read_model(result.model).ops}
+    assert "QMCU_PATCH_STAGE" in kinds and "PAD" not in kinds
+    assert result.report.verification.is_same_function != bool(widths)
+
+
 @pytest.mark.parametrize("half_pixel_centers", [False, True])
 def test_a_resize_by_whole_factors_is_a_stages(half_pixel_centers: bool) -> None:
     net = StockModel()

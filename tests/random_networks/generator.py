@@ -225,6 +225,24 @@ def _value_by_value(net: _Network, x: Handle) -> Handle:
     return net.conv(y, net.channels(), (1, 1), stride=net.stride(y))
 
 
+def _written_out(net: _Network, x: Handle) -> Handle:
+    """Functions of one value in several ops, and a skip with channels of zeros, as BlazeFace has them."""
+    if net.one_in(2):
+        gate = net.net.relu6(net.net.quantize(x, **net.format("NONE")))
+        x = net.net.mul(x, net.net.tanh(gate) if net.one_in(2) else gate, **net.format("NONE"))
+    else:
+        options = schema.MaximumMinimumOptionsT()
+        slopes = net.net.constant(net.rng.integers(-99, 99, x.shape[3], dtype=np.int8), scale=0.01)
+        scaled = net.net.mul(x, slopes, scale=x.scale, zero_point=x.zero_point)
+        kind = str(net.rng.choice(["MAXIMUM", "MINIMUM"]))
+        x = net.net.stock(kind, [x, scaled], options, x.shape, scale=x.scale, zero_point=x.zero_point)
+    more = (int(net.rng.integers(0, 3)), int(net.rng.integers(0, 7)))
+    padded = net.net.pad(x, ((0, 0), (0, 0), (0, 0), more))
+    y = net.conv(x, padded.shape[3], net.kernel())
+    x = net.net.add(padded, y, **net.format("NONE")) if y.shape == padded.shape else y
+    return net.conv(x, net.channels(), net.kernel(), stride=net.stride(x))
+
+
 def _groups(net: _Network, x: Handle) -> Handle:
     """A convolution in groups, whose outputs a shuffle of channels may mix."""
     groups, depth, outputs = (int(n) for n in net.rng.integers((2, 1, 1), (6, 4, 4)))
@@ -265,4 +283,5 @@ _FAMILIES: dict[str, Callable[[_Network, Handle], Handle]] = {
     "value_by_value": _value_by_value,
     "groups": _groups,
     "attention": _attention,
+    "written_out": _written_out,
 }

@@ -70,7 +70,7 @@ def test_the_walk_is_what_leading_rooms_call(tracer: Tracer) -> None:
 
 
 def test_calls_and_entries_are_counted_wherever_they_are_made(tracer: Tracer) -> None:
-    assert tracer.calls["lower_op"] == 1 and tracer.calls["gate_of"] == 0
+    assert tracer.calls["lower_op"] == 1 and tracer.calls["inner_ops_of"] == 0
     assert tracer.entries == 8  # app, base, arena twice, search, cost, arena below it, arena again
 
 
@@ -90,7 +90,7 @@ def test_a_conversion_asks_once_and_seldom_returns(tmp_path: Path) -> None:
     graph = read_model(model.read_bytes())
     tflm_quantmcu.convert(model, search="uniform")  # tables of cores are read once a process
     result = trace(Path(tflm_quantmcu.__file__).parent, lambda: tflm_quantmcu.convert(model, search="uniform"))
-    assert result.calls["gate_of"] == len(graph.ops)
+    assert result.calls["inner_ops_of"] == len(graph.ops)
     assert 0 < result.calls["why_unsupported"] <= len(graph.ops)
     assert 0 < result.calls["lower_op"] <= len(graph.ops)
     assert (result.calls["check_flatbuffer"], result.calls["graph_of"]) == (2, 3)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tflm_quantmcu.arena.stock_scratch import value_bytes
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage.custom_ops import PREFIX, decode_options
 
@@ -89,7 +90,8 @@ def eight_bit_overlays(graph: ModelGraph, op: Op, tensor_bytes: Sequence[int]) -
     def is_whole(tensor: int) -> bool:
         return tensor_bytes[tensor] >= graph.tensors[tensor].num_elements * value_bytes(graph.tensors[tensor])
 
-    found = overlays(graph, op)
+    joined = LoweredNetwork.of(graph).reads(op)[len(op.inputs) :]  # what one table reads in place of the op's inputs
+    found = dict.fromkeys(joined, 0) or overlays(graph, op)
     return {t: n for t, n in found.items() if is_whole(t)} if found and is_whole(op.outputs[0]) else {}
 
 

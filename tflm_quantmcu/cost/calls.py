@@ -52,8 +52,8 @@ def graph_calls(
     """The kernel calls of a graph's ops, layer by layer.
 
     Args:
-      graph: the int8 model. SiLU calls the table that it always becomes, other activations the one that they are in
-        stages and at other widths, if their map has such a width.
+      graph: the int8 model. Ops that are one table with those before them (SiLU) call that, other activations the one
+        that they are in stages and at other widths, if their map has such a width.
       map_bits, weight_bits: tensor name -> bits; absent is 8.
       only: op indices to count; default all.
     """
@@ -64,7 +64,7 @@ def graph_calls(
     for op in graph.ops:
         if op.outputs[0] in folded or (chosen is not None and op.index not in chosen):
             continue
-        source = next((t for t in op.inputs if t not in folded), op.outputs[0])
+        source = next((t for t in network.reads(op) if t not in folded), op.outputs[0])
         bits, *others = ((map_bits or {}).get(graph.tensors[t].name, 8) for t in (source, *op.outputs))
         kernel = _kernel_of(network, op, is_narrow=min(bits, *others) < 8)
         if not kernel:
@@ -80,7 +80,7 @@ def graph_calls(
 
 def _kernel_of(network: LoweredNetwork, op: Op, *, is_narrow: bool) -> str:
     """What the table calls the kernel that computes an op, with a map below 8 bits or not; "" if a stock op's does."""
-    if network.gate(op) is not None:
+    if network.inner_ops(op):
         return op_kind("LUT").snake_name
     if is_narrow:
         narrow = "LUT" if is_lookup(network.graph, op) else op.traits.becomes or op.kind

@@ -102,11 +102,14 @@ def _steps(
     stock_kernels: str,
 ) -> list[Step]:
     """The ops as the arena sees them, a stage with its scratch in place of its ops."""
+    network = LoweredNetwork.of(graph)
     owner = {index: (stage, n) for stage, n in zip(stages, scratch, strict=True) for index in stage.ops}
     steps = []
     for op in graph.ops:
         if op.index not in owner:
-            steps.append(Step(op.inputs, op.outputs, converted_scratch_bytes(graph, op, variants, stock_kernels)))
+            steps.append(
+                Step(network.reads(op), op.outputs, converted_scratch_bytes(graph, op, variants, stock_kernels))
+            )
             continue
         stage, num_bytes = owner[op.index]
         if stage.output in op.outputs:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -40,25 +40,10 @@ class Operand:
         Raises:
           ValueError: TFLM's kernel does not take these formats.
         """
-        x, constant = np.broadcast_arrays(x, np.array(self.values, np.int64)[:, None])
-        return np.squeeze(self._stock_values(source, output, x, constant), 0 if len(self.values) == 1 else ())
-
-    def _stock_values(self, source: Format, output: Format, x: np.ndarray, constant: np.ndarray) -> np.ndarray:
-        if self.kind in _COMPARISONS:
-            if not source == self.format == output:
-                raise ValueError("it changes the scale, which TFLM's kernel ignores")
-            return _COMPARISONS[self.kind](x, constant)
-        sides = [(x, source), (constant, self.format)]
-        (a, format_a), (b, format_b) = sides[::-1] if self.is_first else sides
-        a, b = a - format_a.zero_point, b - format_b.zero_point
-        if self.kind == "PRELU":
-            scaled = _prelu(a, b, (format_a.scale, format_b.scale), output.scale)
-        elif self.kind == "MUL":
-            factor = quantize_factor(format_a.scale * format_b.scale / output.scale)
-            scaled = multiply(a * b, *factor).astype(np.int64)
-        else:
-            scaled = _sum(self.kind, (a, b), (format_a.scale, format_b.scale), output.scale)
-        return to_int32(scaled + output.zero_point).astype(np.int64)
+        sides = [*np.broadcast_arrays(x, np.array(self.values, np.int64)[:, None])]
+        formats, order = [source, self.format], -1 if self.is_first else 1
+        found = pair_values(self.kind, sides[::order], formats[::order], output)
+        return np.squeeze(found, 0 if len(self.values) == 1 else ())
 
     def functions(self) -> list[Callable[[float], float]]:
         """The functions of each value, in real numbers."""
@@ -66,12 +51,39 @@ class Operand:
         return [functools.partial(self._function, real) for real in reals]
 
     def _function(self, real: float, x: float) -> float:
-        return _FUNCTIONS[self.kind](real, x) if self.is_first else _FUNCTIONS[self.kind](x, real)
+        return REAL_FUNCTIONS[self.kind](real, x) if self.is_first else REAL_FUNCTIONS[self.kind](x, real)
+
+
+def pair_values(kind: str, values: Sequence[np.ndarray], formats: Sequence[Format], output: Format) -> np.ndarray:
+    """What TFLM's kernel of an op of two values gives, before the clamps.
+
+    Args:
+      kind: ADD, SUB, MUL, MINIMUM, MAXIMUM or PRELU.
+      values: int64 of both operands, of shapes that broadcast.
+      formats: theirs.
+      output: the op's.
+
+    Raises:
+      ValueError: TFLM's kernel does not take these formats.
+    """
+    if kind in _COMPARISONS:
+        if not formats[0] == formats[1] == output:
+            raise ValueError("it changes the scale, which TFLM's kernel ignores")
+        return _COMPARISONS[kind](*values)
+    a, b = (x - format.zero_point for x, format in zip(values, formats, strict=True))
+    scales = formats[0].scale, formats[1].scale
+    if kind == "PRELU":
+        scaled = _prelu(a, b, scales, output.scale)
+    elif kind == "MUL":
+        scaled = multiply(a * b, *quantize_factor(scales[0] * scales[1] / output.scale)).astype(np.int64)
+    else:
+        scaled = _sum(kind, (a, b), scales, output.scale)
+    return to_int32(scaled + output.zero_point).astype(np.int64)
 
 
 def operand_of(graph: ModelGraph, op: Op) -> Operand | None:
     """What an element-wise op takes beside a map of its output's shape, if it is one value or one a channel."""
-    if op.kind not in _FUNCTIONS or len(op.inputs) != 2 or min(op.inputs) < 0:
+    if op.kind not in REAL_FUNCTIONS or len(op.inputs) != 2 or min(op.inputs) < 0:
         return None
     first, second = (graph.tensors[t] for t in op.inputs)
     constant, source = (first, second) if first.is_constant else (second, first)
@@ -114,7 +126,7 @@ _COMPARISONS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "MINIMUM": np.minimum,
     "MAXIMUM": np.maximum,
 }
-_FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
+REAL_FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
     "ADD": lambda a, b: a + b,
     "SUB": lambda a, b: a - b,
     "MUL": lambda a, b: a * b,
@@ -122,4 +134,4 @@ _FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
     "MAXIMUM": max,
     "PRELU": lambda a, b: a if a >= 0 else a * b,
 }
-KINDS = tuple(_FUNCTIONS)
+KINDS = tuple(REAL_FUNCTIONS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,6 @@ from tflm_quantmcu.law.constant_operands import Operand, operand_of
 from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
 from tflm_quantmcu.law.kernel_calls import Pair
 
-_GATED = "MUL"
 _SQUARE = "SQUARE"  # as a lookup: x * x, a MUL of a map and itself
 # Beyond every range: steps are clamped here before they become integers.
 _MAX_STEPS = 1024.0
@@ -30,9 +29,8 @@ class Lookup:
     """A function of one value.
 
     Attributes:
-      kind: of the stock op, one that becomes a LUT; MUL is x * LOGISTIC(x), SiLU, SQUARE is x * x.
+      kind: of the stock op, one that becomes a LUT; SQUARE is x * x.
       source, output: the model's own formats.
-      gate: the model's own format of LOGISTIC(x) in SiLU.
       alpha: of LEAKY_RELU, a float32 value.
       operand: the constant of an element-wise op.
     """
@@ -40,21 +38,19 @@ class Lookup:
     kind: str
     source: Format
     output: Format
-    gate: Format | None = None
     alpha: float = 0.0
     operand: Operand | None = None
 
     @staticmethod
-    def of(graph: ModelGraph, op: Op, gate: Op | None = None) -> Lookup:
-        """The lookup of an op that is one (`is_lookup`), or of a MUL and its gate (`gate_of`).
+    def of(graph: ModelGraph, op: Op) -> Lookup:
+        """The lookup of an op that is one (`is_lookup`).
 
         Raises:
           ValueError: TFLM's kernel does not take these formats.
         """
-        source, output = (graph.tensors[t].format for t in (graph.feature_maps(gate or op)[0], op.outputs[0]))
-        gate_format = graph.tensors[gate.outputs[0]].format if gate else None
+        source, output = (graph.tensors[t].format for t in (graph.feature_maps(op)[0], op.outputs[0]))
         kind = _SQUARE if _is_square(op) else op.kind
-        lookup = Lookup(kind, source, output, gate_format, op.alpha, operand_of(graph, op))
+        lookup = Lookup(kind, source, output, op.alpha, operand_of(graph, op))
         _stock_values(lookup)
         return lookup
 
@@ -75,15 +71,25 @@ class Lookup:
         """
         if (source, output) == (self.source, self.output):
             return np.clip(_stock_values(self), *clamps).astype(np.int8)
-        steps = np.arange(source.qmin, source.qmax + 1) - source.zero_point
-        functions = self.operand.functions() if self.operand else [self._function]
-        real = np.array([[f(float(step) * source.scale) / output.scale for step in steps] for f in functions])
-        real = real if self.is_per_channel else real[0]
-        rounded = round_half_away(np.clip(real, -_MAX_STEPS, _MAX_STEPS)) + output.zero_point
-        return np.clip(rounded, *clamps).astype(np.int8)
+        return quantized(self.functions(), source, output, clamps)
+
+    def functions(self) -> list[Callable[[float], float]]:
+        """The function in real numbers, or those of each channel."""
+        return self.operand.functions() if self.operand else [self._function]
 
     def _function(self, x: float) -> float:
         return _FUNCTIONS[self.kind](x, self.alpha)
+
+
+def quantized(
+    functions: Sequence[Callable[[float], float]], source: Format, output: Format, clamps: Pair
+) -> Int32Array:
+    """The table of functions in real numbers; arguments and what is returned as of `Lookup.table`."""
+    steps = np.arange(source.qmin, source.qmax + 1) - source.zero_point
+    real = np.array([[f(float(step) * source.scale) / output.scale for step in steps] for f in functions])
+    real = real if len(functions) > 1 else real[0]
+    rounded = round_half_away(np.clip(real, -_MAX_STEPS, _MAX_STEPS)) + output.zero_point
+    return np.clip(rounded, *clamps).astype(np.int8)
 
 
 def is_lookup(graph: ModelGraph, op: Op) -> bool:
@@ -93,20 +99,6 @@ def is_lookup(graph: ModelGraph, op: Op) -> bool:
 
 def _is_square(op: Op) -> bool:
     return op.kind == "MUL" and len(op.inputs) == 2 and op.inputs[0] == op.inputs[1]
-
-
-def gate_of(graph: ModelGraph, op: Op) -> Op | None:
-    """The LOGISTIC in x * LOGISTIC(x), if `op` is such a MUL and nothing else reads the LOGISTIC's output."""
-    if op.kind != _GATED or len(op.inputs) != 2:
-        return None
-    for x, gate in (op.inputs, op.inputs[::-1]):
-        writer = graph.producer.get(gate)
-        if writer is None or writer.kind != "LOGISTIC" or writer.inputs[0] != x or gate in graph.outputs:
-            continue
-        is_alone = graph.consumers[gate] == (op,) and x != gate
-        if is_alone and len({graph.tensors[t].shape for t in (x, gate, op.outputs[0])}) == 1:
-            return writer
-    return None
 
 
 @functools.lru_cache(maxsize=1024)
@@ -126,16 +118,6 @@ def _hard_swish(lookup: Lookup, x: Int64Array) -> Int64Array:
     return activations.hard_swish(activations.hard_swish_params(lookup.source, lookup.output, 1), x)
 
 
-def _silu(lookup: Lookup, x: Int64Array) -> Int64Array:
-    """Laws A15 and A12."""
-    source, gate, output = lookup.source, lookup.gate, lookup.output
-    assert gate is not None
-    y = activations.logistic(activations.logistic_params(source, gate, 1), x)
-    factor = activations.quantize_factor(source.scale * gate.scale / output.scale)
-    scaled = multiply((x - source.zero_point) * (y - gate.zero_point), *factor).astype(np.int64)
-    return to_int32(scaled + output.zero_point).astype(np.int64)
-
-
 def _square(lookup: Lookup, x: Int64Array) -> Int64Array:
     """Law A12."""
     source, output = lookup.source, lookup.output
@@ -150,7 +132,6 @@ _STOCK: Mapping[str, Callable[[Lookup, Int64Array], Int64Array]] = {
     "HARD_SWISH": _hard_swish,
     "LEAKY_RELU": lambda lookup, x: activations.leaky_relu(lookup.source, lookup.output, lookup.alpha, x),
     "LOGISTIC": _logistic,
-    "MUL": _silu,
     "SQUARE": _square,
     "TANH": lambda lookup, x: activations.tanh(lookup.source, x),
 }
@@ -167,7 +148,6 @@ _FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
     "HARD_SWISH": lambda x, _: x * min(max(x + 3, 0), 6) / 6,
     "LEAKY_RELU": lambda x, alpha: x if x >= 0 else alpha * x,
     "LOGISTIC": lambda x, _: _sigmoid(x),
-    "MUL": lambda x, _: x * _sigmoid(x),
     "SQUARE": lambda x, _: x * x,
     "TANH": lambda x, _: math.tanh(x),
 }

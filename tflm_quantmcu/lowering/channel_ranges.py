@@ -44,7 +44,7 @@ def _range_of(graph: ModelGraph, network: LoweredNetwork, op: Op, found: dict[in
     if op.traits.is_reshape:
         same = source.shape[-1:] == output.shape[-1:] and source.scales == output.scales
         return found.get(op.inputs[0]) if same and source.zero_points == output.zero_points else None
-    if not network.is_ours(op) or network.gate(op) or op.traits.is_vector:
+    if not network.is_ours(op) or network.inner_ops(op) or op.traits.is_vector:
         return None
     lowered = network.lower(op)
     formats = [graph.tensors[t].format for t in lowered.inputs]

@@ -7,12 +7,14 @@ model is lowered by network.py.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.precision_plan import RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.law.joined import Joined
 from tflm_quantmcu.law.lookups import Lookup, is_lookup
 from tflm_quantmcu.law.ranges import requantize_weights
 from tflm_quantmcu.lowering.ops import Filter, LoweredOp
@@ -21,14 +23,14 @@ _KEPT_FILTERS = 256
 
 
 def lower_op(
-    graph: ModelGraph, op: Op, gate: Op | None, *, weight_bits: int = 8, rounded: RoundedWeights | None = None
+    graph: ModelGraph, op: Op, inner: Sequence[Op], *, weight_bits: int = 8, rounded: RoundedWeights | None = None
 ) -> LoweredOp:
     """Lowers one op that our kernels can run; all but `LoweredNetwork`, which keeps the result, ask that.
 
     Args:
       graph: the model.
       op: of it.
-      gate: what `gate_of` gives of the op.
+      inner: what `inner_ops_of` gives of the op.
       weight_bits, rounded: as of `LoweredNetwork.lower`.
 
     Raises:
@@ -38,8 +40,10 @@ def lower_op(
     window = op.window or Window()
     if op.pads:
         window = Window(pad_top=op.pads[1][0], pad_left=op.pads[2][0])
-    lookup = Lookup.of(graph, op, gate) if gate or is_lookup(graph, op) else None
-    maps = graph.feature_maps(gate or op)
+    lookup: Lookup | Joined | None = Joined.of(graph, op, inner) if inner else None
+    if is_lookup(graph, op):
+        lookup = Lookup.of(graph, op)
+    maps = graph.feature_maps(inner[0] if inner else op)
     return LoweredOp(
         kind=_kind_of(lookup) if lookup else kind.becomes,
         name=output.label,
@@ -54,7 +58,7 @@ def lower_op(
     )
 
 
-def _kind_of(lookup: Lookup) -> str:
+def _kind_of(lookup: Lookup | Joined) -> str:
     return "CHANNEL_LUT" if lookup.is_per_channel else "LUT"
 
 

@@ -13,7 +13,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, RoundedWeights
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
-from tflm_quantmcu.law.lookups import gate_of
+from tflm_quantmcu.law.joined import inner_ops_of
 from tflm_quantmcu.lowering.lower import lower_op
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stage_only import lower_in_stage_alone, shuffle_of
@@ -42,7 +42,7 @@ class LoweredNetwork:
     def refusal(self, op: Op) -> str | None:
         """The reason why none of our kernels can run the op, so that it stays a stock op; None if one can."""
         if op.index not in self._refusals:
-            self._refusals[op.index] = why_unsupported(self.graph, op, self.gate(op))
+            self._refusals[op.index] = why_unsupported(self.graph, op, self.inner_ops(op))
         return self._refusals[op.index]
 
     def is_ours(self, op: Op) -> bool:
@@ -51,7 +51,7 @@ class LoweredNetwork:
 
     def stage_refusal(self, op: Op) -> str | None:
         """The reason why no patch stage can hold the op, which is of no reduction; None if one can."""
-        if op.index in self.shuffled:
+        if op.index in self.shuffled or op.outputs[0] in self.folded:
             return None
         if any(self.graph.tensors[t].is_variable for t in (*op.inputs, *op.outputs) if t >= 0):
             return "it reads or writes a variable, which TFLM keeps outside of what stages share"
@@ -69,25 +69,31 @@ class LoweredNetwork:
         return {op.index: tuple(link.index for link in chain) for chain in chains for op in chain[:-1]}
 
     def _in_stage_alone(self, op: Op) -> LoweredOp | None:
-        is_candidate = op.traits.in_stage or op.traits.is_reshape
+        is_candidate = op.traits.in_stage or op.traits.is_reshape or op.traits.is_pad
         if is_candidate and op.index not in self._stage_only:
             self._stage_only[op.index] = lower_in_stage_alone(self.graph, op)
         return self._stage_only.get(op.index)
 
-    def gate(self, op: Op) -> Op | None:
-        """The LOGISTIC in x * LOGISTIC(x) (SiLU), if the op is such a MUL and nothing else reads that LOGISTIC."""
-        return self._gates.get(op.index)
+    def inner_ops(self, op: Op) -> tuple[Op, ...]:
+        """The ops, in order, that the op's table stands for beside it: the LOGISTIC in x * LOGISTIC(x), SiLU."""
+        return self._inner.get(op.index, ())
 
     @functools.cached_property
-    def _gates(self) -> Mapping[int, Op]:
+    def _inner(self) -> Mapping[int, tuple[Op, ...]]:
         if any(op.kind.startswith("QMCU_") for op in self.graph.ops):
-            return {}  # a converted model: each gate that can be one table is one already
-        return {op.index: gate for op in self.graph.ops if (gate := gate_of(self.graph, op))}
+            return {}  # a converted model: all that can be one table is one already
+        return {op.index: inner for op in self.graph.ops if (inner := inner_ops_of(self.graph, op))}
 
     @functools.cached_property
     def folded(self) -> frozenset[int]:
-        """Tensors that no converted model has: what LOGISTIC gives to a MUL that becomes one table with it."""
-        return frozenset(gate.outputs[0] for i, gate in self._gates.items() if self.is_ours(self.graph.ops[i]))
+        """Tensors that no converted model has: what inner ops give to one that becomes a table with them."""
+        ops = (op for i, inner in self._inner.items() if self.is_ours(self.graph.ops[i]) for op in inner)
+        return frozenset(op.outputs[0] for op in ops)
+
+    def reads(self, op: Op) -> tuple[int, ...]:
+        """Tensors that the op reads, and what its table reads in place of inner ops."""
+        inner = self.inner_ops(op)
+        return (*op.inputs, *self.graph.feature_maps(inner[0])[:1]) if inner and self.is_ours(op) else op.inputs
 
     def weights(self, op: Op) -> Tensor | None:
         """The weights of a convolution or fully connected op, else None."""
@@ -118,10 +124,10 @@ class LoweredNetwork:
         if reason := self.refusal(op):
             raise UnsupportedModelError(f"{op_place(self.graph, op)} cannot become a QMCU_ op: {reason}")
         if rounded is not None:
-            return lower_op(self.graph, op, self.gate(op), weight_bits=weight_bits, rounded=rounded)
+            return lower_op(self.graph, op, self.inner_ops(op), weight_bits=weight_bits, rounded=rounded)
         key = (op.index, weight_bits)
         if key not in self._lowered:
-            self._lowered[key] = lower_op(self.graph, op, self.gate(op), weight_bits=weight_bits)
+            self._lowered[key] = lower_op(self.graph, op, self.inner_ops(op), weight_bits=weight_bits)
         return self._lowered[key]
 
     def lower_planned(self, op: Op, plan: PrecisionPlan) -> LoweredOp:

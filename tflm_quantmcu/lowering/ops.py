@@ -16,7 +16,9 @@ from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.graph.op_kind import OpKind, Table
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import Format, Window
+from tflm_quantmcu.law.clamps import clamp_range
 from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, quantize_multipliers, round_half_away
+from tflm_quantmcu.law.joined import Joined
 from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.law.packing import pack
 
@@ -57,7 +59,7 @@ class LoweredOp:
       kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, REQUANTIZE, LUT or
         CHANNEL_LUT; in a stage also GATHER_CHANNELS, at its end MEAN or GLOBAL_AVERAGE_POOL_2D.
       name: the output tensor's name, for messages.
-      inputs: tensor indices of the feature maps read.
+      inputs: tensor indices of the feature maps read; of GATHER_CHANNELS one that is there again gives zeros.
       output: tensor index written.
       float32_ratio: the scale ratio is taken in float32 first (law A7, RELU).
       num_pixels: of the map that a MEAN is taken over (law A11).
@@ -75,7 +77,7 @@ class LoweredOp:
     filter: Filter | None = None
     float32_ratio: bool = False
     num_pixels: int = 1
-    lookup: Lookup | None = None
+    lookup: Lookup | Joined | None = None
     runs: tuple[tuple[int, int], ...] = ()
 
     @property
@@ -101,16 +103,7 @@ class LoweredOp:
 
     def clamp_range(self, output: Format) -> tuple[int, int]:
         """The activation clamps of law A8 in the output's format."""
-
-        def q(real: float) -> int:
-            steps = np.float32(real) / np.float32(output.scale)
-            return output.zero_point + int(round_half_away(np.float64(steps)))
-
-        low = {"RELU": 0.0, "RELU6": 0.0, "RELU_N1_TO_1": -1.0}.get(self.activation)
-        high = {"RELU6": 6.0, "RELU_N1_TO_1": 1.0}.get(self.activation)
-        clamp_min = output.qmin if low is None else max(output.qmin, q(low))
-        clamp_max = output.qmax if high is None else min(output.qmax, q(high))
-        return clamp_min, clamp_max
+        return clamp_range(self.activation, output)
 
     def requantization_table(self, inputs: Sequence[Format], output: Format) -> np.ndarray:
         """The op's int32 table (docs/format.md F3, F4) for these formats.
@@ -129,7 +122,9 @@ class LoweredOp:
             ratios = [f.scale / twice_max for f in inputs] + [twice_max / ((1 << 20) * output.scale)]
             return np.array([w for r in ratios for w in quantize_multiplier(r)], np.int32)
         if self.traits.table is Table.CHANNEL_RUNS:
-            factors = [w for f in inputs for w in quantize_multiplier(f.scale / output.scale)]
+            is_again = [t in self.inputs[:j] for j, t in enumerate(self.inputs)]
+            ratios = [0.0 if a else f.scale / output.scale for a, f in zip(is_again, inputs, strict=True)]
+            factors = [w for ratio in ratios for w in quantize_multiplier(ratio)]
             return np.array([*factors, *(n for run in self.runs for n in run)], np.int32)
         if self.kind == "MEAN":
             factor = quantize_multiplier(inputs[0].scale / output.scale)

@@ -8,7 +8,7 @@ cannot run exactly, and halves of an op.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -28,7 +28,7 @@ def lower_region(
     rounded_weights: Mapping[str, RoundedWeights] = MappingProxyType({}),
 ) -> tuple[LoweredOp, ...]:
     """Lowers the ops of a stage; a PAD that only convolutions of the stage read is folded into their windows, a
-    LOGISTIC of SiLU into its MUL.
+    LOGISTIC of SiLU into its MUL, and so on.
 
     Args:
       ops: in execution order.
@@ -42,7 +42,9 @@ def lower_region(
     if reduction:
         return (*lower_region(graph, ops[: -reduction.num_ops], weight_bits, rounded_weights), reduction.op)
     network = LoweredNetwork.of(graph)
-    ops = _without_shuffled(network, ops)
+    inner = {link.index for op in ops if network.is_ours(op) for link in network.inner_ops(op)}
+    _check_tables_are_whole(network, ops, inner)
+    ops = [op for op in _without_shuffled(network, ops) if op.index not in inner]
     lowered = [_lower(network, op, weight_bits, rounded_weights) for op in ops]
     inside = {op.index for op in ops}
     folded = {
@@ -55,12 +57,18 @@ def lower_region(
             c.index in inside and c.traits.has_filter and c.traits.is_windowed for c in graph.consumers[op.outputs[0]]
         )
     }
-    gates = {gate.outputs[0] for op in ops if (gate := network.gate(op))}
-    halves = network.folded & {low.output for low in lowered} - gates
+    return tuple(_fold_pad(low, folded) for low in lowered if low.output not in folded)
+
+
+def _check_tables_are_whole(network: LoweredNetwork, ops: Sequence[Op], inner: Collection[int]) -> None:
+    """Refuses a region that holds an op which a table stands for with an op behind the region."""
+    halves = network.folded & {op.outputs[0] for op in ops if op.index not in inner}
     if halves:
-        name = graph.tensors[min(halves)].label
-        raise UnsupportedModelError(f"a stage ends inside x * LOGISTIC(x), at '{name}'; let it end before or behind")
-    return tuple(_fold_pad(low, folded) for low in lowered if low.output not in {*folded, *gates})
+        name = network.graph.tensors[min(halves)].label
+        raise UnsupportedModelError(
+            f"a stage ends inside x * LOGISTIC(x), or another function that is one table, at '{name}'; let it end "
+            "before or behind"
+        )
 
 
 def _without_shuffled(network: LoweredNetwork, ops: Sequence[Op]) -> Sequence[Op]:

@@ -16,6 +16,7 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import KernelCall
 from tflm_quantmcu.law.moves import ALIGNED_CORNERS, neighbours, resize_positions
 from tflm_quantmcu.lowering.ops import LoweredOp
+from tflm_quantmcu.lowering.pads import pads_with_zero_point
 from tflm_quantmcu.lowering.stock_comparisons import resize_mode
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 
@@ -57,7 +58,7 @@ def _lower_shuffle(graph: ModelGraph, chain: Sequence[Op]) -> LoweredOp | None:
 
 def lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
     """The op of a stage that carries this one over; of a kind with `in_stage` (graph/op_kinds.py), the last of a
-    shuffle of channels, or a RESHAPE that lays the channels of each pixel side by side."""
+    shuffle of channels, a PAD of channels, or a RESHAPE that lays the channels of each pixel side by side."""
     try:
         return _lower_in_stage_alone(graph, op)
     except (ArithmeticError, LookupError, TypeError, ValueError):
@@ -70,6 +71,8 @@ def _lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
     if op.traits.is_reshape:
         return _blocks_of_row(graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]])
     (output, *others) = (graph.tensors[t] for t in op.outputs)
+    if op.traits.is_pad:
+        return _padded_channels(graph, op, output)
     if others or not op.traits.in_stage or not _is_map(output):
         return None
     if op.traits.in_stage == _BILINEAR:
@@ -87,6 +90,26 @@ def _lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
         return _crop(copies, sources, output)
     channels = _channels(copies, sources, output)
     return None if channels is None else _gather(op.traits.in_stage, output, sources, channels)
+
+
+def _padded_channels(graph: ModelGraph, op: Op, output: Tensor) -> LoweredOp | None:
+    """Channels of zeros are those of the map times nothing: it is an input again, with the factor 0."""
+    source = graph.tensors[op.inputs[0]]
+    if not _is_map(output) or not _feeds(source, output) or not pads_with_zero_point(graph, op):
+        return None
+    depth = source.shape[3]
+    if depth == output.shape[3]:
+        return None
+    before, after = ([(depth, min(depth, count - done)) for done in range(0, count, depth)] for count in op.pads[3])
+    return LoweredOp(
+        kind="GATHER_CHANNELS",
+        name=output.label,
+        inputs=(source.index, source.index),
+        output=output.index,
+        window=Window(),
+        activation="NONE",
+        runs=(*before, (0, depth), *after),
+    )
 
 
 def _is_map(tensor: Tensor) -> bool:

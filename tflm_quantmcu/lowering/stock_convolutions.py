@@ -25,7 +25,7 @@ _SAME = 0  # of the schema's Padding
 def rows_of_fully_connected(graph: ModelGraph, op: Op) -> KernelCall:
     """A fully connected op of several rows as a convolution of one tap."""
     x, output = io_tensors(graph, op, 1)
-    lowered = lower_op(graph, op, None)
+    lowered = lower_op(graph, op, ())
     assert lowered.filter is not None
     outputs, depth = lowered.filter.values.shape
     maps = [_map(1, x.num_elements // depth, n, t) for n, t in ((depth, x), (outputs, output))]
@@ -37,7 +37,7 @@ def _grouped(graph: ModelGraph, op: Op) -> list[KernelCall]:
     source, output = _image_tensors(graph, op, op.inputs[0])
     if reason := why_constants_unsupported(graph, op):
         raise refuse(graph, op, reason)
-    lowered = lower_op(graph, op, None)
+    lowered = lower_op(graph, op, ())
     assert lowered.filter is not None
     channels, (outputs, *_, depth) = source.shape[3], lowered.filter.values.shape
     groups = channels // depth

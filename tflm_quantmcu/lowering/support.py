@@ -5,31 +5,34 @@ In: an op of a ModelGraph. Out: the reason, or None. `LoweredNetwork` asks once 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tflm_quantmcu.graph.op_kind import Formats
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.law.lookups import Lookup, is_lookup
 from tflm_quantmcu.lowering.filters import why_filter_unsupported
+from tflm_quantmcu.lowering.pads import pads_with_zero_point
 
 
-def why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
+def why_unsupported(graph: ModelGraph, op: Op, inner: Sequence[Op]) -> str | None:
     """The reason why our kernels cannot run `op` of an int8 model, or None if they can.
 
     Args:
       graph: the model.
       op: of it.
-      gate: what `gate_of` gives of the op.
+      inner: what `inner_ops_of` gives of the op.
     """
     try:
-        return _why_unsupported(graph, op, gate)
+        return _why_unsupported(graph, op, inner)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         return f"its tensors or options contradict each other ({error})"
 
 
-def _why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
+def _why_unsupported(graph: ModelGraph, op: Op, inner: Sequence[Op]) -> str | None:
     kind = op.traits
     maps = graph.feature_maps(op)
     tensors = [graph.tensors[t] for t in (*maps, *op.outputs)]
-    has_table = gate is not None or is_lookup(graph, op)
+    has_table = bool(inner) or is_lookup(graph, op)
     if not kind.becomes and not has_table:
         return f"{op.kind} has no QMCU_ kernel"
     if any(t.dtype != "int8" or len(t.scales) != 1 for t in tensors):
@@ -43,7 +46,7 @@ def _why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
     if kind.has_filter:
         return why_filter_unsupported(graph, op)
     if has_table:
-        return _why_no_table(graph, op, gate)
+        return None if inner else _why_no_table(graph, op)
     if kind.num_maps == 2:
         same = len(maps) == 2 and len({t.shape for t in tensors}) == 1
         return None if same else "it adds a constant or broadcasts"
@@ -57,18 +60,16 @@ def _why_unsupported(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
 def _why_pad_unsupported(graph: ModelGraph, op: Op) -> str | None:
     if not op.pads or op.pads[0] != (0, 0) or op.pads[3] != (0, 0):
         return "it pads other axes than height and width, or by amounts that are not constant"
-    if len(op.inputs) > 2 and op.inputs[2] >= 0:
-        value = graph.tensors[op.inputs[2]].data
-        if value is None or int(value.ravel()[0]) != graph.tensors[op.outputs[0]].zero_points[0]:
-            return "it pads with a value other than the zero point"
+    if not pads_with_zero_point(graph, op):
+        return "it pads with a value other than the zero point"
     if graph.tensors[op.inputs[0]].format != graph.tensors[op.outputs[0]].format:
         return "its input and output formats differ"
     return None
 
 
-def _why_no_table(graph: ModelGraph, op: Op, gate: Op | None) -> str | None:
+def _why_no_table(graph: ModelGraph, op: Op) -> str | None:
     try:
-        Lookup.of(graph, op, gate)
+        Lookup.of(graph, op)
     except ValueError as error:
         return str(error)
     return None

@@ -56,7 +56,7 @@ class PlannedModel:
             0 if t.index in self.streamed | self.folded else align(self._map_bytes(t, own), ARENA_ALIGNMENT)
             for t, own in zip(graph.tensors, placed_bytes(graph), strict=True)
         ]
-        self.live = _live_tensors(graph)
+        self.live = _live_tensors(self.network)
 
     def _map_bytes(self, tensor: Tensor, own: int) -> int:
         bits = self.map_bits.get(tensor.name, 8)
@@ -128,9 +128,11 @@ class PlannedModel:
         return 0
 
 
-def _live_tensors(graph: ModelGraph) -> tuple[frozenset[int], ...]:
+def _live_tensors(network: LoweredNetwork) -> tuple[frozenset[int], ...]:
+    graph = network.graph
     first = dict.fromkeys(graph.inputs, 0) | {t: op.index + 1 for op in graph.ops for t in op.outputs}
     last = {t: max((op.index for op in graph.consumers[t]), default=-1) for t in first}
+    last |= {t: max(last[t], op.index) for op in graph.ops for t in network.reads(op) if t in last}
     last |= {t: len(graph.ops) for t in graph.outputs}
     return tuple(
         frozenset(t for t in first if first[t] <= boundary <= last[t]) for boundary in range(len(graph.ops) + 1)

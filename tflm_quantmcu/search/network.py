@@ -142,9 +142,12 @@ def _fixed(tensors: Iterable[Tensor], free: set[str], chosen: Mapping[str, int])
 def _layers(problem: SearchProblem, weights: Mapping[int, Tensor]) -> list[Layer]:
     """Every op with all maps that are live beside its output."""
     graph, stock_kernels = problem.graph, problem.cost.target.stock_kernels
-    folded = LoweredNetwork.of(graph).folded
+    network = LoweredNetwork.of(graph)
+    folded = network.folded
     num_bytes = [0 if t in folded else n for t, n in enumerate(placed_bytes(graph))]
-    last_use = {t: op.index for op in graph.ops for t in op.inputs} | dict.fromkeys(graph.outputs, len(graph.ops))
+    last_use = {t: op.index for op in graph.ops for t in network.reads(op)} | dict.fromkeys(
+        graph.outputs, len(graph.ops)
+    )
     live = list(graph.inputs)
     layers = []
     for op in graph.ops:
