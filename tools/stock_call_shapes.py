@@ -14,7 +14,7 @@ from typing import Any
 
 from tflm_quantmcu.cost.stock_call_times import words_of
 from tflm_quantmcu.law import kernel_calls as calls
-from tflm_quantmcu.lowering.stock_ops import dense_steps
+from tflm_quantmcu.lowering.stock_parts import dense_steps
 
 OUTPUT = Path(__file__).parents[1] / "tflm_kernels/benchmarks/stock_calls.txt"
 HEADER = """\

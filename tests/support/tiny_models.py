@@ -74,7 +74,7 @@ class TinyModel:
         options.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
         size = _window_output(x.shape, filter.shape[1:3], stride, dilation, padding)
         inputs = self._convolution_inputs(x, filter, bias, filter_scales, 0)
-        return self._op("CONV_2D", inputs, options, x, (1, *size, filter.shape[0]), scale, zero_point)
+        return self._op("CONV_2D", inputs, options, x, (x.shape[0], *size, filter.shape[0]), scale, zero_point)
 
     def depthwise_conv2d(
         self,
@@ -99,7 +99,9 @@ class TinyModel:
         options.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
         size = _window_output(x.shape, filter.shape[:2], stride, dilation, padding)
         inputs = self._convolution_inputs(x, filter[None], bias, filter_scales, 3)
-        return self._op("DEPTHWISE_CONV_2D", inputs, options, x, (1, *size, filter.shape[2]), scale, zero_point)
+        return self._op(
+            "DEPTHWISE_CONV_2D", inputs, options, x, (x.shape[0], *size, filter.shape[2]), scale, zero_point
+        )
 
     def fully_connected(
         self,
@@ -262,7 +264,7 @@ class TinyModel:
         options = schema.ResizeNearestNeighborOptionsT()
         options.alignCorners, options.halfPixelCenters = align_corners, half_pixel_centers
         inputs = [x.index, self._constant(np.array(size, np.int32))]
-        return self._op("RESIZE_NEAREST_NEIGHBOR", inputs, options, x, (1, *size, x.shape[3]))
+        return self._op("RESIZE_NEAREST_NEIGHBOR", inputs, options, x, (x.shape[0], *size, x.shape[3]))
 
     def _pool2d(
         self,
@@ -280,7 +282,7 @@ class TinyModel:
         options.padding = getattr(schema.Padding, padding)
         options.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
         size = _window_output(x.shape, kernel, stride, (1, 1), padding)
-        return self._op(kind, [x.index], options, x, (1, *size, x.shape[3]))
+        return self._op(kind, [x.index], options, x, (x.shape[0], *size, x.shape[3]))
 
     def _convolution_inputs(
         self,

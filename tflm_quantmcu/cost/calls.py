@@ -22,6 +22,7 @@ from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.law.kernel_calls import Conv2DParams, LutParams, StridedCopyParams
 from tflm_quantmcu.law.lookups import is_lookup
+from tflm_quantmcu.lowering.images import num_images, one_image
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 from tflm_quantmcu.stage.custom_ops import PREFIX, decode_options
@@ -63,6 +64,10 @@ def graph_calls(
     folded = network.folded
     for op in graph.ops:
         if op.outputs[0] in folded or (chosen is not None and op.index not in chosen):
+            continue
+        if (one := one_image(graph, op)) is not None:
+            for call, times in graph_calls(one, only=[op.index]).items():
+                calls[call] += times * num_images(graph, op)
             continue
         source = next((t for t in network.reads(op) if t not in folded), op.outputs[0])
         bits, *others = ((map_bits or {}).get(graph.tensors[t].name, 8) for t in (source, *op.outputs))

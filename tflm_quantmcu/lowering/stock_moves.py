@@ -1,4 +1,4 @@
-"""Stock ops that only move bytes, as strided copies: slices, splits, stacks, blocks, chosen rows (law A10).
+"""Stock ops that only move bytes, as strided copies: slices, splits, stacks, chosen rows (law A10).
 
 In: an op of an int8 model. Out: KernelCalls. Refuses, naming the op, amounts that are not constant.
 """
@@ -13,12 +13,11 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import KernelCall, StridedCopyParams
 from tflm_quantmcu.lowering.stock_parts import constant_input, dense_steps, io_tensors, refuse, views
 
-_MAX_COPIES = 64  # calls of one op
-_MOVED = ("int8", "float32")
-_FLOAT_BYTES = 4
+MAX_COPIES = 64  # calls of one op
+MOVED = ("int8", "uint8", "float32", "int32", "bool")
 
 
-def _copy(
+def copied(
     graph: ModelGraph,
     op: Op,
     ends: tuple[Tensor, Tensor],
@@ -26,16 +25,29 @@ def _copy(
     steps: tuple[Sequence[int], Sequence[int]],
     firsts: tuple[int, int] = (0, 0),
 ) -> KernelCall:
-    """A copy of `extents` values, in the input and the output `steps` apart, from their `firsts` on."""
+    """A copy between two views.
+
+    Args:
+      graph: the model.
+      op: of it.
+      ends: the input and the output.
+      extents: how many values along each dimension.
+      steps: how far they lie apart in each of the two, in values.
+      firsts: where they begin.
+
+    Raises:
+      UnsupportedModelError: values outside of a tensor, or more dimensions than `views` takes.
+    """
     source, output = ends
     for tensor, first, distances in zip(ends, firsts, steps, strict=True):
         moves = [(n - 1) * step for n, step in zip(extents, distances, strict=True)]
         low, high = first + sum(m for m in moves if m < 0), first + sum(m for m in moves if m > 0)
         if min(extents, default=1) > 0 and not 0 <= low <= high < tensor.num_elements:
             raise refuse(graph, op, f"it reaches values {low} to {high} of '{tensor.label}'")
-    if source.dtype == "float32":  # moved as bytes
-        extents, firsts = (*extents, _FLOAT_BYTES), (_FLOAT_BYTES * firsts[0], _FLOAT_BYTES * firsts[1])
-        steps = ([*(_FLOAT_BYTES * s for s in steps[0]), 1], [*(_FLOAT_BYTES * s for s in steps[1]), 1])
+    size = np.dtype(source.dtype).itemsize
+    if size > 1:  # moved as bytes
+        extents, firsts = (*extents, size), (size * firsts[0], size * firsts[1])
+        steps = ([*(size * s for s in steps[0]), 1], [*(size * s for s in steps[1]), 1])
     params = StridedCopyParams(*views(graph, op, extents, *steps))
     return KernelCall(
         "StridedCopy", params, (source.index,), output.index, input_offsets=firsts[:1], output_offset=firsts[1]
@@ -61,18 +73,18 @@ def _part(
         raise refuse(graph, op, f"{list(source.shape)} from {list(starts)} on does not make {list(output.shape)}")
     first = sum(start * step for start, step in zip(starts, steps, strict=True))
     moved = [step * stride for step, stride in zip(steps, strides, strict=True)]
-    return _copy(graph, op, ends, extents, (moved, dense_steps(extents)), (first, 0))
+    return copied(graph, op, ends, extents, (moved, dense_steps(extents)), (first, 0))
 
 
 def _slice(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = io_tensors(graph, op, 1, _MOVED)
+    source, output = io_tensors(graph, op, 1, MOVED)
     starts = [int(v) for v in constant_input(graph, op, 1, "begins").ravel()]
     return [_part(graph, op, (source, output), starts, [1] * len(starts))]
 
 
 def _strided_slice(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """Source: StartForAxis of TFLM's strided_slice_logic.h; masks as of TFLite, without ellipses and new axes."""
-    source, output = io_tensors(graph, op, 1, _MOVED)
+    source, output = io_tensors(graph, op, 1, MOVED)
     begins, strides = (
         [int(v) for v in constant_input(graph, op, i, what).ravel()] for i, what in ((1, "begins"), (3, "strides"))
     )
@@ -106,68 +118,48 @@ def _split(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 
 def _split_v(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, _ = io_tensors(graph, op, 1, _MOVED)
+    source, _ = io_tensors(graph, op, 1, MOVED)
     return _split_along(graph, op, source, int(constant_input(graph, op, 2, "axis").ravel()[0]))
 
 
 def _unpack(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, _ = io_tensors(graph, op, 1, _MOVED)
+    source, _ = io_tensors(graph, op, 1, MOVED)
     return _split_along(graph, op, source, int(op.options.get("axis", 0)))
 
 
 def _pack(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    *sources, output = io_tensors(graph, op, len(op.inputs), _MOVED)
+    *sources, output = io_tensors(graph, op, len(op.inputs), MOVED)
     axis, steps = int(op.options.get("axis", 0)) % len(output.shape), dense_steps(output.shape)
     kept = [step for d, step in enumerate(steps) if d != axis]
     return [
-        _copy(graph, op, (t, output), t.shape, (dense_steps(t.shape), kept), (0, i * steps[axis]))
+        copied(graph, op, (t, output), t.shape, (dense_steps(t.shape), kept), (0, i * steps[axis]))
         for i, t in enumerate(sources)
     ]
 
 
 def _gather(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = io_tensors(graph, op, 1, _MOVED)
+    source, output = io_tensors(graph, op, 1, MOVED)
     indices = constant_input(graph, op, 1, "indices").ravel()
     axis = int(op.options.get("axis", 0)) % len(source.shape)
-    if op.options.get("batchDims") or len(indices) > _MAX_COPIES:
-        raise refuse(graph, op, f"it has batch dimensions, or chooses more than {_MAX_COPIES} rows")
+    if op.options.get("batchDims") or len(indices) > MAX_COPIES:
+        raise refuse(graph, op, f"it has batch dimensions, or chooses more than {MAX_COPIES} rows")
     outer, inner = int(np.prod(source.shape[:axis])), int(np.prod(source.shape[axis + 1 :]))
     rows = (source.shape[axis] * inner, 1), (len(indices) * inner, 1)
     return [
-        _copy(graph, op, (source, output), (outer, inner), rows, (int(index) * inner, i * inner))
+        copied(graph, op, (source, output), (outer, inner), rows, (int(index) * inner, i * inner))
         for i, index in enumerate(indices)
     ]
 
 
-def _depth_to_space(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = io_tensors(graph, op, 1)
-    block, (_, height, width, depth) = int(op.options["blockSize"]), source.shape
-    channels = depth // (block * block)
-    row = width * block * channels
-    steps = (width * depth, depth, block * channels, 1), (block * row, block * channels, row, 1)
-    return [_copy(graph, op, (source, output), (height, width, block, block * channels), steps)]
-
-
-def _space_to_depth(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = io_tensors(graph, op, 1)
-    block, (_, height, width, depth) = int(op.options["blockSize"]), output.shape
-    channels = depth // (block * block)
-    row = width * block * channels
-    steps = (block * row, block * channels, row, 1), (width * depth, depth, block * channels, 1)
-    return [_copy(graph, op, (source, output), (height, width, block, block * channels), steps)]
-
-
 def _require_moved(graph: ModelGraph, op: Op, tensor: Tensor) -> None:
-    if tensor.dtype not in _MOVED:
-        raise refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not {' or '.join(_MOVED)}")
+    if tensor.dtype not in MOVED:
+        raise refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not {' or '.join(MOVED)}")
 
 
 MOVES: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
-    "DEPTH_TO_SPACE": _depth_to_space,
     "GATHER": _gather,
     "PACK": _pack,
     "SLICE": _slice,
-    "SPACE_TO_DEPTH": _space_to_depth,
     "SPLIT": _split,
     "SPLIT_V": _split_v,
     "STRIDED_SLICE": _strided_slice,

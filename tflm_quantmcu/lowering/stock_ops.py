@@ -16,10 +16,9 @@ from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kinds import RESHAPES
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, radius
-from tflm_quantmcu.law.fixed_point import quantize_multiplier, round_half_away
+from tflm_quantmcu.law.fixed_point import quantize_multiplier
 from tflm_quantmcu.law.kernel_calls import (
     FeatureMap,
-    FillParams,
     KernelCall,
     LutParams,
     MulParams,
@@ -27,9 +26,9 @@ from tflm_quantmcu.law.kernel_calls import (
     QuantizeParams,
     RequantizeBytesParams,
     SoftmaxParams,
-    StridedCopyParams,
 )
 from tflm_quantmcu.law.lookups import Lookup
+from tflm_quantmcu.lowering.images import calls_of_images
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_comparisons import COMPARISONS
 from tflm_quantmcu.lowering.stock_convolutions import CONVOLUTIONS
@@ -39,14 +38,12 @@ from tflm_quantmcu.lowering.stock_parts import (
     accepted,
     broadcast,
     broadcast_sum,
-    constant_input,
-    dense_steps,
     io_tensors,
     refuse,
     scale_factor,
-    views,
 )
 from tflm_quantmcu.lowering.stock_products import PRODUCTS
+from tflm_quantmcu.lowering.stock_rearranged import REARRANGED
 
 _SOFTMAX_INPUT_BITS = 5
 _SOFTMAX_MAX_DEPTH = 4095
@@ -60,6 +57,8 @@ def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
     """
     if op.traits.is_reshape:
         return ()
+    if (calls := calls_of_images(graph, op, lambda one: stock_calls(one, op))) is not None:
+        return calls
     if is_float(graph, op):
         return tuple(float_calls(graph, op))
     if op.kind not in _LOWER:
@@ -76,71 +75,6 @@ def _lowered(op: Op, output: Tensor, kind: str) -> LoweredOp:
     """The part of the op that laws A2 to A8 look at."""
     activation = op.traits.activation or op.activation
     return LoweredOp(kind, output.label, (), output.index, Window(), activation, float32_ratio=op.kind == "RELU")
-
-
-def _pad(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = io_tensors(graph, op, 1)
-    if len(op.pads) != len(source.shape) or min((p for pair in op.pads for p in pair), default=0) < 0:
-        raise refuse(graph, op, "its pads are not constant counts, one pair a dimension")
-    fill = output.zero_points[0]
-    if len(op.inputs) > 2:
-        fill = int(constant_input(graph, op, 2, "values").ravel()[0])
-    steps = dense_steps(output.shape)
-    first = sum(before * step for (before, _), step in zip(op.pads, steps, strict=True))
-    copy = StridedCopyParams(*views(graph, op, source.shape, dense_steps(source.shape), steps))
-    return [
-        KernelCall("Fill", FillParams(output.num_elements, fill), (), output.index),
-        KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=first),
-    ]
-
-
-def _concatenation(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    *sources, output = io_tensors(graph, op, len(op.inputs))
-    if op.activation != "NONE" or any(t.format != output.format for t in sources):
-        raise refuse(graph, op, "it changes scales or has an activation, which TFLM's kernel refuses")
-    steps = dense_steps(output.shape)
-    calls, first = [], 0
-    for source in sources:
-        copy = StridedCopyParams(*views(graph, op, source.shape, dense_steps(source.shape), steps))
-        calls.append(KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=first))
-        first += source.shape[op.axis] * steps[op.axis]
-    return calls
-
-
-def _transpose(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    source, output = io_tensors(graph, op, 1)
-    order = [int(d) for d in constant_input(graph, op, 1, "dimensions")]
-    if sorted(order) != list(range(len(source.shape))):
-        raise refuse(graph, op, f"{order} is no order of {len(source.shape)} dimensions")
-    steps = dense_steps(source.shape)
-    copy = StridedCopyParams(
-        *views(graph, op, output.shape, [steps[d] for d in order], dense_steps(output.shape)),
-    )
-    return [KernelCall("StridedCopy", copy, (source.index,), output.index)]
-
-
-def _resize(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    """Nearest neighbours by whole factors: a copy for each row that an input row becomes."""
-    source, output = io_tensors(graph, op, 1)
-    (_, height, width, channels), (_, *size, _) = source.shape, output.shape
-    rows, cols = size[0] // height, size[1] // width
-    for extent, wanted, times in ((height, size[0], rows), (width, size[1], cols)):
-        nearest = _nearest(extent, wanted, align_corners=op.align_corners, half_pixels=op.half_pixel_centers)
-        if extent * times != wanted or nearest != [i // times for i in range(wanted)]:
-            raise refuse(graph, op, f"it makes {wanted} rows or columns of {extent}; supported are whole factors")
-    row = size[1] * channels
-    steps = (width * channels, channels, 0, 1), (rows * row, cols * channels, channels, 1)
-    copy = StridedCopyParams(*views(graph, op, (height, width, cols, channels), *steps))
-    return [KernelCall("StridedCopy", copy, (source.index,), output.index, output_offset=i * row) for i in range(rows)]
-
-
-def _nearest(extent: int, wanted: int, *, align_corners: bool, half_pixels: bool) -> list[int]:
-    """The input row of each output row. Source: GetNearestNeighbor of TFLM's reference/resize_nearest_neighbor.h."""
-    is_aligned = align_corners and wanted > 1
-    scale = np.float32(extent - is_aligned) / np.float32(wanted - is_aligned)
-    places = (np.arange(wanted, dtype=np.float32) + np.float32(0.5 * half_pixels)) * scale
-    nearest = round_half_away(places) if align_corners else np.floor(places)
-    return np.clip(nearest, 0, extent - 1).astype(int).tolist()
 
 
 def _mul(graph: ModelGraph, op: Op) -> list[KernelCall]:
@@ -262,24 +196,20 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **COMPARISONS,
     **CONVOLUTIONS,
     **MOVES,
+    **REARRANGED,
     **PRODUCTS,
     "ABS": _look_up,
     "ADD": _add,
-    "CONCATENATION": _concatenation,
     "DEQUANTIZE": _dequantize,
     "ELU": _look_up,
     "HARD_SWISH": _hard_swish,
     "LEAKY_RELU": _look_up,
     "LOGISTIC": _logistic,
     "MUL": _mul,
-    "PAD": _pad,
-    "PADV2": _pad,
     "QUANTIZE": _quantize,
     "RELU": _relu,
     "RELU6": _relu,
-    "RESIZE_NEAREST_NEIGHBOR": _resize,
     "SOFTMAX": _softmax,
     "TANH": _look_up,
-    "TRANSPOSE": _transpose,
 }
 KINDS = tuple({**_LOWER, **FLOATS})

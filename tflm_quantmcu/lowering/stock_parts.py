@@ -18,6 +18,7 @@ from tflm_quantmcu.law.activations import quantize_factor
 from tflm_quantmcu.law.kernel_calls import NUM_DIMS, BroadcastAddParams, Dims, KernelCall, Pair
 
 Made = TypeVar("Made")
+_QUANTIZED = ("int8", "uint8")
 
 
 def refuse(graph: ModelGraph, op: Op, reason: str) -> UnsupportedModelError:
@@ -34,13 +35,13 @@ def io_tensors(graph: ModelGraph, op: Op, num_inputs: int, dtypes: Sequence[str]
       dtypes: that these tensors may have.
 
     Raises:
-      UnsupportedModelError: an input is missing, a tensor has another dtype, or integers without one scale.
+      UnsupportedModelError: an input is missing, a tensor has another dtype, or 8 bits without one scale.
     """
     if len(op.inputs) < num_inputs or min(op.inputs[:num_inputs]) < 0:
         raise refuse(graph, op, f"it has {len(op.inputs)} inputs and needs {num_inputs}")
     tensors = [graph.tensors[t] for t in (*op.inputs[:num_inputs], op.outputs[0])]
     for tensor in tensors:
-        if tensor.dtype not in dtypes or (tensor.dtype != "float32" and len(tensor.scales) != 1):
+        if tensor.dtype not in dtypes or (tensor.dtype in _QUANTIZED and len(tensor.scales) != 1):
             raise refuse(graph, op, f"'{tensor.label}' is {tensor.dtype}, not {' or '.join(dtypes)} with one scale")
     return tensors
 

@@ -15,6 +15,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Window
 from tflm_quantmcu.law import arithmetic
 from tflm_quantmcu.law.arithmetic import quantize_multiplier
+from tflm_quantmcu.lowering.images import one_image
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.oracle import stock_kernels
@@ -40,9 +41,9 @@ def simulate(
       laws: what computes each kind of ours.
 
     Returns:
-      Tensor name -> [N, ...] values at the plan's formats, of the feature maps outside stages that
-      are known (see above). What TFLM gives as an output with another format in the plan is that
-      map requantised to the model's own.
+      Tensor name -> [N, ...] values at the plan's formats, [N, B, ...] of a first dimension B other than 1,
+      of the feature maps outside stages that are known (see above). What TFLM gives as an output with
+      another format in the plan is that map requantised to the model's own.
 
     Raises:
       UsageError: x has not the shape or type of the model's input, or the plan does not fit the
@@ -71,7 +72,7 @@ def known_maps(graph: ModelGraph, plan: PrecisionPlan) -> set[int]:
     known, network = {t for t in graph.inputs if graph.tensors[t].shape[:1] == (1,)}, LoweredNetwork.of(graph)
     for op in graph.ops:
         sources = graph.feature_maps(op)
-        has_oracle = _has_kernel(network, plan, op) or stock_kernels.is_known(graph, op)
+        has_oracle = _has_kernel(network, plan, op) or _has_images(graph, op) or stock_kernels.is_known(graph, op)
         if sources and known.issuperset(sources) and has_oracle:
             known.add(op.outputs[0])
     return known
@@ -169,6 +170,9 @@ def run_op(maps: FeatureMaps, op: Op) -> None:
     """Runs an op outside the stages whose inputs are known and which has an oracle."""
     graph = maps.graph
     sources = graph.feature_maps(op)
+    if (one := one_image(graph, op)) is not None:
+        _run_images(maps, one, op)
+        return
     has_kernel = _has_kernel(maps.network, maps.plan, op)
     is_planned = has_kernel or maps.keeps_bytes(op)
     known = maps.planned if is_planned else maps.own
@@ -181,14 +185,38 @@ def run_op(maps: FeatureMaps, op: Op) -> None:
     else:
         y = stock_kernels.run(graph, op, known)
     if y is not None:
-        shape = graph.tensors[op.outputs[0]].shape[1:]
-        maps.put(op.outputs[0], y.reshape(len(y), *shape), is_planned=is_planned)
+        maps.put(op.outputs[0], y.reshape(len(y), *_sample_shape(graph, op.outputs[0])), is_planned=is_planned)
+
+
+def _run_images(maps: FeatureMaps, one: ModelGraph, op: Op) -> None:
+    """Each image of a sample as a sample of its own."""
+    (source,) = maps.graph.feature_maps(op)
+    if source not in maps.own:
+        return
+    inner = FeatureMaps(one, PrecisionPlan(one.sha256, {}), maps.laws)
+    inner.put(source, maps.own[source].reshape(-1, *one.tensors[source].shape[1:]), is_planned=False)
+    run_op(inner, op)
+    if op.outputs[0] in inner.own:
+        y = inner.own[op.outputs[0]].reshape(-1, *maps.graph.tensors[op.outputs[0]].shape)
+        maps.put(op.outputs[0], y, is_planned=False)
+
+
+def _sample_shape(graph: ModelGraph, tensor: int) -> tuple[int, ...]:
+    """The shape of one sample's values: a first dimension of 1 is left out."""
+    shape = graph.tensors[tensor].shape
+    return shape[1:] if shape[:1] == (1,) else shape
 
 
 def _has_kernel(network: LoweredNetwork, plan: PrecisionPlan, op: Op) -> bool:
     """Whether one of our ops computes it as planned; lowering says why not where weights below 8 bits need one."""
     weights = network.weights(op)
     return (weights is not None and plan.weight_bits.get(weights.name, 8) != 8) or network.is_ours(op)
+
+
+def _has_images(graph: ModelGraph, op: Op) -> bool:
+    """Whether it is an op of several images, of one of which an oracle is there."""
+    one = one_image(graph, op)
+    return one is not None and (LoweredNetwork.of(one).is_ours(op) or stock_kernels.is_known(one, op))
 
 
 def _run_lowered(maps: FeatureMaps, op: LoweredOp, inputs: Sequence[np.ndarray]) -> np.ndarray:

@@ -42,6 +42,7 @@ from tflm_quantmcu.law.kernel_calls import (
     StridedCopyParams,
 )
 from tflm_quantmcu.law.moves import resize_bilinear
+from tflm_quantmcu.lowering.images import one_image
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 from tflm_quantmcu.oracle.stock_products import PRODUCTS, offsets
 from tflm_quantmcu.stage.program import StageFormat
@@ -55,7 +56,7 @@ def run(graph: ModelGraph, op: Op, known: Mapping[int, np.ndarray]) -> np.ndarra
     """Runs one op.
 
     Args:
-      graph: the model; tensors keep batch 1 in front.
+      graph: the model.
       op: what `stock_ops` knows; any other is not known here either.
       known: tensor index -> values [N, ...] of the op's feature maps, of their tensors' dtypes.
 
@@ -85,7 +86,7 @@ def run(graph: ModelGraph, op: Op, known: Mapping[int, np.ndarray]) -> np.ndarra
 
 def is_known(graph: ModelGraph, op: Op) -> bool:
     """Whether `run` gives values."""
-    if graph.tensors[op.outputs[0]].shape[:1] != (1,) or not graph.feature_maps(op):
+    if not graph.feature_maps(op) or one_image(graph, op) is not None:
         return False
     try:
         stock_calls(graph, op)

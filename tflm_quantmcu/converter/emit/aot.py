@@ -38,7 +38,8 @@ from tflm_quantmcu.tflite.streaming import describe_model_requests
 STACK_BYTES = {REFERENCE: 2560, PLAIN: 2816, DSP: 3072, MVE: 3072}
 
 _Link = Callable[[str, Sequence[Any]], Linked]
-_CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t"}
+_CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t", "bool": "uint8_t"}
+_OF_BYTES = ("Fill", "StridedCopy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,8 +127,11 @@ def _step(
 ) -> _Step:
     first = len(definitions.text)
     statements, pieces, checks = [], [], []
+    names: dict[Any, str] = {}
     for number, call in enumerate(calls):
-        params = definitions.params(f"kOp{op.index}{call.kernel}{number or ''}", call.params)
+        if call.params not in names:
+            names[call.params] = definitions.params(f"kOp{op.index}{call.kernel}{number or ''}", call.params)
+        params = names[call.params]
         text, piece = _statements(graph, plan, definitions, link, op, call, params)
         statements.append(text)
         pieces.append(piece)
@@ -190,7 +194,7 @@ def _scratch_check(call: KernelCall, params: str) -> str:
 
 def _pointer(graph: ModelGraph, call: KernelCall, tensor: int, *, is_input: bool) -> str:
     """What a kernel takes a tensor as, if not as bytes."""
-    if graph.tensors[tensor].dtype != "float32" or call.kernel == "StridedCopy":
+    if graph.tensors[tensor].dtype != "float32" or call.kernel in _OF_BYTES:
         return ""
     return "const float*" if is_input else "float*"
 

@@ -34,6 +34,7 @@ from tflm_quantmcu.law.kernel_calls import (
     StructArray,
 )
 from tflm_quantmcu.law.packing import run_bytes
+from tflm_quantmcu.lowering.images import calls_of_images
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.stock_ops import KINDS as STOCK_KINDS
 from tflm_quantmcu.lowering.stock_ops import stock_calls
@@ -57,6 +58,8 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
         return (_stage_call(graph, op, variant),)
     if op.kind.startswith(PREFIX):
         return (_qmcu_call(graph, op, _read_qmcu_op(graph, op), variant),)
+    if (calls := calls_of_images(graph, op, lambda one: calls_of(one, op, variant=variant))) is not None:
+        return calls
     reason = LoweredNetwork.of(graph).refusal(op)
     if (op.traits.has_filter or op.traits.is_pool) and not (reason and op.kind in STOCK_KINDS):
         if reason:
