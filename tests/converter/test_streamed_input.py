@@ -89,11 +89,11 @@ def test_tflite_metadata_describes_no_input():
     assert len(subgraph.outputTensorMetadata) == 1
 
 
-@pytest.mark.parametrize("dtype", ["float32", "uint8"])
-def test_a_leading_quantize_goes_with_the_input(dtype: str):
+@pytest.mark.parametrize(("dtype", "scale"), [("float32", 0.05), ("uint8", 0.05), ("uint8", 0.037)])
+def test_a_leading_quantize_goes_with_the_input(dtype: str, scale: float):
     net = TinyModel()
     x = net.input((1, 9, 7, 2), dtype=dtype, scale=0.05, zero_point=120 if dtype == "uint8" else 0)
-    q = net.quantize(x, scale=0.05, zero_point=-8)
+    q = net.quantize(x, scale=scale, zero_point=-8)
     y = conv2d(net, q)
     model = net.build(net.softmax(net.reshape(y, (1, 9 * 7 * 4))))
     graph = read_model(model)
@@ -106,6 +106,8 @@ def test_a_leading_quantize_goes_with_the_input(dtype: str):
     result = verify_conversion(model, converted, plan, x)
     assert result.is_same_function
     assert result.arena_bytes == predict_arena(read_model(converted))
+    x = np.concatenate([x, np.full_like(x[:1], 255), np.zeros_like(x[:1])])
+    assert np.array_equal(Interpreter(converted).run(x), Interpreter(model).run(x))
 
 
 def refusal(model: bytes, plan: PrecisionPlan) -> str:

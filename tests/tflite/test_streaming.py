@@ -10,11 +10,12 @@ from tests.support.edit_model import edited
 from tests.support.plans import front_stage
 from tests.support.streamed import streamed_plan
 from tflm_quantmcu.app.inspection import describe_model
-from tflm_quantmcu.base.errors import UnsupportedModelError
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.stage.program import StageProgram
+from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import load_model_t, read_model
 from tflm_quantmcu.tflite.streaming import describe_requests, find_streamed_input, input_requests
 
@@ -46,6 +47,19 @@ def test_the_input_is_described_by_the_file():
 def test_without_metadata_shape_and_type_are_left():
     found = find_streamed_input(load_model_t(convert_model(MODEL, streamed_plan(GRAPH), strip_metadata=True)))
     assert (found.name, found.shape, found.dtype, found.scales) == ("input", INPUT.shape, "int8", ())
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b'{"dtype": "uint8"}', b'{"dtype": "uint8", "scale": 0, "zero_point": 0}']
+)
+def test_metadata_of_the_input_that_cannot_be_read_is_refused(data: bytes):
+    def add(tree):
+        tree.buffers.append(schema.BufferT(data=np.frombuffer(data, np.uint8)))
+        tree.metadata.append(schema.MetadataT(name=b"QUANTMCU_INPUT", buffer=len(tree.buffers) - 1))
+
+    converted = edited(convert_model(MODEL, streamed_plan(GRAPH)), add)
+    with pytest.raises(UsageError, match="the file's QUANTMCU_INPUT does not tell a uint8 input's scale"):
+        find_streamed_input(load_model_t(converted))
 
 
 def test_a_resident_model_streams_nothing():

@@ -82,6 +82,8 @@ class Tensor:
       quantized_dimension: channel axis of per-channel scales.
       data: the constant's values with `shape`, or None for a feature map.
       is_variable: keeps its values from one inference to the next.
+      made_of: of a streamed input: the model's own input, of which a QUANTIZE that is left out made it, where samples
+        of that type are no real values; else None.
     """
 
     index: int
@@ -93,6 +95,7 @@ class Tensor:
     quantized_dimension: int = 0
     data: np.ndarray | None = None
     is_variable: bool = False
+    made_of: Tensor | None = None
 
     @property
     def label(self) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.npz import open_npz
 from tflm_quantmcu.graph.types import Tensor
-from tflm_quantmcu.law.fixed_point import round_half_away
+from tflm_quantmcu.law.fixed_point import multiply, quantize_multiplier, round_half_away
 
 # Beyond every 8-bit range: steps are clamped here before they become integers.
 _MAX_STEPS = 1024.0
@@ -107,7 +107,8 @@ def to_model_input(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> np.ndar
     """Brings samples to the model's input type: reals are quantised and clamped (law A8).
 
     Args:
-      x: [N, ...], the model's input type, a float type, or uint8 real values.
+      x: [N, ...], the model's input type, that of the input of which a streamed one is made, a float type, or uint8
+        real values.
       tensor: the model's input, batch 1, type float32, int8 or uint8.
       name: what the sentences call `x`.
 
@@ -121,6 +122,8 @@ def to_model_input(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> np.ndar
     check_samples(x, tensor, name=name)
     if x.dtype == tensor.dtype:
         return x
+    if tensor.made_of is not None and x.dtype == tensor.made_of.dtype:
+        return _requantised(x, tensor.made_of, tensor)
     if tensor.dtype == "float32":
         return x.astype(np.float32)
     limits = np.iinfo(tensor.dtype)
@@ -134,6 +137,14 @@ def to_model_input(x: np.ndarray, tensor: Tensor, *, name: str = "x") -> np.ndar
             f"{name} is uint8 from {x.min()} to {x.max()}, but the model takes {low:.4g} to "
             f"{high:.4g}; give float32 scaled as in training, or {tensor.dtype}"
         )
+    return np.clip(q, limits.min, limits.max).astype(tensor.dtype)
+
+
+def _requantised(x: np.ndarray, source: Tensor, tensor: Tensor) -> np.ndarray:
+    """Values [N, ...] of an input as the QUANTIZE that made `tensor` of it gives them (law A7)."""
+    factor = quantize_multiplier(float(np.float32(source.scales[0])) / float(np.float32(tensor.scales[0])))
+    q = multiply(x.astype(np.int32) - source.zero_points[0], *factor).astype(np.int64) + tensor.zero_points[0]
+    limits = np.iinfo(tensor.dtype)
     return np.clip(q, limits.min, limits.max).astype(tensor.dtype)
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import math
+
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import CORES
+from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.tflite import schema
 
 PLAN_METADATA = "QUANTMCU_PLAN"
 TARGET_METADATA = "QUANTMCU_TARGET"
+INPUT_METADATA = "QUANTMCU_INPUT"
 
 
 def read_metadata(model: schema.ModelT, name: str) -> bytes | None:
@@ -43,3 +48,32 @@ def target_of(model: schema.ModelT) -> str | None:
     if name not in CORES:
         raise UsageError(f"the file's {TARGET_METADATA} is '{name}'; supported are {', '.join(CORES)}")
     return name
+
+
+def source_input_fields(source: Tensor) -> bytes:
+    """INPUT_METADATA (docs/format.md F5) of the input that a QUANTIZE, which streaming leaves out, made int8."""
+    fields = {"dtype": source.dtype, "scale": source.scales[0], "zero_point": source.zero_points[0]}
+    return json.dumps(fields).encode()
+
+
+def source_input_of(model: schema.ModelT, shape: tuple[int, ...]) -> Tensor | None:
+    """The model's own uint8 input, of which the streamed int8 one was made; None where the file tells none.
+
+    Args:
+      model: the converted model.
+      shape: of the streamed input.
+
+    Raises:
+      UsageError: the metadata cannot be read.
+    """
+    data = read_metadata(model, INPUT_METADATA)
+    if data is None:
+        return None
+    try:
+        fields = json.loads(data)
+        dtype, scale, zero_point = fields["dtype"], float(fields["scale"]), int(fields["zero_point"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        dtype, scale, zero_point = "", 0.0, 0
+    if dtype != "uint8" or not (math.isfinite(scale) and scale > 0) or not 0 <= zero_point <= 255:
+        raise UsageError(f"the file's {INPUT_METADATA} does not tell a uint8 input's scale and zero point")
+    return Tensor(-1, "input", shape, dtype, (scale,), (zero_point,))

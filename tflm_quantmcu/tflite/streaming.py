@@ -6,6 +6,8 @@ have; the requests, and a sentence about them.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
@@ -16,7 +18,7 @@ from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, decode_options, program_
 from tflm_quantmcu.stage.geometry import Region
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite import schema
-from tflm_quantmcu.tflite.metadata import plan_of
+from tflm_quantmcu.tflite.metadata import plan_of, source_input_of
 
 _NO_TENSOR = -1
 
@@ -26,16 +28,18 @@ def find_streamed_input(model: schema.ModelT) -> Tensor | None:
 
     Returns:
       X of the stage that streams it, packed, with index -1. Its name and scale are those of the plan in the file;
-      without one (`--strip_metadata`) it has no scale, so that it takes only samples of its own type.
+      without one (`--strip_metadata`) it has no scale, so that it takes only samples of its own type. `made_of` is the
+      uint8 input of the model that it came from, if that is its type.
 
     Raises:
       UnsupportedModelError: the stage's constants are missing or malformed.
-      UsageError: another format version, or a plan that cannot be read.
+      UsageError: another format version, or a plan or metadata of the input that cannot be read.
     """
     for operator in model.subgraphs[0].operators or ():
         code = model.operatorCodes[operator.opcodeIndex].customCode
         if code == PATCH_STAGE.encode() and operator.inputs[0] < 0:
-            return _input_tensor(_program(model, operator), plan_of(model))
+            found = _input_tensor(_program(model, operator), plan_of(model))
+            return dataclasses.replace(found, made_of=source_input_of(model, found.shape)) if found.scales else found
     return None
 
 

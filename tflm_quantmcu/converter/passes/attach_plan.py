@@ -11,11 +11,12 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema, standard_metadata
-from tflm_quantmcu.tflite.metadata import PLAN_METADATA, TARGET_METADATA
+from tflm_quantmcu.tflite.metadata import INPUT_METADATA, PLAN_METADATA, TARGET_METADATA, source_input_fields
 
 
 def attach_plan(rewrite: Rewrite) -> None:
-    """Adds QUANTMCU_PLAN, the core as QUANTMCU_TARGET, and TFLITE_METADATA where the model has none.
+    """Adds QUANTMCU_PLAN, the core as QUANTMCU_TARGET, the uint8 input of which a streamed one is made as
+    QUANTMCU_INPUT, and TFLITE_METADATA where the model has none.
 
     `strip_metadata` drops every metadata.
 
@@ -30,6 +31,9 @@ def attach_plan(rewrite: Rewrite) -> None:
     _add(model, PLAN_METADATA, _with_streamed_format(rewrite).to_json(compact=True).encode())
     if rewrite.target.is_core:
         _add(model, TARGET_METADATA, rewrite.target.core.encode())
+    source = _source_of_streamed(rewrite)
+    if source is not None and source.dtype == "uint8":
+        _add(model, INPUT_METADATA, source_input_fields(source))
     if all(m.name != standard_metadata.NAME.encode() for m in kept):
         _add(model, standard_metadata.NAME, _describe(rewrite))
 
@@ -40,6 +44,13 @@ def _with_streamed_format(rewrite: Rewrite) -> PrecisionPlan:
     if name is None:
         return plan
     return dataclasses.replace(plan, formats={**plan.formats, name: rewrite.graph.by_name[name].format})
+
+
+def _source_of_streamed(rewrite: Rewrite) -> Tensor | None:
+    """What the QUANTIZE that streaming leaves out reads, if there is one."""
+    graph, name = rewrite.graph, rewrite.plan.streamed_input
+    writer = graph.producer.get(graph.by_name[name].index) if name else None
+    return graph.tensors[writer.inputs[0]] if writer else None
 
 
 def _add(model: schema.ModelT, name: str, contents: bytes) -> None:
