@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import tflm_quantmcu as qm
+from tests.parity import test_rearranging_ops, test_relation_ops
+from tests.parity.test_stock_op_parity import Zoo
 from tests.random_networks.generator import family_of, random_network
 from tests.support import networks, shared_data
 from tests.support.cortex_m import skip_without_tools
@@ -63,6 +66,20 @@ def test_ops_without_an_op_of_ours_run_on_the_core(family: str, core: str, objec
     skip_without_tools()
     seed = next(seed for seed in range(100) if family_of(seed) == family)
     run_project(random_network(seed), core, tmp_path, objects)
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_relations_rows_and_rearranged_values_run_on_the_core(core: str, objects: Path, tmp_path: Path) -> None:
+    skip_without_tools()
+    zoo = Zoo((1, 256))
+    for case in range(2):
+        for make in test_relation_ops.OPS.values():
+            zoo.add(make(zoo, case))
+        for make, dtype in itertools.product(test_rearranging_ops.OPS, test_rearranging_ops.TYPES):
+            zoo.add(make(zoo, case, dtype))
+        for make in test_rearranging_ops.IMAGES.values():
+            zoo.add(make(zoo, case))
+    run_project(zoo.build(), core, tmp_path, objects)
 
 
 @pytest.mark.parametrize("core", CORES)

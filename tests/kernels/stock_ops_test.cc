@@ -13,11 +13,14 @@
 #include "tflm_kernels/portable/ops/float_values.h"
 #include "tflm_kernels/portable/ops/grouped_conv2d.h"
 #include "tflm_kernels/portable/ops/hard_swish.h"
+#include "tflm_kernels/portable/ops/l2_normalization.h"
+#include "tflm_kernels/portable/ops/log_softmax.h"
 #include "tflm_kernels/portable/ops/logistic.h"
 #include "tflm_kernels/portable/ops/matmul.h"
 #include "tflm_kernels/portable/ops/mean.h"
 #include "tflm_kernels/portable/ops/mul.h"
 #include "tflm_kernels/portable/ops/quantize.h"
+#include "tflm_kernels/portable/ops/relations.h"
 #include "tflm_kernels/portable/ops/softmax.h"
 #include "tflm_kernels/portable/ops/squared_difference.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
@@ -191,6 +194,69 @@ TEST(FloatSqrt, IsThatOfTheStandardLibrary) {
   float y = -2;
   reference::FloatSqrt({1}, &y, &y);
   EXPECT_TRUE(std::isnan(y));
+}
+
+TEST(Relations, WorkedExamples) {
+  const Values x0 = {3, 3, 3, 4, 4};
+  const Values x1 = {-5, -4, -3, 11, 50};
+  const Dims dense = {{0, 0, 0, 1}};
+  // 0.05 and 0.001.
+  const ScaledComparisonParams params = {{{1, 1, 1, 5}},   dense,           dense, 3, -5,
+                                         {1717986918, -4}, {1099511628, -9}};
+  Values y(5);
+  reference::ScaledLess(params, In(x0), In(x1), Out(&y));
+  EXPECT_EQ(y, Values({0, 0, 1, 0, 1}));
+  reference::ScaledEqual(params, In(x0), In(x1), Out(&y));
+  EXPECT_EQ(y, Values({1, 1, 0, 0, 0}));
+}
+
+TEST(Relations, NothingIsRelatedToNan) {
+  const std::vector<float> x0 = {NAN, 0.0f, 1.0f};
+  const std::vector<float> x1 = {NAN, -0.0f, NAN};
+  const ComparisonParams params = {{{1, 1, 1, 3}}, {{0, 0, 0, 1}}, {{0, 0, 0, 1}}};
+  Values y(3);
+  reference::FloatLessEqual(params, x0.data(), x1.data(), Out(&y));
+  EXPECT_EQ(y, Values({0, 1, 0}));
+  reference::FloatNotEqual(params, x0.data(), x1.data(), Out(&y));
+  EXPECT_EQ(y, Values({1, 0, 1}));
+}
+
+TEST(Select, TwoCallsChooseFromTwoInputs) {
+  const Values condition = {1, 0, 1, 0};
+  const Values row = {1, 2};
+  Values y(4);
+  const Dims dense = {{0, 0, 2, 1}};
+  reference::Select({{{1, 1, 2, 2}}, dense, {{0, 0, 0, 1}}, 1, 1}, In(condition), In(row), Out(&y));
+  reference::Select({{{1, 1, 2, 2}}, dense, {{0, 0, 0, 0}}, 0, 1}, In(condition), In(row) + 1,
+                    Out(&y));
+  EXPECT_EQ(y, Values({1, 2, 1, 2}));
+}
+
+TEST(FloatPairs, AreClampedToFiniteNumbers) {
+  const float largest = std::numeric_limits<float>::max();
+  const std::vector<float> x = {2.0f, -2.0f, 0.5f};
+  std::vector<float> y(3);
+  const FloatPairsParams params = {
+      {{1, 1, 1, 3}}, {{0, 0, 0, 1}}, {{0, 0, 0, 0}}, -largest, largest};
+  reference::FloatMul(params, x.data(), &largest, y.data());
+  EXPECT_EQ(y, (std::vector<float>{largest, -largest, largest / 2}));
+}
+
+TEST(L2Normalization, WorkedExamplesAndARowOfZeros) {
+  Values values = {-128, -60, 3, 4, 40, 127};
+  reference::L2Normalization({1, 6, 3}, In(values), Out(&values));
+  EXPECT_EQ(values, Values({-86, -41, 0, 1, 24, 82}));
+  Values zeros = {3, 3, 4, 3};
+  reference::L2Normalization({2, 2, 3}, In(zeros), Out(&zeros));
+  EXPECT_EQ(zeros, Values({0, 0, 127, 0}));
+}
+
+TEST(LogSoftmax, WorkedExamples) {
+  Values values = {-128, -60, 0, 10, 20, 127};
+  // 0.05 * 2^26 in Q5 and back.
+  reference::LogSoftmax({1, 6, -496, {1717986944, 22}, {1342177260, -21}}, In(values),
+                        Out(&values));
+  EXPECT_EQ(values, Values({-77, -23, 25, 33, 41, 127}));
 }
 
 TEST(SquaredDifference, WorkedExamples) {

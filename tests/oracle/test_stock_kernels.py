@@ -1,4 +1,4 @@
-"""Laws A11 to A32: their worked examples, and what has no kernel."""
+"""Laws A11 to A36: their worked examples, and what has no kernel."""
 
 from __future__ import annotations
 
@@ -134,6 +134,37 @@ def test_roots_of_floats_give_the_worked_bits():
     x, *_ = (row for row in table_rows(LAW, "x", "2", "0.25", "3"))
     y = run(lambda net, x: net.stock("SQRT", [x], None, x.shape, dtype="float32"), [2, 0.25, 3], dtype="float32")
     assert [f"{bits:08X}" for bits in np.array(y, np.float32).view(np.uint32)] == x[1:]
+
+
+@pytest.mark.parametrize(("kind", "options"), [("less", schema.LessOptionsT()), ("equal", schema.EqualOptionsT())])
+def test_relations_give_the_worked_results(kind, options):
+    pairs = ("3, -5", "3, -4", "3, -3", "4, 11", "4, 50")
+    (row,) = (row for row in table_rows(LAW, "x_0, x_1", *pairs) if row[0] == kind)
+    first, second = zip(*map(numbers, pairs), strict=True)
+
+    def build(net: StockModel, x: Handle) -> Handle:
+        other = net.constant(np.array([second], np.int8), scale=0.001, zero_point=-5)
+        return net.stock(kind.upper(), [x, other], options, x.shape, dtype="bool")
+
+    assert run(build, first, scale=0.05, zero_point=3) == [value == "1" for value in row[1:]]
+
+
+def test_l2_normalization_gives_the_worked_results():
+    x, expected = example("normalised", "x", "-128", "-60", "3", "4", "40", "127")
+
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.stock("L2_NORMALIZATION", [x], schema.L2NormOptionsT(), x.shape, scale=1 / 128, zero_point=0)
+
+    assert run(build, x, zero_point=3) == expected
+
+
+def test_logarithms_of_softmax_give_the_worked_results():
+    x, expected = example("logarithm", "x", "-128", "-60", "0", "10", "20", "127")
+
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.stock("LOG_SOFTMAX", [x], schema.LogSoftmaxOptionsT(), x.shape, scale=1 / 16, zero_point=127)
+
+    assert run(build, x, scale=0.05, zero_point=0) == expected
 
 
 def test_quantize_gives_the_worked_results():

@@ -85,7 +85,7 @@ def blocks(kind: str) -> bytes:
 
 
 COMPARISONS = ("EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "NOT_EQUAL")
-_COMPARISON_OPTIONS = dict(
+COMPARISON_OPTIONS = dict(
     zip(COMPARISONS, ("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual"), strict=True)
 )
 STOCK_OP_MODELS: dict[str, Callable[[], bytes]] = {
@@ -121,7 +121,7 @@ STOCK_OP_MODELS: dict[str, Callable[[], bytes]] = {
     "UNPACK": lambda: parts("UNPACK"),
     **{
         kind: lambda kind=kind, name=name: binary(kind, getattr(schema, f"{name}OptionsT")(), output="bool")
-        for kind, name in _COMPARISON_OPTIONS.items()
+        for kind, name in COMPARISON_OPTIONS.items()
     },
 }
 

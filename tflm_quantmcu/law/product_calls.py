@@ -1,4 +1,4 @@
-"""Params of kernels of stock ops, as kernel_calls.py has those of the others: products of maps, float32 values."""
+"""Params of kernels of stock ops, as kernel_calls.py has those of the others: products, float32, relations, rows."""
 
 from __future__ import annotations
 
@@ -37,3 +37,48 @@ class GroupedConv2DParams:
 @dataclasses.dataclass(frozen=True)
 class FloatValuesParams:
     count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatPairsParams:
+    extents: Dims
+    input0_steps: Dims
+    input1_steps: Dims
+    min: float
+    max: float
+
+
+@dataclasses.dataclass(frozen=True)
+class ScaledComparisonParams:
+    extents: Dims
+    input0_steps: Dims
+    input1_steps: Dims
+    input0_zero_point: int
+    input1_zero_point: int
+    input0_multiplier: Pair
+    input1_multiplier: Pair
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectParams:
+    extents: Dims
+    condition_steps: Dims
+    input_steps: Dims
+    wanted: int
+    value_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class L2NormalizationParams:
+    rows: int
+    depth: int
+    input_zero_point: int
+
+
+@dataclasses.dataclass(frozen=True)
+class LogSoftmaxParams:
+    rows: int
+    depth: int
+    smallest_difference: int
+    multiplier: Pair
+    divisor: Pair

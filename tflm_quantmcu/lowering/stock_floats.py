@@ -1,4 +1,4 @@
-"""Stock ops that TFLite left in float32, between DEQUANTIZE and QUANTIZE, value by value (law A33).
+"""Stock ops that TFLite left in float32, between DEQUANTIZE and QUANTIZE, value by value or two by two (law A33).
 
 In: an op of a model. Out: KernelCalls. Exponentials are left out: C libraries round them differently.
 """
@@ -9,13 +9,22 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tflm_quantmcu.graph.types import ModelGraph, Op
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import ComparisonParams, KernelCall
-from tflm_quantmcu.law.product_calls import FloatValuesParams
-from tflm_quantmcu.lowering.stock_parts import broadcast, io_tensors, refuse
+from tflm_quantmcu.law.product_calls import FloatPairsParams, FloatValuesParams
+from tflm_quantmcu.lowering.stock_parts import broadcast, io_tensors, require_finite
 
 _VALUES = ("ABS", "NEG", "RSQRT", "SQRT", "SQUARE")
 _EXTREMES = ("MAXIMUM", "MINIMUM")
+_PAIRS = ("ADD", "DIV", "MUL", "SUB")
+_LARGEST = float(np.finfo(np.float32).max)
+# TFLM clamps to finite numbers where there is no activation.
+_LIMITS = {
+    "NONE": (-_LARGEST, _LARGEST),
+    "RELU": (0.0, _LARGEST),
+    "RELU6": (0.0, 6.0),
+    "RELU_N1_TO_1": (-1.0, 1.0),
+}
 
 
 def float_calls(graph: ModelGraph, op: Op) -> list[KernelCall]:
@@ -35,14 +44,26 @@ def _value(graph: ModelGraph, op: Op) -> list[KernelCall]:
 
 
 def _extreme(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    x0, x1, output = io_tensors(graph, op, 2, ("float32",))
-    if any(t.data is not None and not np.isfinite(t.data).all() for t in (x0, x1)):
-        raise refuse(graph, op, "its constant has values that are not finite")
+    x0, x1, output = _two(graph, op)
     params = ComparisonParams(*broadcast(graph, op, (x0, x1), output))
     return [KernelCall(f"Float{op.kind.capitalize()}", params, (x0.index, x1.index), output.index)]
+
+
+def _pair(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    x0, x1, output = _two(graph, op)
+    extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
+    params = FloatPairsParams(extents, steps0, steps1, *_LIMITS[op.activation])
+    return [KernelCall(f"Float{op.kind.capitalize()}", params, (x0.index, x1.index), output.index)]
+
+
+def _two(graph: ModelGraph, op: Op) -> list[Tensor]:
+    tensors = io_tensors(graph, op, 2, ("float32",))
+    require_finite(graph, op, tensors)
+    return tensors
 
 
 FLOATS: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **dict.fromkeys(_VALUES, _value),
     **dict.fromkeys(_EXTREMES, _extreme),
+    **dict.fromkeys(_PAIRS, _pair),
 }

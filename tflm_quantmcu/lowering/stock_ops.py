@@ -15,8 +15,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kinds import RESHAPES
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
-from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params, radius
-from tflm_quantmcu.law.fixed_point import quantize_multiplier
+from tflm_quantmcu.law.activations import MAX_SHIFT, hard_swish_params, logistic_params
 from tflm_quantmcu.law.kernel_calls import (
     FeatureMap,
     KernelCall,
@@ -25,7 +24,6 @@ from tflm_quantmcu.law.kernel_calls import (
     Pair,
     QuantizeParams,
     RequantizeBytesParams,
-    SoftmaxParams,
 )
 from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.lowering.images import calls_of_images
@@ -44,9 +42,8 @@ from tflm_quantmcu.lowering.stock_parts import (
 )
 from tflm_quantmcu.lowering.stock_products import PRODUCTS
 from tflm_quantmcu.lowering.stock_rearranged import REARRANGED
-
-_SOFTMAX_INPUT_BITS = 5
-_SOFTMAX_MAX_DEPTH = 4095
+from tflm_quantmcu.lowering.stock_relations import RELATIONS
+from tflm_quantmcu.lowering.stock_rows import ROWS
 
 
 def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
@@ -99,28 +96,6 @@ def _add(graph: ModelGraph, op: Op) -> list[KernelCall]:
     words = lowered.requantization_table((x0.format, x1.format), output.format).tolist()
     multipliers = ((words[0], words[1]), (words[2], words[3]), (words[4], words[5]))
     return broadcast_sum(graph, op, "BroadcastAdd", multipliers, lowered.clamp_range(output.format))
-
-
-def _softmax(graph: ModelGraph, op: Op) -> list[KernelCall]:
-    """Law A14. Source: PreprocessSoftmaxScaling and CalculateInputRadius of TFLM's quantization_util.cc."""
-    source, output = io_tensors(graph, op, 1)
-    depth = source.shape[-1]
-    if (output.scales[0], output.zero_points[0]) != (1 / 256, -128) or depth > _SOFTMAX_MAX_DEPTH:
-        raise refuse(
-            graph,
-            op,
-            f"its output has scale {output.scales[0]:g}, zero point {output.zero_points[0]} and rows of {depth}; "
-            f"TFLM's kernel gives scale 1/256, zero point -128, and its sum holds rows up to {_SOFTMAX_MAX_DEPTH}",
-        )
-    real = min(op.beta * source.scales[0] * 2.0 ** (31 - _SOFTMAX_INPUT_BITS), 2.0**31 - 1)
-    if not real > 1:
-        raise refuse(graph, op, f"its input's scale {source.scales[0]:g} is too small for TFLM's kernel")
-    multiplier, shift = quantize_multiplier(real)
-    # At shift 31 the radius is 0: only the largest value itself counts, and 0 is 0 at any shift.
-    params = SoftmaxParams(
-        source.num_elements // depth, depth, -radius(_SOFTMAX_INPUT_BITS, shift), (multiplier, min(shift, MAX_SHIFT))
-    )
-    return [KernelCall("Softmax", params, (source.index,), output.index)]
 
 
 def _logistic(graph: ModelGraph, op: Op) -> list[KernelCall]:
@@ -197,6 +172,8 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **CONVOLUTIONS,
     **MOVES,
     **REARRANGED,
+    **RELATIONS,
+    **ROWS,
     **PRODUCTS,
     "ABS": _look_up,
     "ADD": _add,
@@ -209,7 +186,6 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "QUANTIZE": _quantize,
     "RELU": _relu,
     "RELU6": _relu,
-    "SOFTMAX": _softmax,
     "TANH": _look_up,
 }
 KINDS = tuple({**_LOWER, **FLOATS})

@@ -46,6 +46,12 @@ def io_tensors(graph: ModelGraph, op: Op, num_inputs: int, dtypes: Sequence[str]
     return tensors
 
 
+def require_finite(graph: ModelGraph, op: Op, tensors: Sequence[Tensor]) -> None:
+    """Refuses float32 constants that emitted code cannot hold."""
+    if any(t.data is not None and not np.isfinite(t.data).all() for t in tensors):
+        raise refuse(graph, op, "its constant has values that are not finite")
+
+
 def constant_input(graph: ModelGraph, op: Op, index: int, what: str) -> np.ndarray:
     """The values of a constant input, of the tensor's shape and dtype.
 

@@ -1,4 +1,4 @@
-"""The numpy oracle of the ops of stock TFLM that no QMCU_ op replaces: laws A10 to A21, written from the law alone.
+"""The numpy oracle of the ops of stock TFLM that no QMCU_ op replaces: laws A10 to A36, written from the law alone.
 
 In: an op of a ModelGraph and its inputs [N, ...]. Out: the values that TFLM's reference kernels give, or None for what
 is not here.
@@ -45,6 +45,7 @@ from tflm_quantmcu.law.moves import resize_bilinear
 from tflm_quantmcu.lowering.images import one_image
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 from tflm_quantmcu.oracle.stock_products import PRODUCTS, offsets
+from tflm_quantmcu.oracle.stock_relations import RELATIONS
 from tflm_quantmcu.stage.program import StageFormat
 
 _INT8: Pair = (-128, 127)
@@ -224,6 +225,7 @@ def _requantize_bytes(params: RequantizeBytesParams, inputs: Sequence[np.ndarray
 
 _KERNELS: Mapping[str, Callable[..., None]] = {
     **PRODUCTS,
+    **RELATIONS,
     "BroadcastAdd": _broadcast_add,
     "Dequantize": _dequantize,
     "Fill": _fill,

@@ -32,6 +32,14 @@ void ForEachOffset(const Dims& extents, const Dims& a_steps, const Dims& b_steps
   }
 }
 
+// Writes function(a, b) of each pair of values of two views, densely. Params: extents, input0_steps, input1_steps.
+template <typename Params, typename Value, typename Result, typename Function>
+void OfPairs(const Params& params, const Value* a, const Value* b, Result* output,
+             Function function) {
+  ForEachOffset(params.extents, params.input0_steps, params.input1_steps,
+                [&](int32_t i, int32_t j) { *output++ = function(a[i], b[j]); });
+}
+
 }  // namespace quantmcu
 
 #endif  // TFLM_KERNELS_PORTABLE_LAW_STRIDED_H_

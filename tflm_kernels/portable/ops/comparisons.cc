@@ -16,12 +16,8 @@ using Better = bool(int32_t, int32_t);
 template <Better kIsBetter>
 void Choose(const ComparisonParams& params, const uint8_t* input0, const uint8_t* input1,
             uint8_t* output) {
-  ForEachOffset(params.extents, params.input0_steps, params.input1_steps,
-                [&](int32_t offset0, int32_t offset1) {
-                  const uint8_t a = input0[offset0];
-                  const uint8_t b = input1[offset1];
-                  *output++ = kIsBetter(ValueOf(b), ValueOf(a)) ? b : a;
-                });
+  OfPairs(params, input0, input1, output,
+          [](uint8_t a, uint8_t b) { return kIsBetter(ValueOf(b), ValueOf(a)) ? b : a; });
 }
 
 struct Best {

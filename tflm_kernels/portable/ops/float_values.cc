@@ -72,6 +72,16 @@ void OfEach(const FloatValuesParams& params, const float* input, float* output, 
   for (int32_t i = 0; i < params.count; ++i) output[i] = function(input[i]);
 }
 
+template <typename Function>
+void Combine(const FloatPairsParams& params, const float* input0, const float* input1,
+             float* output, Function function) {
+  OfPairs(params, input0, input1, output, [&](float a, float b) {
+    const float y = function(a, b);
+    const float least = y < params.min ? params.min : y;
+    return params.max < least ? params.max : least;
+  });
+}
+
 }  // namespace
 
 void FloatAbs(const FloatValuesParams& params, const float* input, float* output) {
@@ -96,22 +106,32 @@ void FloatSquare(const FloatValuesParams& params, const float* input, float* out
 
 void FloatMaximum(const ComparisonParams& params, const float* input0, const float* input1,
                   float* output) {
-  ForEachOffset(params.extents, params.input0_steps, params.input1_steps,
-                [&](int32_t offset0, int32_t offset1) {
-                  const float a = input0[offset0];
-                  const float b = input1[offset1];
-                  *output++ = a > b ? a : b;
-                });
+  OfPairs(params, input0, input1, output, [](float a, float b) { return a > b ? a : b; });
 }
 
 void FloatMinimum(const ComparisonParams& params, const float* input0, const float* input1,
                   float* output) {
-  ForEachOffset(params.extents, params.input0_steps, params.input1_steps,
-                [&](int32_t offset0, int32_t offset1) {
-                  const float a = input0[offset0];
-                  const float b = input1[offset1];
-                  *output++ = a < b ? a : b;
-                });
+  OfPairs(params, input0, input1, output, [](float a, float b) { return a < b ? a : b; });
+}
+
+void FloatAdd(const FloatPairsParams& params, const float* input0, const float* input1,
+              float* output) {
+  Combine(params, input0, input1, output, [](float a, float b) { return a + b; });
+}
+
+void FloatSub(const FloatPairsParams& params, const float* input0, const float* input1,
+              float* output) {
+  Combine(params, input0, input1, output, [](float a, float b) { return a - b; });
+}
+
+void FloatMul(const FloatPairsParams& params, const float* input0, const float* input1,
+              float* output) {
+  Combine(params, input0, input1, output, [](float a, float b) { return a * b; });
+}
+
+void FloatDiv(const FloatPairsParams& params, const float* input0, const float* input1,
+              float* output) {
+  Combine(params, input0, input1, output, [](float a, float b) { return a / b; });
 }
 
 }  // namespace reference
