@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tests.support.networks import inverted_residual
-from tflm_quantmcu.search.loss_judge import _as_scores, estimated_loss, has_classes, sqnr_db
+from tflm_quantmcu.compensation.compensate import compensated_with
+from tflm_quantmcu.graph.accuracy_loss import samples_needed
+from tflm_quantmcu.search.loss_judge import _as_scores, _unfitted, estimated_loss, has_classes, sqnr_db
 from tflm_quantmcu.tflite.reader import read_model
 
 CLASSES = 10
@@ -77,3 +79,12 @@ def test_a_vector_of_scores_has_classes_and_a_map_has_none() -> None:
     assert has_classes(graph)
     a_map = next(op.outputs[0] for op in graph.ops if graph.tensors[op.outputs[0]].num_elements > 100)
     assert not has_classes(dataclasses.replace(graph, outputs=(a_map,)))
+
+
+def test_samples_that_compensation_fits_to_judge_only_where_others_are_too_few() -> None:
+    least = samples_needed(0.5)
+    for count, expected in ((256, 192), (200, least), (100, 100)):
+        chosen = set(_unfitted(np.arange(count), 1000, least).tolist())
+        others = set(range(count)) - set(compensated_with(count, 1000).tolist())
+        assert len(chosen) == expected and (others <= chosen or chosen <= others)
+    assert len(_unfitted(np.arange(1000), 1 << 40, least)) == least

@@ -45,7 +45,7 @@ class LossJudge:
             x, self._labels = problem.labelled
         elif problem.calibration is not None:
             macs = LoweredNetwork.of(graph).total_macs
-            x = _unfitted(problem.calibration.samples, macs, max(samples_needed(bound), MAX_MACS // max(macs, 1)))
+            x = _unfitted(problem.calibration.samples, macs, samples_needed(bound))
         self.num_samples = len(x)
         self._has_classes = self._labels is not None or has_classes(graph)
         tensors = graph.outputs if self._labels is not None or not self._has_classes else score_tensors(graph)
@@ -132,9 +132,10 @@ def sqnr_db(wanted: np.ndarray, found: np.ndarray) -> float:
     return float("inf") if error == 0 else 10 * float(np.log10(max(variance, 1e-30) / error))
 
 
-def _unfitted(samples: np.ndarray, macs: int, count: int) -> np.ndarray:
-    """Chooses at most `count` samples, first those that compensation does not fit to."""
+def _unfitted(samples: np.ndarray, macs: int, least: int) -> np.ndarray:
+    """Chooses samples that compensation does not fit to, and others only where these are fewer than `least`; no more
+    than MAX_MACS bear, but for `least`."""
     fitted = np.isin(np.arange(len(samples)), compensated_with(len(samples), macs))
     order = np.concatenate([np.flatnonzero(~fitted), np.flatnonzero(fitted)])
-    needed = max(np.count_nonzero(~fitted), min(count, len(samples)))
-    return samples[np.sort(order[: min(count, needed)])]
+    count = min(max(np.count_nonzero(~fitted), least), max(least, MAX_MACS // max(macs, 1)))
+    return samples[np.sort(order[:count])]
