@@ -215,7 +215,7 @@ def _sizes(point: FrontPoint) -> str:
 
 
 def _changed(problem: SearchProblem, knob: Mapping[str, Any]) -> SearchProblem:
-    """The problem with a knob turned: settings, or which split of fewer bits is taken."""
+    """The problem with a knob turned: settings, which split of fewer bits is taken, or how much is lowered by error."""
     settings = dict(knob)
-    mixed = settings.pop("mixed_split", None)
-    return dataclasses.replace(problem.changed(**settings), mixed_split=mixed, checkpoint=None)
+    mixed, share = (settings.pop(name, None) for name in ("mixed_split", "saved_share"))
+    return dataclasses.replace(problem.changed(**settings), mixed_split=mixed, saved_share=share, checkpoint=None)

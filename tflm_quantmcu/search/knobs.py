@@ -15,6 +15,7 @@ from tflm_quantmcu.search.settings.common import StageSettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 
 LAMBDAS = (0.4, 0.44, 0.5, 0.6, 0.75, 1.0)  # of objective bit_ops
+SAVED_SHARES = (0.6, 0.7, 0.8, 0.85, 0.9, 0.95)  # of the BitOPs that can be saved, of objective bit_ops
 MIXED_SPLITS = (0, 1, 3)  # of those that keep the bound below 8 bits, the fastest first
 PINNED = ("both", "last", "first")
 _BY_HAND = {"uniform": ("activation_bits", "weight_bits"), "vdqs": ("vdqs_lambda",)}
@@ -37,12 +38,13 @@ def split_knobs(problem: SearchProblem) -> Sequence[_Settings]:
 
 
 def vdqs_knobs(problem: SearchProblem) -> Sequence[_Settings]:
-    """The settings to try: of objective bit_ops lambda and the width of weights; else other splits, and which weights
-    stay at 8 bits."""
+    """The settings to try: of objective bit_ops lambda, or how much is lowered by error, and the width of weights; else
+    other splits, and which weights stay at 8 bits."""
     if problem.settings.part(VdqsSettings).trade is not None:
         lambdas = _open(problem, "vdqs_lambda", LAMBDAS)
         widths = _open(problem, "vdqs_min_weight_bits", (4, 8))
-        return [{**a, **b} for a, b in itertools.product(lambdas, widths)]
+        by_error = [{"saved_share": share} for share in SAVED_SHARES] if _is_open(problem, "vdqs_lambda") else []
+        return [{**a, **b} for a, b in (*itertools.product(lambdas, widths), *itertools.product(by_error, widths[:1]))]
     found = list(split_knobs(problem))
     if problem.budget.flash_bytes is not None:
         found += _pinned(problem)

@@ -114,6 +114,8 @@ class SearchProblem:
       suits_all_cores: stages are planned for the core that takes the most, whatever the target is.
       mixed_split: None, or vdqs takes that one of the splits that keep the SRAM bound below 8 bits, the fastest first,
         whether or not one keeps it at 8 bits.
+      saved_share: None, or vdqs with objective bit_ops lowers what costs the least error until this share of the BitOPs
+        is saved that can be.
     """
 
     graph: ModelGraph
@@ -129,6 +131,7 @@ class SearchProblem:
     fixed: FixedWidths = dataclasses.field(default_factory=FixedWidths)
     suits_all_cores: bool = False
     mixed_split: int | None = None
+    saved_share: float | None = None
     _latest: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
     _found: list[tuple[object, Any]] = dataclasses.field(default_factory=list)
     _latest_compensated: list[tuple[PrecisionPlan, PrecisionPlan]] = dataclasses.field(default_factory=list)

@@ -20,6 +20,7 @@ from tflm_quantmcu.patches.stage_planner import StagePlanner
 from tflm_quantmcu.patches.work_bound import planning_table, work_ratio
 from tflm_quantmcu.search.branch import candidate_widths
 from tflm_quantmcu.search.budget import BudgetKeeper, flash_cuts
+from tflm_quantmcu.search.lower_by_error import lowered_by_error
 from tflm_quantmcu.search.network import Network
 from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.quantized_stage import ClassifiedStage, QuantizedStage, stage_program
@@ -80,6 +81,8 @@ def _split_plan(problem: SearchProblem) -> PrecisionPlan:
     assert budget
     if problem.calibration is None:
         raise problem.over_budget(found, more=["give --calibration_data, with which maps can have fewer bits"])
+    if problem.saved_share is not None:
+        raise problem.over_budget(found)  # what the bound needs comes before what saves BitOPs
     smallest: int | None = None
     passed_over = problem.mixed_split or 0
     for planner, split in _mixed_splits(problem, budget):
@@ -160,6 +163,12 @@ def _plan(problem: SearchProblem, split: Split, reason: str) -> PrecisionPlan:
         ClassifiedStage.of(problem, planned.plan(problem.graph), planned.live_bytes - planned.map_bytes)
         for planned in split.stages
     ]
+    if problem.saved_share is not None:
+        lowest = _plan_at(problem, stages, 0.0, reason)
+        note = f"lowered by measured error, for {problem.saved_share:.0%} of the BitOPs that can be saved"
+        return dataclasses.replace(
+            lowered_by_error(problem, lowest, problem.saved_share), notes=(*lowest.notes[:1], note)
+        )
     given = _given_lambda(problem)
     weights = [given, *_smaller_lambdas(given, [t for stage in stages for t in stage.branch.turning_points()])]
     plans = [lambda w=w: _plan_at(problem, stages, w, reason) for w in weights]  # each is made when it is asked for
