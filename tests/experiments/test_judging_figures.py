@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 import pytest
 
+from experiments.judging.bit_ops import Trader
 from experiments.judging.judged import JudgedNetwork
 from experiments.judging.validity import KINDS, JudgedPlan, judged_plans, summary
 from experiments.npz import save_npz
@@ -62,3 +63,13 @@ def test_accepted_and_harmless_plans_are_counted() -> None:
     told = summary(plans)
     assert "2 of 4 plans accepted, of which 1 lose at most 0.5" in told
     assert "2 plans lose at most 0.25, of which 1 are accepted" in told
+
+
+def test_a_trade_is_judged_with_each_compensation(network: JudgedNetwork) -> None:
+    trader = Trader("network", network)
+    nearest, fitted = trader.rows("W4A4", 0.0, ["off", "weights"])
+    assert nearest.times == fitted.times > 1 and nearest.stage_bit_ops == fitted.stage_bit_ops <= fitted.bit_ops
+    (maps,) = trader.rows("W8A4", 0.0, ["weights"])
+    assert 1 <= maps.times < fitted.times
+    (untouched,) = trader.rows("W4A4", 1.0, ["off"])
+    assert untouched.times == 1 and untouched.points == 0

@@ -1,0 +1,165 @@
+"""What QuantMCU's trade of bits for BitOPs costs on the judging networks: `--objective bit_ops`, no bound on accuracy.
+
+    python -m experiments.judging.bit_ops --folder build/judging --role judge --output build/bit_ops.csv
+
+Each network is split within half of the int8 model's arena on the core and narrowed by search vdqs, without training
+and without labels: maps and weights of the stages down to 4 bits (W4A4), maps alone (W8A4), weights alone (W4A8), at
+each of `--lambdas`. Each plan is judged with every `--compensation`: `off` is rounding to the nearest. `times` is how
+many times fewer BitOPs the stages take than the same stages at 8 bits. Points are percent of `judge.npz` that are right
+no more, less those that became right, by the exact simulation; `limit` is their one-sided 90 % limit. `--role judge` is
+a look at the judging set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from experiments.judging.judged import JudgedNetwork
+from experiments.judging.networks import NETWORKS, Role
+from tflm_quantmcu.app import api
+from tflm_quantmcu.app.plan_costs import PlanCosts
+from tflm_quantmcu.base.files import write_atomically
+from tflm_quantmcu.compensation.compensate import compensate
+from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.tflite.canonical.canonical import canonical
+from tflm_quantmcu.tflite.model_file import ModelFile
+
+OF_INT8 = 0.5
+# Name -> fewest bits of maps and of weights.
+WIDTHS: Mapping[str, tuple[int, int]] = {"W4A4": (4, 4), "W8A4": (4, 8), "W4A8": (8, 4)}
+
+
+@dataclasses.dataclass(frozen=True)
+class TradeRow:
+    """A plan with what makes up for its bits."""
+
+    network: str
+    widths: str
+    weight: float | None
+    compensation: str
+    times: float
+    stage_bit_ops: int
+    bit_ops: int
+    points: float
+    limit: float
+    num_judged: int
+
+
+class Trader:
+    """Makes plans of a network for few BitOPs, and judges them."""
+
+    def __init__(self, name: str, network: JudgedNetwork) -> None:
+        self._name = name
+        self._network = network
+        model = canonical(ModelFile(network.file))
+        self._graph = model.graph
+        self._costs = PlanCosts(model, target=Options().target, sram_scope="total")
+        unsplit = self._costs.bytes_of(PrecisionPlan(self._graph.sha256, {}))
+        self._sram_bytes = int(OF_INT8 * unsplit.arena_bytes)
+
+    def rows(self, widths: str, weight: float, compensations: Sequence[str]) -> Iterator[TradeRow]:
+        """The rows of one plan; `weight` is lambda."""
+        maps, weights = WIDTHS[widths]
+        plan = self._plan(
+            vdqs_lambda=weight,
+            vdqs_min_bits=maps,
+            vdqs_min_weight_bits=weights,
+            max_accuracy_drop="off",
+            compensation="off",
+        )
+        for mode in compensations:
+            yield self._row(widths, weight, mode, self._compensated(plan, mode))
+
+    def chosen(self) -> TradeRow:
+        """The row of what the search chooses."""
+        return self._row("chosen", None, "weights", self._plan())
+
+    def _row(self, widths: str, weight: float | None, mode: str, plan: PrecisionPlan) -> TradeRow:
+        work, whole = self._costs.work_of(plan), self._costs.work_of(_at_eight_bits(plan))
+        times = whole.stage_bit_ops / work.stage_bit_ops if work.stage_bit_ops else 1.0
+        loss = self._network.loss_of(plan)
+        return TradeRow(
+            network=self._name,
+            widths=widths,
+            weight=weight,
+            compensation=mode,
+            times=round(times, 2),
+            stage_bit_ops=work.stage_bit_ops,
+            bit_ops=work.bit_ops,
+            points=round(loss.points, 2),
+            limit=round(loss.upper_points, 2),
+            num_judged=loss.num_samples,
+        )
+
+    def _plan(self, **options: Any) -> PrecisionPlan:
+        return api.plan(
+            self._network.file,
+            calibration=self._network.calibration,
+            sram_bytes=self._sram_bytes,
+            objective="bit_ops",
+            progress=False,
+            n_jobs=1,
+            **options,
+        )
+
+    def _compensated(self, plan: PrecisionPlan, mode: str) -> PrecisionPlan:
+        return compensate(self._graph, plan, self._network.calibration.samples, mode=mode)
+
+
+def _at_eight_bits(plan: PrecisionPlan) -> PrecisionPlan:
+    """The plan's stages with nothing lowered."""
+    stages = (
+        dataclasses.replace(s, classes=tuple(dataclasses.replace(c, formats={}) for c in s.classes))
+        for s in plan.stages
+    )
+    return dataclasses.replace(plan, stages=tuple(stages), formats={}, weight_bits={})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.judging.bit_ops", description=__doc__)
+    parser.add_argument("--folder", default="build/judging", help="what train.py wrote")
+    parser.add_argument("--role", default="choose", choices=[role.value for role in Role], help="which networks")
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="of these, as far as they are trained")
+    parser.add_argument("--widths", default=",".join(WIDTHS), help="of maps and weights")
+    parser.add_argument("--lambdas", default="0.44", help="values of --vdqs_lambda")
+    parser.add_argument("--compensations", default="off,weights", help="values of --compensation")
+    parser.add_argument("--max_judge", type=int, help="judging samples at most, for a quick look")
+    parser.add_argument("--output", help="where to write the table (.csv)")
+    chosen = parser.parse_args()
+    rows: list[TradeRow] = []
+    for name in chosen.networks.split(","):
+        folder = pathlib.Path(chosen.folder, name)
+        if NETWORKS[name].role.value != chosen.role or not (folder / "int8.tflite").exists():
+            continue
+        trader = Trader(name, JudgedNetwork(folder, chosen.max_judge))
+        for row in _rows(trader, chosen):
+            rows.append(row)
+            print(row, flush=True)
+            if chosen.output:
+                write_atomically(chosen.output, _table(rows))
+
+
+def _rows(trader: Trader, chosen: argparse.Namespace) -> Iterator[TradeRow]:
+    for widths in filter(None, chosen.widths.split(",")):
+        for weight in map(float, chosen.lambdas.split(",")):
+            yield from trader.rows(widths, weight, chosen.compensations.split(","))
+    yield trader.chosen()
+
+
+def _table(rows: Sequence[TradeRow]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(TradeRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(dataclasses.asdict(row) for row in rows)
+    return text.getvalue().encode()
+
+
+if __name__ == "__main__":
+    main()
