@@ -41,9 +41,11 @@ _FUNCTION = re.compile(r"^(?:void )?quantmcu::(reference|plain|dsp|mve)::(\w+)(<
 _OWN_OP = re.compile(r"^quantmcu::OwnOp<void \(quantmcu::(\w+)Params const&.*\)>::(?:Init|Prepare|Eval)\(")
 # Of the patch stage an emitted project links just the kernels that it runs, by a table of its own.
 _GLUE = re.compile(r"^quantmcu::(Register_QMCU_(?!PATCH_STAGE)\w+|Fast[A-Z]\w+)\(\)$")
+# An emitted project names the kernel of TFLite's own convolutions, and the stages that it has.
+_FAST_OP = re.compile(r"^quantmcu::(?:Eval)?(Fast\w+2D)\([^)]")
 _STAGE_FUNCTIONS = {
     "PatchStage": PATCH_STAGE_AOT,
-    **dict.fromkeys(("InitPatchStage", "PreparePatchStage", "EvalPatchStage"), PATCH_STAGE_TFLM),
+    **dict.fromkeys(("InitKnownPatchStage", "PrepareKnownPatchStage", "EvalPatchStage"), PATCH_STAGE_TFLM),
 }
 _STAGE = re.compile(rf"^quantmcu::({'|'.join(_STAGE_FUNCTIONS)})\(")
 _SECTION = re.compile(r"^ *\[ *(\d+)\] (\S+) +\w+ +\w+ \w+ (\w+) \w+ +([A-Za-z]*) +\d+ +\d+ +(\d+)$")
@@ -130,7 +132,7 @@ def units_of(symbols: Iterable[str], variant: str) -> dict[str, set[str]]:
                 units[f"{REFERENCE}::{match[2]}"].add(symbol)
             elif match[1] == variant and (not match[3] or match[2].endswith("Of")):
                 own[f"kernels::{match[2]}{(match[3] or '').replace(', ', 'x')}"].add(symbol)
-        elif match := _OWN_OP.match(text):
+        elif (match := _OWN_OP.match(text)) or (match := _FAST_OP.match(text)):
             units[f"{match[1]}Op"].add(symbol)
         elif match := _GLUE.match(text):
             units[match[1]].add(symbol)
@@ -156,9 +158,11 @@ def table_of(sections: Sections, units: Mapping[str, Iterable[str]]) -> dict[fro
 
 
 def build_libraries(core: str) -> list[Path]:
-    """Builds the libraries of a core; a core without fast kernels has none of them."""
+    """Builds the libraries of a core as an emitted project compiles them; a core without fast kernels has none of
+    them."""
     short = short_core(core)
-    subprocess.run(["bazel", "build", f"--config=cortex_{short}", *LABELS], cwd=ROOT, check=True)
+    flags = [f"--config=cortex_{short}", "--per_file_copt=tflm_kernels/.*@-O2"]
+    subprocess.run(["bazel", "build", *flags, *LABELS], cwd=ROOT, check=True)
     paths = [ROOT / f"build/cortex_{short}/bin/tflm_kernels" / library for library in _LIBRARIES]
     return [path for path in paths if path.is_file()]
 

@@ -25,7 +25,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "mve": ("cortex_m/mve/*.cc",),
     "micro": ("micro/*.cc",),
     "fast_ops": ("micro/fast_ops/*.cc",),  # links the kernels of TFLM that they stand in for
-    "self_test": ("aot/*.cc", "boards/crc32.cc", "boards/measure.cc", "boards/report.cc"),
+    "self_test": ("aot/*.cc", "boards/measure.cc", "boards/report.cc"),
     "host": ("boards/host.cc",),
     "rv32": ("boards/rv32.cc",),
     "cortex_m": tuple(

@@ -292,7 +292,7 @@ def test_tflm_projects_name_exactly_the_ops(tmp_path: Path) -> None:
     kinds = {op.kind for op in read_model(VERSIONS["mixed widths 0"]()).ops}
     assert len(re.findall(r"resolver\.Add\w+\(", ops)) == len(kinds)
     assert f"MicroMutableOpResolver<{len(kinds)}>" in ops
-    assert 'AddCustom("QMCU_PATCH_STAGE", quantmcu::RegisterPatchStage<kStageKernels>())' in ops
+    assert 'AddCustom("QMCU_PATCH_STAGE", quantmcu::RegisterKnownPatchStage<kStageKernels, kStages>())' in ops
     assert "quantmcu::kernels::DepthwiseConv2D,  // depthwise conv2d" in ops
     assert "nullptr,  // max pool2d" in ops
     assert "AddSoftmax()" in ops

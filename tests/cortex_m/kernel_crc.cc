@@ -5,9 +5,9 @@
 
 #include "tests/cortex_m/patch_stage_case.h"
 #include "tests/cortex_m/random_values.h"
-#include "tflm_kernels/boards/crc32.h"
 #include "tflm_kernels/boards/report.h"
 #include "tflm_kernels/cortex_m/kernels.h"
+#include "tflm_kernels/portable/law/crc32.h"
 
 namespace quantmcu {
 namespace {

@@ -8,7 +8,7 @@ from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, PATCH_STAGE_TFLM, code_bytes_of
 from tflm_quantmcu.graph.op_kinds import OP_KINDS, op_kind
 from tflm_quantmcu.graph.target import CORES
-from tflm_quantmcu.native.linked import kernel_name
+from tflm_quantmcu.native.linked import FAST_CONVOLUTIONS, kernel_name
 from tools.code_table import Sections, table_of
 
 # Two kernels that share a routine, which has a constant; what nobody reaches is left out.
@@ -49,6 +49,7 @@ def test_a_table_has_every_kernel_and_glue(core: str) -> None:
     kernels = [kernel_name(kind.kernel) for kind in OP_KINDS.values() if kind.kernel and kind.has_variants]
     glue = [f"Register_QMCU_{name}" for name, kind in OP_KINDS.items() if kind.kernel and kind.has_variants]
     fast = [f"Fast{op_kind(kind).kernel}" for kind in FAST_OPS]
+    fast += [f"Fast{op_kind(kind).kernel}Op" for kind in FAST_CONVOLUTIONS]
     for unit in (*kernels, *glue, *fast, "reference::Softmax", PATCH_STAGE_AOT, PATCH_STAGE_TFLM):
         assert code_bytes_of(core, [unit]), f"run `python -m tools.code_table`: {core} lacks {unit}"
     assert code_bytes_of(core, ["reference::NoSuchKernel"]) is None

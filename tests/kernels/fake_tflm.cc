@@ -88,6 +88,8 @@ tflm_abi::ContextFunctions FakeInterpreter::Functions() {
 
 TfLiteStatus FakeInterpreter::Prepare() {
   ShowData(false);
+  node_.custom_initial_data = options_.data();
+  node_.custom_initial_data_size = static_cast<int>(options_.size());
   node_.user_data = registration_.init(context(), reinterpret_cast<const char*>(options_.data()),
                                        options_.size());
   return registration_.prepare(context(), &node_);

@@ -20,7 +20,7 @@ from tflm_quantmcu.law.kernel_calls import (
     FeatureMap,
     KernelCall,
 )
-from tflm_quantmcu.native.linked import cpp_name, linked_kernel, regular_kernels, stage_kernels
+from tflm_quantmcu.native.linked import cpp_name, fast_kernels, linked_kernel, regular_kernels, stage_kernels
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -99,6 +99,15 @@ def test_calls_that_need_no_seldom_path_link_none() -> None:
     assert kernel.units == {"kernels::Conv2DRegular"}
     assert linked_kernel("Conv2D", [convolution(8, 4)], DSP, found).name == "kernels::Conv2DOf<8, 4>"
     assert regular_kernels(without_stage(), [call(convolution())], MVE) == frozenset()
+
+
+def test_tflites_own_convolutions_run_on_the_kernels_that_their_calls_need() -> None:
+    found = fast_kernels(without_stage(), {"Conv2D"})
+    assert {kind: kernel.name for kind, kernel in found.items()} == {
+        "CONV_2D": "kernels::Conv2DRegular",
+        "DEPTHWISE_CONV_2D": "kernels::DepthwiseConv2DOf<8, 8>",
+    }
+    assert found["DEPTHWISE_CONV_2D"].units == {"kernels::DepthwiseConv2DOf<8x8>"}
 
 
 @pytest.mark.parametrize(

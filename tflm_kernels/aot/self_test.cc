@@ -5,9 +5,9 @@
 #include "tflm_kernels/aot/arena.h"
 #include "tflm_kernels/aot/stack_usage.h"
 #include "tflm_kernels/boards/board.h"
-#include "tflm_kernels/boards/crc32.h"
 #include "tflm_kernels/boards/measure.h"
 #include "tflm_kernels/boards/report.h"
+#include "tflm_kernels/portable/law/crc32.h"
 #include "tflm_kernels/portable/stage/stored_map.h"
 
 namespace quantmcu {

@@ -14,8 +14,8 @@
 #include "tflm_kernels/benchmarks/line.h"
 #include "tflm_kernels/benchmarks/variants.h"
 #include "tflm_kernels/boards/board.h"
-#include "tflm_kernels/boards/crc32.h"
 #include "tflm_kernels/boards/measure.h"
+#include "tflm_kernels/portable/law/crc32.h"
 
 namespace quantmcu {
 namespace {

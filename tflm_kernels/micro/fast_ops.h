@@ -10,11 +10,16 @@
 // are the reference, run as TFLM's. What TFLM's reference kernels keep is read: where TFLM is built with a vendor's
 // kernels or with compression, its own alone are registered.
 //
+// FastConv2DOn<quantmcu::kernels::Conv2DRegular>() and its like are on a kernel of one's own choice, so that others are
+// not linked; it must take every call that the model makes (register_on.h).
+//
 // Needs TFLM's headers and fast_ops/*.cc (group fast_ops of tflm_kernels/sources.txt).
 #ifndef TFLM_KERNELS_MICRO_FAST_OPS_H_
 #define TFLM_KERNELS_MICRO_FAST_OPS_H_
 
 #include "tflm_kernels/micro/tflm.h"
+#include "tflm_kernels/portable/ops/conv2d.h"
+#include "tflm_kernels/portable/ops/depthwise_conv2d.h"
 
 namespace quantmcu {
 
@@ -24,6 +29,28 @@ TFLMRegistration FastFullyConnected();
 TFLMRegistration FastAdd();
 TFLMRegistration FastAveragePool2D();
 TFLMRegistration FastMaxPool2D();
+
+// Those with this Eval, and an Eval without its kernel.
+using FastEval = TfLiteStatus(TfLiteContext* context, TfLiteNode* node);
+TFLMRegistration FastConv2D(FastEval* eval);
+TFLMRegistration FastDepthwiseConv2D(FastEval* eval);
+TfLiteStatus EvalFastConv2D(TfLiteContext* context, TfLiteNode* node, Conv2DFn* kernel);
+TfLiteStatus EvalFastDepthwiseConv2D(TfLiteContext* context, TfLiteNode* node,
+                                     DepthwiseConv2DFn* kernel);
+
+template <Conv2DFn* kKernel>
+TFLMRegistration FastConv2DOn() {
+  return FastConv2D([](TfLiteContext* context, TfLiteNode* node) {
+    return EvalFastConv2D(context, node, kKernel);
+  });
+}
+
+template <DepthwiseConv2DFn* kKernel>
+TFLMRegistration FastDepthwiseConv2DOn() {
+  return FastDepthwiseConv2D([](TfLiteContext* context, TfLiteNode* node) {
+    return EvalFastDepthwiseConv2D(context, node, kKernel);
+  });
+}
 
 // Places that RegisterFastOps takes in a resolver.
 constexpr int kNumFastOps = 6;

@@ -33,7 +33,7 @@ FeatureMap MapOf(const TfLiteEvalTensor& tensor, int32_t channels, const NarrowF
 }
 
 // More than kMaxBytes, which no count may be, when a dimension is negative or there are too many.
-int64_t NumElements(const TfLiteEvalTensor& tensor) {
+int64_t CheckedNumElements(const TfLiteEvalTensor& tensor) {
   int64_t count = 1;
   for (int i = 0; i < tensor.dims->size; ++i) {
     if (tensor.dims->data[i] < 0) return int64_t{kMaxBytes} + 1;
@@ -131,7 +131,7 @@ void NodeChecker::Map(const TfLiteEvalTensor& tensor, const char* role, int inde
          map.height);
   Expect(InRange(map.width, 1, kMaxExtent), role, index, "must have width 1 to 32767", map.width);
   ExpectCount(role, index, "bytes a pixel", LastDimension(tensor), PixelBytes(map));
-  Expect(NumElements(tensor) <= kMaxBytes, role, index, "must have less than 2^31 bytes",
+  Expect(CheckedNumElements(tensor) <= kMaxBytes, role, index, "must have less than 2^31 bytes",
          map.channels);
 }
 
@@ -141,14 +141,15 @@ void NodeChecker::Vector(const TfLiteEvalTensor& tensor, const char* role, int i
   Expect(tensor.dims->size >= 1, role, index, "must have rank 1 or more", tensor.dims->size);
   if (!is_ok_) return;
   ExpectCount(role, index, "batches", tensor.dims->data[0], 1);
-  ExpectCount(role, index, "bytes", NumElements(tensor), PixelBytes(vector));
+  ExpectCount(role, index, "bytes", CheckedNumElements(tensor), PixelBytes(vector));
 }
 
 void NodeChecker::Filter(int index, int64_t num_runs, int32_t run_bytes) {
   Constant(index, kTfLiteInt8);
   if (!is_ok_) return;
   const TfLiteEvalTensor& tensor = *InputTensor(context_, node_, index);
-  ExpectCount(kInput, index, "bytes", NumElements(tensor), SaturatingProduct(num_runs, run_bytes));
+  ExpectCount(kInput, index, "bytes", CheckedNumElements(tensor),
+              SaturatingProduct(num_runs, run_bytes));
   if (is_ok_) ExpectCount(kInput, index, "bytes a run", LastDimension(tensor), run_bytes);
 }
 
@@ -176,7 +177,7 @@ int32_t NodeChecker::Constant(int index, TfLiteType type) {
   const TfLiteEvalTensor& tensor = *InputTensor(context_, node_, index);
   Expect(tensor.type == type, kInput, index, type == kTfLiteInt8 ? "must be int8" : "must be int32",
          tensor.type);
-  const int64_t num_elements = NumElements(tensor);
+  const int64_t num_elements = CheckedNumElements(tensor);
   Expect(tensor.data.data != nullptr || num_elements == 0, kInput, index, "must be a constant", 0);
   Expect(num_elements <= kMaxBytes, kInput, index, "must have less than 2^31 elements",
          tensor.dims->size);

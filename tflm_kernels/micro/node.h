@@ -16,6 +16,13 @@
 
 namespace quantmcu {
 
+// Of a tensor whose shape is sound.
+inline int32_t NumElements(const TfLiteEvalTensor& tensor) {
+  int32_t count = 1;
+  for (int i = 0; i < tensor.dims->size; ++i) count *= tensor.dims->data[i];
+  return count;
+}
+
 // Persistent memory for an op's data; reports and returns null if the arena has none left.
 template <typename OpData>
 OpData* AllocateOpData(TfLiteContext* context, const char* op) {

@@ -1,4 +1,10 @@
 // QMCU_PATCH_STAGE: input, filters, program -> output (docs/format.md F3, F4).
+
+// Small, not fast: what it calls takes the time.
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "tflm_kernels/micro/patch_stage.h"
 
 #include "tflm_kernels/cortex_m/kernels.h"
@@ -8,6 +14,7 @@
 #include "tflm_kernels/micro/options.h"
 #include "tflm_kernels/micro/register.h"
 #include "tflm_kernels/micro/scratch.h"
+#include "tflm_kernels/portable/law/crc32.h"
 #include "tflm_kernels/portable/law/limits.h"
 #include "tflm_kernels/portable/stage/read_program.h"
 #include "tflm_kernels/portable/stage/run.h"
@@ -19,6 +26,8 @@ constexpr char kOp[] = "QMCU_PATCH_STAGE";
 constexpr int kInput = 0;
 constexpr int kFilters = 1;
 constexpr int kProgram = 2;
+constexpr char kNeedsReader[] =
+    "the input is streamed: call quantmcu::SetInputReader before AllocateTensors";
 constexpr const char* kCacheModes[] = {"recompute", "rows", "full"};  // StageCacheMode
 
 struct OpData {
@@ -48,6 +57,24 @@ FeatureMap MapInProgram(const PatchStageParams& params, int32_t m) {
   return {map.height, map.width, map.channels, row_bytes, format.bits, format.zero_point};
 }
 
+// Fills what Init of any stage reads off the options.
+void SetHeader(const PatchStageHeader& header, OpData* data) {
+  data->num_classes = header.num_classes;
+  data->outlier_share = header.outlier_share;
+  data->tile_height = static_cast<int16_t>(header.tile_height);
+  data->tile_width = static_cast<int16_t>(header.tile_width);
+  data->num_ops = static_cast<int8_t>(header.num_ops);
+  data->num_maps = static_cast<int8_t>(header.num_maps);
+  data->cache_mode = static_cast<int8_t>(header.cache_mode);
+  data->primed = static_cast<int8_t>(header.primed);
+  data->outlier_low = static_cast<int8_t>(header.outlier_low);
+  data->outlier_high = static_cast<int8_t>(header.outlier_high);
+}
+
+bool HasReader(const PatchStageParams& params) {
+  return !IsStreamed(params) || GetInputReader().read != nullptr;
+}
+
 bool ReadProgram(TfLiteContext* context, const TfLiteNode* node, const Kernels& kernels,
                  NodeChecker* checker, PatchStageParams* params) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
@@ -65,7 +92,47 @@ bool ReadProgram(TfLiteContext* context, const TfLiteNode* node, const Kernels& 
   return is_read;
 }
 
+// Null where the node is none of them.
+const KnownStage* FindStage(const TfLiteContext* context, const TfLiteNode* node,
+                            const KnownStages& known) {
+  const TfLiteEvalTensor& program = *InputTensor(context, node, kProgram);
+  const uint32_t num_options = static_cast<uint32_t>(node->custom_initial_data_size);
+  const uint32_t num_bytes = sizeof(int32_t) * static_cast<uint32_t>(NumElements(program));
+  const uint32_t crc32 =
+      Crc32(program.data.data, num_bytes, Crc32(node->custom_initial_data, num_options));
+  const int32_t num_filter_bytes = NumElements(*InputTensor(context, node, kFilters));
+  for (size_t i = 0; i < known.count; ++i) {
+    const KnownStage& stage = known.stages[i];
+    if (stage.crc32 == crc32 && stage.num_filter_bytes == num_filter_bytes) return &stage;
+  }
+  return nullptr;
+}
+
 }  // namespace
+
+// These stand first: strings that others use too come with them.
+void* InitKnownPatchStage(TfLiteContext* context, const char*, size_t) {
+  return AllocateOpData<OpData>(context, kOp);
+}
+
+TfLiteStatus PrepareKnownPatchStage(TfLiteContext* context, TfLiteNode* node,
+                                    const Kernels& kernels, const KnownStages& known) {
+  auto* data = static_cast<OpData*>(node->user_data);
+  if (data == nullptr) return kTfLiteError;  // Init has said why
+  const KnownStage* stage = FindStage(context, node, known);
+  if (stage == nullptr) {
+    ReportError(context, "%s: the model is not the one that this program was built for", kOp);
+    return kTfLiteError;
+  }
+  SetHeader(stage->header, data);
+  const PatchStageParams params = ParamsOfPatchStage(
+      stage->header, InputWords(context, node, kProgram), InputBytes(context, node, kFilters));
+  if (!HasReader(params)) {
+    ReportError(context, "%s: %s", kOp, kNeedsReader);
+    return kTfLiteError;
+  }
+  return RequestScratch(context, ScratchBytes(params, kernels), &data->scratch_index);
+}
 
 void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) {
   auto* data = AllocateOpData<OpData>(context, kOp);
@@ -98,8 +165,7 @@ TfLiteStatus PreparePatchStage(TfLiteContext* context, TfLiteNode* node, const K
   if (!ReadProgram(context, node, kernels, &checker, &params)) return kTfLiteError;
   checker.Require((node->inputs->data[kInput] < 0) == IsStreamed(params),
                   "input 0 must be left out if the program streams X, and only then");
-  checker.Require(!IsStreamed(params) || GetInputReader().read != nullptr,
-                  "the input is streamed: call quantmcu::SetInputReader before AllocateTensors");
+  checker.Require(HasReader(params), kNeedsReader);
   if (!IsStreamed(params)) checker.InputMap(kInput, MapInProgram(params, 0));
   checker.OutputMap(MapInProgram(params, params.header.num_maps - 1));
   if (checker.status() != kTfLiteOk) return checker.status();
@@ -114,10 +180,7 @@ TfLiteStatus EvalPatchStage(TfLiteContext* context, TfLiteNode* node, const Kern
                                           : StageInput(InputBytes(context, node, kInput));
   uint8_t* scratch = Scratch(context, data.scratch_index);
   uint8_t* y = OutputBytes(context, node);
-  const Hook& hook = GetHook();
-  const Status status = hook.call == nullptr
-                            ? PatchStage(params, kernels, x, scratch, y)
-                            : PatchStageWithHook(params, kernels, x, scratch, y, hook, /*op=*/-1);
+  const Status status = PatchStageWithHook(params, kernels, x, scratch, y, GetHook(), /*op=*/-1);
   if (status == Status::kOk) return kTfLiteOk;
   ReportError(context, "%s: %s", kOp,
               status == Status::kReaderFailed ? "the input reader failed"

@@ -40,8 +40,8 @@ CMSIS_NN_SOURCES := $(filter-out %_f16.c %_f32.c %_flt.c,$(wildcard $(CMSIS_NN_D
 FLAGS += -DCMSIS_NN -DKERNELS_OPTIMIZED_FOR_SPEED -isystem $(CMSIS_NN_DIR) -isystem $(CMSIS_NN_DIR)/Include
 endif
 TFLM_SOURCES += $(filter-out %_test.cc,$(op_files))
-# Of them those that ours take the place of (micro/fast_ops.h).
-op_names := $(subst _2d,2d,$(shell echo $(TFLM_OPS) | tr A-Z a-z))
+# Of them those that ours take the place of (micro/fast_ops.h), and what these share.
+op_names := filter_op $(subst _2d,2d,$(shell echo $(TFLM_OPS) | tr A-Z a-z))
 FAST_OPS := $(filter $(addprefix %/,$(addsuffix .cc,$(op_names))),$(call kernel_sources,fast_ops))
 ifneq ($(CORE),host)
 # Text goes out through the board.

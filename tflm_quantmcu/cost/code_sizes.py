@@ -2,7 +2,7 @@
 
 In: the units that a model links: `kernels::Conv2D` (the core's own), `kernels::Conv2DOf<8x8>` (of these widths alone),
 `reference::Softmax`, the patch stage, the glue to TFLM of an op of ours (`Register_QMCU_LUT`, `AddOp` without its
-kernel) or of TFLite's own (`FastAdd`). Out: bytes of code and of the constants in
+kernel) or of TFLite's own (`FastAdd`, `FastConv2DOp` without its kernel). Out: bytes of code and of the constants in
 it. A piece of code that several units link counts once.
 """
 
@@ -18,7 +18,7 @@ from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import QUANTMCU, short_core
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.native.linked import own_kernels, stage_kernels
+from tflm_quantmcu.native.linked import fast_kernels, own_kernels, stage_kernels
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
 
 PATCH_STAGE_AOT, PATCH_STAGE_TFLM = "PatchStage", "QMCU_PATCH_STAGE"
@@ -44,16 +44,19 @@ def stage_units(graph: ModelGraph, variant: str, regular: Collection[str] = ()) 
     return {unit for kernel in stage_kernels(graph, variant, regular).values() for unit in kernel.units}
 
 
-def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str) -> set[str]:
+def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str, regular: Collection[str] = ()) -> set[str]:
     """What a model links of ours on TFLM: the glue of its ops, and the kernels for the widths that it runs.
 
     Args:
       graph: the model.
       variant: of our kernels.
       stock_kernels: of the ops that stay TFLite's own, one of STOCK_KERNELS.
+      regular: of `regular_kernels`.
     """
-    own = own_kernels(graph, variant)
-    units = {unit for kernel in own.values() for unit in kernel.units} | stage_units(graph, variant)
+    own = own_kernels(graph, variant, regular)
+    fast = fast_kernels(graph, regular) if stock_kernels == QUANTMCU else {}
+    units = {unit for kernel in (*own.values(), *fast.values()) for unit in kernel.units}
+    units |= stage_units(graph, variant, regular)
     for kind in {op.kind for op in graph.ops}:
         if kind == PATCH_STAGE:
             units.add(PATCH_STAGE_TFLM)
@@ -61,6 +64,8 @@ def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str) -> set[str]:
             units.add(f"{op_kind(kind.removeprefix(PREFIX)).kernel}Op")
         elif kind.startswith(PREFIX):
             units.add(f"Register_{kind}")
+        elif kind in fast:
+            units.add(f"Fast{op_kind(kind).kernel}Op")
         elif kind in FAST_OPS and stock_kernels == QUANTMCU:
             units.add(f"Fast{op_kind(kind).kernel}")
     return units

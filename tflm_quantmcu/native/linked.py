@@ -32,6 +32,9 @@ from tflm_quantmcu.stage.program import StageProgram
 # Those of which a core may have a variant of its own (tflm_kernels/cortex_m/kernels.h).
 _CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kernel and kind.has_variants)
 
+# TFLite's own ops that run on a kernel of ours that one may name.
+FAST_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
 _NO_CLAMP = (0, 0)  # where it decides nothing
 _BYTES = (8, 8)  # (input bits, weight bits)
 
@@ -146,15 +149,29 @@ def _stage_runs(graph: ModelGraph, variant: str) -> dict[str, tuple[str, list[_C
     return runs
 
 
-def own_kernels(graph: ModelGraph, variant: str) -> dict[str, Linked]:
-    """Kind of op of ours -> the kernel that the model runs it on, outside of stages, where that depends on widths."""
+def own_kernels(graph: ModelGraph, variant: str, regular: Collection[str] = ()) -> dict[str, Linked]:
+    """Kind of op of ours -> the kernel that the model runs it on, outside of stages, where that depends on widths.
+    `regular`: of `regular_kernels`."""
     runs: dict[str, list[Any]] = {}
     for op in graph.ops:
         kernel = op_kind(op.kind.removeprefix(PREFIX)).kernel if op.kind.startswith(PREFIX) else ""
         if has_widths(variant, kernel):
             runs.setdefault(op.kind, []).append(_own_params(op.kind.removeprefix(PREFIX), op.custom_options))
     return {
-        kind: linked_kernel(op_kind(kind.removeprefix(PREFIX)).kernel, calls, variant) for kind, calls in runs.items()
+        kind: linked_kernel(op_kind(kind.removeprefix(PREFIX)).kernel, calls, variant, regular)
+        for kind, calls in runs.items()
+    }
+
+
+def fast_kernels(graph: ModelGraph, regular: Collection[str] = ()) -> dict[str, Linked]:
+    """Kind of op of TFLite's own -> the kernel of ours that the model runs it on, where TFLM's op takes one
+    (tflm_kernels/micro/fast_ops.h). `regular`: of `regular_kernels`."""
+    kernels = {kind: op_kind(kind).kernel for kind in FAST_CONVOLUTIONS if any(op.kind == kind for op in graph.ops)}
+    return {
+        kind: _named(f"kernels::{kernel}Regular")
+        if kernel in regular
+        else Linked(f"kernels::{kernel}Of<8, 8>", frozenset((f"kernels::{kernel}Of<8x8>",)))
+        for kind, kernel in kernels.items()
     }
 
 

@@ -23,11 +23,18 @@ constexpr int32_t kByteSums = 96;  // at once
 
 inline int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 
+// Of arrays anywhere, as the assembly adds them.
+inline int32_t BytesBetween(const int32_t* from, const int32_t* to) {
+  return static_cast<int32_t>(reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from));
+}
+
 // Lets `dots` make the results of all channels from the first one on; it needs no room for sums then.
 inline void MakeResults(const Conv2DParams& params, const Operands& operands, uint8_t* const* runs,
                         int32_t num_pixels, ByteDots* dots) {
-  dots->bias = operands.table.bias;
-  dots->table_bytes = 4 * static_cast<int32_t>(operands.table.multiplier - operands.table.bias);
+  const ChannelTable& table = operands.table;
+  dots->bias = table.bias;
+  dots->shift_bytes = BytesBetween(table.bias, table.shift);
+  dots->multiplier_bytes = BytesBetween(table.bias, table.multiplier);
   dots->zero_point = params.output.zero_point;
   for (int32_t p = 0; p < num_pixels; ++p) dots->results[p] = runs[p];
 }

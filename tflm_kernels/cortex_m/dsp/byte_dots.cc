@@ -8,7 +8,6 @@ namespace dsp {
 
 bool HasPlainResults(const FeatureMap& output, const Clamp& clamp, const ChannelTable& table) {
   return output.bits == 8 && clamp.min == -128 && clamp.max == 127 &&
-         table.shift - table.multiplier == table.multiplier - table.bias &&
          HasSmallFactors(table, output.channels);
 }
 
@@ -24,6 +23,7 @@ ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_
           nullptr,
           nullptr,
           nullptr,
+          0,
           0,
           0,
           {}};
@@ -57,10 +57,10 @@ ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_
 
 // Of two channels in r10, r11 and r12, lr; r2: ByteDots, r3: the first one's bias.
 #define QMCU_MAKE_RESULTS                   \
-  "ldr r4, [r2, " QMCU_TABLE_BYTES "]\n"    \
+  "ldrd r4, r5, [r2, " QMCU_SHIFT_BYTES "]\n" \
   "ldrd r6, r7, [r3]\n"                     \
-  "add r5, r3, r4\n"                        \
-  "add r4, r5, r4\n"                        \
+  "add r5, r3, r5\n"                        \
+  "add r4, r3, r4\n"                        \
   "add r3, r3, #8\n"                        \
   "ldrd r8, r9, [r4]\n"                     \
   "add r10, r10, r6\n"                      \

@@ -31,10 +31,11 @@ struct ByteDots {
   int32_t* sums;
   int32_t* sums_end;
   // Where `bias` is not null, sums are not written but become bytes of the pixels.
-  const int32_t* bias;  // of the first channel; behind it, at equal distances, multiplier and shift
-  int32_t table_bytes;  // from bias to multiplier to shift
-  int32_t zero_point;   // of the output
-  uint8_t* results[4];  // of each pixel, where its first channel stands
+  const int32_t* bias;       // of the first channel
+  int32_t shift_bytes;       // from its bias to its shift
+  int32_t multiplier_bytes;  // from its bias to its multiplier
+  int32_t zero_point;        // of the output
+  uint8_t* results[4];       // of each pixel, where its first channel stands
 };
 
 // Whether ByteDots can make results: 8 bits that nothing clamps, with factors below 1/2.

@@ -43,9 +43,9 @@
 
 // From ByteDots.
 #define QMCU_BIAS "#32"
-#define QMCU_TABLE_BYTES "#36"
-#define QMCU_ZERO_POINT "#40"
-#define QMCU_RESULTS "#44"
+#define QMCU_SHIFT_BYTES "#36"  // and multiplier_bytes behind it
+#define QMCU_ZERO_POINT "#44"
+#define QMCU_RESULTS "#48"
 
 // The steps of requantising: `value` becomes that of pixel and channel.
 #define QMCU_SHIFTED(value) "add.w " value ", " value ", " value ", asr #31\n"

@@ -31,9 +31,9 @@ namespace dsp {
 
 // Of a channel in r8 to r11; r2: ByteDots, r3: its bias.
 #define QMCU_MAKE_RESULTS                   \
-  "ldr r5, [r2, " QMCU_TABLE_BYTES "]\n"    \
+  "ldrd r6, r5, [r2, " QMCU_SHIFT_BYTES "]\n" \
   "ldr r4, [r3]\n"                          \
-  "ldr r6, [r3, r5, lsl #1]\n"              \
+  "ldr r6, [r3, r6]\n"                      \
   "ldr r5, [r3, r5]\n"                      \
   "add r3, r3, #4\n"                        \
   "str r3, [r2, " QMCU_BIAS "]\n"           \

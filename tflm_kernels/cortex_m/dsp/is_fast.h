@@ -53,12 +53,10 @@ inline bool IsPlainCall(const Params& params, const ChannelTable& table) {
   return is_plain;
 }
 
-// Whether Conv2DRegular takes a call: a plain one with runs of whole words, and a table whose parts stand at equal
-// distances.
+// Whether Conv2DRegular takes a call: a plain one with runs of whole words.
 inline bool IsRegular(const Conv2DParams& params, const ChannelTable& table) {
   return IsPlainCall(params, table) && (params.input.channels % 4 == 0 || IsGathered(params)) &&
-         (IsShort(params) || (FilterBytes(params) % 4 == 0 && params.output.channels % 2 == 0)) &&
-         table.shift - table.multiplier == table.multiplier - table.bias;
+         (IsShort(params) || (FilterBytes(params) % 4 == 0 && params.output.channels % 2 == 0));
 }
 
 // Whether DepthwiseConv2DRegular takes a call: a plain one with whole blocks of channels.

@@ -1,5 +1,10 @@
 // ADD of TFLite on our kernel (fast_ops.h).
 
+// Small, not fast: what it calls takes the time.
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "tflm_kernels/micro/fast_ops.h"
 #include "tflm_kernels/micro/fast_ops/fast_op.h"
 

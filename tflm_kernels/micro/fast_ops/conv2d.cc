@@ -1,29 +1,33 @@
 // CONV_2D of TFLite on our kernel (fast_ops.h).
 
+// Small, not fast: what it calls takes the time.
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "tflm_kernels/micro/fast_ops/filter_op.h"
 
 namespace quantmcu {
 namespace {
 
 struct Conv2DOp {
-  using Params = Conv2DParams;
   using Options = TfLiteConvParams;
-  static constexpr auto kKernel = &kernels::Conv2DOf<8, 8>;
+  using Kernel = Conv2DFn;
   static TFLMRegistration Tflms() { return tflm::Register_CONV_2D(); }
   static bool IsOurs(const FilterNode& t) {
     return t.filter->dims->data[3] == t.input->dims->data[3];
   }
-  static Params ParamsOf(const FilterNode& t, const Window& window, const tflm::OpDataConv& data) {
-    return {Int8Map(*t.input, data.input_zero_point),
-            Int8Map(*t.output, data.output_zero_point),
-            window,
-            {data.output_activation_min, data.output_activation_max},
-            8};
-  }
+  static Conv2DParams ParamsOf(const Conv2DParams& params, const FilterNode&) { return params; }
 };
 
 }  // namespace
 
-TFLMRegistration FastConv2D() { return FastConv<Conv2DOp>::Registration(); }
+TFLMRegistration FastConv2D(FastEval* eval) { return FastConv<Conv2DOp>::Registration(eval); }
+
+TfLiteStatus EvalFastConv2D(TfLiteContext* context, TfLiteNode* node, Conv2DFn* kernel) {
+  return FastConv<Conv2DOp>::Eval(context, node, kernel);
+}
+
+TFLMRegistration FastConv2D() { return FastConv2DOn<kernels::Conv2DOf<8, 8>>(); }
 
 }  // namespace quantmcu

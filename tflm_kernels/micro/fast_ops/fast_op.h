@@ -54,12 +54,6 @@ inline FeatureMap Int8Run(int32_t count, int32_t zero_point) {
   return {1, 1, count, count, 8, zero_point};
 }
 
-inline int32_t NumElements(const TfLiteEvalTensor& tensor) {
-  int32_t count = 1;
-  for (int i = 0; i < tensor.dims->size; ++i) count *= tensor.dims->data[i];
-  return count;
-}
-
 }  // namespace quantmcu
 
 #endif  // TFLM_KERNELS_MICRO_FAST_OPS_FAST_OP_H_

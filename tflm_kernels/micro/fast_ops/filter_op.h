@@ -5,8 +5,6 @@
 #ifndef TFLM_KERNELS_MICRO_FAST_OPS_FILTER_OP_H_
 #define TFLM_KERNELS_MICRO_FAST_OPS_FILTER_OP_H_
 
-#include <string.h>
-
 #include "tflm_kernels/micro/fast_ops.h"
 #include "tflm_kernels/micro/fast_ops/fast_op.h"
 #include "tflm_kernels/micro/scratch.h"
@@ -24,33 +22,22 @@ struct FilterNode {
   TfLiteEvalTensor* output;
 };
 
-inline FilterNode TensorsOf(const TfLiteContext* context, const TfLiteNode* node) {
-  const TfLiteIntArray& inputs = *node->inputs;
-  const bool has_bias = inputs.size > 2 && inputs.data[2] >= 0;
-  return {GetEvalTensor(context, inputs.data[0]), GetEvalTensor(context, inputs.data[1]),
-          has_bias ? GetEvalTensor(context, inputs.data[2]) : nullptr,
-          GetEvalTensor(context, node->outputs->data[0])};
-}
+FilterNode TensorsOf(const TfLiteContext* context, const TfLiteNode* node);
 
 // Of such nodes TFLM leaves filter_buffer_index alone.
-inline bool HasInt8Filter(const FilterNode& t) {
-  return t.input->type == kTfLiteInt8 && t.filter->type == kTfLiteInt8 &&
-         t.output->type == kTfLiteInt8 && (t.bias == nullptr || t.bias->type == kTfLiteInt32);
-}
+bool HasInt8Filter(const FilterNode& t);
 
 // While the op is prepared constants alone have data.
-inline bool IsFilterConstant(const FilterNode& t) {
-  return t.filter->data.data != nullptr && (t.bias == nullptr || t.bias->data.data != nullptr);
-}
+bool IsFilterConstant(const FilterNode& t);
 
-// Asks for the kernel's scratch and, behind it, for a table of `num_words`.
-template <typename Params>
-TfLiteStatus RequestFastScratch(TfLiteContext* context, const Params& params, int32_t num_words,
-                                int* index) {
-  const size_t num_bytes = ScratchBytes(params) + sizeof(int32_t) * static_cast<size_t>(num_words);
-  *index = kNoScratch;
-  return num_bytes == 0 ? kTfLiteOk : RequestScratchBufferInArena(context, num_bytes, index);
-}
+// Whether a convolution has a constant filter and int8 maps.
+bool HasMaps(const FilterNode& t);
+
+bool IsWindowOurs(const Window& window);
+
+// Asks for a kernel's scratch and, behind it, for a table of `num_words`.
+TfLiteStatus RequestFastScratch(TfLiteContext* context, size_t num_bytes, int32_t num_words,
+                                int* index);
 
 inline uint8_t* FastScratch(TfLiteContext* context, int index) {
   return index == kNoScratch ? nullptr : static_cast<uint8_t*>(GetScratchBuffer(context, index));
@@ -60,41 +47,35 @@ inline const uint8_t* Bytes(const TfLiteEvalTensor& tensor) {
   return static_cast<const uint8_t*>(tensor.data.data);
 }
 
-inline const int32_t* BiasOr(const FilterNode& t, int32_t* zeros, int32_t num_channels) {
-  if (t.bias != nullptr) return static_cast<const int32_t*>(t.bias->data.data);
-  memset(zeros, 0, sizeof(int32_t) * static_cast<size_t>(num_channels));
-  return zeros;
-}
+const int32_t* BiasOr(const FilterNode& t, int32_t* zeros, int32_t num_channels);
 
-inline bool IsWindowOurs(const Window& window) {
-  const int32_t extents[] = {window.kernel_height, window.kernel_width,    window.stride_height,
-                             window.stride_width,  window.dilation_height, window.dilation_width};
-  for (const int32_t extent : extents) {
-    if (!InRange(extent, 1, kMaxExtent)) return false;
-  }
-  return true;
-}
+// How a convolution's window moves, as TFLM's options of it say.
+struct Steps {
+  int32_t stride_height;
+  int32_t stride_width;
+  int32_t dilation_height;
+  int32_t dilation_width;
+};
+
+// Of tensors that HasMaps; a depthwise one's but for its multiplier.
+Conv2DParams ConvParamsOf(const FilterNode& t, const Steps& steps, const tflm::OpDataConv& data);
 
 // A convolution. Op has
-//   Params, Options        of our kernel and of TFLM's
-//   kKernel                ours, for calls that IsFast
+//   Options                TFLM's
+//   Kernel                 the type of ours
 //   Tflms()                TFLM's registration
 //   IsOurs(t)              whether the kernel takes tensors that are int8 maps
-//   ParamsOf(t, window, data)
+//   ParamsOf(params, t)    the kernel's, of ConvParamsOf
 template <typename Op>
 struct FastConv {
-  static typename Op::Params ParamsOf(const TfLiteNode* node, const FilterNode& t,
-                                      const tflm::OpDataConv& data) {
+  static auto ParamsOf(const TfLiteNode* node, const FilterNode& t, const tflm::OpDataConv& data) {
     const auto& options = *static_cast<const typename Op::Options*>(node->builtin_data);
-    const Window window = {t.filter->dims->data[1],
-                           t.filter->dims->data[2],
-                           options.stride_height,
-                           options.stride_width,
-                           options.dilation_height_factor,
-                           options.dilation_width_factor,
-                           data.padding.height,
-                           data.padding.width};
-    return Op::ParamsOf(t, window, data);
+    return Op::ParamsOf(
+        ConvParamsOf(t,
+                     {options.stride_height, options.stride_width, options.dilation_height_factor,
+                      options.dilation_width_factor},
+                     data),
+        t);
   }
 
   static TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
@@ -104,33 +85,34 @@ struct FastConv {
     if (!HasInt8Filter(t)) return kTfLiteOk;
     auto* data = static_cast<tflm::OpDataConv*>(node->user_data);
     data->filter_buffer_index = kIsTflms;
-    const bool is_ours =
-        IsFilterConstant(t) && IsInt8Map(*t.input) && IsInt8Map(*t.output) && Op::IsOurs(t);
-    if (!is_ours) return kTfLiteOk;
-    const typename Op::Params params = ParamsOf(node, t, *data);
+    if (!HasMaps(t) || !Op::IsOurs(t)) return kTfLiteOk;
+    const auto params = ParamsOf(node, t, *data);
     if (!IsWindowOurs(params.window)) return kTfLiteOk;
     const int32_t num_zeros = t.bias == nullptr ? params.output.channels : 0;
-    return RequestFastScratch(context, params, num_zeros, &data->filter_buffer_index);
+    return RequestFastScratch(context, ScratchBytes(params), num_zeros, &data->filter_buffer_index);
   }
 
-  static TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
+  // kernel: for calls that IsFast.
+  static TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node, typename Op::Kernel* kernel) {
     const FilterNode t = TensorsOf(context, node);
     const auto& data = *static_cast<const tflm::OpDataConv*>(node->user_data);
     if (!HasInt8Filter(t) || data.filter_buffer_index == kIsTflms) {
       return Op::Tflms().invoke(context, node);
     }
-    const typename Op::Params params = ParamsOf(node, t, data);
+    const auto params = ParamsOf(node, t, data);
     if (!kernels::IsFast(params)) return Op::Tflms().invoke(context, node);
     uint8_t* scratch = FastScratch(context, data.filter_buffer_index);
     auto* zeros = reinterpret_cast<int32_t*>(scratch + ScratchBytes(params));
     const ChannelTable table = {BiasOr(t, zeros, params.output.channels),
                                 data.per_channel_output_multiplier, data.per_channel_output_shift};
-    Op::kKernel(params, Bytes(*t.input), Bytes(*t.filter), table,
-                static_cast<uint8_t*>(t.output->data.data), scratch);
+    kernel(params, Bytes(*t.input), Bytes(*t.filter), table,
+           static_cast<uint8_t*>(t.output->data.data), scratch);
     return kTfLiteOk;
   }
 
-  static TFLMRegistration Registration() { return Replaced(Op::Tflms(), Prepare, Eval); }
+  static TFLMRegistration Registration(FastEval* eval) {
+    return Replaced(Op::Tflms(), Prepare, eval);
+  }
 };
 
 }  // namespace quantmcu

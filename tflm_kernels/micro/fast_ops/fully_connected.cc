@@ -1,5 +1,10 @@
 // FULLY_CONNECTED of TFLite on our kernel (fast_ops.h).
 
+// Small, not fast: what it calls takes the time.
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "tflm_kernels/micro/fast_ops/filter_op.h"
 
 namespace quantmcu {
@@ -38,8 +43,8 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
   if (!is_ours) return kTfLiteOk;
   const int32_t num_rows = (t.bias == nullptr) + (data->is_per_channel ? 0 : 2);
   const int32_t channels = filter.data[0] < kBlock ? filter.data[0] : kBlock;
-  return RequestFastScratch(context, ParamsOf(t, *data, channels), num_rows * channels,
-                            &data->filter_buffer_index);
+  return RequestFastScratch(context, ScratchBytes(ParamsOf(t, *data, channels)),
+                            num_rows * channels, &data->filter_buffer_index);
 }
 
 // Outputs [begin, begin + params.output.channels); `words` is for their table.

@@ -1,5 +1,10 @@
 // MAX_POOL_2D of TFLite on our kernel (fast_ops.h).
 
+// Small, not fast: what it calls takes the time.
+#ifndef __clang__
+#pragma GCC optimize("Os")
+#endif
+
 #include "tflm_kernels/micro/fast_ops/pool2d.h"
 
 namespace quantmcu {

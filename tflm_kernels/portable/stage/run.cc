@@ -164,7 +164,7 @@ Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels
   Progress next = {op, -1};
   return RunStage(params, kernels, x, scratch, y, [&] {
     ++next.tile;
-    return hook.call(hook.context, next);
+    return hook.call == nullptr || hook.call(hook.context, next);
   });
 }
 

@@ -48,7 +48,7 @@ size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& ker
 Status PatchStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
                   uint8_t* scratch, uint8_t* y);
 
-// The same with a call of `hook` before each tile; `op` is what it is told.
+// The same with a call of `hook`, if there is one, before each tile; `op` is what it is told.
 Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels,
                           const StageInput& x, uint8_t* scratch, uint8_t* y, const Hook& hook,
                           int32_t op);

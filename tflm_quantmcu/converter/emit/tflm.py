@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,14 +16,15 @@ from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
-from tflm_quantmcu.converter.emit.cpp_text import array_initializer, struct_initializer
+from tflm_quantmcu.converter.emit.calls import regular_on_tflm
+from tflm_quantmcu.converter.emit.cpp_text import array_initializer, initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import HOST, KERNEL_VARIANTS, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.native.linked import Linked, cpp_name, kernel_table, own_kernels, stage_kernels
-from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
+from tflm_quantmcu.native.linked import Linked, cpp_name, fast_kernels, kernel_table, own_kernels, stage_kernels
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
@@ -50,8 +52,6 @@ def emit_tflm(
     graph = model.graph
     arenas = _arena_bytes(graph, recording)
     kinds = sorted({op.kind for op in graph.ops})
-    variant = variant_of(core)
-    kernels, own = stage_kernels(graph, variant), own_kernels(graph, variant)
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
@@ -62,10 +62,7 @@ def emit_tflm(
         "model": array_initializer(np.frombuffer(model.data, np.uint8)),
         "arenas": arenas,
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
-        "has_fast_ops": any(kind in FAST_OPS for kind in kinds),
-        "stage_kernels": struct_initializer(kernel_table(kernels)) if kernels else "",
-        "adders": [resolver_call(kind, own.get(kind)) for kind in kinds],
-        "has_own_kernels": bool(own),
+        **_resolver(graph, kinds, variant_of(core)),
         "streamed": graph.streamed_input,
         "requests": describe_model_requests(graph),
         "num_samples": recording.num_samples,
@@ -89,6 +86,21 @@ def emit_tflm(
     ]
 
 
+def _resolver(graph: ModelGraph, kinds: Sequence[str], variant: str) -> dict[str, Any]:
+    """What the ops' header says: calls that add the ops, and the kernels that these name."""
+    regular = regular_on_tflm(graph, variant)
+    staged, own = stage_kernels(graph, variant, regular), own_kernels(graph, variant, regular)
+    kernels = own | fast_kernels(graph, regular)
+    return {
+        "has_fast_ops": any(kind in FAST_OPS for kind in kinds),
+        "has_own_kernels": bool(own),
+        "has_kernels": bool(kernels or staged),
+        "stage_kernels": struct_initializer(kernel_table(staged)) if staged else "",
+        "stages": _known_stages(graph),
+        "adders": [resolver_call(kind, kernels.get(kind)) for kind in kinds],
+    }
+
+
 def _arena_bytes(graph: ModelGraph, recording: Recording) -> dict[str, int]:
     """Variant of our kernels, or host -> the least tensor arena on such cores.
 
@@ -105,18 +117,32 @@ def _arena_bytes(graph: ModelGraph, recording: Recording) -> dict[str, int]:
 def resolver_call(kind: str, kernel: Linked | None = None) -> str:
     """The call that adds an op to a resolver, on our kernels where there are any; `kernel` instead of that of all
     widths."""
-    if kernel is not None:
+    if kernel is not None and kind.startswith(PREFIX):
         op = op_kind(kind.removeprefix(PREFIX)).kernel
         return f'AddCustom("{kind}", quantmcu::RegisterOn<quantmcu::{op}Op, {cpp_name(kernel)}>())'
     if kind == PATCH_STAGE:
-        return f'AddCustom("{kind}", quantmcu::RegisterPatchStage<kStageKernels>())'
+        return f'AddCustom("{kind}", quantmcu::RegisterKnownPatchStage<kStageKernels, kStages>())'
     if kind.startswith(PREFIX):
         return f'AddCustom("{kind}", quantmcu::Register_{kind}())'
     words = [word.capitalize() for word in kind.split("_")]
     # 2D keeps its capital.
     name = "".join(re.sub(r"(\d)d$", r"\1D", word) for word in words)
     name = _RESOLVER_NAMES.get(kind, name)
+    if kernel is not None:
+        return f"Add{name}(quantmcu::Fast{name}On<{cpp_name(kernel)}>())"
     return f"Add{name}(quantmcu::Fast{name}())" if kind in FAST_OPS else f"Add{name}()"
+
+
+def _known_stages(graph: ModelGraph) -> list[str]:
+    """An initialiser of quantmcu::KnownStage for each patch stage."""
+    found = []
+    for op in graph.ops:
+        if op.kind == PATCH_STAGE:
+            filters, words = (graph.tensors[t].data for t in op.inputs[1:])
+            assert filters is not None and words is not None  # TFLM has prepared it
+            crc32 = zlib.crc32(words.astype("<i4").tobytes(), zlib.crc32(op.custom_options))
+            found.append(f"{{{crc32:#010x}, {filters.size}, {initializer(program_of(graph, op).header_words)}}}")
+    return list(dict.fromkeys(found))
 
 
 def _sample(values: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-#include "tflm_kernels/boards/crc32.h"
+#include "tflm_kernels/portable/law/crc32.h"
 
 namespace quantmcu {
 namespace {
