@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.emit.calls import calls_of, regular_on_tflm
+from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, code_bytes_of, stage_units, tflm_units
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, HOST, Target, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
@@ -45,8 +45,7 @@ def counted_flash(model_bytes: int, code: int | None, scope: str) -> int:
 def _on_core(graph: ModelGraph, core: str, target: Target) -> int | None:
     variant = variant_of(core)
     if target.runtime != AOT:
-        regular = regular_on_tflm(graph, variant)
-        return code_bytes_of(core, tflm_units(graph, variant, target.stock_kernels, regular))
+        return code_bytes_of(core, tflm_units(graph, variant, target.stock_kernels))
     calls = [call for op in graph.ops for call in calls_of(graph, op, variant=variant)]
     regular = regular_kernels(graph, calls, variant)
     units = {unit for call in calls for unit in _units_of(call, variant, regular)}

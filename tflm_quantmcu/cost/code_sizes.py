@@ -18,7 +18,7 @@ from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import QUANTMCU, short_core
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.native.linked import fast_kernels, own_kernels, stage_kernels
+from tflm_quantmcu.native.linked import fast_kernels, own_kernels, regular_on_tflm, stage_kernels
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
 
 PATCH_STAGE_AOT, PATCH_STAGE_TFLM = "PatchStage", "QMCU_PATCH_STAGE"
@@ -44,15 +44,15 @@ def stage_units(graph: ModelGraph, variant: str, regular: Collection[str] = ()) 
     return {unit for kernel in stage_kernels(graph, variant, regular).values() for unit in kernel.units}
 
 
-def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str, regular: Collection[str] = ()) -> set[str]:
+def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str) -> set[str]:
     """What a model links of ours on TFLM: the glue of its ops, and the kernels for the widths that it runs.
 
     Args:
       graph: the model.
       variant: of our kernels.
       stock_kernels: of the ops that stay TFLite's own, one of STOCK_KERNELS.
-      regular: of `regular_kernels`.
     """
+    regular = regular_on_tflm(graph, variant)
     own = own_kernels(graph, variant, regular)
     fast = fast_kernels(graph, regular) if stock_kernels == QUANTMCU else {}
     units = {unit for kernel in (*own.values(), *fast.values()) for unit in kernel.units}

@@ -14,7 +14,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.op_kind import OpKind
 from tflm_quantmcu.graph.op_kinds import OP_KINDS, op_kind
-from tflm_quantmcu.graph.types import ModelGraph, Window
+from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.law.kernel_calls import (
     AddParams,
     Conv2DParams,
@@ -24,6 +24,8 @@ from tflm_quantmcu.law.kernel_calls import (
     KernelCall,
 )
 from tflm_quantmcu.law.stage_kernels import Kernels
+from tflm_quantmcu.lowering.network import LoweredNetwork
+from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.native.kernel_scratch import has_widths, is_fast, is_regular
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.stage.geometry import StageOp
@@ -112,9 +114,28 @@ def regular_kernels(graph: ModelGraph, calls: Iterable[KernelCall], variant: str
       calls: of its ops outside of stages.
       variant: of the kernels that run.
     """
-    found: dict[str, bool] = {}
     runs = [(call.kernel, [_Call(call.params, call.factors)]) for call in calls if call.factors is not None]
-    runs += [(function, calls) for function, calls in _stage_runs(graph, variant).values()]
+    return _regular([*runs, *_stage_runs(graph, variant).values()], variant)
+
+
+def regular_on_tflm(graph: ModelGraph, variant: str) -> frozenset[str]:
+    """The same of a project for TFLM, whose own convolutions run on our kernels too: but for kernels of which a call is
+    not known."""
+    network = LoweredNetwork.of(graph)
+    runs, unknown = list(_stage_runs(graph, variant).values()), set()
+    for op in graph.ops:
+        kind = op_kind(op.kind.removeprefix(PREFIX))
+        if op.kind.startswith(PREFIX) and kind.has_filter:
+            runs.append((kind.kernel, [_Call(_own_params(kind.name, op.custom_options), _factors(graph, op))]))
+        elif op.kind in FAST_CONVOLUTIONS and network.refusal(op) is None:
+            runs.append((kind.kernel, [_stock_call(graph, network.lower(op))]))
+        elif op.kind in FAST_CONVOLUTIONS:
+            unknown.add(kind.kernel)
+    return _regular(runs, variant) - unknown
+
+
+def _regular(runs: Iterable[tuple[str, list[_Call]]], variant: str) -> frozenset[str]:
+    found: dict[str, bool] = {}
     for kernel, group in runs:
         if all(_widths(call.params) != _BYTES for call in group):
             continue
@@ -123,6 +144,26 @@ def regular_kernels(graph: ModelGraph, calls: Iterable[KernelCall], variant: str
         is_met = is_one and all(is_regular(variant, kernel, call.params, call.factors) for call in group)
         found[kernel] = found.get(kernel, True) and is_met
     return frozenset(kernel for kernel, is_met in found.items() if is_met)
+
+
+def _factors(graph: ModelGraph, op: Op) -> np.ndarray:
+    """Of an op of ours, int32 [2, output channels]."""
+    table = graph.tensors[op.inputs[2]].data
+    assert table is not None  # a constant, or the model would not be ours
+    return table.reshape(3, -1)[1:]
+
+
+def _stock_call(graph: ModelGraph, lowered: LoweredOp) -> _Call:
+    """A convolution of TFLite's own as our kernel is called for it."""
+    source, output = graph.tensors[lowered.inputs[0]], graph.tensors[lowered.output]
+    maps = (
+        FeatureMap(1, 1, source.shape[-1], 0, source.format.bits, source.format.zero_point),
+        FeatureMap(1, 1, output.shape[-1], 0, output.format.bits, output.format.zero_point),
+    )
+    assert lowered.filter is not None
+    clamp, bits = lowered.clamp_range(output.format), lowered.filter.bits
+    params = _filter_params(lowered.traits, maps, lowered.window, clamp, bits, lowered.depth_multiplier)
+    return _Call(params, lowered.requantization_table([source.format], output.format).reshape(3, -1)[1:])
 
 
 def stage_kernels(graph: ModelGraph, variant: str, regular: Collection[str] = ()) -> dict[str, Linked]:
@@ -186,7 +227,8 @@ def _own_params(kind: str, custom_options: bytes) -> Any:
     source = FeatureMap(1, 1, options["input_channels"], 0, options["input_bits"], 0)
     window = Window(**{key: options[key] for key in traits.reach.value})
     depth_multiplier = options.get("depth_multiplier", 1)
-    return _filter_params(traits, (source, output), window, _NO_CLAMP, options["weight_bits"], depth_multiplier)
+    clamp = (options["clamp_min"], options["clamp_max"])
+    return _filter_params(traits, (source, output), window, clamp, options["weight_bits"], depth_multiplier)
 
 
 def _filter_params(

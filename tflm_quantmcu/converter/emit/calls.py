@@ -39,7 +39,6 @@ from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.stock_ops import KINDS as STOCK_KINDS
 from tflm_quantmcu.lowering.stock_ops import stock_calls
 from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes, stage_scratch_bytes
-from tflm_quantmcu.native.linked import regular_kernels
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.stage.format_version import check_keys, check_version
 from tflm_quantmcu.stage.op_words import OP_WORDS
@@ -69,17 +68,6 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
     if op.traits.num_maps == 2 and reason is None:
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     return tuple(_with_scratch(call, variant) for call in stock_calls(graph, op))
-
-
-def regular_on_tflm(graph: ModelGraph, variant: str) -> frozenset[str]:
-    """`regular_kernels` of a model on TFLM, where its own ops run on our kernels too: none where it is not known of
-    each call."""
-    try:
-        ops = [op for op in graph.ops if op.traits.has_filter and op.kind != PATCH_STAGE]
-        calls = [call for op in ops for call in calls_of(graph, op, variant=variant)]
-    except UnsupportedModelError:
-        return frozenset()
-    return regular_kernels(graph, calls, variant)
 
 
 def _with_scratch(call: KernelCall, variant: str) -> KernelCall:

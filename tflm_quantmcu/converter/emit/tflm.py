@@ -16,14 +16,21 @@ from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
-from tflm_quantmcu.converter.emit.calls import regular_on_tflm
 from tflm_quantmcu.converter.emit.cpp_text import array_initializer, initializer, struct_initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import HOST, KERNEL_VARIANTS, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.native.linked import Linked, cpp_name, fast_kernels, kernel_table, own_kernels, stage_kernels
+from tflm_quantmcu.native.linked import (
+    Linked,
+    cpp_name,
+    fast_kernels,
+    kernel_table,
+    own_kernels,
+    regular_on_tflm,
+    stage_kernels,
+)
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.streaming import describe_model_requests
