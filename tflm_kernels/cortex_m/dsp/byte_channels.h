@@ -28,30 +28,31 @@ inline int32_t BytesBetween(const int32_t* from, const int32_t* to) {
   return static_cast<int32_t>(reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from));
 }
 
-// Lets `dots` make the results of all channels from the first one on; it needs no room for sums then.
-inline void MakeResults(const Conv2DParams& params, const Operands& operands, uint8_t* const* runs,
-                        int32_t num_pixels, ByteDots* dots) {
+// Sums that become results from the first channel on.
+inline ByteDots MakeResultDots(const Conv2DParams& params, const Operands& operands,
+                               uint8_t* const* runs, int32_t num_pixels) {
+  const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
   const ChannelTable& table = operands.table;
-  dots->bias = table.bias;
-  dots->shift_bytes = BytesBetween(table.bias, table.shift);
-  dots->multiplier_bytes = BytesBetween(table.bias, table.multiplier);
-  dots->zero_point = params.output.zero_point;
-  for (int32_t p = 0; p < num_pixels; ++p) dots->results[p] = runs[p];
+  ByteDots dots = MakeByteDots(operands.filter, FilterBytes(params), columns, num_pixels);
+  dots.bias = table.bias;
+  dots.shift_bytes = BytesBetween(table.bias, table.shift);
+  dots.multiplier_bytes = BytesBetween(table.bias, table.multiplier);
+  dots.zero_point = params.output.zero_point;
+  for (int32_t p = 0; p < num_pixels; ++p) dots.results[p] = runs[p];
+  return dots;
 }
 
 // Two pixels of calls that IsRegular.
 inline void TwoByTwoResults(const Conv2DParams& params, const Operands& operands,
                             const int32_t* /*column_sums*/, uint8_t* const* runs) {
-  const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
-  ByteDots dots = MakeByteDots(operands.filter, FilterBytes(params), columns, 2);
-  MakeResults(params, operands, runs, 2, &dots);
-  dots.sums_end = dots.sums + 2 * params.output.channels;
-  SumTwoByTwo(dots);
+  ByteDots dots = MakeResultDots(params, operands, runs, 2);
+  dots.bias_end = dots.bias + params.output.channels;
+  MakeTwoByTwo(dots);
 }
 
 // Two pixels.
 inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operands,
-                             const int32_t* /*column_sums*/, uint8_t* const* runs) {
+                             const int32_t* column_sums, uint8_t* const* runs) {
   const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
   const FeatureMap& output = params.output;
   const int32_t filter_bytes = FilterBytes(params);
@@ -60,9 +61,7 @@ inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operand
   const int32_t num_channels = output.channels;
   const int32_t num_summed = NumInside(dots, num_channels) & ~1;
   if (operands.has_plain_results && num_summed == num_channels) {
-    MakeResults(params, operands, runs, 2, &dots);
-    dots.sums_end = dots.sums + 2 * num_channels;
-    return SumTwoByTwo(dots);
+    return TwoByTwoResults(params, operands, column_sums, runs);
   }
   for (int32_t o = 0, count; o < num_channels; o += count) {
     count = Smaller(num_channels - o, kByteSums / 2);
@@ -93,26 +92,24 @@ inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operand
 // Four pixels of calls that IsRegular, filters of at most kMaxShortFilterBytes.
 inline void OneByFourResults(const Conv2DParams& params, const Operands& operands,
                              const int32_t* /*column_sums*/, uint8_t* const* runs) {
-  const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
-  const int32_t filter_bytes = FilterBytes(params);
-  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 4);
-  MakeResults(params, operands, runs, 4, &dots);
-  const int32_t summed = NumInside(dots, params.output.channels);
-  const int32_t rest = params.output.channels - summed;
-  dots.sums_end = dots.sums + 4 * summed;
-  if (summed > 0) SumOneByFour(dots);
+  ByteDots dots = MakeResultDots(params, operands, runs, 4);
+  const int32_t num_made = NumInside(dots, params.output.channels);
+  const int32_t rest = params.output.channels - num_made;
+  dots.bias_end = dots.bias + num_made;
+  if (num_made > 0) MakeOneByFour(dots);
   if (rest == 0) return;
   uint8_t last[kMaxShortFilterBytes + 4];
-  memcpy(last, operands.filter + summed * filter_bytes, static_cast<size_t>(rest * filter_bytes));
+  const int32_t filter_bytes = dots.filter_bytes;
+  memcpy(last, dots.filter + num_made * filter_bytes, static_cast<size_t>(rest * filter_bytes));
   dots.filter = last;
-  dots.sums = nullptr;
-  dots.sums_end = dots.sums + 4 * rest;
-  SumOneByFour(dots);
+  dots.bias_end += rest;
+  MakeOneByFour(dots);
 }
 
 // Four pixels, filters of at most kMaxShortFilterBytes.
 inline void OneByFourChannels(const Conv2DParams& params, const Operands& operands,
-                              const int32_t* /*column_sums*/, uint8_t* const* runs) {
+                              const int32_t* column_sums, uint8_t* const* runs) {
+  if (operands.has_plain_results) return OneByFourResults(params, operands, column_sums, runs);
   const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
   const FeatureMap& output = params.output;
   const int32_t filter_bytes = FilterBytes(params);
@@ -122,10 +119,8 @@ inline void OneByFourChannels(const Conv2DParams& params, const Operands& operan
   const int32_t num_summed = NumInside(dots, num_channels);
   uint8_t
       last[kMaxShortFilterBytes + 4];  // the filters that are not inside, and what is read behind
-  const bool has_plain_results = operands.has_plain_results;
-  if (has_plain_results) MakeResults(params, operands, runs, 4, &dots);
   for (int32_t o = 0, count; o < num_channels; o += count) {
-    count = has_plain_results ? num_channels : Smaller(num_channels - o, kByteSums / 4);
+    count = Smaller(num_channels - o, kByteSums / 4);
     const int32_t inside = Smaller(num_summed - o, count);
     const int32_t summed = inside > 0 ? inside : 0;
     const uint8_t* const next = dots.filter + count * filter_bytes;
@@ -141,7 +136,6 @@ inline void OneByFourChannels(const Conv2DParams& params, const Operands& operan
       SumOneByFour(dots);
     }
     dots.filter = next;
-    if (has_plain_results) return;
     RequantizeOneByFour(operands.table, o, output.zero_point, sums, sums + 4 * count);
     ClampWords(params.clamp, sums, sums + 4 * count);
     StoreOneByFour(0, output.bits, o, count, sums, runs[0], runs[2]);

@@ -26,7 +26,8 @@ ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_
           0,
           0,
           0,
-          {}};
+          {},
+          nullptr};
 }
 
 // clang-format off
@@ -55,47 +56,6 @@ ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_
   "mov r12, #0\n"  \
   "mov lr, #0\n"
 
-// Of two channels in r10, r11 and r12, lr; r2: ByteDots, r3: the first one's bias.
-#define QMCU_MAKE_RESULTS                   \
-  "ldrd r4, r5, [r2, " QMCU_SHIFT_BYTES "]\n" \
-  "ldrd r6, r7, [r3]\n"                     \
-  "add r5, r3, r5\n"                        \
-  "add r4, r3, r4\n"                        \
-  "add r3, r3, #8\n"                        \
-  "ldrd r8, r9, [r4]\n"                     \
-  "add r10, r10, r6\n"                      \
-  "add r11, r11, r6\n"                      \
-  "add r12, r12, r7\n"                      \
-  "add lr, lr, r7\n"                        \
-  "ldrd r6, r7, [r5]\n"                     \
-  "str r3, [r2, " QMCU_BIAS "]\n"           \
-  "mov r3, #-1\n"                           \
-  "add r8, r8, #32\n"                       \
-  "add r9, r9, #32\n"                       \
-  "lsl r6, r6, #1\n"                        \
-  "lsl r7, r7, #1\n"                        \
-  "lsl r8, r3, r8\n"                        \
-  "lsl r9, r3, r9\n"                        \
-  QMCU_MULTIPLIED("r10", "r6")              \
-  QMCU_MULTIPLIED("r11", "r6")              \
-  QMCU_MULTIPLIED("r12", "r7")              \
-  QMCU_MULTIPLIED("lr", "r7")               \
-  "ldr r5, [r2, " QMCU_ZERO_POINT "]\n"     \
-  QMCU_SHIFTED("r10")                       \
-  QMCU_SHIFTED("r11")                       \
-  QMCU_SHIFTED("r12")                       \
-  QMCU_SHIFTED("lr")                        \
-  QMCU_ROUNDED("r10", "r8", "r5")           \
-  QMCU_ROUNDED("r11", "r8", "r5")           \
-  QMCU_ROUNDED("r12", "r9", "r5")           \
-  QMCU_ROUNDED("lr", "r9", "r5")            \
-  "ldrd r6, r7, [r2, " QMCU_RESULTS "]\n"   \
-  "strb r10, [r6], #1\n"                    \
-  "strb r11, [r7], #1\n"                    \
-  "strb r12, [r6], #1\n"                    \
-  "strb lr, [r7], #1\n"                     \
-  "strd r6, r7, [r2, " QMCU_RESULTS "]\n"
-
 void SumTwoByTwo(ByteDots& dots) {
   QMCU_RUN(dots,
            QMCU_ENTER("15", "7")
@@ -108,18 +68,8 @@ void SumTwoByTwo(ByteDots& dots) {
            "ldr r9, " QMCU_COLUMNS_END "\n"
            "cmp r6, r9\n"
            "bne.w 1b\n"
-           "ldr r2, " QMCU_DOTS "\n"
-           "ldr r3, [r2, " QMCU_BIAS "]\n"
-           "cmp r3, #0\n"
-           "beq 2f\n"
-           QMCU_MAKE_RESULTS
-           "ldr r2, " QMCU_SUMS "\n"
-           "add r2, r2, #16\n"
-           "b 3f\n"
-           "2:\n"
            "ldr r2, " QMCU_SUMS "\n"
            "stmia r2!, {r10, r11, r12, lr}\n"
-           "3:\n"
            "ldr r3, " QMCU_SUMS_END "\n"
            "ldr r4, " QMCU_SURPLUS "\n"
            "ldr r5, " QMCU_FILTER_BYTES "\n"
@@ -135,7 +85,75 @@ void SumTwoByTwo(ByteDots& dots) {
            QMCU_LEAVE);
 }
 
-#undef QMCU_MAKE_RESULTS
+// The biases of two channels at r3.
+#define QMCU_BEGIN          \
+  "ldrd r10, r12, [r3]\n"  \
+  "mov r11, r10\n"         \
+  "mov lr, r12\n"
+
+void MakeTwoByTwo(ByteDots& dots) {
+  QMCU_RUN(dots,
+           QMCU_ENTER("15", "7")
+           "ldr r3, " QMCU_DOTS "\n"
+           "ldr r3, [r3, " QMCU_BIAS "]\n"
+           "add r1, r0, r1\n"
+           "ldr r6, " QMCU_COLUMNS "\n"
+           QMCU_BEGIN
+           "bx r2\n"
+           "1:\n"
+           QMCU_EIGHT_TIMES(QMCU_STEP)
+           "ldr r9, " QMCU_COLUMNS_END "\n"
+           "cmp r6, r9\n"
+           "bne.w 1b\n"
+           "ldr r2, " QMCU_DOTS "\n"
+           "ldrd r3, r4, [r2, " QMCU_BIAS "]\n"
+           "ldrd r5, r6, [r2, " QMCU_MULTIPLIER_BYTES "]\n"
+           "add r4, r3, r4\n"
+           "add r5, r3, r5\n"
+           "ldrd r8, r9, [r4]\n"
+           "ldrd r4, r5, [r5]\n"
+           "add r3, r3, #8\n"
+           "str r3, [r2, " QMCU_BIAS "]\n"
+           "mov r7, #-1\n"
+           "add r8, r8, #32\n"
+           "add r9, r9, #32\n"
+           "lsl r4, r4, #1\n"
+           "lsl r5, r5, #1\n"
+           "lsl r8, r7, r8\n"
+           "lsl r9, r7, r9\n"
+           QMCU_MULTIPLIED("r10", "r4")
+           QMCU_MULTIPLIED("r11", "r4")
+           QMCU_MULTIPLIED("r12", "r5")
+           QMCU_MULTIPLIED("lr", "r5")
+           QMCU_SHIFTED("r10")
+           QMCU_SHIFTED("r11")
+           QMCU_SHIFTED("r12")
+           QMCU_SHIFTED("lr")
+           QMCU_ROUNDED("r10", "r8", "r6")
+           QMCU_ROUNDED("r11", "r8", "r6")
+           QMCU_ROUNDED("r12", "r9", "r6")
+           QMCU_ROUNDED("lr", "r9", "r6")
+           "ldrd r4, r5, [r2, " QMCU_RESULTS "]\n"
+           "strb r10, [r4], #1\n"
+           "strb r11, [r5], #1\n"
+           "strb r12, [r4], #1\n"
+           "strb lr, [r5], #1\n"
+           "strd r4, r5, [r2, " QMCU_RESULTS "]\n"
+           "ldr r7, [r2, " QMCU_BIAS_END "]\n"
+           "cmp r3, r7\n"
+           "beq.w 2f\n"
+           "ldrd r5, r4, " QMCU_FILTER_BYTES "\n"  // and surplus
+           "ldr r6, " QMCU_COLUMNS "\n"
+           "ldr r7, " QMCU_FIRST_TURN "\n"
+           "sub r0, r1, r4\n"
+           "add r1, r0, r5\n"
+           QMCU_BEGIN
+           "bx r7\n"
+           "2:\n"
+           QMCU_LEAVE);
+}
+
+#undef QMCU_BEGIN
 #undef QMCU_STEP
 #undef QMCU_CLEAR
 

@@ -19,7 +19,7 @@
 namespace quantmcu {
 namespace dsp {
 
-// What the assembly reads, in its order; of `results` it also writes.
+// What the assembly reads, in its order.
 struct ByteDots {
   const uint8_t* filter;  // of the first channel
   int32_t filter_bytes;   // from channel to channel
@@ -30,12 +30,13 @@ struct ByteDots {
   int32_t skipped;  // steps of the first turn of eight
   int32_t* sums;
   int32_t* sums_end;
-  // Where `bias` is not null, sums are not written but become bytes of the pixels.
+  // Of results, in place of sums; the assembly moves `bias` and `results` on.
   const int32_t* bias;       // of the first channel
   int32_t shift_bytes;       // from its bias to its shift
   int32_t multiplier_bytes;  // from its bias to its multiplier
   int32_t zero_point;        // of the output
   uint8_t* results[4];       // of each pixel, where its first channel stands
+  const int32_t* bias_end;
 };
 
 // Whether ByteDots can make results: 8 bits that nothing clamps, with factors below 1/2.
@@ -54,11 +55,14 @@ inline int32_t NumInside(const ByteDots& dots, int32_t num_channels) {
 ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_t* columns,
                       int32_t num_pixels);
 
-// Each writes sums until sums_end, of as many channels as that takes; results stand in their place, except
-// of SumTwoByOne.
+// Each writes sums until sums_end, of as many channels as that takes.
 void SumTwoByTwo(ByteDots& dots);   // channel 0 with both pixels, channel 1, the next two channels
 void SumOneByFour(ByteDots& dots);  // a channel with four pixels, the next one
 void SumTwoByOne(ByteDots& dots);   // a pixel with two channels, the next two
+
+// Each writes results until bias_end.
+void MakeTwoByTwo(ByteDots& dots);   // two channels of two pixels, the next two
+void MakeOneByFour(ByteDots& dots);  // a channel of four pixels, the next one
 
 }  // namespace dsp
 }  // namespace quantmcu

@@ -42,10 +42,10 @@
   "pop {r4-r11, lr}\n"
 
 // From ByteDots.
-#define QMCU_BIAS "#32"
-#define QMCU_SHIFT_BYTES "#36"  // and multiplier_bytes behind it
-#define QMCU_ZERO_POINT "#44"
+#define QMCU_BIAS "#32"              // and shift_bytes
+#define QMCU_MULTIPLIER_BYTES "#40"  // and zero_point
 #define QMCU_RESULTS "#48"
+#define QMCU_BIAS_END "#64"
 
 // The steps of requantising: `value` becomes that of pixel and channel.
 #define QMCU_SHIFTED(value) "add.w " value ", " value ", " value ", asr #31\n"

@@ -29,43 +29,6 @@ namespace dsp {
   "mov r10, #0\n"  \
   "mov r11, #0\n"
 
-// Of a channel in r8 to r11; r2: ByteDots, r3: its bias.
-#define QMCU_MAKE_RESULTS                   \
-  "ldrd r6, r5, [r2, " QMCU_SHIFT_BYTES "]\n" \
-  "ldr r4, [r3]\n"                          \
-  "ldr r6, [r3, r6]\n"                      \
-  "ldr r5, [r3, r5]\n"                      \
-  "add r3, r3, #4\n"                        \
-  "str r3, [r2, " QMCU_BIAS "]\n"           \
-  "mov r7, #-1\n"                           \
-  "add r8, r8, r4\n"                        \
-  "add r9, r9, r4\n"                        \
-  "add r10, r10, r4\n"                      \
-  "add r11, r11, r4\n"                      \
-  "add r6, r6, #32\n"                       \
-  "lsl r5, r5, #1\n"                        \
-  "lsl r6, r7, r6\n"                        \
-  QMCU_MULTIPLIED("r8", "r5")               \
-  QMCU_MULTIPLIED("r9", "r5")               \
-  QMCU_MULTIPLIED("r10", "r5")              \
-  QMCU_MULTIPLIED("r11", "r5")              \
-  "ldr r4, [r2, " QMCU_ZERO_POINT "]\n"     \
-  "add r7, r2, " QMCU_RESULTS "\n"          \
-  QMCU_SHIFTED("r8")                        \
-  QMCU_SHIFTED("r9")                        \
-  QMCU_SHIFTED("r10")                       \
-  QMCU_SHIFTED("r11")                       \
-  QMCU_ROUNDED("r8", "r6", "r4")            \
-  QMCU_ROUNDED("r9", "r6", "r4")            \
-  QMCU_ROUNDED("r10", "r6", "r4")           \
-  QMCU_ROUNDED("r11", "r6", "r4")           \
-  "ldmia r7, {r2-r5}\n"                     \
-  "strb r8, [r2], #1\n"                     \
-  "strb r9, [r3], #1\n"                     \
-  "strb r10, [r4], #1\n"                    \
-  "strb r11, [r5], #1\n"                    \
-  "stmia r7, {r2-r5}\n"
-
 void SumOneByFour(ByteDots& dots) {
   QMCU_RUN(dots,
            QMCU_ENTER("13", "7")
@@ -78,18 +41,8 @@ void SumOneByFour(ByteDots& dots) {
            QMCU_EIGHT_TIMES(QMCU_STEP)
            "cmp r1, r12\n"
            "bne.w 1b\n"
-           "ldr r2, " QMCU_DOTS "\n"
-           "ldr r3, [r2, " QMCU_BIAS "]\n"
-           "cmp r3, #0\n"
-           "beq 2f\n"
-           QMCU_MAKE_RESULTS
-           "ldr r2, " QMCU_SUMS "\n"
-           "add r2, r2, #16\n"
-           "b 3f\n"
-           "2:\n"
            "ldr r2, " QMCU_SUMS "\n"
            "stmia r2!, {r8-r11}\n"
-           "3:\n"
            "ldr r3, " QMCU_SUMS_END "\n"
            "ldr r4, " QMCU_SURPLUS "\n"
            "ldr r1, " QMCU_COLUMNS "\n"
@@ -102,7 +55,69 @@ void SumOneByFour(ByteDots& dots) {
            QMCU_LEAVE);
 }
 
-#undef QMCU_MAKE_RESULTS
+// The bias of a channel at r3.
+#define QMCU_BEGIN   \
+  "ldr r8, [r3]\n"  \
+  "mov r9, r8\n"    \
+  "mov r10, r8\n"   \
+  "mov r11, r8\n"
+
+void MakeOneByFour(ByteDots& dots) {
+  QMCU_RUN(dots,
+           QMCU_ENTER("13", "7")
+           "mov lr, r2\n"
+           "ldr r3, " QMCU_DOTS "\n"
+           "ldr r3, [r3, " QMCU_BIAS "]\n"
+           "ldr r1, " QMCU_COLUMNS "\n"
+           "ldr r12, " QMCU_COLUMNS_END "\n"
+           QMCU_BEGIN
+           "bx lr\n"
+           "1:\n"
+           QMCU_EIGHT_TIMES(QMCU_STEP)
+           "cmp r1, r12\n"
+           "bne.w 1b\n"
+           "ldr r2, " QMCU_DOTS "\n"
+           "ldrd r3, r4, [r2, " QMCU_BIAS "]\n"
+           "ldrd r5, r6, [r2, " QMCU_MULTIPLIER_BYTES "]\n"
+           "ldr r4, [r3, r4]\n"
+           "ldr r5, [r3, r5]\n"
+           "add r3, r3, #4\n"
+           "str r3, [r2, " QMCU_BIAS "]\n"
+           "mov r7, #-1\n"
+           "add r4, r4, #32\n"
+           "lsl r5, r5, #1\n"
+           "lsl r4, r7, r4\n"
+           QMCU_MULTIPLIED("r8", "r5")
+           QMCU_MULTIPLIED("r9", "r5")
+           QMCU_MULTIPLIED("r10", "r5")
+           QMCU_MULTIPLIED("r11", "r5")
+           QMCU_SHIFTED("r8")
+           QMCU_SHIFTED("r9")
+           QMCU_SHIFTED("r10")
+           QMCU_SHIFTED("r11")
+           QMCU_ROUNDED("r8", "r4", "r6")
+           QMCU_ROUNDED("r9", "r4", "r6")
+           QMCU_ROUNDED("r10", "r4", "r6")
+           QMCU_ROUNDED("r11", "r4", "r6")
+           "add r7, r2, " QMCU_RESULTS "\n"
+           "ldmia r7, {r1, r4, r5, r6}\n"
+           "strb r8, [r1], #1\n"
+           "strb r9, [r4], #1\n"
+           "strb r10, [r5], #1\n"
+           "strb r11, [r6], #1\n"
+           "stmia r7, {r1, r4, r5, r6}\n"
+           "ldr r4, [r2, " QMCU_BIAS_END "]\n"
+           "cmp r3, r4\n"
+           "beq.w 2f\n"
+           "ldrd r4, r1, " QMCU_SURPLUS "\n"  // and columns
+           "sub r0, r0, r4\n"
+           QMCU_BEGIN
+           "bx lr\n"
+           "2:\n"
+           QMCU_LEAVE);
+}
+
+#undef QMCU_BEGIN
 #undef QMCU_STEP
 #undef QMCU_CLEAR
 

@@ -1,10 +1,9 @@
 // Convolution with the DSP extension.
 //
-// What is gained: the inputs of a block of output pixels are widened once (widen.h) and meet all
-// output channels; the pixels of a block need not be in one row. Where activations or weights have 8
-// bits, two pixels meet two channels at a time, two products an instruction (dot.h, byte_channels.h), or
-// four pixels a channel where filters are short. Where both have fewer bits, four pixels meet one
-// channel, four products an instruction (paired.h). A last pixel is a block of its own.
+// What is gained: the inputs of a block of output pixels are widened once (widen.h) and meet all output channels; the
+// pixels of a block need not be in one row. Where activations or weights have 8 bits, two pixels meet two channels at a
+// time, two products an instruction (dot.h, byte_channels.h), or four pixels a channel where filters are short. Where
+// both have fewer bits, four pixels meet one channel, four products an instruction (paired.h). The last pixel is alone.
 // Memory   scratch for a block: 4 bytes a tap and input channel, 8 up to 64 of them, 2 where there is but one output
 //          pixel; 600 bytes of stack.
 // Calls the reference for filters of more than 32 KB an output channel.
@@ -15,6 +14,7 @@
 #endif
 
 #include "tflm_kernels/cortex_m/dsp/byte_channels.h"
+#include "tflm_kernels/cortex_m/dsp/gather.h"
 #include "tflm_kernels/cortex_m/dsp/kernels.h"
 #include "tflm_kernels/cortex_m/dsp/narrow_channels.h"
 #include "tflm_kernels/cortex_m/dsp/one_pixel.h"
@@ -28,18 +28,20 @@ namespace {
 // Values of a run with those that would fill its last byte.
 int32_t Slots(int32_t channels, int32_t bits) { return RunBytes(channels, bits) * 8 / bits; }
 
-// Output pixels in row-major order.
+// Output pixels in row-major order, and where each stands.
 struct Pixel {
   int32_t y;
   int32_t x;
+  uint8_t* run;
 };
 
-Pixel Next(const Pixel& pixel, int32_t width) {
-  return pixel.x + 1 == width ? Pixel{pixel.y + 1, 0} : Pixel{pixel.y, pixel.x + 1};
+void Next(const FeatureMap& output, int32_t pixel_bytes, Pixel* pixel) {
+  pixel->run += pixel_bytes;
+  if (++pixel->x < output.width) return;
+  *pixel = {pixel->y + 1, 0, pixel->run + output.row_bytes - output.width * pixel_bytes};
 }
 
-// Sums all output channels of a block of pixels whose columns stand in scratch, and stores them at
-// runs[pixel]; column_sums[pixel]: of the column's values.
+// Sums all channels of pixels whose columns stand in scratch, to runs[pixel]; column_sums[pixel]: of its values.
 using AllChannelsFn = void(const Conv2DParams& params, const Operands& all_operands,
                            const int32_t* column_sums, uint8_t* const* runs);
 
@@ -96,17 +98,6 @@ constexpr Variants kRegular = {
     {4, kShortStride, Widen<8, 8, kShortStride>::AddWholeGroups, nullptr, OneByFourResults},
     {1, 1, Widen<8, 8, 1>::AddWholeGroups, nullptr, AllChannelsOfOne<8>}};
 
-// Copies at least one byte, and reads none beyond; in words, of which the last may overlap, where a compiler would call
-// memcpy.
-inline void CopyBytes(const uint8_t* from, int32_t count, uint8_t* to) {
-  if (count < 4) {
-    for (; count > 0; --count) *to++ = *from++;
-    return;
-  }
-  StoreWord(to + count - 4, LoadWord(from + count - 4));
-  for (count -= 4; count > 0; count -= 4, to += 4) StoreWord(to, NextWord(from));
-}
-
 // Output pixels from which on it is worth asking for plain results.
 constexpr int32_t kWorthPlainResults = 4;
 
@@ -122,12 +113,14 @@ class Convolution {
         has_gaps_(filter_bytes_ % 4 != 0 || (!has_row_spans_ && slots_ != params.input.channels)),
         group_values_(NumGroups(filter_bytes_) * (32 / params.weight_bits)),
         row_slots_(params.window.kernel_width * slots_),
-        is_gathered_(IsGathered(params)) {}
+        is_gathered_(IsGathered(params)),
+        pixel_bytes_(PixelBytes(params.input)) {}
 
   void Run() const {
     const FeatureMap& out = params_.output;
     const bool is_short = IsShort(params_);
-    Pixel pixel = {0, 0};
+    const int32_t pixel_bytes = PixelBytes(out);
+    Pixel pixel = {0, 0, operands_.output};
     for (int32_t n = out.height * out.width; n > 0;) {
       const Variant& variant = n == 1     ? variants_.one
                                : is_short ? variants_.short_blocks
@@ -136,8 +129,8 @@ class Convolution {
       uint8_t* runs[kMaxPixels];
       for (int32_t p = 0; p < variant.num_pixels; ++p) {
         column_sums[p] = WidenWindow(variant, pixel, p);
-        runs[p] = operands_.output + PixelOffset(out, pixel.y, pixel.x);
-        if (p + 1 < n) pixel = Next(pixel, out.width);  // the last one fills up its block
+        runs[p] = pixel.run;
+        if (p + 1 < n) Next(out, pixel_bytes, &pixel);  // the last one fills up its block
       }
       variant.all_channels(params_, operands_, column_sums, runs);
       n -= variant.num_pixels;
@@ -146,6 +139,10 @@ class Convolution {
 
  private:
   static constexpr int32_t kMaxPixels = 4;
+
+  const uint8_t* InputAt(int32_t y, int32_t x) const {
+    return operands_.input + y * params_.input.row_bytes + x * pixel_bytes_;
+  }
 
   // The taps [begin, end) of a row of the window that lie inside the map.
   struct RowTaps {
@@ -177,7 +174,7 @@ class Convolution {
     const Window& window = params_.window;
     const int32_t height = params_.input.height;
     const int32_t row_step = window.dilation_height * params_.input.row_bytes;
-    const uint8_t* row = operands_.input + PixelOffset(params_.input, taps.y, taps.x + taps.begin);
+    const uint8_t* row = InputAt(taps.y, taps.x + taps.begin);
     int32_t y = taps.y;
     int32_t slot = taps.begin * slots_;
     for (int32_t left = window.kernel_height; left > 0; --left) {
@@ -245,11 +242,17 @@ class Convolution {
     uint32_t words[kMaxGathered / 4];
     auto* const bytes = reinterpret_cast<uint8_t*>(words);
     const int32_t num_words = group_values_ / 4;
-    const uint32_t zero = Repeated(params_.input.zero_point);
-    for (int32_t i = taps.is_inside ? num_words - 1 : 0; i < num_words; ++i) words[i] = zero;
-    ForEachRow(taps, [&](const uint8_t* row, int32_t slot, int32_t count) {
-      CopyBytes(row, count, bytes + slot);
-    });
+    for (int32_t i = taps.is_inside ? num_words - 1 : 0; i < num_words; ++i) {
+      words[i] = Repeated(params_.input.zero_point);
+    }
+    if (taps.is_inside && row_slots_ >= 4) {
+      CopyRows(InputAt(taps.y, taps.x), params_.window.dilation_height * params_.input.row_bytes,
+               params_.window.kernel_height, row_slots_, bytes);
+    } else {
+      ForEachRow(taps, [&](const uint8_t* row, int32_t slot, int32_t count) {
+        CopyBytes(row, count, bytes + slot);
+      });
+    }
     add_span(bytes, 0, group_values_, column);
   }
 
@@ -263,6 +266,7 @@ class Convolution {
   const int32_t group_values_;  // slots of a column
   const int32_t row_slots_;     // of a row of taps
   const bool is_gathered_;
+  const int32_t pixel_bytes_;
 };
 
 }  // namespace
