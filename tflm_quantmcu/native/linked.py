@@ -147,7 +147,7 @@ def _regular(runs: Iterable[tuple[str, list[_Call]]], variant: str) -> frozenset
 
 
 def _factors(graph: ModelGraph, op: Op) -> np.ndarray:
-    """Of an op of ours, int32 [2, output channels]."""
+    """Multipliers and shifts of an op of ours, int32 [2, output channels]."""
     table = graph.tensors[op.inputs[2]].data
     assert table is not None  # a constant, or the model would not be ours
     return table.reshape(3, -1)[1:]
