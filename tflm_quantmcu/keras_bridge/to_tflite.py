@@ -22,6 +22,7 @@ from tflm_quantmcu.keras_bridge.export_types import float32_types
 from tflm_quantmcu.keras_bridge.keras_quietly import keras, quiet, tf
 from tflm_quantmcu.keras_bridge.layer_remedies import abort_remedy, refusal_remedy
 from tflm_quantmcu.keras_bridge.native_converter import SAVED_MODEL, ConverterAborted, convert_in_child, start_child
+from tflm_quantmcu.keras_bridge.tiled_upsamplings import resize_in_place_of_tiles
 from tflm_quantmcu.runtime.samples import check_samples, digest
 
 __all__ = [
@@ -122,7 +123,8 @@ def _convert_several(model: keras.Model, arrays: Sequence[np.ndarray]) -> bytes:
         archive.track(model)
         archive.add_endpoint("serve", lambda *xs: call(keras.tree.pack_sequence_as(structure, xs)), specs)
         archive.write_out(str(Path(folder) / SAVED_MODEL), verbose=False)
-        return convert_in_child(Path(folder), dict(zip(names, arrays, strict=True)))
+        data = convert_in_child(Path(folder), dict(zip(names, arrays, strict=True)))
+    return resize_in_place_of_tiles(data)
 
 
 def _batch_remedy(model: keras.Model) -> str:
@@ -145,7 +147,8 @@ def _convert(model: keras.Model, x: np.ndarray, input_type: str) -> bytes:
     spec = keras.InputSpec(shape=(1, *x.shape[1:]), dtype="float32", name=input_name(model))
     with tempfile.TemporaryDirectory() as folder:
         _export(model, spec, Path(folder) / SAVED_MODEL)
-        return convert_in_child(Path(folder), x, input_type=input_type)
+        data = convert_in_child(Path(folder), x, input_type=input_type)
+    return resize_in_place_of_tiles(data)
 
 
 def _export(model: keras.Model, spec: keras.InputSpec, folder: Path) -> None:
