@@ -28,8 +28,10 @@ besides says `tflm_quantmcu/lowering/support.py`, with a sentence for each refus
 _FORMS = {
     "DEPTH_TO_SPACE": "yes",
     "GATHER_CHANNELS": "along channels",
+    "MUL": "of two maps, or with a constant",
     "RESIZE_BILINEAR": "by whole factors",
     "RESIZE_NEAREST": "by whole factors",
+    "SUB": "of two maps, or with a constant",
 }
 
 

@@ -80,13 +80,14 @@ class Case {
                             ChannelTableOf(table, output_.channels), output, scratch);
   }
 
-  void Add() {
-    const FeatureMap other = Map(shape_.height, shape_.width, shape_.channels, output_.bits);
-    random_.FillMap(other, input1);
-    const AddMultipliers multipliers = {random_.Factor(input_.bits, 8),
-                                        random_.Factor(other.bits, 8),
-                                        random_.Factor(28, output_.bits)};
-    kernels::Add({input_, other, output_, clamp_, multipliers}, input0, input1, output);
+  void Add() { Combine(kernels::Add); }
+
+  void Difference() { Combine(kernels::Difference); }
+
+  void Product() {
+    const FeatureMap other = FilledOther();
+    const FixedPoint factor = random_.Factor(input_.bits + other.bits - 1, output_.bits);
+    kernels::Product({input_, other, output_, clamp_, factor}, input0, input1, output);
   }
 
   void AveragePool2D() {
@@ -112,6 +113,20 @@ class Case {
   }
 
  private:
+  FeatureMap FilledOther() {
+    const FeatureMap other = Map(shape_.height, shape_.width, shape_.channels, output_.bits);
+    random_.FillMap(other, input1);
+    return other;
+  }
+
+  void Combine(AddFn* kernel) {
+    const FeatureMap other = FilledOther();
+    const AddMultipliers multipliers = {random_.Factor(input_.bits, 8),
+                                        random_.Factor(other.bits, 8),
+                                        random_.Factor(28, output_.bits)};
+    kernel({input_, other, output_, clamp_, multipliers}, input0, input1, output);
+  }
+
   FeatureMap Map(int32_t height, int32_t width, int32_t channels, int32_t bits) {
     return {
         height, width, channels, width * RunBytes(channels, bits), bits, random_.ZeroPoint(bits)};
@@ -168,6 +183,8 @@ bool RunAll(int32_t bits, int32_t other_bits) {
   RunConvolution("depthwise_conv2d", &Case::DepthwiseConv2D, kDepthwiseConv2D, bits, other_bits);
   RunConvolution("fully_connected", &Case::FullyConnected, {kFullyConnected}, bits, other_bits);
   RunWithoutWeights("add", &Case::Add, kSame, bits, other_bits);
+  RunWithoutWeights("difference", &Case::Difference, kSame, bits, other_bits);
+  RunWithoutWeights("product", &Case::Product, kSame, bits, other_bits);
   RunWithoutWeights("average_pool2d", &Case::AveragePool2D, kPool, bits, other_bits);
   RunWithoutWeights("max_pool2d", &Case::MaxPool2D, kPool, bits, other_bits);
   RunWithoutWeights("requantize", &Case::Requantize, kPadded, bits, other_bits);

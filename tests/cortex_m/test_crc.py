@@ -11,10 +11,12 @@ OPS = {
     "average_pool2d",
     "conv2d",
     "depthwise_conv2d",
+    "difference",
     "fully_connected",
     "lut",
     "max_pool2d",
     "patch_stage",
+    "product",
     "requantize",
 }
 

@@ -21,7 +21,7 @@ def tiled(net: StockModel, x: Handle, counts: tuple[int, ...]) -> Handle:
 
 
 def upsampled(net: StockModel, x: Handle, rows: int, columns: int) -> Handle:
-    """As TensorFlow's converter writes it."""
+    """What TensorFlow's converter writes."""
     _, height, width, depth = x.shape
     x = tiled(net, net.reshape(x, (1, height, 1, width, depth)), (1, 1, rows, 1, 1))
     x = tiled(net, net.reshape(x, (1, height * rows, width, 1, depth)), (1, 1, 1, columns, 1))

@@ -202,13 +202,23 @@ void DepthwiseConv2D(const Map& input, const Filter& filter, const std::vector<i
 }
 
 void Add(const Map& input0, const Map& input1, const AddMultipliers& multipliers,
-         const Clamp& clamp, Map* output) {
+         const Clamp& clamp, Map* output, int32_t sign) {
   for (size_t i = 0; i < output->values.size(); ++i) {
     const int32_t a =
         Product((input0.values[i] - input0.zero_point) * (1 << 20), multipliers.input0);
     const int32_t b =
         Product((input1.values[i] - input1.zero_point) * (1 << 20), multipliers.input1);
-    output->values[i] = Finish(int64_t{a} + b, multipliers.output, clamp, output->zero_point);
+    output->values[i] =
+        Finish(int64_t{a} + int64_t{sign} * b, multipliers.output, clamp, output->zero_point);
+  }
+}
+
+void Multiplied(const Map& input0, const Map& input1, const FixedPoint& factor, const Clamp& clamp,
+                Map* output) {
+  for (size_t i = 0; i < output->values.size(); ++i) {
+    const int64_t a = input0.values[i] - input0.zero_point;
+    const int64_t b = input1.values[i] - input1.zero_point;
+    output->values[i] = Finish(a * b, factor, clamp, output->zero_point);
   }
 }
 

@@ -94,8 +94,11 @@ void Conv2D(const Map& input, const Filter& filter, const std::vector<int32_t>& 
             const Window& window, const Clamp& clamp, Map* output);
 void DepthwiseConv2D(const Map& input, const Filter& filter, const std::vector<int32_t>& table,
                      const Window& window, const Clamp& clamp, Map* output);
+// `sign` of the second input: -1 is a difference.
 void Add(const Map& input0, const Map& input1, const AddMultipliers& multipliers,
-         const Clamp& clamp, Map* output);
+         const Clamp& clamp, Map* output, int32_t sign = 1);
+void Multiplied(const Map& input0, const Map& input1, const FixedPoint& factor, const Clamp& clamp,
+                Map* output);
 void AveragePool2D(const Map& input, const Window& window, const FixedPoint& factor,
                    const Clamp& clamp, Map* output);
 void MaxPool2D(const Map& input, const Window& window, const FixedPoint& factor, const Clamp& clamp,

@@ -90,7 +90,7 @@ struct WordCorruption {
 };
 
 const WordCorruption kWordCorruptions[] = {
-    {"kind_unknown", OpWord(0, 0), 15, "op", "kind"},
+    {"kind_unknown", OpWord(0, 0), 17, "op", "kind"},
     {"reduction_before_the_end", OpWord(4, 0), 6, "op", "reduction"},
     {"kind_negative", OpWord(0, 0), -1, "op", "kind"},
     {"input_unwritten", OpWord(1, 1), 4, "op", "input0"},

@@ -64,7 +64,7 @@ std::vector<Box> Regions(const Stage& stage, int32_t tile) {
     const Window& w = op.window;
     const StageMap& input = stage.maps[op.input0];
     Box needed = boxes[op.output];
-    if (op.kind == kStageAdd) {
+    if (CombinesTwo(op)) {
       Include(needed, &boxes[op.input1]);
     } else {
       needed.y = Needed(needed.y, input.height, w.kernel_height, w.stride_height, w.dilation_height,
@@ -178,13 +178,14 @@ void AddRandomOp(Stage* stage, naive::Random* random) {
   const int32_t last_written = static_cast<int32_t>(stage->ops.size());
   StageOp op = kNoOp;
   op.kind = random->Of({kStageConv2D, kStageDepthwiseConv2D, kStageAdd, kStageAveragePool2D,
-                        kStageMaxPool2D, kStageRequantize, kStageLut, kStageChannelLut});
+                        kStageMaxPool2D, kStageRequantize, kStageLut, kStageChannelLut, kStageMul,
+                        kStageSub});
   op.input0 = random->OneIn(4) ? random->Uniform(0, last_written) : last_written;
   op.output = last_written + 1;
   const StageMap& input = stage->maps[op.input0];
   StageMap shape = input;
   naive::Filter filter = {8, 1, {}};
-  if (op.kind == kStageAdd) {
+  if (CombinesTwo(op)) {
     op.input1 = random->Of(Partners(*stage, op.output, op.input0));
   } else if (op.kind == kStageRequantize || IsLut(op)) {
     op.window.pad_top = random->Uniform(-1, 2);
@@ -248,7 +249,8 @@ std::vector<int32_t> RandomOpTable(const Stage& stage, const std::vector<StageFo
     const int32_t num_tables = op.kind == kStageChannelLut ? stage.maps[op.input0].channels : 1;
     return LutWords(naive::RandomLut(input_bits, formats[op.output].clamp, random, num_tables));
   }
-  if (op.kind != kStageAdd) {
+  if (op.kind == kStageMul) return Words(naive::RandomFactor(1 << 14, output_bits, random));
+  if (!CombinesTwo(op)) {
     return Words(naive::RandomFactor(1 << input_bits, output_bits, random));
   }
   std::vector<int32_t> table;
@@ -280,8 +282,11 @@ void RunOpOnWholeMaps(const Stage& stage, int32_t patch_class, size_t index,
     case kStageDepthwiseConv2D:
       return naive::DepthwiseConv2D(input, stage.filters[index], t, op.window, clamp, output);
     case kStageAdd:
+    case kStageSub:
       return naive::Add(input, (*maps)[op.input1], {{t[0], t[1]}, {t[2], t[3]}, {t[4], t[5]}},
-                        clamp, output);
+                        clamp, output, op.kind == kStageSub ? -1 : 1);
+    case kStageMul:
+      return naive::Multiplied(input, (*maps)[op.input1], {t[0], t[1]}, clamp, output);
     case kStageAveragePool2D:
       return naive::AveragePool2D(input, op.window, {t[0], t[1]}, clamp, output);
     case kStageMaxPool2D:

@@ -241,9 +241,16 @@ class _Growth:
         return self._sum(*self._shuffled(x, y))
 
     def _add(self, x: Handle) -> Handle:
-        """x plus any map of its shape, itself included."""
+        """x plus, minus or times any map of its shape, itself included."""
         same = [m for m in self._maps if m.shape == x.shape]
-        return self._sum(*self._shuffled(x, self._draw(st.sampled_from(same))))
+        x0, x1 = self._shuffled(x, self._draw(st.sampled_from(same)))
+        kind = self._draw(st.sampled_from(("add", "add", "mul", "sub")))
+        if kind == "add":
+            return self._sum(x0, x1)
+        if kind == "mul":
+            return self._note(kind, self._net.mul, x0, x1, **self._format(16 * x0.scale * x1.scale))
+        format = self._format(x0.scale + x1.scale)
+        return self._note(kind, self._net.stock, "SUB", [x0, x1], schema.SubOptionsT(), x.shape, **format)
 
     def _sum(self, x0: Handle, x1: Handle) -> Handle:
         near = x0.scale + x1.scale

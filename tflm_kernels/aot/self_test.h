@@ -137,6 +137,18 @@ struct Tapped {
     Tap(params.output, y);
   }
 
+  static void Product(const ProductParams& params, const uint8_t* x0, const uint8_t* x1,
+                      uint8_t* y) {
+    kKernels.product(params, x0, x1, y);
+    Tap(params.output, y);
+  }
+
+  static void Difference(const AddParams& params, const uint8_t* x0, const uint8_t* x1,
+                         uint8_t* y) {
+    kKernels.difference(params, x0, x1, y);
+    Tap(params.output, y);
+  }
+
   // A kernel that the table lacks runs nowhere, so it may have a tap.
   static constexpr Kernels kTable = {Conv2D,
                                      kKernels.conv2d_scratch_bytes,
@@ -152,7 +164,9 @@ struct Tapped {
                                      GatherChannels,
                                      ResizeNearest,
                                      DepthToSpace,
-                                     ResizeBilinear};
+                                     ResizeBilinear,
+                                     Product,
+                                     Difference};
 };
 
 }  // namespace aot

@@ -82,22 +82,19 @@ void RunFullyConnected(const Case& c) {
                              Table(c), g_output, g_scratch);
 }
 
+template <AddFn* Variant::*kKernel>
 void RunAdd(const Case& c) {
   const FixedPoint half = {1 << 30, 0};
   const FixedPoint output = {c.factor.multiplier, c.output.bits - 8 - 18};
-  c.variant->add({c.input, c.input, c.output, FullClamp(c), {half, c.factor, output}}, g_input0,
-                 g_input1, g_output);
+  (c.variant->*kKernel)({c.input, c.input, c.output, FullClamp(c), {half, c.factor, output}},
+                        g_input0, g_input1, g_output);
 }
 
-Pool2DParams PoolParams(const Case& c) {
-  return {c.input, c.output, WindowOf(c.shape), FullClamp(c), c.factor};
+template <Pool2DFn* Variant::*kKernel>
+void RunPool2D(const Case& c) {
+  (c.variant->*kKernel)({c.input, c.output, WindowOf(c.shape), FullClamp(c), c.factor}, g_input0,
+                        g_output);
 }
-
-void RunAveragePool2D(const Case& c) {
-  c.variant->average_pool2d(PoolParams(c), g_input0, g_output);
-}
-
-void RunMaxPool2D(const Case& c) { c.variant->max_pool2d(PoolParams(c), g_input0, g_output); }
 
 void Requantize(const Case& c, const FixedPoint& factor) {
   c.variant->requantize({c.input, c.output, c.shape.pad[0], c.shape.pad[1], FullClamp(c), factor},
@@ -105,7 +102,6 @@ void Requantize(const Case& c, const FixedPoint& factor) {
 }
 
 void RunRequantize(const Case& c) { Requantize(c, c.factor); }
-
 // Between equal formats, which kernels copy.
 void RunSameRequantize(const Case& c) { Requantize(c, {1 << 30, 1}); }
 
@@ -140,16 +136,11 @@ void RunGatherChannels(const Case& c) {
   c.variant->gather_channels(params, inputs, runs, g_output);
 }
 
-// By the factor 2; the input of the shape is the output's extent, of which less is read.
-void RunResizeNearest(const Case& c) {
-  c.variant->resize_nearest({c.input, c.output, 2, 2, 0, 0, FullClamp(c), {1 << 30, 1}}, g_input0,
-                            g_output);
-}
-
-// By blocks of 2; the input of the shape is the output's extent with all channels, of which less is read.
-void RunDepthToSpace(const Case& c) {
-  c.variant->depth_to_space({c.input, c.output, 2, 2, 0, 0, FullClamp(c), {1 << 30, 1}}, g_input0,
-                            g_output);
+// By the factor 2, or blocks of 2; the input of the shape is the output's extent, of which less is read.
+template <typename Fn, Fn* Variant::*kKernel>
+void RunUpsampling(const Case& c) {
+  const FixedPoint same = {1 << 30, 1};
+  (c.variant->*kKernel)({c.input, c.output, 2, 2, 0, 0, FullClamp(c), same}, g_input0, g_output);
 }
 
 // By the factor 2 with half pixel centres; the input of the shape is the output's extent, of which less is read.
@@ -160,6 +151,11 @@ void RunResizeBilinear(const Case& c) {
                              g_input0, g_output);
 }
 
+void RunProduct(const Case& c) {
+  c.variant->product({c.input, c.input, c.output, FullClamp(c), c.factor}, g_input0, g_input1,
+                     g_output);
+}
+
 template <typename... Arguments>
 [[gnu::noipa]] void Nothing(Arguments...) {
   asm volatile("");
@@ -167,7 +163,7 @@ template <typename... Arguments>
 
 constexpr Variant kNoKernels = {"nothing", 0,       Nothing, Nothing, Nothing, Nothing,
                                 Nothing,   Nothing, Nothing, Nothing, Nothing, Nothing,
-                                Nothing,   Nothing, Nothing, Nothing};
+                                Nothing,   Nothing, Nothing, Nothing, Nothing, Nothing};
 
 struct Op {
   const char* name;
@@ -180,18 +176,20 @@ constexpr Op kOps[] = {
     {"conv2d", RunConv2D, true, false},
     {"depthwise_conv2d", RunDepthwiseConv2D, true, true},
     {"fully_connected", RunFullyConnected, true, false},
-    {"add", RunAdd, false, false},
-    {"average_pool2d", RunAveragePool2D, false, false},
-    {"max_pool2d", RunMaxPool2D, false, false},
+    {"add", RunAdd<&Variant::add>, false, false},
+    {"average_pool2d", RunPool2D<&Variant::average_pool2d>, false, false},
+    {"max_pool2d", RunPool2D<&Variant::max_pool2d>, false, false},
     {"requantize", RunRequantize, false, false},
     {"requantize_same", RunSameRequantize, false, false},
     {"lut", RunLut, false, false},
     {"sum_pixels", RunSumPixels, false, false},
     {"dot_pixels", RunDotPixels, true, false},
     {"gather_channels", RunGatherChannels, false, false},
-    {"resize_nearest", RunResizeNearest, false, false},
-    {"depth_to_space", RunDepthToSpace, false, false},
+    {"resize_nearest", RunUpsampling<ResizeNearestFn, &Variant::resize_nearest>, false, false},
+    {"depth_to_space", RunUpsampling<DepthToSpaceFn, &Variant::depth_to_space>, false, false},
     {"resize_bilinear", RunResizeBilinear, false, false},
+    {"product", RunProduct, false, false},
+    {"difference", RunAdd<&Variant::difference>, false, false},
 };
 
 const Op& OpOf(const Shape& shape) {

@@ -25,6 +25,8 @@ struct Variant {
   ResizeNearestFn* resize_nearest;
   DepthToSpaceFn* depth_to_space;
   ResizeBilinearFn* resize_bilinear;
+  ProductFn* product;
+  AddFn* difference;
 };
 
 #define QUANTMCU_VARIANT(isa, max_work)                                                \
@@ -32,7 +34,7 @@ struct Variant {
 #isa, max_work, isa::Conv2D, isa::DepthwiseConv2D, isa::FullyConnected, isa::Add,  \
         isa::AveragePool2D, isa::MaxPool2D, isa::Requantize, isa::Lut, isa::SumPixels, \
         isa::DotPixels, isa::GatherChannels, isa::ResizeNearest, isa::DepthToSpace,    \
-        isa::ResizeBilinear                                                            \
+        isa::ResizeBilinear, isa::Product, isa::Difference                             \
   }
 
 // With QUANTMCU_FASTEST_VARIANT only the last one.

@@ -30,8 +30,10 @@ _LIKE = {
     "CHANNEL_LUT": "LUT",
     "DEPTH_TO_SPACE": "REQUANTIZE",
     "GATHER_CHANNELS": "ADD",
+    "MUL": "ADD",
     "RESIZE_BILINEAR": "REQUANTIZE",
     "RESIZE_NEAREST": "REQUANTIZE",
+    "SUB": "ADD",
 }
 FEATURES = (
     *("stages", "row_ops", "priming_ops", "tiles", "tile_ops", "tile_inputs", "tile_rows", "fills", "empty"),

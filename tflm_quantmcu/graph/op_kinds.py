@@ -170,6 +170,26 @@ _ROWS = (
         stage_kernels=("resize_bilinear",),
         upsamples=True,
     ),
+    OpKind(
+        "MUL",
+        num_inputs=2,
+        formats=Formats.FREE,
+        in_stage="MUL",
+        table=Table.FACTOR,
+        num_maps=2,
+        stage=15,
+        stage_kernels=("product",),
+    ),
+    OpKind(
+        "SUB",
+        num_inputs=2,
+        formats=Formats.FREE,
+        in_stage="SUB",
+        table=Table.SUM,
+        num_maps=2,
+        stage=16,
+        stage_kernels=("difference",),
+    ),
     OpKind("PAD", num_inputs=2, formats=Formats.SHARED, becomes="REQUANTIZE", is_pad=True),
     OpKind("PADV2", num_inputs=3, formats=Formats.SHARED, becomes="REQUANTIZE", is_pad=True),
     OpKind("QUANTIZE", num_inputs=1, formats=Formats.FREE, becomes="REQUANTIZE"),
@@ -181,7 +201,6 @@ _ROWS = (
     OpKind("LEAKY_RELU", num_inputs=1, formats=Formats.FREE, becomes="LUT"),
     OpKind("LOGISTIC", num_inputs=1, formats=Formats.OWN_OUTPUT, becomes="LUT"),
     OpKind("TANH", num_inputs=1, formats=Formats.OWN_OUTPUT, becomes="LUT"),
-    OpKind("MUL", num_inputs=2, formats=Formats.FREE),
     OpKind("DEQUANTIZE", num_inputs=1, formats=Formats.FREE),
     OpKind("SOFTMAX", num_inputs=1, formats=Formats.OWN_OUTPUT),
     OpKind("RESHAPE", num_inputs=1, formats=Formats.SHARED, is_reshape=True),
@@ -199,7 +218,7 @@ _ROWS = (
 _ONLY_FORMATS = {
     Formats.FREE: (
         *("ARG_MAX", "ARG_MIN", "BATCH_MATMUL", "DIV", "EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"),
-        *("NOT_EQUAL", "PRELU", "SQUARED_DIFFERENCE", "SUB", "SUM"),
+        *("NOT_EQUAL", "PRELU", "SQUARED_DIFFERENCE", "SUM"),
     ),
     Formats.OWN_OUTPUT: ("L2_NORMALIZATION", "LOG_SOFTMAX"),
     Formats.SHARED: (

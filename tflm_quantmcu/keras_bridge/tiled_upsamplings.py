@@ -69,7 +69,7 @@ def _repeats_pixels(graph: ModelGraph, chain: list[Op]) -> bool:
             counts = graph.tensors[op.inputs[1]].data
             if counts is None:
                 return False
-            moved = np.tile(moved, counts.ravel())
+            moved = np.tile(moved, counts.ravel().tolist())
         moved = moved.reshape(graph.tensors[op.outputs[0]].shape)
     return np.array_equal(moved, places.repeat(factors[1], 1).repeat(factors[2], 2))
 

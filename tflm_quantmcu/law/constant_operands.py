@@ -108,11 +108,10 @@ def _prelu(x: np.ndarray, slope: np.ndarray, scales: tuple[float, float], output
 
 
 def _sum(kind: str, steps: tuple[np.ndarray, np.ndarray], scales: tuple[float, float], output: float) -> np.ndarray:
-    """Law A4, and as it the difference; TFLM's SUB takes the ratios of scales in float32."""
-    twice_max, last = 2 * np.float32(max(scales)), np.float32(output)
+    """Law A4, and as it the difference."""
+    twice_max = 2 * np.float32(max(scales))
     if kind == "SUB":
-        ratios = [float(np.float32(s) / twice_max) for s in scales]
-        ratios.append(float(twice_max / (np.float32(1 << _SUM_SHIFT) * last)))
+        ratios = difference_ratios(scales, output)
     else:
         ratios = [s / float(twice_max) for s in scales] + [float(twice_max) / ((1 << _SUM_SHIFT) * output)]
     *factors, of_output = map(quantize_multiplier, ratios)
@@ -120,6 +119,13 @@ def _sum(kind: str, steps: tuple[np.ndarray, np.ndarray], scales: tuple[float, f
         raise ValueError("its output's scale is too fine for 32 bits")
     a, b = (multiply(x << _SUM_SHIFT, *f).astype(np.int64) for x, f in zip(steps, factors, strict=True))
     return multiply(a - b if kind == "SUB" else a + b, *of_output).astype(np.int64)
+
+
+def difference_ratios(scales: Sequence[float], output: float) -> list[float]:
+    """What SUB scales its inputs and its difference by (law A24): TFLM takes the ratios of scales in float32."""
+    twice_max = 2 * np.float32(max(scales))
+    ratios = [float(np.float32(s) / twice_max) for s in scales]
+    return [*ratios, float(twice_max / (np.float32(1 << _SUM_SHIFT) * np.float32(output)))]
 
 
 _COMPARISONS: Mapping[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

@@ -24,3 +24,5 @@ class Kernels:
     resize_nearest: str = "nullptr"
     depth_to_space: str = "nullptr"
     resize_bilinear: str = "nullptr"
+    product: str = "nullptr"
+    difference: str = "nullptr"

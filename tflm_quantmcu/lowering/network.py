@@ -70,7 +70,7 @@ class LoweredNetwork:
 
     def _in_stage_alone(self, op: Op) -> LoweredOp | None:
         is_candidate = op.traits.in_stage or op.traits.is_reshape or op.traits.is_pad
-        if is_candidate and op.index not in self._stage_only:
+        if is_candidate and not self.is_ours(op) and op.index not in self._stage_only:
             self._stage_only[op.index] = lower_in_stage_alone(self.graph, op)
         return self._stage_only.get(op.index)
 

@@ -17,6 +17,7 @@ from tflm_quantmcu.graph.op_kind import OpKind, Table
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import Format, Window
 from tflm_quantmcu.law.clamps import clamp_range
+from tflm_quantmcu.law.constant_operands import difference_ratios
 from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, quantize_multipliers, round_half_away
 from tflm_quantmcu.law.joined import Joined
 from tflm_quantmcu.law.lookups import Lookup
@@ -57,7 +58,7 @@ class LoweredOp:
 
     Attributes:
       kind: CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, ADD, AVERAGE_POOL_2D, MAX_POOL_2D, REQUANTIZE, LUT or
-        CHANNEL_LUT; in a stage also GATHER_CHANNELS, at its end MEAN or GLOBAL_AVERAGE_POOL_2D.
+        CHANNEL_LUT; in a stage also MUL, SUB and GATHER_CHANNELS, at its end MEAN or GLOBAL_AVERAGE_POOL_2D.
       name: the output tensor's name, for messages.
       inputs: tensor indices of the feature maps read; of GATHER_CHANNELS one that is there again gives zeros.
       output: tensor index written.
@@ -109,14 +110,20 @@ class LoweredOp:
         """The op's int32 table (docs/format.md F3, F4) for these formats.
 
         Returns:
-          Convolutions: [3 * O] bias, multiplier, shift. Add: [6]. Pools and requantize: [2]. LUT: its entries, four a
-          word, CHANNEL_LUT: those of one channel behind the other. GATHER_CHANNELS: [2 * inputs + 2 * runs].
+          Convolutions: [3 * O] bias, multiplier, shift. Add, sub: [6]. Mul, pools and requantize: [2]. LUT: its
+          entries, four a word, CHANNEL_LUT: those of one channel behind the other. GATHER_CHANNELS: [2 * inputs + 2 *
+          runs].
 
         Raises:
           UnsupportedModelError: a re-quantised bias or a multiplier does not fit.
         """
         if self.filter is not None:
             return _convolution_table(self, self.filter, inputs[0], output)
+        if self.kind == "SUB":
+            ratios = difference_ratios([f.scale for f in inputs], output.scale)
+            return np.array([w for r in ratios for w in quantize_multiplier(r)], np.int32)
+        if self.kind == "MUL":
+            return np.array(quantize_multiplier(inputs[0].scale * inputs[1].scale / output.scale), np.int32)
         if self.traits.table is Table.SUM:
             twice_max = 2 * float(np.float32(max(f.scale for f in inputs)))
             ratios = [f.scale / twice_max for f in inputs] + [twice_max / ((1 << 20) * output.scale)]

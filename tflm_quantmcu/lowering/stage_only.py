@@ -13,6 +13,7 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.law.activations import MAX_SHIFT
 from tflm_quantmcu.law.kernel_calls import KernelCall
 from tflm_quantmcu.law.moves import ALIGNED_CORNERS, neighbours, resize_positions
 from tflm_quantmcu.lowering.ops import LoweredOp
@@ -75,6 +76,8 @@ def _lower_in_stage_alone(graph: ModelGraph, op: Op) -> LoweredOp | None:
         return _padded_channels(graph, op, output)
     if others or not op.traits.in_stage or not _is_map(output):
         return None
+    if op.traits.num_maps == 2:
+        return _of_two_maps(graph, op, output)
     if op.traits.in_stage == _BILINEAR:
         return _bilinear(op, graph.tensors[op.inputs[0]], output)
     try:
@@ -110,6 +113,15 @@ def _padded_channels(graph: ModelGraph, op: Op, output: Tensor) -> LoweredOp | N
         activation="NONE",
         runs=(*before, (0, depth), *after),
     )
+
+
+def _of_two_maps(graph: ModelGraph, op: Op, output: Tensor) -> LoweredOp | None:
+    sources = [graph.tensors[t] for t in op.inputs]
+    if len(sources) != 2 or any(not _is_map(source) or source.shape != output.shape for source in sources):
+        return None
+    low = LoweredOp(op.traits.in_stage, output.label, op.inputs, output.index, Window(), op.activation)
+    shifts = low.requantization_table([source.format for source in sources], output.format)[1::2]
+    return None if shifts.max() > MAX_SHIFT else low
 
 
 def _is_map(tensor: Tensor) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.graph.types import Window
-from tflm_quantmcu.law import arithmetic, moves
+from tflm_quantmcu.law import arithmetic, moves, two_maps
 from tflm_quantmcu.law.arithmetic import OutputFormat
 from tflm_quantmcu.law.arrays import Int8Array, Int32Array, Int64Array
 from tflm_quantmcu.stage.geometry import Region, StageOp
@@ -48,6 +48,9 @@ class Call:
     def place(self) -> dict[str, Any]:
         """Where ops that slide a window, or move, read and write."""
         return {"window": self.window, "size": self.size, "zero_in": self.zeros[0], "output": self.output}
+
+
+Law = Callable[[Call], Int8Array]
 
 
 def moved_window(op: StageOp, source: Region, corner: tuple[int, int]) -> Window:
@@ -95,9 +98,9 @@ def _fully_connected(call: Call) -> Int8Array:
     return arithmetic.fully_connected(x, call.filter, call.table, zero_in=call.zeros[0], output=call.output)
 
 
-def _add(call: Call) -> Int8Array:
-    x, y = call.inputs
-    return arithmetic.add(x, y, call.table, zero_in=(call.zeros[0], call.zeros[1]), output=call.output)
+def _of_two(law: Callable[..., Int8Array]) -> Law:
+    """The law of an op that reads two maps value by value."""
+    return lambda call: law(*call.inputs, call.table, zero_in=(call.zeros[0], call.zeros[1]), output=call.output)
 
 
 def _channel_lut(call: Call) -> Int8Array:
@@ -119,13 +122,12 @@ def _gather_channels(call: Call) -> Int8Array:
     return moves.gather_channels(call.inputs, call.table, zeros_in=call.zeros, output=call.output)
 
 
-Law = Callable[[Call], Int8Array]
 # The law of each kernel of ours, by the kind of the op.
 LAWS: Mapping[str, Law] = {
     "CONV_2D": lambda call: arithmetic.conv2d(call.inputs[0], call.filter, call.table, **call.place),
     "DEPTHWISE_CONV_2D": _depthwise_conv2d,
     "FULLY_CONNECTED": _fully_connected,
-    "ADD": _add,
+    "ADD": _of_two(arithmetic.add),
     "AVERAGE_POOL_2D": lambda call: arithmetic.average_pool2d(call.inputs[0], call.table, **call.place),
     "MAX_POOL_2D": lambda call: arithmetic.max_pool2d(call.inputs[0], call.table, **call.place),
     "REQUANTIZE": lambda call: arithmetic.requantize(call.inputs[0], call.table, **call.place),
@@ -133,6 +135,8 @@ LAWS: Mapping[str, Law] = {
     "CHANNEL_LUT": _channel_lut,
     "GATHER_CHANNELS": _gather_channels,
     "DEPTH_TO_SPACE": lambda call: moves.depth_to_space(call.inputs[0], call.table, **call.place),
+    "MUL": _of_two(two_maps.product),
     "RESIZE_BILINEAR": _resize_bilinear,
     "RESIZE_NEAREST": lambda call: moves.resize_nearest(call.inputs[0], call.table, **call.place),
+    "SUB": _of_two(two_maps.difference),
 }

@@ -27,8 +27,10 @@ RequantizeFn Requantize;
 DotPixelsFn DotPixels;
 SumPixelsFn SumPixels;
 using reference::DepthToSpace;
+using reference::Difference;
 using reference::GatherChannels;
 using reference::Lut;
+using reference::Product;
 using reference::ResizeBilinear;
 using reference::ResizeNearest;
 
@@ -56,7 +58,8 @@ inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,           AveragePool2D,      MaxPool2D,       Requantize,
     Lut,           SumPixels,          DotPixels,       GatherChannels,
-    ResizeNearest, DepthToSpace,       ResizeBilinear};
+    ResizeNearest, DepthToSpace,       ResizeBilinear,  Product,
+    Difference};
 
 }  // namespace dsp
 }  // namespace quantmcu

@@ -25,8 +25,10 @@ Pool2DFn MaxPool2D;
 RequantizeFn Requantize;
 DotPixelsFn DotPixels;
 using reference::DepthToSpace;
+using reference::Difference;
 using reference::GatherChannels;
 using reference::Lut;
+using reference::Product;
 using reference::ResizeBilinear;
 using reference::ResizeNearest;
 using reference::SumPixels;
@@ -58,7 +60,8 @@ inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,           AveragePool2D,      MaxPool2D,       Requantize,
     Lut,           SumPixels,          DotPixels,       GatherChannels,
-    ResizeNearest, DepthToSpace,       ResizeBilinear};
+    ResizeNearest, DepthToSpace,       ResizeBilinear,  Product,
+    Difference};
 
 }  // namespace plain
 }  // namespace quantmcu

@@ -11,10 +11,12 @@
 #include "tflm_kernels/portable/ops/conv2d.h"
 #include "tflm_kernels/portable/ops/depth_to_space.h"
 #include "tflm_kernels/portable/ops/depthwise_conv2d.h"
+#include "tflm_kernels/portable/ops/difference.h"
 #include "tflm_kernels/portable/ops/gather_channels.h"
 #include "tflm_kernels/portable/ops/lut.h"
 #include "tflm_kernels/portable/ops/max_pool2d.h"
 #include "tflm_kernels/portable/ops/pixel_sums.h"
+#include "tflm_kernels/portable/ops/product.h"
 #include "tflm_kernels/portable/ops/requantize.h"
 #include "tflm_kernels/portable/ops/resize_bilinear.h"
 #include "tflm_kernels/portable/ops/resize_nearest.h"
@@ -38,6 +40,8 @@ struct Kernels {
   ResizeNearestFn* resize_nearest;
   DepthToSpaceFn* depth_to_space;
   ResizeBilinearFn* resize_bilinear;
+  ProductFn* product;
+  AddFn* difference;
 };
 
 namespace reference {
@@ -45,7 +49,8 @@ inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
     Add,           AveragePool2D,      MaxPool2D,       Requantize,
     Lut,           SumPixels,          DotPixels,       GatherChannels,
-    ResizeNearest, DepthToSpace,       ResizeBilinear};
+    ResizeNearest, DepthToSpace,       ResizeBilinear,  Product,
+    Difference};
 }
 
 }  // namespace quantmcu

@@ -59,7 +59,7 @@ int64_t NumProducts(const PatchStageParams& p, const StageOp& op) {
 
 int32_t NumFactors(const StageOp& op) {
   if (op.kind == kStageGatherChannels) return NumInputs(op);
-  return op.kind == kStageAdd ? 3 : 1;
+  return op.kind == kStageAdd || op.kind == kStageSub ? 3 : 1;
 }
 
 // Of all tables of a lut.

@@ -1,5 +1,6 @@
 #include "tflm_kernels/portable/stage/check_ops.h"
 
+#include "tflm_kernels/portable/stage/check_kernels.h"
 #include "tflm_kernels/portable/stage/checks.h"
 
 namespace quantmcu {
@@ -29,9 +30,9 @@ bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
   const bool is_gather = op.kind == kStageGatherChannels;
   const bool is_input1_right =
-      op.kind == kStageAdd ? InRange(op.input1, 0, i) : is_gather || op.input1 == -1;
-  return Require(InRange(op.kind, kStageConv2D, kStageResizeBilinear),
-                 {"op", i, "kind must be 0 to 14", op.kind}, error) &&
+      CombinesTwo(op) ? InRange(op.input1, 0, i) : is_gather || op.input1 == -1;
+  return Require(InRange(op.kind, kStageConv2D, kStageSub),
+                 {"op", i, "kind must be 0 to 16", op.kind}, error) &&
          CheckGathered(op, i, error) &&
          Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
                  {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
@@ -39,45 +40,10 @@ bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
                  {"op", i, "a reduction must read the map before Y", op.input0}, error) &&
          Require(InRange(op.input0, 0, i),
                  {"op", i, "input0 must be X or written by an op before", op.input0}, error) &&
-         Require(is_input1_right, {"op", i, "input1 must be as input0 for add, else -1", op.input1},
+         Require(is_input1_right,
+                 {"op", i, "input1 must be as input0 for add, mul and sub, else -1", op.input1},
                  error) &&
          Require(op.output == i + 1, {"op", i, "op i must write map i + 1", op.output}, error);
-}
-
-bool HasKernel(const Kernels& kernels, int32_t kind) {
-  switch (kind) {
-    case kStageConv2D:
-      return kernels.conv2d != nullptr && kernels.conv2d_scratch_bytes != nullptr;
-    case kStageDepthwiseConv2D:
-      return kernels.depthwise_conv2d != nullptr &&
-             kernels.depthwise_conv2d_scratch_bytes != nullptr;
-    case kStageAdd:
-      return kernels.add != nullptr;
-    case kStageAveragePool2D:
-      return kernels.average_pool2d != nullptr;
-    case kStageMaxPool2D:
-      return kernels.max_pool2d != nullptr;
-    case kStageRequantize:
-      return kernels.requantize != nullptr;
-    case kStageMean:
-    case kStageGlobalAveragePool2D:
-      return kernels.sum_pixels != nullptr;
-    case kStageFullyConnected:
-      return kernels.dot_pixels != nullptr;
-    case kStageLut:
-    case kStageChannelLut:
-      return kernels.lut != nullptr;
-    case kStageGatherChannels:
-      return kernels.gather_channels != nullptr;
-    case kStageResizeNearest:
-      return kernels.resize_nearest != nullptr;
-    case kStageDepthToSpace:
-      return kernels.depth_to_space != nullptr;
-    case kStageResizeBilinear:
-      return kernels.resize_bilinear != nullptr;
-    default:
-      return false;
-  }
 }
 
 // Along one axis of a bilinear resize: whether its window holds the pixels that are mixed for each of the output's.
@@ -150,7 +116,7 @@ bool CheckWindow(const PatchStageParams& p, int32_t i, StageError* error) {
       return false;
     }
   }
-  const int32_t largest_pad = op.kind == kStageAdd || IsReduction(op) ? 0 : kMaxExtent;
+  const int32_t largest_pad = CombinesTwo(op) || IsReduction(op) ? 0 : kMaxExtent;
   const StageMap& in = p.maps[op.input0];
   const StageMap& out = p.maps[op.output];
   return Require(InRange(w.pad_top, -largest_pad, largest_pad),
@@ -224,8 +190,11 @@ bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
                       op.depth_multiplier},
                      error);
     case kStageAdd:
+    case kStageMul:
+    case kStageSub:
       return Require(SameShape(in, out) && SameShape(p.maps[op.input1], out),
-                     {"op", i, "add needs inputs of the output's shape", op.output}, error);
+                     {"op", i, "add, mul and sub need inputs of the output's shape", op.output},
+                     error);
     case kStageGatherChannels:
       return CheckGatheredShapes(p, i, error);
     case kStageDepthToSpace:

@@ -34,6 +34,8 @@ enum StageOpKind : int32_t {
   kStageResizeNearest = 12,   // its strides are the factors
   kStageDepthToSpace = 13,    // its strides are the block
   kStageResizeBilinear = 14,  // as 12; its window holds what is mixed, depth_multiplier is its mode
+  kStageMul = 15,             // of two maps
+  kStageSub = 16,
 };
 
 // What a map keeps between tiles.
@@ -46,7 +48,7 @@ enum StageCacheMode : int32_t {
 struct StageOp {
   int32_t kind;
   int32_t input0;
-  int32_t input1;  // -1 but for add and gather_channels
+  int32_t input1;  // -1 but for add, mul, sub and gather_channels
   int32_t output;
   Window window;             // of gather_channels further inputs: read it with WindowOf and InputOf
   int32_t weight_bits;       // with the filter's layout id above the low 8 bits, which is 0
@@ -180,6 +182,11 @@ inline bool Reads(const StageOp& op, int32_t map) {
 
 inline const int32_t* TableOf(const PatchStageParams& params, int32_t patch_class, int32_t op) {
   return params.tables + params.table_offsets[patch_class * params.header.num_ops + op];
+}
+
+// Whether each value of its output is made of the values at the same place of two maps.
+inline bool CombinesTwo(const StageOp& op) {
+  return op.kind == kStageAdd || op.kind == kStageMul || op.kind == kStageSub;
 }
 
 inline bool IsLut(const StageOp& op) { return op.kind == kStageLut || op.kind == kStageChannelLut; }

@@ -51,14 +51,24 @@ const uint8_t* SamePlace(const Tile& tile, const StageOp& op, int32_t map) {
                                             output.columns.fresh - input.columns.begin);
 }
 
-void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table) {
+void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table, AddFn* kernel) {
   const AddParams params = {InputView(tile, op.input0),
                             InputView(tile, op.input1),
                             OutputView(tile, op.output),
                             FormatOf(tile, op.output).clamp,
                             {{table[0], table[1]}, {table[2], table[3]}, {table[4], table[5]}}};
-  tile.kernels.add(params, SamePlace(tile, op, op.input0), SamePlace(tile, op, op.input1),
-                   OutputData(tile, op.output));
+  kernel(params, SamePlace(tile, op, op.input0), SamePlace(tile, op, op.input1),
+         OutputData(tile, op.output));
+}
+
+void RunMul(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const ProductParams params = {InputView(tile, op.input0),
+                                InputView(tile, op.input1),
+                                OutputView(tile, op.output),
+                                FormatOf(tile, op.output).clamp,
+                                {table[0], table[1]}};
+  tile.kernels.product(params, SamePlace(tile, op, op.input0), SamePlace(tile, op, op.input1),
+                       OutputData(tile, op.output));
 }
 
 // Not inlined: what it holds on the stack would lie under the kernels of all other ops.
@@ -170,7 +180,11 @@ void RunOp(const Tile& tile, int32_t index) {
       return RunConvolution(tile, op, table, tile.kernels.depthwise_conv2d,
                             ParamsOfDepthwiseConv2D(tile, op));
     case kStageAdd:
-      return RunAdd(tile, op, table);
+      return RunAdd(tile, op, table, tile.kernels.add);
+    case kStageMul:
+      return RunMul(tile, op, table);
+    case kStageSub:
+      return RunAdd(tile, op, table, tile.kernels.difference);
     case kStageAveragePool2D:
     case kStageMaxPool2D:
       return RunPool2D(tile, op, table);
