@@ -9,7 +9,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from tests.support.search_problems import MAPS_ON_ANY_CORE
+from tests.support.search_problems import MAPS_ON_ANY_CORE, problem_of
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.accuracy_lines import accuracy_lines, accuracy_of
@@ -123,6 +123,19 @@ def test_the_trade_for_bit_ops_is_chosen_by_the_bound() -> None:
     assert fronts[1]["front"][0]["bit_ops"] == chosen
     kept = [fronts[0]["points"]] if fronts[0] else [0.0]
     assert kept[0] <= 0.6 < 100
+
+
+def test_bit_ops_are_saved_though_the_first_plan_lowers_nothing() -> None:
+    problem = problem_of(MODEL, X[:160], objective="bit_ops", max_accuracy_drop=100)
+    whole = PrecisionPlan(problem.graph.sha256, {})
+    lowered = _plan(search="uniform", activation_bits=4, weight_bits=4, max_accuracy_drop="off")
+    found = guard.keep_accuracy(
+        problem,
+        lambda changed: lowered if changed.saved_share else whole,
+        [{"saved_share": 0.5}],
+        is_by_hand=False,
+    )
+    assert has_low_widths(found)
 
 
 def test_too_few_samples_are_said_with_the_number_needed() -> None:

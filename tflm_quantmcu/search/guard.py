@@ -73,7 +73,7 @@ def keep_accuracy(
     """
     chosen = problem.settings.part(AccuracySettings)
     first = make(problem)
-    if chosen.is_off or not (has_low_widths(first) or _may_buy_time(problem, first, knobs)):
+    if chosen.is_off or not (has_low_widths(first) or _may_gain(problem, first, knobs)):
         return first
     if has_low_widths(first) and first.search.get("method") == "vdqs":  # it is the first of its kind itself
         knobs = [knob for knob in knobs if knob.get("mixed_split") != 0]
@@ -90,8 +90,11 @@ def keep_accuracy(
     raise guard.refusal(front)
 
 
-def _may_buy_time(problem: SearchProblem, whole: PrecisionPlan, knobs: Knobs) -> bool:
-    """Whether a plan at 8 bits is slower than the unsplit network by so much that fewer bits are tried."""
+def _may_gain(problem: SearchProblem, whole: PrecisionPlan, knobs: Knobs) -> bool:
+    """Whether fewer bits are tried though a plan at 8 bits keeps the bounds: to save BitOPs, or because it is slower
+    than the unsplit network by too much."""
+    if any("saved_share" in knob for knob in knobs):
+        return True
     if not any("mixed_split" in knob for knob in knobs):
         return False
     unsplit = problem.cost.work_of(PrecisionPlan(problem.graph.sha256, {}))
