@@ -7,13 +7,25 @@ Shapes are by chance, seeded, of the sorts that PAD, CONCATENATION, TRANSPOSE, R
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tflm_quantmcu.cost.stock_call_times import words_of
+from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law import kernel_calls as calls
+from tflm_quantmcu.law.product_calls import (
+    FloatPairsParams,
+    FloatValuesParams,
+    GroupedConv2DParams,
+    L2NormalizationParams,
+    LogSoftmaxParams,
+    MatMulParams,
+    ScaledComparisonParams,
+    SelectParams,
+)
 from tflm_quantmcu.lowering.stock_parts import dense_steps
 
 OUTPUT = Path(__file__).parents[1] / "tflm_kernels/benchmarks/stock_calls.txt"
@@ -25,6 +37,8 @@ _HALF = (1 << 30, 0)
 _CHANNELS = (1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128)
 _COUNTS = (1, 7, 12, 16, 64, 100, 256, 490, 1000, 3072, 9216, 27648)
 _NUM_MAPS = 24
+_FEW = 100
+_MAX_PAIRS = 2000  # values of a call that takes two to one
 
 
 def _maps() -> Iterator[tuple[int, int, int]]:
@@ -69,14 +83,86 @@ def _broadcasts(kind: type, factors: Any) -> Iterator[Any]:
         yield kind(*by_channel, 3, -7, -5, (-128, 127), factors)
 
 
+def _pairs() -> Iterator[tuple[calls.Dims, calls.Dims, calls.Dims]]:
+    """(extents, steps, steps) of the smaller maps: of two maps alike, and of one with a value a channel."""
+    for height, width, channels in itertools.islice(_maps(), 0, _NUM_MAPS, 2):
+        rows = min(height, 1 + _MAX_PAIRS // (width * channels))
+        yield (1, 1, 1, rows * width * channels), (0, 0, 0, 1), (0, 0, 0, 1)
+        yield (1, 1, rows * width, channels), (0, 0, channels, 1), (0, 0, 0, 1)
+
+
+def _of_pairs() -> Iterator[tuple[str, Any]]:
+    """Calls of kernels that take two values to one."""
+    third = (1431655765, -1)
+    for pair in _pairs():
+        for relation in ("Equal", "NotEqual", "Less", "LessEqual"):
+            for prefix in ("Float", "Int32", *(("Byte",) if "Less" not in relation else ())):
+                yield prefix + relation, calls.ComparisonParams(*pair)
+            yield f"Scaled{relation}", ScaledComparisonParams(*pair, 3, -7, third, third)
+        for kernel in ("Maximum", "Minimum", "FloatMaximum", "FloatMinimum"):
+            yield kernel, calls.ComparisonParams(*pair)
+        for kernel in ("Add", "Div", "Mul", "Sub"):
+            yield f"Float{kernel}", FloatPairsParams(*pair, -3e38, 3e38)
+        yield "BroadcastPrelu", calls.BroadcastPreluParams(*pair, 3, -7, -5, _HALF, (1 << 30, -6))
+        yield "BroadcastSub", calls.BroadcastAddParams(*pair, 3, -7, -5, (-128, 127), (_HALF, _HALF, (1 << 30, -17)))
+        squares = (_HALF, _HALF, (1 << 30, -6))
+        yield "SquaredDifference", calls.BroadcastAddParams(*pair, 3, -7, -5, (-128, 127), squares)
+        yield "Select", SelectParams(*pair, 1, 1)
+
+
+def _reductions() -> Iterator[calls.ReductionParams]:
+    for mean in itertools.islice(_means(), 0, None, 2):
+        yield calls.ReductionParams(mean.kept, mean.kept_steps, mean.reduced, mean.reduced_steps)
+
+
+def _products() -> Iterator[MatMulParams]:
+    shapes = ((1, 64, 10), (8, 8, 8), (16, 40, 12), (49, 16, 49), (20, 64, 20), (100, 5, 30), (3, 200, 7))
+    for rows, depth, columns in shapes:
+        extents, left = (1, 1, rows, columns), (0, 0, depth, 0)
+        for right, step in (((0, 0, 0, depth), 1), ((0, 0, 0, 1), columns)):
+            yield MatMulParams(extents, left, right, depth, 1, step, 3, -7, -5, 1, (-128, 127), (1 << 30, -8))
+
+
+def _convolutions() -> Iterator[tuple[str, Any]]:
+    """Convolutions in groups, and transposed ones, with kernels and strides by chance."""
+    chance = random.Random(2)
+    for _ in range(_NUM_MAPS):
+        groups, depth, outputs = chance.choice((2, 3, 4, 8)), chance.choice((1, 2, 4, 5, 8)), chance.choice((1, 2, 3))
+        rows, columns, down, right = (chance.randint(1, most) for most in (4, 4, 3, 3))
+        window = Window(rows, columns, down, right, pad_top=(rows - 1) // 2, pad_left=(columns - 1) // 2)
+        height, width = chance.randint(3, 14), chance.randint(3, 14)
+        source = _map(height, width, groups * depth)
+        small = _map(-(-height // down), -(-width // right), groups * outputs)
+        yield "GroupedConv2D", GroupedConv2DParams(source, small, window, (-128, 127), 8, groups)
+        large = _map(height * down, width * right, outputs)
+        yield "TransposeConv2D", calls.Conv2DParams(source, large, window, (-128, 127), 8)
+
+
+def _map(height: int, width: int, channels: int) -> calls.FeatureMap:
+    return calls.FeatureMap(height, width, channels, width * channels, 8, -5)
+
+
 def _params() -> Iterator[tuple[str, Any]]:
     yield from (("StridedCopy", p) for p in _copies())
     yield from (("Mean", p) for p in _means())
     yield from (("Mul", p) for p in _broadcasts(calls.MulParams, (1 << 30, -6)))
     yield from (("BroadcastAdd", p) for p in _broadcasts(calls.BroadcastAddParams, (_HALF, _HALF, (1 << 30, -17))))
     for rows, depth in ((1, 2), (1, 3), (1, 10), (1, 12), (1, 35), (1, 100), (1, 1000), (20, 4), (100, 2), (64, 21)):
-        # Of a scale of 1/8: 2^23 * 2 in Q5 is 2^26, shift 23; what lies 248 below is 0.
-        yield "Softmax", calls.SoftmaxParams(rows, depth, -248, (1 << 30, 24))
+        # Of a scale of 1/8: 2^23 * 2 in Q5 is 2^26, shift 23; what lies 248 below is 0. Of scales 4 and 16 times as
+        # large it is 62 and 15, of rows long enough to have as many such values as chance says.
+        for shift, least in ((24, -248), (26, -62), (28, -15))[: 3 if rows * depth >= _FEW else 1]:
+            yield "Softmax", calls.SoftmaxParams(rows, depth, least, (1 << 30, shift))
+    yield from _of_pairs()
+    yield from ((k, p) for p in _reductions() for k in ("ArgMax", "ArgMin", "ReduceMax", "ReduceMin"))
+    yield from (("MatMul", p) for p in _products())
+    yield from _convolutions()
+    for rows, depth in ((1, 2), (1, 10), (1, 35), (1, 100), (20, 4), (100, 2), (64, 21), (7, 128)):
+        yield "L2Normalization", L2NormalizationParams(rows, depth, 3)
+        for shift, least in ((24, -248), (26, -62), (28, -15))[: 3 if rows * depth >= _FEW else 1]:
+            yield "LogSoftmax", LogSoftmaxParams(rows, depth, least, (1 << 30, shift), (1 << 30, 2 - shift))
+    for count in _COUNTS[:-2]:
+        for kernel in ("Abs", "Neg", "Rsqrt", "Sqrt", "Square"):
+            yield f"Float{kernel}", FloatValuesParams(count)
     for count in _COUNTS:
         yield "Fill", calls.FillParams(count, -3)
         yield "Logistic", calls.LogisticParams(count, -10, 127, (1 << 30, 24))

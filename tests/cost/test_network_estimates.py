@@ -8,6 +8,8 @@ import pytest
 
 import tflm_quantmcu as qm
 from experiments.device_time import measured_row
+from tests.parity import test_product_ops, test_rearranging_ops, test_relation_ops
+from tests.parity.test_stock_op_parity import Zoo
 from tests.support import shared_data
 from tests.support.cortex_m import skip_without_tools
 from tflm_quantmcu.runtime.samples import random_samples
@@ -15,6 +17,13 @@ from tflm_quantmcu.tflite.reader import read_model
 
 CORES = ("cortex-m0plus", "cortex-m4", "cortex-m55")
 STEPPED_AT_MOST = 1.03  # of Invoke
+NUM_CASES = 4
+STOCK_OPS = {
+    "products": tuple(test_product_ops.OPS.values()),
+    "convolutions": (test_product_ops.grouped_convolution, test_product_ops.transposed_convolution),
+    "images": tuple(test_rearranging_ops.IMAGES.values()),
+    "floats": tuple(test_relation_ops.OPS[name] for name in test_relation_ops.GROUPS["floats"]),
+}
 TOLERANCE, SPAN_TOLERANCE, HOOK_SHARE = 0.03, 0.05, 0.0005
 
 
@@ -38,6 +47,18 @@ def test_time_and_the_longest_span_of_split_networks_are_estimated(model: str, c
 def test_paddings_of_maps_that_keep_their_format_are_estimated_as_copies() -> None:
     skip_without_tools()
     require_estimated("mcunet_vww80", "cortex-m4")
+
+
+@pytest.mark.parametrize("ops", STOCK_OPS)
+def test_networks_of_ops_without_an_op_of_ours_are_estimated(ops: str) -> None:
+    skip_without_tools()
+    zoo = Zoo((1, 256))
+    for case in range(NUM_CASES):
+        for make in STOCK_OPS[ops]:
+            zoo.add(make(zoo, case))
+    row = measured_row(ops, "cortex-m4", "unsplit", zoo.build())
+    assert not row.problem and row.measured and row.estimated and not row.estimated.unknown
+    assert row.estimated.instructions == pytest.approx(row.measured.instructions, rel=TOLERANCE)
 
 
 def require_estimated(model: str, core: str) -> None:

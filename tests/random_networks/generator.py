@@ -1,13 +1,14 @@
 """One random network a seed: blocks that people train, with the corners that break kernels.
 
 Blocks: inverted residuals, gates, Inception, dense blocks, U-Nets, temporal convolutions, ops value by value that work
-in place, convolutions in groups, attention. Corners: asymmetric pads, odd strides, zero points at the ends of their
-range, channels whose weights are all zero, constants a channel, inputs of other types, an end that is flattened.
+in place, convolutions in groups, attention, dilated convolutions by images, normalisation, choices. Corners: asymmetric
+pads, odd strides, zero points at the ends of their range, channels whose weights are all zero, constants a channel,
+inputs of other types, an end that is flattened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -130,6 +131,10 @@ class _Network:
         shape = (1, x.shape[1], y.shape[1 if transposes else 2])
         scale = float(np.float32(x.scale * y.scale * 20 * np.sqrt(x.shape[2])))
         return self.net.stock("BATCH_MATMUL", [x, y], options, shape, scale=scale, zero_point=self.zero_point())
+
+    def indices(self, values: Sequence[int] | Sequence[tuple[int, int]]) -> Handle:
+        """Amounts, int32."""
+        return self.net.constant(np.array(values, np.int32))
 
     def constant(self, x: Handle) -> Handle:
         """ADD, SUB or MUL of a constant, one value or one a channel."""
@@ -273,6 +278,68 @@ def _attention(net: _Network, x: Handle) -> Handle:
     return net.net.reshape(made, x.shape)
 
 
+def _dilated(net: _Network, x: Handle) -> Handle:
+    """A dilated convolution as one of the images that SPACE_TO_BATCH_ND makes, behind a PAD that may mirror."""
+    blocks = [int(net.rng.integers(1, 4)) if n > 3 else 1 for n in x.shape[1:3]]
+    befores = [int(b) for b in net.rng.integers(0, 3, 2)]
+    pads = [(before, -(n + before) % block) for n, before, block in zip(x.shape[1:3], befores, blocks, strict=True)]
+    pads = [(0, 0), *((a, b) if n > 3 else (0, 0) for (a, b), n in zip(pads, x.shape[1:3], strict=True)), (0, 0)]
+    shape = tuple(n + a + b for n, (a, b) in zip(x.shape, pads, strict=True))
+    if net.one_in(2):
+        x = net.net.pad(x, pads)
+    else:
+        options = schema.MirrorPadOptionsT(mode=int(net.rng.integers(0, 2)))
+        x = net.net.stock("MIRROR_PAD", [x, net.indices(pads)], options, shape)
+    shape = (blocks[0] * blocks[1], x.shape[1] // blocks[0], x.shape[2] // blocks[1], x.shape[3])
+    nothing = net.indices([(0, 0), (0, 0)])
+    options = schema.SpaceToBatchNDOptionsT()
+    y = net.net.stock("SPACE_TO_BATCH_ND", [x, net.indices(blocks), nothing], options, shape)
+    y = net.conv(y, net.channels(), (1, 2)) if net.one_in(2) else net.depthwise(y)
+    extents = [n * block for n, block in zip(y.shape[1:3], blocks, strict=True)]
+    crops = [(0, int(net.rng.integers(0, min(n, 3)))) for n in extents]
+    shape = (1, *(n - crop for n, (_, crop) in zip(extents, crops, strict=True)), y.shape[3])
+    inputs = [y, net.indices(blocks), net.indices(crops)]
+    y = net.net.stock("BATCH_TO_SPACE_ND", inputs, schema.BatchToSpaceNDOptionsT(), shape)
+    return net.conv(y, net.channels(), net.kernel(), stride=net.stride(y))
+
+
+def _normalized(net: _Network, x: Handle) -> Handle:
+    """Pixels of length 1, or a map divided by the root of its variance in float32, as TFLite leaves it now and then."""
+    if net.one_in(2):
+        y = net.net.stock("L2_NORMALIZATION", [x], schema.L2NormOptionsT(), x.shape, scale=1 / 128, zero_point=0)
+        return net.conv(y, net.channels(), net.kernel(), stride=net.stride(y))
+    mean = net.net.mean(x, keep_dims=True, scale=x.scale, zero_point=x.zero_point)
+    options = {"scale": x.scale, "zero_point": -128}
+    squares = net.net.stock("SQUARED_DIFFERENCE", [x, mean], None, x.shape, **options)
+    variance = net.net.dequantize(net.net.mean(squares, keep_dims=True, **options))
+    epsilon = net.net.constant(np.array([1e-3], np.float32))
+    total = net.net.stock("ADD", [variance, epsilon], schema.AddOptionsT(), variance.shape, dtype="float32")
+    root = net.net.stock("SQRT", [total], None, total.shape, dtype="float32")
+    kind, made = [("DIV", schema.DivOptionsT()), ("MUL", schema.MulOptionsT())][int(net.rng.integers(0, 2))]
+    y = net.net.stock(kind, [net.net.dequantize(x), root], made, x.shape, dtype="float32")
+    return net.conv(net.net.quantize(y, **net.format("NONE")), net.channels(), (1, 1), stride=net.stride(x))
+
+
+def _chosen(net: _Network, x: Handle) -> Handle:
+    """Values of one map or another, by what they are compared with."""
+    other = net.alike(x)
+    kinds = ("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual")
+    mean = net.net.mean(x, keep_dims=True, scale=x.scale, zero_point=x.zero_point)
+    truths = []
+    for y in (other, mean):
+        name = str(net.rng.choice(kinds))
+        kind = "".join(f"_{c}" if c.isupper() else c for c in name).upper()[1:]
+        truths.append(net.net.stock(kind, [x, y], getattr(schema, f"{name}OptionsT")(), x.shape, dtype="bool"))
+    condition = net.net.stock(str(net.rng.choice(["LOGICAL_AND", "LOGICAL_OR"])), truths, None, x.shape, dtype="bool")
+    if net.one_in(2):
+        condition = net.net.stock("LOGICAL_NOT", [condition], None, x.shape, dtype="bool")
+    format = {"scale": x.scale, "zero_point": x.zero_point}
+    whole = net.net.stock("BROADCAST_TO", [mean, net.indices(x.shape)], None, x.shape, **format)
+    chosen = [x, whole if net.one_in(2) else other]
+    y = net.net.stock("SELECT_V2", [condition, *chosen], schema.SelectV2OptionsT(), x.shape, **format)
+    return net.conv(y, net.channels(), net.kernel(), stride=net.stride(y))
+
+
 _FAMILIES: dict[str, Callable[[_Network, Handle], Handle]] = {
     "inverted_residual": _inverted_residual,
     "gate": _gate,
@@ -284,4 +351,7 @@ _FAMILIES: dict[str, Callable[[_Network, Handle], Handle]] = {
     "groups": _groups,
     "attention": _attention,
     "written_out": _written_out,
+    "dilated": _dilated,
+    "normalized": _normalized,
+    "chosen": _chosen,
 }

@@ -1,4 +1,4 @@
-// Instructions of the kernels that stock ops run on: copies, means, softmax, changes of type.
+// Instructions of the kernels that stock ops run on: copies, means, rows, relations, products, float32 values.
 //
 // Runs the calls of stock_calls.txt on seeded values and prints a line a call, which tflm_quantmcu/cost/bench.py reads:
 //   STOCK=instructions
@@ -9,13 +9,23 @@
 #include "tflm_kernels/boards/measure.h"
 #include "tflm_kernels/boards/report.h"
 #include "tflm_kernels/portable/ops/broadcast_add.h"
+#include "tflm_kernels/portable/ops/broadcast_prelu.h"
+#include "tflm_kernels/portable/ops/comparisons.h"
+#include "tflm_kernels/portable/ops/float_values.h"
+#include "tflm_kernels/portable/ops/grouped_conv2d.h"
 #include "tflm_kernels/portable/ops/hard_swish.h"
+#include "tflm_kernels/portable/ops/l2_normalization.h"
+#include "tflm_kernels/portable/ops/log_softmax.h"
 #include "tflm_kernels/portable/ops/logistic.h"
+#include "tflm_kernels/portable/ops/matmul.h"
 #include "tflm_kernels/portable/ops/mean.h"
 #include "tflm_kernels/portable/ops/mul.h"
 #include "tflm_kernels/portable/ops/quantize.h"
+#include "tflm_kernels/portable/ops/relations.h"
 #include "tflm_kernels/portable/ops/softmax.h"
+#include "tflm_kernels/portable/ops/squared_difference.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
+#include "tflm_kernels/portable/ops/transpose_conv2d.h"
 
 namespace quantmcu {
 namespace {
@@ -32,6 +42,46 @@ enum Kernel {
   kQuantize,
   kDequantize,
   kRequantizeBytes,
+  kArgMax,
+  kArgMin,
+  kBroadcastPrelu,
+  kBroadcastSub,
+  kByteEqual,
+  kByteNotEqual,
+  kFloatAbs,
+  kFloatAdd,
+  kFloatDiv,
+  kFloatEqual,
+  kFloatLess,
+  kFloatLessEqual,
+  kFloatMaximum,
+  kFloatMinimum,
+  kFloatMul,
+  kFloatNeg,
+  kFloatNotEqual,
+  kFloatRsqrt,
+  kFloatSqrt,
+  kFloatSquare,
+  kFloatSub,
+  kGroupedConv2D,
+  kInt32Equal,
+  kInt32Less,
+  kInt32LessEqual,
+  kInt32NotEqual,
+  kL2Normalization,
+  kLogSoftmax,
+  kMatMul,
+  kMaximum,
+  kMinimum,
+  kReduceMax,
+  kReduceMin,
+  kScaledEqual,
+  kScaledLess,
+  kScaledLessEqual,
+  kScaledNotEqual,
+  kSelect,
+  kSquaredDifference,
+  kTransposeConv2D,
 };
 
 // Of each call the kernel, the number of its params' words, and these.
@@ -44,7 +94,12 @@ constexpr int32_t kMapBytes = 1 << 17;
 BOARD_ARENA uint8_t g_input0[kMapBytes];
 BOARD_ARENA uint8_t g_input1[kMapBytes];
 BOARD_ARENA uint8_t g_output[kMapBytes];
-BOARD_ARENA float g_reals[kMapBytes / 4];
+constexpr int32_t kNumReals = kMapBytes / 4;
+BOARD_ARENA float g_reals[kNumReals];
+const float* const g_positive = g_reals + kNumReals / 2;  // roots take these
+
+constexpr int32_t kMaxChannels = 128;
+int32_t g_table[3 * kMaxChannels];  // biases, multipliers, shifts
 
 template <typename Params>
 const Params& ParamsOf(const int32_t* call) {
@@ -52,41 +107,140 @@ const Params& ParamsOf(const int32_t* call) {
   return *reinterpret_cast<const Params*>(call + 2);
 }
 
+// What a kernel takes behind its params, by its type.
+template <typename Params>
+void Call(void (*kernel)(const Params&, uint8_t*), const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_output);
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const uint8_t*, uint8_t*), const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_input0, g_output);
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const uint8_t*, const uint8_t*, uint8_t*),
+          const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_input0, g_input1, g_output);
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const float*, uint8_t*), const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_reals, g_output);
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const uint8_t*, float*), const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_input0, reinterpret_cast<float*>(g_output));
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const float*, float*), const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_positive, reinterpret_cast<float*>(g_output));
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const float*, const float*, float*), const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_reals, g_reals + 1, reinterpret_cast<float*>(g_output));
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const float*, const float*, uint8_t*),
+          const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_reals, g_reals + 1, g_output);
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const uint8_t*, const uint8_t*, const ChannelTable&,
+                         uint8_t*),
+          const int32_t* call) {
+  const ChannelTable table = ChannelTableOf(g_table, kMaxChannels);
+  kernel(ParamsOf<Params>(call), g_input0, g_input1, table, g_output);
+}
+
+template <typename Params>
+void Call(void (*kernel)(const Params&, const uint8_t*, const uint8_t*, const int32_t*, uint8_t*),
+          const int32_t* call) {
+  kernel(ParamsOf<Params>(call), g_input0, g_input1, g_table, g_output);
+}
+
+template <auto kKernel>
+void CallOf(const int32_t* call) {
+  Call(kKernel, call);
+}
+
+// In the order of Kernel.
+constexpr void (*kKernels[])(const int32_t*) = {
+    CallOf<reference::StridedCopy>,
+    CallOf<reference::Fill>,
+    CallOf<reference::Mean>,
+    CallOf<reference::Mul>,
+    CallOf<reference::BroadcastAdd>,
+    CallOf<reference::Softmax>,
+    CallOf<reference::Logistic>,
+    CallOf<reference::HardSwish>,
+    CallOf<reference::Quantize>,
+    CallOf<reference::Dequantize>,
+    CallOf<reference::RequantizeBytes>,
+    CallOf<reference::ArgMax>,
+    CallOf<reference::ArgMin>,
+    CallOf<reference::BroadcastPrelu>,
+    CallOf<reference::BroadcastSub>,
+    CallOf<reference::ByteEqual>,
+    CallOf<reference::ByteNotEqual>,
+    CallOf<reference::FloatAbs>,
+    CallOf<reference::FloatAdd>,
+    CallOf<reference::FloatDiv>,
+    CallOf<reference::FloatEqual>,
+    CallOf<reference::FloatLess>,
+    CallOf<reference::FloatLessEqual>,
+    CallOf<reference::FloatMaximum>,
+    CallOf<reference::FloatMinimum>,
+    CallOf<reference::FloatMul>,
+    CallOf<reference::FloatNeg>,
+    CallOf<reference::FloatNotEqual>,
+    CallOf<reference::FloatRsqrt>,
+    CallOf<reference::FloatSqrt>,
+    CallOf<reference::FloatSquare>,
+    CallOf<reference::FloatSub>,
+    CallOf<reference::GroupedConv2D>,
+    CallOf<reference::Int32Equal>,
+    CallOf<reference::Int32Less>,
+    CallOf<reference::Int32LessEqual>,
+    CallOf<reference::Int32NotEqual>,
+    CallOf<reference::L2Normalization>,
+    CallOf<reference::LogSoftmax>,
+    CallOf<reference::MatMul>,
+    CallOf<reference::Maximum>,
+    CallOf<reference::Minimum>,
+    CallOf<reference::ReduceMax>,
+    CallOf<reference::ReduceMin>,
+    CallOf<reference::ScaledEqual>,
+    CallOf<reference::ScaledLess>,
+    CallOf<reference::ScaledLessEqual>,
+    CallOf<reference::ScaledNotEqual>,
+    CallOf<reference::Select>,
+    CallOf<reference::SquaredDifference>,
+    CallOf<reference::TransposeConv2D>,
+};
+static_assert(sizeof(kKernels) / sizeof(kKernels[0]) == kTransposeConv2D + 1, "one a kernel");
+
 void Run(const void* argument) {
-  using namespace reference;
   const auto* call = static_cast<const int32_t*>(argument);
-  switch (call[0]) {
-    case kStridedCopy:
-      return StridedCopy(ParamsOf<StridedCopyParams>(call), g_input0, g_output);
-    case kFill:
-      return Fill(ParamsOf<FillParams>(call), g_output);
-    case kMean:
-      return Mean(ParamsOf<MeanParams>(call), g_input0, g_output);
-    case kMul:
-      return Mul(ParamsOf<MulParams>(call), g_input0, g_input1, g_output);
-    case kBroadcastAdd:
-      return BroadcastAdd(ParamsOf<BroadcastAddParams>(call), g_input0, g_input1, g_output);
-    case kSoftmax:
-      return Softmax(ParamsOf<SoftmaxParams>(call), g_input0, g_output);
-    case kLogistic:
-      return Logistic(ParamsOf<LogisticParams>(call), g_input0, g_output);
-    case kHardSwish:
-      return HardSwish(ParamsOf<HardSwishParams>(call), g_input0, g_output);
-    case kQuantize:
-      return Quantize(ParamsOf<QuantizeParams>(call), g_reals, g_output);
-    case kDequantize:
-      return Dequantize(ParamsOf<QuantizeParams>(call), g_input0, g_reals);
-    case kRequantizeBytes:
-      return RequantizeBytes(ParamsOf<RequantizeBytesParams>(call), g_input0, g_output);
-  }
-  BoardExit(1);
+  kKernels[call[0]](call);
 }
 
 void Fill(RandomValues* random) {
   random->FillRuns(1, kMapBytes, 8, g_input0);
   random->FillRuns(1, kMapBytes, 8, g_input1);
-  for (int32_t i = 0; i < kMapBytes / 4; ++i) {
-    g_reals[i] = static_cast<float>(random->Uniform(-4000, 4000)) / 1000.0f;
+  for (int32_t i = 0; i < kNumReals; ++i) {
+    const int32_t least = g_reals + i < g_positive ? -4000 : 1;
+    g_reals[i] = static_cast<float>(random->Uniform(least, 4000)) / 1000.0f;
+  }
+  for (int32_t i = 0; i < kMaxChannels; ++i) {
+    g_table[i] = random->Uniform(-1000, 1000);
+    g_table[kMaxChannels + i] = 1 << 30;
+    g_table[2 * kMaxChannels + i] = -8;
   }
 }
 

@@ -69,7 +69,7 @@ def calibrate(
     chunks = [_Chunk(runs, part) for part in split_samples(inputs)]
     counts = sums.sum("calibrating", _count_values, chunks)["counts"]
     histograms = {t.index: histogram for t, histogram in zip(maps, counts, strict=True)}
-    outliers = _outlier_maps(sums, chunks, [t for t in maps if len(t.shape) == 4], histograms)
+    outliers = _outlier_maps(sums, chunks, [t for t in maps if _is_image(t)], histograms)
     stats = {t.name: TensorStats(t.name, histograms[t.index], t.format, outliers.get(t.index), method) for t in maps}
     return CalibrationResult(file.sha256, None, inputs, stats, method)
 
@@ -121,6 +121,11 @@ class _Chunk:
         """The maps' values for each sample, as uint8 bins q + 128."""
         for values in self.runs(self.inputs):
             yield [v.view(np.uint8) ^ 0x80 for v in values]
+
+
+def _is_image(tensor: Tensor) -> bool:
+    """Whether it is [1, H, W, C]: maps of several images stand in no stage."""
+    return len(tensor.shape) == 4 and tensor.shape[0] == 1
 
 
 def _count_values(chunk: _Chunk) -> Arrays:

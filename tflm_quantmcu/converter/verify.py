@@ -25,7 +25,7 @@ from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.simulate import simulate
 from tflm_quantmcu.runtime.allocations import Allocations
 from tflm_quantmcu.runtime.interpreter import Interpreter
-from tflm_quantmcu.runtime.samples import random_inputs, sample_shape, to_model_input
+from tflm_quantmcu.runtime.samples import random_inputs, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
@@ -156,7 +156,7 @@ def _in_type(samples: Sequence[np.ndarray], tensors: Sequence[Tensor]) -> tuple[
 
 
 def _is_as_taken(values: np.ndarray, tensor: Tensor) -> bool:
-    return values.dtype == tensor.dtype and values.shape[1:] == sample_shape(tensor)
+    return values.dtype == tensor.dtype and values.shape[1:] == tensor.sample_shape
 
 
 def _given(graph: ModelGraph, plan: PrecisionPlan, x: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
@@ -255,7 +255,7 @@ def map_values(interpreter: Interpreter, before: Tensor, found: Tensor, plan: Pr
     data = interpreter.tensor(found.index)
     if before.name in plan.formats:
         data = unpack(data, plan.formats[before.name].bits, before.shape[-1])
-    return data.reshape(before.shape[1:])
+    return data.reshape(before.sample_shape)
 
 
 def _place(graph: ModelGraph, tensor: Tensor) -> str:

@@ -20,7 +20,7 @@ from tflm_quantmcu.cost.stock_call_times import StockCall
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
-from tflm_quantmcu.law.kernel_calls import Conv2DParams, LutParams, StridedCopyParams
+from tflm_quantmcu.law.kernel_calls import Conv2DParams, LutParams, ResizeBilinearParams, StridedCopyParams
 from tflm_quantmcu.law.lookups import is_lookup
 from tflm_quantmcu.lowering.images import num_images, one_image
 from tflm_quantmcu.lowering.network import LoweredNetwork
@@ -114,6 +114,9 @@ def _stock_call(kernel: str, params: object) -> Call:
     if kernel == op_kind("CONV_2D").kernel and isinstance(params, Conv2DParams):
         source, output = ((m.height, m.width, m.channels) for m in (params.input, params.output))
         return KernelShape(op_kind("CONV_2D").snake_name, source, output), f"a8w{params.weight_bits}"
+    if isinstance(params, ResizeBilinearParams):
+        size = (params.output.height, params.output.width, params.output.channels)
+        return KernelShape(op_kind("RESIZE_BILINEAR").stage_kernels[0], size, size), "a8"
     return StockCall(kernel, params)
 
 

@@ -1,7 +1,7 @@
-"""What kernels of stock ops take: copies, means, softmax, changes of type.
+"""What kernels of stock ops take: copies, means, rows, relations, products, float32 values, changes of type.
 
-In: a call of a portable kernel with its params (law/kernel_calls.py). Out: what its loops do, counted: numbers that its
-instructions and cycles are a linear formula of. The coefficients come from the calls of
+In: a call of a portable kernel with its params (law/kernel_calls.py, law/product_calls.py). Out: what its loops do,
+counted: numbers that its instructions and cycles are a linear formula of. The coefficients come from the calls of
 tflm_kernels/benchmarks/stock_calls.txt, which `bench` measures (data/stock_<core>.csv). Kernels that are in no row have
 no formula.
 """
@@ -11,18 +11,23 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
 import math
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from tflm_quantmcu.cost.cycles import Work
-from tflm_quantmcu.law import kernel_calls
+from tflm_quantmcu.graph.types import Window
+from tflm_quantmcu.law import kernel_calls, product_calls
 from tflm_quantmcu.law.kernel_calls import NUM_DIMS, Dims
 
-_WORDS = {"int": 1, "float": 1, "Dims": NUM_DIMS, "Pair": 2, "tuple[Pair, Pair, Pair]": 6}  # of a field of params
+# Of a field of params that is no struct.
+_WORDS = {"int": 1, "float": 1, "Dims": NUM_DIMS, "Pair": 2, "tuple[Pair, Pair, Pair]": 6}
+_MAX_DIFFERENCE = 255
+_STRUCTS: Mapping[str, type] = {"FeatureMap": kernel_calls.FeatureMap, "Window": Window}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +48,10 @@ class StockRow:
 
 def stock_features(call: StockCall) -> np.ndarray | None:
     """float [features], >= 0; how many depends on the kernel. None of kernels that are not measured."""
-    features = _FEATURES.get(call.kernel)
-    return None if features is None else np.array(features(call.params), float)
+    if call.kernel not in _KERNELS:
+        return None
+    _, features = _KERNELS[call.kernel]
+    return np.array(features(call.params), float)
 
 
 def _loops(extents: Dims) -> list[int]:
@@ -67,51 +74,144 @@ def _fill(params: kernel_calls.FillParams) -> list[int]:
     return [1, *(n for size in (1, 4, 16) for n in (params.num_bytes // size, params.num_bytes % size))]
 
 
-def _mean(params: kernel_calls.MeanParams) -> list[int]:
-    """What lies side by side is summed up in a loop of its own."""
+def _each_of_four(params: product_calls.FloatValuesParams) -> list[int]:
+    """MVE takes four values at once."""
+    return [1, params.count, params.count // 4, params.count % 4]
+
+
+def _reduced(params: kernel_calls.MeanParams | kernel_calls.ReductionParams) -> list[int]:
+    """What lies side by side is taken in a loop of its own."""
     kept = _loops(params.kept)
     loops = [kept[-1] * n for n in _loops(params.reduced)]
     is_side_by_side = params.reduced_steps[-1] == 1
     return [1, *kept, *loops[:-1], loops[-1] * is_side_by_side, loops[-1] * (not is_side_by_side)]
 
 
-def _broadcast(params: kernel_calls.MulParams | kernel_calls.BroadcastAddParams) -> list[int]:
+def _broadcast(params: Any) -> list[int]:
     return [1, *_loops(params.extents)]
 
 
-def _softmax(params: kernel_calls.SoftmaxParams) -> list[int]:
+def _rows(params: Any) -> list[int]:
     return [1, params.rows, params.rows * params.depth]
+
+
+def _exponentials(params: Any) -> list[int]:
+    """Values far below the largest of their row take none; of values by chance it is as many as differences are."""
+    counted = min(1.0, -params.smallest_difference / _MAX_DIFFERENCE)
+    values = params.rows * (params.depth - 1)
+    return [1, params.rows, params.rows * params.depth, round(values * counted)]
 
 
 def _each(params: Any) -> list[int]:
     return [1, params.count]
 
 
-_FEATURES: Mapping[str, Callable[[Any], list[int]]] = {
-    "StridedCopy": _copy,
-    "Fill": _fill,
-    "Mean": _mean,
-    "Mul": _broadcast,
-    "BroadcastAdd": _broadcast,
-    "Softmax": _softmax,
-    "Logistic": _each,
-    "HardSwish": _each,
-    "Quantize": _each,
-    "Dequantize": _each,
-    "RequantizeBytes": _each,
+def _mat_mul(params: product_calls.MatMulParams) -> list[int]:
+    """What lies side by side in both inputs is multiplied in a loop of its own."""
+    loops = _loops(params.extents)
+    products = [loops[-1], loops[-1] * params.depth]
+    is_side_by_side, nothing = params.left_depth_step == params.right_depth_step == 1, [0, 0]
+    return [1, *loops[:-1], *(products if is_side_by_side else nothing), *(nothing if is_side_by_side else products)]
+
+
+def _grouped(params: product_calls.GroupedConv2DParams) -> list[int]:
+    """Rows and taps of windows that are met, those outside of the map too, and what is multiplied."""
+    outputs, window = params.output.channels, params.window
+    rows, columns = _insides(params)
+    pixels = params.output.height * params.output.width
+    tried_rows = pixels * window.kernel_height * outputs
+    met = rows * columns * outputs
+    tried = rows * params.output.width * window.kernel_width * outputs
+    depth = params.input.channels // params.num_groups
+    return [1, pixels, pixels * outputs, tried_rows, tried, met, met * depth]
+
+
+def _insides(params: product_calls.GroupedConv2DParams) -> list[int]:
+    """How many taps of the windows along each axis lie inside the map, of all windows."""
+    window = params.window
+    axes = (
+        *((params.output.height, params.input.height, window.kernel_height, window.stride_height),),
+        *((params.output.width, params.input.width, window.kernel_width, window.stride_width),),
+    )
+    more = ((window.dilation_height, window.pad_top), (window.dilation_width, window.pad_left))
+    found = []
+    for (windows, size, taps, stride), (dilation, pad) in zip(axes, more, strict=True):
+        places = np.arange(windows)[:, None] * stride - pad + np.arange(taps) * dilation
+        found.append(int(((places >= 0) & (places < size)).sum()))
+    return found
+
+
+def _transposed(params: kernel_calls.Conv2DParams) -> list[int]:
+    """The taps of each axis that are a stride apart, and those of them that meet a pixel."""
+    window, output = params.window, params.output
+    axes = (
+        (output.height, params.input.height, window.kernel_height, window.stride_height, window.pad_top),
+        (output.width, params.input.width, window.kernel_width, window.stride_width, window.pad_left),
+    )
+    tried, met = [], []
+    for size, pixels, taps, stride, pad in axes:
+        moved = np.arange(size)[:, None] + pad - np.arange(taps)
+        is_tried = moved % stride == 0
+        tried.append(int(is_tried.sum()))
+        met.append(int((is_tried & (moved >= 0) & (moved // stride < pixels)).sum()))
+    outputs, pixels = output.channels, output.height * output.width
+    taps = met[0] * met[1] * outputs
+    rows = tried[0] * output.width * outputs
+    return [1, pixels, pixels * outputs, rows, met[0] * tried[1] * outputs, taps, taps * params.input.channels]
+
+
+_RELATIONS = ("Equal", "Less", "LessEqual", "NotEqual")
+_PAIRS = kernel_calls.ComparisonParams
+_SUMS = kernel_calls.BroadcastAddParams
+_VALUES = product_calls.FloatValuesParams
+# Kernel -> the class of its params, and what its loops do.
+_KERNELS: Mapping[str, tuple[type, Callable[[Any], list[int]]]] = {
+    "StridedCopy": (kernel_calls.StridedCopyParams, _copy),
+    "Fill": (kernel_calls.FillParams, _fill),
+    "Mean": (kernel_calls.MeanParams, _reduced),
+    "Mul": (kernel_calls.MulParams, _broadcast),
+    "BroadcastAdd": (_SUMS, _broadcast),
+    "Softmax": (kernel_calls.SoftmaxParams, _exponentials),
+    "Logistic": (kernel_calls.LogisticParams, _each),
+    "HardSwish": (kernel_calls.HardSwishParams, _each),
+    "Quantize": (kernel_calls.QuantizeParams, _each),
+    "Dequantize": (kernel_calls.QuantizeParams, _each),
+    "RequantizeBytes": (kernel_calls.RequantizeBytesParams, _each),
+    **dict.fromkeys(("ArgMax", "ArgMin", "ReduceMax", "ReduceMin"), (kernel_calls.ReductionParams, _reduced)),
+    "BroadcastPrelu": (kernel_calls.BroadcastPreluParams, _broadcast),
+    **dict.fromkeys(("BroadcastSub", "SquaredDifference"), (_SUMS, _broadcast)),
+    **dict.fromkeys(("ByteEqual", "ByteNotEqual", "FloatMaximum", "FloatMinimum"), (_PAIRS, _broadcast)),
+    **dict.fromkeys(("Maximum", "Minimum"), (_PAIRS, _broadcast)),
+    **{prefix + name: (_PAIRS, _broadcast) for prefix in ("Float", "Int32") for name in _RELATIONS},
+    **{f"Scaled{name}": (product_calls.ScaledComparisonParams, _broadcast) for name in _RELATIONS},
+    **{
+        f"Float{n}": (product_calls.FloatValuesParams, _each_of_four) for n in ("Abs", "Neg", "Rsqrt", "Sqrt", "Square")
+    },
+    **{f"Float{n}": (product_calls.FloatPairsParams, _broadcast) for n in ("Add", "Div", "Mul", "Sub")},
+    "GroupedConv2D": (product_calls.GroupedConv2DParams, _grouped),
+    "L2Normalization": (product_calls.L2NormalizationParams, _rows),
+    "LogSoftmax": (product_calls.LogSoftmaxParams, _exponentials),
+    "MatMul": (product_calls.MatMulParams, _mat_mul),
+    "Select": (product_calls.SelectParams, _broadcast),
+    "TransposeConv2D": (kernel_calls.Conv2DParams, _transposed),
 }
-KERNELS = tuple(_FEATURES)
-
-
-def params_class(kernel: str) -> type:
-    """The class of the params of a kernel of KERNELS."""
-    return getattr(kernel_calls, f"{'Quantize' if kernel == 'Dequantize' else kernel}Params")
+KERNELS = tuple(_KERNELS)
 
 
 def words_of(params: Any) -> list[int]:
     """Params as the words of the C++ struct; a float as its bits."""
-    values = [value for item in dataclasses.astuple(params) for value in np.ravel(item)]
-    return [struct.unpack("<i", struct.pack("<f", v))[0] if isinstance(v, np.floating) else int(v) for v in values]
+    return [
+        struct.unpack("<i", struct.pack("<f", v))[0] if isinstance(v, float) else int(v)
+        for v in _numbers(dataclasses.astuple(params))
+    ]
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _numbers(item)
+    else:
+        yield value
 
 
 def read_calls(text: str) -> list[StockCall]:
@@ -122,16 +222,23 @@ def read_calls(text: str) -> list[StockCall]:
 
 def _call(kernel: str, words: Sequence[int]) -> StockCall:
     """The inverse of `words_of`."""
-    left, values = list(words), {}
-    kind = params_class(kernel)
+    kind, _ = _KERNELS[kernel]
+    return StockCall(kernel, _struct(kind, iter(words)))
+
+
+def _struct(kind: type, words: Iterator[int]) -> Any:
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(kind):
+        if str(field.type) in _STRUCTS:
+            values[field.name] = _struct(_STRUCTS[str(field.type)], words)
+            continue
         count = _WORDS[str(field.type)]
-        taken, left = tuple(left[:count]), left[count:]
+        taken = tuple(itertools.islice(words, count))
         if field.type == "float":
-            values[field.name] = struct.unpack("<f", struct.pack("<i", *taken))[0]
+            (values[field.name],) = struct.unpack("<f", struct.pack("<i", *taken))
         else:
             values[field.name] = taken if count in (2, NUM_DIMS) else taken[0] if count == 1 else _pairs(taken)
-    return StockCall(kernel, kind(**values))
+    return kind(**values)
 
 
 def _pairs(words: Sequence[int]) -> tuple[tuple[int, ...], ...]:

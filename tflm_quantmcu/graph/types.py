@@ -111,6 +111,11 @@ class Tensor:
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """The shape of one sample's values: without a batch dimension of 1."""
+        return self.shape[1:] if self.shape[:1] == (1,) else self.shape
+
+    @property
     def weight_bits(self) -> int:
         """The width that the file has of weights; a plan's 8 keeps it."""
         return 4 if self.dtype == "int4" else 8

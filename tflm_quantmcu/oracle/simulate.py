@@ -185,7 +185,7 @@ def run_op(maps: FeatureMaps, op: Op) -> None:
     else:
         y = stock_kernels.run(graph, op, known)
     if y is not None:
-        maps.put(op.outputs[0], y.reshape(len(y), *_sample_shape(graph, op.outputs[0])), is_planned=is_planned)
+        maps.put(op.outputs[0], y.reshape(len(y), *graph.tensors[op.outputs[0]].sample_shape), is_planned=is_planned)
 
 
 def _run_images(maps: FeatureMaps, one: ModelGraph, op: Op) -> None:
@@ -199,12 +199,6 @@ def _run_images(maps: FeatureMaps, one: ModelGraph, op: Op) -> None:
     if op.outputs[0] in inner.own:
         y = inner.own[op.outputs[0]].reshape(-1, *maps.graph.tensors[op.outputs[0]].shape)
         maps.put(op.outputs[0], y, is_planned=False)
-
-
-def _sample_shape(graph: ModelGraph, tensor: int) -> tuple[int, ...]:
-    """The shape of one sample's values: a first dimension of 1 is left out."""
-    shape = graph.tensors[tensor].shape
-    return shape[1:] if shape[:1] == (1,) else shape
 
 
 def _has_kernel(network: LoweredNetwork, plan: PrecisionPlan, op: Op) -> bool:

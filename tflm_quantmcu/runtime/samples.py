@@ -155,16 +155,11 @@ def to_real(q: np.ndarray, tensor: Tensor) -> np.ndarray:
     return (q.astype(np.float32) - np.float32(tensor.zero_points[0])) * np.float32(tensor.scales[0])
 
 
-def sample_shape(tensor: Tensor) -> tuple[int, ...]:
-    """The shape of one sample of an input: without a batch dimension of 1."""
-    return tensor.shape[1:] if tensor.shape[:1] == (1,) else tensor.shape
-
-
 def random_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
     """Inputs [count, ...] without meaning: integers over the type's whole range, or normal float32. Those of more than
     16 bits are 0 or 1: they may be indices, of which an op knows as many as it has rows."""
     rng = np.random.default_rng(seed)
-    shape = (count, *sample_shape(tensor))
+    shape = (count, *tensor.sample_shape)
     if tensor.dtype == "float32":
         return rng.standard_normal(shape, np.float32)
     low, high = _limits(tensor.dtype)
@@ -192,7 +187,7 @@ def varied_samples(tensor: Tensor, count: int, *, seed: int = 0) -> np.ndarray:
     constant, would tell samples apart less.
     """
     rng = np.random.default_rng(seed)
-    shape = sample_shape(tensor)
+    shape = tensor.sample_shape
     fine = rng.random((count, *shape))
     coarse = _repeated(rng.random((count, *(-(-size // _BLOCK) for size in shape))), shape)
     share = rng.uniform(0.1, 0.9, (count, *[1] * len(shape)))
