@@ -60,12 +60,14 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
         return (_qmcu_call(graph, op, _read_qmcu_op(graph, op), variant),)
     if (calls := calls_of_images(graph, op, lambda one: calls_of(one, op, variant=variant))) is not None:
         return calls
-    reason = LoweredNetwork.of(graph).refusal(op)
+    network = LoweredNetwork.of(graph)
+    reason = network.refusal(op)
     if (op.traits.has_filter or op.traits.is_pool) and not (reason and op.kind in STOCK_KINDS):
         if reason:
             raise UnsupportedModelError(f"{op_place(graph, op)} cannot run on a portable kernel: {reason}")
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
-    if op.traits.num_maps == 2 and reason is None:
+    # A table of ops of which this is the last stands only in converted models.
+    if op.traits.num_maps == 2 and reason is None and network.lower(op).lookup is None:
         return (_qmcu_call(graph, op, _lowered_qmcu_op(graph, op), variant),)
     return tuple(_with_scratch(call, variant) for call in stock_calls(graph, op))
 
