@@ -17,7 +17,9 @@ from tflm_quantmcu.cost.stock_call_times import words_of
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law import kernel_calls as calls
 from tflm_quantmcu.law.product_calls import (
+    FloatMeanParams,
     FloatPairsParams,
+    FloatRowsParams,
     FloatValuesParams,
     GroupedConv2DParams,
     L2NormalizationParams,
@@ -99,7 +101,7 @@ def _of_pairs() -> Iterator[tuple[str, Any]]:
             for prefix in ("Float", "Int32", *(("Byte",) if "Less" not in relation else ())):
                 yield prefix + relation, calls.ComparisonParams(*pair)
             yield f"Scaled{relation}", ScaledComparisonParams(*pair, 3, -7, third, third)
-        for kernel in ("Maximum", "Minimum", "FloatMaximum", "FloatMinimum"):
+        for kernel in ("Maximum", "Minimum", "FloatMaximum", "FloatMinimum", "FloatSquaredDifference"):
             yield kernel, calls.ComparisonParams(*pair)
         for kernel in ("Add", "Div", "Mul", "Sub"):
             yield f"Float{kernel}", FloatPairsParams(*pair, -3e38, 3e38)
@@ -154,9 +156,12 @@ def _params() -> Iterator[tuple[str, Any]]:
             yield "Softmax", calls.SoftmaxParams(rows, depth, least, (1 << 30, shift))
     yield from _of_pairs()
     yield from ((k, p) for p in _reductions() for k in ("ArgMax", "ArgMin", "ReduceMax", "ReduceMin"))
+    for views in itertools.islice(_reductions(), 0, None, 3):
+        yield "FloatMean", FloatMeanParams(views.kept, views.kept_steps, views.reduced, views.reduced_steps, 3.0)
     yield from (("MatMul", p) for p in _products())
     yield from _convolutions()
     for rows, depth in ((1, 2), (1, 10), (1, 35), (1, 100), (20, 4), (100, 2), (64, 21), (7, 128)):
+        yield "FloatL2Normalization", FloatRowsParams(rows, depth)
         yield "L2Normalization", L2NormalizationParams(rows, depth, 3)
         for shift, least in ((24, -248), (26, -62), (28, -15))[: 3 if rows * depth >= _FEW else 1]:
             yield "LogSoftmax", LogSoftmaxParams(rows, depth, least, (1 << 30, shift), (1 << 30, 2 - shift))

@@ -10,6 +10,7 @@
 
 #include "tflm_kernels/portable/law/exponential.h"
 #include "tflm_kernels/portable/ops/broadcast_add.h"
+#include "tflm_kernels/portable/ops/float_reductions.h"
 #include "tflm_kernels/portable/ops/float_values.h"
 #include "tflm_kernels/portable/ops/grouped_conv2d.h"
 #include "tflm_kernels/portable/ops/hard_swish.h"
@@ -240,6 +241,20 @@ TEST(FloatPairs, AreClampedToFiniteNumbers) {
       {{1, 1, 1, 3}}, {{0, 0, 0, 1}}, {{0, 0, 0, 0}}, -largest, largest};
   reference::FloatMul(params, x.data(), &largest, y.data());
   EXPECT_EQ(y, (std::vector<float>{largest, -largest, largest / 2}));
+}
+
+TEST(FloatMean, AddsInOrder) {
+  const std::vector<float> x = {1e8f, 1.0f, -1e8f, 3.0f};
+  std::vector<float> y(2);
+  const Dims pairs = {{1, 1, 1, 2}}, dense = {{0, 0, 0, 1}};
+  reference::FloatMean({pairs, {{0, 0, 0, 2}}, pairs, dense, 2.0f}, x.data(), y.data());
+  EXPECT_EQ(y, (std::vector<float>{5e7f, -5e7f}));
+}
+
+TEST(FloatL2Normalization, DividesByTheLengthAndNotByZero) {
+  std::vector<float> x = {3.0f, -4.0f, 0.0f, 1e-7f};
+  reference::FloatL2Normalization({2, 2}, x.data(), x.data());
+  EXPECT_EQ(x, (std::vector<float>{3.0f / 5.0f, -4.0f / 5.0f, 0.0f, 1e-7f / 1e-6f}));
 }
 
 TEST(L2Normalization, WorkedExamplesAndARowOfZeros) {

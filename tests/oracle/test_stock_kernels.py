@@ -194,6 +194,21 @@ def test_an_op_without_a_kernel_is_refused_with_what_is_covered():
     assert "SIN 'map1' (op 0) has no portable kernel; covered are ABS, ADD, ARG_MAX" in refusal(build, (1, 4))
 
 
+def test_a_quotient_of_int8_maps_is_refused():
+    def build(net: StockModel, x: Handle) -> Handle:
+        return net.stock("DIV", [x, x], schema.DivOptionsT(), x.shape)
+
+    assert "shifts small quotients by more bits than a number has" in refusal(build, (1, 4))
+
+
+def test_pads_between_images_are_refused():
+    def build(net: StockModel, x: Handle) -> Handle:
+        blocks, pads = (net.constant(np.array(v, np.int32)) for v in ((2,), ((0, 1),)))
+        return net.stock("SPACE_TO_BATCH_ND", [x, blocks, pads], schema.SpaceToBatchNDOptionsT(), (2, 2, 3))
+
+    assert "pads with a byte that it never sets" in refusal(build, (1, 3, 3))
+
+
 def test_long_softmax_rows_are_refused():
     assert "rows up to 4095" in refusal(TinyModel.softmax, (1, 4096))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.parity.test_more_stock_ops import NUM_CASES, index, stock
+from tests.parity.test_more_stock_ops import NUM_CASES, index, indices, stock
 from tests.parity.test_stock_op_parity import ACTIVATIONS, ALL_VALUES, SHAPES, Zoo, check, shuffled
 from tests.support.stock_op_models import COMPARISON_OPTIONS
 from tests.support.tiny_models import Handle
@@ -112,6 +112,25 @@ def infinite(zoo: Zoo, case: int) -> Handle:
     return stock(zoo, kind, [x, zoo.net.constant(np.float32(value).reshape(1))], options, MAP, dtype="float32")
 
 
+def float_mean(zoo: Zoo, case: int) -> Handle:
+    """The mean or the sum over axes, in TFLM's order."""
+    kind, axes = ("MEAN", "SUM")[case % 2], [(1, 2), (3,), (2, 1), (-1,), (1, 2, 3), (1, 3), (2,)][case % 7]
+    x = zoo.net.dequantize(zoo.view(MAP, scale=zoo.scale(case), zero_point=zoo.zero_point()))
+    taken, keeps = {a % 4 for a in axes}, case % 3 > 0
+    shape = tuple(1 if a in taken else n for a, n in enumerate(MAP) if keeps or a not in taken)
+    return stock(zoo, kind, [x, indices(zoo, *axes)], schema.ReducerOptionsT(keepDims=keeps), shape, dtype="float32")
+
+
+def float_rows(zoo: Zoo, case: int) -> Handle:
+    """Lengths, which are 0 now and then, and squares of differences."""
+    shape = ((1, 256), (1, 16, 16), (1, 4, 8, 8), (1, 256, 1))[case % 4]
+    x = zoo.net.dequantize(zoo.view(shape, scale=zoo.scale(case, 1e-8), zero_point=zoo.zero_point()))
+    if case % 3:
+        return stock(zoo, "L2_NORMALIZATION", [x], schema.L2NormOptionsT(), shape, dtype="float32")
+    y = zoo.net.constant(zoo.rng.standard_normal(shape[-1]).astype(np.float32))
+    return stock(zoo, "SQUARED_DIFFERENCE", [x, y], schema.SquaredDifferenceOptionsT(), shape, dtype="float32")
+
+
 def l2_normalization(zoo: Zoo, case: int) -> Handle:
     shape = ((1, 256), (1, 16, 16), (1, 2, 8, 16), (1, 256, 1), (1, 64, 4))[case % 5]
     x = zoo.view(shape, scale=zoo.scale(case), zero_point=zoo.zero_point())
@@ -131,6 +150,8 @@ OPS: dict[str, Callable[[Zoo, int], Handle]] = {
     "select": select,
     **{f"float {kind.lower()}": float_pair(kind) for kind in ("ADD", "SUB", "MUL", "DIV")},
     "infinite": infinite,
+    "float mean": float_mean,
+    "float rows": float_rows,
     "l2_normalization": l2_normalization,
     "log_softmax": log_softmax,
 }

@@ -12,6 +12,7 @@
 #include "tflm_kernels/portable/ops/broadcast_add.h"
 #include "tflm_kernels/portable/ops/broadcast_prelu.h"
 #include "tflm_kernels/portable/ops/comparisons.h"
+#include "tflm_kernels/portable/ops/float_reductions.h"
 #include "tflm_kernels/portable/ops/float_values.h"
 #include "tflm_kernels/portable/ops/fully_connected.h"
 #include "tflm_kernels/portable/ops/grouped_conv2d.h"

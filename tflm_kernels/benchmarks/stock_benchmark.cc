@@ -11,6 +11,7 @@
 #include "tflm_kernels/portable/ops/broadcast_add.h"
 #include "tflm_kernels/portable/ops/broadcast_prelu.h"
 #include "tflm_kernels/portable/ops/comparisons.h"
+#include "tflm_kernels/portable/ops/float_reductions.h"
 #include "tflm_kernels/portable/ops/float_values.h"
 #include "tflm_kernels/portable/ops/grouped_conv2d.h"
 #include "tflm_kernels/portable/ops/hard_swish.h"
@@ -52,9 +53,11 @@ enum Kernel {
   kFloatAdd,
   kFloatDiv,
   kFloatEqual,
+  kFloatL2Normalization,
   kFloatLess,
   kFloatLessEqual,
   kFloatMaximum,
+  kFloatMean,
   kFloatMinimum,
   kFloatMul,
   kFloatNeg,
@@ -62,6 +65,7 @@ enum Kernel {
   kFloatRsqrt,
   kFloatSqrt,
   kFloatSquare,
+  kFloatSquaredDifference,
   kFloatSub,
   kGroupedConv2D,
   kInt32Equal,
@@ -192,9 +196,11 @@ constexpr void (*kKernels[])(const int32_t*) = {
     CallOf<reference::FloatAdd>,
     CallOf<reference::FloatDiv>,
     CallOf<reference::FloatEqual>,
+    CallOf<reference::FloatL2Normalization>,
     CallOf<reference::FloatLess>,
     CallOf<reference::FloatLessEqual>,
     CallOf<reference::FloatMaximum>,
+    CallOf<reference::FloatMean>,
     CallOf<reference::FloatMinimum>,
     CallOf<reference::FloatMul>,
     CallOf<reference::FloatNeg>,
@@ -202,6 +208,7 @@ constexpr void (*kKernels[])(const int32_t*) = {
     CallOf<reference::FloatRsqrt>,
     CallOf<reference::FloatSqrt>,
     CallOf<reference::FloatSquare>,
+    CallOf<reference::FloatSquaredDifference>,
     CallOf<reference::FloatSub>,
     CallOf<reference::GroupedConv2D>,
     CallOf<reference::Int32Equal>,

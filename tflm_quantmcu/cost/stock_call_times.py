@@ -79,7 +79,7 @@ def _each_of_four(params: product_calls.FloatValuesParams) -> list[int]:
     return [1, params.count, params.count // 4, params.count % 4]
 
 
-def _reduced(params: kernel_calls.MeanParams | kernel_calls.ReductionParams) -> list[int]:
+def _reduced(params: Any) -> list[int]:
     """What lies side by side is taken in a loop of its own."""
     kept = _loops(params.kept)
     loops = [kept[-1] * n for n in _loops(params.reduced)]
@@ -181,6 +181,9 @@ _KERNELS: Mapping[str, tuple[type, Callable[[Any], list[int]]]] = {
     "BroadcastPrelu": (kernel_calls.BroadcastPreluParams, _broadcast),
     **dict.fromkeys(("BroadcastSub", "SquaredDifference"), (_SUMS, _broadcast)),
     **dict.fromkeys(("ByteEqual", "ByteNotEqual", "FloatMaximum", "FloatMinimum"), (_PAIRS, _broadcast)),
+    "FloatSquaredDifference": (_PAIRS, _broadcast),
+    "FloatL2Normalization": (product_calls.FloatRowsParams, _rows),
+    "FloatMean": (product_calls.FloatMeanParams, _reduced),
     **dict.fromkeys(("Maximum", "Minimum"), (_PAIRS, _broadcast)),
     **{prefix + name: (_PAIRS, _broadcast) for prefix in ("Float", "Int32") for name in _RELATIONS},
     **{f"Scaled{name}": (product_calls.ScaledComparisonParams, _broadcast) for name in _RELATIONS},

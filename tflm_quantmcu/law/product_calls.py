@@ -49,6 +49,21 @@ class FloatPairsParams:
 
 
 @dataclasses.dataclass(frozen=True)
+class FloatMeanParams:
+    kept: Dims
+    kept_steps: Dims
+    reduced: Dims
+    reduced_steps: Dims
+    divisor: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatRowsParams:
+    rows: int
+    depth: int
+
+
+@dataclasses.dataclass(frozen=True)
 class ScaledComparisonParams:
     extents: Dims
     input0_steps: Dims

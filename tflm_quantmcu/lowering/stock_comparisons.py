@@ -47,7 +47,7 @@ def _compare(graph: ModelGraph, op: Op) -> list[KernelCall]:
     return [KernelCall(op.kind.capitalize(), params, (x0.index, x1.index), output.index)]
 
 
-def _reduced(graph: ModelGraph, op: Op, source: Tensor) -> tuple[ReductionParams, int]:
+def reduced(graph: ModelGraph, op: Op, source: Tensor) -> tuple[ReductionParams, int]:
     """The views of a reduction, and how many values each output value is made of."""
     rank, steps = len(source.shape), dense_steps(source.shape)
     axes = {int(a) % rank for a in constant_input(graph, op, 1, "axes").ravel()}
@@ -61,7 +61,7 @@ def _reduced(graph: ModelGraph, op: Op, source: Tensor) -> tuple[ReductionParams
 
 def _reduce(graph: ModelGraph, op: Op) -> list[KernelCall]:
     source, output = io_tensors(graph, op, 1)
-    params, _ = _reduced(graph, op, source)
+    params, _ = reduced(graph, op, source)
     return [KernelCall(_camel(op.kind), params, (source.index,), output.index)]
 
 
@@ -69,7 +69,7 @@ def _arg(graph: ModelGraph, op: Op) -> list[KernelCall]:
     source, output = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
     if (source.dtype, output.dtype) != ("int8", "int32"):
         raise refuse(graph, op, f"it goes from {source.dtype} to {output.dtype}; supported is int8 to int32")
-    params, _ = _reduced(graph, op, source)
+    params, _ = reduced(graph, op, source)
     return [KernelCall(_camel(op.kind), params, (source.index,), output.index)]
 
 
@@ -77,7 +77,7 @@ def _add_up(graph: ModelGraph, op: Op) -> list[KernelCall]:
     """SUM and MEAN, law A11; 1 / count of a mean is in its multiplier. Source: QuantizedMeanOrSum of TFLM's
     reference/reduce.h."""
     source, output = io_tensors(graph, op, 1)
-    reduction, count = _reduced(graph, op, source)
+    reduction, count = reduced(graph, op, source)
     if count > _MAX_SUM_COUNT:
         raise refuse(graph, op, f"it sums {count} values; supported are {_MAX_SUM_COUNT}")
     factor = scale_factor(graph, op, source.scales[0] / output.scales[0])

@@ -11,11 +11,12 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import ComparisonParams, KernelCall
-from tflm_quantmcu.law.product_calls import FloatPairsParams, FloatValuesParams
+from tflm_quantmcu.law.product_calls import FloatMeanParams, FloatPairsParams, FloatRowsParams, FloatValuesParams
+from tflm_quantmcu.lowering.stock_comparisons import reduced
 from tflm_quantmcu.lowering.stock_parts import broadcast, io_tensors, require_finite
 
 _VALUES = ("ABS", "NEG", "RSQRT", "SQRT", "SQUARE")
-_EXTREMES = ("MAXIMUM", "MINIMUM")
+_EXTREMES = {"MAXIMUM": "Maximum", "MINIMUM": "Minimum", "SQUARED_DIFFERENCE": "SquaredDifference"}
 _PAIRS = ("ADD", "DIV", "MUL", "SUB")
 _LARGEST = float(np.finfo(np.float32).max)
 # TFLM clamps to finite numbers where there is no activation.
@@ -46,7 +47,7 @@ def _value(graph: ModelGraph, op: Op) -> list[KernelCall]:
 def _extreme(graph: ModelGraph, op: Op) -> list[KernelCall]:
     x0, x1, output = _two(graph, op)
     params = ComparisonParams(*broadcast(graph, op, (x0, x1), output))
-    return [KernelCall(f"Float{op.kind.capitalize()}", params, (x0.index, x1.index), output.index)]
+    return [KernelCall(f"Float{_EXTREMES[op.kind]}", params, (x0.index, x1.index), output.index)]
 
 
 def _pair(graph: ModelGraph, op: Op) -> list[KernelCall]:
@@ -54,6 +55,21 @@ def _pair(graph: ModelGraph, op: Op) -> list[KernelCall]:
     extents, steps0, steps1 = broadcast(graph, op, (x0, x1), output)
     params = FloatPairsParams(extents, steps0, steps1, *_LIMITS[op.activation])
     return [KernelCall(f"Float{op.kind.capitalize()}", params, (x0.index, x1.index), output.index)]
+
+
+def _add_up(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1, ("float32",))
+    views, count = reduced(graph, op, source)
+    divisor = float(count) if op.kind == "MEAN" else 1.0
+    params = FloatMeanParams(views.kept, views.kept_steps, views.reduced, views.reduced_steps, divisor)
+    return [KernelCall("FloatMean", params, (source.index,), output.index)]
+
+
+def _l2_normalization(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1, ("float32",))
+    depth = source.shape[-1]
+    params = FloatRowsParams(source.num_elements // depth, depth)
+    return [KernelCall("FloatL2Normalization", params, (source.index,), output.index)]
 
 
 def _two(graph: ModelGraph, op: Op) -> list[Tensor]:
@@ -66,4 +82,7 @@ FLOATS: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **dict.fromkeys(_VALUES, _value),
     **dict.fromkeys(_EXTREMES, _extreme),
     **dict.fromkeys(_PAIRS, _pair),
+    "L2_NORMALIZATION": _l2_normalization,
+    "MEAN": _add_up,
+    "SUM": _add_up,
 }

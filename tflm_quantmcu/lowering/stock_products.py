@@ -128,8 +128,18 @@ def _reciprocal_root(graph: ModelGraph, op: Op) -> list[KernelCall]:
     return [KernelCall("Lut", params, (source.index,), output.index, {"Table": table})]
 
 
+def _divide(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """Source: DivElementwise of TFLM's reference/div.h."""
+    raise refuse(
+        graph,
+        op,
+        "its int8 kernel shifts small quotients by more bits than a number has, which cores do differently",
+    )
+
+
 PRODUCTS: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "BATCH_MATMUL": _batch_matmul,
+    "DIV": _divide,
     "FULLY_CONNECTED": _fully_connected,
     "RSQRT": _reciprocal_root,
     "SQUARED_DIFFERENCE": _squared_difference,

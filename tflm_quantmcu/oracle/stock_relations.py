@@ -16,7 +16,9 @@ from tflm_quantmcu.law.fixed_point import multiply
 from tflm_quantmcu.law.kernel_calls import ComparisonParams
 from tflm_quantmcu.law.logarithms import log_of_sum
 from tflm_quantmcu.law.product_calls import (
+    FloatMeanParams,
     FloatPairsParams,
+    FloatRowsParams,
     L2NormalizationParams,
     LogSoftmaxParams,
     ScaledComparisonParams,
@@ -62,6 +64,27 @@ def _float_pairs(params: FloatPairsParams, inputs: Sequence[np.ndarray], y: np.n
     y[:] = np.where(np.float32(params.max) < least, np.float32(params.max), least)
 
 
+def _float_mean(params: FloatMeanParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    kept = offsets(params.kept, params.kept_steps)
+    total = np.zeros(y.shape, np.float32)
+    for offset in offsets(params.reduced, params.reduced_steps):
+        total += inputs[0][:, kept + offset]
+    y[:] = total / np.float32(params.divisor)
+
+
+def _float_l2_normalization(params: FloatRowsParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    x = inputs[0].reshape(-1, params.depth)
+    total = np.zeros(len(x), np.float32)
+    for column in x.T:
+        total += column * column
+    y[:] = (x / np.maximum(np.sqrt(total), np.float32(1e-6))[:, None]).reshape(y.shape)
+
+
+def _squared_difference(params: ComparisonParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    a, b = _sides(params, inputs)
+    y[:] = (a - b) * (a - b)
+
+
 def _l2_normalization(params: L2NormalizationParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
     x = inputs[0].reshape(-1, params.depth).astype(np.int64) - params.input_zero_point
     sums, places = np.unique((x * x).sum(axis=1), return_inverse=True)
@@ -92,6 +115,9 @@ RELATIONS: Mapping[str, Callable[..., None]] = {
     **_named("Int32", _related),
     **_named("Scaled", _scaled),
     "FloatAdd": functools.partial(_float_pairs, function=np.add),
+    "FloatL2Normalization": _float_l2_normalization,
+    "FloatMean": _float_mean,
+    "FloatSquaredDifference": _squared_difference,
     "FloatDiv": functools.partial(_float_pairs, function=np.divide),
     "FloatMul": functools.partial(_float_pairs, function=np.multiply),
     "FloatSub": functools.partial(_float_pairs, function=np.subtract),

@@ -114,6 +114,11 @@ void FloatMinimum(const ComparisonParams& params, const float* input0, const flo
   OfPairs(params, input0, input1, output, [](float a, float b) { return a < b ? a : b; });
 }
 
+void FloatSquaredDifference(const ComparisonParams& params, const float* input0,
+                            const float* input1, float* output) {
+  OfPairs(params, input0, input1, output, [](float a, float b) { return (a - b) * (a - b); });
+}
+
 void FloatAdd(const FloatPairsParams& params, const float* input0, const float* input1,
               float* output) {
   Combine(params, input0, input1, output, [](float a, float b) { return a + b; });

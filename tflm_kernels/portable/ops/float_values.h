@@ -40,6 +40,7 @@ FloatValuesFn FloatSqrt;
 FloatValuesFn FloatSquare;
 FloatExtremeFn FloatMaximum;
 FloatExtremeFn FloatMinimum;
+FloatExtremeFn FloatSquaredDifference;
 FloatPairsFn FloatAdd;
 FloatPairsFn FloatSub;
 FloatPairsFn FloatMul;
