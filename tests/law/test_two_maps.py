@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import tflm_quantmcu as qm
 from tests.support.edit_model import StockModel
+from tests.support.emitted import emit_and_compile
 from tests.support.plans import front_stage
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import Handle
@@ -91,3 +93,11 @@ def test_what_broadcasts_stays_stock() -> None:
     gate = net.mean(x, keep_dims=True, scale=x.scale, zero_point=x.zero_point)
     graph = read_model(net.build(net.mul(x, gate, scale=0.06, zero_point=2)))
     assert LoweredNetwork.of(graph).stage_refusal(graph.ops[-1]) == "MUL has no QMCU_ kernel"
+
+
+def test_emitted_code_runs_them(tmp_path: Path) -> None:
+    model = network(("MUL", "SUB"))
+    converted = qm.convert(model, search="uniform", max_slowdown=2.0, progress=False).model
+    emitted, interpreter = emit_and_compile(converted, tmp_path), qm.Interpreter(converted)
+    for sample in np.split(random_samples(read_model(model).tensors[0], 3), 3):
+        assert emitted.invoke(sample)[0].tobytes() == interpreter.invoke(sample)[0].tobytes()
