@@ -3,10 +3,11 @@
     python -m experiments.zoo --models FILE.py [--names a --names b] [--keep DIR] [--rows FILE.csv]
 
 FILE.py has a dict ZOO, or several of that kind named by --tables: name -> function that returns a Keras model and its
-samples, or the model alone for tables whose samples FILE.py's `app(name)` gives. Weights are random, batch
-normalisations get the statistics of the samples. Each model is converted as users do it (`--search uniform`, no bound,
-cortex-m4); arenas are non-persistent bytes that TFLM records on this host, and all outputs are compared in every byte.
-Prints a Markdown table, the models that shrink the least first, and the counts.
+samples, and the type of the file's ends where that is not int8; or the model alone for tables whose samples FILE.py's
+`app(name)` gives. Weights are random, batch normalisations get the statistics of the samples. Each model is converted
+as users do it (`--search uniform`, no bound, cortex-m4); arenas are non-persistent bytes that TFLM records on this
+host, and all outputs are compared in every byte. Prints a Markdown table, the models that shrink the least first, and
+the counts.
 """
 
 from __future__ import annotations
@@ -130,12 +131,16 @@ def int8_model(build: Callable[[], Any]) -> bytes:
     """The `.tflite` of a Keras model."""
     import keras
 
+    from tflm_quantmcu.keras_bridge.to_tflite import keras_to_int8
+
     keras.utils.set_random_seed(1)
-    model, x = build()
+    model, x, *input_type = build()
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
     model(x, training=True)
+    if input_type:
+        return keras_to_int8(model, x, input_type=input_type[0])
     return api.read_source(model, None, x, Options.of({"progress": False})).model.origin.data
 
 
