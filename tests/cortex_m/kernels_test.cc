@@ -125,6 +125,25 @@ bool TestDepthwiseConv2DRegular(RandomCase& random) {
                            kernels::DepthwiseConv2DScratchBytes(p), p, input, filter);
 }
 
+// Small maps of 8 bits, whose rectangles have few pixels.
+bool TestDepthwiseConv2DOfBytes(RandomCase& random) {
+  DepthwiseConv2DParams p;
+  p.depth_multiplier = 1;
+  const int32_t channels = 4 * random.Uniform(1, 9);
+  p.input = OfBytes(random.Map(random.Uniform(0, 7), random.Uniform(0, 7), channels));
+  p.input.zero_point = random.Uniform(-128, 127);
+  p.output = OfBytes(random.Map(random.Uniform(1, 5), random.Uniform(1, 5), channels));
+  p.window = random.OneIn(2) ? Window{3, 3, 1, 1, 1, 1, 1, 1} : random.AnyWindow();
+  p.clamp = random.AnyClamp(8);
+  p.weight_bits = 8;
+  const int32_t taps = p.window.kernel_height * p.window.kernel_width;
+  random.FillAnyTable(p.input, p.output, taps, 8);
+  const uint8_t* input = random.Input(p.input);
+  const uint8_t* filter = random.Filter(taps, channels, 8);
+  return AreEqualWithTable(reference::DepthwiseConv2D, kernels::DepthwiseConv2D,
+                           kernels::DepthwiseConv2DScratchBytes(p), p, input, filter);
+}
+
 bool TestFullyConnected(RandomCase& random) {
   FullyConnectedParams p;
   p.input = random.Map(1, 1, random.OneIn(2) ? random.Channels() : random.Uniform(1, 600));
@@ -326,6 +345,7 @@ int main() {
   failures += CountFailures("depthwise_conv_2d", TestDepthwiseConv2D);
   failures += CountFailures("conv_2d_regular", TestConv2DRegular);
   failures += CountFailures("depthwise_conv_2d_regular", TestDepthwiseConv2DRegular);
+  failures += CountFailures("depthwise_conv_2d_of_bytes", TestDepthwiseConv2DOfBytes);
   failures += CountFailures("fully_connected", TestFullyConnected);
   failures += CountFailures("add", TestAdd);
   failures += CountFailures("average_pool_2d", TestAveragePool2D);

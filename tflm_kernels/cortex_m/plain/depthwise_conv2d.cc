@@ -2,9 +2,11 @@
 //
 // What is gained: the map is cut into rectangles of output pixels whose windows have the same taps inside (nine of them
 // for a 3x3 window with padding). A channel goes over the whole of one before the next, with its weights unpacked once
-// on the stack beside the taps' offsets, and the zero point in its bias.
-// Memory   about 0.6 KB of stack.
+// on the stack beside the taps' offsets, and the zero point in its bias. Rectangles of a few pixels are made pixel by
+// pixel (depthwise_pixels.h).
+// Memory   about 1 KB of stack.
 // Calls the reference for more than 49 taps.
+#include "tflm_kernels/cortex_m/plain/depthwise_pixels.h"
 #include "tflm_kernels/cortex_m/plain/fixed_point.h"
 #include "tflm_kernels/cortex_m/plain/is_fast.h"
 #include "tflm_kernels/cortex_m/plain/kernels.h"
@@ -173,6 +175,25 @@ int32_t SetWeights(const uint8_t* filter, int32_t tap_bytes, int32_t channel, in
   return sum;
 }
 
+// A rectangle whose first window begins at `input`.
+[[gnu::noinline]] void OutputPixels(const DepthwiseConv2DParams& params, const Segment& rows,
+                                    const Segment& columns, const Taps& taps, const uint8_t* input,
+                                    const uint8_t* filter, const ChannelTable& table,
+                                    uint8_t* output) {
+  TapOffsets offsets[kMaxTaps];
+  for (int32_t n = 0; n < taps.count; ++n) {
+    offsets[n] = {taps.taps[n].offset, taps.numbers[n] * params.output.channels};
+  }
+  const Window& w = params.window;
+  for (int32_t y = 0; y < rows.end - rows.begin; ++y) {
+    for (int32_t x = 0; x < columns.end - columns.begin; ++x) {
+      OutputPixel(
+          params, input + PixelOffset(params.input, y * w.stride_height, x * w.stride_width),
+          filter, offsets, offsets + taps.count, table, output + PixelOffset(params.output, y, x));
+    }
+  }
+}
+
 void Run(const DepthwiseConv2DParams& params, OutputChannelFn* output_channel, const uint8_t* input,
          const uint8_t* filter, const ChannelTable& table, uint8_t* output) {
   const FeatureMap& in = params.input;
@@ -181,6 +202,7 @@ void Run(const DepthwiseConv2DParams& params, OutputChannelFn* output_channel, c
   const int32_t filter_tap_bytes = RunBytes(out.channels, params.weight_bits);
   const Axis y_axis = RowsOf(in, out, w);
   const Axis x_axis = ColumnsOf(in, out, w);
+  const bool takes_pixels = TakesPixels(params);
   Taps taps;
   Segment rows, columns;
   for (int32_t oy = 0; oy < out.height; oy = rows.end) {
@@ -191,6 +213,11 @@ void Run(const DepthwiseConv2DParams& params, OutputChannelFn* output_channel, c
       const int32_t first =
           PixelOffset(in, oy * w.stride_height - w.pad_top, ox * w.stride_width - w.pad_left);
       uint8_t* pixel = output + PixelOffset(out, oy, ox);
+      const int32_t num_pixels = (rows.end - rows.begin) * (columns.end - columns.begin);
+      if (takes_pixels && num_pixels < kManyPixels && taps.count > 0) {
+        OutputPixels(params, rows, columns, taps, input + first, filter, table, pixel);
+        continue;
+      }
       // Where no tap is inside, what those of weight 0 read is any byte.
       const bool is_outside = taps.count == 0;
       const uint8_t* x = is_outside ? taps.numbers : input + first;
