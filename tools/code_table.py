@@ -158,7 +158,7 @@ def table_of(sections: Sections, units: Mapping[str, Iterable[str]]) -> dict[fro
 
 
 def build_libraries(core: str) -> list[Path]:
-    """Builds the libraries of a core, as emitted projects compile them; a core without fast kernels has none of them."""
+    """Builds the libraries of a core, as projects compile them; a core without fast kernels has none of them."""
     short = short_core(core)
     subprocess.run(["bazel", "build", f"--config=cortex_{short}", *LABELS], cwd=ROOT, check=True)
     paths = [ROOT / f"build/cortex_{short}/bin/tflm_kernels" / library for library in _LIBRARIES]

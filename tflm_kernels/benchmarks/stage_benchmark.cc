@@ -41,8 +41,8 @@ template <typename Params>
   return 0;
 }
 
-constexpr Kernels kNoKernels = {Nothing, NoScratch, Nothing, NoScratch, Nothing,
-                                Nothing, Nothing,   Nothing, Nothing,   Nothing,
+constexpr Kernels kNoKernels = {Nothing, NoScratch, Nothing, NoScratch, Nothing, Nothing,
+                                Nothing, Nothing,   Nothing, Nothing,   Nothing, Nothing,
                                 Nothing, Nothing,   Nothing, Nothing,   Nothing};
 
 PatchStageParams ParamsOf(const int32_t* words) {

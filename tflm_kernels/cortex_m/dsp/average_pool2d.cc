@@ -58,8 +58,7 @@ void Flush(HalfSums* halves, FourSums* sums) {
 }  // namespace
 
 void AveragePool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
-  Pool2D(params, input, output,
-         [](const uint8_t* first, const PoolTaps& taps) { return AverageOfTaps(first, taps); });
+  Pool2D(params, input, output, AverageOfTaps);
 }
 
 }  // namespace dsp

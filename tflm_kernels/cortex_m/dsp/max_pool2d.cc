@@ -22,8 +22,7 @@ FourSums LargestOfTaps(const uint8_t* first, const PoolTaps& taps) {
 }  // namespace
 
 void MaxPool2D(const Pool2DParams& params, const uint8_t* input, uint8_t* output) {
-  Pool2D(params, input, output,
-         [](const uint8_t* first, const PoolTaps& taps) { return LargestOfTaps(first, taps); });
+  Pool2D(params, input, output, LargestOfTaps);
 }
 
 }  // namespace dsp
