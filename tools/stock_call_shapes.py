@@ -17,6 +17,7 @@ from tflm_quantmcu.cost.stock_call_times import words_of
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law import kernel_calls as calls
 from tflm_quantmcu.law.product_calls import (
+    CastParams,
     FloatMeanParams,
     FloatPairsParams,
     FloatRowsParams,
@@ -168,6 +169,8 @@ def _params() -> Iterator[tuple[str, Any]]:
     for count in _COUNTS[:-2]:
         for kernel in ("Abs", "Neg", "Rsqrt", "Sqrt", "Square"):
             yield f"Float{kernel}", FloatValuesParams(count)
+        for sizes in ((1, 1, 0), (1, 4, 0), (1, 4, 1), (4, 1, 0), (4, 4, 1)):
+            yield "Cast", CastParams(count, *sizes)
     for count in _COUNTS:
         yield "Fill", calls.FillParams(count, -3)
         yield "Logistic", calls.LogisticParams(count, -10, 127, (1 << 30, 24))

@@ -107,7 +107,13 @@ def transpose(zoo: Zoo, case: int, dtype: str) -> Handle:
     return stock(zoo, "TRANSPOSE", [x, indices(zoo, *order)], schema.TransposeOptionsT(), shape, dtype=dtype)
 
 
-OPS = (mirror_pad, broadcast_to, gather_nd, space_to_batch, float_pad, concatenation, transpose)
+def reverse(zoo: Zoo, case: int, dtype: str) -> Handle:
+    x = source(zoo, (1, 4, 8, 8), dtype)
+    axes = [(1,), (2, 3), (-1,), (1, 2)][case % 4]
+    return stock(zoo, "REVERSE_V2", [x, indices(zoo, *axes)], schema.ReverseV2OptionsT(), x.shape, dtype=dtype)
+
+
+OPS = (reverse, mirror_pad, broadcast_to, gather_nd, space_to_batch, float_pad, concatenation, transpose)
 
 
 @pytest.mark.parametrize("dtype", TYPES)

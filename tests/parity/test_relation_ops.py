@@ -75,6 +75,22 @@ def logic(zoo: Zoo, case: int) -> Handle:
     return stock(zoo, kind, [a] if kind == "LOGICAL_NOT" else [a, b], None, MAP, dtype="bool")
 
 
+def cast(zoo: Zoo, case: int) -> Handle:
+    """Truths, int8 and indices as other numbers."""
+    (x, _), dtype = truths(zoo, case), ("int8", "int32", "float32")[case // 3 % 3]
+    shape: tuple[int, ...] = MAP
+    if case % 3 == 1:
+        x = zoo.view(MAP, scale=0.1, zero_point=3)
+    elif case % 3 == 2:
+        options = schema.ArgMaxOptionsT(outputType=schema.TensorType.INT32)
+        shape = MAP[:3]
+        x = stock(
+            zoo, "ARG_MAX", [zoo.view(MAP, scale=0.1, zero_point=3), index(zoo, 3)], options, shape, dtype="int32"
+        )
+    formats: dict[str, Any] = {"scale": 1.0, "zero_point": 0} if dtype == "int8" else {}
+    return stock(zoo, "CAST", [x], schema.CastOptionsT(), shape, dtype=dtype, **formats)
+
+
 def select(zoo: Zoo, case: int) -> Handle:
     condition, _ = truths(zoo, case)
     x = zoo.view(MAP, scale=0.1, zero_point=3)
@@ -148,6 +164,7 @@ OPS: dict[str, Callable[[Zoo, int], Handle]] = {
     **{f"{kind.lower()} of numbers": number_relation(kind) for kind in COMPARISON_OPTIONS},
     "logic": logic,
     "select": select,
+    "cast": cast,
     **{f"float {kind.lower()}": float_pair(kind) for kind in ("ADD", "SUB", "MUL", "DIV")},
     "infinite": infinite,
     "float mean": float_mean,
@@ -157,7 +174,7 @@ OPS: dict[str, Callable[[Zoo, int], Handle]] = {
 }
 GROUPS = {
     "relations": [name for name in OPS if name.split()[0] in {kind.lower() for kind in COMPARISON_OPTIONS}],
-    "choices": ["logic", "select"],
+    "choices": ["logic", "select", "cast"],
     "floats": [name for name in OPS if name.startswith(("float", "infinite"))],
     "rows": ["l2_normalization", "log_softmax"],
 }

@@ -79,6 +79,12 @@ def _each_of_four(params: product_calls.FloatValuesParams) -> list[int]:
     return [1, params.count, params.count // 4, params.count % 4]
 
 
+def _cast(params: product_calls.CastParams) -> list[int]:
+    """Each pair of types has a loop of its own."""
+    kind = (params.input_bytes, params.output_bytes, params.is_output_float)
+    return [1, *(params.count * (kind == other) for other in itertools.product((1, 4), (1, 4), (0, 1)))]
+
+
 def _reduced(params: Any) -> list[int]:
     """What lies side by side is taken in a loop of its own."""
     kept = _loops(params.kept)
@@ -181,6 +187,7 @@ _KERNELS: Mapping[str, tuple[type, Callable[[Any], list[int]]]] = {
     "BroadcastPrelu": (kernel_calls.BroadcastPreluParams, _broadcast),
     **dict.fromkeys(("BroadcastSub", "SquaredDifference"), (_SUMS, _broadcast)),
     **dict.fromkeys(("ByteEqual", "ByteNotEqual", "FloatMaximum", "FloatMinimum"), (_PAIRS, _broadcast)),
+    "Cast": (product_calls.CastParams, _cast),
     "FloatSquaredDifference": (_PAIRS, _broadcast),
     "FloatL2Normalization": (product_calls.FloatRowsParams, _rows),
     "FloatMean": (product_calls.FloatMeanParams, _reduced),

@@ -84,6 +84,14 @@ class SelectParams:
 
 
 @dataclasses.dataclass(frozen=True)
+class CastParams:
+    count: int
+    input_bytes: int
+    output_bytes: int
+    is_output_float: int
+
+
+@dataclasses.dataclass(frozen=True)
 class L2NormalizationParams:
     rows: int
     depth: int

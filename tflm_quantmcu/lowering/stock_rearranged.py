@@ -127,6 +127,15 @@ def _broadcast_to(graph: ModelGraph, op: Op) -> list[KernelCall]:
     return [copied(graph, op, (source, output), output.shape, (steps, dense_steps(output.shape)))]
 
 
+def _reverse(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1, MOVED)
+    axes = {int(a) % len(source.shape) for a in constant_input(graph, op, 1, "axes").ravel()}
+    steps = dense_steps(source.shape)
+    turned = [-step if d in axes else step for d, step in enumerate(steps)]
+    last = sum((n - 1) * steps[d] for d, n in enumerate(source.shape) if d in axes)
+    return [copied(graph, op, (source, output), source.shape, (turned, steps), (last, 0))]
+
+
 def _gather_nd(graph: ModelGraph, op: Op) -> list[KernelCall]:
     source, output = io_tensors(graph, op, 1, MOVED)
     indices = constant_input(graph, op, 1, "indices")
@@ -223,6 +232,7 @@ REARRANGED: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     "PAD": _pad,
     "PADV2": _pad,
     "RESIZE_NEAREST_NEIGHBOR": _resize,
+    "REVERSE_V2": _reverse,
     "SPACE_TO_BATCH_ND": _space_to_batch,
     "SPACE_TO_DEPTH": _space_to_depth,
     "TRANSPOSE": _transpose,

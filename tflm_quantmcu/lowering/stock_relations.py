@@ -13,7 +13,7 @@ import numpy as np
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.fixed_point import quantize_multiplier
 from tflm_quantmcu.law.kernel_calls import ComparisonParams, KernelCall, Pair
-from tflm_quantmcu.law.product_calls import ScaledComparisonParams, SelectParams
+from tflm_quantmcu.law.product_calls import CastParams, ScaledComparisonParams, SelectParams
 from tflm_quantmcu.lowering.stock_parts import broadcast, io_tensors, refuse, require_finite
 
 # Kind -> (name of the relation, whether the operands change places).
@@ -84,8 +84,19 @@ def _select(graph: ModelGraph, op: Op) -> list[KernelCall]:
     return calls
 
 
+def _cast(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    """Integers alone: what is no integer, or too large, cores round differently."""
+    source, output = io_tensors(graph, op, 1, tuple(_PREFIXES))
+    if source.dtype == "float32" or output.dtype == "bool":
+        raise refuse(graph, op, f"it goes from {source.dtype} to {output.dtype}, which cores round differently")
+    before, after = (np.dtype(t.dtype).itemsize for t in (source, output))
+    params = CastParams(source.num_elements, before, after, int(output.dtype == "float32"))
+    return [KernelCall("Cast", params, (source.index,), output.index)]
+
+
 RELATIONS: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **dict.fromkeys(_RELATIONS, _compare),
+    "CAST": _cast,
     "LOGICAL_AND": _logic,
     "LOGICAL_NOT": _not,
     "LOGICAL_OR": _logic,

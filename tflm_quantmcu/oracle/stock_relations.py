@@ -16,6 +16,7 @@ from tflm_quantmcu.law.fixed_point import multiply
 from tflm_quantmcu.law.kernel_calls import ComparisonParams
 from tflm_quantmcu.law.logarithms import log_of_sum
 from tflm_quantmcu.law.product_calls import (
+    CastParams,
     FloatMeanParams,
     FloatPairsParams,
     FloatRowsParams,
@@ -55,6 +56,11 @@ def _select(params: SelectParams, inputs: Sequence[np.ndarray], y: np.ndarray) -
     is_chosen = condition[:, offsets(params.extents, params.condition_steps)] == params.wanted
     places = offsets(params.extents, params.input_steps) // params.value_bytes
     y[:] = np.where(is_chosen, values[:, places], y)
+
+
+def _cast(params: CastParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    assert params.count == y.shape[1]
+    y[:] = inputs[0].astype(np.int32).astype(y.dtype)
 
 
 def _float_pairs(params: FloatPairsParams, inputs: Sequence[np.ndarray], y: np.ndarray, function: np.ufunc) -> None:
@@ -114,6 +120,7 @@ RELATIONS: Mapping[str, Callable[..., None]] = {
     **_named("Float", _related),
     **_named("Int32", _related),
     **_named("Scaled", _scaled),
+    "Cast": _cast,
     "FloatAdd": functools.partial(_float_pairs, function=np.add),
     "FloatL2Normalization": _float_l2_normalization,
     "FloatMean": _float_mean,

@@ -132,5 +132,24 @@ void Select(const SelectParams& params, const uint8_t* condition, const uint8_t*
                 });
 }
 
+void Cast(const CastParams& params, const uint8_t* input, uint8_t* output) {
+  const auto input_bytes = static_cast<size_t>(params.input_bytes);
+  const auto output_bytes = static_cast<size_t>(params.output_bytes);
+  for (int32_t i = 0; i < params.count; ++i) {
+    int32_t value = static_cast<int8_t>(*input);
+    if (input_bytes == sizeof(value)) memcpy(&value, input, sizeof(value));
+    if (params.is_output_float != 0) {
+      const auto real = static_cast<float>(value);
+      memcpy(output, &real, sizeof(real));
+    } else if (output_bytes == sizeof(value)) {
+      memcpy(output, &value, sizeof(value));
+    } else {
+      *output = static_cast<uint8_t>(value);
+    }
+    input += input_bytes;
+    output += output_bytes;
+  }
+}
+
 }  // namespace reference
 }  // namespace quantmcu

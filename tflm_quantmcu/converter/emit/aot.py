@@ -39,7 +39,7 @@ STACK_BYTES = {REFERENCE: 2560, PLAIN: 2816, DSP: 3072, MVE: 3072}
 
 _Link = Callable[[str, Sequence[Any]], Linked]
 _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t", "bool": "uint8_t"}
-_OF_BYTES = ("Fill", "Select", "StridedCopy")
+_OF_BYTES = ("Cast", "Fill", "Select", "StridedCopy")
 
 
 @dataclasses.dataclass(frozen=True)
