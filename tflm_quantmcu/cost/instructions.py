@@ -33,7 +33,6 @@ from tflm_quantmcu.graph.target import core_named, short_core
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.stage.program import StageProgram
 
-_LIKE_ADD = ("difference", "product")
 _Group = tuple[str, bool, str]  # op, has a window of more than one tap, tag
 
 
@@ -60,10 +59,9 @@ class InstructionTable:
         rows: Iterable[BenchRow], stages: Iterable[StageRow] = (), stock: Iterable[StockRow] = ()
     ) -> InstructionTable:
         """The table of measured rows; where a call was measured in several variants, of the fastest."""
-        rows = [*rows]
-        rows = sorted([*rows, *_like_adds(rows)], key=lambda row: row.per_unit, reverse=True)
+        rows = sorted(rows, key=lambda row: row.per_unit, reverse=True)
         fast = {row.variant for row in rows} - {"reference"}
-        chosen = tuple(row for row in rows if not fast or row.variant in fast or row.shape.op in _LIKE_ADD)
+        chosen = tuple(row for row in rows if not fast or row.variant in fast)
         beside = (tuple(stages), tuple(stock))
         return InstructionTable(chosen, "instructions", *beside, InstructionTable(chosen, "cycles", *beside))
 
@@ -155,19 +153,6 @@ class InstructionTable:
     def _stage_coefficients(self) -> np.ndarray:
         counts = np.array([self._count(row.work) for row in self.stages], float)
         return fit_relative(np.array([row.features for row in self.stages]), counts)
-
-
-def _like_adds(rows: Sequence[BenchRow]) -> list[BenchRow]:
-    """Rows of the kernels that all cores have one of, as of the reference add, where a table has none of them: the
-    difference is its loop, the product does less."""
-    measured = {row.shape.op for row in rows}
-    adds = [row for row in rows if (row.variant, row.shape.op) == ("reference", "add")]
-    return [
-        dataclasses.replace(row, shape=dataclasses.replace(row.shape, op=op))
-        for op in _LIKE_ADD
-        if op not in measured
-        for row in adds
-    ]
 
 
 @functools.cache
