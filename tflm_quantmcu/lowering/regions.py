@@ -64,11 +64,10 @@ def _check_tables_are_whole(network: LoweredNetwork, ops: Sequence[Op], inner: C
     """Refuses a region that holds an op which a table stands for with an op behind the region."""
     halves = network.folded & {op.outputs[0] for op in ops if op.index not in inner}
     if halves:
-        name = network.graph.tensors[min(halves)].label
-        raise UnsupportedModelError(
-            f"a stage ends inside x * LOGISTIC(x), or another function that is one table, at '{name}'; let it end "
-            "before or behind"
-        )
+        tensor = network.graph.tensors[min(halves)]
+        is_gate = network.graph.producer[tensor.index].kind == "LOGISTIC"
+        function = "x * LOGISTIC(x)" if is_gate else "a function that is one table"
+        raise UnsupportedModelError(f"a stage ends inside {function}, at '{tensor.label}'; let it end before or behind")
 
 
 def _without_shuffled(network: LoweredNetwork, ops: Sequence[Op]) -> Sequence[Op]:
