@@ -11,6 +11,7 @@
 #include "tflm_kernels/cortex_m/plain/is_fast.h"
 #include "tflm_kernels/cortex_m/plain/kernels.h"
 #include "tflm_kernels/cortex_m/plain/segments.h"
+#include "tflm_kernels/portable/law/limits.h"
 
 namespace quantmcu {
 namespace plain {
@@ -214,7 +215,7 @@ void Run(const DepthwiseConv2DParams& params, OutputChannelFn* output_channel, c
           PixelOffset(in, oy * w.stride_height - w.pad_top, ox * w.stride_width - w.pad_left);
       uint8_t* pixel = output + PixelOffset(out, oy, ox);
       const int32_t num_pixels = (rows.end - rows.begin) * (columns.end - columns.begin);
-      if (takes_pixels && num_pixels < kManyPixels && taps.count > 0) {
+      if (takes_pixels && num_pixels < kManyPixels && InRange(taps.count, 1, kFewTaps)) {
         OutputPixels(params, rows, columns, taps, input + first, filter, table, pixel);
         continue;
       }

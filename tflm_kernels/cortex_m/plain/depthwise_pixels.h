@@ -22,6 +22,8 @@ constexpr int32_t kManyPixels = 4;
 constexpr int32_t kManyPixels = 9;
 #endif
 
+constexpr int32_t kFewTaps = 9;  // of more the set-up is less than what words cost
+
 inline bool TakesPixels(const DepthwiseConv2DParams& params) {
   return params.input.bits == 8 && params.weight_bits == 8 && params.output.bits == 8 &&
          params.depth_multiplier == 1 && params.output.channels % 4 == 0;
