@@ -104,6 +104,7 @@ setup(
         PACKAGE: ["py.typed"],
         f"{PACKAGE}.arena": ["data/*"],
         f"{PACKAGE}.cost": ["data/*"],
+        f"{PACKAGE}.native": ["data/*"],
         f"{PACKAGE}.app": ["templates/*", "demo_data/*"],
         f"{PACKAGE}.converter.emit.templates": ["*/*"],
     },

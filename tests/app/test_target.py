@@ -30,7 +30,6 @@ from tflm_quantmcu.arena.plan import plan_arena
 from tflm_quantmcu.arena.predict import op_scratch_bytes, predict_arena
 from tflm_quantmcu.base.errors import BudgetError, UsageError
 from tflm_quantmcu.converter.convert import convert_model
-from tflm_quantmcu.converter.emit.aot import STACK_BYTES
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.graph.target import ANY, CORES, DSP, KERNEL_VARIANTS, STOCK_KERNELS, Target, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
@@ -77,7 +76,8 @@ def test_a_bound_holds_with_all_that_is_reserved(core: str, runtime: str) -> Non
 def test_ahead_of_time_the_arena_and_the_stack_count(tmp_path: Path) -> None:
     result = convert(core="m4", runtime="aot")
     project = emit(result.model, output_dir=tmp_path, core="m4", name="small")
-    assert result.report.converted.arena_bytes == project.arena_bytes + STACK_BYTES[DSP]
+    (stated,) = re.findall(r"SMALL_STACK_BYTES (\d+) ", (tmp_path / "small_c.h").read_text())
+    assert result.report.converted.arena_bytes == project.arena_bytes + int(stated)
 
 
 def test_the_scope_of_papers_is_maps_and_scratch() -> None:

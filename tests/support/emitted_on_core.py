@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 def make_test(core: str, folder: Path, objects: Path) -> subprocess.CompletedProcess[str]:
     """Builds an emitted project and runs its test in QEMU; kernels are compiled once for `objects` and a core."""
-    settings = {"QUANTMCU_DIR": ROOT, "OBJECT_DIR": objects / core, "CXXFLAGS": "-O1 -Werror", "PYTHON": sys.executable}
+    settings = {"QUANTMCU_DIR": ROOT, "OBJECT_DIR": objects / core, "CXXFLAGS": "-O2 -Werror", "PYTHON": sys.executable}
     command = ["make", "-j2", "-s", "-C", str(folder), "test", *(f"{k}={v}" for k, v in settings.items())]
     return subprocess.run(command, capture_output=True, text=True)
 

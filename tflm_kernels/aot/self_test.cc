@@ -119,18 +119,15 @@ class Test {
   void MeasureFirstSample() {
     StoredMap source = {};
     straight_options_ = Prepare(0, &source);
-    stack_bytes_ = MeasureStackBytes(CountInstructions, this);
+    stack_bytes_ = MeasureStackBytes(InvokeStraight, this);
+    Prepare(0, &source);
+    num_instructions_ = MeasureInstructions(InvokeStraight, this);
     straight_crc32_ = OutputCrc32(0);
     ReportCount("ARENA_BYTES", model_.arena_bytes);
     ReportCount("STACK_BYTES", stack_bytes_);
     ReportCount("CONSTANT_BYTES", model_.constant_bytes);
     ReportCount("INSTRUCTIONS", num_instructions_);
     Require(straight_status_ == Status::kOk, "status: the inference did not come to its end");
-  }
-
-  static void CountInstructions(const void* test) {
-    auto* self = const_cast<Test*>(static_cast<const Test*>(test));
-    self->num_instructions_ = MeasureInstructions(InvokeStraight, test);
   }
 
   static void InvokeStraight(const void* test) {

@@ -141,7 +141,7 @@ def _describe_reserve(file: ModelFile, target: Target | None) -> str:
         f"{what} to reserve on {where}: {most}{found.reserved_bytes:,} bytes ({found.nonpersistent_bytes:,} of maps "
         f"and scratch); {', '.join(f'{core} {n:,}' for core, n in by_core.items())}"
     )
-    lines.append(stack_sentence(chosen))
+    lines.append(stack_sentence(graph, chosen))
     code = code_bytes(graph, chosen)
     if code is not None:
         lines.append(f"our code in flash on {where}, beside TFLM's own: {code:,} bytes")

@@ -276,11 +276,12 @@ def build_report(
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
     works = Work.of(original.origin.graph, target, before), Work.of(converted.graph, target, after)
     time = time_text(target.timed_core, target.board, [work.time for work in works])
+    notes = [*plan.notes, *accuracy_lines(plan.search), *losses, *why, stack_sentence(converted.graph, target)]
     return ConversionReport(
         baseline=figures_of(memory_before, works[0]),
         converted=figures_of(memory, works[1]),
         stages=[describe_stage(i, p) for i, (_, p) in enumerate(regions)],
-        notes=list(dict.fromkeys([*plan.notes, *accuracy_lines(plan.search), *losses, *why, stack_sentence(target)])),
+        notes=list(dict.fromkeys(notes)),
         verification=verification,
         search=plan.search,
         target=target,

@@ -7,23 +7,27 @@ AllocateTensors succeeds on the core; ahead of time the static arena and the sta
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 
 from tflm_quantmcu.arena.machine import CORTEX_M
 from tflm_quantmcu.arena.machine import HOST as THIS_HOST
 from tflm_quantmcu.arena.persistent import replay_allocation
 from tflm_quantmcu.arena.predict import predict_arena
-from tflm_quantmcu.converter.emit.aot import STACK_BYTES
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.converter.emit.memory_plan import plan_memory
 from tflm_quantmcu.graph.target import AOT, CORES, HOST, KERNEL_VARIANTS, REFERENCE, Target, cores_of
 from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.law.kernel_calls import KernelCall
+from tflm_quantmcu.native.linked import regular_kernels
+from tflm_quantmcu.native.stack import stack_bytes_of
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 SRAM_SCOPES = TOTAL, NONPERSISTENT = "total", "nonpersistent"
 # Of stack, at most, by an op of ours on any core, TFLM's own frames aside; tools/stack_depth.py counts them.
-OPS_STACK_BYTES = {"Init": 512, "Prepare": 2048, "Eval": 3584}
+OPS_STACK_BYTES = {"Init": 512, "Prepare": 2048, "Eval": 3840}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +103,10 @@ def losses_of_other_cores(graph: ModelGraph, target: Target) -> list[str]:
     ]
 
 
-def stack_sentence(target: Target) -> str:
+def stack_sentence(graph: ModelGraph, target: Target) -> str:
     """How much stack an inference takes at most, and whether that is among the bytes to reserve."""
     if target.runtime == AOT:
-        most = max(STACK_BYTES[variant] for variant in target.variants)
+        most = max(_emitted_stack_bytes(graph, _calls(graph, variant), variant) for variant in target.variants)
         return f"stack: Invoke takes at most {most:,} bytes, which are among those to reserve"
     init, prepare, evaluate = OPS_STACK_BYTES.values()
     return (
@@ -131,10 +135,21 @@ def less_with_reference_kernels(stock: ModelGraph, converted: ModelGraph, target
     ]
 
 
+def _calls(graph: ModelGraph, variant: str) -> list[tuple[KernelCall, ...]]:
+    """The calls of emitted code, an op each."""
+    return [calls_of(graph, op, variant=variant) for op in graph.ops]
+
+
+def _emitted_stack_bytes(graph: ModelGraph, calls: Sequence[Sequence[KernelCall]], variant: str) -> int:
+    every = list(itertools.chain(*calls))
+    return stack_bytes_of(graph, every, variant, regular_kernels(graph, every, variant))
+
+
 def _with_variant(graph: ModelGraph, target: Target, variant: str, unknown_bytes: int) -> ArenaBytes:
     if target.runtime == AOT:
-        arena = plan_memory(graph, [calls_of(graph, op, variant=variant) for op in graph.ops]).arena_bytes
-        return ArenaBytes(arena + STACK_BYTES[variant], arena, 0)
+        calls = _calls(graph, variant)
+        arena = plan_memory(graph, calls).arena_bytes
+        return ArenaBytes(arena + _emitted_stack_bytes(graph, calls, variant), arena, 0)
     stock = target.stock_kernels
     found = replay_allocation(graph, THIS_HOST if target.core == HOST else CORTEX_M, variant, stock)
     arena, persistent = predict_arena(graph, variant, stock), found.persistent.total

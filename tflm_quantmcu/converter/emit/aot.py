@@ -28,14 +28,12 @@ from tflm_quantmcu.converter.emit.memory_plan import MemoryPlan, plan_memory
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.layer_names import layers_of_ops
-from tflm_quantmcu.graph.target import DSP, MVE, PLAIN, REFERENCE, short_core, variant_of
+from tflm_quantmcu.graph.target import short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import CHANNEL_TABLE, KernelCall
 from tflm_quantmcu.native.linked import Linked, cpp_name, kernel_table, linked_kernel, regular_kernels, stage_kernels
+from tflm_quantmcu.native.stack import stack_bytes_of
 from tflm_quantmcu.tflite.streaming import describe_model_requests
-
-# What Invoke and the deepest kernel take at most; main.cc measures it and fails beyond.
-STACK_BYTES = {REFERENCE: 2560, PLAIN: 2816, DSP: 3072, MVE: 3072}
 
 _Link = Callable[[str, Sequence[Any]], Linked]
 _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t", "bool": "uint8_t"}
@@ -99,7 +97,7 @@ def emit_aot(
         "variant": variant,
         "sha256": graph.sha256,
         "arena_bytes": plan.arena_bytes,
-        "stack_bytes": STACK_BYTES[variant],
+        "stack_bytes": stack_bytes_of(graph, itertools.chain(*calls), variant, regular),
         "constant_bytes": definitions.num_bytes,
         "tflm_arena_bytes": recording.non_persistent_bytes,
         "inputs": _ports(graph.input_tensors, plan, "Input"),
