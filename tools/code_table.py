@@ -83,7 +83,7 @@ class Sections:
             elif match := _SYMBOL.match(line):
                 self._add_symbol(match, places, own_symbols)
             elif match := _RELOCATED.match(line):
-                relocated = next((p for p in places.values() if p[1] == match[1]), None)
+                relocated = _section_called(match[1], places.values())
             elif (match := _RELOCATION.match(line)) and relocated:
                 rows.append((relocated, int(match[1], 16) >> 8))
         for place, symbol in rows:  # relocations stand before the symbols
@@ -118,6 +118,12 @@ class Sections:
                 found.add(place)
                 waiting += self.uses[place]
         return found
+
+
+def _section_called(name: str, places: Iterable[Place]) -> Place | None:
+    """The section of that name, of which readelf leaves out the end before relocations where it is long."""
+    found = [place for place in places if place[1].startswith(name)]
+    return min(found, key=lambda place: len(place[1]), default=None)
 
 
 def units_of(symbols: Iterable[str], variant: str) -> dict[str, set[str]]:

@@ -102,7 +102,7 @@ def test_calls_that_need_no_seldom_path_link_none() -> None:
 
 
 def test_tflites_own_convolutions_run_on_the_kernels_that_their_calls_need() -> None:
-    found = fast_kernels(without_stage(), {"Conv2D"})
+    found = fast_kernels(without_stage(), DSP, {"Conv2D"})
     assert {kind: kernel.name for kind, kernel in found.items()} == {
         "CONV_2D": "kernels::Conv2DRegular",
         "DEPTHWISE_CONV_2D": "kernels::DepthwiseConv2DOf<8, 8>",

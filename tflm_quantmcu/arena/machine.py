@@ -90,6 +90,7 @@ _HOST_DATA = {
     "RELU6": 8,
     "SOFTMAX": 80,
     "STRIDED_SLICE": 84,
+    "SUB": 52,
     "TANH": 16,
 }
 # Since the first of these wheels the options of FULLY_CONNECTED hold a pointer; the other is the last one measured.
@@ -112,6 +113,7 @@ _HOST_OPTIONS = {
     "SOFTMAX": (4, 4),
     "SQUEEZE": (36, 4),
     "STRIDED_SLICE": (24, 4),
+    "SUB": (8, 4),
 }
 _WITHOUT_DATA = (
     *("EXPAND_DIMS", "GATHER", "RESHAPE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "SLICE", "SQUEEZE"),

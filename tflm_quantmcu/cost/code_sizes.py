@@ -54,7 +54,7 @@ def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str) -> set[str]:
     """
     regular = regular_on_tflm(graph, variant)
     own = own_kernels(graph, variant, regular)
-    fast = fast_kernels(graph, regular) if stock_kernels == QUANTMCU else {}
+    fast = fast_kernels(graph, variant, regular) if stock_kernels == QUANTMCU else {}
     units = {unit for kernel in (*own.values(), *fast.values()) for unit in kernel.units}
     units |= stage_units(graph, variant, regular)
     for kind in {op.kind for op in graph.ops}:

@@ -204,16 +204,21 @@ def own_kernels(graph: ModelGraph, variant: str, regular: Collection[str] = ()) 
     }
 
 
-def fast_kernels(graph: ModelGraph, regular: Collection[str] = ()) -> dict[str, Linked]:
+def fast_kernels(graph: ModelGraph, variant: str, regular: Collection[str] = ()) -> dict[str, Linked]:
     """Kind of op of TFLite's own -> the kernel of ours that the model runs it on, where TFLM's op takes one
     (tflm_kernels/micro/fast_ops.h). `regular`: of `regular_kernels`."""
     kernels = {kind: op_kind(kind).kernel for kind in FAST_CONVOLUTIONS if any(op.kind == kind for op in graph.ops)}
     return {
         kind: _named(f"kernels::{kernel}Regular")
         if kernel in regular
-        else Linked(f"kernels::{kernel}Of<8, 8>", frozenset((f"kernels::{kernel}Of<8x8>",)))
+        else Linked(f"kernels::{kernel}Of<8, 8>", _units_of_bytes(variant, kernel))
         for kind, kernel in kernels.items()
     }
+
+
+def _units_of_bytes(variant: str, kernel: str) -> frozenset[str]:
+    """What `kernels::<kernel>Of<8, 8>` is on a variant: on one without kernels of widths the one of all."""
+    return frozenset((f"kernels::{kernel}Of<8x8>" if has_widths(variant, kernel) else kernel_name(kernel),))
 
 
 def _own_params(kind: str, custom_options: bytes) -> Any:

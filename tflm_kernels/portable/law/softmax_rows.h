@@ -39,9 +39,10 @@ uint32_t SumOfExps(const Params& params, const int8_t* row, int32_t largest) {
   return sum;
 }
 
+// Of a number above 0.
 inline int32_t NumLeadingZeros(uint32_t a) {
   int32_t count = 0;
-  for (uint32_t bit = uint32_t{1} << 31; bit != 0 && (a & bit) == 0; bit >>= 1) ++count;
+  for (; static_cast<int32_t>(a) > 0; a <<= 1) ++count;
   return count;
 }
 

@@ -97,7 +97,7 @@ def _resolver(graph: ModelGraph, kinds: Sequence[str], variant: str) -> dict[str
     """What the ops' header says: calls that add the ops, and the kernels that these name."""
     regular = regular_on_tflm(graph, variant)
     staged, own = stage_kernels(graph, variant, regular), own_kernels(graph, variant, regular)
-    kernels = own | fast_kernels(graph, regular)
+    kernels = own | fast_kernels(graph, variant, regular)
     return {
         "has_fast_ops": any(kind in FAST_OPS for kind in kinds),
         "has_own_kernels": bool(own),
