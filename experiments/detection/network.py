@@ -18,9 +18,9 @@ from tflm_quantmcu.keras_bridge.to_tflite import keras, tf
 
 WEIGHTS = pathlib.Path("build/detection/weights.npz")
 STRIDES = (8, 16)  # pixels a cell
-LARGE = 20  # pixels from which digits are told by the large cells
+LARGE = 30  # pixels from which digits are told by the large cells
 VALUES = 5 + NUM_CLASSES
-SEED, NUM_TRAIN, BATCH, LEARNING_RATE = 0, 6_000, 64, 5e-3
+SEED, NUM_TRAIN, BATCH, LEARNING_RATE = 0, 6_000, 32, 5e-3
 POSITIVE_WEIGHT, BOX_WEIGHT, CLASS_WEIGHT = 4.0, 2.0, 1.0
 
 

@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 from scipy import ndimage
 
-SIDE, NUM_CLASSES = 64, 10
-SIZES = (12, 30)  # of a digit, pixels
+SIDE, NUM_CLASSES = 96, 10
+SIZES = (18, 44)  # of a digit, pixels
 MOST = 3  # digits a canvas
 NUM_TRAIN_DIGITS = 1_197
 SEED = 4  # of the division
@@ -61,7 +61,7 @@ def _scene(rng: np.random.Generator, digits: np.ndarray, labels: np.ndarray) -> 
         number = int(rng.integers(len(labels)))
         ink = np.clip(ndimage.zoom(digits[number], size / 8, order=1, grid_mode=True, mode="nearest"), 0, 1)
         place = canvas[top : top + size, left : left + size]
-        bright = np.clip(place.mean() + rng.choice([-1, 1]) * rng.uniform(0.3, 0.7), 0, 1)
+        bright = np.clip(place.mean() + rng.choice([-1, 1]) * rng.uniform(0.4, 0.8), 0, 1)
         place += ink * (bright - place)
         boxes.append(box)
         classes.append(labels[number])

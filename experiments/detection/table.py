@@ -7,7 +7,7 @@ The detector of `network.py`, with the weights that `train.py` left, becomes an 
 get formats by `--calibration_method` minmax and uspiq, from NUM_CALIBRATION canvases that it was trained on. From the
 uspiq model each search makes mixed ones: as users call it, within parts of the int8 arena on the Cortex-M4; and in its
 papers' setting with the bound on accuracy off, in which widths are lowered: vdqs for BitOPs, the others unsplit within
-the larger of these parts. Each runs NUM_TEST canvases with other digits on TFLM. A refusal is a row.
+the smaller of these parts. Each runs NUM_TEST canvases with other digits on TFLM. A refusal is a row.
 """
 
 from __future__ import annotations
@@ -24,16 +24,19 @@ from experiments.detection.network import STRIDES, kept_network
 from experiments.detection.precision import mean_average_precision
 from experiments.detection.scenes import SIDE, Scenes, scenes
 from tflm_quantmcu.app import api
+from tflm_quantmcu.app.reserve import arena_bytes_on
 from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.graph.calibration_result import CalibrationResult
+from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.keras_bridge.to_tflite import keras_to_int8
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
+from tflm_quantmcu.tflite.reader import read_model
 
 NUM_CALIBRATION, NUM_TEST, TEST_SEED = 256, 1_000, 1
 SEARCHES = ("vdqs", "memory_driven", "rl", "hybrid")
-PARTS = (0.75, 0.5)  # of the int8 arena
+PARTS = (0.5, 0.3)  # of the int8 arena
 _OFF = {"max_accuracy_drop": "off"}
 PAPERS: Mapping[str, dict[str, Any]] = {
     "vdqs": {"objective": "bit_ops", "vdqs_min_weight_bits": 4, **_OFF},
@@ -82,12 +85,11 @@ class Detector:
             yield from self._mixed(search, calibration)
 
     def _mixed(self, search: str, calibration: CalibrationResult) -> Iterator[DetectionRow]:
-        arena = self._converted(DetectionRow("", "uniform"), calibration, {"split": "off"}).arena_bytes
-        assert arena is not None
+        arena = arena_bytes_on(read_model(self._int8), Target()).reserved_bytes
         for part in PARTS:
             row = DetectionRow(f"mixed, {part:g} of the arena", search, int(part * arena))
             yield self._converted(row, calibration, {})
-        row = DetectionRow(f"mixed, papers' setting, {PARTS[0]:g}", search, int(PARTS[0] * arena))
+        row = DetectionRow(f"mixed, papers' setting, {PARTS[1]:g}", search, int(PARTS[1] * arena))
         yield self._converted(row, calibration, PAPERS[search])
 
     def _converted(self, row: DetectionRow, calibration: CalibrationResult, options: Mapping[str, Any]) -> DetectionRow:
@@ -112,7 +114,7 @@ class Detector:
             bit_ops=figures["bit_ops"],
             seconds=round(time.process_time() - start, 1),
         )
-        return self._judged(row, result.model) if row.model else row
+        return self._judged(row, result.model)
 
     def _judged(self, row: DetectionRow, model: bytes) -> DetectionRow:
         found = precision_on_tflm(model, self._test)

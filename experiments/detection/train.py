@@ -1,6 +1,6 @@
 """Trains the detector and leaves its weights where `table.py` finds them.
 
-    python -m experiments.detection.train --epochs 12
+    python -m experiments.detection.train --epochs 30
 
 Weights are kept at half precision, which TensorFlow then converts. Seeds are fixed, but another machine's training
 differs in the last bits, and its precision by the chance of training.
@@ -19,7 +19,7 @@ NUM_TOLD, TOLD_SEED = 500, 2  # canvases with digits of training, to tell how fa
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m experiments.detection.train", description=__doc__)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=30)
     model = trained(parser.parse_args().epochs)
     save_weights(model)
     told = scenes(NUM_TOLD, seed=TOLD_SEED, is_test=False)
