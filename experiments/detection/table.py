@@ -13,9 +13,7 @@ the smaller of these parts. Each runs NUM_TEST canvases with other digits on TFL
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -23,6 +21,7 @@ from typing import Any
 from experiments.detection.network import STRIDES, kept_network
 from experiments.detection.precision import mean_average_precision
 from experiments.detection.scenes import SIDE, Scenes, scenes
+from experiments.rows import csv_of
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.reserve import arena_bytes_on
 from tflm_quantmcu.base.errors import BudgetError
@@ -140,15 +139,7 @@ def main() -> None:
         rows.append(row)
         print(row, flush=True)
         if chosen.output:
-            write_atomically(chosen.output, _table(rows))
-
-
-def _table(rows: Sequence[DetectionRow]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(DetectionRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(row) for row in rows)
-    return text.getvalue().encode()
+            write_atomically(chosen.output, csv_of(DetectionRow, rows))
 
 
 if __name__ == "__main__":

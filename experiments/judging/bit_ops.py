@@ -13,15 +13,14 @@ a look at the judging set.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from experiments.judging.judged import JudgedNetwork
 from experiments.judging.networks import NETWORKS, Role
+from experiments.rows import csv_of
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.files import write_atomically
@@ -143,7 +142,7 @@ def main() -> None:
             rows.append(row)
             print(row, flush=True)
             if chosen.output:
-                write_atomically(chosen.output, _table(rows))
+                write_atomically(chosen.output, csv_of(TradeRow, rows))
 
 
 def _rows(trader: Trader, chosen: argparse.Namespace) -> Iterator[TradeRow]:
@@ -151,14 +150,6 @@ def _rows(trader: Trader, chosen: argparse.Namespace) -> Iterator[TradeRow]:
         for weight in map(float, chosen.lambdas.split(",")):
             yield from trader.rows(widths, weight, chosen.compensations.split(","))
     yield trader.chosen()
-
-
-def _table(rows: Sequence[TradeRow]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(TradeRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(row) for row in rows)
-    return text.getvalue().encode()
 
 
 if __name__ == "__main__":

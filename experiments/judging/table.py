@@ -11,9 +11,7 @@ what the guard said. A refusal is a row. `--role judge` is a look at the judging
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import pathlib
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from absl import app, flags
 
 from experiments.judging.judged import JudgedNetwork
 from experiments.judging.networks import NETWORKS, Role
+from experiments.rows import csv_of
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.accuracy_lines import accuracy_of
 from tflm_quantmcu.base.errors import BudgetError
@@ -70,7 +69,7 @@ def main(argv: list[str]) -> None:
                 rows.append(row)
                 print(row, flush=True)
                 if _OUTPUT.value:
-                    write_atomically(_OUTPUT.value, table_of(rows))
+                    write_atomically(_OUTPUT.value, csv_of(TableRow, rows))
 
 
 def rows_of(name: str, folder: pathlib.Path) -> Iterator[TableRow]:
@@ -128,14 +127,6 @@ class _Caller:
             num_judged=loss.num_samples,
             seconds=seconds,
         )
-
-
-def table_of(rows: list[TableRow]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(TableRow)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(row) for row in rows)
-    return text.getvalue().encode()
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ truly lose at most half of it, those accepted.
 from __future__ import annotations
 
 import argparse
-import csv
 import dataclasses
-import io
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -23,6 +21,7 @@ import numpy as np
 
 from experiments.judging.judged import JudgedNetwork
 from experiments.judging.networks import NETWORKS, Role
+from experiments.rows import csv_of
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.accuracy_lines import accuracy_of
 from tflm_quantmcu.base.files import write_atomically
@@ -70,7 +69,7 @@ def main() -> None:
                 print(plan, flush=True)
     print(summary(plans))
     if chosen.output:
-        write_atomically(chosen.output, _table(plans))
+        write_atomically(chosen.output, csv_of(JudgedPlan, plans))
 
 
 def judged_plans(name: str, network: JudgedNetwork, count: int) -> Iterator[JudgedPlan]:
@@ -109,14 +108,6 @@ def summary(plans: Sequence[JudgedPlan]) -> str:
         f"lose at most {DEFAULT_DROP} points; {len(harmless)} plans lose at most {DEFAULT_DROP / 2}, of which "
         f"{sum(p.is_accepted for p in harmless)} are accepted"
     )
-
-
-def _table(plans: Sequence[JudgedPlan]) -> bytes:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in dataclasses.fields(JudgedPlan)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(dataclasses.asdict(plan) for plan in plans)
-    return text.getvalue().encode()
 
 
 if __name__ == "__main__":
