@@ -170,7 +170,13 @@ def test_convolutions_equal_tflm_in_every_byte(make: Callable[[Zoo, int], Handle
     check(zoo.build(), shuffled(3, (1, 256)), tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["ABS", "NEG", "SQUARE", "SQRT", "RSQRT", "MINIMUM", "MAXIMUM"])
+FLOAT_KINDS = (
+    *("ABS", "CEIL", "FLOOR", "HARD_SWISH", "LEAKY_RELU", "MAXIMUM", "MINIMUM", "NEG", "PRELU", "RELU", "RELU6"),
+    *("ROUND", "RSQRT", "SQRT", "SQUARE"),
+)
+
+
+@pytest.mark.parametrize("kind", FLOAT_KINDS)
 def test_float_values_equal_tflm_in_every_byte(kind: str, tmp_path: Path) -> None:
     """All int8 values at several scales; roots take those that are not negative."""
     zoo = Zoo((1, 256))
@@ -183,6 +189,10 @@ def test_float_values_equal_tflm_in_every_byte(kind: str, tmp_path: Path) -> Non
         if kind in ("MINIMUM", "MAXIMUM"):
             other = (zoo.rng.standard_normal(((1, 1, 1, 8), (1, 1, 1, 1))[case % 2]) * 3).astype(np.float32)
             inputs, options = [x, zoo.net.constant(other)][:: 1 - case // 2 % 2 * 2], schema.MaximumMinimumOptionsT()
+        elif kind == "PRELU":
+            inputs = [x, zoo.net.constant(zoo.rng.standard_normal((1, 1, 8)).astype(np.float32))]
+        elif kind == "LEAKY_RELU":
+            options = schema.LeakyReluOptionsT(alpha=float(np.float32(zoo.rng.uniform(-1, 2))))
         zoo.add(stock(zoo, kind, inputs, options, x.shape, dtype="float32"))
     check(zoo.build(), shuffled(1, (1, 256)), tmp_path)
 

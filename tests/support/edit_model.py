@@ -63,6 +63,12 @@ class StockModel(TinyModel):
         self._graph.operators[-1].outputs.append(output.index)
         return output
 
+    def state(self, shape: tuple[int, ...], *, scale: float, zero_point: int = 0, dtype: str = "int8") -> Handle:
+        """What an op keeps from one inference to the next."""
+        handle = self._map(shape, scale, zero_point, dtype=dtype)
+        self._graph.tensors[handle.index].isVariable = True
+        return handle
+
     def stock(
         self,
         kind: str,

@@ -69,6 +69,18 @@ class EmittedModel:
             np.testing.assert_array_equal(whole.ravel().view(np.uint8), stepped.ravel().view(np.uint8), "Step")
         return outputs
 
+    def invoke_in_turn(self, samples: Sequence[np.ndarray], *, by_step: bool = False) -> list[list[np.ndarray]]:
+        """The outputs of inferences one behind the other in one arena, after Reset, of a model with one input."""
+        memory = np.full(self.macro("ARENA_BYTES") + 16, 0x3C, np.uint8)
+        arena = ctypes.c_void_p(memory.ctypes.data + -memory.ctypes.data % 16)
+        self.library.test_reset(arena)
+        outputs = []
+        for x in samples:
+            self.library.test_set_input(arena, 0, x.tobytes(), x.nbytes)
+            (self.library.test_step if by_step else self.library.test_invoke)(arena)
+            outputs.append(self._outputs(arena))
+        return outputs
+
     def _run(self, function: Callable[[ctypes.c_void_p], int], inputs: Sequence[np.ndarray]):
         """The outputs, and what the function returns."""
         arena_bytes = self.macro("ARENA_BYTES")
@@ -83,12 +95,15 @@ class EmittedModel:
         returned = function(arena)
         outside = np.concatenate([memory[:first], memory[first + arena_bytes :]])
         assert (outside == GUARD[0]).all(), "the model wrote outside its arena"
+        return self._outputs(arena), returned
+
+    def _outputs(self, arena: ctypes.c_void_p) -> list[np.ndarray]:
         outputs = []
         for i, (dtype, shape) in enumerate(self.output_types):
             num_bytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
             data = ctypes.string_at(self.library.test_output(arena, i), num_bytes)
             outputs.append(np.frombuffer(data, dtype).reshape(shape))
-        return outputs, returned
+        return outputs
 
 
 def emit_and_compile(model: bytes, folder: Path, *, name: str = "model", core: str = "host") -> EmittedModel:
@@ -97,7 +112,10 @@ def emit_and_compile(model: bytes, folder: Path, *, name: str = "model", core: s
     graph = read_model(model)
     ports = [graph.input_tensors, [graph.tensors[t] for t in graph.outputs]]
     wrapper = folder / "wrapper.cc"
-    wrapper.write_text(_wrapper(name, len(ports[0]), len(ports[1]), graph.streamed_input))
+    text = _wrapper(name, len(ports[0]), len(ports[1]), graph.streamed_input)
+    if any(t.is_variable for t in graph.tensors):
+        text += f'extern "C" void test_reset(uint8_t* arena) {{ {name}_reset(arena); }}\n'
+    wrapper.write_text(text)
     compiled = compile_object(folder / f"{name}.cc", folder / f"{name}.o")
     objects = [compiled, compile_object(wrapper, folder / "wrapper.o"), *portable_objects()]
     _run("g++", "-shared", "-Wl,-z,defs", *map(str, objects), "-o", str(folder / "model.so"))

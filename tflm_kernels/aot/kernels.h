@@ -21,6 +21,7 @@
 #include "tflm_kernels/portable/ops/l2_normalization.h"
 #include "tflm_kernels/portable/ops/log_softmax.h"
 #include "tflm_kernels/portable/ops/logistic.h"
+#include "tflm_kernels/portable/ops/lstm.h"
 #include "tflm_kernels/portable/ops/matmul.h"
 #include "tflm_kernels/portable/ops/mean.h"
 #include "tflm_kernels/portable/ops/mul.h"
@@ -30,6 +31,7 @@
 #include "tflm_kernels/portable/ops/softmax.h"
 #include "tflm_kernels/portable/ops/squared_difference.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
+#include "tflm_kernels/portable/ops/svdf.h"
 #include "tflm_kernels/portable/ops/transpose_conv2d.h"
 #include "tflm_kernels/portable/stage/run.h"
 

@@ -103,6 +103,7 @@ class Test {
 
   // Gives the model a sample; `source` is the image of a streamed input.
   InvokeOptions Prepare(int32_t sample, StoredMap* source) {
+    if (sample == 0 && model_.reset != nullptr) model_.reset(arena_);
     for (int32_t i = 0; i < recording_.num_inputs; ++i) {
       const Samples& input = recording_.inputs[i];
       const uint8_t* values = input.values + static_cast<uint32_t>(sample) * input.place.num_bytes;

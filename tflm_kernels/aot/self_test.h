@@ -43,9 +43,11 @@ struct Model {
   uint32_t arena_bytes;
   uint32_t stack_bytes;
   uint32_t constant_bytes;
+  void (*reset)(uint8_t* arena) = nullptr;  // of a model that keeps a state
 };
 
-// What the model takes and must compute. CRC32s of an op are of what the kernels of a patch stage wrote, in order,
+// What the model takes and must compute, one sample behind the other: what has a state begins anew before the first.
+// CRC32s of an op are of what the kernels of a patch stage wrote, in order,
 // and of the op's output behind it.
 struct Recording {
   int32_t num_samples;

@@ -1,4 +1,5 @@
-"""Params of kernels of stock ops, as kernel_calls.py has those of the others: products, float32, relations, rows."""
+"""Params of kernels of stock ops, as kernel_calls.py has those of the others: products, float32, relations, rows,
+and what keeps a state."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import dataclasses
 
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law.kernel_calls import Dims, FeatureMap, Pair
+
+Gates = tuple[tuple[Pair, Pair], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,12 @@ class GroupedConv2DParams:
 @dataclasses.dataclass(frozen=True)
 class FloatValuesParams:
     count: int
+
+
+@dataclasses.dataclass(frozen=True)
+class FloatSlopeParams:
+    count: int
+    slope: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,3 +114,38 @@ class LogSoftmaxParams:
     smallest_difference: int
     multiplier: Pair
     divisor: Pair
+
+
+@dataclasses.dataclass(frozen=True)
+class SvdfParams:
+    batches: int
+    depth: int
+    filters: int
+    rank: int
+    memory: int
+    state_bytes: int
+    input_zero_point: int
+    state_zero_point: int
+    output_zero_point: int
+    feature_multiplier: Pair
+    multiplier: Pair
+
+
+@dataclasses.dataclass(frozen=True)
+class LstmParams:
+    batches: int
+    steps: int
+    depth: int
+    units: int
+    input_batch_step: int
+    input_time_step: int
+    output_batch_step: int
+    output_time_step: int
+    input_zero_point: int
+    hidden_zero_point: int
+    gates: Gates
+    forget_multiplier: Pair
+    update_multiplier: Pair
+    hidden_multiplier: Pair
+    tanh_shift: int
+    clip: int

@@ -11,13 +11,20 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import ComparisonParams, KernelCall
-from tflm_quantmcu.law.product_calls import FloatMeanParams, FloatPairsParams, FloatRowsParams, FloatValuesParams
+from tflm_quantmcu.law.product_calls import (
+    FloatMeanParams,
+    FloatPairsParams,
+    FloatRowsParams,
+    FloatSlopeParams,
+    FloatValuesParams,
+)
 from tflm_quantmcu.lowering.stock_comparisons import reduced
 from tflm_quantmcu.lowering.stock_parts import broadcast, io_tensors, require_finite
 
-_VALUES = ("ABS", "NEG", "RSQRT", "SQRT", "SQUARE")
-_EXTREMES = {"MAXIMUM": "Maximum", "MINIMUM": "Minimum", "SQUARED_DIFFERENCE": "SquaredDifference"}
+_VALUES = ("ABS", "CEIL", "FLOOR", "HARD_SWISH", "NEG", "RELU", "RELU6", "ROUND", "RSQRT", "SQRT", "SQUARE")
+_TWO_VALUES = ("MAXIMUM", "MINIMUM", "PRELU", "SQUARED_DIFFERENCE")
 _PAIRS = ("ADD", "DIV", "MUL", "SUB")
+_OF_C_LIBRARIES = ("COS", "ELU", "EXP", "LOG", "LOGISTIC", "LOG_SOFTMAX", "SIN", "SOFTMAX", "TANH")
 _LARGEST = float(np.finfo(np.float32).max)
 # TFLM clamps to finite numbers where there is no activation.
 _LIMITS = {
@@ -33,6 +40,11 @@ def float_calls(graph: ModelGraph, op: Op) -> list[KernelCall]:
     return FLOATS[op.kind](graph, op)
 
 
+def is_refused_float(graph: ModelGraph, op: Op) -> bool:
+    """Whether it is an op of float32 values that C libraries round differently."""
+    return op.kind in _OF_C_LIBRARIES and bool(op.inputs) and graph.tensors[op.inputs[0]].dtype == "float32"
+
+
 def is_float(graph: ModelGraph, op: Op) -> bool:
     """Whether it is an op of float32 values that is computed here."""
     return op.kind in FLOATS and bool(op.inputs) and graph.tensors[op.inputs[0]].dtype == "float32"
@@ -41,13 +53,23 @@ def is_float(graph: ModelGraph, op: Op) -> bool:
 def _value(graph: ModelGraph, op: Op) -> list[KernelCall]:
     source, output = io_tensors(graph, op, 1, ("float32",))
     params = FloatValuesParams(source.num_elements)
-    return [KernelCall(f"Float{op.kind.capitalize()}", params, (source.index,), output.index)]
+    return [KernelCall(f"Float{_camel(op.kind)}", params, (source.index,), output.index)]
 
 
-def _extreme(graph: ModelGraph, op: Op) -> list[KernelCall]:
+def _leaky_relu(graph: ModelGraph, op: Op) -> list[KernelCall]:
+    source, output = io_tensors(graph, op, 1, ("float32",))
+    params = FloatSlopeParams(source.num_elements, op.alpha)
+    return [KernelCall("FloatLeakyRelu", params, (source.index,), output.index)]
+
+
+def _camel(kind: str) -> str:
+    return "".join(map(str.capitalize, kind.split("_")))
+
+
+def _of_two(graph: ModelGraph, op: Op) -> list[KernelCall]:
     x0, x1, output = _two(graph, op)
     params = ComparisonParams(*broadcast(graph, op, (x0, x1), output))
-    return [KernelCall(f"Float{_EXTREMES[op.kind]}", params, (x0.index, x1.index), output.index)]
+    return [KernelCall(f"Float{_camel(op.kind)}", params, (x0.index, x1.index), output.index)]
 
 
 def _pair(graph: ModelGraph, op: Op) -> list[KernelCall]:
@@ -80,8 +102,9 @@ def _two(graph: ModelGraph, op: Op) -> list[Tensor]:
 
 FLOATS: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **dict.fromkeys(_VALUES, _value),
-    **dict.fromkeys(_EXTREMES, _extreme),
+    **dict.fromkeys(_TWO_VALUES, _of_two),
     **dict.fromkeys(_PAIRS, _pair),
+    "LEAKY_RELU": _leaky_relu,
     "L2_NORMALIZATION": _l2_normalization,
     "MEAN": _add_up,
     "SUM": _add_up,

@@ -30,7 +30,7 @@ from tflm_quantmcu.lowering.images import calls_of_images
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.stock_comparisons import COMPARISONS
 from tflm_quantmcu.lowering.stock_convolutions import CONVOLUTIONS
-from tflm_quantmcu.lowering.stock_floats import FLOATS, float_calls, is_float
+from tflm_quantmcu.lowering.stock_floats import FLOATS, float_calls, is_float, is_refused_float
 from tflm_quantmcu.lowering.stock_moves import MOVES
 from tflm_quantmcu.lowering.stock_parts import (
     accepted,
@@ -42,6 +42,7 @@ from tflm_quantmcu.lowering.stock_parts import (
 )
 from tflm_quantmcu.lowering.stock_products import PRODUCTS
 from tflm_quantmcu.lowering.stock_rearranged import REARRANGED
+from tflm_quantmcu.lowering.stock_recurrent import RECURRENT
 from tflm_quantmcu.lowering.stock_relations import RELATIONS
 from tflm_quantmcu.lowering.stock_rows import ROWS
 
@@ -58,6 +59,8 @@ def stock_calls(graph: ModelGraph, op: Op) -> tuple[KernelCall, ...]:
         return calls
     if is_float(graph, op):
         return tuple(float_calls(graph, op))
+    if is_refused_float(graph, op):
+        raise refuse(graph, op, "it is of float32, and C libraries round it differently")
     if op.kind not in _LOWER:
         raise UnsupportedModelError(
             f"{op_place(graph, op)} has no portable kernel; covered are {', '.join(sorted({*KINDS, *RESHAPES}))}"
@@ -172,6 +175,7 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **CONVOLUTIONS,
     **MOVES,
     **REARRANGED,
+    **RECURRENT,
     **RELATIONS,
     **ROWS,
     **PRODUCTS,

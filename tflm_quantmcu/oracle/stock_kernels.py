@@ -86,8 +86,10 @@ def run(graph: ModelGraph, op: Op, known: Mapping[int, np.ndarray]) -> np.ndarra
 
 
 def is_known(graph: ModelGraph, op: Op) -> bool:
-    """Whether `run` gives values."""
+    """Whether `run` gives values: not of what keeps a state, which depends on what came before."""
     if not graph.feature_maps(op) or one_image(graph, op) is not None:
+        return False
+    if any(graph.tensors[t].is_variable for t in graph.feature_maps(op)):
         return False
     try:
         stock_calls(graph, op)

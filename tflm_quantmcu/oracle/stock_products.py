@@ -16,7 +16,7 @@ from tflm_quantmcu.law.arithmetic import conv2d
 from tflm_quantmcu.law.fixed_point import multiply, to_int32
 from tflm_quantmcu.law.kernel_calls import BroadcastAddParams, ComparisonParams, Conv2DParams, Dims, Pair
 from tflm_quantmcu.law.packing import unpack
-from tflm_quantmcu.law.product_calls import FloatValuesParams, GroupedConv2DParams, MatMulParams
+from tflm_quantmcu.law.product_calls import FloatSlopeParams, FloatValuesParams, GroupedConv2DParams, MatMulParams
 from tflm_quantmcu.stage.program import StageFormat
 
 _SQUARE_SHIFT = 7
@@ -125,6 +125,31 @@ def _of_each(
         y[:] = function(inputs[0])
 
 
+def _hard_swish(x: np.ndarray) -> np.ndarray:
+    inside = np.minimum(np.float32(6), np.maximum(np.float32(0), x + np.float32(3)))
+    found: np.ndarray = x * inside / np.float32(6)
+    return found
+
+
+def _rounded(x: np.ndarray) -> np.ndarray:
+    """Halves to the nearest even number."""
+    whole = np.floor(x)
+    rest = x - whole
+    return np.where((rest < 0.5) | ((rest == 0.5) & (whole % 2 == 0)), whole, whole + np.float32(1))
+
+
+def _leaky_relu(params: FloatSlopeParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    y[:] = np.where(inputs[0] > 0, inputs[0], inputs[0] * np.float32(params.slope))
+
+
+def _prelu(params: ComparisonParams, inputs: Sequence[np.ndarray], y: np.ndarray) -> None:
+    x, slope = (
+        v[:, offsets(params.extents, steps)]
+        for v, steps in zip(inputs, (params.input0_steps, params.input1_steps), strict=True)
+    )
+    y[:] = np.where(x >= 0, x, x * slope)
+
+
 def _extreme(
     params: ComparisonParams, inputs: Sequence[np.ndarray], y: np.ndarray, is_first: Callable[..., np.ndarray]
 ) -> None:
@@ -138,9 +163,17 @@ def _extreme(
 PRODUCTS: Mapping[str, Callable[..., None]] = {
     "Conv2D": _conv2d,
     "FloatAbs": functools.partial(_of_each, function=np.abs),
+    "FloatCeil": functools.partial(_of_each, function=np.ceil),
+    "FloatFloor": functools.partial(_of_each, function=np.floor),
+    "FloatHardSwish": functools.partial(_of_each, function=_hard_swish),
+    "FloatLeakyRelu": _leaky_relu,
     "FloatMaximum": functools.partial(_extreme, is_first=np.greater),
     "FloatMinimum": functools.partial(_extreme, is_first=np.less),
     "FloatNeg": functools.partial(_of_each, function=np.negative),
+    "FloatPrelu": _prelu,
+    "FloatRelu": functools.partial(_of_each, function=lambda x: np.where(x < 0, np.float32(0), x)),
+    "FloatRelu6": functools.partial(_of_each, function=lambda x: np.where(x > 6, 6, np.where(x < 0, np.float32(0), x))),
+    "FloatRound": functools.partial(_of_each, function=_rounded),
     "FloatRsqrt": functools.partial(_of_each, function=lambda x: np.float32(1) / np.sqrt(x)),
     "FloatSqrt": functools.partial(_of_each, function=np.sqrt),
     "FloatSquare": functools.partial(_of_each, function=np.square),

@@ -9,6 +9,7 @@ namespace {
 constexpr int32_t kFractionBits = 23;
 constexpr uint32_t kSign = uint32_t{1} << 31;
 constexpr uint32_t kInfinity = 0x7F800000;
+constexpr uint32_t kWholeExponent = 127 + 23;  // from it on floats have no fraction
 
 uint32_t BitsOf(float x) {
   uint32_t bits;
@@ -67,6 +68,23 @@ float Root(float x) {
   return PositiveRoot(bits);
 }
 
+// The largest whole number up to x, a zero with the sign of x.
+float Floor(float x) {
+  const uint32_t bits = BitsOf(x);
+  if ((bits & kInfinity) >> kFractionBits >= kWholeExponent) return x;  // NaN too
+  float whole = static_cast<float>(static_cast<int32_t>(x));
+  if (whole > x) whole -= 1.0f;
+  return whole == 0.0f ? OfBits(bits & kSign) : whole;
+}
+
+// Halves to the nearest even number.
+float Round(float x) {
+  const float whole = Floor(x);
+  const float rest = x - whole;
+  const bool is_down = rest < 0.5f || (rest == 0.5f && (static_cast<int32_t>(whole) & 1) == 0);
+  return is_down ? whole : whole + 1.0f;
+}
+
 template <typename Function>
 void OfEach(const FloatValuesParams& params, const float* input, float* output, Function function) {
   for (int32_t i = 0; i < params.count; ++i) output[i] = function(input[i]);
@@ -86,6 +104,37 @@ void Combine(const FloatPairsParams& params, const float* input0, const float* i
 
 void FloatAbs(const FloatValuesParams& params, const float* input, float* output) {
   OfEach(params, input, output, [](float x) { return OfBits(BitsOf(x) & ~kSign); });
+}
+
+void FloatCeil(const FloatValuesParams& params, const float* input, float* output) {
+  OfEach(params, input, output, [](float x) { return -Floor(-x); });
+}
+
+void FloatFloor(const FloatValuesParams& params, const float* input, float* output) {
+  OfEach(params, input, output, Floor);
+}
+
+void FloatHardSwish(const FloatValuesParams& params, const float* input, float* output) {
+  OfEach(params, input, output, [](float x) {
+    const float above = 0.0f < x + 3.0f ? x + 3.0f : 0.0f;
+    return x * (above < 6.0f ? above : 6.0f) / 6.0f;
+  });
+}
+
+void FloatRelu(const FloatValuesParams& params, const float* input, float* output) {
+  OfEach(params, input, output, [](float x) { return x < 0.0f ? 0.0f : x; });
+}
+
+void FloatRelu6(const FloatValuesParams& params, const float* input, float* output) {
+  OfEach(params, input, output, [](float x) { return x > 6.0f ? 6.0f : x < 0.0f ? 0.0f : x; });
+}
+
+void FloatRound(const FloatValuesParams& params, const float* input, float* output) {
+  OfEach(params, input, output, Round);
+}
+
+void FloatLeakyRelu(const FloatSlopeParams& params, const float* input, float* output) {
+  OfEach({params.count}, input, output, [&](float x) { return x > 0.0f ? x : x * params.slope; });
 }
 
 void FloatNeg(const FloatValuesParams& params, const float* input, float* output) {
@@ -112,6 +161,11 @@ void FloatMaximum(const ComparisonParams& params, const float* input0, const flo
 void FloatMinimum(const ComparisonParams& params, const float* input0, const float* input1,
                   float* output) {
   OfPairs(params, input0, input1, output, [](float a, float b) { return a < b ? a : b; });
+}
+
+void FloatPrelu(const ComparisonParams& params, const float* input0, const float* input1,
+                float* output) {
+  OfPairs(params, input0, input1, output, [](float a, float b) { return a >= 0.0f ? a : a * b; });
 }
 
 void FloatSquaredDifference(const ComparisonParams& params, const float* input0,

@@ -18,6 +18,11 @@ struct FloatValuesParams {
   int32_t count;
 };
 
+struct FloatSlopeParams {
+  int32_t count;
+  float slope;
+};
+
 struct FloatPairsParams {
   Dims extents;
   Dims input0_steps;
@@ -27,6 +32,7 @@ struct FloatPairsParams {
 };
 
 using FloatValuesFn = void(const FloatValuesParams& params, const float* input, float* output);
+using FloatSlopeFn = void(const FloatSlopeParams& params, const float* input, float* output);
 using FloatExtremeFn = void(const ComparisonParams& params, const float* input0,
                             const float* input1, float* output);
 using FloatPairsFn = void(const FloatPairsParams& params, const float* input0, const float* input1,
@@ -34,12 +40,20 @@ using FloatPairsFn = void(const FloatPairsParams& params, const float* input0, c
 
 namespace reference {
 FloatValuesFn FloatAbs;
+FloatValuesFn FloatCeil;
+FloatValuesFn FloatFloor;
+FloatValuesFn FloatHardSwish;
 FloatValuesFn FloatNeg;
+FloatValuesFn FloatRelu;
+FloatValuesFn FloatRelu6;
+FloatValuesFn FloatRound;
 FloatValuesFn FloatRsqrt;
 FloatValuesFn FloatSqrt;
 FloatValuesFn FloatSquare;
+FloatSlopeFn FloatLeakyRelu;
 FloatExtremeFn FloatMaximum;
 FloatExtremeFn FloatMinimum;
+FloatExtremeFn FloatPrelu;
 FloatExtremeFn FloatSquaredDifference;
 FloatPairsFn FloatAdd;
 FloatPairsFn FloatSub;

@@ -97,6 +97,8 @@ def emit_aot(
         "variant": variant,
         "sha256": graph.sha256,
         "arena_bytes": plan.arena_bytes,
+        "states": plan.states,
+        "state_bytes": plan.state_bytes,
         "stack_bytes": stack_bytes_of(graph, itertools.chain(*calls), variant, regular),
         "constant_bytes": definitions.num_bytes,
         "tflm_arena_bytes": recording.non_persistent_bytes,

@@ -16,7 +16,7 @@ from tflm_quantmcu.law.kernel_calls import StructArray
 
 LINE_LENGTH = 100
 _NAMESPACE = "quantmcu::"
-_TYPES = {"uint8": "uint8_t", "int32": "int32_t", "float32": "float"}
+_TYPES = {"uint8": "uint8_t", "uint16": "uint16_t", "int32": "int32_t", "float32": "float"}
 
 
 class Definitions:
