@@ -102,14 +102,34 @@ def weights_with_zero_point() -> bytes:
     return with_tensor(model, 1, quantization=schema.QuantizationParametersT(scale=[0.01], zeroPoint=[5]))
 
 
+def biases_at_the_ends() -> bytes:
+    """Channels of tiny scales, whose biases TFLite saturates at either end of int32, of weights that make sums wrap and
+    of others."""
+    net = TinyModel()
+    x = net.input((1, 16, 16, 3))
+    weights = np.zeros((6, 3, 3, 3), np.int8)
+    weights[3:] = RNG.integers(-127, 128, (3, 3, 3, 3))
+    bias = np.array([-(1 << 31), (1 << 31) - 1, 5, -(1 << 31), (1 << 31) - 1, 7], np.int32)
+    scales = [1e-9, 1e-9, 1e-9, 1e-8, 1e-8, 0.01]
+    return net.build(net.mean(conv(net, net.conv2d(x, weights, bias, filter_scales=scales, scale=0.2)), scale=0.1))
+
+
+def sixteen_bit_softmax() -> bytes:
+    net = StockModel()
+    x = net.mean(conv(net, conv(net, net.input((1, 16, 16, 3)))), scale=0.1)
+    options = schema.SoftmaxOptionsT(beta=1.0)
+    return net.build(net.stock("SOFTMAX", [x], options, x.shape, scale=2.0**-16, zero_point=-(1 << 15), dtype="int16"))
+
+
 MODELS: dict[str, Callable[[], bytes]] = {
     make.__name__: make
     for make in (
         *(two_inputs, integer_input, float_island, sixteen_bit_tail, all_sixteen_bit, with_state, batch_of_four),
-        *(zero_channel_scale, weights_with_zero_point),
+        *(zero_channel_scale, weights_with_zero_point, biases_at_the_ends, sixteen_bit_softmax),
     )
 }
 SMALLER = {"two_inputs", "integer_input", "sixteen_bit_tail", "with_state", "zero_channel_scale"}
+SMALLER |= {"biases_at_the_ends", "sixteen_bit_softmax"}
 SMALLER |= {"weights_with_zero_point"}  # of the other convolution
 SMALLER |= {"float_island"}  # whose ops work in place
 

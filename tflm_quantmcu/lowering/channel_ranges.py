@@ -15,6 +15,7 @@ from tflm_quantmcu.law.fixed_point import multiply
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import Filter, LoweredOp
 
+_INT32 = np.iinfo(np.int32)
 Range = tuple[np.ndarray, np.ndarray]
 _LOW, _HIGH = -128, 127
 _MOST_CHANNELS = 1 << 16  # of a map that is looked into: a file may say that there are 2^31
@@ -114,7 +115,10 @@ def _convolution(
             taps = np.ix_(rows, columns)
             sums = [bias + part[taps].sum(axis=(0, 1)) for part in products]
             scaled = [multiply(s, multiplier, shift).astype(np.int64) for s in sums]
-            ends.append(_clipped(scaled, output, clamps))
+            wraps = (sums[0] < _INT32.min) | (sums[1] > _INT32.max)  # such a sum may be anything
+            found = zip(_clipped(scaled, output, clamps), clamps, strict=True)
+            low, high = (np.where(wraps, limit, end) for end, limit in found)
+            ends.append((low, high))
     return np.min([a for a, _ in ends], axis=0), np.max([b for _, b in ends], axis=0)
 
 

@@ -18,10 +18,20 @@ from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import Format, Window
 from tflm_quantmcu.law.clamps import clamp_range
 from tflm_quantmcu.law.constant_operands import difference_ratios
-from tflm_quantmcu.law.fixed_point import mean_multiplier, quantize_multiplier, quantize_multipliers, round_half_away
+from tflm_quantmcu.law.fixed_point import (
+    mean_multiplier,
+    multiply,
+    quantize_multiplier,
+    quantize_multipliers,
+    round_half_away,
+)
 from tflm_quantmcu.law.joined import Joined
 from tflm_quantmcu.law.lookups import Lookup
 from tflm_quantmcu.law.packing import pack
+
+_INT32 = np.iinfo(np.int32)
+_LARGEST_PRODUCT = 255 * 128  # of a difference of 8 bits and a weight
+_BEYOND_CLAMPS = 1 << 9
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +55,11 @@ class Filter:
     model_scales: np.ndarray
     model_input_scale: float
     correction: np.ndarray | None = None
+
+    def has_weights(self, kind: OpKind) -> np.ndarray:
+        """bool [O]: whether any weight of the channel of such an op is not 0."""
+        channels = self.values if kind.is_depthwise else np.moveaxis(self.values, 0, -1)
+        return np.any(channels, axis=tuple(range(channels.ndim - 1)))
 
     @property
     def packed(self) -> np.ndarray:
@@ -159,9 +174,24 @@ def _convolution_table(op: LoweredOp, filter: Filter, source: Format, output: Fo
     if filter.correction is not None or not np.array_equal(step, model_step):
         correction = 0.0 if filter.correction is None else filter.correction / step
         bias = round_half_away(bias * (model_step / step) + correction)
-    words = np.concatenate([bias, multipliers.astype(np.float64), shifts.astype(np.float64)])
-    if np.abs(words).max(initial=0) >= 2**31 or shifts.max(initial=0) > 30:
+    words = np.stack([bias, multipliers.astype(np.float64), shifts.astype(np.float64)])
+    is_constant = (np.abs(bias) > sum_room(filter.values.size // outputs)) & ~filter.has_weights(op.traits)
+    words[:, is_constant] = _of_constants(words[:, is_constant])
+    if np.abs(words).max(initial=0) >= 2**31 or words[2].max(initial=0) > 30:
         raise UnsupportedModelError(
             f"{op.kind} '{op.name}': a bias or multiplier leaves int32 at these widths; keep its maps at more bits"
         )
-    return words.astype(np.int32)
+    return words.astype(np.int32).ravel()
+
+
+def sum_room(num_products: int) -> int:
+    """The largest bias beside which so many products of 8 bits stay within int32, as the device checks it."""
+    return int(_INT32.max) - num_products * _LARGEST_PRODUCT
+
+
+def _of_constants(words: np.ndarray) -> np.ndarray:
+    """The same outputs of channels without weights, whose biases TFLite saturates where their scales are tiny: float64
+    [3, channels], biases, multipliers and shifts. Outputs beyond every clamp may be others beyond it."""
+    values = multiply(np.clip(words[0], _INT32.min, _INT32.max).astype(np.int64), *words[1:].astype(np.int64))
+    steps = 2.0 * np.clip(values, -_BEYOND_CLAMPS, _BEYOND_CLAMPS)
+    return np.stack([steps, np.full(steps.shape, 2.0**30), np.zeros(steps.shape)])

@@ -44,6 +44,8 @@ _KEEPS_TYPE = {*_SAME_NAMES.split(), *_MOVES.split(), *_BROADCAST_NAMES.split()}
     *("CAST", "QUANTIZE", "DEQUANTIZE"),
     *_TRUTHS.split(),
 }
+# What TFLM's kernel writes beside the type that it reads.
+_MORE_TYPES = {("SOFTMAX", schema.TensorType.INT8): (schema.TensorType.INT16,)}
 # Where what is moved does not come first.
 _PLACES = {"SPLIT": 1, "SELECT": 1, "SELECT_V2": 1}
 
@@ -78,7 +80,8 @@ def mistyped(kind: str, op: schema.OperatorT, tensors: Sequence[Any]) -> str | N
         written = tensors[op.inputs[place]].type
     else:
         return None
-    found = {tensors[t].type for t in op.outputs} - {written}
+    more = _MORE_TYPES.get((kind, written), ())
+    found = {tensors[t].type for t in op.outputs} - {written, *more}
     return f"writes {_type(written)}, and its output is {_type(min(found))}" if found else None
 
 
