@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import tflm_quantmcu as qm
+from tflm_quantmcu.app.reserve import arena_bytes_on
 from tflm_quantmcu.base.errors import BudgetError, QuantMcuError, UnsupportedModelError
 from tflm_quantmcu.cost.cycles import Listing, measured_spans
 from tflm_quantmcu.cost.instructions import load_table
@@ -131,8 +132,22 @@ def _call(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def rows(models: Sequence[Path], cores: Sequence[str], options: Mapping[str, Any]) -> Iterator[Row]:
-    """Each model on each core, unsplit and converted with these options; what fails is a row with the reason."""
+def part_of_arena(model: bytes, core: str, part: int) -> int:
+    """Bytes: one `part`-th of what the model reserves on TFLM on a core, as it came."""
+    return arena_bytes_on(read_model(model), Target.of(core)).reserved_bytes // part
+
+
+def rows(
+    models: Sequence[Path], cores: Sequence[str], options: Mapping[str, Any], part: int | None = None
+) -> Iterator[Row]:
+    """Each model on each core, unsplit and converted; what fails is a row with the reason.
+
+    Args:
+      models: .tflite files.
+      cores: in full.
+      options: of `convert`.
+      part: the bound is `part_of_arena`; None is what the options say.
+    """
     for path in models:
         data = path.read_bytes()
         try:
@@ -144,7 +159,8 @@ def rows(models: Sequence[Path], cores: Sequence[str], options: Mapping[str, Any
         for core in cores:
             yield measured_row(path.stem, core, "unsplit", data)
             try:
-                converted = qm.convert(data, core=core, progress=False, **options, **calibrated).model
+                bound = {"sram_bytes": part_of_arena(data, core, part)} if part else {}
+                converted = qm.convert(data, core=core, progress=False, **{**options, **bound, **calibrated}).model
             except BudgetError as error:
                 yield Row(path.stem, core, "converted", problem=str(error))
             else:
@@ -238,6 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cores", nargs="+", default=[DEFAULT_CORE], help=f"of {', '.join(CORES)}, or all")
     parser.add_argument("--search", choices=("uniform", "vdqs"), default="uniform")
     parser.add_argument("--sram_bytes", help="bound, as of convert; default none")
+    parser.add_argument("--sram_part", type=int, help="bound: so many parts are what the model reserves as it came")
     parser.add_argument("--sram_scope", default="total")
     parser.add_argument("--max_over_unsplit", type=float, help="exit code 1 if a converted model takes more times that")
     flags = parser.parse_args(arguments)
@@ -245,7 +262,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cores = CORES if flags.cores == ["all"] else flags.cores
     options = {"search": flags.search, "sram_scope": flags.sram_scope, "sram_bytes": flags.sram_bytes}
     found = []
-    for row in rows(paths, cores, options):
+    for row in rows(paths, cores, options, flags.sram_part):
         print(f"{row.model} {row.core} {row.version} {row.problem}", file=sys.stderr, flush=True)
         found.append(row)
     print(*times_table(found), "", *spans_table(found), "", sep="\n")

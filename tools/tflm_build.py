@@ -21,7 +21,7 @@ from tools.qemu_run import QemuError
 ROOT = Path(__file__).resolve().parents[1]
 OBJECTS = ROOT / "build/tflm"
 _RULES = ROOT / "tools/tflm_build.mk"
-# Of all programs, for objects are shared.
+# Of all programs whose speed is nothing to anybody, for objects are shared.
 _FLAGS = "-O1"
 
 
@@ -43,7 +43,13 @@ def tflm_settings(tflm_dir: str | Path, downloads: str | Path | None = None) -> 
 
 
 def build_program(
-    project: Path, core: str, tflm: Mapping[str, str], *, cmsis_nn: str | Path | None = None, **settings: str
+    project: Path,
+    core: str,
+    tflm: Mapping[str, str],
+    *,
+    cmsis_nn: str | Path | None = None,
+    flags: str = _FLAGS,
+    **settings: str,
 ) -> Path:
     """Builds a project's main; the image.
 
@@ -52,15 +58,16 @@ def build_program(
       core: `cortex-m4` and its like, by any spelling that has a folder of that name in cores.bzl.
       tflm: of `tflm_settings`.
       cmsis_nn: a checkout of CMSIS-NN, on whose kernels TFLM's own ops then run; None for its reference kernels.
+      flags: of the compiler; our kernels are compiled at -O3 whatever it says, as in every project.
       settings: of the Makefile, beside those.
 
     Raises:
       QemuError: it cannot be built.
     """
     core = short_core(core)
-    objects = OBJECTS / f"{core}_{'cmsis_nn' if cmsis_nn else 'reference'}"
+    objects = OBJECTS / f"{core}_{'cmsis_nn' if cmsis_nn else 'reference'}{'' if flags == _FLAGS else flags}"
     image = f"build/{core}/main"
-    every = {"CORE": core, "QUANTMCU_DIR": ROOT, "CXXFLAGS": _FLAGS, "OBJECT_DIR": objects, "PYTHON": sys.executable}
+    every = {"CORE": core, "QUANTMCU_DIR": ROOT, "CXXFLAGS": flags, "OBJECT_DIR": objects, "PYTHON": sys.executable}
     every |= {"CMSIS_NN_DIR": os.path.abspath(cmsis_nn) if cmsis_nn else "", **tflm, **settings}
     command = ["make", "-s", f"-j{os.cpu_count()}", "-C", str(project), "-f", "Makefile", "-f", str(_RULES), image]
     command += [f"{key}={value}" for key, value in every.items()]

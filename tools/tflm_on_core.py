@@ -1,4 +1,5 @@
-"""Whether the real TFLM prepares and runs a model on a Cortex-M in a tensor arena of so many bytes, in QEMU.
+"""Whether the real TFLM prepares and runs a model on a Cortex-M in a tensor arena of so many bytes, in QEMU, and in
+how many instructions.
 
 In: a checkout of tflite-micro (TFLM_DIR, and TFLM_DOWNLOADS as docs/emit.md says), and the kinds of ops that models
 have. Out: an image that holds TFLM and these ops, into whose memory any model is put before it starts, so that it is
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ _MAIN = """// Whether AllocateTensors succeeds in 16 bytes less than asked for, 
 #include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 #include "tflm_kernels/boards/guard.h"
+#include "tflm_kernels/boards/measure.h"
 #include "tflm_kernels/boards/report.h"
 #include "tflm_kernels/micro/fast_ops.h"
 #include "tflm_kernels/micro/input_reader.h"
@@ -69,11 +71,18 @@ uint8_t* End() {{
   return reinterpret_cast<uint8_t*>(end / quantmcu::kGuardBytes * quantmcu::kGuardBytes);
 }}
 
+TfLiteStatus invoked;
+
+void Invoke(const void* interpreter) {{
+  invoked = static_cast<tflm::MicroInterpreter*>(const_cast<void*>(interpreter))->Invoke();
+}}
+
 bool IsRun(tflm::MicroInterpreter& interpreter) {{
   for (size_t i = 0; i < interpreter.inputs_size(); ++i) {{
     memset(interpreter.input(i)->data.raw, 0, interpreter.input(i)->bytes);
   }}
-  return interpreter.Invoke() == kTfLiteOk;
+  quantmcu::ReportCount("INVOKE", quantmcu::MeasureInstructions(Invoke, &interpreter));
+  return invoked == kTfLiteOk;
 }}
 
 bool Prepares(size_t num_bytes, bool is_run) {{
@@ -131,6 +140,24 @@ class CoreImage:
         Raises:
           QemuError: the image lacks an op of the model, or does not come to its end.
         """
+        results = self._results(model, num_bytes, stock_kernels, is_run)
+        return results["ENOUGH"] == "1", results["LESS"] == "1"
+
+    def invoke_instructions(self, model: bytes, num_bytes: int, *, stock_kernels: str = QUANTMCU) -> int:
+        """What Invoke takes on zeros.
+
+        Args:
+          model, num_bytes, stock_kernels: as of `prepares`.
+
+        Raises:
+          QemuError: as of `prepares`, and where the model does not run in these bytes.
+        """
+        results = self._results(model, num_bytes, stock_kernels, True)
+        if results["ENOUGH"] != "1":
+            raise QemuError(f"the model does not run in {num_bytes:,} bytes on {self.core}")
+        return int(results["INVOKE"])
+
+    def _results(self, model: bytes, num_bytes: int, stock_kernels: str, is_run: bool) -> Mapping[str, str]:
         assert stock_kernels in self.stock_kernels
         kinds = {op.kind for op in read_model(model).ops if not op.kind.startswith(PREFIX)}
         if missing := sorted(kinds - self.builtin_ops):
@@ -142,10 +169,12 @@ class CoreImage:
             run = run_image(self.path, core=short_core(self.core), memory={"request": request})
         if not {"ENOUGH", "LESS"} <= run.results.keys():
             raise QemuError(f"{self.path} ended early on {self.core}: {run.output.strip()}")
-        return run.results["ENOUGH"] == "1", run.results["LESS"] == "1"
+        return run.results
 
 
-def build_image(core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str | None = None) -> CoreImage:
+def build_image(
+    core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str | None = None, **flags: str
+) -> CoreImage:
     """Builds the image with the ops of these kinds, stock and ours.
 
     Args:
@@ -153,6 +182,7 @@ def build_image(core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str 
       kinds: of the models' ops, as TFLite and we call them.
       folder: for the image; its objects stand where `build_program` has them.
       cmsis_nn: a checkout of CMSIS-NN, on whose kernels TFLM's own ops then run; None for its reference kernels.
+      flags: `flags` of `build_program`.
 
     Raises:
       QemuError: TFLM_DIR is not set, or a build failed.
@@ -174,7 +204,7 @@ def build_image(core: str, kinds: Iterable[str], folder: Path, *, cmsis_nn: str 
     for name, text in files.items():
         if not (project / name).is_file() or (project / name).read_text() != text:
             write_atomically(project / name, text.encode())
-    image = build_program(project, core, settings, cmsis_nn=cmsis_nn)
+    image = build_program(project, core, settings, cmsis_nn=cmsis_nn, **flags)
     return CoreImage(core, image, frozenset(builtin_ops), cmsis_nn is not None)
 
 
