@@ -99,6 +99,17 @@ inline void StoreQuads(uint8_t* bytes0, uint8_t* bytes1, const OutputLanes& outp
   }
 }
 
+// All four of one pixel.
+inline void StoreWholeQuad(uint8_t* bytes, const OutputLanes& output, int32x4_t values) {
+  if (output.bits == 8) {
+    vstrbq_s32(reinterpret_cast<int8_t*>(bytes), values);
+    return;
+  }
+  const uint32_t packed = Packed(output, values);
+  bytes[0] = static_cast<uint8_t>(packed);
+  if (output.bits == 4) bytes[1] = static_cast<uint8_t>(packed >> 8);
+}
+
 // The first `count` channels of any width: unused bits become 0.
 inline void StoreQuad(uint8_t* bytes, const OutputLanes& output, int32x4_t values, int32_t count) {
   const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(count));

@@ -1,12 +1,11 @@
-// Conv2D for MVE, at all widths: sums of four output channels over two pixels at a time (dot_quad.h).
+// Conv2D for MVE, at all widths: sums of four output channels over two pixels at a time, or over four (dot_quad.h).
 //
-// The windows of the two pixels are expanded to int8 in scratch and serve up to kMaxQuads quads of channels; weights are
+// The windows of these pixels are expanded to int8 in scratch and serve up to kMaxQuads quads of channels; weights are
 // read where they stand, but for short filters below 8 bits (kExpandedBytes). Input zero points are folded into the
-// biases: sum((x - z) * w) = sum(x * w) - z * sum(w), where a tap outside reads z. Rows beyond kMaxRow go to the
-// reference.
-#include "tflm_kernels/cortex_m/mve/channel_quad.h"
+// biases: sum((x - z) * w) = sum(x * w) - sum(z * w), where a tap outside reads z. The second is the sum of a window of
+// zero points, which is the other window of a pair where there is but one pixel. Rows beyond kMaxRow go to the reference.
+#include "tflm_kernels/cortex_m/mve/conv_pixels.h"
 #include "tflm_kernels/cortex_m/mve/dot.h"
-#include "tflm_kernels/cortex_m/mve/dot_quad.h"
 #include "tflm_kernels/cortex_m/mve/kernels.h"
 #include "tflm_kernels/cortex_m/mve/window.h"
 
@@ -14,156 +13,63 @@ namespace quantmcu {
 namespace mve {
 namespace {
 
-struct Convolution {
-  const Conv2DParams& params;
-  const uint8_t* filter;
-  Channels channels;
-  OutputLanes output_lanes;
-  uint8_t* output;
-  Windows windows;
-  bool has_expanded_weights;
-  int8_t* weights;   // of num_quads quads, if so
-  int8_t* expanded;  // windows of a pair
-  RowSteps16 steps;
-  const QuadDots& dots;
-};
-
-// Quads of the same pixels.
-struct QuadBlock {
-  int32_t first;  // channel
-  int32_t count;
-  bool shifts_left;  // a factor does
-  QuadRows quads[kMaxQuads];
-};
-
-// Returns the sums of the rows. Those behind the last channel are those of the last one: their results are dropped.
-int32x4_t PrepareRows(const Convolution& conv, int32_t first, int8_t* weights, QuadRows* quad) {
-  const RowShape shape = FilterRow(conv.params);
-  const int32_t row_bytes = RowBytes(shape);
-  const int32_t row_step = WindowBytes(conv.params);
-  int32_t sums[kQuad] = {};
+// Rows of a quad from `row` on. Those behind the last channel are the last one's: their results are dropped.
+inline void SetRows(const uint8_t* row, int32_t row_bytes, int32_t channels_left, QuadRows* quad) {
   for (int32_t c = 0; c < kQuad; ++c) {
-    const int32_t last = conv.channels.count - 1;
-    const uint8_t* row = conv.filter + (first + c < last ? first + c : last) * row_bytes;
     quad->rows[c] = reinterpret_cast<const int8_t*>(row);
-    if (!conv.has_expanded_weights) continue;
-    quad->rows[c] = weights + c * row_step;
-    sums[c] = ExpandRow(row, shape, 8, kLanes, weights + c * row_step);
+    if (c + 1 < channels_left) row += row_bytes;
   }
-  if (!conv.has_expanded_weights && conv.params.input.zero_point != 0) {
-    return conv.dots.row_sums(*quad, conv.steps);
+}
+
+// The window of a pixel all of whose taps lie outside; its products are z * sum(w).
+void FillZeroWindow(const Convolution& conv, int8_t* window, int32_t step) {
+  const int8x16_t zero = vdupq_n_s8(static_cast<int8_t>(conv.params.input.zero_point));
+  for (int32_t left = WindowBytes(conv.params); left > 0; left -= kLanes, window += step) {
+    vstrbq_s8(window, zero);
   }
-  return vldrwq_s32(sums);
+}
+
+// Expands a quad's rows, which it then reads there. Returns z * sum(w) of each.
+int32x4_t ExpandRows(const Convolution& conv, int8_t* weights, QuadRows* quad) {
+  const RowShape shape = FilterRow(conv.params);
+  const int32_t row_step = WindowBytes(conv.params);
+  int32_t sums[kQuad];
+  for (int32_t c = 0; c < kQuad; ++c, weights += row_step) {
+    const uint8_t* row = reinterpret_cast<const uint8_t*>(quad->rows[c]);
+    sums[c] = ExpandRow(row, shape, 8, kLanes, weights);
+    quad->rows[c] = weights;
+  }
+  return vmulq_n_s32(vldrwq_s32(sums), conv.params.input.zero_point);
 }
 
 void PrepareBlock(const Convolution& conv, QuadBlock* block) {
+  const int32_t row_bytes = RowBytes(FilterRow(conv.params));
   const int32_t quad_bytes = QuadBytes(conv.params);
+  const uint8_t* row = conv.filter + block->first * row_bytes;
+  int8_t* weights = conv.weights;
+  int32_t first = block->first;
   int32_t largest_shift = 0;
-  for (int32_t q = 0; q < block->count; ++q) {
+  if (!conv.has_expanded_weights) FillZeroWindow(conv, conv.expanded, kLanes);
+  for (int32_t q = 0; q < block->count; ++q, first += kQuad) {
     QuadRows& quad = block->quads[q];
-    const int32_t first = block->first + q * kQuad;
-    const int32x4_t sums = PrepareRows(conv, first, conv.weights + q * quad_bytes, &quad);
-    const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(conv.channels.count - first));
+    const int32_t channels_left = conv.channels.count - first;
+    SetRows(row, row_bytes, channels_left, &quad);
+    row += kQuad * row_bytes;
+    int32x4_t zeros;
+    if (conv.has_expanded_weights) {
+      zeros = ExpandRows(conv, weights, &quad);
+      weights += quad_bytes;
+    } else {
+      vstrwq_s32(quad.bias, vdupq_n_s32(0));
+      zeros = conv.dots.one(&quad, conv.steps.rest, conv.expanded, conv.steps.blocks);
+    }
+    const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(channels_left));
     const int32x4_t bias = vldrwq_z_s32(conv.channels.table.bias + first, inside);
-    vstrwq_s32(quad.bias, vsubq_s32(bias, vmulq_n_s32(sums, conv.params.input.zero_point)));
+    vstrwq_s32(quad.bias, vsubq_s32(bias, zeros));
     const int32x4_t shift = vldrwq_z_s32(conv.channels.table.shift + first, inside);
     largest_shift = vmaxvq_s32(largest_shift, shift);
   }
   block->shifts_left = largest_shift > 0;
-}
-
-// Where the results of a pixel go.
-struct Pixels {
-  uint8_t* first;
-  uint8_t* second;  // of a pair
-};
-
-// How results of four channels from `channel` on follow from their sums.
-struct Scales {
-  int32x4_t multiplier;
-  int32x4_t shift;
-};
-
-inline Scales WholeScales(const ChannelTable& table, int32_t channel) {
-  return {vldrwq_s32(table.multiplier + channel), vldrwq_s32(table.shift + channel)};
-}
-
-template <bool kShiftsLeft>
-inline int32x4_t Result(int32x4_t sums, const Scales& scales, const OutputLanes& lanes) {
-  if constexpr (kShiftsLeft)
-    return Requantized(sums, Lanes(scales.multiplier, scales.shift), lanes);
-  return Offset(MultiplyRight(sums, {scales.multiplier, scales.shift, scales.shift}), lanes);
-}
-
-// The last quad of a map, with fewer channels.
-template <bool kIsPair, bool kShiftsLeft>
-[[gnu::noinline]] void RunRest(const Convolution& conv, const QuadRows& quad, int32_t channel,
-                               const Pixels& pixels) {
-  const RowSteps16 steps = conv.steps;
-  const OutputLanes& lanes = conv.output_lanes;
-  const int32_t rest = conv.channels.count - channel;
-  PairSums sums = {};
-  if constexpr (kIsPair) {
-    sums = conv.dots.pair(&quad, steps.rest, conv.expanded, steps.blocks);
-  } else {
-    sums.val[0] = conv.dots.one(&quad, steps.rest, conv.expanded, steps.blocks);
-  }
-  const ChannelTable& table = conv.channels.table;
-  const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(rest));
-  const Scales scales = {vldrwq_z_s32(table.multiplier + channel, inside),
-                         vldrwq_z_s32(table.shift + channel, inside)};
-  StoreQuad(pixels.first, lanes, Result<kShiftsLeft>(sums.val[0], scales, lanes), rest);
-  if constexpr (kIsPair) {
-    StoreQuad(pixels.second, lanes, Result<kShiftsLeft>(sums.val[1], scales, lanes), rest);
-  }
-}
-
-// All quads of a block for one or two pixels whose windows are expanded. kIsBytes: the sums are those of 8-bit weights,
-// which are called by their names.
-template <bool kIsPair, bool kShiftsLeft, bool kIsBytes>
-[[gnu::noinline]] void RunPixels(const Convolution& conv, const QuadBlock& block,
-                                 const Pixels& pixels) {
-  const OutputLanes lanes = conv.output_lanes;
-  const RowSteps16 steps = conv.steps;
-  const int8_t* windows = conv.expanded;
-  const ChannelTable table = conv.channels.table;
-  DotPairFn* const dot_pair = kIsBytes ? DotPair8 : conv.dots.pair;
-  DotOneFn* const dot_one = kIsBytes ? DotOne8 : conv.dots.one;
-  const int32_t quad_bytes = kQuad * lanes.bits / 8;
-  const QuadRows* quad = block.quads;
-  const QuadRows* end = quad + block.count;
-  int32_t channel = block.first;
-  if (conv.channels.count - channel < block.count * kQuad) --end;
-  uint8_t* first = pixels.first;
-  uint8_t* second = pixels.second;
-  for (; quad != end; ++quad, channel += kQuad, first += quad_bytes) {
-    if constexpr (kIsPair) {
-      const PairSums sums = dot_pair(quad, steps.rest, windows, steps.blocks);
-      const Scales scales = WholeScales(table, channel);
-      StoreQuads(first, second, lanes, Result<kShiftsLeft>(sums.val[0], scales, lanes),
-                 Result<kShiftsLeft>(sums.val[1], scales, lanes));
-      second += quad_bytes;
-    } else {
-      const int32x4_t sums = dot_one(quad, steps.rest, windows, steps.blocks);
-      const Scales scales = WholeScales(table, channel);
-      StoreQuad(first, lanes, Result<kShiftsLeft>(sums, scales, lanes), kQuad);
-    }
-  }
-  if (quad != block.quads + block.count) {
-    RunRest<kIsPair, kShiftsLeft>(conv, *quad, channel, {first, second});
-  }
-}
-
-template <bool kIsPair>
-void RunPixels(const Convolution& conv, const QuadBlock& block, const Pixels& pixels) {
-  const bool is_bytes = conv.dots.pair == DotPair8;
-  if (block.shifts_left) {
-    RunPixels<kIsPair, true, false>(conv, block, pixels);
-  } else if (is_bytes) {
-    RunPixels<kIsPair, false, true>(conv, block, pixels);
-  } else {
-    RunPixels<kIsPair, false, false>(conv, block, pixels);
-  }
 }
 
 // Output pixels, one row behind the other.
@@ -194,6 +100,17 @@ void RunBlock(const Convolution& conv, const QuadBlock& block) {
   uint8_t* output = conv.output + block.first * out.bits / 8;
   Cursor at = {0, 0, output, output};
   int32_t left = out.height * out.width;
+  for (; conv.num_windows == kFour && left >= kFour; left -= kFour) {
+    uint8_t* pixels[kFour];
+    for (int32_t p = 0; p < kFour; ++p) {
+      pixels[p] = TakePixel(conv, pixel_bytes, conv.expanded + p * kLanes, kFour * kLanes, &at);
+    }
+    if (block.shifts_left) {
+      RunFour<true>(conv, block, pixels);
+    } else {
+      RunFour<false>(conv, block, pixels);
+    }
+  }
   for (; left > 1; left -= 2) {
     Pixels pair;
     pair.first = TakePixel(conv, pixel_bytes, conv.expanded, 2 * kLanes, &at);
@@ -204,6 +121,46 @@ void RunBlock(const Convolution& conv, const QuadBlock& block) {
     uint8_t* pixel = TakePixel(conv, pixel_bytes, conv.expanded, kLanes, &at);
     RunPixels<false>(conv, block, {pixel, pixel});
   }
+}
+
+// The last quad of one pixel, with fewer channels; `quad` and `output` are its own.
+[[gnu::noinline]] void RunRestOfPixel(const Convolution& conv, const QuadRows& quad, int32_t first,
+                                      uint8_t* output) {
+  const OutputLanes& lanes = conv.output_lanes;
+  const PairSums sums = conv.dots.pair(&quad, conv.steps.rest, conv.expanded, conv.steps.blocks);
+  const ChannelQuad channels = LoadQuad(conv.channels, first);
+  const int32x4_t sum = vaddq_s32(vsubq_s32(sums.val[0], sums.val[1]), channels.bias);
+  StoreQuad(output, lanes, Requantized(sum, channels.factor, lanes), channels.count);
+}
+
+// A map of one pixel, whose window stands beside one of zero points: sum((x - z) * w) is the difference of the two sums.
+void RunOnePixel(const Convolution& conv) {
+  ExpandWindow(conv.windows, 0, 0, conv.expanded, 2 * kLanes);
+  FillZeroWindow(conv, conv.expanded + kLanes, 2 * kLanes);
+  const OutputLanes lanes = conv.output_lanes;
+  const RowSteps16 steps = conv.steps;
+  const int8_t* windows = conv.expanded;
+  const ChannelTable table = conv.channels.table;
+  const int32_t count = conv.channels.count;
+  const int32_t row_bytes = RowBytes(FilterRow(conv.params));
+  DotPairFn* const dot = conv.dots.pair;
+  uint8_t* output = conv.output;
+  int32_t channel = 0;
+  QuadRows quad = {};
+  uint32x4_t rows = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(row_bytes));
+  rows = vaddq_n_u32(rows, static_cast<uint32_t>(reinterpret_cast<uintptr_t>(conv.filter)));
+  for (; channel + kQuad <= count; channel += kQuad, output += kQuad * lanes.bits / 8) {
+    vstrwq_u32(reinterpret_cast<uint32_t*>(quad.rows), rows);
+    rows = vaddq_n_u32(rows, static_cast<uint32_t>(kQuad * row_bytes));
+    const PairSums sums = dot(&quad, steps.rest, windows, steps.blocks);
+    const int32x4_t sum =
+        vaddq_s32(vsubq_s32(sums.val[0], sums.val[1]), vldrwq_s32(table.bias + channel));
+    const Scales scales = WholeScales(table, channel);
+    StoreWholeQuad(output, lanes, Result<true>(sum, scales, lanes));
+  }
+  if (channel == count) return;
+  SetRows(conv.filter + channel * row_bytes, row_bytes, count - channel, &quad);
+  RunRestOfPixel(conv, quad, channel, output);
 }
 
 }  // namespace
@@ -230,8 +187,10 @@ void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* fil
                             HasExpandedWeights(params),
                             weights,
                             expanded,
+                            NumWindows(params),
                             Steps16Of(windows.length / order.fields),
                             DotsOf(8 / order.fields)};
+  if (IsOnePixel(params)) return RunOnePixel(conv);
   QuadBlock block;
   for (block.first = 0; block.first < params.output.channels; block.first += kQuad * block.count) {
     const int32_t quads_left = (params.output.channels - block.first + kQuad - 1) / kQuad;

@@ -4,7 +4,8 @@
 // A tap outside reads the zero point, which makes sum((x - z) * w) = sum(x * w) - z * sum(w) over
 // all taps: the second part is folded into the bias. Sums stay in int16 where no input can overflow
 // them.
-// With a depth multiplier above 1, and in blocks of fewer channels, each lane gathers its input.
+// With a depth multiplier above 1, and in blocks of fewer channels, each lane gathers its input. Of a few 8-bit pixels
+// each is made by itself, without set-up (depthwise_pixel.h).
 // GCC 12 schedules before it allocates registers, and loads vectors so early that they are spilled.
 #ifndef __clang__
 #pragma GCC optimize("no-schedule-insns")
@@ -12,6 +13,7 @@
 
 #include "tflm_kernels/cortex_m/mve/depthwise_3x3.h"
 #include "tflm_kernels/cortex_m/mve/depthwise_block.h"
+#include "tflm_kernels/cortex_m/mve/depthwise_pixel.h"
 #include "tflm_kernels/cortex_m/mve/kernels.h"
 #include "tflm_kernels/cortex_m/mve/window.h"
 
@@ -250,6 +252,7 @@ void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,
                      uint8_t* scratch) {
   const BlockwiseDepthwise conv = {params, input,  filter,
                                    table,  output, reinterpret_cast<int8_t*>(scratch)};
+  if (HasFewPixels(params)) return RunFewPixels(conv);
   if (params.input.bits == 8) {
     Run<8>(conv);
   } else if (params.input.bits == 4) {

@@ -102,25 +102,74 @@ namespace {
   "2:\n"                            \
   step("vpst\nvldrbt.8", "")
 
-// clang-format on
+// A field of two rows with the windows of four pixels.
+#define QMCU_FOUR(row0, row1)              \
+  "vldrb.8 q0, [r11], #16\n"              \
+  "vmladava.s8 r0, q0, " row0 "\n"        \
+  "vmladava.s8 r8, q0, " row1 "\n"        \
+  "vldrb.8 q1, [r11], #16\n"              \
+  "vmladava.s8 r2, q1, " row0 "\n"        \
+  "vmladava.s8 r10, q1, " row1 "\n"       \
+  "vldrb.8 q0, [r11], #16\n"              \
+  "vmladava.s8 r4, q0, " row0 "\n"        \
+  "vmladava.s8 r12, q0, " row1 "\n"       \
+  "vldrb.8 q1, [r11], #16\n"              \
+  "vmladava.s8 r6, q1, " row0 "\n"        \
+  "vmladava.s8 lr, q1, " row1 "\n"
 
-template <int kBits>
-int32x4_t RowSums(const QuadRows& quad, const RowSteps16& steps) {
-  int32_t sums[kQuad];
-  const mve_pred16_t inside = vctp8q(static_cast<uint32_t>(steps.rest));
-  for (int32_t c = 0; c < kQuad; ++c) {
-    const int8_t* row = quad.rows[c];
-    int32_t sum = 0;
-    const auto add = [&sum](int8x16_t bytes) {
-#pragma GCC unroll 4
-      for (int f = 0; f < kFields<kBits>; ++f) sum = vaddvaq_s8(sum, Field<kBits>(bytes, f));
-    };
-    for (int32_t i = steps.blocks; i > 0; --i, row += kLanes) add(vldrbq_s8(row));
-    add(vldrbq_z_s8(row, inside));
-    sums[c] = sum;
-  }
-  return Reduced<kBits>(vldrwq_s32(sums));
-}
+#define QMCU_TWO_ROWS(load, behind) load " q2, [r1]" behind "\n" load " q3, [r3]" behind "\n"
+
+#define QMCU_FOUR_STEP_OF_4(load, behind)                             \
+  QMCU_TWO_ROWS(load, behind)                                         \
+  "vshl.i8 q4, q2, #4\nvshl.i8 q5, q3, #4\n" QMCU_FOUR("q4", "q5")    \
+  "vand q2, q2, q6\nvand q3, q3, q6\n" QMCU_FOUR("q2", "q3")
+
+#define QMCU_TOPS(by)                                        \
+  "vshl.i8 q4, q2, #" by "\nvshl.i8 q5, q3, #" by "\n"       \
+  "vand q4, q4, q6\nvand q5, q5, q6\n" QMCU_FOUR("q4", "q5")
+
+#define QMCU_FOUR_STEP_OF_2(load, behind)                             \
+  QMCU_TWO_ROWS(load, behind)                                         \
+  "vshl.i8 q4, q2, #6\nvshl.i8 q5, q3, #6\n" QMCU_FOUR("q4", "q5")    \
+  QMCU_TOPS("4") QMCU_TOPS("2")                                       \
+  "vand q2, q2, q6\nvand q3, q3, q6\n" QMCU_FOUR("q2", "q3")
+
+// Two of the quad's rows, those at `rows`, whose sums go to each pixel's vector on the stack from `at` on.
+#define QMCU_FOUR_PASS(step, rows, at0, at1, at2, at3)                     \
+  "ldrd r1, r3, [r0, #" rows "]\n"                                        \
+  "movs r0, #0\nmovs r2, #0\nmovs r4, #0\nmovs r6, #0\n"                  \
+  "mov r8, r0\nmov r10, r0\nmov r12, r0\nmov lr, r0\n"                    \
+  "mov r11, r9\nmovs r7, r5\n"                                            \
+  "beq 2f\n"                                                              \
+  "1:\n" step("vldrb.8", ", #16")                                         \
+  "subs r7, #1\nbne 1b\n"                                                 \
+  "2:\n" step("vpst\nvldrbt.8", "")                                       \
+  "strd r0, r8, [sp, #" at0 "]\nstrd r2, r10, [sp, #" at1 "]\n"           \
+  "strd r4, r12, [sp, #" at2 "]\nstrd r6, lr, [sp, #" at3 "]\n"           \
+  "ldr r0, [sp, #112]\n"
+
+#define QMCU_FOUR_PIXELS(step, mask, shift)                                \
+  "push {r0, r4-r11, lr}\n"                                               \
+  "vpush {d8-d13}\n"                                                      \
+  "sub sp, #64\n"                                                         \
+  "vctp.8 r1\n"                                                           \
+  "mov r9, r2\n"                                                          \
+  "mov r5, r3\n"                                                          \
+  "vmov.i8 q6, #" mask "\n"                                               \
+  QMCU_FOUR_PASS(step, "0", "0", "16", "32", "48")                        \
+  QMCU_FOUR_PASS(step, "8", "8", "24", "40", "56")                        \
+  "vldrw.32 q4, [r0, #16]\n"                                              \
+  "vldrw.32 q0, [sp]\nvldrw.32 q1, [sp, #16]\n"                           \
+  "vldrw.32 q2, [sp, #32]\nvldrw.32 q3, [sp, #48]\n"                      \
+  "vshr.s32 q0, q0, #" shift "\nvshr.s32 q1, q1, #" shift "\n"            \
+  "vshr.s32 q2, q2, #" shift "\nvshr.s32 q3, q3, #" shift "\n"            \
+  "vadd.i32 q0, q0, q4\nvadd.i32 q1, q1, q4\n"                            \
+  "vadd.i32 q2, q2, q4\nvadd.i32 q3, q3, q4\n"                            \
+  "add sp, #64\n"                                                         \
+  "vpop {d8-d13}\n"                                                       \
+  "pop {r1, r4-r11, pc}\n"
+
+// clang-format on
 
 // 16 bytes of each row with as many blocks of the window.
 template <int kBits>
@@ -174,10 +223,20 @@ QMCU_DOT_CALL int32x4_t DotOne(const QuadRows* quad, int32_t rest, const int8_t*
                    QMCU_END("d15", "6"));
 }
 
+// r0, r2, r4, r6: sums of the first row with the windows; r8, r10, r12, lr: of the second; r1, r3: rows; r11: windows,
+// which begin at r9; r7: steps left of r5; q6: what a byte's last field is.
+[[gnu::naked]] QMCU_DOT_CALL FourSums DotFour4(const QuadRows*, int32_t, const int8_t*, int32_t) {
+  asm volatile(QMCU_FOUR_PIXELS(QMCU_FOUR_STEP_OF_4, "0xF0", "4"));
+}
+
+[[gnu::naked]] QMCU_DOT_CALL FourSums DotFour2(const QuadRows*, int32_t, const int8_t*, int32_t) {
+  asm volatile(QMCU_FOUR_PIXELS(QMCU_FOUR_STEP_OF_2, "0xC0", "6"));
+}
+
 const QuadDots& DotsOf(int32_t weight_bits) {
-  static constexpr QuadDots k8 = {DotPair8, DotOne8, RowSums<8>};
-  static constexpr QuadDots k4 = {DotPair4, DotOne<4>, RowSums<4>};
-  static constexpr QuadDots k2 = {DotPair2, DotOne<2>, RowSums<2>};
+  static constexpr QuadDots k8 = {nullptr, DotPair8, DotOne8};
+  static constexpr QuadDots k4 = {DotFour4, DotPair4, DotOne<4>};
+  static constexpr QuadDots k2 = {DotFour2, DotPair2, DotOne<2>};
   if (weight_bits == 8) return k8;
   return weight_bits == 4 ? k4 : k2;
 }

@@ -1,8 +1,8 @@
-// cortex_m/mve/dot_quad.h - sums of products of four rows of weights, read where they stand, with one or two windows:
-// what Conv2D for MVE spends its time in. Weights below 8 bits are taken out of their bytes on the way: 16 bytes of
-// two fields take 8 instructions more than 32 of 8 bits, which take 28.
+// cortex_m/mve/dot_quad.h - sums of products of four rows of weights, read where they stand, with one window or several:
+// what Conv2D for MVE spends its time in. Weights below 8 bits are taken out of their bytes on the way, and then meet
+// four windows, two rows at a time: 32 values take 60 instructions, where 8-bit weights, four rows at a time, take 56.
 //
-// A window is expanded to int8, 16 values a step, the two of a pair step by step in turn. VMLADAVA adds to even
+// A window is expanded to int8, 16 values a step, those of neighbours step by step in turn. VMLADAVA adds to even
 // registers, of which two windows and four rows take all eight; the addresses and the count take the odd ones. So
 // the functions are assembly, by the rules of procedure calls: no compiler has a register left then.
 // Reads    16 bytes a step of a window; of the weights no byte behind a row, and unused bits as 0 (docs/format.md F2).
@@ -36,6 +36,7 @@ inline RowSteps16 Steps16Of(int32_t num_bytes) {
 
 // Returned in registers, unlike a struct.
 using PairSums = int32x4x2_t;
+using FourSums = int32x4x4_t;
 
 // How the functions are called, whatever the compiler's own way.
 #define QMCU_DOT_CALL __attribute__((pcs("aapcs-vfp")))
@@ -43,16 +44,16 @@ using PairSums = int32x4x2_t;
 // `rest` and `blocks` are those of RowSteps16.
 typedef PairSums QMCU_DOT_CALL DotPairFn(const QuadRows* quad, int32_t rest, const int8_t* windows,
                                          int32_t blocks);
+typedef FourSums QMCU_DOT_CALL DotFourFn(const QuadRows* quad, int32_t rest, const int8_t* windows,
+                                         int32_t blocks);
 typedef int32x4_t QMCU_DOT_CALL DotOneFn(const QuadRows* quad, int32_t rest, const int8_t* window,
                                          int32_t blocks);
-// The sums of the rows.
-using RowSumsFn = int32x4_t(const QuadRows& quad, const RowSteps16& steps);
 
-// By the width of weights.
+// By the width of weights; of 8 bits a pair's are the most.
 struct QuadDots {
+  DotFourFn* four;
   DotPairFn* pair;
   DotOneFn* one;
-  RowSumsFn* row_sums;
 };
 
 const QuadDots& DotsOf(int32_t weight_bits);

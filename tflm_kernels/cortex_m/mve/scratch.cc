@@ -12,6 +12,7 @@ size_t Conv2DScratchBytes(const Conv2DParams& params) {
 }
 
 size_t DepthwiseConv2DScratchBytes(const DepthwiseConv2DParams& params) {
+  if (HasFewPixels(params)) return 0;
   return static_cast<size_t>(NumTaps(params.window) * kLanes) + kWideVectors * sizeof(TableEntries);
 }
 

@@ -45,6 +45,8 @@ constexpr int32_t kExpandedBytes = 1024;
 constexpr int32_t kMaxExpandedWindow = 32;  // values
 constexpr int32_t kMinExpandedPixels = 16;
 constexpr int32_t kManyExpandedPixels = 256;  // if bytes have unused bits, for then it takes longer
+constexpr int32_t kMaxZeroWindow = 1024;      // bytes of scratch for it
+constexpr int32_t kMaxWindowOfFour = 512;     // so that four take at most 1 KB more than two
 
 inline RowShape FilterRow(const Conv2DParams& params) {
   return {params.window.kernel_height * params.window.kernel_width, params.input.channels,
@@ -112,9 +114,16 @@ inline int32_t FlatBytes(const Conv2DParams& params) {
   return FieldsOf(params) == 1 ? 0 : kLanes * FieldsOf(params);
 }
 
-// Windows that are expanded at once: a pair of pixels, unless there is but one.
+// Whether there is but one pixel, beside whose window there is room for one of zero points.
+inline bool IsOnePixel(const Conv2DParams& params) {
+  return params.output.height * params.output.width == 1 && WindowBytes(params) <= kMaxZeroWindow;
+}
+
+// Windows that are expanded at once.
 inline int32_t NumWindows(const Conv2DParams& params) {
-  return params.output.height * params.output.width > 1 ? 2 : 1;
+  const int32_t pixels = params.output.height * params.output.width;
+  if (pixels >= 4 && FieldsOf(params) > 1 && WindowBytes(params) <= kMaxWindowOfFour) return 4;
+  return pixels > 1 || IsOnePixel(params) ? 2 : 1;
 }
 
 inline bool IsCovered(const Conv2DParams& params) {
@@ -125,6 +134,16 @@ inline bool IsCovered(const Conv2DParams& params) {
 // ---- Depthwise convolution
 
 inline int32_t NumTaps(const Window& window) { return window.kernel_height * window.kernel_width; }
+
+constexpr int32_t kEight = 8;      // channels of a pixel at once
+constexpr int32_t kFewPixels = 3;  // of more a block's set-up pays
+
+// Whether pixels are made one by one, by filter and table where they stand.
+inline bool HasFewPixels(const DepthwiseConv2DParams& params) {
+  const FeatureMap& out = params.output;
+  return out.height * out.width <= kFewPixels && out.channels % kEight == 0 && out.bits == 8 &&
+         params.input.bits == 8 && params.weight_bits == 8 && params.depth_multiplier == 1;
+}
 
 // The table entries of a block in the order of wide lanes; channels behind the last one have 0.
 // They lie behind the block's weights, where a walk through these ends.
