@@ -49,6 +49,11 @@ def test_the_stage_itself_is_accepted() -> None:
     assert why_refused(OPTIONS, FILTERS, WORDS) is None
 
 
+@pytest.mark.parametrize("primed", [-1, 3])
+def test_priming_that_we_do_not_know_is_refused(primed: int) -> None:
+    assert "primed" in (why_refused({**OPTIONS, "primed": primed}, FILTERS, WORDS) or "")
+
+
 @pytest.mark.parametrize(
     ("word", "value", "reason"),
     [

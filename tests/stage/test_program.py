@@ -13,6 +13,7 @@ from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.graph.precision_plan import PatchClass
 from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.stage import tiles
 from tflm_quantmcu.stage.build import build_program
 from tflm_quantmcu.stage.geometry import stage_ops
 from tflm_quantmcu.stage.program import StageProgram
@@ -45,6 +46,27 @@ def test_decode_inverts_encode(mixed) -> None:
     assert again.encode()[0] == options
     assert np.array_equal(again.encode()[1], filters) and np.array_equal(again.encode()[2], words)
     assert (again.shapes, again.formats, again.patch_classes) == (mixed.shapes, mixed.formats, mixed.patch_classes)
+
+
+@pytest.mark.parametrize(("width", "primed"), [(5, tiles.PRIMED), (12, tiles.ROWS_PRIMED)])
+def test_a_tile_of_all_columns_has_no_tile_before_it(graph, width: int, primed: int) -> None:
+    front = front_stage(graph)
+    wide = graph.by_name[front.output].shape[2]
+    assert wide == 12
+    grid = ((0,) * -(-wide // width),) * wide
+    changes = {"tile_height": 1, "tile_width": width, "patch_classes": grid, "cache_mode": "full", "primed": True}
+    program = build_program(graph, _plan(graph, **changes), weight_bits={}, formats={})
+    assert program.primed == primed and program.num_priming[0] > 0
+    is_first = primed == tiles.ROWS_PRIMED
+    assert (program.num_priming[1] == 0) == is_first
+    assert any(cache.left_columns for cache in program.caches) != is_first
+    assert StageProgram.decode(*program.encode()).encode()[0] == program.encode()[0]
+
+
+def test_priming_that_we_do_not_know_is_refused(mixed) -> None:
+    options, filters, words = mixed.encode()
+    with pytest.raises(UsageError, match="primed is 3; supported are 0 to 2"):
+        StageProgram.decode({**options, "primed": 3}, filters, words)
 
 
 def test_classes_share_equal_tables(graph, mixed) -> None:

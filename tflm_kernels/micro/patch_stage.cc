@@ -141,7 +141,7 @@ void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) 
   data->tile_height = ReadExtent(&options, "tile_height", 1);
   data->tile_width = ReadExtent(&options, "tile_width", 1);
   data->cache_mode = static_cast<int8_t>(options.Choice("cache_mode", kCacheModes, 3));
-  data->primed = static_cast<int8_t>(options.Int("primed", 0, 1));
+  data->primed = static_cast<int8_t>(options.Int("primed", kNotPrimed, kRowsPrimed));
   data->num_ops = static_cast<int8_t>(options.Int("num_ops", 1, kMaxStageMaps - 1));
   data->num_maps = static_cast<int8_t>(options.Int("num_maps", 2, kMaxStageMaps));
   data->num_classes = options.Int("num_classes", 1, INT32_MAX);

@@ -20,7 +20,7 @@ class Axis:
     Attributes:
       outputs: number of output positions.
       kernel: taps of a window.
-      inside: [outputs] taps inside the input.
+      inside: int64 [outputs], taps inside the input.
       segments: taps inside of each run of positions that a kernel handles alike: all whole windows are one.
     """
 

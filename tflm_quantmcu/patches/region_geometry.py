@@ -11,6 +11,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.lowering.regions import lower_region
+from tflm_quantmcu.stage import tiles
 from tflm_quantmcu.stage.geometry import StageGeometry, map_tensors, unfiltered_ops
 
 
@@ -29,19 +30,20 @@ class RegionGeometry:
         self.maps = map_tensors(lowered, source)
         self.geometry = StageGeometry.of_lowered(graph, lowered, source)
         self.ops = unfiltered_ops(lowered, self.maps)
-        self._spans: dict[tuple[int, int, tuple[int, ...], bool], np.ndarray] = {}
+        self._spans: dict[tuple[int, int, tuple[int, ...], int], np.ndarray] = {}
 
-    def spans(self, height: int, width: int, modes: Sequence[int], *, primed: bool) -> tuple[np.ndarray, np.ndarray]:
+    def spans(self, height: int, width: int, modes: Sequence[int], *, is_primed: bool) -> tuple[np.ndarray, np.ndarray]:
         """Spans, int64 [tiles, maps, 3], along height and along width, as of `StageGeometry.spans`.
 
         Args:
           height, width: of a tile, pixels.
           modes: [map] of the caches.
-          primed: with those of priming tiles first.
+          is_primed: with those of priming tiles first.
         """
+        primed = tiles.priming_of(is_primed, self.geometry.shapes[self.geometry.tiled][1], width)
         return self._axis(0, height, modes, primed), self._axis(1, width, modes, primed)
 
-    def _axis(self, axis: int, tile: int, modes: Sequence[int], primed: bool) -> np.ndarray:
+    def _axis(self, axis: int, tile: int, modes: Sequence[int], primed: int) -> np.ndarray:
         key = (axis, tile, tuple(modes), primed)
         if key not in self._spans:
             self._spans[key] = self.geometry.axis_spans(axis, tile, modes, primed=primed)

@@ -108,17 +108,17 @@ class UpstreamCosts:
     @functools.cached_property
     def _axes(self) -> tuple[list[AxisCosts], list[AxisCosts]]:
         """Along height and width, of each choice."""
-        known: dict[tuple[int, bool, tuple[bool, ...]], AxisCosts] = {}
+        known: dict[tuple[int, tuple[bool, bool], tuple[bool, ...]], AxisCosts] = {}
         width = int(self._axis(0) != self._axis(1))  # of square maps one axis is like the other
 
-        def costs(axis: int, is_cached: np.ndarray, primed: bool) -> AxisCosts:
+        def costs(axis: int, is_cached: np.ndarray, primed: tuple[bool, bool]) -> AxisCosts:
             key = (axis, primed, tuple(is_cached.tolist()))
             if key not in known:
                 known[key] = axis_costs(*self._axis(axis), is_cached.tolist(), primed)
             return known[key]
 
-        rows = [costs(0, modes >= FULL, primed) for modes, primed in self._choices]
-        return rows, [costs(width, modes >= ROWS, primed) for modes, primed in self._choices]
+        rows = [costs(0, modes >= FULL, (primed, primed)) for modes, primed in self._choices]
+        return rows, [costs(width, modes >= ROWS, (primed, False)) for modes, primed in self._choices]
 
     @functools.cached_property
     def _counts(self) -> tuple[np.ndarray, np.ndarray]:
@@ -267,7 +267,7 @@ class UpstreamCosts:
         is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
         bits = [self._model.inner_bits(t) for t in maps]
         choices = [*modes.values(), *[RECOMPUTE] * (len(maps) - geometry.tiled)]
-        spans = region.spans(height, width, choices, primed=primed)
+        spans = region.spans(height, width, choices, is_primed=primed)
         layout = ScratchLayout.of(geometry, spans, choices, bits, is_streamed=is_streamed)
         map_bytes = max(0, *(offset + n for offset, n in layout.places(bits)))
         kernels = stage_kernel_bytes(self._model.variants, region.ops, geometry.shapes, spans, bits)

@@ -14,6 +14,7 @@ from tflm_quantmcu.graph.types import Format, ModelGraph
 from tflm_quantmcu.law.packing import pack
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_region
+from tflm_quantmcu.stage import tiles
 from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, map_shape, map_tensors, stage_ops
 from tflm_quantmcu.stage.layout import CACHE_MODES, MapCache, ScratchLayout
 from tflm_quantmcu.stage.program import MAX_MAPS, NO_OUTLIERS, StageFormat, StageProgram
@@ -90,7 +91,8 @@ def program_of(
     geometry = StageGeometry.of(shapes, ops)
     _check_plan(plan, shapes[geometry.tiled])
     modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry.tiled)
-    spans = geometry.spans(plan.tile_height, plan.tile_width, modes, primed=plan.primed)
+    primed = tiles.priming_of(plan.primed, shapes[geometry.tiled][1], plan.tile_width)
+    spans = geometry.spans(plan.tile_height, plan.tile_width, modes, primed=primed)
     chosen = _chosen_formats(graph, tensors, plan, formats)
     bits = [format.bits for format in chosen[0]]
     layout = ScratchLayout.of(geometry, spans, modes, bits, is_streamed=plan.input_mode == "streamed")
@@ -114,7 +116,7 @@ def program_of(
         patch_classes=plan.patch_classes,
         caches=layout.caches,
         outliers=plan.outliers or NO_OUTLIERS,
-        primed=plan.primed,
+        primed=primed,
     )
 
 

@@ -77,30 +77,31 @@ class StageGeometry:
             reduces,
         )
 
-    def axis_spans(self, axis: int, tile: int, modes: Sequence[int], *, primed: bool = False) -> np.ndarray:
+    def axis_spans(self, axis: int, tile: int, modes: Sequence[int], *, primed: int = tiles.NOT_PRIMED) -> np.ndarray:
         """Spans along one axis, int64 [tiles, maps up to the tiled one, 3], pixels, as of `tiles.axis_spans`.
 
         Args:
           axis: 0 is height, 1 width.
           tile: pixels of a tile along it.
           modes: [map] of the caches, as in `MapCache`.
-          primed: with those of priming tiles first.
+          primed: PRIMED and its like; with those of priming tiles first.
         """
         extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
         ops = (self.ops_y, self.ops_x)[axis][: self.tiled]
         is_cached = [mode >= (2, 1)[axis] for mode in modes]
-        before = tiles.priming_tiles(ops, extents, tile, is_cached) if primed else []
+        is_primed = primed in (tiles.PRIMED, (tiles.ROWS_PRIMED, tiles.PRIMED)[axis])
+        before = tiles.priming_tiles(ops, extents, tile, is_cached) if is_primed else []
         return tiles.axis_spans(ops, extents, before + tiles.split_axis(extents[-1], tile), is_cached)
 
     def spans(
-        self, tile_height: int, tile_width: int, modes: Sequence[int], *, primed: bool = False
+        self, tile_height: int, tile_width: int, modes: Sequence[int], *, primed: int = tiles.NOT_PRIMED
     ) -> tuple[np.ndarray, np.ndarray]:
         """Spans along height and along width, as of `axis_spans`.
 
         Args:
           tile_height, tile_width: pixels.
           modes: [map] of the caches, as in `MapCache`.
-          primed: with those of priming tiles first.
+          primed: PRIMED and its like; with those of priming tiles first.
         """
         rows = self.axis_spans(0, tile_height, modes, primed=primed)
         return rows, self.axis_spans(1, tile_width, modes, primed=primed)

@@ -67,8 +67,8 @@ class StageProgram:
       patch_classes: rows x cols class indices; CHOSEN_AT_RUN_TIME where `outliers` says 0 or 1.
       caches: [map] what is kept between tiles.
       outliers: the rule by which classes are chosen at run time.
-      primed: tiles before the first row and column bring cached maps on their way (`tiles.priming_tiles`); they have
-        the indices -1, -2, ... and the class of the nearest tile.
+      primed: `tiles.PRIMED` and its like: whether tiles before the first row and column, or row alone, bring cached
+        maps on their way (`tiles.priming_tiles`); they have the indices -1, -2, ... and the class of the nearest tile.
     """
 
     tile_height: int
@@ -80,7 +80,7 @@ class StageProgram:
     patch_classes: tuple[tuple[int, ...], ...]
     caches: tuple[MapCache, ...]
     outliers: OutlierRule = NO_OUTLIERS
-    primed: bool = False
+    primed: int = tiles.NOT_PRIMED
 
     @functools.cached_property
     def geometry(self) -> StageGeometry:
@@ -160,7 +160,7 @@ class StageProgram:
         """The words of the C++ struct PatchStageHeader."""
         counts = len(self.ops), len(self.shapes), len(self.formats)
         mode = CACHE_MODES.index(self.cache_mode)
-        return self.tile_height, self.tile_width, *counts, mode, int(self.primed), *dataclasses.astuple(self.outliers)
+        return self.tile_height, self.tile_width, *counts, mode, self.primed, *dataclasses.astuple(self.outliers)
 
     def patch_cost(self, row: int, col: int) -> PatchCost:
         """MACs and BitOPs of one patch, as an outlier patch if that is chosen at run time; a MAC is counted for every
@@ -192,7 +192,7 @@ class StageProgram:
             "tile_height": self.tile_height,
             "tile_width": self.tile_width,
             "cache_mode": self.cache_mode,
-            "primed": int(self.primed),
+            "primed": self.primed,
             **{f"outlier_{name}": value for name, value in dataclasses.asdict(self.outliers).items()},
             "num_ops": len(self.ops),
             "num_maps": len(self.shapes),
@@ -263,6 +263,9 @@ class _Decoder:
             int(self._options["tile_height"]),
             int(self._options["tile_width"]),
         )
+        primed = int(self._options["primed"])
+        if primed not in (tiles.NOT_PRIMED, tiles.PRIMED, tiles.ROWS_PRIMED):
+            raise ValueError(f"primed is {primed}; supported are 0 to 2")
         height, width, _ = shapes[-2 if ops[-1].traits.is_reduction else -1]
         rows, cols = len(tiles.split_axis(height, tile_height)), len(tiles.split_axis(width, tile_width))
         grid = self._take(rows, cols).tolist()
@@ -282,6 +285,6 @@ class _Decoder:
             ),
             patch_classes=tuple(tuple(row) for row in grid),
             caches=tuple(MapCache(*words[3:]) for words in maps),
-            primed=bool(self._options["primed"]),
+            primed=primed,
             outliers=OutlierRule(*(int(self._options[f"outlier_{name}"]) for name in ("low", "high", "share"))),
         )

@@ -13,6 +13,7 @@ import numpy as np
 Interval = tuple[int, int]
 MAX_PRIMING_TILES = 1024
 _PRIMING_STEP = 16  # tried at once
+NOT_PRIMED, PRIMED, ROWS_PRIMED = range(3)  # along which axes there are priming tiles
 _UNREAD = -(1 << 40)
 BEGIN, FRESH, END = range(3)  # of a span: readers see [begin, end), the tile computes [fresh, end)
 
@@ -35,6 +36,13 @@ class AxisOp:
 def split_axis(extent: int, tile: int) -> list[Interval]:
     """Cuts `extent` pixels into tiles of `tile`; the last may be smaller."""
     return [(start, min(start + tile, extent)) for start in range(0, extent, tile)]
+
+
+def priming_of(is_primed: bool, extent: int, tile: int) -> int:
+    """The priming of a stage whose tiles have `tile` of `extent` columns: a tile of all columns looks ahead at none."""
+    if not is_primed:
+        return NOT_PRIMED
+    return PRIMED if tile < extent else ROWS_PRIMED
 
 
 def priming_tiles(

@@ -80,6 +80,9 @@ struct StageFormat {
   int32_t scratch_bytes;
 };
 
+// Along which axes tiles before the first one bring cached maps on their way.
+enum StagePriming : int32_t { kNotPrimed = 0, kPrimed = 1, kRowsPrimed = 2 };
+
 // From the op's options (docs/format.md F3).
 struct PatchStageHeader {
   int32_t tile_height;
@@ -88,7 +91,7 @@ struct PatchStageHeader {
   int32_t num_maps;
   int32_t num_classes;
   int32_t cache_mode = kCacheNone;  // StageCacheMode, the most that any map keeps
-  int32_t primed = 0;  // 1: tiles before the first row and column bring cached maps on their way
+  int32_t primed = kNotPrimed;      // StagePriming
   // Of tiles of class kChosenAtRunTime: values of X outside [outlier_low, outlier_high] are outliers,
   // and a tile with more than outlier_share / 2^16 of them has class 0, any other class 1.
   int32_t outlier_low = 0;

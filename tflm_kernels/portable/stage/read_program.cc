@@ -29,8 +29,8 @@ bool CheckHeader(const PatchStageHeader& h, StageError* error) {
                  error) &&
          Require(InRange(h.cache_mode, kCacheNone, kCacheFull),
                  {"option", 5, "cache_mode must be 0 to 2", h.cache_mode}, error) &&
-         Require(InRange(h.primed, 0, 1), {"option", 6, "primed must be 0 or 1", h.primed},
-                 error) &&
+         Require(InRange(h.primed, kNotPrimed, kRowsPrimed),
+                 {"option", 6, "primed must be 0 to 2", h.primed}, error) &&
          Require(InRange(h.outlier_low, -128, 127),
                  {"option", 7, "outlier_low must be -128 to 127", h.outlier_low}, error) &&
          Require(InRange(h.outlier_high, -128, 127),

@@ -25,7 +25,8 @@ struct Axis {
   int32_t Window::*stride;
   int32_t Window::*dilation;
   int32_t Window::*pad;
-  int32_t cached_from;  // the smallest cache mode in which maps keep what they computed
+  int32_t cached_from;   // the smallest cache mode in which maps keep what they computed
+  int32_t primed_alone;  // what primes this axis alone
 };
 
 constexpr Axis kRows = {&Region::rows,
@@ -34,14 +35,16 @@ constexpr Axis kRows = {&Region::rows,
                         &Window::stride_height,
                         &Window::dilation_height,
                         &Window::pad_top,
-                        kCacheFull};
+                        kCacheFull,
+                        kRowsPrimed};
 constexpr Axis kColumns = {&Region::columns,
                            &StageMap::width,
                            &Window::kernel_width,
                            &Window::stride_width,
                            &Window::dilation_width,
                            &Window::pad_left,
-                           kCacheRows};
+                           kCacheRows,
+                           kPrimed};
 
 bool IsCached(const Axis& axis, const StageMap& map) { return map.cache_mode >= axis.cached_from; }
 
@@ -133,7 +136,9 @@ bool BringsOnTheWay(const PatchStageParams& params, const Axis& axis, int32_t ti
 
 int32_t NumPriming(const PatchStageParams& params, const Axis& axis, int32_t tile,
                    Region* regions) {
-  if (params.header.primed == 0 || params.header.cache_mode < axis.cached_from) return 0;
+  const bool is_primed =
+      params.header.primed == kPrimed || params.header.primed == axis.primed_alone;
+  if (!is_primed || params.header.cache_mode < axis.cached_from) return 0;
   int32_t count = 0;
   while (count <= kMaxPriming && BringsOnTheWay(params, axis, tile, -count * tile, regions)) {
     ++count;
