@@ -15,6 +15,7 @@ from tflm_quantmcu.tflite.canonical.dead_channels import drop_dead_channels
 from tflm_quantmcu.tflite.canonical.float_islands import quantize_islands
 from tflm_quantmcu.tflite.canonical.global_maxima import pool_before_maxima
 from tflm_quantmcu.tflite.canonical.grouped_convs import join_groups
+from tflm_quantmcu.tflite.canonical.order import order_ops
 from tflm_quantmcu.tflite.canonical.reshapes import drop_needless_reshapes
 from tflm_quantmcu.tflite.canonical.row_maps import widen_row_maps
 from tflm_quantmcu.tflite.canonical.splits import slice_splits
@@ -33,7 +34,8 @@ REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
     drop_needless_reshapes,  # behind it: of those most cancel out
     pool_before_maxima,  # behind those that give maps four dimensions
     join_groups,  # behind them too
-    drop_dead_channels,  # last: on the network that is left
+    drop_dead_channels,  # on the network that is left
+    order_ops,  # last: it counts the bytes of what the others leave
 )
 
 
