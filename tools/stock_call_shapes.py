@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tflm_quantmcu.cost.stock_call_times import words_of
+from tflm_quantmcu.cost.stock_call_times import FLOAT_VALUES, words_of
 from tflm_quantmcu.graph.types import Window
 from tflm_quantmcu.law import kernel_calls as calls
 from tflm_quantmcu.law.product_calls import (
@@ -21,13 +21,16 @@ from tflm_quantmcu.law.product_calls import (
     FloatMeanParams,
     FloatPairsParams,
     FloatRowsParams,
+    FloatSlopeParams,
     FloatValuesParams,
     GroupedConv2DParams,
     L2NormalizationParams,
     LogSoftmaxParams,
+    LstmParams,
     MatMulParams,
     ScaledComparisonParams,
     SelectParams,
+    SvdfParams,
 )
 from tflm_quantmcu.lowering.stock_parts import dense_steps
 
@@ -102,7 +105,7 @@ def _of_pairs() -> Iterator[tuple[str, Any]]:
             for prefix in ("Float", "Int32", *(("Byte",) if "Less" not in relation else ())):
                 yield prefix + relation, calls.ComparisonParams(*pair)
             yield f"Scaled{relation}", ScaledComparisonParams(*pair, 3, -7, third, third)
-        for kernel in ("Maximum", "Minimum", "FloatMaximum", "FloatMinimum", "FloatSquaredDifference"):
+        for kernel in ("Maximum", "Minimum", "FloatMaximum", "FloatMinimum", "FloatPrelu", "FloatSquaredDifference"):
             yield kernel, calls.ComparisonParams(*pair)
         for kernel in ("Add", "Div", "Mul", "Sub"):
             yield f"Float{kernel}", FloatPairsParams(*pair, -3e38, 3e38)
@@ -141,6 +144,20 @@ def _convolutions() -> Iterator[tuple[str, Any]]:
         yield "TransposeConv2D", calls.Conv2DParams(source, large, window, (-128, 127), 8)
 
 
+def _with_states() -> Iterator[tuple[str, Any]]:
+    """Batches, depths, filters or units, ranks, memories and steps by chance."""
+    chance = random.Random(3)
+    for _ in range(_NUM_MAPS):
+        batches, depth, units = chance.choice((1, 1, 2)), chance.choice(_CHANNELS), chance.randint(1, 32)
+        rank, memory, state_bytes = chance.choice((1, 1, 2)), chance.randint(1, 20), chance.choice((1, 2))
+        sizes = batches, depth, units * rank, rank, memory, state_bytes
+        yield "Svdf", SvdfParams(*sizes, 3, -7 * (state_bytes == 1), -5, (1 << 30, -6), (1 << 30, -8))
+        steps, gate = chance.randint(1, 12), ((1 << 30, -3), (1 << 30, -2))
+        views = steps * depth, depth, steps * units, units
+        factors = (gate,) * 4, (1 << 30, -14), (1 << 30, -18), (1 << 30, -22)
+        yield "Lstm", LstmParams(batches, steps, depth, units, *views, 3, -2, *factors, 1, 0)
+
+
 def _map(height: int, width: int, channels: int) -> calls.FeatureMap:
     return calls.FeatureMap(height, width, channels, width * channels, 8, -5)
 
@@ -161,14 +178,16 @@ def _params() -> Iterator[tuple[str, Any]]:
         yield "FloatMean", FloatMeanParams(views.kept, views.kept_steps, views.reduced, views.reduced_steps, 3.0)
     yield from (("MatMul", p) for p in _products())
     yield from _convolutions()
+    yield from _with_states()
     for rows, depth in ((1, 2), (1, 10), (1, 35), (1, 100), (20, 4), (100, 2), (64, 21), (7, 128)):
         yield "FloatL2Normalization", FloatRowsParams(rows, depth)
         yield "L2Normalization", L2NormalizationParams(rows, depth, 3)
         for shift, least in ((24, -248), (26, -62), (28, -15))[: 3 if rows * depth >= _FEW else 1]:
             yield "LogSoftmax", LogSoftmaxParams(rows, depth, least, (1 << 30, shift), (1 << 30, 2 - shift))
     for count in _COUNTS[:-2]:
-        for kernel in ("Abs", "Neg", "Rsqrt", "Sqrt", "Square"):
+        for kernel in FLOAT_VALUES:
             yield f"Float{kernel}", FloatValuesParams(count)
+        yield "FloatLeakyRelu", FloatSlopeParams(count, 0.125)
         for sizes in ((1, 1, 0), (1, 4, 0), (1, 4, 1), (4, 1, 0), (4, 4, 1)):
             yield "Cast", CastParams(count, *sizes)
     for count in _COUNTS:

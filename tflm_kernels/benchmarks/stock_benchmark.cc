@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "tests/cortex_m/random_values.h"
+#include "tflm_kernels/benchmarks/stock_operands.h"
 #include "tflm_kernels/boards/board.h"
 #include "tflm_kernels/boards/measure.h"
 #include "tflm_kernels/boards/report.h"
@@ -18,6 +19,7 @@
 #include "tflm_kernels/portable/ops/l2_normalization.h"
 #include "tflm_kernels/portable/ops/log_softmax.h"
 #include "tflm_kernels/portable/ops/logistic.h"
+#include "tflm_kernels/portable/ops/lstm.h"
 #include "tflm_kernels/portable/ops/matmul.h"
 #include "tflm_kernels/portable/ops/mean.h"
 #include "tflm_kernels/portable/ops/mul.h"
@@ -26,6 +28,7 @@
 #include "tflm_kernels/portable/ops/softmax.h"
 #include "tflm_kernels/portable/ops/squared_difference.h"
 #include "tflm_kernels/portable/ops/strided_copy.h"
+#include "tflm_kernels/portable/ops/svdf.h"
 #include "tflm_kernels/portable/ops/transpose_conv2d.h"
 
 namespace quantmcu {
@@ -52,9 +55,13 @@ enum Kernel {
   kCast,
   kFloatAbs,
   kFloatAdd,
+  kFloatCeil,
   kFloatDiv,
   kFloatEqual,
+  kFloatFloor,
+  kFloatHardSwish,
   kFloatL2Normalization,
+  kFloatLeakyRelu,
   kFloatLess,
   kFloatLessEqual,
   kFloatMaximum,
@@ -63,6 +70,10 @@ enum Kernel {
   kFloatMul,
   kFloatNeg,
   kFloatNotEqual,
+  kFloatPrelu,
+  kFloatRelu,
+  kFloatRelu6,
+  kFloatRound,
   kFloatRsqrt,
   kFloatSqrt,
   kFloatSquare,
@@ -75,6 +86,7 @@ enum Kernel {
   kInt32NotEqual,
   kL2Normalization,
   kLogSoftmax,
+  kLstm,
   kMatMul,
   kMaximum,
   kMinimum,
@@ -86,6 +98,7 @@ enum Kernel {
   kScaledNotEqual,
   kSelect,
   kSquaredDifference,
+  kSvdf,
   kTransposeConv2D,
 };
 
@@ -94,80 +107,6 @@ constexpr int32_t kCalls[] = {
 #include "tflm_kernels/benchmarks/stock_calls.inc"
 };
 constexpr int32_t kNumWords = sizeof(kCalls) / sizeof(kCalls[0]);
-
-constexpr int32_t kMapBytes = 1 << 17;
-BOARD_ARENA uint8_t g_input0[kMapBytes];
-BOARD_ARENA uint8_t g_input1[kMapBytes];
-BOARD_ARENA uint8_t g_output[kMapBytes];
-constexpr int32_t kNumReals = kMapBytes / 4;
-BOARD_ARENA float g_reals[kNumReals];
-const float* const g_positive = g_reals + kNumReals / 2;  // roots take these
-
-constexpr int32_t kMaxChannels = 128;
-int32_t g_table[3 * kMaxChannels];  // biases, multipliers, shifts
-
-template <typename Params>
-const Params& ParamsOf(const int32_t* call) {
-  static_assert(sizeof(Params) % 4 == 0, "params are words");
-  return *reinterpret_cast<const Params*>(call + 2);
-}
-
-// What a kernel takes behind its params, by its type.
-template <typename Params>
-void Call(void (*kernel)(const Params&, uint8_t*), const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_output);
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const uint8_t*, uint8_t*), const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_input0, g_output);
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const uint8_t*, const uint8_t*, uint8_t*),
-          const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_input0, g_input1, g_output);
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const float*, uint8_t*), const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_reals, g_output);
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const uint8_t*, float*), const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_input0, reinterpret_cast<float*>(g_output));
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const float*, float*), const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_positive, reinterpret_cast<float*>(g_output));
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const float*, const float*, float*), const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_reals, g_reals + 1, reinterpret_cast<float*>(g_output));
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const float*, const float*, uint8_t*),
-          const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_reals, g_reals + 1, g_output);
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const uint8_t*, const uint8_t*, const ChannelTable&,
-                         uint8_t*),
-          const int32_t* call) {
-  const ChannelTable table = ChannelTableOf(g_table, kMaxChannels);
-  kernel(ParamsOf<Params>(call), g_input0, g_input1, table, g_output);
-}
-
-template <typename Params>
-void Call(void (*kernel)(const Params&, const uint8_t*, const uint8_t*, const int32_t*, uint8_t*),
-          const int32_t* call) {
-  kernel(ParamsOf<Params>(call), g_input0, g_input1, g_table, g_output);
-}
 
 template <auto kKernel>
 void CallOf(const int32_t* call) {
@@ -196,9 +135,13 @@ constexpr void (*kKernels[])(const int32_t*) = {
     CallOf<reference::Cast>,
     CallOf<reference::FloatAbs>,
     CallOf<reference::FloatAdd>,
+    CallOf<reference::FloatCeil>,
     CallOf<reference::FloatDiv>,
     CallOf<reference::FloatEqual>,
+    CallOf<reference::FloatFloor>,
+    CallOf<reference::FloatHardSwish>,
     CallOf<reference::FloatL2Normalization>,
+    CallOf<reference::FloatLeakyRelu>,
     CallOf<reference::FloatLess>,
     CallOf<reference::FloatLessEqual>,
     CallOf<reference::FloatMaximum>,
@@ -207,6 +150,10 @@ constexpr void (*kKernels[])(const int32_t*) = {
     CallOf<reference::FloatMul>,
     CallOf<reference::FloatNeg>,
     CallOf<reference::FloatNotEqual>,
+    CallOf<reference::FloatPrelu>,
+    CallOf<reference::FloatRelu>,
+    CallOf<reference::FloatRelu6>,
+    CallOf<reference::FloatRound>,
     CallOf<reference::FloatRsqrt>,
     CallOf<reference::FloatSqrt>,
     CallOf<reference::FloatSquare>,
@@ -219,6 +166,7 @@ constexpr void (*kKernels[])(const int32_t*) = {
     CallOf<reference::Int32NotEqual>,
     CallOf<reference::L2Normalization>,
     CallOf<reference::LogSoftmax>,
+    CallOf<reference::Lstm>,
     CallOf<reference::MatMul>,
     CallOf<reference::Maximum>,
     CallOf<reference::Minimum>,
@@ -230,6 +178,7 @@ constexpr void (*kKernels[])(const int32_t*) = {
     CallOf<reference::ScaledNotEqual>,
     CallOf<reference::Select>,
     CallOf<reference::SquaredDifference>,
+    CallOf<reference::Svdf>,
     CallOf<reference::TransposeConv2D>,
 };
 static_assert(sizeof(kKernels) / sizeof(kKernels[0]) == kTransposeConv2D + 1, "one a kernel");
@@ -246,6 +195,7 @@ void Fill(RandomValues* random) {
     const int32_t least = g_reals + i < g_positive ? -4000 : 1;
     g_reals[i] = static_cast<float>(random->Uniform(least, 4000)) / 1000.0f;
   }
+  for (int32_t i = 0; i < 256; ++i) g_sigmoid[i] = static_cast<uint16_t>(32768 + 128 * i);
   for (int32_t i = 0; i < kMaxChannels; ++i) {
     g_table[i] = random->Uniform(-1000, 1000);
     g_table[kMaxChannels + i] = 1 << 30;

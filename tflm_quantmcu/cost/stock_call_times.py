@@ -25,7 +25,7 @@ from tflm_quantmcu.law import kernel_calls, product_calls
 from tflm_quantmcu.law.kernel_calls import NUM_DIMS, Dims
 
 # Of a field of params that is no struct.
-_WORDS = {"int": 1, "float": 1, "Dims": NUM_DIMS, "Pair": 2, "tuple[Pair, Pair, Pair]": 6}
+_WORDS = {"int": 1, "float": 1, "Dims": NUM_DIMS, "Pair": 2, "tuple[Pair, Pair, Pair]": 6, "Gates": 16}
 _MAX_DIFFERENCE = 255
 _STRUCTS: Mapping[str, type] = {"FeatureMap": kernel_calls.FeatureMap, "Window": Window}
 
@@ -166,7 +166,23 @@ def _transposed(params: kernel_calls.Conv2DParams) -> list[int]:
     return [1, pixels, pixels * outputs, rows, met[0] * tried[1] * outputs, taps, taps * params.input.channels]
 
 
+def _svdf(params: product_calls.SvdfParams) -> list[int]:
+    """The products of each filter's weights, and of its memory, whose loop depends on the bytes of a value."""
+    filters = params.batches * params.filters
+    memory = filters * params.memory
+    is_bytes = params.state_bytes == 1
+    rest = [filters, filters * params.depth, memory * is_bytes, memory * (not is_bytes)]
+    return [1, params.batches, filters // params.rank, *rest]
+
+
+def _lstm(params: product_calls.LstmParams) -> list[int]:
+    """The products of each unit's gates, and what a unit takes beside them at each step."""
+    steps = params.batches * params.steps
+    return [1, params.batches, steps, steps * params.units, steps * params.units * (params.depth + params.units)]
+
+
 _RELATIONS = ("Equal", "Less", "LessEqual", "NotEqual")
+FLOAT_VALUES = ("Abs", "Ceil", "Floor", "HardSwish", "Neg", "Relu", "Relu6", "Round", "Rsqrt", "Sqrt", "Square")
 _PAIRS = kernel_calls.ComparisonParams
 _SUMS = kernel_calls.BroadcastAddParams
 _VALUES = product_calls.FloatValuesParams
@@ -194,15 +210,17 @@ _KERNELS: Mapping[str, tuple[type, Callable[[Any], list[int]]]] = {
     **dict.fromkeys(("Maximum", "Minimum"), (_PAIRS, _broadcast)),
     **{prefix + name: (_PAIRS, _broadcast) for prefix in ("Float", "Int32") for name in _RELATIONS},
     **{f"Scaled{name}": (product_calls.ScaledComparisonParams, _broadcast) for name in _RELATIONS},
-    **{
-        f"Float{n}": (product_calls.FloatValuesParams, _each_of_four) for n in ("Abs", "Neg", "Rsqrt", "Sqrt", "Square")
-    },
+    **{f"Float{n}": (product_calls.FloatValuesParams, _each_of_four) for n in FLOAT_VALUES},
+    "FloatLeakyRelu": (product_calls.FloatSlopeParams, _each_of_four),
+    "FloatPrelu": (_PAIRS, _broadcast),
     **{f"Float{n}": (product_calls.FloatPairsParams, _broadcast) for n in ("Add", "Div", "Mul", "Sub")},
     "GroupedConv2D": (product_calls.GroupedConv2DParams, _grouped),
     "L2Normalization": (product_calls.L2NormalizationParams, _rows),
     "LogSoftmax": (product_calls.LogSoftmaxParams, _exponentials),
+    "Lstm": (product_calls.LstmParams, _lstm),
     "MatMul": (product_calls.MatMulParams, _mat_mul),
     "Select": (product_calls.SelectParams, _broadcast),
+    "Svdf": (product_calls.SvdfParams, _svdf),
     "TransposeConv2D": (kernel_calls.Conv2DParams, _transposed),
 }
 KERNELS = tuple(_KERNELS)
@@ -248,6 +266,8 @@ def _struct(kind: type, words: Iterator[int]) -> Any:
             (values[field.name],) = struct.unpack("<f", struct.pack("<i", *taken))
         else:
             values[field.name] = taken if count in (2, NUM_DIMS) else taken[0] if count == 1 else _pairs(taken)
+            if field.type == "Gates":
+                values[field.name] = tuple(zip(values[field.name][::2], values[field.name][1::2], strict=True))
     return kind(**values)
 
 
