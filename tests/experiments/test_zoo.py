@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from experiments.zoo import Row, read_rows, row_of, table_of, write_rows
+from experiments.zoo import Row, read_rows, row_of, row_of_file, table_of, write_rows
 from tests.support.networks import inverted_residual
 from tflm_quantmcu.arena.predict import predict_arena
 from tflm_quantmcu.tflite.reader import read_model
@@ -21,6 +21,8 @@ def test_a_row_of_a_kept_model_and_of_one_that_is_not_made(tmp_path: Path) -> No
     row = row_of("kept", not_made, str(tmp_path))
     assert row.stock_bytes == predict_arena(read_model(model)) > row.our_bytes > 0
     assert row.is_equal and 0 < row.slowdown <= 1.1
+    assert row_of_file(tmp_path / "kept.tflite") == row
+    assert 0 < row.core_bytes <= row.aot_bytes < 2 * row.core_bytes
     assert row_of("other", not_made).peak == "not made: no such layer"
 
 
