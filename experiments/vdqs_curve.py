@@ -134,7 +134,7 @@ class Curve:
         formats = {name: problem.format_of(name, bits) for name in free_maps(self.graph)} if bits < 8 else {}
         plan = self.eight_bits()
         ends = [(self.graph.by_name[s.input].index, self.graph.by_name[s.output].index) for s in plan.stages]
-        inside = [op for source, target in ends for op in stage_ops(self.graph, source, target)]
+        inside = [op for source, target in ends for op in stage_ops(self.graph, (source,), target)]
         read = {self.graph.tensors[op.inputs[1]].name for op in inside if len(op.inputs) > 1}
         weights = [name for name in free_weights(self.graph, "none") if name in read]
         plan = dataclasses.replace(

@@ -126,7 +126,7 @@ def test_a_stage_of_one_tile_counts_what_its_ops_count_layer_by_layer():
     source, target = (graph.by_name[name].index for name in (plan.input, plan.output))
     height, width = graph.tensors[target].shape[1:3]
     whole = dataclasses.replace(plan, tile_height=height, tile_width=width, patch_classes=((0,),))
-    layers = [op.index for op in stage_ops(graph, source, target)]
+    layers = [op.index for op in stage_ops(graph, (source,), target)]
     program = build_program(graph, whole, weight_bits={}, formats={})
     expected = instructions.graph_instructions(graph, table, only=layers)
     assert table.total(calls.stage_calls(program)) == pytest.approx(expected)

@@ -65,11 +65,18 @@ void Run(const PatchStageParams& params) {
   const size_t y_bytes = MapBytes(params, params.header.num_maps - 1);
   if (Work(params) > kMaxWork || std::max({scratch_bytes, x_bytes, y_bytes}) > kMaxBytes) return;
   const std::vector<uint8_t> x(x_bytes, 0x5A);
+  std::vector<std::vector<uint8_t>> others;
+  std::vector<const uint8_t*> addresses;
+  for (int32_t m = 1; m < NumStageInputs(params.header); ++m) {
+    if (MapBytes(params, m) > kMaxBytes) return;
+    addresses.push_back(others.emplace_back(MapBytes(params, m), uint8_t{0x5A}).data());
+  }
   const std::unique_ptr<uint8_t[]> y(new uint8_t[y_bytes]);
   const std::unique_ptr<uint8_t[]> scratch(new uint8_t[scratch_bytes]);
   int32_t pixel_bytes = RunBytes(params.maps[0].channels, FormatOf(params, 0, 0).bits);
-  const StageInput input =
-      IsStreamed(params) ? StageInput(InputReader{FillRegion, &pixel_bytes}) : StageInput(x.data());
+  const StageInput input = IsStreamed(params)
+                               ? StageInput(InputReader{FillRegion, &pixel_bytes}, addresses.data())
+                               : StageInput(x.data(), addresses.data());
   if (PatchStage(params, kernels, input, scratch.get(), y.get()) != Status::kOk) std::abort();
 }
 

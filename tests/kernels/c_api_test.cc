@@ -167,7 +167,7 @@ TEST_F(CApiPatchStageTest, ReadsAndRuns) {
   std::vector<uint8_t> y(expected.size());
   ASSERT_EQ(QuantMcuPatchStageRun(header_.data(), program_.words.data(), NumWords(),
                                   program_.filters.data(), NumFilterBytes(), x.Packed().data(),
-                                  scratch.data(), y.data(), &error_),
+                                  nullptr, scratch.data(), y.data(), &error_),
             1);
   naive::ExpectSameBytes(expected, y);
 }
@@ -185,7 +185,7 @@ TEST_F(CApiPatchStageTest, SaysWhatIsWrong) {
   EXPECT_EQ(error_.found, 99);
   EXPECT_EQ(QuantMcuPatchStageRun(header_.data(), program_.words.data(), NumWords(),
                                   program_.filters.data(), NumFilterBytes(), nullptr, nullptr,
-                                  nullptr, &error_),
+                                  nullptr, nullptr, &error_),
             0);
 }
 

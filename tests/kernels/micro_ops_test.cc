@@ -96,7 +96,6 @@ TEST_P(MicroOpTest, RefusesPlacesThatNobodyFillsYet) {
   const bool is_stage = GetParam().name == "QMCU_PATCH_STAGE";
   const bool has_filter = GetParam().options.integers.count("weight_bits") > 0;
   for (const auto& [key, known] : {std::pair<std::string, int64_t>{"filter_layout", 0},
-                                   {"num_inputs", 1},
                                    {"num_outputs", 1},
                                    {"span_tables", 0}}) {
     const bool is_its_own = key == "filter_layout" ? has_filter : is_stage;
@@ -225,7 +224,8 @@ TEST(MicroOpOptionsTest, RefusesValuesThatDoNotFitTogether) {
       {"QMCU_LUT", "input_bits", 8, "input 0 has 3 bytes a pixel; its op needs 5"},
       {"QMCU_LUT", "clamp_max", -90, "input 1 has an entry outside the clamps (found "},
       {"QMCU_CHANNEL_LUT", "clamp_max", -90, "input 1 has an entry outside the clamps (found "},
-      {"QMCU_PATCH_STAGE", "num_maps", 7, "option 3: num_maps must be num_ops + 1"},
+      {"QMCU_PATCH_STAGE", "num_maps", 7, "num_maps is 7 and num_ops + num_inputs is 6"},
+      {"QMCU_PATCH_STAGE", "num_inputs", 9, "num_inputs is 9; supported is 1 to 8"},
       {"QMCU_PATCH_STAGE", "tile_height", 0, "tile_height is 0"},
   };
   for (const ValueRefusal& refusal : refusals) {

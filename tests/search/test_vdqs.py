@@ -162,7 +162,7 @@ def _bit_ops(graph: ModelGraph, plan: PrecisionPlan) -> int:
 
 def _stage_weights(graph: ModelGraph, plan: PrecisionPlan) -> set[str]:
     ends = [(graph.by_name[s.input].index, graph.by_name[s.output].index) for s in plan.stages]
-    inside = [op for source, target in ends for op in stage_ops(graph, source, target)]
+    inside = [op for source, target in ends for op in stage_ops(graph, (source,), target)]
     return {graph.tensors[op.inputs[1]].name for op in inside if op.traits.has_filter}
 
 

@@ -129,7 +129,9 @@ def test_remarks_are_passed_over_from_version_3_on() -> None:
     [
         ({"version": 1}, "has version 1; supported are 2 and 3"),
         ({"version": 4}, "has version 4; supported are 2 and 3"),
-        ({"num_inputs": 2}, "of version 3 has num_inputs 2; supported is to leave it out"),
+        ({"num_inputs": 9}, "of version 3 has num_inputs 9; supported is to leave it out, or 1 to 8"),
+        ({"num_inputs": 2}, "holds a malformed program: .* 2 maps one after the other behind 2 inputs"),
+        ({"version": 2, "num_inputs": 1}, "of version 2 has num_inputs 1"),
         ({"num_outputs": 2}, "of version 3 has num_outputs 2"),
         ({"span_tables": 1}, "of version 3 has span_tables 1"),
         ({"version": 2, "span_tables": 0}, "of version 2 has span_tables 0"),

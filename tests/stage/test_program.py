@@ -33,7 +33,7 @@ def graph():
 def mixed(graph):
     plan = _plan(graph)
     source, target = (graph.by_name[n].index for n in (plan.input, plan.output))
-    inner = [graph.tensors[op.outputs[0]].name for op in stage_ops(graph, source, target)][:-1]
+    inner = [graph.tensors[op.outputs[0]].name for op in stage_ops(graph, (source,), target)][:-1]
     narrow = PatchClass("ordinary", {name: Format(4, 0.5, -8) for name in inner})
     grid = tuple(tuple((r + c) % 2 for c in range(len(row))) for r, row in enumerate(plan.patch_classes))
     mixed = dataclasses.replace(plan, classes=(PatchClass("outlier", {}), narrow), patch_classes=grid)
@@ -114,7 +114,7 @@ def test_a_region_with_a_second_exit_is_refused() -> None:
     z = net.max_pool2d(y, (2, 2))
     graph = read_model(net.build(z, y))
     with pytest.raises(UnsupportedModelError, match="read outside"):
-        stage_ops(graph, graph.inputs[0], graph.outputs[0])
+        stage_ops(graph, graph.inputs, graph.outputs[0])
 
 
 def test_an_unknown_op_in_a_stage_is_named(graph) -> None:

@@ -116,22 +116,25 @@ def run_kernel(
     return maps[-1].load(output)
 
 
-def run_stage_on_kernels(program: StageProgram, x: np.ndarray) -> np.ndarray:
-    """Runs the C++ patch stage on a batch int8 [N, H, W, C], with guards around scratch too."""
+def run_stage_on_kernels(program: StageProgram, x: np.ndarray, others: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """Runs the C++ patch stage on a batch int8 [N, H, W, C], and of further inputs, with guards around scratch too."""
     formats, shapes = program.formats[0], program.shapes
-    source, target = (PackedMap(*shapes[m], formats[m].bits, formats[m].zero_point) for m in (0, len(shapes) - 1))
+    ends = (*range(program.num_inputs), len(shapes) - 1)
+    *sources, target = (PackedMap(*shapes[m], formats[m].bits, formats[m].zero_point) for m in ends)
     encoded, _keep_alive = _stage_arguments(*program.encode())
     error = StageError()
     num_bytes = ctypes.c_int32()
     _check(kernels().QuantMcuPatchStageRead(*encoded, ctypes.byref(num_bytes), ctypes.byref(error)), error)
     assert num_bytes.value == program.scratch_bytes
     samples = []
-    for sample in x:
-        data, output = source.store(sample), target.guarded()
+    for values in zip(x, *others, strict=True):
+        read, output = [source.store(map) for source, map in zip(sources, values, strict=True)], target.guarded()
+        addresses = (ctypes.c_void_p * len(read))(*(map.ctypes.data for map in read[1:]))
         scratch = np.concatenate([GUARD, np.full(num_bytes.value, 0x3C, np.uint8), GUARD])
         is_run = kernels().QuantMcuPatchStageRun(
             *encoded,
-            address(data),
+            address(read[0]),
+            addresses,
             ctypes.c_void_p(scratch.ctypes.data + len(GUARD)),
             ctypes.c_void_p(output.ctypes.data + len(GUARD)),
             ctypes.byref(error),

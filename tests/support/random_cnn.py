@@ -16,10 +16,11 @@ from tests.support.edit_model import StockModel
 from tests.support.tiny_models import Handle
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, StagePlan
-from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
+from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Tensor
 from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.stage.geometry import map_shape, stage_ops, tiled_tensor
 from tflm_quantmcu.stage.layout import CACHE_MODES
+from tflm_quantmcu.stage.program import MAX_INPUTS
 from tflm_quantmcu.tflite import schema
 
 MAX_EXTENT, MAX_CHANNELS = 14, 9
@@ -69,7 +70,7 @@ def random_stages(
     *,
     bits: tuple[int, ...] = (8,),
     input_modes: Sequence[str] = ("resident",),
-    regions: Sequence[tuple[str, str]] = (),
+    regions: Sequence[tuple[str, ...]] = (),
 ) -> StagePlan:
     """A region of the graph that can become a stage, with any tile size, caches, classes and widths.
 
@@ -82,8 +83,8 @@ def random_stages(
     # The larger of two, for a region of one op shows little.
     regions = regions or stage_regions(graph)
     number = max(draw(st.integers(0, len(regions) - 1)) for _ in range(2))
-    source, target = regions[number]
-    ops = stage_ops(graph, *(graph.by_name[name].index for name in (source, target)))
+    source, target, *others = regions[number]
+    ops = _ops_of(graph, source, target, *others)
     lowered = lower_region(graph, ops, {})
     height, width, _ = map_shape(graph, tiled_tensor(lowered))
     tile_height, tile_width = draw(st.integers(1, height)), draw(st.integers(1, width))
@@ -117,6 +118,7 @@ def random_stages(
         primed=draw(st.booleans()),
         input_mode=draw(st.sampled_from(input_modes)),
         outliers=rule,
+        other_inputs=tuple(others),
     )
 
 
@@ -133,16 +135,35 @@ def streamable_regions(graph: ModelGraph) -> list[tuple[str, str]]:
     readers = {op.index for op in graph.consumers[source.index]}
     found = []
     for first, last in stage_regions(graph):
-        inside = {op.index for op in stage_ops(graph, *(graph.by_name[name].index for name in (first, last)))}
+        inside = {op.index for op in _ops_of(graph, first, last)}
         if first == source.name and readers <= inside and source.index not in graph.outputs:
             found.append((first, last))
     return found
 
 
-def _num_stage_ops(graph: ModelGraph, source: Tensor, target: Tensor) -> int:
+def wide_regions(graph: ModelGraph) -> list[tuple[str, ...]]:
+    """(input, output, further inputs) names of runs of ops that read several maps and can be a stage."""
+    found = []
+    for end in range(1, len(graph.ops) + 1):
+        needed: set[int] = set()
+        for op in reversed(graph.ops[:end]):
+            needed = (needed - {*op.outputs}) | {*graph.feature_maps(op)}
+            sources = [graph.tensors[t] for t in sorted(needed)]
+            target = graph.tensors[graph.ops[end - 1].outputs[0]]
+            is_wide = 1 < len(sources) <= MAX_INPUTS and all(len(t.shape) == 4 for t in sources)
+            if is_wide and _num_stage_ops(graph, sources[0], target, *sources[1:]) == end - op.index:
+                found.append((sources[0].name, target.name, *(t.name for t in sources[1:])))
+    return found
+
+
+def _ops_of(graph: ModelGraph, source: str, target: str, *others: str) -> tuple[Op, ...]:
+    return stage_ops(graph, [graph.by_name[name].index for name in (source, *others)], graph.by_name[target].index)
+
+
+def _num_stage_ops(graph: ModelGraph, source: Tensor, target: Tensor, *others: Tensor) -> int:
     """0 for what cannot be a stage."""
     try:
-        return len(lower_region(graph, stage_ops(graph, source.index, target.index), {}))
+        return len(lower_region(graph, stage_ops(graph, [t.index for t in (source, *others)], target.index), {}))
     except UnsupportedModelError:
         return 0
 

@@ -9,7 +9,7 @@ from tests.support.plans import front_stage
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.lowering.regions import lower_region
-from tflm_quantmcu.stage.geometry import map_shape, stage_ops, tiled_tensor
+from tflm_quantmcu.stage.geometry import map_shape, planned_ops, tiled_tensor
 
 
 def streamed(plan: PrecisionPlan, **fields: Any) -> PrecisionPlan:
@@ -23,7 +23,7 @@ def streamed_plan(
 ) -> PrecisionPlan:
     """A plan at 8 bits, with the front split into tiles of this size; None is the whole extent."""
     stage = front_stage(graph)
-    ops = stage_ops(graph, *(graph.by_name[name].index for name in (stage.input, stage.output)))
+    ops = planned_ops(graph, stage)
     height, width, _ = map_shape(graph, tiled_tensor(lower_region(graph, ops, {})))
     tile_height, tile_width = tile_height or height, tile_width or width
     grid = ((0,) * -(-width // tile_width),) * -(-height // tile_height)

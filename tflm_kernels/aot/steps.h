@@ -42,7 +42,7 @@ inline Status RunStage(const PatchStageParams& params, const InputReader& x, uin
 
 // With X in memory only a hook ends it.
 template <bool kHasHook, const Kernels& kKernels>
-inline Status RunStage(const PatchStageParams& params, const uint8_t* x, uint8_t* scratch,
+inline Status RunStage(const PatchStageParams& params, const StageInput& x, uint8_t* scratch,
                        uint8_t* y, const InvokeOptions& options, int32_t op) {
   if constexpr (kHasHook) {
     return PatchStageWithHook(params, kHookedKernels<kKernels>, x, scratch, y,

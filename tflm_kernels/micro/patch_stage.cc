@@ -1,4 +1,4 @@
-// QMCU_PATCH_STAGE: input, filters, program -> output (docs/format.md F3, F4).
+// QMCU_PATCH_STAGE: inputs, filters, program -> output (docs/format.md F3, F4).
 
 // Small, not fast: what it calls takes the time.
 #ifndef __clang__
@@ -24,8 +24,7 @@ namespace {
 
 constexpr char kOp[] = "QMCU_PATCH_STAGE";
 constexpr int kInput = 0;
-constexpr int kFilters = 1;
-constexpr int kProgram = 2;
+constexpr int kNumConstants = 2;  // filters and program, behind the inputs
 constexpr char kNeedsReader[] =
     "the input is streamed: call quantmcu::SetInputReader before AllocateTensors";
 constexpr const char* kCacheModes[] = {"recompute", "rows", "full"};  // StageCacheMode
@@ -71,6 +70,10 @@ void SetHeader(const PatchStageHeader& header, OpData* data) {
   data->outlier_high = static_cast<int8_t>(header.outlier_high);
 }
 
+// Behind the inputs of a node of the right size.
+int FiltersOf(const TfLiteNode* node) { return node->inputs->size - kNumConstants; }
+int ProgramOf(const TfLiteNode* node) { return node->inputs->size - 1; }
+
 bool HasReader(const PatchStageParams& params) {
   return !IsStreamed(params) || GetInputReader().read != nullptr;
 }
@@ -78,13 +81,13 @@ bool HasReader(const PatchStageParams& params) {
 bool ReadProgram(TfLiteContext* context, const TfLiteNode* node, const Kernels& kernels,
                  NodeChecker* checker, PatchStageParams* params) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  const int32_t num_filter_bytes = checker->Constant(kFilters, kTfLiteInt8);
-  const int32_t num_words = checker->Constant(kProgram, kTfLiteInt32);
+  const int32_t num_filter_bytes = checker->Constant(FiltersOf(node), kTfLiteInt8);
+  const int32_t num_words = checker->Constant(ProgramOf(node), kTfLiteInt32);
   if (checker->status() != kTfLiteOk) return false;
   StageError error = {};
-  const bool is_read = ReadPatchStageProgram(HeaderOf(data), InputWords(context, node, kProgram),
-                                             num_words, InputBytes(context, node, kFilters),
-                                             num_filter_bytes, kernels, params, &error);
+  const bool is_read = ReadPatchStageProgram(
+      HeaderOf(data), InputWords(context, node, ProgramOf(node)), num_words,
+      InputBytes(context, node, FiltersOf(node)), num_filter_bytes, kernels, params, &error);
   if (!is_read) {
     ReportError(context, "%s: %s %d: %s (found %d)", kOp, error.item, static_cast<int>(error.index),
                 error.message, static_cast<int>(error.found));
@@ -95,12 +98,12 @@ bool ReadProgram(TfLiteContext* context, const TfLiteNode* node, const Kernels& 
 // Null where the node is none of them.
 const KnownStage* FindStage(const TfLiteContext* context, const TfLiteNode* node,
                             const KnownStages& known) {
-  const TfLiteEvalTensor& program = *InputTensor(context, node, kProgram);
+  const TfLiteEvalTensor& program = *InputTensor(context, node, ProgramOf(node));
   const uint32_t num_options = static_cast<uint32_t>(node->custom_initial_data_size);
   const uint32_t num_bytes = sizeof(int32_t) * static_cast<uint32_t>(NumElements(program));
   const uint32_t crc32 =
       Crc32(program.data.data, num_bytes, Crc32(node->custom_initial_data, num_options));
-  const int32_t num_filter_bytes = NumElements(*InputTensor(context, node, kFilters));
+  const int32_t num_filter_bytes = NumElements(*InputTensor(context, node, FiltersOf(node)));
   for (size_t i = 0; i < known.count; ++i) {
     const KnownStage& stage = known.stages[i];
     if (stage.crc32 == crc32 && stage.num_filter_bytes == num_filter_bytes) return &stage;
@@ -125,8 +128,9 @@ TfLiteStatus PrepareKnownPatchStage(TfLiteContext* context, TfLiteNode* node,
     return kTfLiteError;
   }
   SetHeader(stage->header, data);
-  const PatchStageParams params = ParamsOfPatchStage(
-      stage->header, InputWords(context, node, kProgram), InputBytes(context, node, kFilters));
+  const PatchStageParams params =
+      ParamsOfPatchStage(stage->header, InputWords(context, node, ProgramOf(node)),
+                         InputBytes(context, node, FiltersOf(node)));
   if (!HasReader(params)) {
     ReportError(context, "%s: %s", kOp, kNeedsReader);
     return kTfLiteError;
@@ -148,8 +152,10 @@ void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) 
   data->outlier_low = static_cast<int8_t>(options.Int("outlier_low", -128, 127));
   data->outlier_high = static_cast<int8_t>(options.Int("outlier_high", -128, 127));
   data->outlier_share = options.Int("outlier_share", 0, 65536);
+  const int32_t num_inputs = options.OptionalInt("num_inputs", 1, kMaxStageInputs, 1);
+  options.ExpectEqual("num_maps", data->num_maps, "num_ops + num_inputs",
+                      data->num_ops + num_inputs);
   // Places of the format that no kernel fills yet: their default alone.
-  options.OptionalInt("num_inputs", 1, 1, 1);
   options.OptionalInt("num_outputs", 1, 1, 1);
   options.OptionalInt("span_tables", 0, 0, 0);
   options.Remark("ops");
@@ -161,12 +167,15 @@ TfLiteStatus PreparePatchStage(TfLiteContext* context, TfLiteNode* node, const K
   auto* data = static_cast<OpData*>(node->user_data);
   if (data == nullptr) return kTfLiteError;  // Init has said why
   PatchStageParams params = {};
-  NodeChecker checker(context, node, kOp, 3, /*num_optional=*/1);
+  const int32_t num_inputs = NumStageInputs(HeaderOf(*data));
+  NodeChecker checker(context, node, kOp, num_inputs + kNumConstants, /*num_optional=*/1);
   if (!ReadProgram(context, node, kernels, &checker, &params)) return kTfLiteError;
   checker.Require((node->inputs->data[kInput] < 0) == IsStreamed(params),
                   "input 0 must be left out if the program streams X, and only then");
   checker.Require(HasReader(params), kNeedsReader);
-  if (!IsStreamed(params)) checker.InputMap(kInput, MapInProgram(params, 0));
+  for (int32_t m = IsStreamed(params) ? 1 : 0; m < num_inputs; ++m) {
+    checker.InputMap(m, MapInProgram(params, m));
+  }
   checker.OutputMap(MapInProgram(params, params.header.num_maps - 1));
   if (checker.status() != kTfLiteOk) return checker.status();
   return RequestScratch(context, ScratchBytes(params, kernels), &data->scratch_index);
@@ -174,10 +183,16 @@ TfLiteStatus PreparePatchStage(TfLiteContext* context, TfLiteNode* node, const K
 
 TfLiteStatus EvalPatchStage(TfLiteContext* context, TfLiteNode* node, const Kernels& kernels) {
   const auto& data = *static_cast<const OpData*>(node->user_data);
-  const PatchStageParams params = ParamsOfPatchStage(
-      HeaderOf(data), InputWords(context, node, kProgram), InputBytes(context, node, kFilters));
-  const StageInput x = IsStreamed(params) ? StageInput(GetInputReader())
-                                          : StageInput(InputBytes(context, node, kInput));
+  const PatchStageParams params =
+      ParamsOfPatchStage(HeaderOf(data), InputWords(context, node, ProgramOf(node)),
+                         InputBytes(context, node, FiltersOf(node)));
+  const uint8_t* others[kMaxStageInputs - 1];
+  for (int32_t m = 1; m < NumStageInputs(params.header); ++m) {
+    others[m - 1] = InputBytes(context, node, m);
+  }
+  const StageInput x = IsStreamed(params)
+                           ? StageInput(GetInputReader(), &others[0])
+                           : StageInput(InputBytes(context, node, kInput), &others[0]);
   uint8_t* scratch = Scratch(context, data.scratch_index);
   uint8_t* y = OutputBytes(context, node);
   const Status status = PatchStageWithHook(params, kernels, x, scratch, y, GetHook(), /*op=*/-1);

@@ -105,15 +105,16 @@ int32_t QuantMcuPatchStageRead(const int32_t* header, const int32_t* program, in
 
 int32_t QuantMcuPatchStageRun(const int32_t* header, const int32_t* program, int32_t num_words,
                               const uint8_t* filters, int32_t num_filter_bytes, const uint8_t* x,
-                              uint8_t* scratch, uint8_t* y, QuantMcuStageError* error) {
+                              const uint8_t* const* others, uint8_t* scratch, uint8_t* y,
+                              QuantMcuStageError* error) {
   quantmcu::PatchStageParams params = {};
   if (!Read(header, program, num_words, filters, num_filter_bytes, &params, error)) return 0;
   const quantmcu::StageFormat& format = quantmcu::FormatOf(params, 0, 0);
   const quantmcu::StoredMap map = {x, params.maps[0].width,
                                    quantmcu::RunBytes(params.maps[0].channels, format.bits)};
   const quantmcu::StageInput input = quantmcu::IsStreamed(params)
-                                         ? quantmcu::StageInput(quantmcu::ReaderOf(map))
-                                         : quantmcu::StageInput(x);
+                                         ? quantmcu::StageInput(quantmcu::ReaderOf(map), others)
+                                         : quantmcu::StageInput(x, others);
   quantmcu::PatchStage(params, quantmcu::reference::kKernels, input, scratch, y);
   return 1;
 }

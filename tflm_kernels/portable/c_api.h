@@ -74,11 +74,12 @@ int32_t QuantMcuPatchStageRead(const int32_t* header, const int32_t* program, in
                                int32_t* scratch_bytes, QuantMcuStageError* error);
 
 // Checks as above, then runs the stage from x to y; a stage whose input is streamed reads regions of
-// x. Returns 1; or 0, fills `error` and writes
-// nothing else.
+// x. `others`: the addresses of its further inputs. Returns 1; or 0, fills `error` and writes nothing
+// else.
 int32_t QuantMcuPatchStageRun(const int32_t* header, const int32_t* program, int32_t num_words,
                               const uint8_t* filters, int32_t num_filter_bytes, const uint8_t* x,
-                              uint8_t* scratch, uint8_t* y, QuantMcuStageError* error);
+                              const uint8_t* const* others, uint8_t* scratch, uint8_t* y,
+                              QuantMcuStageError* error);
 
 #ifdef __cplusplus
 }  // extern "C"

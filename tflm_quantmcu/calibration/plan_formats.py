@@ -14,15 +14,14 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.calibration.outliers import rule_in
 from tflm_quantmcu.graph.precision_plan import OutlierRule, PatchClass, PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Tensor
-from tflm_quantmcu.stage.geometry import stage_ops
+from tflm_quantmcu.stage.geometry import planned_ops
 
 
 def planned_formats(graph: ModelGraph, plan: PrecisionPlan, tensor: Tensor) -> tuple[list[Format], np.ndarray | None]:
     """The distinct formats that the plan gives a map, and the index of each position's among them, int [H, W]; None if
     all agree."""
     for stage in plan.stages:
-        source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
-        inner = {op.outputs[0] for op in stage_ops(graph, source, target)} - {target}
+        inner = {op.outputs[0] for op in planned_ops(graph, stage)} - {graph.by_name[stage.output].index}
         if tensor.index in inner:
             by_class = [c.formats.get(tensor.name, tensor.format) for c in stage.classes]
             distinct = list(dict.fromkeys(by_class))
@@ -84,6 +83,7 @@ def renew_plan(
             outliers=rule(stage),
             input=name(stage.input),
             output=name(stage.output),
+            other_inputs=tuple(map(name, stage.other_inputs)),
             classes=tuple(PatchClass(c.name, formats(c.formats)) for c in stage.classes),
             map_caches={name(n): mode for n, mode in stage.map_caches.items()},
         )

@@ -57,7 +57,7 @@ def compensate(graph: ModelGraph, plan: PrecisionPlan, samples: np.ndarray, *, m
       mode: `off`, `bias`, or `weights`: rounded weights and biases.
     """
     plan = without_compensation(plan)
-    ends = {name for stage in plan.stages for name in (stage.input, stage.output)}
+    ends = {name for stage in plan.stages for name in (*stage.inputs, stage.output)}
     if mode == "off" or not has_low_widths(plan) or not ends <= graph.by_name.keys():
         return plan  # a plan for another model is the converter's to refuse
     x = samples[compensated_with(len(samples), LoweredNetwork.of(graph).total_macs)]

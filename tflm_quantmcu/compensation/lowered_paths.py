@@ -14,12 +14,12 @@ from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StageP
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.oracle.simulate import known_maps
-from tflm_quantmcu.stage.geometry import stage_ops
+from tflm_quantmcu.stage.geometry import planned_ops
 
 
 def ops_of(graph: ModelGraph, stage: StagePlan) -> Sequence[Op]:
     """The ops of a stage."""
-    return stage_ops(graph, *(graph.by_name[name].index for name in (stage.input, stage.output)))
+    return planned_ops(graph, stage)
 
 
 def tensors_inside(graph: ModelGraph, plan: PrecisionPlan) -> set[int]:

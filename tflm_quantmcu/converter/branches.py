@@ -107,6 +107,8 @@ def standalone_program(program: StageProgram) -> StageProgram:
     Raises:
       UnsupportedModelError: a tile reads what tiles of another class computed, or an op runs in stages alone.
     """
+    if program.num_inputs > 1:
+        raise UnsupportedModelError("this stage reads several maps, so no patch of it is a model of its own")
     if len(program.formats) > 1 and any(cache.keeps_halo for cache in program.caches):
         raise UnsupportedModelError(
             "tiles of this stage read what tiles of other classes computed, so no patch of it is a model of its own; "

@@ -71,7 +71,7 @@ class MapTaps:
     @property
     def stage_of(self) -> dict[str, int]:
         """Name of a map that a stage computes -> the stage's number."""
-        return {t.name: tap.number for tap in self.stages for t in tap.tensors[1:]}
+        return {t.name: tap.number for tap in self.stages for t in tap.tensors[tap.program.num_inputs :]}
 
     def run(self, x: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
         """Runs samples.
@@ -83,24 +83,20 @@ class MapTaps:
           (name in the source, float32 [N, ...]) of each map; NaN where no tile computes a value that nothing reads.
         """
         kept: dict[str, list[np.ndarray]] = {name: [] for name in self._outside}
-        inputs: list[list[np.ndarray]] = [[] for _ in self.stages]
+        inputs: list[list[list[np.ndarray]]] = [[] for _ in self.stages]  # [stage][sample][input]
         for sample in x:
             self._interpreter.invoke(sample)
             for name, tensor in self._outside.items():
                 before = self._source.by_name[name]
                 kept[name].append(map_values(self._interpreter, before, tensor, self._plan).copy())
-            for tap, values in zip(self.stages, inputs, strict=True):
-                streamed = tap.program.is_streamed
-                values.append(stage_input(tap.program, sample if streamed else self._raw(tap.op.inputs[0])))
+            for tap, read in zip(self.stages, inputs, strict=True):
+                read.append(stage_inputs(tap.program, tap.op, self._interpreter, sample))
         for name, values in kept.items():
             tensor = self._source.by_name[name]
             yield name, _real(np.stack(values), self._plan.formats.get(name) or _own(tensor))
-        for tap, values in zip(self.stages, inputs, strict=True):
-            for m, real in _inner_maps(tap, np.stack(values)):
+        for tap, read in zip(self.stages, inputs, strict=True):
+            for m, real in _inner_maps(tap, *map(np.stack, zip(*read, strict=True))):
                 yield tap.tensors[m].name, real
-
-    def _raw(self, index: int) -> np.ndarray:
-        return self._interpreter.tensor(index)
 
     def _stored(self) -> Iterator[tuple[str, Tensor]]:
         """Those of the source's maps that the file holds as tensors."""
@@ -118,24 +114,24 @@ class MapTaps:
         program, names = program_of(self._graph, op), self._source.by_name
         ends = [
             self._plan.streamed_input or "" if t < 0 else self._graph.tensors[t].name.removesuffix(PACKED_SUFFIX)
-            for t in (op.inputs[0], op.outputs[0])
+            for t in (*op.inputs[: program.num_inputs], op.outputs[0])
         ]
         if ends[0] == "" and len(self._source.inputs) == 1:
             ends[0] = self._source.tensors[self._source.inputs[0]].name
         if not set(ends) <= names.keys():
             return None
         try:
-            indices = stage_tensors(self._source, *(names[end].index for end in ends))
+            indices = stage_tensors(self._source, [names[end].index for end in ends[:-1]], names[ends[-1]].index)
         except UnsupportedModelError:  # the source is another model, or has stages itself
             return None
         tensors = tuple(self._source.tensors[t] for t in indices)
         if len(tensors) != len(program.shapes):
             return None
         classes: Sequence[Mapping[str, Format]] = next(
-            ([c.formats for c in stage.classes] for stage in self._plan.stages if stage.output == ends[1]), []
+            ([c.formats for c in stage.classes] for stage in self._plan.stages if stage.output == ends[-1]), []
         )
         classes = [*classes, *[{}] * (len(program.formats) - len(classes))]
-        ends_at = (0, len(tensors) - 1)
+        ends_at = (*range(program.num_inputs), len(tensors) - 1)
         formats = tuple(
             tuple(
                 chosen if (stored.bits, stored.zero_point) == (chosen.bits, chosen.zero_point) else None
@@ -158,20 +154,30 @@ def _real(q: np.ndarray, format: Format | None) -> np.ndarray:
     return (q.astype(np.float32) - np.float32(format.zero_point)) * np.float32(format.scale)
 
 
-def stage_input(program: StageProgram, values: np.ndarray) -> np.ndarray:
-    """A stage's input int8 [H, W, C] of the values that its tensor, or a streamed sample, holds."""
-    height, width, channels = program.shapes[0]
-    bits = program.formats[0][0].bits
-    return unpack(values.reshape(height, width, run_bytes(channels, bits)), bits, channels)
+def stage_inputs(program: StageProgram, op: Op, interpreter: Interpreter, sample: np.ndarray) -> list[np.ndarray]:
+    """A stage's inputs int8 [H, W, C] of the values that its tensors, or a streamed sample, hold.
+
+    Args:
+      program: the stage.
+      op: that runs it.
+      interpreter: it has run the sample.
+      sample: of the model's input.
+    """
+    found = []
+    for m, tensor in enumerate(op.inputs[: program.num_inputs]):
+        values = sample if tensor < 0 else interpreter.tensor(tensor)
+        (height, width, channels), bits = program.shapes[m], program.formats[0][m].bits
+        found.append(unpack(values.reshape(height, width, run_bytes(channels, bits)), bits, channels))
+    return found
 
 
-def _inner_maps(tap: StageTap, x: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _inner_maps(tap: StageTap, x: np.ndarray, *others: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """(map, float32 [N, H, W, C]) of each map inside the stage, for inputs int8 [N, H, W, C]."""
     program = tap.program
-    inner = [m for m in range(1, program.tiled + 1) if m + 1 < len(program.shapes)]
+    inner = [m for m in range(program.num_inputs, program.tiled + 1) if m + 1 < len(program.shapes)]
     known = [m for m in inner if all(formats[m] is not None for formats in tap.formats)]
     maps = {m: np.full((len(x), *program.shapes[m]), np.nan, np.float32) for m in known}
-    for row, col, values in run_patches(program, x):
+    for row, col, values in run_patches(program, x, others=others):
         classes = program.classes_of(row, col)
         late = len(classes) > 1
         chosen = np.where(holds_outliers(program, row, col, x), 0, 1) if late else np.full(len(x), classes[0])

@@ -20,7 +20,7 @@ from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.network import LoweredNetwork
-from tflm_quantmcu.stage.build import stage_tensors
+from tflm_quantmcu.stage.build import planned_tensors
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
 from tflm_quantmcu.stage.program import StageProgram
 
@@ -89,6 +89,11 @@ class _Place:
     program: StageProgram
     index: int
 
+    @property
+    def map(self) -> int:
+        """The one that it writes."""
+        return self.program.num_inputs + self.index
+
 
 class _Layers:
     """A model before and after, and the places of its ops in the stages."""
@@ -102,9 +107,8 @@ class _Layers:
         self._places: dict[int, _Place] = {}
         self._inside: dict[int, int] = {}
         for number, (stage, (ops, program)) in enumerate(zip(plan.stages, stage_programs(graph, plan), strict=True)):
-            ends = (graph.by_name[stage.input].index, graph.by_name[stage.output].index)
             self._inside |= dict.fromkeys(ops, number)
-            tensors = stage_tensors(graph, *ends)[1:]
+            tensors = planned_tensors(graph, stage)[program.num_inputs :]
             self._places |= {t: _Place(program, index) for index, t in enumerate(tensors)}
         self._own = {converted.tensors[op.outputs[0]].name: op for op in converted.ops if op.kind != PATCH_STAGE}
 
@@ -135,13 +139,13 @@ class _Layers:
     def _map_bits(self, op: Op) -> tuple[int, ...]:
         tensor, place = self._output(op), self._place(op)
         if place is not None:
-            return tuple(formats[place.index + 1].bits for formats in place.program.formats)
+            return tuple(formats[place.map].bits for formats in place.program.formats)
         format = self._plan.formats.get(tensor.name)
         return (format.bits if format else 8 * max(tensor.num_bytes // max(tensor.num_elements, 1), 1),)
 
     def _num_bytes(self, op: Op, bits: Sequence[int]) -> int:
         tensor, place = self._output(op), self._place(op)
-        inner = 0 if place is None else max(f[place.index + 1].scratch_bytes for f in place.program.formats)
+        inner = 0 if place is None else max(f[place.map].scratch_bytes for f in place.program.formats)
         if inner or (place is None and op.index in self._inside):
             return inner
         if tensor.dtype != "int8" or not tensor.shape:

@@ -26,13 +26,14 @@ class PlacedStage:
 
     Attributes:
       ops: op indices.
-      input, output: tensor indices.
+      inputs, output: tensor indices.
       scratch_bytes: of each variant of our kernels that may run.
-      distance: the least bytes by which the input must begin behind the output where both may share bytes, else None.
+      distance: the least bytes by which the first input must begin behind the output where both may share bytes, else
+        None.
     """
 
     ops: Collection[int]
-    input: int
+    inputs: tuple[int, ...]
     output: int
     scratch_bytes: tuple[int, ...]
     distance: int | None = None
@@ -88,7 +89,7 @@ def _pairs(
     graph: ModelGraph, stages: Sequence[PlacedStage], inside: Collection[int], tensor_bytes: Sequence[int]
 ) -> Iterator[tuple[int, Mapping[int, int]]]:
     """What `shared_distances` is given of the stages and of the ops outside of them."""
-    yield from ((stage.output, {stage.input: stage.distance}) for stage in stages if stage.distance is not None)
+    yield from ((stage.output, {stage.inputs[0]: stage.distance}) for stage in stages if stage.distance is not None)
     for op in graph.ops:
         if op.index not in inside:
             yield op.outputs[0], eight_bit_overlays(graph, op, tensor_bytes)
@@ -113,7 +114,7 @@ def _steps(
             continue
         stage, num_bytes = owner[op.index]
         if stage.output in op.outputs:
-            steps.append(Step((stage.input,), (stage.output,), (num_bytes,)))
+            steps.append(Step(stage.inputs, (stage.output,), (num_bytes,)))
     return steps
 
 

@@ -7,7 +7,7 @@ from tflm_quantmcu.cost.network_cost import Cost, cost_of
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.stage.build import planned_program
-from tflm_quantmcu.stage.geometry import stage_ops
+from tflm_quantmcu.stage.geometry import planned_ops
 from tflm_quantmcu.stage.program import StageProgram
 
 
@@ -15,9 +15,8 @@ def stage_programs(graph: ModelGraph, plan: PrecisionPlan) -> list[tuple[frozens
     """(op indices, program) of each stage of the plan."""
     programs = []
     for stage in plan.stages:
-        ends = (graph.by_name[stage.input].index, graph.by_name[stage.output].index)
         program = planned_program(graph, plan, stage)
-        programs.append((frozenset(op.index for op in stage_ops(graph, *ends)), program))
+        programs.append((frozenset(op.index for op in planned_ops(graph, stage)), program))
     return programs
 
 

@@ -70,6 +70,7 @@ class PrecisionPlan:
             fields["search"].pop("scores", None)
         for stage in fields["stages"]:
             _keep_numbers(stage, "layers", () if compact else stage["layers"])
+            _keep_numbers(stage, "other_inputs", stage["other_inputs"])
         rounded = {name: weights.to_fields() for name, weights in self.rounded_weights.items()}
         _keep_numbers(fields, "rounded_weights", {} if compact else rounded)
         for corrected in (fields, *(c for stage in fields["stages"] for c in stage["classes"])):

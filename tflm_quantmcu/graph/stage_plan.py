@@ -100,7 +100,7 @@ class StagePlan:
     """A patch stage: the ops between two tensors, run tile by tile.
 
     Attributes:
-      input, output: tensor names; the stage is every op on a path between them.
+      input, output: tensor names; the stage is every op that the output is made with of the inputs.
       tile_height, tile_width: of the output, in pixels.
       patch_classes: rows x cols class indices, row-major; CHOSEN_AT_RUN_TIME where `outliers` decides.
       classes: what the indices mean.
@@ -111,6 +111,7 @@ class StagePlan:
       input_mode: `resident`, the input stands whole in memory, or `streamed`, tiles pull their regions from a reader.
       vdpc: `static`, `dynamic`, or `off` when there is one class and no classification.
       outliers: the rule of dynamic VDPC, else None.
+      other_inputs: names of the tensors that it reads beside `input`, which stand whole in memory.
       layers: Keras' name, or the tensor's, of each op inside, for who reads the file; nothing is decided by them.
     """
 
@@ -126,7 +127,13 @@ class StagePlan:
     input_mode: str = "resident"
     vdpc: str = "off"
     outliers: OutlierRule | None = None
+    other_inputs: tuple[str, ...] = ()
     layers: tuple[str, ...] = dataclasses.field(default=(), compare=False)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The tensors that it reads, in the order of its maps."""
+        return (self.input, *self.other_inputs)
 
     def expected_classes(self) -> np.ndarray:
         """The indices in `patch_classes`, int64 [rows, cols]; those chosen at run time count as the last class,

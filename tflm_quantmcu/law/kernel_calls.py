@@ -257,6 +257,11 @@ class PatchStageParams:
     tables: np.ndarray
     filters: np.ndarray
 
+    @property
+    def num_inputs(self) -> int:
+        """The maps that no op writes."""
+        return len(self.maps.rows) - len(self.ops.rows)
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class KernelCall:

@@ -15,10 +15,11 @@ from tflm_quantmcu.law.fixed_point import multiply
 def product(
     x0: Int8Array, x1: Int8Array, table: Int32Array, *, zero_in: tuple[int, int], output: OutputFormat
 ) -> Int8Array:
-    """Law A12 on maps of equal shape.
+    """Law A12 on maps of equal shape, or of a map and a gate.
 
     Args:
-      x0, x1: int8 [N, H, W, C].
+      x0: int8 [N, H, W, C].
+      x1: the same, or int8 [N, 1, 1, C].
       table: int32 [2]: multiplier and shift.
       zero_in: zero points of x0 and x1.
       output: as of `arithmetic.conv2d`.

@@ -115,11 +115,20 @@ def _padded_channels(graph: ModelGraph, op: Op, output: Tensor) -> LoweredOp | N
     )
 
 
+def is_gate(graph: ModelGraph, op: Op, tensor: int) -> bool:
+    """Whether an op multiplies each pixel of a map by the tensor, a map of one pixel."""
+    shape, output = graph.tensors[tensor].shape, graph.tensors[op.outputs[0]].shape
+    return op.kind == "MUL" and len(output) == 4 and shape == (1, 1, 1, output[3]) != output
+
+
 def _of_two_maps(graph: ModelGraph, op: Op, output: Tensor) -> LoweredOp | None:
-    sources = [graph.tensors[t] for t in op.inputs]
-    if len(sources) != 2 or any(not _is_map(source) or source.shape != output.shape for source in sources):
+    inputs = sorted(op.inputs, key=lambda t: is_gate(graph, op, t))  # a gate is the second
+    sources = [graph.tensors[t] for t in inputs]
+    if len(sources) != 2 or not all(map(_is_map, sources)) or sources[0].shape != output.shape:
         return None
-    low = LoweredOp(op.traits.in_stage, output.label, op.inputs, output.index, Window(), op.activation)
+    if sources[1].shape != output.shape and not is_gate(graph, op, inputs[1]):
+        return None
+    low = LoweredOp(op.traits.in_stage, output.label, tuple(inputs), output.index, Window(), op.activation)
     shifts = low.requantization_table([source.format for source in sources], output.format)[1::2]
     return None if shifts.max() > MAX_SHIFT else low
 

@@ -16,23 +16,26 @@ from tflm_quantmcu.law.arrays import Int8Array
 from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.oracle.outlier_rule import holds_outliers
 from tflm_quantmcu.oracle.own_kernels import LAWS, NO_FILTER, NOWHERE, Call, Law, moved_window, resize_places
-from tflm_quantmcu.stage.geometry import StageOp
+from tflm_quantmcu.stage.geometry import StageOp, is_gated
 from tflm_quantmcu.stage.program import StageProgram
 
 
-def run_stage(program: StageProgram, x: Int8Array, laws: Mapping[str, Law] = LAWS) -> Int8Array:
+def run_stage(
+    program: StageProgram, x: Int8Array, laws: Mapping[str, Law] = LAWS, others: Sequence[Int8Array] = ()
+) -> Int8Array:
     """Runs a patch stage tile by tile.
 
     Args:
       program: the stage.
       x: int8 [N, H, W, C], values of map 0.
       laws: what computes each kind.
+      others: the same of the further inputs.
 
     Returns:
       int8 [N, H, W, C], values of the last map.
     """
     y = np.empty((len(x), *program.shapes[program.tiled]), np.int8)
-    for row, col, values in run_patches(program, x, laws):
+    for row, col, values in run_patches(program, x, laws, others):
         y0, y1, x0, x1 = program.computed(row, col, program.tiled)
         y[:, y0:y1, x0:x1] = values[-1]
     return _reduce(program, y) if program.reduces else y
@@ -72,7 +75,7 @@ REDUCTIONS: Mapping[str, Callable[[StageProgram, np.ndarray], np.ndarray]] = {
 
 
 def run_patches(
-    program: StageProgram, x: np.ndarray, laws: Mapping[str, Law] = LAWS
+    program: StageProgram, x: np.ndarray, laws: Mapping[str, Law] = LAWS, others: Sequence[np.ndarray] = ()
 ) -> Iterator[tuple[int, int, list[np.ndarray]]]:
     """Runs a patch stage tile by tile.
 
@@ -80,20 +83,22 @@ def run_patches(
       program: the stage.
       x: int8 [N, H, W, C], values of map 0.
       laws: what computes each kind.
+      others: the same of the further inputs.
 
     Yields:
       (row, column, values): of each tile in order, priming tiles too; values are int8 [N, height, width, C] a map up to
-      the one that is cut into tiles, of the region that the tile computes, or reads of the input.
+      the one that is cut into tiles, of the region that the tile computes, or reads of an input.
     """
     filters = [_unpack_filter(op, program.shapes) if op.filter else NO_FILTER for op in program.ops]
-    maps = [x, *(np.zeros((len(x), *shape), np.int8) for shape in program.shapes[1 : program.tiled + 1])]
+    made = program.shapes[program.num_inputs : program.tiled + 1]
+    maps = [x, *others, *(np.zeros((len(x), *shape), np.int8) for shape in made)]
     for row, col in program.visits():
         for patch_class, samples in _samples_by_class(program, row, col, x):
             some = maps if samples is None else [values[samples] for values in maps]
-            for index in range(program.tiled):
+            for index in range(len(made)):
                 _run_stage_op(program, filters[index], row, col, patch_class, index, some, laws)
             if samples is not None:
-                for values, computed in zip(maps[1:], some[1:], strict=True):
+                for values, computed in zip(maps[-len(made) :], some[-len(made) :], strict=True):
                     values[samples] = computed
         regions = (program.computed(row, col, m) for m in range(len(maps)))
         yield row, col, [m[:, y0:y1, x0:x1] for m, (y0, y1, x0, x1) in zip(maps, regions, strict=True)]
@@ -121,6 +126,8 @@ def _run_stage_op(
             values[:, y0 - top : y1 - top, x0 - left : x1 - left]
             for values, (top, _, left, _) in zip(inputs, regions, strict=True)
         ]
+        if is_gated(op.kind, op.inputs, op.output, program.shapes):
+            inputs[1] = maps[op.inputs[1]]
     else:
         # The input's region takes the place of the map, so the window moves with both regions.
         window = moved_window(op, regions[0], (y0, x0))

@@ -22,7 +22,7 @@ from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.own_kernels import LAWS, NO_FILTER, Call, Law
 from tflm_quantmcu.oracle.run_stage import run_stage
 from tflm_quantmcu.stage.build import planned_program
-from tflm_quantmcu.stage.geometry import stage_ops
+from tflm_quantmcu.stage.geometry import planned_ops, planned_sources
 from tflm_quantmcu.stage.program import StageFormat, StageProgram
 
 
@@ -58,9 +58,10 @@ def simulate(
     for op in graph.ops:
         stage = stages.get(op.outputs[0])
         if stage is not None:
-            source, program = stage
-            if source in maps.planned:
-                y = run_stage(program, maps.planned[source], laws)
+            sources, program = stage
+            if maps.planned.keys() >= {*sources}:
+                first, *others = (maps.planned[t] for t in sources)
+                y = run_stage(program, first, laws, others)
                 maps.put(op.outputs[0], y.reshape(len(y), *graph.tensors[op.outputs[0]].shape[1:]), is_planned=True)
         elif op.index not in inside:
             run_op(maps, op)
@@ -154,15 +155,16 @@ def _checked_inputs(graph: ModelGraph, arrays: Sequence[np.ndarray]) -> dict[int
     return found
 
 
-def _plan_stages(graph: ModelGraph, plan: PrecisionPlan) -> tuple[dict[int, tuple[int, StageProgram]], set[int]]:
-    """(output tensor -> (input tensor, program), indices of all ops inside stages)."""
-    stages: dict[int, tuple[int, StageProgram]] = {}
+def _plan_stages(
+    graph: ModelGraph, plan: PrecisionPlan
+) -> tuple[dict[int, tuple[tuple[int, ...], StageProgram]], set[int]]:
+    """(output tensor -> (input tensors, program), indices of all ops inside stages)."""
+    stages: dict[int, tuple[tuple[int, ...], StageProgram]] = {}
     inside: set[int] = set()
     for stage in plan.stages:
         program = planned_program(graph, plan, stage)
-        source, target = graph.by_name[stage.input].index, graph.by_name[stage.output].index
-        stages[target] = (source, program)
-        inside |= {op.index for op in stage_ops(graph, source, target)}
+        stages[graph.by_name[stage.output].index] = (planned_sources(graph, stage), program)
+        inside |= {op.index for op in planned_ops(graph, stage)}
     return stages, inside
 
 

@@ -25,12 +25,12 @@ class PlannedStage:
     """One stage of a split, at one class of patches.
 
     Attributes:
-      input, output: tensor indices.
+      inputs, output: tensor indices; the first input may be streamed, or share bytes with the output.
       tiled: tensor index of the map that is cut into tiles: the output, or what a reduction makes it of.
       ops: op indices.
       tile_height, tile_width: of the tiled map.
-      modes: tensor index -> index into CACHE_MODES, of the input and the maps between it and the tiled one.
-      is_streamed: the input is not in the arena but given by a reader.
+      modes: tensor index -> index into CACHE_MODES, of the inputs and the maps between it and the tiled one.
+      is_streamed: the first input is not in the arena but given by a reader.
       primed: tiles before the first bring cached maps on their way.
       map_bytes: of scratch, for halo stores, sums and tile buffers.
       scratch_bytes: of each variant of our kernels that may run, what its calls take behind the maps included.
@@ -40,7 +40,7 @@ class PlannedStage:
       base_macs: of the same ops unsplit.
     """
 
-    input: int
+    inputs: tuple[int, ...]
     output: int
     tiled: int
     ops: tuple[int, ...]
@@ -57,6 +57,11 @@ class PlannedStage:
     base_macs: int
 
     @property
+    def input(self) -> int:
+        """The first of them."""
+        return self.inputs[0]
+
+    @property
     def extra_macs(self) -> int:
         return self.macs - self.base_macs
 
@@ -67,7 +72,7 @@ class PlannedStage:
 
     @property
     def placed(self) -> PlacedStage:
-        return PlacedStage(self.ops, self.input, self.output, self.scratch_bytes, self.distance)
+        return PlacedStage(self.ops, self.inputs, self.output, self.scratch_bytes, self.distance)
 
     def plan(self, graph: ModelGraph) -> StagePlan:
         """The stage with all patches in one class at the model's own formats."""
@@ -76,6 +81,7 @@ class PlannedStage:
         return StagePlan(
             input=graph.tensors[self.input].name,
             output=graph.tensors[self.output].name,
+            other_inputs=tuple(graph.tensors[t].name for t in self.inputs[1:]),
             tile_height=self.tile_height,
             tile_width=self.tile_width,
             patch_classes=((0,) * cols,) * rows,
@@ -94,7 +100,7 @@ class PlannedStage:
         """The program that `plan` runs, its maps of the planned widths."""
         program = build_program(model.graph, self.plan(model.graph), weight_bits={}, formats={})
         lowered = lower_region(model.graph, [model.graph.ops[i] for i in self.ops], {})
-        widths = [model.inner_bits(t) for t in map_tensors(lowered, self.input)]
+        widths = [model.inner_bits(t) for t in map_tensors(lowered, self.inputs)]
         if set(widths) == {8}:
             return program
         formats = tuple(dataclasses.replace(f, bits=b) for f, b in zip(program.formats[0], widths, strict=True))
@@ -107,7 +113,7 @@ class StageWays:
 
     Attributes:
       first, end: op indices.
-      source: tensor index of the input.
+      sources: tensor indices of the inputs.
       num_bytes: arena bytes live while the stage runs, a lower bound.
       macs: recomputation included.
       work: what the planner minimises: MACs, or estimated cycles.
@@ -116,7 +122,7 @@ class StageWays:
 
     first: int
     end: int
-    source: int
+    sources: tuple[int, ...]
     num_bytes: np.ndarray
     macs: np.ndarray
     work: np.ndarray

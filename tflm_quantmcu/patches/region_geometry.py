@@ -1,6 +1,6 @@
 """What all ways share of running some consecutive ops as one stage: their maps, their geometry, spans of tiles.
 
-In: a model's ops [first, end) and the tensor that they read. Out: RegionGeometry.
+In: a model's ops [first, end) and the tensors that they read. Out: RegionGeometry.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ class RegionGeometry:
     """A region as every way of it sees it.
 
     Attributes:
-      maps: tensor indices, the input first.
+      maps: tensor indices, the inputs first.
       geometry: of a stage that runs it.
       ops: of that stage, weights at 8 bits.
     """
 
-    def __init__(self, graph: ModelGraph, first: int, end: int, source: int):
-        """The ops [first, end), which read `source`."""
+    def __init__(self, graph: ModelGraph, first: int, end: int, sources: Sequence[int]):
+        """The ops [first, end), which read `sources`."""
         lowered = lower_region(graph, graph.ops[first:end], {})
-        self.maps = map_tensors(lowered, source)
-        self.geometry = StageGeometry.of_lowered(graph, lowered, source)
+        self.maps = map_tensors(lowered, sources)
+        self.geometry = StageGeometry.of_lowered(graph, lowered, sources)
         self.ops = unfiltered_ops(lowered, self.maps)
         self._spans: dict[tuple[int, int, tuple[int, ...], int], np.ndarray] = {}
 

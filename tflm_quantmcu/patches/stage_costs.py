@@ -29,13 +29,7 @@ from tflm_quantmcu.patches.stage_regions import entries_of, is_closed
 from tflm_quantmcu.patches.tile_times import MapFormulas, TileSums, TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage import tiles
-from tflm_quantmcu.stage.geometry import (
-    StageGeometry,
-    lowered_steps,
-    macs_per_pixel,
-    map_shape,
-    unfiltered_ops,
-)
+from tflm_quantmcu.stage.geometry import StageGeometry, lowered_steps, macs_per_pixel, map_shape, unfiltered_ops
 from tflm_quantmcu.stage.layout import SCRATCH_ALIGNMENT, SUM_BYTES, ScratchLayout
 
 
@@ -68,10 +62,8 @@ class UpstreamCosts:
         read = [t for op in self._lowered for t in op.inputs]
         self._maps = [*dict.fromkeys(t for t in read if t not in produced), *produced]
         self._index = {t: m for m, t in enumerate(self._maps)}
-        self._geometry = StageGeometry.of_steps(
-            [map_shape(self._graph, t) for t in self._maps],
-            lowered_steps(self._lowered, self._maps),
-        )
+        shapes = [map_shape(self._graph, t) for t in self._maps]
+        self._geometry = StageGeometry.of_steps(shapes, lowered_steps(self._lowered, self._maps, shapes))
         self._num_entries = len(self._maps) - len(self._lowered)
         height, width, _ = self._geometry.shapes[-1]
         self._sizes = (tiles.tile_sizes(height), tiles.tile_sizes(width))
@@ -79,12 +71,12 @@ class UpstreamCosts:
     def ways(self) -> list[StageWays]:
         """The ways to run each region that ends here."""
         result = []
-        for first, source in self._entries.items():
-            is_torn = source in self._model.streamed and source in self._model.live[self._end]
-            if source in self._index and not is_torn:
-                num_bytes, macs, num_calls = self._costs(first, source)
-                work = self._timed(self._times, first, source) if self._times else macs
-                result.append(StageWays(first, self._end, source, num_bytes, macs, work, num_calls))
+        for first, sources in self._entries.items():
+            is_torn = sources[0] in self._model.streamed and sources[0] in self._model.live[self._end]
+            if self._index.keys() >= {*sources} and not is_torn:
+                num_bytes, macs, num_calls = self._costs(first, sources)
+                work = self._timed(self._times, first, sources[0]) if self._times else macs
+                result.append(StageWays(first, self._end, sources, num_bytes, macs, work, num_calls))
         return result
 
     @functools.cached_property
@@ -165,19 +157,20 @@ class UpstreamCosts:
         outputs = {op.outputs[0] for op in self._graph.ops[first : self._last + 1]}
         return next(p for p, op in enumerate(self._lowered) if op.output in outputs)
 
-    def _costs(self, first: int, source: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _costs(self, first: int, sources: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(bytes, MACs, kernel calls) of a region."""
         buffers, stores, macs, live = self._arrays
-        position, m = self._position(first), self._index[source]
-        end = self._geometry.lifetimes()[m][1] + 1
-        if source in self._model.streamed:
-            scratch = self._live_from[..., position] + stores[..., m]
+        position, inputs = self._position(first), [self._index[t] for t in sources]
+        if sources[0] in self._model.streamed:
+            scratch = self._live_from[..., position] + stores[..., inputs[0]]
         else:
-            # Without the input, which the longer region holds in a tile buffer.
-            with_input = (live[..., position:end] - buffers[..., m, None]).max(axis=-1)
-            scratch = np.maximum(with_input, self._live_from[..., end]) + stores[..., self._num_entries + position]
+            # Without the inputs, which the longer region holds in tile buffers.
+            end = max(position, *(self._geometry.lifetimes()[m][1] + 1 for m in inputs))
+            held = buffers[..., inputs] @ self._geometry.liveness()[inputs, position:end]
+            with_inputs = (live[..., position:end] - held).max(axis=-1, initial=0)
+            scratch = np.maximum(with_inputs, self._live_from[..., end]) + stores[..., self._num_entries + position]
         scratch += self._sums_bytes + self._kernel_bytes_from[position]
-        num_bytes = self._ends_bytes(source, first)[:, :, None] + _align(scratch, ARENA_ALIGNMENT)
+        num_bytes = self._ends_bytes(sources, first)[:, :, None] + _align(scratch, ARENA_ALIGNMENT)
         rows, cols = self._counts
         calls = rows[:, :, None] * cols[:, None] * (self._end - first)
         reduced = sum(self._model.base_macs[self._last + 1 : self._end])
@@ -219,11 +212,12 @@ class UpstreamCosts:
     def _sums_bytes(self) -> int:
         return SUM_BYTES * self._graph.tensors[self._output].num_elements if self._reduction else 0
 
-    def _ends_bytes(self, source: int, first: int) -> np.ndarray:
-        """[choices, tile heights] input, output, which may share bytes, and what else is live around the stage."""
-        model = self._model
-        before, behind = model.live[first], model.live[self._end]
-        held = sum(model.tensor_bytes(t) for t in (before & behind) - {source, self._output})
+    def _ends_bytes(self, sources: tuple[int, ...], first: int) -> np.ndarray:
+        """[choices, tile heights] inputs, output, which may share bytes with the first, and what else is live around
+        the stage."""
+        model, source = self._model, sources[0]
+        around = (model.live[first] & model.live[self._end]).union(sources) - {source, self._output}
+        held = sum(map(model.tensor_bytes, around))
         x, y = model.tensor_bytes(source), model.tensor_bytes(self._output)
         distances = self._distances(source)
         if not self._can_share(source):
@@ -249,22 +243,23 @@ class UpstreamCosts:
 
     def _region(self, ways: StageWays) -> RegionGeometry:
         if ways.first not in self._regions:
-            self._regions[ways.first] = RegionGeometry(self._graph, ways.first, ways.end, ways.source)
+            self._regions[ways.first] = RegionGeometry(self._graph, ways.first, ways.end, ways.sources)
         return self._regions[ways.first]
 
     def stage(self, ways: StageWays, way: int) -> PlannedStage:
         """One way, with its exact scratch; `way` counts through the arrays of `ways`."""
         choice, h, w = np.unravel_index(way, ways.macs.shape)
-        is_streamed = ways.source in self._model.streamed
+        source = ways.sources[0]
+        is_streamed = source in self._model.streamed
         region = self._region(ways)
         geometry, maps = region.geometry, region.maps
         chosen, primed = self._choices[choice]
         modes = {t: int(chosen[self._index[t]]) for t in maps[: geometry.tiled]}
         if not is_streamed:
-            modes[ways.source] = RECOMPUTE
+            modes |= dict.fromkeys(ways.sources, RECOMPUTE)
         height, width = self._sizes[0][h], self._sizes[1][w]
-        distance = int(self._distances(ways.source)[choice, h])
-        is_shared = self._can_share(ways.source) and distance < self._model.tensor_bytes(self._target)
+        distance = int(self._distances(source)[choice, h])
+        is_shared = self._can_share(source) and distance < self._model.tensor_bytes(self._target)
         bits = [self._model.inner_bits(t) for t in maps]
         choices = [*modes.values(), *[RECOMPUTE] * (len(maps) - geometry.tiled)]
         spans = region.spans(height, width, choices, is_primed=primed)
@@ -273,7 +268,7 @@ class UpstreamCosts:
         kernels = stage_kernel_bytes(self._model.variants, region.ops, geometry.shapes, spans, bits)
         scratch = tuple(behind_maps(map_bytes, num_bytes) for num_bytes in kernels)
         return PlannedStage(
-            input=ways.source,
+            inputs=ways.sources,
             output=self._output,
             tiled=self._target,
             ops=tuple(range(ways.first, ways.end)),
@@ -285,7 +280,8 @@ class UpstreamCosts:
             map_bytes=map_bytes,
             scratch_bytes=scratch,
             distance=distance if is_shared else None,
-            live_bytes=int(self._ends_bytes(ways.source, ways.first)[choice, h]) + align(max(scratch), ARENA_ALIGNMENT),
+            live_bytes=int(self._ends_bytes(ways.sources, ways.first)[choice, h])
+            + align(max(scratch), ARENA_ALIGNMENT),
             macs=int(ways.macs[choice, h, w]),
             base_macs=sum(self._model.base_macs[ways.first : ways.end]),
         )

@@ -48,7 +48,7 @@ def stage_edges(
 
 def _stage_edge(model: PlannedModel, upstream: UpstreamCosts, ways: StageWays, stage_work: int) -> StageEdge | None:
     """The ways that take less than the ops one by one, none of them in place; of a streamed input all."""
-    is_needed = ways.source in model.streamed
+    is_needed = ways.sources[0] in model.streamed
     unsplit = max(model.held_bytes[ways.first : ways.end])
     useful = np.flatnonzero((ways.num_bytes < unsplit) | is_needed)
     if not useful.size:

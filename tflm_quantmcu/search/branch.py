@@ -26,7 +26,7 @@ from tflm_quantmcu.search.settings.common import PinnedSettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 from tflm_quantmcu.search.vdpc import Classification
 from tflm_quantmcu.search.widths import free_weights
-from tflm_quantmcu.stage.geometry import map_tensors, stage_ops
+from tflm_quantmcu.stage.geometry import map_tensors, planned_ops, planned_sources
 from tflm_quantmcu.stage.program import StageProgram
 
 # Samples whose values choose the ranges and entropies of a branch, where some patches are not in it: at least so many,
@@ -90,10 +90,10 @@ class Branch:
           fixed_bytes: what is live while the stage runs, without its maps.
         """
         graph = problem.graph
-        source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
-        region = stage_ops(graph, source, target)
+        region = planned_ops(graph, stage)
         lowered = lower_region(graph, region, {})
-        names = [graph.tensors[t].name for t in map_tensors(lowered, source)[: program.tiled + 1]]
+        tensors = map_tensors(lowered, planned_sources(graph, stage))
+        names = [graph.tensors[t].name for t in tensors[: program.tiled + 1]]
         stats = problem.once(("values", stage, classes), lambda: _branch_stats(problem, names, program, classes))
         widths = candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_bits)
         work = _reading_work(program, classes.ordinary.sum(axis=0))
@@ -186,8 +186,8 @@ def _branch_stats(
     if not classes.ordinary.any():
         return {}
     count = max(BRANCH_SAMPLES, BRANCH_MACS // max(program.cost.macs, 1))
-    source = problem.graph.by_name[names[0]].index
-    patches = run_patches(program, problem.samples_of(source, count), HOST_LAWS)
+    x, *others = (problem.samples_of(problem.graph.by_name[n].index, count) for n in names[: program.num_inputs])
+    patches = run_patches(program, x, HOST_LAWS, others)
     runs = problem.track(patches, "vdqs", total=classes.grid.size)
     counts = _branch_histograms(program, classes.ordinary[:count], runs)
     return {
@@ -233,7 +233,7 @@ def _saved(work: int, widths: Sequence[int]) -> dict[int, int]:
 
 def _own_maps(program: StageProgram, *, has_outliers: bool) -> list[int]:
     """The inner maps that may have another format in ordinary patches than in outliers."""
-    inner = range(1, program.tiled + program.reduces)
+    inner = range(program.num_inputs, program.tiled + program.reduces)
     return [
         m
         for m in inner

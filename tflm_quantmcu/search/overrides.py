@@ -24,7 +24,7 @@ from tflm_quantmcu.graph.layer_names import layer_names
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan, StagePlan
 from tflm_quantmcu.graph.types import BIT_WIDTHS, Format, ModelGraph
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
-from tflm_quantmcu.stage.geometry import stage_ops
+from tflm_quantmcu.stage.geometry import planned_ops
 
 _FLAG = "--precision_overrides"
 
@@ -148,11 +148,10 @@ def override_plan(
         return plan
     stages, inside = [], set()
     for stage in plan.stages:
-        if not {stage.input, stage.output} <= graph.by_name.keys():
+        if not {*stage.inputs, stage.output} <= graph.by_name.keys():
             stages.append(stage)  # the converter refuses it
             continue
-        source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
-        inner = {graph.tensors[op.outputs[0]].name for op in stage_ops(graph, source, target)} - {stage.output}
+        inner = {graph.tensors[op.outputs[0]].name for op in planned_ops(graph, stage)} - {stage.output}
         inside |= inner
         stages.append(_override_stage(stage, {n: b for n, b in fixed.activation_bits.items() if n in inner}, format_of))
     outside = {n: b for n, b in fixed.activation_bits.items() if n not in inside}

@@ -9,7 +9,7 @@ from tflm_quantmcu.search.problem import SearchProblem
 from tflm_quantmcu.search.settings.common import PinnedSettings
 from tflm_quantmcu.search.settings.uniform import UniformSettings
 from tflm_quantmcu.search.widths import free_maps, free_weights
-from tflm_quantmcu.stage.geometry import stage_ops
+from tflm_quantmcu.stage.geometry import planned_ops
 
 
 def search_uniform(problem: SearchProblem) -> PrecisionPlan:
@@ -50,7 +50,6 @@ def stage_with_formats(graph: ModelGraph, stage: StagePlan, formats: dict[str, F
     """The stage with its one class at these formats; input and output stay with the maps outside."""
     if not formats:
         return stage
-    source, target = (graph.by_name[name].index for name in (stage.input, stage.output))
-    inner = [graph.tensors[op.outputs[0]].name for op in stage_ops(graph, source, target)]
+    inner = [graph.tensors[op.outputs[0]].name for op in planned_ops(graph, stage)]
     chosen = {name: formats[name] for name in inner if name in formats and name != stage.output}
     return StagePlan(**{**vars(stage), "classes": (PatchClass("ordinary", chosen),)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -15,9 +15,17 @@ from tflm_quantmcu.law.packing import pack
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.stage import tiles
-from tflm_quantmcu.stage.geometry import StageGeometry, StageOp, map_shape, map_tensors, stage_ops
+from tflm_quantmcu.stage.geometry import (
+    StageGeometry,
+    StageOp,
+    map_shape,
+    map_tensors,
+    planned_ops,
+    planned_sources,
+    stage_ops,
+)
 from tflm_quantmcu.stage.layout import CACHE_MODES, MapCache, ScratchLayout
-from tflm_quantmcu.stage.program import MAX_MAPS, NO_OUTLIERS, StageFormat, StageProgram
+from tflm_quantmcu.stage.program import MAX_INPUTS, MAX_MAPS, NO_OUTLIERS, StageFormat, StageProgram
 
 INPUT_MODES = ("resident", "streamed")
 
@@ -43,12 +51,11 @@ def build_program(
       UnsupportedModelError: an op has no kernel, or the region has another entry or exit.
       UsageError: the plan's names, tile or classes do not fit the model.
     """
-    for name in (plan.input, plan.output):
+    for name in (*plan.inputs, plan.output):
         if name not in graph.by_name:
             raise UsageError(f"the plan's stage names tensor '{name}', which the model does not have")
-    source, target = graph.by_name[plan.input].index, graph.by_name[plan.output].index
-    region = stage_ops(graph, source, target)
-    return program_of(graph, lower_region(graph, region, weight_bits, rounded_weights), source, plan, formats=formats)
+    lowered = lower_region(graph, planned_ops(graph, plan), weight_bits, rounded_weights)
+    return program_of(graph, lowered, planned_sources(graph, plan), plan, formats=formats)
 
 
 def planned_program(graph: ModelGraph, plan: PrecisionPlan, stage: StagePlan) -> StageProgram:
@@ -58,42 +65,50 @@ def planned_program(graph: ModelGraph, plan: PrecisionPlan, stage: StagePlan) ->
     )
 
 
-def stage_tensors(graph: ModelGraph, source: int, target: int) -> tuple[int, ...]:
-    """The tensor of each map of a stage between two tensors of the model, in the order of its program's maps.
+def stage_tensors(graph: ModelGraph, sources: Sequence[int], target: int) -> tuple[int, ...]:
+    """The tensor of each map of a stage between tensors of the model, in the order of its program's maps.
 
     Raises:
       UnsupportedModelError: as `build_program`.
     """
-    return map_tensors(lower_region(graph, stage_ops(graph, source, target), {}), source)
+    return map_tensors(lower_region(graph, stage_ops(graph, sources, target), {}), sources)
 
 
-def stage_layers(graph: ModelGraph, source: int, target: int) -> tuple[str, ...]:
-    """A name an op of a stage between two tensors: its Keras layer's, or its output's; raises as `stage_tensors`."""
-    tensors = [graph.tensors[t] for t in stage_tensors(graph, source, target)[1:]]
+def planned_tensors(graph: ModelGraph, stage: StagePlan) -> tuple[int, ...]:
+    """The same of a planned stage."""
+    return stage_tensors(graph, planned_sources(graph, stage), graph.by_name[stage.output].index)
+
+
+def stage_layers(graph: ModelGraph, sources: Sequence[int], target: int) -> tuple[str, ...]:
+    """A name an op of a stage between tensors: its Keras layer's, or its output's; raises as `stage_tensors`."""
+    tensors = [graph.tensors[t] for t in stage_tensors(graph, sources, target)[len(sources) :]]
     return tuple(layer_of(graph, tensor) for tensor in tensors)
 
 
 def program_of(
     graph: ModelGraph,
     lowered: Sequence[LoweredOp],
-    source: int,
+    sources: Sequence[int],
     plan: StagePlan,
     *,
     formats: Mapping[str, Format],
 ) -> StageProgram:
     """The program of ops that are lowered already; see `build_program`."""
-    tensors = map_tensors(lowered, source)
-    if len(tensors) > MAX_MAPS:
-        raise UnsupportedModelError(f"the stage has {len(tensors)} feature maps; supported are {MAX_MAPS}")
+    tensors = map_tensors(lowered, sources)
+    if len(tensors) > MAX_MAPS or len(sources) > MAX_INPUTS:
+        raise UnsupportedModelError(
+            f"the stage has {len(tensors)} feature maps, {len(sources)} of them inputs; supported are {MAX_MAPS}, "
+            f"{MAX_INPUTS} of them inputs"
+        )
     shapes = tuple(map_shape(graph, t) for t in tensors)
     index = {t: m for m, t in enumerate(tensors)}
     ops = tuple(_stage_op(op, index) for op in lowered)
     geometry = StageGeometry.of(shapes, ops)
     _check_plan(plan, shapes[geometry.tiled])
-    modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry.tiled)
+    modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry)
     primed = tiles.priming_of(plan.primed, shapes[geometry.tiled][1], plan.tile_width)
     spans = geometry.spans(plan.tile_height, plan.tile_width, modes, primed=primed)
-    chosen = _chosen_formats(graph, tensors, plan, formats)
+    chosen = _chosen_formats(graph, tensors, {*sources, tensors[-1]}, plan, formats)
     bits = [format.bits for format in chosen[0]]
     layout = ScratchLayout.of(geometry, spans, modes, bits, is_streamed=plan.input_mode == "streamed")
     _check_shared_formats(chosen, layout.caches, lowered, geometry)
@@ -121,10 +136,9 @@ def program_of(
 
 
 def _chosen_formats(
-    graph: ModelGraph, tensors: Sequence[int], plan: StagePlan, formats: Mapping[str, Format]
+    graph: ModelGraph, tensors: Sequence[int], ends: Collection[int], plan: StagePlan, formats: Mapping[str, Format]
 ) -> list[list[Format]]:
     """[class][map]: the ends have the network's formats, inner maps those of the class."""
-    ends = (tensors[0], tensors[-1])
     return [
         [
             (formats if t in ends else patch_class.formats).get(graph.tensors[t].name, graph.tensors[t].format)
@@ -134,12 +148,12 @@ def _chosen_formats(
     ]
 
 
-def _cache_modes(plan: StagePlan, names: Sequence[str], tiled: int) -> list[int]:
-    """[map] index into CACHE_MODES; an input that stands whole in memory and what is cut into tiles keep nothing."""
-    modes = [CACHE_MODES.index(plan.map_caches.get(name, plan.cache_mode)) for name in names[:tiled]]
-    if plan.input_mode == "resident":
-        modes[0] = 0
-    return modes + [0] * (len(names) - tiled)
+def _cache_modes(plan: StagePlan, names: Sequence[str], geometry: StageGeometry) -> list[int]:
+    """[map] index into CACHE_MODES; inputs that stand whole in memory and what is cut into tiles keep nothing."""
+    modes = [CACHE_MODES.index(plan.map_caches.get(name, plan.cache_mode)) for name in names[: geometry.tiled]]
+    for m in range(plan.input_mode == "streamed", geometry.num_inputs):
+        modes[m] = 0
+    return modes + [0] * (len(names) - geometry.tiled)
 
 
 def _check_shared_formats(
@@ -152,8 +166,9 @@ def _check_shared_formats(
         is_reduced = geometry.reduces and m == geometry.tiled
         if (cache.keeps_halo or is_reduced) and len({formats_of[m] for formats_of in chosen}) > 1:
             shared = "is reduced over" if is_reduced else "keeps a halo for"
+            name = lowered[m - geometry.num_inputs].name
             raise UsageError(
-                f"the plan gives '{lowered[m - 1].name}' a format a patch class, and it {shared} tiles of all classes; "
+                f"the plan gives '{name}' a format a patch class, and it {shared} tiles of all classes; "
                 "give it one format, or cache mode 'recompute'"
             )
 
@@ -216,7 +231,7 @@ def _formats(
 def _class_formats(
     lowered: Sequence[LoweredOp], chosen: Sequence[Format], places: Sequence[tuple[int, int]]
 ) -> tuple[StageFormat, ...]:
-    writers: list[LoweredOp | None] = [None, *lowered]
+    writers: list[LoweredOp | None] = [*[None] * (len(chosen) - len(lowered)), *lowered]
     result = []
     for format, writer, place in zip(chosen, writers, places, strict=True):
         clamps = writer.clamp_range(format) if writer else (format.qmin, format.qmax)

@@ -54,10 +54,15 @@ def program_of(graph: ModelGraph, op: Op) -> StageProgram:
       UnsupportedModelError: its options or constants are missing or malformed.
       UsageError: another format version.
     """
-    constants = [graph.tensors[t].data if t >= 0 else None for t in op.inputs[1:]]
+    constants = [graph.tensors[t].data if t >= 0 else None for t in op.inputs[1:][-2:]]
     filters, program = constants if len(constants) == 2 else (None, None)
     if filters is None or program is None or (filters.dtype, program.dtype) != (np.int8, np.int32):
         raise UnsupportedModelError(
             f"{op.kind} (op {op.index}) does not have constant int8 filters and a constant int32 program"
         )
-    return StageProgram.decode(decode_options(op.custom_options), filters, program)
+    stage = StageProgram.decode(decode_options(op.custom_options), filters, program)
+    if len(op.inputs) != stage.num_inputs + 2:
+        raise UnsupportedModelError(
+            f"{op.kind} (op {op.index}) does not have the {stage.num_inputs} inputs of its program"
+        )
+    return stage

@@ -5,7 +5,7 @@ In: an op's options as they stand in a file. Out: nothing, or a sentence that na
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from tflm_quantmcu.base.errors import UsageError
@@ -35,7 +35,7 @@ def check_keys(
     op: str,
     options: Mapping[str, Any],
     keys: Iterable[str],
-    optional: Mapping[str, int],
+    optional: Mapping[str, Collection[int]],
     remarks: Iterable[str] = (),
 ) -> None:
     """Refuses keys of an op's options that we do not know.
@@ -44,7 +44,7 @@ def check_keys(
       op: the custom code, for the message.
       options: as they stand in the file, of a version that we read.
       keys: that all versions have.
-      optional: those that may be left out from version 3 on, and the one value of each that we know.
+      optional: those that may be left out from version 3 on, and the values of each that we know.
       remarks: those that may be left out from version 3 on, and whose value is for people.
 
     Raises:
@@ -52,8 +52,14 @@ def check_keys(
     """
     version = options["version"]
     for key, known in optional.items():
-        if key in options and (version < FORMAT_VERSION or options[key] != known):
-            raise UsageError(f"{op} of version {version} has {key} {options[key]}; supported is to leave it out")
+        if key in options and (version < FORMAT_VERSION or options[key] not in known):
+            raise UsageError(
+                f"{op} of version {version} has {key} {options[key]}; supported is to leave it out{_or_more(known)}"
+            )
     known_keys = {*keys, *optional, *(remarks if version == FORMAT_VERSION else ())}
     for key in sorted(options.keys() - known_keys):
         raise UsageError(f"{op} has the key {key}, which no supported version has")
+
+
+def _or_more(known: Collection[int]) -> str:
+    return f", or {min(known)} to {max(known)}" if len(known) > 1 else ""

@@ -10,6 +10,7 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.op_kind import OpKind
 from tflm_quantmcu.graph.op_kinds import op_kind
+from tflm_quantmcu.graph.stage_plan import StagePlan
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.stage import tiles
@@ -51,16 +52,24 @@ class StageGeometry:
         """The map that is cut into tiles: the last one, or what the reduction at the end makes it of."""
         return len(self.shapes) - (2 if self.reduces else 1)
 
+    @property
+    def num_inputs(self) -> int:
+        """The maps that come in, the first ones; the ops write the others."""
+        return len(self.shapes) - len(self.ops_y)
+
     @staticmethod
     def of(shapes: Sequence[tuple[int, int, int]], ops: Sequence[StageOp]) -> StageGeometry:
-        steps = [(op.window, op.inputs, op.output, op.traits.upsamples) for op in ops]
+        steps = [
+            (op.window, moving_inputs(op.kind, op.inputs, op.output, shapes), op.output, op.traits.upsamples)
+            for op in ops
+        ]
         return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].traits.is_reduction)
 
     @staticmethod
-    def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], source: int) -> StageGeometry:
-        tensors = map_tensors(ops, source)
-        steps = lowered_steps(ops, tensors)
+    def of_lowered(graph: ModelGraph, ops: Sequence[LoweredOp], sources: Sequence[int]) -> StageGeometry:
+        tensors = map_tensors(ops, sources)
         shapes = [map_shape(graph, t) for t in tensors]
+        steps = lowered_steps(ops, tensors, shapes)
         return StageGeometry.of_steps(shapes, steps, reduces=ops[-1].traits.is_reduction)
 
     @staticmethod
@@ -87,7 +96,7 @@ class StageGeometry:
           primed: PRIMED and its like; with those of priming tiles first.
         """
         extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
-        ops = (self.ops_y, self.ops_x)[axis][: self.tiled]
+        ops = (self.ops_y, self.ops_x)[axis][: self.tiled + 1 - self.num_inputs]
         is_cached = [mode >= (2, 1)[axis] for mode in modes]
         is_primed = primed in (tiles.PRIMED, (tiles.ROWS_PRIMED, tiles.PRIMED)[axis])
         before = tiles.priming_tiles(ops, extents, tile, is_cached) if is_primed else []
@@ -119,10 +128,32 @@ class StageGeometry:
         return np.array([(first <= ops) & (ops <= last) for first, last in self.lifetimes()], float)
 
 
-def lowered_steps(ops: Sequence[LoweredOp], maps: Sequence[int]) -> list[Step]:
-    """The steps of a lowered stage with these maps, tensor indices."""
+def lowered_steps(ops: Sequence[LoweredOp], maps: Sequence[int], shapes: Sequence[tuple[int, int, int]]) -> list[Step]:
+    """The steps of a lowered stage with these maps, tensor indices, of these shapes."""
     index = {t: m for m, t in enumerate(maps)}
-    return [(op.window, tuple(index[t] for t in op.inputs), index[op.output], op.traits.upsamples) for op in ops]
+    steps = []
+    for op in ops:
+        inputs, output = tuple(index[t] for t in op.inputs), index[op.output]
+        steps.append((op.window, moving_inputs(op.kind, inputs, output, shapes), output, op.traits.upsamples))
+    return steps
+
+
+def is_gated(kind: str, inputs: Sequence[int], output: int, shapes: Sequence[tuple[int, int, int]]) -> bool:
+    """Whether an op multiplies each pixel of its first map by the second's one pixel, which is read whole.
+
+    Args:
+      kind: of the op.
+      inputs, output: maps.
+      shapes: [map] (height, width, channels).
+    """
+    return kind == "MUL" and shapes[inputs[1]][:2] == (1, 1) != shapes[output][:2]
+
+
+def moving_inputs(
+    kind: str, inputs: tuple[int, ...], output: int, shapes: Sequence[tuple[int, int, int]]
+) -> tuple[int, ...]:
+    """The inputs of which tiles read a part each: all but a gate; arguments as of `is_gated`."""
+    return inputs[:1] if is_gated(kind, inputs, output, shapes) else inputs
 
 
 def _axis_op(
@@ -152,9 +183,9 @@ def macs_per_pixel(kind: str, window: Window, input_channels: int, output_channe
     return products(taps, input_channels, output_channels) if products else 0
 
 
-def map_tensors(ops: Sequence[LoweredOp], source: int) -> tuple[int, ...]:
-    """The tensor index of each map of a lowered stage."""
-    return (source, *(op.output for op in ops))
+def map_tensors(ops: Sequence[LoweredOp], sources: Sequence[int]) -> tuple[int, ...]:
+    """The tensor index of each map of a lowered stage that reads these tensors."""
+    return (*sources, *(op.output for op in ops))
 
 
 def tiled_tensor(ops: Sequence[LoweredOp]) -> int:
@@ -168,19 +199,30 @@ def map_shape(graph: ModelGraph, tensor: int) -> tuple[int, int, int]:
     return (shape[1], shape[2], shape[3]) if len(shape) == 4 else (1, 1, shape[-1])
 
 
-def stage_ops(graph: ModelGraph, source: int, target: int) -> tuple[Op, ...]:
-    """The ops on paths from tensor `source` to tensor `target`, in execution order.
+def planned_ops(graph: ModelGraph, stage: StagePlan) -> tuple[Op, ...]:
+    """The ops of a planned stage, in execution order; raises as `stage_ops`, and KeyError for unknown tensors."""
+    return stage_ops(graph, planned_sources(graph, stage), graph.by_name[stage.output].index)
+
+
+def planned_sources(graph: ModelGraph, stage: StagePlan) -> tuple[int, ...]:
+    """The tensors that a planned stage reads, in the order of its maps."""
+    return tuple(graph.by_name[name].index for name in stage.inputs)
+
+
+def stage_ops(graph: ModelGraph, sources: Sequence[int], target: int) -> tuple[Op, ...]:
+    """The ops that tensor `target` is made with of the tensors `sources`, in execution order.
 
     Raises:
       UnsupportedModelError: the region has another entry or exit.
     """
-    names = f"between '{graph.tensors[source].label}' and '{graph.tensors[target].label}'"
+    entries = "', '".join(graph.tensors[t].label for t in sources)
+    names = f"between '{entries}' and '{graph.tensors[target].label}'"
     inside: set[int] = set()
     wanted = [target]
     while wanted:
         tensor = wanted.pop()
         op = graph.producer.get(tensor)
-        if tensor == source or (op is not None and op.index in inside):
+        if tensor in sources or (op is not None and op.index in inside):
             continue
         if op is None:
             raise UnsupportedModelError(f"the region {names} also reads '{graph.tensors[tensor].label}'")

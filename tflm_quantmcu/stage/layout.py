@@ -104,7 +104,7 @@ class ScratchLayout:
 
         Returns:
           [map] (offset, bytes) of a buffer, for the output of a reduction of its sums; (-1, 0) of the output otherwise,
-          and of the input unless it is streamed.
+          and of inputs, unless it is the first and streamed.
         """
         places = [(-1, 0)] * len(bits)
         base = self._cache_bytes
@@ -112,7 +112,7 @@ class ScratchLayout:
             places[-1] = (base, SUM_BYTES * self.geometry.shapes[-1][2])
             base += places[-1][1]
         pixels = self._largest_regions(visited)
-        buffered = range(0 if self.is_streamed else 1, len(bits) - 1)
+        buffered = [*range(self.is_streamed), *range(self.geometry.num_inputs, len(bits) - 1)]
         num_bytes = [pixels[m] * run_bytes(self.geometry.shapes[m][2], bits[m]) for m in buffered]
         lifetimes = self.geometry.lifetimes()
         buffers = [memory.Buffer(n, *lifetimes[m]) for m, n in zip(buffered, num_bytes, strict=True)]

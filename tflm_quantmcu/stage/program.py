@@ -27,8 +27,9 @@ _KEYS = (
     *("version", "tile_height", "tile_width", "cache_mode", "primed", "outlier_low", "outlier_high", "outlier_share"),
     *("num_ops", "num_maps", "num_classes"),
 )
-# Optional keys of a stage and the one value of each that we know (docs/format.md F3); version 2 has none.
-_OPTIONAL_KEYS = {"num_inputs": 1, "num_outputs": 1, "span_tables": 0}
+# Optional keys of a stage and the values of each that we know (docs/format.md F3); version 2 has none.
+MAX_INPUTS = 8
+_OPTIONAL_KEYS = {"num_inputs": range(1, MAX_INPUTS + 1), "num_outputs": (1,), "span_tables": (0,)}
 MAP_WORDS, FORMAT_WORDS = 10, 6
 MAX_MAPS = 64
 NO_OUTLIERS = OutlierRule(-128, 127, 1 << 16)
@@ -60,7 +61,7 @@ class StageProgram:
 
     Attributes:
       tile_height, tile_width: of the last map.
-      shapes: (height, width, channels) a map; map 0 is the input, the last one the output.
+      shapes: (height, width, channels) a map; the first are the inputs, which no op writes, the last is the output.
       ops: in execution order.
       formats: [class][map].
       tables: [class][op] int32 requantisation tables.
@@ -85,6 +86,11 @@ class StageProgram:
     @functools.cached_property
     def geometry(self) -> StageGeometry:
         return StageGeometry.of(self.shapes, self.ops)
+
+    @property
+    def num_inputs(self) -> int:
+        """The maps that come in; all but the first stand whole in memory."""
+        return len(self.shapes) - len(self.ops)
 
     @property
     def reduces(self) -> bool:
@@ -197,6 +203,7 @@ class StageProgram:
             "num_ops": len(self.ops),
             "num_maps": len(self.shapes),
             "num_classes": len(self.formats),
+            **({"num_inputs": self.num_inputs} if self.num_inputs > 1 else {}),
         }
         filters = bytearray()
         op_words = []
@@ -253,8 +260,10 @@ class _Decoder:
     def program(self) -> StageProgram:
         num_ops, num_maps, num_classes = (int(self._options[k]) for k in ("num_ops", "num_maps", "num_classes"))
         ops = tuple(decode_op(words.tolist(), self._filters) for words in self._take(num_ops, OP_WORDS))
-        if [op.output for op in ops] != list(range(1, num_maps)):
-            raise ValueError(f"its {num_ops} ops do not write {num_maps} maps one after the other")
+        num_inputs = int(self._options.get("num_inputs", 1))
+        if [op.output for op in ops] != list(range(num_inputs, num_maps)):
+            inputs = f" behind {num_inputs} inputs" if num_inputs > 1 else ""
+            raise ValueError(f"its {num_ops} ops do not write {num_maps} maps one after the other{inputs}")
         maps = self._take(num_maps, MAP_WORDS).tolist()
         shapes = tuple((height, width, channels) for height, width, channels, *_ in maps)
         formats = self._take(num_classes, num_maps, FORMAT_WORDS).tolist()

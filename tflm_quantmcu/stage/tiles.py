@@ -92,7 +92,7 @@ def axis_spans(
     """What each tile needs of every map, clipped to the map.
 
     Args:
-      ops: of the stage, in execution order; op i writes map i + 1.
+      ops: of the stage, in execution order; op i writes map n + i behind n inputs.
       extents: pixels of each map along the axis.
       tiles: [..., tiles, 2] intervals of the last map, in execution order, perhaps behind priming tiles; of several
         ways to cut it at once, too.
@@ -136,7 +136,8 @@ def axis_spans(
             reach = np.where(is_read, np.minimum(reach, extents[x]), _UNREAD)
             np.minimum(begin[x], start, out=begin[x], where=is_read if keeps else start < reach)
             np.maximum(reached[x], reach, out=reached[x])
-    _settle(spans[:, 0], reached[0], is_cached[0])
+    for x in range(len(extents) - len(ops)):
+        _settle(spans[:, x], reached[x], is_cached[x])
     return np.moveaxis(spans, (0, 1), (-1, -2))
 
 

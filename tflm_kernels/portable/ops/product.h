@@ -1,7 +1,8 @@
 // portable/ops/product.h - elementwise product of two packed 8/4/2-bit feature maps, batch 1.
 //
 // out = clamp(multiply((in_0 - zero_0) * (in_1 - zero_1), multiplier) + out_zero)      docs/arithmetic.md A12
-// Layout   input0, input1 and output have the same height, width and channels; runs: format.md F2.
+// Layout   input0, input1 and output have the same height, width and channels, or input1 one pixel, a factor a channel;
+//          runs: format.md F2.
 // Range    limits.h.
 // Memory   no allocation, no scratch; the inputs may be the same, the output neither.
 // Source   written from docs/arithmetic.md.

@@ -10,10 +10,11 @@ bool SameFormat(const StageFormat& a, const StageFormat& b) {
          a.clamp.max == b.clamp.max;
 }
 
-// X and Y, what a reduction reads, and maps whose halo tiles of all classes share.
+// Inputs and Y, what a reduction reads, and maps whose halo tiles of all classes share.
 bool HasOneFormat(const PatchStageParams& p, int32_t m) {
   const StageMap& map = p.maps[m];
-  return m == 0 || m >= TiledMap(p) || map.left_columns > 0 || map.top_rows > 0;
+  return m < NumStageInputs(p.header) || m >= TiledMap(p) || map.left_columns > 0 ||
+         map.top_rows > 0;
 }
 
 bool CheckFormat(const PatchStageParams& p, int32_t patch_class, int32_t m, StageError* error) {
@@ -38,9 +39,9 @@ bool CheckFormat(const PatchStageParams& p, int32_t patch_class, int32_t m, Stag
                  {"map", m, "must have one place for its int32 sums", f.scratch_bytes}, error)) {
       return false;
     }
-  } else if (is_y || (m == 0 && !IsStreamed(p))) {
+  } else if (is_y || IsResident(p, m)) {
     return Require(f.scratch_offset == -1 && f.scratch_bytes == 0,
-                   {"map", m, "X and Y in memory must have scratch_offset -1, scratch_bytes 0",
+                   {"map", m, "inputs and Y in memory must have scratch_offset -1, scratch_bytes 0",
                     f.scratch_offset},
                    error);
   }

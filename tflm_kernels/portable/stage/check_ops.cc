@@ -10,13 +10,13 @@ bool IsPool(const StageOp& op) {
   return op.kind == kStageAveragePool2D || op.kind == kStageMaxPool2D;
 }
 
-// Of gather_channels: the inputs behind input0, and that nothing stands behind them.
-bool CheckGathered(const StageOp& op, int32_t i, StageError* error) {
+// Of gather_channels: the inputs behind input0, up to map `last`, and that nothing stands behind them.
+bool CheckGathered(const StageOp& op, int32_t i, int32_t last, StageError* error) {
   if (op.kind != kStageGatherChannels) return true;
   const int32_t num_inputs = NumInputs(op);
   for (int32_t j = 1; j < kMaxGatherInputs; ++j) {
     const int32_t map = InputOf(op, j);
-    if (!Require(j < num_inputs ? map <= i : map == -1,
+    if (!Require(j < num_inputs ? map <= last : map == -1,
                  {"op", i, "an input must be written before, -1 behind the last", map}, error)) {
       return false;
     }
@@ -25,25 +25,28 @@ bool CheckGathered(const StageOp& op, int32_t i, StageError* error) {
                  {"op", i, "pads must be 0 where not used", op.window.pad_top}, error);
 }
 
-// Op i writes map i + 1, so it may read the maps up to i.
+// Op i writes the map behind `last`, so it may read those up to that.
 bool CheckOrder(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
+  const int32_t last = NumStageInputs(p.header) + i - 1;
   const bool is_gather = op.kind == kStageGatherChannels;
   const bool is_input1_right =
-      CombinesTwo(op) ? InRange(op.input1, 0, i) : is_gather || op.input1 == -1;
+      CombinesTwo(op) ? InRange(op.input1, 0, last) : is_gather || op.input1 == -1;
   return Require(InRange(op.kind, kStageConv2D, kStageSub),
                  {"op", i, "kind must be 0 to 16", op.kind}, error) &&
-         CheckGathered(op, i, error) &&
+         CheckGathered(op, i, last, error) &&
          Require(!IsReduction(op) || (i > 0 && i == p.header.num_ops - 1),
                  {"op", i, "a reduction must be the last op, behind another", op.kind}, error) &&
-         Require(!IsReduction(op) || op.input0 == i,
+         Require(!IsReduction(op) || op.input0 == last,
                  {"op", i, "a reduction must read the map before Y", op.input0}, error) &&
-         Require(InRange(op.input0, 0, i),
-                 {"op", i, "input0 must be X or written by an op before", op.input0}, error) &&
+         Require(InRange(op.input0, 0, last),
+                 {"op", i, "input0 must be an input or written by an op before", op.input0},
+                 error) &&
          Require(is_input1_right,
                  {"op", i, "input1 must be as input0 for add, mul and sub, else -1", op.input1},
                  error) &&
-         Require(op.output == i + 1, {"op", i, "op i must write map i + 1", op.output}, error);
+         Require(op.output == last + 1,
+                 {"op", i, "op i must write map i + the number of inputs", op.output}, error);
 }
 
 // Along one axis of a bilinear resize: whether its window holds the pixels that are mixed for each of the output's.
@@ -143,6 +146,18 @@ bool SameShape(const StageMap& a, const StageMap& b) {
   return a.height == b.height && a.width == b.width && a.channels == b.channels;
 }
 
+// A gate is whole before the first tile.
+bool CheckGate(const PatchStageParams& p, int32_t i, StageError* error) {
+  const StageOp& op = p.ops[i];
+  const StageMap& out = p.maps[op.output];
+  return Require(InRange(op.input1, 1, NumStageInputs(p.header) - 1),
+                 {"op", i, "a gate must be an input behind X", op.input1}, error) &&
+         Require(SameShape(p.maps[op.input0], out) && p.maps[op.input1].channels == out.channels,
+                 {"op", i, "a gated map needs the output's shape, its gate as many channels",
+                  op.output},
+                 error);
+}
+
 // The channels that its inputs have together; what they hold, and the runs, the tables are checked for.
 bool CheckGatheredShapes(const PatchStageParams& p, int32_t i, StageError* error) {
   const StageOp& op = p.ops[i];
@@ -192,6 +207,7 @@ bool CheckShapes(const PatchStageParams& p, int32_t i, StageError* error) {
     case kStageAdd:
     case kStageMul:
     case kStageSub:
+      if (IsGated(p, op)) return CheckGate(p, i, error);
       return Require(SameShape(in, out) && SameShape(p.maps[op.input1], out),
                      {"op", i, "add, mul and sub need inputs of the output's shape", op.output},
                      error);

@@ -29,10 +29,10 @@ Place StaticPlace(const PatchStageParams& p, int32_t index) {
                         : Place{map.top_offset, map.top_offset + map.top_bytes};
 }
 
-// The last op that reads a map, or the op that writes it if nobody does: op m - 1 writes map m.
+// The last op that reads a map, or the op that writes it if nobody does.
 int32_t LastOpOf(const PatchStageParams& p, int32_t map) {
-  int32_t last = map - 1;
-  for (int32_t i = map; i < p.header.num_ops; ++i) {
+  int32_t last = map - NumStageInputs(p.header);
+  for (int32_t i = Max(last + 1, 0); i < p.header.num_ops; ++i) {
     if (Reads(p.ops[i], map)) last = i;
   }
   return last;
@@ -43,7 +43,8 @@ bool CheckBuffers(const PatchStageParams& p, int32_t patch_class, StageError* er
   for (int32_t n = 0; n < p.header.num_maps - 1; ++n) {
     const Place a = BufferOf(p, patch_class, n);
     const int32_t last_op = LastOpOf(p, n);
-    for (int32_t m = n + 1; m < p.header.num_maps - 1 && m - 1 <= last_op; ++m) {
+    for (int32_t m = n + 1; m < p.header.num_maps - 1 && m - NumStageInputs(p.header) <= last_op;
+         ++m) {
       if (!Require(!ShareBytes(a, BufferOf(p, patch_class, m)),
                    {"map", m, "shares scratch bytes with a map that is live at the same time", n},
                    error)) {

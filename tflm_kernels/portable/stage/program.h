@@ -16,6 +16,7 @@
 namespace quantmcu {
 
 constexpr int32_t kMaxStageMaps = 64;  // keeps a tile's regions in 768 bytes of stack
+constexpr int32_t kMaxStageInputs = 8;
 
 enum StageOpKind : int32_t {
   kStageConv2D = 0,
@@ -34,7 +35,7 @@ enum StageOpKind : int32_t {
   kStageResizeNearest = 12,   // its strides are the factors
   kStageDepthToSpace = 13,    // its strides are the block
   kStageResizeBilinear = 14,  // as 12; its window holds what is mixed, depth_multiplier is its mode
-  kStageMul = 15,             // of two maps
+  kStageMul = 15,             // of two maps, or of a map and a gate
   kStageSub = 16,
 };
 
@@ -76,7 +77,8 @@ struct StageFormat {
   int32_t bits;
   int32_t zero_point;
   Clamp clamp;
-  int32_t scratch_offset;  // -1 for X, unless a reader gives it, and Y, unless sums of it are kept
+  int32_t
+      scratch_offset;  // -1 for inputs, unless a reader gives X, and Y, unless sums of it are kept
   int32_t scratch_bytes;
 };
 
@@ -117,9 +119,19 @@ inline const StageFormat& FormatOf(const PatchStageParams& params, int32_t patch
   return params.formats[patch_class * params.header.num_maps + map];
 }
 
+// Maps 0 (X) to n - 1: op i writes map n + i.
+inline int32_t NumStageInputs(const PatchStageHeader& header) {
+  return header.num_maps - header.num_ops;
+}
+
 // Whether X comes from a reader: then it has a place in scratch like inner maps.
 inline bool IsStreamed(const PatchStageParams& params) {
   return FormatOf(params, 0, 0).scratch_offset >= 0;
+}
+
+// Whether the map is an input that stands whole in memory.
+inline bool IsResident(const PatchStageParams& params, int32_t map) {
+  return map < NumStageInputs(params.header) && (map > 0 || !IsStreamed(params));
 }
 
 inline bool IsReduction(const StageOp& op) {
@@ -133,6 +145,11 @@ inline bool EndsInReduction(const PatchStageParams& params) {
 // The map that is cut into tiles: Y, or what a reduction makes Y of.
 inline int32_t TiledMap(const PatchStageParams& params) {
   return params.header.num_maps - (EndsInReduction(params) ? 2 : 1);
+}
+
+// All but the reduction.
+inline int32_t NumTiledOps(const PatchStageParams& params) {
+  return params.header.num_ops - (EndsInReduction(params) ? 1 : 0);
 }
 
 // Whether the op makes its map larger, by its strides.
@@ -190,6 +207,15 @@ inline const int32_t* TableOf(const PatchStageParams& params, int32_t patch_clas
 // Whether each value of its output is made of the values at the same place of two maps.
 inline bool CombinesTwo(const StageOp& op) {
   return op.kind == kStageAdd || op.kind == kStageMul || op.kind == kStageSub;
+}
+
+// Whether the op multiplies each pixel of a map by the values of input1, whose one pixel is a factor a channel: a gate
+// has no part that a tile needs, all of it is read.
+inline bool IsGated(const PatchStageParams& params, const StageOp& op) {
+  if (op.kind != kStageMul) return false;
+  const StageMap& gate = params.maps[op.input1];
+  const StageMap& output = params.maps[op.output];
+  return gate.height == 1 && gate.width == 1 && (output.height > 1 || output.width > 1);
 }
 
 inline bool IsLut(const StageOp& op) { return op.kind == kStageLut || op.kind == kStageChannelLut; }

@@ -22,8 +22,11 @@ bool CheckHeader(const PatchStageHeader& h, StageError* error) {
                  {"option", 1, "tile_width must be 1 to 32767", h.tile_width}, error) &&
          Require(InRange(h.num_ops, 1, kMaxStageMaps - 1),
                  {"option", 2, "num_ops must be 1 to 63", h.num_ops}, error) &&
-         Require(h.num_maps == h.num_ops + 1,
-                 {"option", 3, "num_maps must be num_ops + 1: each op writes one map", h.num_maps},
+         Require(InRange(h.num_maps, h.num_ops + 1, kMaxStageMaps) &&
+                     NumStageInputs(h) <= kMaxStageInputs,
+                 {"option", 3,
+                  "num_maps must be num_ops and 1 to 8 inputs, 64 at most: each op writes one map",
+                  h.num_maps},
                  error) &&
          Require(h.num_classes >= 1, {"option", 4, "num_classes must be at least 1", h.num_classes},
                  error) &&
@@ -103,13 +106,13 @@ bool CheckStore(int32_t m, int32_t used, int32_t offset, int32_t bytes, StageErr
 // What a map keeps. Relies on nothing of formats but X's place.
 bool CheckKept(const PatchStageParams& p, int32_t m, StageError* error) {
   const StageMap& map = p.maps[m];
-  const bool may_keep = m < TiledMap(p) && (m > 0 || IsStreamed(p));
+  const bool may_keep = m < TiledMap(p) && !IsResident(p, m);
   const int32_t most = may_keep ? p.header.cache_mode : kCacheNone;
-  return Require(
-             InRange(map.cache_mode, kCacheNone, most),
-             {"map", m, "cache_mode must be at most the stage's, 0 for X, Y and what is reduced",
-              map.cache_mode},
-             error) &&
+  return Require(InRange(map.cache_mode, kCacheNone, most),
+                 {"map", m,
+                  "cache_mode must be at most the stage's, 0 for inputs, Y and what is reduced",
+                  map.cache_mode},
+                 error) &&
          Require(InRange(map.left_columns, 0, map.cache_mode >= kCacheRows ? map.width : 0),
                  {"map", m, "left_columns must fit the map and its cache_mode", map.left_columns},
                  error) &&
@@ -160,8 +163,8 @@ bool CheckTile(const PatchStageParams& p, int32_t t, const Region* regions, Stag
   const int32_t patch_class = p.patch_classes[t];
   const int32_t last_class = patch_class == kChosenAtRunTime ? 1 : patch_class;
   for (int32_t k = Max(patch_class, 0); k <= last_class; ++k) {
-    for (int32_t m = IsStreamed(p) ? 0 : 1; m <= TiledMap(p) && m < p.header.num_maps - 1; ++m) {
-      if (!CheckRegion(p, t, k, m, regions[m], error)) return false;
+    for (int32_t m = 0; m <= TiledMap(p) && m < p.header.num_maps - 1; ++m) {
+      if (!IsResident(p, m) && !CheckRegion(p, t, k, m, regions[m], error)) return false;
     }
   }
   return true;

@@ -108,20 +108,23 @@ void ComputeSpans(const PatchStageParams& params, const Axis& axis, bool is_firs
   reached[tiled_map] = end;
   const auto first = static_cast<int16_t>(Max(begin, 0));
   regions[tiled_map].*axis.span = {first, first, static_cast<int16_t>(Max(end, 0))};
-  for (int32_t i = tiled_map - 1; i >= 0; --i) {
+  for (int32_t i = NumTiledOps(params) - 1; i >= 0; --i) {
     const StageOp& op = params.ops[i];
     const StageMap& output_map = params.maps[op.output];
     Span& output = regions[op.output].*axis.span;
     if (op.output != tiled_map) {
       Settle(IsCached(axis, output_map), before[op.output], reached[op.output], &output);
     }
-    for (int32_t j = 0; j < NumInputs(op); ++j) {
+    const int32_t num_read = IsGated(params, op) ? 1 : NumInputs(op);
+    for (int32_t j = 0; j < num_read; ++j) {
       const int32_t m = InputOf(op, j);
       Join(axis, is_kept, op, output_map, output, reached[op.output], params.maps[m],
            &(regions[m].*axis.span), &reached[m]);
     }
   }
-  Settle(IsCached(axis, params.maps[0]), before[0], reached[0], &(regions[0].*axis.span));
+  for (int32_t m = 0; m < NumStageInputs(params.header); ++m) {
+    Settle(IsCached(axis, params.maps[m]), before[m], reached[m], &(regions[m].*axis.span));
+  }
 }
 
 // Whether a tile that ends at `end` computes anything of a cached map.

@@ -60,8 +60,8 @@ bool RunTile(Tile* running) {
     running->patch_class =
         HasOutliers(tile.params.header, InputView(tile, 0), InputData(tile, 0)) ? 0 : 1;
   }
-  const int32_t tiled_map = TiledMap(tile.params);
-  for (int32_t i = 0; i < tiled_map; ++i) {
+  const int32_t num_ops = NumTiledOps(tile.params);
+  for (int32_t i = 0; i < num_ops; ++i) {
     Fill(tile, tile.params.ops[i].output, [&] {
       RunOp(tile, i);
       return true;
@@ -74,7 +74,7 @@ bool RunTile(Tile* running) {
 // The most that one kernel needs for a tile.
 int32_t LargestKernelScratch(const Tile& tile) {
   int32_t bytes = 0;
-  for (int32_t i = 0; i < TiledMap(tile.params); ++i) {
+  for (int32_t i = 0; i < NumTiledOps(tile.params); ++i) {
     const StageOp& op = tile.params.ops[i];
     if (IsKept(tile.regions[op.output])) continue;
     bytes = Max(bytes, static_cast<int32_t>(OpScratchBytes(tile, op)));

@@ -1,5 +1,5 @@
-// portable/stage/run.h - a region of a network run tile by tile: map 0 (X) in, the last map (Y)
-// out, batch 1.
+// portable/stage/run.h - a region of a network run tile by tile: map 0 (X) and perhaps further maps in,
+// the last map (Y) out, batch 1.
 //
 // For every tile of Y, in row-major order, each op computes just the region of its output that the
 // tile needs and that was not kept from tiles before; regions and what is kept lie in scratch, X is
@@ -12,7 +12,7 @@
 //          reader or hook of the user's does.
 // Memory   no allocation; scratch >= PatchStageScratchBytes(params, kernels), on a multiple of 4;
 //          about 1.5 KB of stack; scratch, program and filters overlap nothing; program and filters
-//          outlive the params. Y may overlap X where no byte of Y, up to the last row of a row of
+//          outlive the params. Y overlaps no further input. It may overlap X where no byte of Y, up to the last row of a row of
 //          tiles, lies behind the first byte of X that this row of tiles reads.
 // Source   written from docs/format.md.
 #ifndef TFLM_KERNELS_PORTABLE_STAGE_RUN_H_
@@ -29,13 +29,23 @@
 
 namespace quantmcu {
 
-// X: whole in memory, or to be pulled from a reader.
+// X: whole in memory, or to be pulled from a reader. The further inputs, maps 1 and on, stand whole in memory.
 struct StageInput {
-  StageInput(const uint8_t* x) : map(x), reader{} {}  // NOLINT(runtime/explicit)
-  StageInput(const InputReader& input_reader)         // NOLINT(runtime/explicit)
-      : map(nullptr), reader(input_reader) {}
+  StageInput(const uint8_t* x, const uint8_t* const* further = nullptr)  // NOLINT(runtime/explicit)
+      : map(x), others(further), reader{} {}
+  StageInput(const InputReader& input_reader,  // NOLINT(runtime/explicit)
+             const uint8_t* const* further = nullptr)
+      : map(nullptr), others(further), reader(input_reader) {}
+  // Of `{address, ...}`, which lives as long as the expression that it stands in.
+  template <int kCount>
+  StageInput(const uint8_t* x, const uint8_t* const (&further)[kCount])
+      : map(x), others(further), reader{} {}
+  template <int kCount>
+  StageInput(const InputReader& input_reader, const uint8_t* const (&further)[kCount])
+      : map(nullptr), others(further), reader(input_reader) {}
 
   const uint8_t* map;
+  const uint8_t* const* others;
   InputReader reader;
 };
 

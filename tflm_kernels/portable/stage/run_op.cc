@@ -62,12 +62,14 @@ void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table, AddFn* ke
 }
 
 void RunMul(const Tile& tile, const StageOp& op, const int32_t* table) {
+  const bool is_gated = IsGated(tile.params, op);
   const ProductParams params = {InputView(tile, op.input0),
-                                InputView(tile, op.input1),
+                                is_gated ? View(tile, op.input1, 1, 1) : InputView(tile, op.input1),
                                 OutputView(tile, op.output),
                                 FormatOf(tile, op.output).clamp,
                                 {table[0], table[1]}};
-  tile.kernels.product(params, SamePlace(tile, op, op.input0), SamePlace(tile, op, op.input1),
+  tile.kernels.product(params, SamePlace(tile, op, op.input0),
+                       is_gated ? InMemory(tile, op.input1) : SamePlace(tile, op, op.input1),
                        OutputData(tile, op.output));
 }
 

@@ -62,7 +62,7 @@ inline FeatureMap OutputView(const Tile& tile, int32_t map) {
   return View(tile, map, FreshLength(region.rows), FreshLength(region.columns));
 }
 
-// Where pixel (row, column) stands, counted from X or Y for these two, else from scratch.
+// Where pixel (row, column) stands, counted from the map for inputs and Y, else from scratch.
 inline int32_t OffsetOf(const Tile& tile, int32_t map, int32_t row, int32_t column) {
   int32_t offset = 0;
   if (IsInScratch(tile, map)) {
@@ -73,9 +73,14 @@ inline int32_t OffsetOf(const Tile& tile, int32_t map, int32_t row, int32_t colu
   return offset + row * RowBytes(tile, map) + column * PixelBytes(tile, map);
 }
 
+// Where a map stands that the stage reads whole in memory.
+inline const uint8_t* InMemory(const Tile& tile, int32_t map) {
+  return map == 0 ? tile.x.map : tile.x.others[map - 1];
+}
+
 inline const uint8_t* InputData(const Tile& tile, int32_t map) {
   const Region& region = tile.regions[map];
-  return (IsInScratch(tile, map) ? tile.scratch : tile.x.map) +
+  return (IsInScratch(tile, map) ? tile.scratch : InMemory(tile, map)) +
          OffsetOf(tile, map, region.rows.begin, region.columns.begin);
 }
 

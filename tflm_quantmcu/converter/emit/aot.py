@@ -154,13 +154,19 @@ def _statements(
     output = _address(graph, plan, definitions, call.output, call.output_offset, pointer)
     scratch = f"arena + {plan.scratch[op.index]}" if call.scratch_bytes else "nullptr"
     if call.kernel == "PatchStage":
-        source = arguments[1:] or ["options.reader"]
-        arguments = [params, *source, scratch, output]
+        arguments = [params, _stage_input(call, arguments[1:]), scratch, output]
         whole = _until_it_fails("RunStage<kHasHook, kStageKernels>", [*arguments, "options", str(op.index)])
         return whole, _until_it_fails("StepStage<kStageKernels>", [*arguments, "state"])
     function = cpp_name(link(call.kernel, [call.params]), "kernels")
     text = statement(function, [*arguments, output, *([] if call.scratch_bytes is None else [scratch])])
     return text, text
+
+
+def _stage_input(call: KernelCall, addresses: Sequence[str]) -> str:
+    """A patch stage's input, or all of them; the first may come from a reader."""
+    readers = ["options.reader"][: call.params.num_inputs - len(addresses)]
+    first, *others = [*readers, *addresses]
+    return f"quantmcu::StageInput({first}, {{{', '.join(others)}}})" if others else first
 
 
 def _num_regions(calls: Sequence[KernelCall]) -> int:

@@ -44,7 +44,7 @@ from tflm_quantmcu.stage.format_version import check_keys, check_version
 from tflm_quantmcu.stage.op_words import OP_WORDS
 from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, StageProgram
 
-_OPTIONAL_KEYS = {"filter_layout": 0}
+_OPTIONAL_KEYS = {"filter_layout": (0,)}
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))
 
 
@@ -225,7 +225,7 @@ def _stage_call(graph: ModelGraph, op: Op, variant: str) -> KernelCall:
     return KernelCall(
         "PatchStage",
         _stage_params(program),
-        inputs=() if program.is_streamed else op.inputs[:1],
+        inputs=op.inputs[program.is_streamed : program.num_inputs],
         output=op.outputs[0],
         scratch_bytes=stage_scratch_bytes(variant, program),
     )

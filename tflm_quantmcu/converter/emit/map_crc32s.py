@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu.converter.map_taps import stage_input
+from tflm_quantmcu.converter.map_taps import stage_inputs
 from tflm_quantmcu.graph.types import Op
 from tflm_quantmcu.law.packing import pack
 from tflm_quantmcu.oracle.outlier_rule import holds_outliers
@@ -36,14 +36,16 @@ def map_crc32s(model: ModelFile, inputs: Sequence[np.ndarray]) -> np.ndarray:
     interpreter = Interpreter(model, preserve_all_tensors=True)
     stages = {op.index: program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE}
     outputs: list[list[bytes]] = []
-    stage_inputs: dict[int, list[np.ndarray]] = {index: [] for index in stages}
+    read: dict[int, list[list[np.ndarray]]] = {index: [] for index in stages}
     for sample in zip(*inputs, strict=True):
         interpreter.invoke(list(sample))
         outputs.append([interpreter.tensor(op.outputs[0]).tobytes() for op in graph.ops])
         for index, program in stages.items():
-            values = sample[0] if program.is_streamed else interpreter.tensor(graph.ops[index].inputs[0])
-            stage_inputs[index].append(stage_input(program, values))
-    inside = {index: _stage_crc32s(program, np.stack(stage_inputs[index])) for index, program in stages.items()}
+            read[index].append(stage_inputs(program, graph.ops[index], interpreter, sample[0]))
+    inside = {
+        index: _stage_crc32s(program, *map(np.stack, zip(*read[index], strict=True)))
+        for index, program in stages.items()
+    }
     return np.array(
         [[_crc32(maps[op.index], inside, op, n) for op in graph.ops] for n, maps in enumerate(outputs)], np.uint32
     )
@@ -53,12 +55,12 @@ def _crc32(output: bytes, inside: dict[int, list[int]], op: Op, sample: int) -> 
     return zlib.crc32(output, inside[op.index][sample] if op.index in inside else 0)
 
 
-def _stage_crc32s(program: StageProgram, x: np.ndarray) -> list[int]:
+def _stage_crc32s(program: StageProgram, x: np.ndarray, *others: np.ndarray) -> list[int]:
     """The CRC32s of all regions that the stage's kernels write, in order, for inputs int8 [N, H, W, C]."""
     crc32s = [0] * len(x)
-    for row, col, maps in run_patches(program, x):
+    for row, col, maps in run_patches(program, x, others=others):
         classes = _classes(program, row, col, x)
-        for op in program.ops[: program.tiled]:
+        for op in program.ops[: len(program.ops) - program.reduces]:
             for n, patch_class in enumerate(classes):
                 bits = program.formats[patch_class][op.output].bits
                 crc32s[n] = zlib.crc32(pack(maps[op.output][n], bits).tobytes(), crc32s[n])

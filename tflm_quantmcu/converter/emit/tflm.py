@@ -145,7 +145,7 @@ def _known_stages(graph: ModelGraph) -> list[str]:
     found = []
     for op in graph.ops:
         if op.kind == PATCH_STAGE:
-            filters, words = (graph.tensors[t].data for t in op.inputs[1:])
+            filters, words = (graph.tensors[t].data for t in op.inputs[-2:])
             assert filters is not None and words is not None  # TFLM has prepared it
             crc32 = zlib.crc32(words.astype("<i4").tobytes(), zlib.crc32(op.custom_options))
             found.append(f"{{{crc32:#010x}, {filters.size}, {initializer(program_of(graph, op).header_words)}}}")

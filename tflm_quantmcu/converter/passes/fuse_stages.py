@@ -11,7 +11,7 @@ from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.types import Op
 from tflm_quantmcu.stage.build import planned_program, stage_layers
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
-from tflm_quantmcu.stage.geometry import stage_ops
+from tflm_quantmcu.stage.geometry import planned_ops, planned_sources
 from tflm_quantmcu.stage.remarks import remarks_of
 
 _LEFT_OUT = -1  # an input that an op does without
@@ -28,8 +28,8 @@ def fuse_stages(rewrite: Rewrite) -> None:
     owner: dict[int, str] = {}
     for stage in plan.stages:
         program = planned_program(graph, plan, stage)
-        source, target = graph.by_name[stage.input].index, graph.by_name[stage.output].index
-        region = stage_ops(graph, source, target)
+        sources, target = planned_sources(graph, stage), graph.by_name[stage.output].index
+        region = planned_ops(graph, stage)
         for op in region:
             if op.index in owner:
                 raise UsageError(
@@ -40,17 +40,17 @@ def fuse_stages(rewrite: Rewrite) -> None:
             rewrite.slots[op.index] = []
         options, filters, words = program.encode()
         if not rewrite.strip_metadata:
-            options |= remarks_of(program, stage_layers(graph, source, target))
+            options |= remarks_of(program, stage_layers(graph, sources, target))
         if program.is_streamed:
-            _drop_input(rewrite, source, region)
-            source = _LEFT_OUT
+            _drop_input(rewrite, sources[0], region)
+            sources = (_LEFT_OUT, *sources[1:])
         # TFLM gives an empty constant no memory, and the kernel wants some.
         filters = filters if filters.size else np.zeros(4, np.int8)
         constants = [
             rewrite.add_constant(f"{stage.output}/filters", filters),
             rewrite.add_constant(f"{stage.output}/program", words),
         ]
-        rewrite.slots[region[-1].index] = [rewrite.operator(PATCH_STAGE, [source, *constants], target, options)]
+        rewrite.slots[region[-1].index] = [rewrite.operator(PATCH_STAGE, [*sources, *constants], target, options)]
 
 
 def _drop_input(rewrite: Rewrite, source: int, region: Sequence[Op]) -> None:
