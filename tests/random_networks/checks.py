@@ -6,6 +6,7 @@ import dataclasses
 
 import tflm_quantmcu as qm
 from tests.random_networks.generator import random_network
+from tests.random_networks.wide import wide_plan
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
@@ -46,6 +47,17 @@ def split_of(seed: int) -> Checked:
     file = canonical(ModelFile(model))
     found = plan_stages(file.graph, max_slowdown=_MAX_SLOWDOWN)
     plan = PrecisionPlan(file.sha256, {}, stages=found.best.plans(file.graph) if found.best else ())
+    converted = convert_model(file, plan)
+    samples = random_inputs([file.graph.tensors[t] for t in file.graph.inputs], 2, seed=seed)
+    assert verify_conversion(file, converted, plan, samples).is_same_function
+    return Checked(seed, model, converted, len(plan.stages), 0)
+
+
+def wide_split_of(seed: int) -> Checked:
+    """The network of a seed in stages of several inputs where it has any; as of `split_of`."""
+    model = random_network(seed)
+    file = canonical(ModelFile(model))
+    plan = wide_plan(file.graph, seed)
     converted = convert_model(file, plan)
     samples = random_inputs([file.graph.tensors[t] for t in file.graph.inputs], 2, seed=seed)
     assert verify_conversion(file, converted, plan, samples).is_same_function

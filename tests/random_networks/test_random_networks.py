@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.random_networks.checks import check_on_tflm, split_of
+from tests.random_networks.checks import check_on_tflm, split_of, wide_split_of
 from tests.random_networks.generator import family_of, random_network
 from tests.random_networks.images import run_on_host
 
@@ -14,6 +14,11 @@ SEEDS = range(26)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_network_equals_tflm_and_the_oracle(seed: int) -> None:
     check_on_tflm(seed)
+
+
+@pytest.mark.parametrize("first", range(0, 26, 13))
+def test_networks_in_stages_of_several_inputs_equal_tflm(first: int) -> None:
+    assert sum(wide_split_of(seed).num_stages for seed in range(first, first + 13)) >= 10
 
 
 def test_emitted_code_of_several_networks_in_one_image(tmp_path) -> None:

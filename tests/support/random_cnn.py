@@ -17,6 +17,7 @@ from tests.support.tiny_models import Handle
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, OutlierRule, PatchClass, StagePlan
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Tensor
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.stage.geometry import map_shape, stage_ops, tiled_tensor
 from tflm_quantmcu.stage.layout import CACHE_MODES
@@ -143,7 +144,7 @@ def streamable_regions(graph: ModelGraph) -> list[tuple[str, str]]:
 
 def wide_regions(graph: ModelGraph) -> list[tuple[str, ...]]:
     """(input, output, further inputs) names of runs of ops that read several maps and can be a stage."""
-    found = []
+    found, folded = [], LoweredNetwork.of(graph).folded
     for end in range(1, len(graph.ops) + 1):
         needed: set[int] = set()
         for op in reversed(graph.ops[:end]):
@@ -151,6 +152,7 @@ def wide_regions(graph: ModelGraph) -> list[tuple[str, ...]]:
             sources = [graph.tensors[t] for t in sorted(needed)]
             target = graph.tensors[graph.ops[end - 1].outputs[0]]
             is_wide = 1 < len(sources) <= MAX_INPUTS and all(len(t.shape) == 4 for t in sources)
+            is_wide = is_wide and folded.isdisjoint({*needed, target.index})
             if is_wide and _num_stage_ops(graph, sources[0], target, *sources[1:]) == end - op.index:
                 found.append((sources[0].name, target.name, *(t.name for t in sources[1:])))
     return found

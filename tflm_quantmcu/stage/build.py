@@ -18,6 +18,7 @@ from tflm_quantmcu.stage import tiles
 from tflm_quantmcu.stage.geometry import (
     StageGeometry,
     StageOp,
+    is_gated,
     map_shape,
     map_tensors,
     planned_ops,
@@ -104,6 +105,7 @@ def program_of(
     index = {t: m for m, t in enumerate(tensors)}
     ops = tuple(_stage_op(op, index) for op in lowered)
     geometry = StageGeometry.of(shapes, ops)
+    _check_gates(graph, lowered, ops, geometry)
     _check_plan(plan, shapes[geometry.tiled])
     modes = _cache_modes(plan, [graph.tensors[t].name for t in tensors], geometry)
     primed = tiles.priming_of(plan.primed, shapes[geometry.tiled][1], plan.tile_width)
@@ -170,6 +172,17 @@ def _check_shared_formats(
             raise UsageError(
                 f"the plan gives '{name}' a format a patch class, and it {shared} tiles of all classes; "
                 "give it one format, or cache mode 'recompute'"
+            )
+
+
+def _check_gates(
+    graph: ModelGraph, lowered: Sequence[LoweredOp], ops: Sequence[StageOp], geometry: StageGeometry
+) -> None:
+    for op, low in zip(ops, lowered, strict=True):
+        if is_gated(op.kind, op.inputs, op.output, geometry.shapes) and not 0 < op.inputs[1] < geometry.num_inputs:
+            gate = graph.tensors[low.inputs[1]].label
+            raise UnsupportedModelError(
+                f"'{low.name}' multiplies by '{gate}', which must be whole before the stage: a further input of it"
             )
 
 
