@@ -32,6 +32,7 @@ def plan_stages(
     input_mode: str = "resident",
     variants: Sequence[str] = KERNEL_VARIANTS,
     stock_kernels: str = QUANTMCU,
+    max_inputs: int = 1,
 ) -> StageSearch:
     """Chooses the stages.
 
@@ -48,6 +49,8 @@ def plan_stages(
       input_mode: `resident`, or `streamed`: the first stage pulls the input from a reader.
       variants: of our kernels, those that may run; the bound holds with all of them.
       stock_kernels: what runs the ops outside of stages, one of STOCK_KERNELS.
+      max_inputs: of a stage, up to 8. More than 1 finds more splits, and searches of networks of hundreds of ops take
+        minutes.
 
     Returns:
       The search's result; `best` is None where the unsplit network is the answer or a bound cannot be met.
@@ -66,6 +69,7 @@ def plan_stages(
         variants=variants,
         stock_kernels=stock_kernels,
         is_work_bounded=ratio is not None,
+        max_inputs=max_inputs,
     )
     if planner.is_streamed and planner.is_whole:
         raise UnsupportedModelError(

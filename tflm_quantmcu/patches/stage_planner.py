@@ -48,6 +48,7 @@ class StagePlanner:
         variants: Sequence[str] = KERNEL_VARIANTS,
         stock_kernels: str = QUANTMCU,
         is_work_bounded: bool = False,
+        max_inputs: int = 1,
     ):
         """Work is cycles by the table, or without one MACs; where it is bounded the smallest arena is wanted."""
         bits = bits or {}
@@ -59,6 +60,7 @@ class StagePlanner:
             is_streamed=self.is_streamed,
             variants=variants,
             stock_kernels=stock_kernels,
+            max_inputs=max_inputs,
         )
         self._costs = SplitCosts(self._model, table, bits)
         self._made = MadeStages()

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.lowering.stage_only import is_gate
 from tflm_quantmcu.patches.planned_model import PlannedModel
-from tflm_quantmcu.stage.program import MAX_INPUTS, MAX_MAPS
+from tflm_quantmcu.stage.program import MAX_MAPS
 
 
 def is_closed(graph: ModelGraph, last: int, end: int) -> bool:
@@ -51,7 +51,7 @@ def entries_of(model: PlannedModel, target: int, last: int, end: int) -> dict[in
 
 def _may_be_read(model: PlannedModel, tensors: Collection[int]) -> bool:
     """Whether a stage may have these inputs: of several none comes from a reader."""
-    is_known = len(tensors) == 1 or (len(tensors) <= MAX_INPUTS and model.streamed.isdisjoint(tensors))
+    is_known = len(tensors) == 1 or (len(tensors) <= model.max_inputs and model.streamed.isdisjoint(tensors))
     return is_known and all(map(model.may_part_at, tensors))
 
 
