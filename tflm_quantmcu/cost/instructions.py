@@ -33,6 +33,9 @@ from tflm_quantmcu.graph.target import core_named, short_core
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.stage.program import StageProgram
 
+# Measured calls that do something, from which on its coefficient is more than what these few happened to take; fewer
+# of groups of few calls.
+_MIN_CALLS = 4
 _Group = tuple[str, bool, str]  # op, has a window of more than one tap, tag
 
 
@@ -147,7 +150,9 @@ class InstructionTable:
 
     def _fit(self, rows: Sequence[BenchRow]) -> np.ndarray:
         counts = np.array([self._count(row.work) for row in rows], float)
-        return fit_relative(np.array([call_features(row.shape) for row in rows]), counts)
+        features = np.array([call_features(row.shape) for row in rows])
+        is_known = (features > 0).sum(axis=0) >= min(_MIN_CALLS, len(rows) // 8 + 1)
+        return fit_relative(features * is_known, counts)
 
     @functools.cached_property
     def _stage_coefficients(self) -> np.ndarray:
