@@ -89,13 +89,21 @@ FeatureMap OfBytes(FeatureMap map) {
   return map;
 }
 
-// Of 8 bits and unclamped, as <Op>Regular wants it.
+// Of 8 bits and unclamped, as <Op>Regular wants it. Half of the cases are of the kind that networks have.
 bool TestConv2DRegular(RandomCase& random) {
   Conv2DParams p;
   const int32_t channels = random.OneIn(4) ? random.Channels() : 4 * random.Uniform(1, 18);
-  p.input = OfBytes(random.Map(random.Uniform(0, 9), random.Uniform(0, 9), channels));
-  p.output = OfBytes(random.Map(random.Uniform(1, 5), random.Uniform(1, 5), random.Channels()));
-  p.window = random.AnyWindow();
+  const bool is_usual = random.OneIn(2);
+  const int32_t stride = random.Uniform(1, 2);
+  const int32_t kernel = random.OneIn(2) ? 3 : 1;
+  const int32_t height = is_usual ? random.Uniform(2, 9) : random.Uniform(0, 9);
+  const int32_t width = is_usual ? random.Uniform(2, 9) : random.Uniform(0, 9);
+  const int32_t out_height = is_usual ? (height - 1) / stride + 1 : random.Uniform(1, 5);
+  const int32_t out_width = is_usual ? (width - 1) / stride + 1 : random.Uniform(1, 5);
+  p.input = OfBytes(random.Map(height, width, channels));
+  p.output = OfBytes(random.Map(out_height, out_width, random.Channels()));
+  p.window = is_usual ? Window{kernel, kernel, stride, stride, 1, 1, kernel / 2, kernel / 2}
+                      : random.AnyWindow();
   p.clamp = {-128, 127};
   p.weight_bits = 8;
   const int32_t taps = p.window.kernel_height * p.window.kernel_width;

@@ -28,40 +28,81 @@ inline int32_t BytesBetween(const int32_t* from, const int32_t* to) {
   return static_cast<int32_t>(reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from));
 }
 
-// Sums that become results from the first channel on.
-inline ByteDots MakeResultDots(const Conv2DParams& params, const Operands& operands,
-                               uint8_t* const* runs, int32_t num_pixels) {
-  const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
-  const ChannelTable& table = operands.table;
-  ByteDots dots = MakeByteDots(operands.filter, FilterBytes(params), columns, num_pixels);
-  dots.bias = table.bias;
-  dots.shift_bytes = BytesBetween(table.bias, table.shift);
-  dots.multiplier_bytes = BytesBetween(table.bias, table.multiplier);
-  dots.zero_point = params.output.zero_point;
-  for (int32_t p = 0; p < num_pixels; ++p) dots.results[p] = runs[p];
-  return dots;
-}
+// How many pixels meet a channel at a time, and what makes their results.
+struct ResultsKind {
+  int32_t num_pixels;
+  int32_t turn;
+  void (*make)(ByteDots& dots);
+};
+constexpr ResultsKind kTwoByTwo = {kStride, kMakeTwoByTwoTurn,
+                                   MakeTwoByTwo};  // of even channels and whole words
+constexpr ResultsKind kOneByFour = {kShortStride, kTurn, MakeOneByFour};
 
-// Two pixels of calls that IsRegular.
-inline void TwoByTwoResults(const Conv2DParams& params, const Operands& operands,
-                            const int32_t* /*column_sums*/, uint8_t* const* runs) {
-  ByteDots dots = MakeResultDots(params, operands, runs, 2);
-  dots.bias_end = dots.bias + params.output.channels;
-  MakeTwoByTwo(dots);
+// All channels of blocks of pixels, as results that nothing clamps.
+class PlainResults {
+ public:
+  PlainResults(const Conv2DParams& params, const Operands& operands, const ResultsKind& kind)
+      : kind_(kind),
+        bias_(operands.table.bias),
+        filter_(operands.filter),
+        dots_(MakeByteDots(operands.filter, FilterBytes(params),
+                           reinterpret_cast<const uint32_t*>(operands.scratch), kind.num_pixels,
+                           kind.turn)),
+        num_inside_(NumInside(dots_, params.output.channels)),
+        num_last_(params.output.channels - num_inside_) {
+    const ChannelTable& table = operands.table;
+    dots_.shift_bytes = BytesBetween(table.bias, table.shift);
+    dots_.multiplier_bytes = BytesBetween(table.bias, table.multiplier);
+    dots_.zero_point = params.output.zero_point;
+    if (num_last_ == 0) return;
+    memcpy(last_, filter_ + num_inside_ * dots_.filter_bytes,
+           static_cast<size_t>(num_last_ * dots_.filter_bytes));
+  }
+
+  // Of the pixels whose columns stand in scratch, where each stands.
+  uint8_t** Runs() { return dots_.results; }
+  void Make() {
+    dots_.bias = bias_;
+    if (num_inside_ > 0) MakeChannels(filter_, num_inside_);
+    if (num_last_ > 0) MakeChannels(last_, num_last_);
+  }
+
+ private:
+  void MakeChannels(const uint8_t* filter, int32_t count) {
+    dots_.filter = filter;
+    dots_.bias_end = dots_.bias + count;
+    kind_.make(dots_);
+  }
+
+  const ResultsKind kind_;
+  const int32_t* const bias_;
+  const uint8_t* const filter_;
+  ByteDots dots_;
+  const int32_t num_inside_;
+  const int32_t num_last_;
+  uint8_t last_[kMaxShortFilterBytes + 4];  // filters of which words reach behind
+};
+
+// Of one block.
+inline void MakePlainResults(const Conv2DParams& params, const Operands& operands,
+                             const ResultsKind& kind, uint8_t* const* runs) {
+  PlainResults results(params, operands, kind);
+  for (int32_t p = 0; p < kind.num_pixels; ++p) results.Runs()[p] = runs[p];
+  results.Make();
 }
 
 // Two pixels.
 inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operands,
-                             const int32_t* column_sums, uint8_t* const* runs) {
+                             const int32_t* /*column_sums*/, uint8_t* const* runs) {
   const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
   const FeatureMap& output = params.output;
   const int32_t filter_bytes = FilterBytes(params);
-  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 2);
+  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 2, kTurn);
   int32_t sums[kByteSums];
   const int32_t num_channels = output.channels;
   const int32_t num_summed = NumInside(dots, num_channels) & ~1;
   if (operands.has_plain_results && num_summed == num_channels) {
-    return TwoByTwoResults(params, operands, column_sums, runs);
+    return MakePlainResults(params, operands, kTwoByTwo, runs);
   }
   for (int32_t o = 0, count; o < num_channels; o += count) {
     count = Smaller(num_channels - o, kByteSums / 2);
@@ -89,31 +130,14 @@ inline void TwoByTwoChannels(const Conv2DParams& params, const Operands& operand
   }
 }
 
-// Four pixels of calls that IsRegular, filters of at most kMaxShortFilterBytes.
-inline void OneByFourResults(const Conv2DParams& params, const Operands& operands,
-                             const int32_t* /*column_sums*/, uint8_t* const* runs) {
-  ByteDots dots = MakeResultDots(params, operands, runs, 4);
-  const int32_t num_made = NumInside(dots, params.output.channels);
-  const int32_t rest = params.output.channels - num_made;
-  dots.bias_end = dots.bias + num_made;
-  if (num_made > 0) MakeOneByFour(dots);
-  if (rest == 0) return;
-  uint8_t last[kMaxShortFilterBytes + 4];
-  const int32_t filter_bytes = dots.filter_bytes;
-  memcpy(last, dots.filter + num_made * filter_bytes, static_cast<size_t>(rest * filter_bytes));
-  dots.filter = last;
-  dots.bias_end += rest;
-  MakeOneByFour(dots);
-}
-
 // Four pixels, filters of at most kMaxShortFilterBytes.
 inline void OneByFourChannels(const Conv2DParams& params, const Operands& operands,
-                              const int32_t* column_sums, uint8_t* const* runs) {
-  if (operands.has_plain_results) return OneByFourResults(params, operands, column_sums, runs);
+                              const int32_t* /*column_sums*/, uint8_t* const* runs) {
+  if (operands.has_plain_results) return MakePlainResults(params, operands, kOneByFour, runs);
   const auto* columns = reinterpret_cast<const uint32_t*>(operands.scratch);
   const FeatureMap& output = params.output;
   const int32_t filter_bytes = FilterBytes(params);
-  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 4);
+  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, columns, 4, kTurn);
   int32_t sums[kByteSums];
   const int32_t num_channels = output.channels;
   const int32_t num_summed = NumInside(dots, num_channels);

@@ -12,22 +12,16 @@ bool HasPlainResults(const FeatureMap& output, const Clamp& clamp, const Channel
 }
 
 ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_t* columns,
-                      int32_t num_pixels) {
+                      int32_t num_pixels, int32_t turn) {
   const int32_t num_steps = (filter_bytes + 3) / 4;
-  return {filter,
-          filter_bytes,
-          4 * num_steps - filter_bytes,
-          columns,
-          columns + 2 * num_steps * num_pixels,
-          -num_steps & 7,
-          nullptr,
-          nullptr,
-          nullptr,
-          0,
-          0,
-          0,
-          {},
-          nullptr};
+  ByteDots dots = {};
+  dots.filter = filter;
+  dots.filter_bytes = filter_bytes;
+  dots.surplus = 4 * num_steps - filter_bytes;
+  dots.columns = columns;
+  dots.columns_end = columns + 2 * num_steps * num_pixels;
+  dots.skipped = (turn - num_steps % turn) % turn;
+  return dots;
 }
 
 // clang-format off
@@ -58,7 +52,7 @@ ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_
 
 void SumTwoByTwo(ByteDots& dots) {
   QMCU_RUN(dots,
-           QMCU_ENTER("15", "7")
+           QMCU_ENTER("15")
            "add r1, r0, r1\n"
            "ldr r6, " QMCU_COLUMNS "\n"
            QMCU_CLEAR
@@ -93,7 +87,7 @@ void SumTwoByTwo(ByteDots& dots) {
 
 void MakeTwoByTwo(ByteDots& dots) {
   QMCU_RUN(dots,
-           QMCU_ENTER("15", "7")
+           QMCU_ENTER("15")
            "ldr r3, " QMCU_DOTS "\n"
            "ldr r3, [r3, " QMCU_BIAS "]\n"
            "add r1, r0, r1\n"
@@ -102,12 +96,12 @@ void MakeTwoByTwo(ByteDots& dots) {
            "bx r2\n"
            "1:\n"
            QMCU_EIGHT_TIMES(QMCU_STEP)
+           QMCU_FOUR_TIMES(QMCU_STEP)
            "ldr r9, " QMCU_COLUMNS_END "\n"
            "cmp r6, r9\n"
            "bne.w 1b\n"
            "ldr r2, " QMCU_DOTS "\n"
-           "ldrd r3, r4, [r2, " QMCU_BIAS "]\n"
-           "ldrd r5, r6, [r2, " QMCU_MULTIPLIER_BYTES "]\n"
+           "ldmia r2, {r0, r3-r6}\n"  // to zero_point
            "add r4, r3, r4\n"
            "add r5, r3, r5\n"
            "ldrd r8, r9, [r4]\n"
@@ -134,19 +128,18 @@ void MakeTwoByTwo(ByteDots& dots) {
            QMCU_ROUNDED("r12", "r9", "r6")
            QMCU_ROUNDED("lr", "r9", "r6")
            "ldrd r4, r5, [r2, " QMCU_RESULTS "]\n"
+           "cmp r3, r0\n"
            "strb r10, [r4], #1\n"
            "strb r11, [r5], #1\n"
            "strb r12, [r4], #1\n"
            "strb lr, [r5], #1\n"
            "strd r4, r5, [r2, " QMCU_RESULTS "]\n"
-           "ldr r7, [r2, " QMCU_BIAS_END "]\n"
-           "cmp r3, r7\n"
            "beq.w 2f\n"
-           "ldrd r5, r4, " QMCU_FILTER_BYTES "\n"  // and surplus
+           "ldr r5, " QMCU_FILTER_BYTES "\n"
            "ldr r6, " QMCU_COLUMNS "\n"
            "ldr r7, " QMCU_FIRST_TURN "\n"
-           "sub r0, r1, r4\n"
-           "add r1, r0, r5\n"
+           "mov r0, r1\n"
+           "add r1, r1, r5\n"
            QMCU_BEGIN
            "bx r7\n"
            "2:\n"
@@ -178,7 +171,7 @@ void MakeTwoByTwo(ByteDots& dots) {
 
 void SumTwoByOne(ByteDots& dots) {
   QMCU_RUN(dots,
-           QMCU_ENTER("12", "3")
+           QMCU_ENTER("12")
            "mov lr, r2\n"
            "add r1, r0, r1\n"
            "ldr r6, " QMCU_COLUMNS "\n"

@@ -21,22 +21,23 @@ namespace dsp {
 
 // What the assembly reads, in its order.
 struct ByteDots {
+  // Of results, in place of sums; the assembly moves `bias` and `results` on.
+  const int32_t* bias_end;
+  const int32_t* bias;       // of the first channel
+  int32_t shift_bytes;       // from its bias to its shift
+  int32_t multiplier_bytes;  // from its bias to its multiplier
+  int32_t zero_point;        // of the output
+  uint8_t* results[4];       // of each pixel, where its first channel stands
+  // Of both.
   const uint8_t* filter;  // of the first channel
   int32_t filter_bytes;   // from channel to channel
   int32_t surplus;        // bytes of whole words beyond that
   const uint32_t*
       columns;  // words of the pixels side by side; 0 where only surplus bytes meet them
   const uint32_t* columns_end;
-  int32_t skipped;  // steps of the first turn of eight
+  int32_t skipped;  // steps of the first turn
   int32_t* sums;
   int32_t* sums_end;
-  // Of results, in place of sums; the assembly moves `bias` and `results` on.
-  const int32_t* bias;       // of the first channel
-  int32_t shift_bytes;       // from its bias to its shift
-  int32_t multiplier_bytes;  // from its bias to its multiplier
-  int32_t zero_point;        // of the output
-  uint8_t* results[4];       // of each pixel, where its first channel stands
-  const int32_t* bias_end;
 };
 
 // Whether ByteDots can make results: 8 bits that nothing clamps, with factors below 1/2.
@@ -51,9 +52,14 @@ inline int32_t NumInside(const ByteDots& dots, int32_t num_channels) {
   return num_channels > num_outside ? num_channels - num_outside : 0;
 }
 
+// Steps of a turn of the loops below.
+constexpr int32_t kTurn = 8;
+constexpr int32_t kTwoByOneTurn = 4;
+constexpr int32_t kMakeTwoByTwoTurn = 12;
+
 // Whole words of weights are read, so up to 3 bytes behind the last channel's.
 ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_t* columns,
-                      int32_t num_pixels);
+                      int32_t num_pixels, int32_t turn);
 
 // Each writes sums until sums_end, of as many channels as that takes.
 void SumTwoByTwo(ByteDots& dots);   // channel 0 with both pixels, channel 1, the next two channels
@@ -61,7 +67,7 @@ void SumOneByFour(ByteDots& dots);  // a channel with four pixels, the next one
 void SumTwoByOne(ByteDots& dots);   // a pixel with two channels, the next two
 
 // Each writes results until bias_end.
-void MakeTwoByTwo(ByteDots& dots);   // two channels of two pixels, the next two
+void MakeTwoByTwo(ByteDots& dots);   // two channels of two pixels, the next two; no surplus
 void MakeOneByFour(ByteDots& dots);  // a channel of four pixels, the next one
 
 }  // namespace dsp

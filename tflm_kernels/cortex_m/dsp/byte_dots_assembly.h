@@ -1,7 +1,7 @@
 // cortex_m/dsp/byte_dots_assembly.h - what the loops of byte_dots.h share: how they are entered and left, and the steps
 // of requantising. For byte_dots*.cc alone.
 //
-// The loops run in turns of four or eight steps, and the first turn begins behind what is too much of it: all
+// The loops run in turns of four, eight or twelve steps, and the first turn begins behind what is too much of it: all
 // instructions of a step have four bytes. Registers are saved here and not named as clobbered, as a
 // compiler may keep one of them as its frame pointer.
 #ifndef TFLM_KERNELS_CORTEX_M_DSP_BYTE_DOTS_ASSEMBLY_H_
@@ -14,16 +14,16 @@
 // From ByteDots at r0 to its words on the stack, with the address where the first turn begins in place of
 // `skipped`. Leaves r0: filter, r1: filter_bytes, r2: that address. The address of 1: counts from a multiple
 // of 4, which the compiler gives a function only where it optimises for speed.
-#define QMCU_ENTER(instructions_of_a_step, last_of_a_turn) \
+#define QMCU_ENTER(instructions_of_a_step)    \
   ".p2align 2\n"                              \
   "push {r0, r4-r11, lr}\n"                   \
-  "ldr r1, [r0, #20]\n"                       \
-  "and r1, r1, #" last_of_a_turn "\n"         \
+  "add r6, r0, #36\n"                         \
+  "ldr r1, [r6, #20]\n"                       \
   "mov r3, #4 * " instructions_of_a_step "\n" \
   "adr.w r2, 1f\n"                            \
   "mla r2, r1, r3, r2\n"                      \
   "orr r2, r2, #1\n"                          \
-  "ldmia r0, {r0, r1, r3-r8}\n"               \
+  "ldmia r6, {r0, r1, r3-r8}\n"               \
   "mov r6, r2\n"                              \
   "push {r0, r1, r3-r8}\n"
 
@@ -41,11 +41,9 @@
   "add sp, sp, #36\n" \
   "pop {r4-r11, lr}\n"
 
-// From ByteDots.
-#define QMCU_BIAS "#32"              // and shift_bytes
-#define QMCU_MULTIPLIER_BYTES "#40"  // and zero_point
-#define QMCU_RESULTS "#48"
-#define QMCU_BIAS_END "#64"
+// From ByteDots, whose first words are bias_end, bias, shift_bytes, multiplier_bytes and zero_point.
+#define QMCU_BIAS "#4"
+#define QMCU_RESULTS "#20"
 
 // The steps of requantising: `value` becomes that of pixel and channel.
 #define QMCU_SHIFTED(value) "add.w " value ", " value ", " value ", asr #31\n"

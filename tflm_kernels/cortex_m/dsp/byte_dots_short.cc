@@ -31,7 +31,7 @@ namespace dsp {
 
 void SumOneByFour(ByteDots& dots) {
   QMCU_RUN(dots,
-           QMCU_ENTER("13", "7")
+           QMCU_ENTER("13")
            "mov lr, r2\n"
            "ldr r1, " QMCU_COLUMNS "\n"
            "ldr r12, " QMCU_COLUMNS_END "\n"
@@ -64,7 +64,7 @@ void SumOneByFour(ByteDots& dots) {
 
 void MakeOneByFour(ByteDots& dots) {
   QMCU_RUN(dots,
-           QMCU_ENTER("13", "7")
+           QMCU_ENTER("13")
            "mov lr, r2\n"
            "ldr r3, " QMCU_DOTS "\n"
            "ldr r3, [r3, " QMCU_BIAS "]\n"
@@ -77,8 +77,7 @@ void MakeOneByFour(ByteDots& dots) {
            "cmp r1, r12\n"
            "bne.w 1b\n"
            "ldr r2, " QMCU_DOTS "\n"
-           "ldrd r3, r4, [r2, " QMCU_BIAS "]\n"
-           "ldrd r5, r6, [r2, " QMCU_MULTIPLIER_BYTES "]\n"
+           "ldmia r2, {r1, r3-r6}\n"  // to zero_point
            "ldr r4, [r3, r4]\n"
            "ldr r5, [r3, r5]\n"
            "add r3, r3, #4\n"
@@ -99,15 +98,14 @@ void MakeOneByFour(ByteDots& dots) {
            QMCU_ROUNDED("r9", "r4", "r6")
            QMCU_ROUNDED("r10", "r4", "r6")
            QMCU_ROUNDED("r11", "r4", "r6")
-           "add r7, r2, " QMCU_RESULTS "\n"
-           "ldmia r7, {r1, r4, r5, r6}\n"
-           "strb r8, [r1], #1\n"
-           "strb r9, [r4], #1\n"
-           "strb r10, [r5], #1\n"
-           "strb r11, [r6], #1\n"
-           "stmia r7, {r1, r4, r5, r6}\n"
-           "ldr r4, [r2, " QMCU_BIAS_END "]\n"
-           "cmp r3, r4\n"
+           "add r2, r2, " QMCU_RESULTS "\n"
+           "ldmia r2, {r4-r7}\n"
+           "cmp r3, r1\n"
+           "strb r8, [r4], #1\n"
+           "strb r9, [r5], #1\n"
+           "strb r10, [r6], #1\n"
+           "strb r11, [r7], #1\n"
+           "stmia r2, {r4-r7}\n"
            "beq.w 2f\n"
            "ldrd r4, r1, " QMCU_SURPLUS "\n"  // and columns
            "sub r0, r0, r4\n"

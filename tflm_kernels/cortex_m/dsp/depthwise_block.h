@@ -47,7 +47,7 @@ struct Block {
   int32_t Channel(int32_t lane) const { return begin + (lane < count ? lane : count - 1); }
 
   // A tap's as int8; behind the last channel anything.
-  uint32_t Weights(int32_t tap) const {
+  [[gnu::noinline]] uint32_t Weights(int32_t tap) const {
     const uint8_t* run = filter + tap * tap_bytes;
     return is_whole ? LoadFour(run, weight_bits) : WeightsOneByOne(run);
   }
@@ -65,7 +65,7 @@ struct Block {
   const uint8_t* const filter;  // of a whole block its own weights
 
  private:
-  [[gnu::noinline]] uint32_t WeightsOneByOne(const uint8_t* run) const {
+  [[gnu::cold, gnu::noinline]] uint32_t WeightsOneByOne(const uint8_t* run) const {
     uint32_t weights = 0;
     for (int32_t lane = 0; lane < kLanes; ++lane) {
       const int32_t weight = LoadValue(run, Channel(lane), weight_bits);
@@ -120,7 +120,7 @@ class BlockStore {
   FixedPoint Factor(int32_t lane) const { return FactorOf(table_, block_.Channel(lane)); }
 
   // With any factors, of a block that may not be whole.
-  [[gnu::noinline]] void PutAny(FourSums sums, uint8_t* pixel) const {
+  [[gnu::cold, gnu::noinline]] void PutAny(FourSums sums, uint8_t* pixel) const {
     int32_t y[kLanes] = {sums.s0, sums.s1, sums.s2, sums.s3};
     for (int32_t lane = 0; lane < kLanes; ++lane) {
       y[lane] = MultiplyAdd(y[lane], MakeAnyFactor(Factor(lane)), fast_.zero_point);

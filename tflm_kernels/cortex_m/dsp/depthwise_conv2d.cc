@@ -109,8 +109,8 @@ class Rectangle {
   }
 
   // Its taps are copied, so that nothing behind the map is read.
-  static void OutputShortBlock(Rectangle* rectangle, const BlockStore& store, const Block& block,
-                               const Pixels& pixels) {
+  [[gnu::cold]] static void OutputShortBlock(Rectangle* rectangle, const BlockStore& store,
+                                             const Block& block, const Pixels& pixels) {
     rectangle->OutputShort(store, block, pixels);
   }
 
@@ -225,7 +225,7 @@ constexpr Variant kRegular = {OutputPixels<8, 9, false, true>,
                               nullptr,
                               nullptr};
 
-void Run(const Depthwise& conv, const Variant& variant) {
+[[gnu::cold]] void Run(const Depthwise& conv, const Variant& variant) {
   const FeatureMap& in = conv.params.input;
   const FeatureMap& out = conv.params.output;
   const Window& w = conv.params.window;
@@ -247,9 +247,9 @@ void Run(const Depthwise& conv, const Variant& variant) {
 }  // namespace
 
 template <int kInputBits, int kWeightBits>
-void DepthwiseConv2DOf(const DepthwiseConv2DParams& params, const uint8_t* input,
-                       const uint8_t* filter, const ChannelTable& table, uint8_t* output,
-                       [[maybe_unused]] uint8_t* scratch) {
+[[gnu::cold]] void DepthwiseConv2DOf(const DepthwiseConv2DParams& params, const uint8_t* input,
+                                     const uint8_t* filter, const ChannelTable& table,
+                                     uint8_t* output, [[maybe_unused]] uint8_t* scratch) {
   const Depthwise conv = {params, input, filter, table, output};
   if constexpr (kInputBits == 8) {
     if (HasRows(params) && HasSmallFactors(table, params.output.channels)) {
@@ -261,9 +261,9 @@ void DepthwiseConv2DOf(const DepthwiseConv2DParams& params, const uint8_t* input
   Run(conv, kVariant<kInputBits, kWeightBits>);
 }
 
-void DepthwiseConv2DRegular(const DepthwiseConv2DParams& params, const uint8_t* input,
-                            const uint8_t* filter, const ChannelTable& table, uint8_t* output,
-                            uint8_t* scratch) {
+[[gnu::cold]] void DepthwiseConv2DRegular(const DepthwiseConv2DParams& params, const uint8_t* input,
+                                          const uint8_t* filter, const ChannelTable& table,
+                                          uint8_t* output, uint8_t* scratch) {
   const Depthwise conv = {params, input, filter, table, output};
   if (!HasRows(params)) return Run(conv, kRegular);
   const DepthwiseRowsPlan plan = RowsPlanOf(params);

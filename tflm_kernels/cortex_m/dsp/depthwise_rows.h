@@ -110,7 +110,8 @@ class RowWidener {
 
 constexpr int32_t kWeightWords = 6;  // of a channel
 
-inline void PairWeights(const Block& block, uint32_t (&weights)[kLanes][kWeightWords]) {
+[[gnu::noinline]] inline void PairWeights(const Block& block,
+                                          uint32_t (&weights)[kLanes][kWeightWords]) {
   for (int32_t row = 0; row < 3; ++row) {
     const uint32_t middle = block.Weights(3 * row + 1);
     uint32_t first[kLanes];
@@ -145,7 +146,7 @@ class DepthwiseRows {
 
  private:
   // Rows of planes are a ring: those that the next rows of windows read too stay where they are.
-  void RunBlock(const Block& block) const {
+  [[gnu::noinline]] void RunBlock(const Block& block) const {
     uint32_t weights[kLanes][kWeightWords];
     PairWeights(block, weights);
     const RowWidener widener(conv_, plan_, block);

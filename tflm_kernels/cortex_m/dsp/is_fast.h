@@ -53,10 +53,15 @@ inline bool IsPlainCall(const Params& params, const ChannelTable& table) {
   return is_plain;
 }
 
-// Whether Conv2DRegular takes a call: a plain one with runs of whole words.
-inline bool IsRegular(const Conv2DParams& params, const ChannelTable& table) {
-  return IsPlainCall(params, table) && (params.input.channels % 4 == 0 || IsGathered(params)) &&
+// Rows of taps that are whole words, of filters that the loops of byte_dots.h end on.
+inline bool HasRegularRows(const Conv2DParams& params) {
+  return ((params.input.channels % 4 == 0 && HasRowSpans(params)) || IsGathered(params)) &&
          (IsShort(params) || (FilterBytes(params) % 4 == 0 && params.output.channels % 2 == 0));
+}
+
+// Whether Conv2DRegular takes a call.
+inline bool IsRegular(const Conv2DParams& params, const ChannelTable& table) {
+  return IsPlainCall(params, table) && HasRegularRows(params);
 }
 
 // Whether DepthwiseConv2DRegular takes a call: a plain one with whole blocks of channels.

@@ -1,6 +1,6 @@
 // Scheduling before register allocation makes GCC 12 spill what the loops of dot.h need.
 #ifndef __clang__
-#pragma GCC optimize("O2", "no-schedule-insns")
+#pragma GCC optimize("Os", "no-schedule-insns")
 #endif
 
 #include "tflm_kernels/cortex_m/dsp/one_pixel.h"
@@ -42,7 +42,7 @@ template <int kWBits>
 void OnePixel(const FeatureMap& output, const Clamp& clamp, int32_t filter_bytes,
               const Operands& operands, int32_t column_sum, uint8_t* run) {
   const auto* words = reinterpret_cast<const uint32_t*>(operands.scratch);
-  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, words, 1);
+  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, words, 1, kTwoByOneTurn);
   int32_t sums[kSumsAtOnce];
   const int32_t last = NumInside(dots, output.channels);
   for (int32_t o = 0, count; o < output.channels; o += count) {
