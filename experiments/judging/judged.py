@@ -26,11 +26,11 @@ class JudgedNetwork:
       folder: of the network.
     """
 
-    def __init__(self, folder: pathlib.Path, max_judge: int | None = None) -> None:
-        """Judges by `max_judge` samples, None is all."""
+    def __init__(self, folder: pathlib.Path, max_judge: int | None = None, *, part: str = "judge") -> None:
+        """Judges by `max_judge` samples, None is all, of a part that has labels."""
         self.folder = folder
         self.file = (folder / "int8.tflite").read_bytes()
-        with np.load(folder / "judge.npz") as archive:
+        with np.load(folder / f"{part}.npz") as archive:
             x, self._labels = (archive[key][:max_judge] for key in ("x", "y"))
         model = canonical(ModelFile(self.file))
         self.graph = model.graph

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.support.tiny_models import TinyModel
+from tflm_quantmcu.compensation import moments
 from tflm_quantmcu.compensation.moments import Moments, StoredMap, moments_of
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.lowering.network import LoweredNetwork
@@ -50,3 +52,18 @@ def test_they_do_not_depend_on_the_order_of_sums() -> None:
     first, second = _moments(rows), _moments(rows[:, order])
     for name in ("mean", "planned_mean", "cross", "gram"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
+
+
+@pytest.mark.parametrize(("positions", "step"), [(8 * ROWS * ROWS, 1), (8 * ROWS * ROWS - 1, 2), (200, 24), (1, 4608)])
+def test_of_many_positions_every_few_rows_count(monkeypatch, positions: int, step: int) -> None:
+    monkeypatch.setattr(moments, "MAX_POSITIONS", positions)
+    monkeypatch.setattr(moments, "MAX_POSITIONS_A_TAP", 0)
+    rows = _rows()
+    found = _moments(rows)
+    kept = rows.reshape(2, 8, ROWS, ROWS, CHANNELS)[:, :, min(step, ROWS) // 2 :: step].reshape(2, -1, CHANNELS)
+    assert found.count == kept.shape[1]
+    x, y = ((v.astype(np.float64) - f.zero_point) * f.scale for v, f in zip(kept, (WANTED, PLANNED), strict=True))
+    np.testing.assert_allclose(found.mean[0], x.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.planned_mean[0], y.mean(axis=0), rtol=1e-12)
+    assert found.gram is not None
+    np.testing.assert_allclose(found.gram[0], np.cov(y.T, bias=True), rtol=1e-9, atol=1e-9)

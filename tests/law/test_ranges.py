@@ -125,3 +125,16 @@ def test_results_repeat():
     weights = np.random.default_rng(2).normal(size=(8, 50))
     first, second = requantize_weights(weights, 0, 4), requantize_weights(weights, 0, 4)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize(("channels", "taps"), [(1, 1), (700, 9), (40, 960), (3, 40_000)])
+def test_a_channel_s_scale_does_not_depend_on_the_others(bits, channels, taps):
+    rng = np.random.default_rng(taps)
+    weights = rng.normal(size=(channels, taps)) * rng.choice([0, 1e-3, 1, 50], (channels, 1))
+    weights[rng.random(weights.shape) < 0.1] = 0
+    weights[: channels // 3] = np.round(weights[: channels // 3])  # equal values, equal crossings
+    q, scales = requantize_weights(weights, 0, bits)
+    alone = [requantize_weights(row[None], 0, bits) for row in weights]
+    np.testing.assert_array_equal(q, np.concatenate([of_row for of_row, _ in alone]))
+    np.testing.assert_array_equal(scales, np.concatenate([scale for _, scale in alone]))

@@ -39,7 +39,7 @@ from tflm_quantmcu.lowering.ops import LoweredOp
 from tflm_quantmcu.oracle.simulate import FeatureMaps, run_op
 
 # At most so many samples, and fewer as long as they take more MACs than this; at least so many.
-MAX_SAMPLES, MAX_MACS, MIN_SAMPLES = 64, 1 << 30, 4
+MAX_SAMPLES, MAX_MACS, MIN_SAMPLES = 64, 1 << 34, 4
 RIDGE = 0.01  # of an input's mean variance; K inputs of N values add K / N, lest noise be fitted
 # Of an input's mean square: a variance below that is what rounding leaves of a constant.
 _CONSTANT = 1e-9

@@ -16,6 +16,8 @@ from tflm_quantmcu.law.taps import tap_values
 from tflm_quantmcu.lowering.ops import Filter, LoweredOp
 
 _VALUES_AT_ONCE = 1 << 22
+# Positions of all samples that count at most, and a tap: of more every few rows, which tell as much.
+MAX_POSITIONS, MAX_POSITIONS_A_TAP = 1 << 14, 256
 _EXACT = 1 << 24  # float32 holds every integer up to here
 
 
@@ -59,6 +61,7 @@ def moments_of(
       size: output height and width; of a convolution alone it counts.
       with_products: covariances too.
     """
+    step = 1 if op.traits.is_vector else _rows_apart(op, len(wanted.values) * size[0] * size[1])
     values = op.window.kernel_height * op.window.kernel_width * wanted.values[0].size
     at_once = max(1, _VALUES_AT_ONCE // values)
     scales = wanted.format.scale, planned.format.scale
@@ -67,11 +70,11 @@ def moments_of(
     count = 0
     for start in range(0, len(wanted.values), at_once):
         parts = slice(start, start + at_once)
-        both = [_columns(op, stored.steps(parts), size) for stored in (wanted, planned)]
+        both = [_columns(op, stored.steps(parts), size, step) for stored in (wanted, planned)]
         # Near the means, so that more products fit in an exact sum.
-        shifts = shifts or [np.rint(columns.mean(axis=1, dtype=np.float64)).astype(np.float32) for columns in both]
+        shifts = shifts or [np.rint(_sums(c) / c.shape[1]).astype(np.float32) for c in both]
         x, y = (columns - shift[:, None, :] for columns, shift in zip(both, shifts, strict=True))
-        sums = [x.sum(axis=1, dtype=np.float64), y.sum(axis=1, dtype=np.float64)]
+        sums = [_sums(x), _sums(y)]
         if with_products:
             sums += [_products(columns, y) for columns in (x, y)]
         totals = [total + part for total, part in zip(totals, sums, strict=True)] if totals else sums
@@ -87,25 +90,39 @@ def moments_of(
     return Moments(mean, planned_mean, cross, gram, count)
 
 
+def _rows_apart(op: LoweredOp, positions: int) -> int:
+    """Every how many rows of an op's output count where all have so many positions."""
+    taps = op.window.kernel_height * op.window.kernel_width
+    inputs = taps if op.traits.is_depthwise else filter_of(op).values[0].size
+    return -(-positions // max(MAX_POSITIONS, MAX_POSITIONS_A_TAP * inputs))
+
+
+def _sums(x: np.ndarray) -> np.ndarray:
+    """Sums over positions, float64 [G, K], of integers float32 [G, positions, K]."""
+    return _products(np.ones((1, x.shape[1], 1), np.float32), x)[:, 0]
+
+
 def _products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Sums over positions, float64 [G, K, K], of integers float32 [G, positions, K].
+    """Sums over positions, float64 [G, J, K], of integers float32 [G or 1, positions, J] times [G, positions, K].
 
     A float32 sum takes so few positions that it is exact: in whatever order a machine's BLAS adds, it is the same.
     """
     largest = max(float(np.abs(x).max() * np.abs(y).max()), 1.0)
     at_once = max(1, int(_EXACT / largest))
     parts = (slice(start, start + at_once) for start in range(0, x.shape[1], at_once))
-    total = np.zeros((x.shape[0], x.shape[2], y.shape[2]))
+    total = np.zeros((y.shape[0], x.shape[2], y.shape[2]))
     for part in parts:
         total += x[:, part].swapaxes(1, 2) @ y[:, part]
     return total
 
 
-def _columns(op: LoweredOp, x: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """What each output position reads, float32 [G, positions, K]; outside the map 0, as padding is."""
+def _columns(op: LoweredOp, x: np.ndarray, size: tuple[int, ...], step: int) -> np.ndarray:
+    """What each position of every `step`th row of the output reads, float32 [G, positions, K]; outside the map 0, as
+    padding is."""
     if op.traits.is_vector:
         return x.reshape(1, len(x), -1)
-    taps = [tap.reshape(-1, tap.shape[-1]) for _, _, tap in tap_values(x, op.window, (size[0], size[1]), 0)]
+    values = tap_values(x, op.window, (size[0], size[1]), 0)
+    taps = [tap[:, min(step, size[0]) // 2 :: step].reshape(-1, tap.shape[-1]) for _, _, tap in values]
     stacked = np.stack(taps, axis=1)
     if op.traits.is_depthwise:
         return np.ascontiguousarray(stacked.transpose(2, 0, 1))

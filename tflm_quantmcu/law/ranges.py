@@ -16,6 +16,8 @@ from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.law.arrays import AnyArray, Float32Array, Float64Array, Int8Array
 from tflm_quantmcu.law.fixed_point import round_half_away
 
+_CROSSINGS_AT_ONCE = 1 << 16  # of weights, so that they stay in the cache
+
 
 def mse_format(histogram: AnyArray, format8: Format, bits: int) -> Format:
     """The per-tensor format with the least squared error over a feature map's values.
@@ -42,9 +44,9 @@ def mse_format(histogram: AnyArray, format8: Format, bits: int) -> Format:
     best = Format(bits, float(np.float32(format8.scale) * (1 << (8 - bits))), -(1 << (bits - 1)))
     least_error = np.inf
     for zero_point in range(best.qmin, best.qmin + 1 if reals[0] >= 0 else best.qmax + 1):
-        scale, error = _best_scale(reals, counts, best.qmin - zero_point, best.qmax - zero_point)
-        if error < least_error:
-            best, least_error = Format(bits, scale, zero_point), error
+        scales, errors = _best_scales(reals[None], counts, best.qmin - zero_point, best.qmax - zero_point)
+        if errors[0] < least_error:
+            best, least_error = Format(bits, float(scales[0]), zero_point), errors[0]
     return best
 
 
@@ -63,30 +65,37 @@ def requantize_weights(weights: AnyArray, axis: int, bits: int) -> tuple[Int8Arr
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     channels = np.moveaxis(np.asarray(weights, np.float64), axis, 0)
     rows = channels.reshape(len(channels), -1)
-    ones = np.ones(rows.shape[1])
-    scales = np.array([_best_scale(row, ones, low, high)[0] for row in rows], np.float32)
+    at_once = max(1, _CROSSINGS_AT_ONCE // max(1, rows.shape[1] * -low))
+    parts = (rows[start : start + at_once] for start in range(0, len(rows), at_once))
+    scales = np.concatenate([_best_scales(part, np.ones(part.shape[1]), low, high)[0] for part in parts])
     broadcast = scales.astype(np.float64).reshape(-1, *[1] * (channels.ndim - 1))
     q = np.clip(round_half_away(channels / broadcast), low, high).astype(np.int8)
     return np.ascontiguousarray(np.moveaxis(q, 0, axis)), scales
 
 
-def _best_scale(values: Float64Array, counts: Float64Array, low: int, high: int) -> tuple[float, float]:
-    """The scale whose levels scale * [low, high] are nearest to the values, as a float32 value, and its squared error.
+def _best_scales(values: Float64Array, counts: Float64Array, low: int, high: int) -> tuple[Float32Array, Float64Array]:
+    """The scales whose levels scale * [low, high] are nearest to each row of values, and the rows' squared errors.
 
     (1, inf) where no scale helps: all values are 0, or lie on a side that has no levels.
+
+    Args:
+      values: [R, N].
+      counts: of each value, [R, N] or [N].
+      low, high: least and largest level.
     """
     steps = np.arange(max(high, -low))
-    is_crossed = steps < np.where(values > 0, high, -low)[:, None]
-    magnitudes = np.abs(values)[:, None]
-    crossings = np.where(is_crossed, magnitudes / (steps + 0.5), 0.0).ravel()
-    order = np.argsort(-crossings, kind="stable")
-    order = order[crossings[order] > 0]
-    if not len(order):
-        return 1.0, np.inf
-    weights = np.broadcast_to(counts[:, None], is_crossed.shape)
-    products = np.cumsum((weights * magnitudes).ravel()[order])
-    squares = np.cumsum((weights * (2 * steps + 1)).ravel()[order])
-    gains = products**2 / squares
-    best = int(np.argmax(gains))
-    scale = float(np.float32(products[best] / squares[best]))
-    return scale, float(np.sum(counts * values**2) - gains[best])
+    is_crossed = steps < np.where(values > 0, high, -low)[:, :, None]
+    magnitudes = np.abs(values)[:, :, None]
+    crossings = np.where(is_crossed, magnitudes / (steps + 0.5), 0.0).reshape(len(values), -1)
+    order = np.argsort(-crossings, axis=1, kind="stable")
+    weights = np.broadcast_to(np.broadcast_to(counts, values.shape)[:, :, None], is_crossed.shape)
+    products, squares = (
+        np.cumsum(np.take_along_axis(part.reshape(crossings.shape), order, axis=1), axis=1)
+        for part in (weights * magnitudes, weights * (2 * steps + 1))
+    )
+    is_moved = np.take_along_axis(crossings, order, axis=1) > 0
+    gains = np.where(is_moved, products**2 / squares, 0.0)
+    best = (np.arange(len(values)), np.argmax(gains, axis=1))
+    helps = is_moved[:, 0]
+    scales = np.where(helps, products[best] / squares[best], 1.0).astype(np.float32)
+    return scales, np.where(helps, np.sum(counts * values**2, axis=1) - gains[best], np.inf)
