@@ -69,9 +69,16 @@ def row(name: str, network: JudgedNetwork, widths: str, *, published: bool, mode
     start = time.process_time()
     plan = compensate(network.graph, plan, calibration.samples, mode=mode)
     seconds = time.process_time() - start
-    loss, accuracy = network.loss_of(plan), 100 * network.accuracy
-    points = (round(value, 2) for value in (accuracy, loss.points, loss.upper_points))
-    return WholeRow(name, widths + "*" * published, *points, loss.num_samples, round(seconds, 1))
+    loss = network.loss_of(plan)
+    return WholeRow(
+        network=name,
+        widths=widths + "*" * published,
+        int8=round(100 * network.accuracy, 2),
+        points=round(loss.points, 2),
+        limit=round(loss.upper_points, 2),
+        num_judged=loss.num_samples,
+        seconds=round(seconds, 1),
+    )
 
 
 def whole_plan(network: JudgedNetwork, weight_bits: int, map_bits: int, *, published: bool) -> PrecisionPlan:
