@@ -137,7 +137,7 @@ def _three_layers(*, is_shared: bool = False, num_scales: int = 4) -> tuple[byte
     x = net.conv2d(x, rng.integers(-127, 128, filter.shape, dtype=np.int8), filter_scales=[0.003] * 4, scale=0.05)
     filter[1] = 0
     scales = [0.003, 5e-10, 0.002, 0.003][:num_scales]
-    bias = np.array([2**31 - 1, 2**30, -(2**31) + 1, 3], np.int32) if num_scales == 4 else None
+    bias = np.array([2**31 - 2**22, 2**30, 2**22 - 2**31, 3], np.int32) if num_scales == 4 else None
     x = net.conv2d(x, filter, bias, filter_scales=scales, scale=0.05)
     x = net.conv2d(x, filter if is_shared else filter[::-1], filter_scales=[0.003] * num_scales, scale=0.05)
     model = net.build(x)
