@@ -10,6 +10,7 @@ from tests.support.networks import inverted_residual
 from tests.support.plans import mixed, split
 from tests.support.stock_op_models import STOCK_OP_MODELS
 from tests.support.streamed import streamed_plan
+from tests.support.subgraph_models import SUBGRAPH_MODELS
 from tflm_quantmcu.calibration.calibrate import calibrate
 from tflm_quantmcu.calibration.calibration_file import save_calibration
 from tflm_quantmcu.converter.convert import convert_model
@@ -28,7 +29,13 @@ def models() -> dict[str, bytes]:
     graph = ModelFile(network).graph
     plans = {"split": split(graph), "mixed": mixed(graph, 1), "streamed": streamed_plan(graph, tile_height=2)}
     stock = {f"stock_{name.lower()}": make() for name, make in STOCK_OP_MODELS.items()}
-    return {**stock, "network": network, **{name: convert_model(network, plan) for name, plan in plans.items()}}
+    whole = {f"subgraphs_{name.lower()}": make() for name, make in SUBGRAPH_MODELS.items()}
+    return {
+        **stock,
+        **whole,
+        "network": network,
+        **{name: convert_model(network, plan) for name, plan in plans.items()},
+    }
 
 
 def main() -> None:

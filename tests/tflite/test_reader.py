@@ -126,10 +126,6 @@ def test_offline_plan():
     assert read_model(small_cnn()).offline_offsets is None
 
 
-def add_subgraph(tree: schema.ModelT) -> None:
-    tree.subgraphs.append(tree.subgraphs[0])
-
-
 def drop_inputs(tree: schema.ModelT) -> None:
     tree.subgraphs[0].operators[0].inputs = np.array([0], np.int32)
 
@@ -166,7 +162,6 @@ def sparse_filter(tree: schema.ModelT) -> None:
 
 
 REFUSED = {
-    add_subgraph: "the model has 2 subgraphs; supported is one",
     drop_inputs: "CONV_2D (op 0) has inputs [0] and outputs [3]; it needs at least 2 of the first and 1 of the second",
     omit_filter: "CONV_2D (op 0) has inputs [0, -1, 2] and outputs [3]; it needs at least 2",
     drop_options: "CONV_2D 'map3' (op 0) lacks its Conv2DOptions",

@@ -24,6 +24,7 @@ from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.model_time import time_of_model
 from tflm_quantmcu.graph.precision_plan import CHOSEN_AT_RUN_TIME, PrecisionPlan
+from tflm_quantmcu.graph.subgraphs import why_whole
 from tflm_quantmcu.graph.target import ANY, AOT, DEFAULT_CORE, Target, cores_of
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.planner import plan_stages
@@ -92,6 +93,8 @@ def describe_why(model: AnyModel, target: Target) -> str:
         return "\n".join(why_not_smaller(file.graph, file.graph))
     source = canonical(file)
     require_source(source.graph)
+    if source.graph.subgraphs:
+        return why_whole(source.graph)
     lines, arenas = [], {}
     for mode in INPUT_MODES:
         table = load_table(target.timed_core)

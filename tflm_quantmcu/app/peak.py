@@ -87,6 +87,8 @@ def why_not_smaller(source: ModelGraph, converted: ModelGraph, *, is_bounded: bo
       converted: what it became; `source` itself where nothing is converted yet.
       is_bounded: a bound on RAM was given, which is met in the fewest cycles and not in the fewest bytes.
     """
+    if source.subgraphs:
+        return []  # the planner has said why
     peak = peak_of(converted)
     maps = ", ".join(f"'{name}' {n:,}" for name, n in peak.held[:_MAX_TENSORS])
     lines = [f"{op_place(converted, peak.op)} holds the most, {peak.num_bytes:,} bytes: {maps}"]

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from tflm_quantmcu.arena.machine import Machine
 from tflm_quantmcu.arena.predict import op_scratch_bytes, placed_bytes, predict_arena
 from tflm_quantmcu.arena.prepare_steps import prepare_steps
+from tflm_quantmcu.graph.subgraphs import all_ops, parts_of
 from tflm_quantmcu.graph.target import QUANTMCU, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
@@ -103,7 +104,7 @@ def replay_allocation(
         for t in ends:
             for num_bytes, alignment in _tensor_parts(graph.tensors[t], machine):
                 arena.keep("interpreter", num_bytes, alignment)
-    is_exact = machine.is_measured and all(op.kind in machine.known for op in graph.ops)
+    is_exact = machine.is_measured and all(op.kind in machine.known for _, op in all_ops(graph))
     return Allocation(PersistentBytes(**arena.kept), align(arena.most, ARENA_ALIGNMENT), is_exact)
 
 
@@ -154,34 +155,40 @@ def _prepare(graph: ModelGraph, machine: Machine, variant: str, stock_kernels: s
         arena.keep("interpreter", num_bytes)
     arena.keep("interpreter", machine.builtin_allocator)
     arena.resize(machine.scratch_request * _REQUESTS_AN_OP)
-    arena.keep("interpreter", machine.subgraph)
-    arena.keep("eval_tensors", machine.eval_tensor * len(graph.tensors))
-    arena.keep("nodes", machine.node * len(graph.ops))
-    for op in graph.ops:
+    parts, ops = parts_of(graph), list(all_ops(graph))
+    arena.keep("interpreter", machine.subgraph * len(parts))
+    for part in parts:
+        arena.keep("eval_tensors", machine.eval_tensor * len(part.tensors))
+    for part in parts:
+        arena.keep("nodes", machine.node * len(part.ops))
+    for _, op in ops:
         arena.keep("op_data", *machine.options.get(op.kind, (0, 1)))
-    for op in graph.ops:
+    for _, op in ops:
         arena.keep("op_data", machine.op_data.get(op.kind, 0), ARENA_ALIGNMENT)
     num_requests = 0
-    for op in graph.ops:
-        for step in prepare_steps(graph, op, variant, stock_kernels):
+    for part, op in ops:
+        for step in prepare_steps(part, op, variant, stock_kernels):
             if isinstance(step, Tensor):
                 for num_bytes, alignment in _tensor_parts(step, machine):
                     arena.borrow(num_bytes, alignment)
             else:
                 arena.keep("op_data", step, ARENA_ALIGNMENT)
-        num_requests += sum(n > 0 for n in op_scratch_bytes(graph, op, variant, stock_kernels))
+        num_requests += sum(n > 0 for n in op_scratch_bytes(part, op, variant, stock_kernels))
         arena.resize(machine.scratch_request * (num_requests + _REQUESTS_AN_OP))
     return num_requests
 
 
 def _plan(graph: ModelGraph, machine: Machine, num_requests: int, arena: _Arena) -> None:
     """Plans memory: a lifetime each tensor and request, and the planner's tables of the buffers that it places."""
-    arena.borrow(machine.pointer, machine.pointer)
-    arena.borrow(machine.allocation_info * (len(graph.tensors) + num_requests), machine.pointer)
-    for tensor in graph.tensors:
-        if tensor.is_variable and not (graph.offline_offsets and graph.offline_offsets[tensor.index] != -1):
-            arena.keep("op_data", tensor.num_bytes, ARENA_ALIGNMENT)
-    num_buffers = sum(n > 0 for n in placed_bytes(graph)) + num_requests
+    parts = parts_of(graph)
+    arena.borrow(machine.pointer * len(parts), machine.pointer)
+    num_tensors = sum(len(part.tensors) for part in parts)
+    arena.borrow(machine.allocation_info * (num_tensors + num_requests), machine.pointer)
+    for part in parts:
+        for tensor in part.tensors:
+            if tensor.is_variable and not (part.offline_offsets and part.offline_offsets[tensor.index] != -1):
+                arena.keep("op_data", tensor.num_bytes, ARENA_ALIGNMENT)
+    num_buffers = sum(n > 0 for part in parts for n in placed_bytes(part)) + num_requests
     arena.borrow(_PLANNED_BUFFER * num_buffers + arena.align_tail(), ARENA_ALIGNMENT)
 
 

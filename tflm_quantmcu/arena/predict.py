@@ -13,8 +13,10 @@ from typing import Any
 from tflm_quantmcu.arena.cmsis_nn import cmsis_nn_scratch_bytes
 from tflm_quantmcu.arena.fast_ops import fast_scratch_bytes, filter_params
 from tflm_quantmcu.arena.stock_scratch import reference_scratch_bytes, value_bytes
+from tflm_quantmcu.arena.subgraphs import whole_arena
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.op_kinds import OP_KINDS
+from tflm_quantmcu.graph.subgraphs import SUBGRAPHS
 from tflm_quantmcu.graph.target import CMSIS_NN, KERNEL_VARIANTS, QUANTMCU, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Window
 from tflm_quantmcu.law.kernel_calls import FeatureMap
@@ -22,6 +24,7 @@ from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.native.kernel_scratch import kernel_scratch_bytes, stage_scratch_bytes
 from tflm_quantmcu.placement import memory
+from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.tflite import schema
 
@@ -44,8 +47,16 @@ def predict_arena(graph: ModelGraph, variant: str = REFERENCE, stock_kernels: st
     Raises:
       UnsupportedModelError: an op or a tensor whose bytes are not known.
     """
+    if graph.subgraphs:
+        return _whole_arena(graph, variant, stock_kernels)
     scratch = [op_scratch_bytes(graph, op, variant, stock_kernels) for op in graph.ops]
     return arena_around(graph, scratch, graph.offline_offsets)
+
+
+def _whole_arena(graph: ModelGraph, variant: str, stock_kernels: str) -> int:
+    parts = graph.subgraphs
+    scratch = [[op_scratch_bytes(part, op, variant, stock_kernels) for op in part.ops] for part in parts]
+    return whole_arena(parts, [placed_bytes(part) for part in parts], scratch)
 
 
 def arena_around(
@@ -63,14 +74,18 @@ def arena_around(
 
 
 def placed_bytes(graph: ModelGraph) -> tuple[int, ...]:
-    """Bytes of every tensor that TFLM's planner places; 0 for constants, and for variables unless they are pinned.
+    """Bytes of every tensor that TFLM's planner places; 0 for constants, for handles of resource variables, which point
+    to their op's data, and for variables unless they are pinned.
 
     Raises:
       UnsupportedModelError: a tensor of a type that TFLM cannot place.
     """
     pinned = graph.offline_offsets or (-1,) * len(graph.tensors)
+    handles = {t for op in graph.ops if op.kind == "VAR_HANDLE" for t in op.outputs}
     return tuple(
-        0 if t.is_constant or (t.is_variable and offset == -1) else t.num_elements * value_bytes(t)
+        0
+        if t.is_constant or t.index in handles or (t.is_variable and offset == -1)
+        else t.num_elements * value_bytes(t)
         for t, offset in zip(graph.tensors, pinned, strict=True)
     )
 
@@ -95,6 +110,9 @@ def op_scratch_bytes(
             return _own_scratch(graph, op, variant)
         except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:
             raise UnsupportedModelError(f"{op.kind} (op {op.index}) is malformed: {error!r}") from None
+    if op.kind == SUBGRAPHS:
+        ends = sum(align(n, ARENA_ALIGNMENT) for n in placed_bytes(graph))
+        return (max(0, _whole_arena(graph, variant, stock_kernels) - ends),)
     if op.kind in _KNOWN:
         try:
             return _stock_scratch(graph, op, variant, stock_kernels)

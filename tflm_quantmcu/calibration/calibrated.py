@@ -20,6 +20,7 @@ from tflm_quantmcu.calibration.real_values import count_real_values
 from tflm_quantmcu.calibration.rescale import rescale_model
 from tflm_quantmcu.calibration.unified_scale import layerwise_formats
 from tflm_quantmcu.graph.calibration_result import OWN_FORMATS, CalibrationMethod, CalibrationResult
+from tflm_quantmcu.graph.subgraphs import why_whole
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.lowering.format_groups import FormatGroup, free_groups
 from tflm_quantmcu.runtime.samples import choose_samples, digest, to_model_input, to_real
@@ -58,6 +59,10 @@ def calibrate_int8(
     graph = file.graph
     require_source(graph)
     require_one_input(graph)
+    if graph.subgraphs and method.name != "own":
+        raise UnsupportedModelError(
+            f"--calibration_method {method.name} changes formats inside of the network, and {why_whole(graph)}"
+        )
     chosen = choose_samples(samples, max_samples=max_samples, seed=seed)
     inputs = to_model_input(chosen, graph.tensors[graph.inputs[0]])
     key = {

@@ -18,6 +18,7 @@ from tflm_quantmcu.converter.passes.quantize_ops import quantize_ops
 from tflm_quantmcu.converter.passes.take_ops import take_ops
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.subgraphs import why_whole
 from tflm_quantmcu.graph.target import WORST_CORE, Target
 from tflm_quantmcu.graph.types import BIT_WIDTHS, ModelGraph
 from tflm_quantmcu.tflite.canonical.canonical import canonical
@@ -72,6 +73,8 @@ def convert_model(
     graph = file.graph
     require_source(graph)
     _check_names(graph, plan)
+    if graph.subgraphs:
+        return _left_alone(file, plan)
     tree = file.copied_tree()
     rewrite = Rewrite(
         tree,
@@ -85,6 +88,12 @@ def convert_model(
     for rewrite_pass in PASSES:
         rewrite_pass(rewrite)
     return write_model(rewrite.model) + (b"" if strip_metadata else associated_files(file.origin.data))
+
+
+def _left_alone(file: ModelFile, plan: PrecisionPlan) -> bytes:
+    if plan.stages or plan.formats or plan.weight_bits or plan.bias_corrections:
+        raise UsageError(f"the plan changes the network, and {why_whole(file.graph)}")
+    return file.data
 
 
 def _check_names(graph: ModelGraph, plan: PrecisionPlan) -> None:

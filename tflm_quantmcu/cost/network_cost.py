@@ -155,13 +155,15 @@ def cost_of(
       programs: (op indices, program) of each stage.
       map_bits, weight_bits: tensor name -> bits outside the stages; absent is 8.
       only: op indices to count; default all.
-      table: of the core whose instructions are estimated.
+      table: of the core whose instructions are estimated; what runs as a whole has none.
     """
+    if graph.subgraphs and (only is None or only):
+        return cost_of(graph.subgraphs[0])  # how often the others run, the file does not say
     inside = {index for ops, _ in programs for index in ops}
     network = LoweredNetwork.of(graph)
     macs = bit_ops = 0
     for op in graph.ops:
-        if op.index in inside or (only is not None and op.index not in only):
+        if op.index in inside or not op.outputs or (only is not None and op.index not in only):
             continue
         if not (count := network.macs(op)):
             continue

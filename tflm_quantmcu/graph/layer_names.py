@@ -23,7 +23,7 @@ def layer_names(graph: ModelGraph) -> dict[str, str]:
     """Tensor name -> layer name, for the feature maps and constants whose names tell."""
     names: dict[str, str] = {}
     for op in graph.ops:
-        layer = _layer_of(graph.tensors[op.outputs[0]].name)
+        layer = _layer_of(graph.tensors[op.outputs[0]].name) if op.outputs else None
         for t in (*op.outputs, *op.inputs):
             if t >= 0:
                 tensor = graph.tensors[t]
@@ -46,6 +46,8 @@ def layers_of_ops(graph: ModelGraph, ops: Iterable[int]) -> tuple[str, ...]:
 
 def op_place(graph: ModelGraph, op: Op) -> str:
     """An op as messages call it: `CONV_2D 'conv2d_7' (op 4)`, by its layer."""
+    if not op.outputs:
+        return f"{op.kind} (op {op.index})"
     return f"{op.kind} '{layer_of(graph, graph.tensors[op.outputs[0]])}' (op {op.index})"
 
 

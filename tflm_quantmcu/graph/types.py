@@ -175,7 +175,7 @@ class Op:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ModelGraph:
-    """The one subgraph of a model, as read.
+    """A subgraph of a model, as read; the model itself, if it is the only one.
 
     Attributes:
       tensors: by index.
@@ -186,6 +186,8 @@ class ModelGraph:
         OfflineMemoryAllocation; None if
         the file has none.
       target: the core that the offsets are pinned for, of the file's QUANTMCU_TARGET; None if it names none.
+      subgraphs: of a model that stock TFLM runs as a whole (subgraphs.py), each as read, the first its own; `ops` is
+        then one that stands for them all. Empty of other models.
       streamed_input: what a reader gives to a model without inputs, a tensor that is not among `tensors`; else None.
     """
 
@@ -197,6 +199,7 @@ class ModelGraph:
     offline_offsets: tuple[int, ...] | None = None
     streamed_input: Tensor | None = None
     target: str | None = None
+    subgraphs: tuple[ModelGraph, ...] = ()
     _derived: dict[Callable[..., Any], Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @property

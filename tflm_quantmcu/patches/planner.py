@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost.instructions import InstructionTable
+from tflm_quantmcu.graph.subgraphs import why_whole
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.split import StageSearch
@@ -58,6 +59,8 @@ def plan_stages(
     Raises:
       UnsupportedModelError: the input is to be streamed and no stage can read it.
     """
+    if graph.subgraphs and input_mode == "streamed":
+        raise UnsupportedModelError(f"the input cannot be streamed: {why_whole(graph)}")
     table = planning_table(table, max_macs_ratio)
     ratio = work_ratio(sram_bytes, table, max_macs_ratio, max_slowdown)
     planner = StagePlanner(

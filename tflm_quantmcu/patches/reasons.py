@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tflm_quantmcu.graph.subgraphs import why_whole
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.split import Split
 from tflm_quantmcu.patches.work_bound import DEFAULT_MAX_SLOWDOWN
@@ -43,6 +44,8 @@ def no_split(model: PlannedModel, baseline: int) -> str:
 
 
 def _obstacle(model: PlannedModel) -> str:
+    if model.graph.subgraphs:
+        return why_whole(model.graph)
     spatial = [op for op in model.graph.ops if op.window is not None]
     if all(model.why_not_in_stage(op) for op in spatial):
         reasons = [f"; {op.kind} (op {op.index}): {model.why_not_in_stage(op)}" for op in spatial[:1]]

@@ -287,6 +287,8 @@ class SearchProblem:
         """The refusal of a budget that no split reaches; `more` helps beside what always does."""
         smallest = min(found.smallest_arena_bytes, smallest_bytes or found.smallest_arena_bytes)
         remedy = ", ".join([*more, "raise --sram_bytes or shrink the model's input or channels"])
+        if self.graph.subgraphs:
+            remedy = "raise --sram_bytes: the network runs stock as a whole"
         return BudgetError(
             f"--sram_bytes is {self.budget.sram_bytes:,} and the smallest arena reached is {smallest:,} bytes "
             f"({found.reason}); {remedy}",

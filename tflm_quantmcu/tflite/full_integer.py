@@ -10,6 +10,7 @@ import math
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.layer_names import op_place
+from tflm_quantmcu.graph.subgraphs import all_ops, parts_of
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.stage.custom_ops import PREFIX
 
@@ -20,7 +21,7 @@ _REMEDY = (
 # Below it, a RELU6's 6 is not finite in steps of float32.
 _MIN_SCALE = 1e-37
 # What an integer model may carry beside int8 feature maps: indices, shapes, conditions.
-_PLAIN = ("int8", "int32", "int64", "bool")
+_PLAIN = ("int8", "int32", "int64", "bool", "resource")
 # What its ops with weights read, and its other ops where none has weights.
 _INTEGER_MAPS = ("int8", "int16")
 # Beside those of which the table of op kinds knows where their weights are.
@@ -39,7 +40,7 @@ def require_source(graph: ModelGraph) -> None:
     Raises:
       UnsupportedModelError: as `require_full_integer`, or the model has been converted already.
     """
-    for op in graph.ops:
+    for _, op in all_ops(graph):
         if op.kind.startswith(PREFIX):
             raise UnsupportedModelError(
                 f"the model has been converted already (op {op.index} is {op.kind}); give the int8 model it came from"
@@ -56,8 +57,10 @@ def require_full_integer(graph: ModelGraph) -> None:
     _check_is_source(graph)
     if not graph.ops:
         raise UnsupportedModelError("the model has no ops, so there is nothing to convert")
-    if not _is_integer(graph):
-        _refuse_other(graph)
+    parts = parts_of(graph)
+    if not any(map(_is_integer, parts)):
+        for part in parts:
+            _refuse_other(part)
     for op in graph.ops:
         for t in (*graph.feature_maps(op), *op.outputs):
             _check_format(graph, op, graph.tensors[t])
@@ -82,11 +85,11 @@ def _refuse_other(graph: ModelGraph) -> None:
 
 
 def _check_is_source(graph: ModelGraph) -> None:
-    for op in graph.ops:
+    for part, op in all_ops(graph):
         if op.kind in _COMPILED:
             accelerator, compiler = _COMPILED[op.kind]
             raise UnsupportedModelError(
-                f"{op_place(graph, op)} was compiled for {accelerator}; give the .tflite from before {compiler}"
+                f"{op_place(part, op)} was compiled for {accelerator}; give the .tflite from before {compiler}"
             )
 
 

@@ -15,6 +15,7 @@ from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.axis_check import misfit
 from tflm_quantmcu.tflite.shape_check import mistyped, unfilled
+from tflm_quantmcu.tflite.subgraph_check import check_subgraphs
 from tflm_quantmcu.tflite.value_check import misplaced
 
 _BUILTINS = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
@@ -74,7 +75,7 @@ _NUM_INPUTS = {
 _NUM_OPTIONAL = {"TRANSPOSE_CONV": 1}
 # Ops without a first input; that of a patch stage may come from a reader.
 _SOURCES = frozenset({"CALL_ONCE", "VAR_HANDLE", f"{PREFIX}PATCH_STAGE"})
-_SINKS = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE"})
+SINKS = frozenset({"ASSIGN_VARIABLE", "CALL_ONCE"})
 # TFLM's int8 softmax brings its input to Q5.26.
 _SOFTMAX_FRACTION_BITS = 26
 # Bits that TFLM's sums shift their inputs left by.
@@ -95,7 +96,7 @@ def check_ops(model: schema.ModelT) -> None:
 
     Raises:
       UnsupportedModelError: options that are named and not there, or missing where TFLM needs them; scales on which
-        TFLM's kernels end the process; a tensor that is read before anything writes it.
+        TFLM's kernels end the process; a tensor that is read before anything writes it; subgraphs that run themselves.
     """
     for graph in model.subgraphs:
         known = {int(t) for t in graph.inputs} | {t for t, x in enumerate(graph.tensors) if _has_values(model, x)}
@@ -122,6 +123,7 @@ def check_ops(model: schema.ModelT) -> None:
         for t in graph.outputs:
             if t not in known:
                 raise UnsupportedModelError(f"the output '{_label(graph.tensors[t])}' is written by no op")
+    check_subgraphs(model, [kind_of(code) for code in model.operatorCodes])
 
 
 def _is_foreign(code: schema.OperatorCodeT) -> bool:
@@ -153,7 +155,7 @@ def _check_ends(kind: str, op: schema.OperatorT, place: str) -> None:
     at_most = needed + _NUM_OPTIONAL.get(kind, 0) if needed else len(op.inputs)
     if sum(t >= 0 for t in op.inputs[:needed]) < needed or len(op.inputs) > at_most:
         raise UnsupportedModelError(f"{place} has inputs {[int(t) for t in op.inputs]}; it needs {needed}")
-    if kind not in _SINKS and not len(op.outputs):
+    if kind not in SINKS and not len(op.outputs):
         raise UnsupportedModelError(f"{place} has no output")
 
 

@@ -1,7 +1,7 @@
 """Reads a `.tflite` into a ModelGraph, and says whether it is a full-integer int8 model.
 
-In: the file's bytes. Out: ModelGraph. Refuses damaged files, several subgraphs, shapes that are not static,
-and constants that TFLM cannot read; `require_full_integer` refuses every other way to quantise.
+In: the file's bytes. Out: ModelGraph. Refuses damaged files, shapes that are not static, and
+constants that TFLM cannot read; `require_full_integer` refuses every other way to quantise.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.subgraphs import joined
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.placement.memory import OFFLINE_METADATA
@@ -23,7 +24,7 @@ from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.flatbuffer_check import check_flatbuffer
 from tflm_quantmcu.tflite.full_integer import require_full_integer as require_full_integer
 from tflm_quantmcu.tflite.metadata import plan_of, read_metadata, target_of
-from tflm_quantmcu.tflite.op_check import kind_of
+from tflm_quantmcu.tflite.op_check import SINKS, kind_of
 from tflm_quantmcu.tflite.streaming import find_streamed_input
 
 COMPRESSION_METADATA = "COMPRESSION_METADATA"
@@ -68,26 +69,33 @@ def read_plan(data: bytes) -> PrecisionPlan | None:
 
 def graph_of(model: schema.ModelT, sha256: str) -> ModelGraph:
     """The graph of an object tree; see `read_model`."""
-    if len(model.subgraphs) != 1:
-        raise UnsupportedModelError(
-            f"the model has {len(model.subgraphs)} subgraphs; supported is one: "
-            "convert without control flow and resource variables"
-        )
     if read_metadata(model, COMPRESSION_METADATA) is not None:
         raise UnsupportedModelError(
             "the model is compressed by TFLM's tool; give the model from before its compression"
         )
-    subgraph = model.subgraphs[0]
+    offline = read_metadata(model, OFFLINE_METADATA)
+    count = sum(len(subgraph.tensors) for subgraph in model.subgraphs)
+    offsets = None if offline is None else _offsets(offline, count)
+    parts = []
+    for subgraph in model.subgraphs:
+        own = None if offsets is None else offsets[: len(subgraph.tensors)]
+        offsets = None if offsets is None else offsets[len(subgraph.tensors) :]
+        parts.append(_read_subgraph(model, subgraph, sha256, own))
+    return joined(parts)
+
+
+def _read_subgraph(
+    model: schema.ModelT, subgraph: schema.SubGraphT, sha256: str, offline_offsets: tuple[int, ...] | None
+) -> ModelGraph:
     tensors = _read_tensors(model, subgraph)
     ops = tuple(_read_op(model, tensors, index, op) for index, op in enumerate(subgraph.operators or ()))
-    offline = read_metadata(model, OFFLINE_METADATA)
     graph = ModelGraph(
         tensors=tensors,
         ops=ops,
         inputs=_indices(subgraph.inputs),
         outputs=_indices(subgraph.outputs),
         sha256=sha256,
-        offline_offsets=None if offline is None else _offsets(offline, len(tensors)),
+        offline_offsets=offline_offsets,
         streamed_input=find_streamed_input(model),
         target=target_of(model),
     )
@@ -173,7 +181,7 @@ def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: 
     kind = kind_of(model.operatorCodes[op.opcodeIndex])
     inputs, outputs = _indices(op.inputs), _indices(op.outputs)
     needed = op_kind(kind).num_inputs
-    if not outputs or min((*inputs, *[-1] * needed)[:needed], default=0) < 0:
+    if (not outputs and kind not in SINKS) or min((*inputs, *[-1] * needed)[:needed], default=0) < 0:
         raise UnsupportedModelError(
             f"{kind} (op {index}) has inputs {list(inputs)} and outputs {list(outputs)}; "
             f"it needs at least {needed} of the first and 1 of the second"
@@ -184,7 +192,7 @@ def _read_op(model: schema.ModelT, tensors: tuple[Tensor, ...], index: int, op: 
         kind=kind,
         inputs=inputs,
         outputs=outputs,
-        window=_read_window(kind, index, options, [tensors[t] for t in (*inputs[:2], outputs[0])]),
+        window=_read_window(kind, index, options, [tensors[t] for t in (*inputs[:2], *outputs[:1])]),
         activation=_ACTIVATIONS.get(getattr(options, "fusedActivationFunction", 0), "NONE"),
         depth_multiplier=getattr(options, "depthMultiplier", 1),
         pads=_read_pads(tensors[inputs[1]]) if op_kind(kind).is_pad else (),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tflm_quantmcu.graph.layer_names import layer_names
+from tflm_quantmcu.graph.subgraphs import why_whole
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options
 
@@ -13,6 +14,9 @@ def view_graph(graph: ModelGraph) -> str:
     Raises:
       UnsupportedModelError: the options of one of our ops cannot be read.
     """
+    if graph.subgraphs:
+        parts = [f"subgraph {n}\n{view_graph(part)}" for n, part in enumerate(graph.subgraphs)]
+        return "\n\n".join([*parts, why_whole(graph)])
     lines = [f"input  {_tensor(graph.tensors[t])}" for t in graph.inputs]
     if graph.streamed_input is not None:
         streamed = graph.streamed_input

@@ -17,6 +17,7 @@ from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kind import OpKind, Table
 from tflm_quantmcu.graph.op_kinds import op_kind
+from tflm_quantmcu.graph.subgraphs import SUBGRAPHS, why_whole
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.law.kernel_calls import (
@@ -54,6 +55,8 @@ def calls_of(graph: ModelGraph, op: Op, *, variant: str = REFERENCE) -> tuple[Ke
     Raises:
       UnsupportedModelError: no kernel computes it exactly.
     """
+    if op.kind == SUBGRAPHS:
+        raise UnsupportedModelError(f"code without TFLM does not run the network: {why_whole(graph)}")
     if op.kind == PATCH_STAGE:
         return (_stage_call(graph, op, variant),)
     if op.kind.startswith(PREFIX):

@@ -103,7 +103,9 @@ def emit(
     core = require_core(core, besides=(HOST,))
     chosen = _identifier(name, "model" if isinstance(model, bytes) else Path(model).stem)
     file = ModelFile(model if isinstance(model, bytes) else read_bytes(model, "--model"))
-    tree = fold_constants(file)  # there are no kernels for what TFLM computes on shapes
+    tree = (
+        None if file.graph.subgraphs else fold_constants(file)
+    )  # there are no kernels for what TFLM computes on shapes
     file = file if tree is None else ModelFile(write_model(tree), file)
     require_full_integer(file.graph)
     recording = record(file, inputs, num_samples=num_samples)

@@ -20,6 +20,7 @@ from tflm_quantmcu.converter.emit.cpp_text import array_initializer, initializer
 from tflm_quantmcu.converter.emit.recording import Recording
 from tflm_quantmcu.converter.emit.templates import render
 from tflm_quantmcu.graph.op_kinds import op_kind
+from tflm_quantmcu.graph.subgraphs import all_ops
 from tflm_quantmcu.graph.target import HOST, KERNEL_VARIANTS, short_core, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.native.linked import (
@@ -33,6 +34,7 @@ from tflm_quantmcu.native.linked import (
 )
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, program_of
 from tflm_quantmcu.tflite.model_file import ModelFile
+from tflm_quantmcu.tflite.op_check import kind_of
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 # Where MicroMutableOpResolver's name is not the operator's in CamelCase.
@@ -58,7 +60,7 @@ def emit_tflm(
     """
     graph = model.graph
     arenas = _arena_bytes(graph, recording)
-    kinds = sorted({op.kind for op in graph.ops})
+    kinds = sorted({op.kind for _, op in all_ops(graph)})
     context: dict[str, Any] = {
         "name": name,
         "macro": name.upper(),
@@ -71,6 +73,7 @@ def emit_tflm(
         "builtin_ops": [k for k in kinds if not k.startswith(PREFIX)],
         **_resolver(graph, kinds, variant_of(core)),
         "streamed": graph.streamed_input,
+        "num_variables": _num_variables(model),
         "requests": describe_model_requests(graph),
         "num_samples": recording.num_samples,
         "inputs": [_sample(values) for values in recording.input_values],
@@ -106,6 +109,14 @@ def _resolver(graph: ModelGraph, kinds: Sequence[str], variant: str) -> dict[str
         "stages": _known_stages(graph),
         "adders": [resolver_call(kind, kernels.get(kind)) for kind in kinds],
     }
+
+
+def _num_variables(model: ModelFile) -> int:
+    """The resource variables, for which TFLM wants room when the interpreter is made."""
+    kinds = [kind_of(code) for code in model.tree.operatorCodes]
+    handles = [o for g in model.tree.subgraphs for o in g.operators or () if kinds[o.opcodeIndex] == "VAR_HANDLE"]
+    options = [handle.builtinOptions for handle in handles]
+    return len({None if o is None else (o.container, o.sharedName) for o in options})
 
 
 def _arena_bytes(graph: ModelGraph, recording: Recording) -> dict[str, int]:

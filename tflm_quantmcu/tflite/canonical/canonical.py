@@ -45,7 +45,7 @@ def canonical(model: ModelFile) -> ModelFile:
     Raises:
       UnsupportedModelError: the file is damaged, or the model is not one static graph.
     """
-    if model.source is not None:
+    if model.source is not None or model.graph.subgraphs:
         return model
     found = model
     for rewrite in REWRITES:
