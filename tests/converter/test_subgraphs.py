@@ -13,6 +13,7 @@ from tests.support.edit_model import edited
 from tests.support.subgraph_models import CHANNELS, SUBGRAPH_MODELS, branching, looping, streaming
 from tflm_quantmcu import convert, plan
 from tflm_quantmcu.app.inspection import describe_model, describe_why
+from tflm_quantmcu.app.model_diff import diff_models
 from tflm_quantmcu.app.source import calibrate_model
 from tflm_quantmcu.arena.machine import HOST
 from tflm_quantmcu.arena.persistent import replay_allocation
@@ -47,6 +48,7 @@ def test_a_network_is_left_alone_and_runs_as_before(make: Make) -> None:
     assert result.report.verification.is_same_function
     figures = result.report.as_dict()
     assert figures["before"] == figures["after"] and figures["after"]["arena_bytes"] > 0
+    assert figures["after"]["code_bytes"] is figures["after"]["milliseconds"] is None
     x = samples_of(model)
     assert Interpreter(result.model).run(x).tobytes() == Interpreter(model).run(x).tobytes()
 
@@ -140,6 +142,19 @@ def test_it_is_described_subgraph_by_subgraph() -> None:
     assert f"it has 2 subgraphs with resource variables, so {WHOLE}" in text
     assert describe_why(streaming(), Target.of()) == f"it has 2 subgraphs with resource variables, so {WHOLE}"
     assert f"it has 3 subgraphs, so {WHOLE}" in describe_model(branching())
+
+
+def test_ops_inside_are_checked_as_others_are() -> None:
+    def flatten(tree: schema.ModelT) -> None:
+        tree.subgraphs[0].tensors[tree.subgraphs[0].outputs[0]].shape = np.zeros(0, np.int32)
+
+    with pytest.raises(UnsupportedModelError, match="FULLY_CONNECTED .* for an output of shape \\[\\]"):
+        convert(edited(streaming(), flatten))
+
+
+def test_converted_whole_and_compared_layer_by_layer() -> None:
+    x = samples_of(streaming())
+    assert "no difference" in str(diff_models(ModelFile(streaming()), ModelFile(convert(streaming()).model), x))
 
 
 def set_inner(*indices: int) -> Callable[[schema.ModelT], None]:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.emit.calls import calls_of
 from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, code_bytes_of, stage_units, tflm_units
-from tflm_quantmcu.graph.target import ANY, AOT, CORES, HOST, Target, variant_of
+from tflm_quantmcu.graph.target import ANY, AOT, CORES, HOST, QUANTMCU, Target, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.law.kernel_calls import KernelCall
 from tflm_quantmcu.native.linked import linked_kernel, regular_kernels
@@ -24,9 +24,10 @@ _BYTES_A_CALL = 38
 def code_bytes(graph: ModelGraph, target: Target) -> int | None:
     """Bytes of code on the core, or on the one of all cores that takes the most.
 
-    None on the host, of what the runtime refuses, and where no table has a kernel yet.
+    None on the host, of what the runtime refuses, where no table has a kernel yet, and of a network that runs as a
+    whole, whose ops link our kernels of all widths.
     """
-    if target.core == HOST:
+    if target.core == HOST or (graph.subgraphs and target.stock_kernels == QUANTMCU):
         return None
     cores = CORES if target.core == ANY else (target.core,)
     try:

@@ -61,10 +61,10 @@ def require_full_integer(graph: ModelGraph) -> None:
     if not any(map(_is_integer, parts)):
         for part in parts:
             _refuse_other(part)
-    for op in graph.ops:
-        for t in (*graph.feature_maps(op), *op.outputs):
-            _check_format(graph, op, graph.tensors[t])
-        _check_weights(graph, op)
+    for part, op in all_ops(graph):
+        for t in (*part.feature_maps(op), *op.outputs):
+            _check_format(part, op, part.tensors[t])
+        _check_weights(part, op)
 
 
 def _is_integer(graph: ModelGraph) -> bool:
