@@ -6,9 +6,13 @@ import pytest
 
 from tests.support import networks
 from tests.support.tiny_keras import functional_cnn, samples
-from tflm_quantmcu.app.inspection import describe_model
+from tests.support.tiny_models import TinyModel
+from tflm_quantmcu import convert
+from tflm_quantmcu.app.inspection import describe_model, describe_why
+from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PatchClass, PrecisionPlan, StagePlan
+from tflm_quantmcu.graph.target import Target
 from tflm_quantmcu.keras_bridge.to_tflite import keras, keras_to_int8
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.search.overrides import fixed_widths
@@ -58,3 +62,17 @@ def test_a_plan_names_the_layers_inside_its_stages():
         names = [graph.tensors[graph.ops[i].outputs[0]].label for i in sorted(planned.ops)]
         assert list(stage.layers) == names
         assert stage.layers[-1] == stage.output
+
+
+@pytest.mark.parametrize("num_ops", [1, 2])
+def test_why_is_said_where_the_input_cannot_be_streamed(num_ops: int) -> None:
+    net = TinyModel()
+    y = net.input((1, 6))
+    for _ in range(num_ops):
+        y = net.tanh(y)
+    lines = describe_why(net.build(y), Target.of()).splitlines()
+    assert lines[0].startswith("the network is not split and keeps its arena of 16 bytes")
+    assert any(line.startswith("the input cannot be streamed: no patch stage begins with it") for line in lines)
+    assert lines[-1] == "--input resident: 16 bytes of maps and scratch"
+    with pytest.raises(UnsupportedModelError, match="the input cannot be streamed: no patch stage begins with it"):
+        convert(net.build(y), input="streamed")

@@ -19,6 +19,7 @@ from tflm_quantmcu.app.stage_sentences import describe_stage
 from tflm_quantmcu.arena.memory_map import draw_png, draw_text
 from tflm_quantmcu.arena.plan import tflm_plan
 from tflm_quantmcu.arena.predict import arena_by_variant
+from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.cost.boards import time_text
 from tflm_quantmcu.cost.instructions import load_table
@@ -98,13 +99,19 @@ def describe_why(model: AnyModel, target: Target) -> str:
     lines, arenas = [], {}
     for mode in INPUT_MODES:
         table = load_table(target.timed_core)
-        found = plan_stages(
-            source.graph,
-            input_mode=mode,
-            variants=target.variants,
-            stock_kernels=target.stock_kernels,
-            table=table,
-        )
+        try:
+            found = plan_stages(
+                source.graph,
+                input_mode=mode,
+                variants=target.variants,
+                stock_kernels=target.stock_kernels,
+                table=table,
+            )
+        except UnsupportedModelError as error:
+            if mode == INPUT_MODES[0]:
+                raise
+            lines.append(str(error))
+            continue
         best = found.best
         arenas[mode] = best.arena_bytes if best else found.baseline_arena_bytes
         if mode == INPUT_MODES[0]:  # resident

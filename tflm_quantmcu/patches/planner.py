@@ -17,7 +17,7 @@ from tflm_quantmcu.graph.subgraphs import why_whole
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.patches.split import StageSearch
-from tflm_quantmcu.patches.stage_planner import StagePlanner
+from tflm_quantmcu.patches.stage_planner import NOT_STREAMED, StagePlanner
 from tflm_quantmcu.patches.work_bound import planning_table, work_ratio
 
 
@@ -75,9 +75,7 @@ def plan_stages(
         max_inputs=max_inputs,
     )
     if planner.is_streamed and planner.is_whole:
-        raise UnsupportedModelError(
-            "the input cannot be streamed: no patch stage begins with it that leaves nothing else to read it"
-        )
+        raise UnsupportedModelError(NOT_STREAMED)
     return _smallest(planner, ratio) if sram_bytes is None else _within(planner, sram_bytes, ratio)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost import network_cost
 from tflm_quantmcu.cost.instructions import InstructionTable
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
@@ -32,6 +33,8 @@ _FRONT_STEP = 0.97  # of one arena to the next, of the front by time
 _MAX_MOVED = 6  # of the ways of a stage that hold the least, tried where the places of others leave it no room
 _OTHER_STEP = 0.98  # of the work, where only the figure that is not minimised exceeds its bound
 _MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
+
+NOT_STREAMED = "the input cannot be streamed: no patch stage begins with it that leaves nothing else to read it"
 
 
 class StagePlanner:
@@ -67,6 +70,8 @@ class StagePlanner:
         share = _STAGE_SHARE_OF_SMALLEST if is_work_bounded else _STAGE_SHARE
         stage_work = int(self._costs.total_work * share) if self._costs.times else 0
         edges = stage_edges(self._model, self._costs.base_work, self._costs.times, stage_work)
+        if not edges:  # each op alone is one, but the first of a streamed input
+            raise UnsupportedModelError(NOT_STREAMED)
         self._has_stages = any(way is not None for edge in edges for way in edge.ways[:1])
         # Where the first finds no places the second may, whose stages are fewer.
         fewer = int(self._costs.total_work * _STAGE_SHARE_OF_FEW) * WORK_UNIT
