@@ -87,12 +87,13 @@ def test_a_stage_gives_tflms_bytes(kind: str, activation: str) -> None:
         np.testing.assert_array_equal(qm.Interpreter(converted).invoke(sample)[0], run_stock(model, sample)[0])
 
 
-def test_what_broadcasts_stays_stock() -> None:
-    net = StockModel()
-    x = net.input((1, 4, 5, 3))
-    gate = net.mean(x, keep_dims=True, scale=x.scale, zero_point=x.zero_point)
-    graph = read_model(net.build(net.mul(x, gate, scale=0.06, zero_point=2)))
-    assert LoweredNetwork.of(graph).stage_refusal(graph.ops[-1]) == "MUL has no QMCU_ kernel"
+def test_what_broadcasts_stays_stock_but_a_gate() -> None:
+    for kind, refusal in (("MUL", None), ("SUB", "SUB has no QMCU_ kernel")):
+        net = StockModel()
+        x = net.input((1, 4, 5, 3))
+        pixel = net.mean(x, keep_dims=True, scale=x.scale, zero_point=x.zero_point)
+        graph = read_model(net.build(combined(net, kind, x, pixel)))
+        assert LoweredNetwork.of(graph).stage_refusal(graph.ops[-1]) == refusal
 
 
 def test_emitted_code_runs_them(tmp_path: Path) -> None:
