@@ -9,10 +9,10 @@ pixels, the middle 224x224 are taken, and x = pixel / 127.5 - 1. By `--seed` 64 
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 
 import numpy as np
-from absl import app, flags
 
 from experiments.judging.samples import scaled
 from experiments.npz import save_npz
@@ -23,22 +23,22 @@ from tflm_quantmcu.tflite.model_file import ModelFile
 SIDE, CROP = 256, 224
 PARTS = {"calibration": 64, "evaluation": 236, "judge": 700}
 
-_MODEL = flags.DEFINE_string("model", None, "The int8 .tflite.", required=True)
-_IMAGES = flags.DEFINE_string("images", None, "Folder of the .JPEG files.", required=True)
-_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "The network's folder.", required=True)
-_SEED = flags.DEFINE_integer("seed", 0, "Of the division.")
 
-
-def main(argv: list[str]) -> None:
-    del argv
-    paths = sorted(pathlib.Path(_IMAGES.value).glob("*.JPEG"))
-    data, folder = pathlib.Path(_MODEL.value).read_bytes(), pathlib.Path(_OUTPUT_DIR.value)
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.judging.public")
+    parser.add_argument("--model", type=pathlib.Path, required=True, help="the int8 .tflite")
+    parser.add_argument("--images", type=pathlib.Path, required=True, help="folder of the .JPEG files")
+    parser.add_argument("--output_dir", type=pathlib.Path, required=True, help="the network's folder")
+    parser.add_argument("--seed", type=int, default=0, help="of the division")
+    asked = parser.parse_args()
+    paths = sorted(asked.images.glob("*.JPEG"))
+    data, folder = asked.model.read_bytes(), asked.output_dir
     graph = ModelFile(data).graph
     source, classes = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]].num_elements
     if len(paths) != sum(PARTS.values()) or classes not in (len(paths), len(paths) + 1):
         raise SystemExit(f"{len(paths)} images and {classes} classes; wanted are a thousand, one image a class")
     folder.mkdir(parents=True, exist_ok=True)
-    order = np.random.default_rng(_SEED.value).permutation(len(paths))
+    order = np.random.default_rng(asked.seed).permutation(len(paths))
     for part, chosen in zip(PARTS, np.split(order, np.cumsum(list(PARTS.values()))[:-1]), strict=True):
         x = scaled(np.stack([picture(paths[i]) for i in chosen]))
         if part == "calibration":
@@ -60,4 +60,4 @@ def picture(path: pathlib.Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

@@ -12,11 +12,10 @@ judge, by which methods are chosen.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import pathlib
 import time
-
-from absl import app, flags
 
 from experiments.judging.judged import JudgedNetwork
 from experiments.rows import csv_of
@@ -28,14 +27,6 @@ from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.search.widths import free_maps, free_weights, weighted_ops
 
 WIDTHS = {"W4A8": (4, 8), "W8A4": (8, 4), "W4A4": (4, 4)}  # of weights and of maps
-
-_FOLDERS = flags.DEFINE_list("folders", None, "Of the networks.", required=True)
-_WIDTHS = flags.DEFINE_list("widths", list(WIDTHS), "Of weights and maps.")
-_PUBLISHED = flags.DEFINE_bool("published", False, "Keep 8 bits where published results do.")
-_COMPENSATION = flags.DEFINE_string("compensation", "weights", "As of convert.")
-_CHOOSE = flags.DEFINE_bool("choose", False, "Judge by evaluation.npz.")
-_MAX_JUDGE = flags.DEFINE_integer("max_judge", None, "Judging samples at most, for a quick look.")
-_OUTPUT = flags.DEFINE_string("output", None, "Where to write the table (.csv).")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,16 +42,24 @@ class WholeRow:
     seconds: float
 
 
-def main(argv: list[str]) -> None:
-    del argv
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m experiments.judging.whole")
+    parser.add_argument("--folders", nargs="+", type=pathlib.Path, required=True, help="of the networks")
+    parser.add_argument("--widths", nargs="+", choices=WIDTHS, default=list(WIDTHS), help="of weights and maps")
+    parser.add_argument("--published", action="store_true", help="keep 8 bits where published results do")
+    parser.add_argument("--compensation", default="weights", help="as of convert")
+    parser.add_argument("--choose", action="store_true", help="judge by evaluation.npz")
+    parser.add_argument("--max_judge", type=int, help="judging samples at most, for a quick look")
+    parser.add_argument("--output", help="where to write the table (.csv)")
+    asked = parser.parse_args()
     rows: list[WholeRow] = []
-    for folder in map(pathlib.Path, _FOLDERS.value):
-        network = JudgedNetwork(folder, _MAX_JUDGE.value, part="evaluation" if _CHOOSE.value else "judge")
-        for widths in _WIDTHS.value:
-            rows.append(row(folder.name, network, widths, published=_PUBLISHED.value, mode=_COMPENSATION.value))
+    for folder in asked.folders:
+        network = JudgedNetwork(folder, asked.max_judge, part="evaluation" if asked.choose else "judge")
+        for widths in asked.widths:
+            rows.append(row(folder.name, network, widths, published=asked.published, mode=asked.compensation))
             print(rows[-1], flush=True)
-            if _OUTPUT.value:
-                write_atomically(_OUTPUT.value, csv_of(WholeRow, rows))
+            if asked.output:
+                write_atomically(asked.output, csv_of(WholeRow, rows))
 
 
 def row(name: str, network: JudgedNetwork, widths: str, *, published: bool, mode: str) -> WholeRow:
@@ -103,4 +102,4 @@ def kept_maps(graph: ModelGraph) -> set[str]:
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()
