@@ -10,24 +10,25 @@ NEVER = -2.0  # MACs of a value whose halo is never kept
 
 
 def cache_choices(value_macs: np.ndarray, num_entries: int) -> list[tuple[np.ndarray, bool]]:
-    """(cache modes [maps], primed) worth trying: halos are kept in full, or recomputed where values cost few MACs.
+    """(cache modes [maps], primed) worth trying: halos are kept in full, or recomputed where that costs few MACs.
 
-    Of two halos of as many bytes the one whose values cost fewer MACs is cheaper to recompute. Below the threshold
-    a map keeps at most its columns, which take little where tiles are narrow and nothing where they are not.
+    Of two halos of as many bytes the one whose values cost fewer MACs is cheaper to recompute, and the one before the
+    other, since computing a value again takes others before it again that are not kept. A map that is not kept in full
+    keeps at most its columns, which take little where tiles are narrow and nothing where they are not. The first maps
+    alone are not kept in full where bytes are scarcest, and so with warm-up tiles and columns.
 
     Args:
       value_macs: float64 [maps] of one value; `NEVER` where its halo is never kept, infinite where it always is.
       num_entries: how many of the maps, the first, are inputs.
     """
-    thresholds = [-1.0, *np.unique(value_macs[num_entries:-1])]
-    choices = {
-        tuple(np.where(value_macs > threshold, FULL, np.where(value_macs >= 0, below, RECOMPUTE)).tolist())
-        for threshold in thresholds
-        for below in (RECOMPUTE, ROWS)
-    }
-    return [
-        (np.array(choice), primed)
-        for choice in sorted(choices)
-        for primed in (False, True)
-        if any(choice) or not primed
-    ]
+    inner = range(num_entries, len(value_macs) - 1)
+    may_keep = value_macs >= 0
+
+    def below(is_full: np.ndarray, least: int) -> tuple[int, ...]:
+        return tuple(np.where(is_full, FULL, np.where(may_keep, least, RECOMPUTE)).tolist())
+
+    by_macs = [value_macs > threshold for threshold in (-1.0, *np.unique(value_macs[inner]))]
+    modes = {below(is_full, least) for is_full in by_macs for least in (RECOMPUTE, ROWS)}
+    choices = {(choice, primed) for choice in modes for primed in (False, True)}
+    choices |= {(below(may_keep & (np.arange(len(value_macs)) > m), ROWS), True) for m in inner}
+    return [(np.array(choice), primed) for choice, primed in sorted(choices) if any(choice) or not primed]
