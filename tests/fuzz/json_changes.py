@@ -9,7 +9,7 @@ from typing import Any
 ODD = (
     None, True, False, 0, 1, -1, 2, 3, 4, 8, 16, 127, -129, 32768, 2**31, 2**63, 10**400, 0.5, -0.0, 1e-45, 1e39, 1e308,
     float("nan"), float("inf"), -float("inf"), "", "x", "\x1b[31m", "\u202e", "é", "a" * 5000, [], {}, [[]], [[[[]]]],
-    {"bits": 4}, "recompute", "rows", "full", "streamed", "dynamic", "outlier", "ordinary",
+    {"bits": 4}, "recompute", "rows", "full", "ahead", "streamed", "dynamic", "outlier", "ordinary",
 )  # fmt: skip
 
 

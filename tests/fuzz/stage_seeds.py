@@ -25,7 +25,7 @@ MAX_BYTES = 3000
 # PatchStageHeader's words, by the options that they are read from.
 _HEADER = ("tile_height", "tile_width", "num_ops", "num_maps", "num_classes", "cache_mode", "primed")
 _RULE = ("outlier_low", "outlier_high", "outlier_share")
-_CACHE_MODES = ("recompute", "rows", "full")
+_CACHE_MODES = ("recompute", "rows", "full", "ahead")
 
 
 def programs(model: bytes) -> Iterator[bytes]:

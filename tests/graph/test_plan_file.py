@@ -63,7 +63,7 @@ def test_each_key_is_needed(key):
         ("stages/0/tile_height", 0, r"stages\[0\].tile_height is 0; it must be from 1 to 32767"),
         ("stages/0/tile_width", 1 << 40, r"stages\[0\].tile_width is 1099511627776"),
         ("stages/0/tile_width", ..., r"stages\[0\] lacks the key 'tile_width'"),
-        ("stages/0/cache_mode", "some", r"cache_mode is 'some'; supported are recompute, rows, full"),
+        ("stages/0/cache_mode", "some", r"cache_mode is 'some'; supported are recompute, rows, full, ahead"),
         ("stages/0/map_caches", {"b": "x"}, r"map_caches.b is 'x'"),
         ("stages/0/input_mode", "", "supported are resident, streamed"),
         ("stages/0/vdpc", "on", "supported are static, dynamic, off"),

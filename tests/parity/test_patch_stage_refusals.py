@@ -57,6 +57,7 @@ def test_priming_that_we_do_not_know_is_refused(primed: int) -> None:
 @pytest.mark.parametrize(
     ("word", "value", "reason"),
     [
+        (map_word(HALO, "mode"), 4, "cache_mode"),
         (map_word(HALO, "mode"), 3, "cache_mode"),
         (map_word(HALO, "mode"), 1, "top_rows"),
         (map_word(HALO, "mode"), 0, "left_columns"),

@@ -35,7 +35,7 @@ class Camera:
         return self.image[y : y + height, x : x + width]
 
 
-@pytest.mark.parametrize("cache_mode", ["recompute", "rows", "full"])
+@pytest.mark.parametrize("cache_mode", ["recompute", "rows", "full", "ahead"])
 @pytest.mark.parametrize("tile", [(3, 5), (1, None), (None, None)])
 def test_the_stage_asks_for_its_requests_and_computes_stock_tflms_bytes(cache_mode, tile):
     plan = streamed_plan(GRAPH, tile_height=tile[0], tile_width=tile[1], cache_mode=cache_mode)

@@ -13,7 +13,7 @@ from tflm_quantmcu.stage import tiles
 
 
 def _reads(op: tiles.AxisOp, pixels: set[int], extent: int) -> set[int]:
-    taps = {o * op.stride - op.pad + k * op.dilation for o in pixels for k in range(op.kernel)}
+    taps = {(o * op.stride - op.pad + k * op.dilation) // op.upsampling for o in pixels for k in range(op.kernel)}
     return {t for t in taps if 0 <= t < extent}
 
 
@@ -30,7 +30,7 @@ def _pixels(span: np.ndarray, first: int) -> set[int]:
     tile=st.integers(1, 6),
     skips=st.booleans(),
     primed=st.booleans(),
-    cached=st.lists(st.booleans(), min_size=5, max_size=5),
+    kept=st.lists(st.sampled_from((tiles.RECOMPUTED, tiles.KEPT, tiles.AHEAD)), min_size=5, max_size=5),
 )
 def test_every_pixel_that_is_read_was_computed_and_kept(
     windows: list[tuple[int, int, int, int]],
@@ -38,14 +38,45 @@ def test_every_pixel_that_is_read_was_computed_and_kept(
     tile: int,
     skips: bool,
     primed: bool,
-    cached: list[bool],
+    kept: list[int],
 ) -> None:
-    """Follows the tiles pixel by pixel: what is there to be read is what is fresh, and of cached maps what was read."""
+    """A chain, whose last op may read the first map too."""
     ops = [tiles.AxisOp((m,), m + 1, *window) for m, window in enumerate(windows)]
     if skips and len(ops) > 1:
         ops[-1] = dataclasses.replace(ops[-1], inputs=(0, len(ops) - 1))
-    extents = extents[: len(ops) + 1]
-    is_cached = [*cached[: len(ops)], False]
+    _follow(ops, extents[: len(ops) + 1], tile, [*kept[: len(ops)], tiles.RECOMPUTED], primed=primed)
+
+
+@examples(500)
+@given(
+    windows=st.lists(
+        st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 2), st.integers(-1, 3)), min_size=3, max_size=3
+    ),
+    extents=st.lists(st.integers(1, 20), min_size=3, max_size=3),
+    tile=st.integers(1, 6),
+    factor=st.integers(1, 2),
+    primed=st.booleans(),
+    kept=st.lists(st.sampled_from((tiles.RECOMPUTED, tiles.KEPT, tiles.AHEAD)), min_size=4, max_size=4),
+)
+def test_a_shortcut_may_be_computed_ahead(
+    windows: list[tuple[int, int, int, int]],
+    extents: list[int],
+    tile: int,
+    factor: int,
+    primed: bool,
+    kept: list[int],
+) -> None:
+    """A block of two ops, and the op of its shortcut before them, all of any windows."""
+    aside = dataclasses.replace(tiles.AxisOp((0,), 1, *windows[0]), upsampling=factor)
+    if factor > 1:
+        aside = dataclasses.replace(aside, stride=1, dilation=1)
+    ops = [aside, tiles.AxisOp((0,), 2, *windows[1]), tiles.AxisOp((2,), 3, *windows[2]), tiles.AxisOp((1, 3), 4)]
+    first, inner, last = extents
+    _follow(ops, [first, last, inner, last, last], tile, [*kept, tiles.RECOMPUTED], primed=primed)
+
+
+def _follow(ops: list[tiles.AxisOp], extents: list[int], tile: int, is_cached: list[int], *, primed: bool) -> None:
+    """Follows the tiles pixel by pixel: what is there to be read is what is fresh, and of cached maps what was read."""
     before = tiles.priming_tiles(ops, extents, tile, is_cached) if primed else []
     spans = tiles.axis_spans(ops, extents, before + tiles.split_axis(extents[-1], tile), is_cached)
     held: list[set[int]] = [set() for _ in extents]
@@ -87,6 +118,25 @@ def test_spans_of_the_worked_example() -> None:
 def test_nothing_is_needed_where_the_window_lies_in_padding() -> None:
     spans = tiles.axis_spans((tiles.AxisOp((0,), 1, kernel=2, pad=4),), [10, 13], [(0, 1)], [False, False])
     assert spans[0, 0, tiles.BEGIN] == spans[0, 0, tiles.END]
+
+
+def test_what_a_shortcut_is_made_of_is_not_kept_for_it() -> None:
+    """docs/format.md F4, "Regions": a 1x1 op of stride 2 beside a 3x3 one of stride 2 and a 3x3 one."""
+    ops = (
+        tiles.AxisOp((0,), 1, stride=2),
+        tiles.AxisOp((0,), 2, kernel=3, stride=2),
+        tiles.AxisOp((2,), 3, kernel=3, pad=1),
+        tiles.AxisOp((1, 3), 4),
+    )
+    cuts = tiles.split_axis(6, 1)
+    late, ahead = (
+        tiles.axis_spans(ops, [12, 6, 6, 6, 6], cuts, [tiles.KEPT, mode, tiles.KEPT, tiles.KEPT, tiles.RECOMPUTED])
+        for mode in (tiles.KEPT, tiles.AHEAD)
+    )
+    assert late[2, :3].tolist() == [[4, 7, 9], [2, 2, 3], [1, 3, 4]]
+    assert ahead[2, :3].tolist() == [[6, 7, 9], [2, 3, 4], [1, 3, 4]]
+    for spans in (late, ahead):
+        assert [p for row in spans for p in sorted(_pixels(row[1], tiles.FRESH))] == list(range(6))
 
 
 def test_spans_join_both_readers_of_a_skip() -> None:

@@ -27,7 +27,7 @@ constexpr int kInput = 0;
 constexpr int kNumConstants = 2;  // filters and program, behind the inputs
 constexpr char kNeedsReader[] =
     "the input is streamed: call quantmcu::SetInputReader before AllocateTensors";
-constexpr const char* kCacheModes[] = {"recompute", "rows", "full"};  // StageCacheMode
+constexpr const char* kCacheModes[] = {"recompute", "rows", "full", "ahead"};  // StageCacheMode
 
 struct OpData {
   int32_t num_classes;
@@ -144,7 +144,7 @@ void* InitPatchStage(TfLiteContext* context, const char* buffer, size_t length) 
   OptionReader options(context, kOp, buffer, length);
   data->tile_height = ReadExtent(&options, "tile_height", 1);
   data->tile_width = ReadExtent(&options, "tile_width", 1);
-  data->cache_mode = static_cast<int8_t>(options.Choice("cache_mode", kCacheModes, 3));
+  data->cache_mode = static_cast<int8_t>(options.Choice("cache_mode", kCacheModes, 4));
   data->primed = static_cast<int8_t>(options.Int("primed", kNotPrimed, kRowsPrimed));
   data->num_ops = static_cast<int8_t>(options.Int("num_ops", 1, kMaxStageMaps - 1));
   data->num_maps = static_cast<int8_t>(options.Int("num_maps", 2, kMaxStageMaps));

@@ -67,7 +67,7 @@ typedef struct QuantMcuStageError {
 } QuantMcuStageError;
 
 // Checks a patch stage's program (F4); header[10]: tile_height, tile_width, num_ops, num_maps,
-// num_classes, cache_mode (0 recompute, 1 rows, 2 full), primed, outlier_low, outlier_high, outlier_share.
+// num_classes, cache_mode (0 recompute, 1 rows, 2 full, 3 ahead), primed, outlier_low, outlier_high, outlier_share.
 // Returns 1 and the bytes of scratch that the stage needs, or 0 and fills `error`.
 int32_t QuantMcuPatchStageRead(const int32_t* header, const int32_t* program, int32_t num_words,
                                const uint8_t* filters, int32_t num_filter_bytes,

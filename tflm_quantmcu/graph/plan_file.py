@@ -28,7 +28,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 MAX_EXTENT = 32767  # of feature maps, as law F4 has it
 _POINT_NUMBERS = ("points", "limit_points", "arena_bytes", "flash_bytes", "instructions", "cycles", "bit_ops")
 _STAGE_WORDS = {
-    "cache_mode": ("recompute", "rows", "full"),
+    "cache_mode": ("recompute", "rows", "full", "ahead"),
     "input_mode": ("resident", "streamed"),
     "vdpc": ("static", "dynamic", "off"),
 }

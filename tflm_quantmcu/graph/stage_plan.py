@@ -105,7 +105,8 @@ class StagePlan:
       patch_classes: rows x cols class indices, row-major; CHOSEN_AT_RUN_TIME where `outliers` decides.
       classes: what the indices mean.
       cache_mode: what inner maps keep for the tiles that follow: `recompute` nothing, `rows` the columns that the next
-        tile of the row reads again, `full` the rows for the next row of tiles too.
+        tile of the row reads again, `full` the rows for the next row of tiles too, `ahead` the same of a map that is
+        computed ahead, so that what it is made of is not kept for it.
       map_caches: tensor name -> cache mode, for the maps whose mode is not the stage's.
       primed: tiles before the first one bring cached maps on their way, so that none starts with all it looks ahead.
       input_mode: `resident`, the input stands whole in memory, or `streamed`, tiles pull their regions from a reader.

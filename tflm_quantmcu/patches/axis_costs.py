@@ -40,7 +40,7 @@ class AxisCosts:
 
 
 def axis_costs(
-    ops: Sequence[tiles.AxisOp], extents: list[int], sizes: list[int], is_cached: list[bool], primed: tuple[bool, bool]
+    ops: Sequence[tiles.AxisOp], extents: list[int], sizes: list[int], kept: list[int], primed: tuple[bool, bool]
 ) -> AxisCosts:
     """The extents of all maps.
 
@@ -48,13 +48,13 @@ def axis_costs(
       ops: of the stage, along the axis.
       extents: [maps] pixels.
       sizes: of tiles of the last map.
-      is_cached: [maps] whether a halo is kept.
+      kept: [maps] as of `tiles.axis_spans`.
       primed: whether warm-up tiles run first, where there are several tiles and where there is one.
     """
-    priming = tiles.priming_counts(ops, extents, sizes, is_cached) if any(primed) else [0] * len(sizes)
+    priming = tiles.priming_counts(ops, extents, sizes, kept) if any(primed) else [0] * len(sizes)
     priming = [n * primed[size >= extents[-1]] for n, size in zip(priming, sizes, strict=True)]
     intervals, is_tile = _tiles_of_sizes(extents[-1], sizes, priming)
-    spans = tiles.axis_spans(ops, extents, intervals, is_cached)
+    spans = tiles.axis_spans(ops, extents, intervals, kept)
     begin, fresh, end = np.moveaxis(spans, -1, 0)
     present = is_tile[..., None]
     return AxisCosts(

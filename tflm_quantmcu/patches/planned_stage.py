@@ -17,7 +17,7 @@ from tflm_quantmcu.stage.geometry import map_tensors
 from tflm_quantmcu.stage.layout import CACHE_MODES
 from tflm_quantmcu.stage.program import StageProgram
 
-RECOMPUTE, ROWS, FULL = range(len(CACHE_MODES))
+RECOMPUTE, ROWS, FULL, AHEAD = range(len(CACHE_MODES))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from tflm_quantmcu.native.kernel_scratch import behind_maps, least_kernel_bytes,
 from tflm_quantmcu.patches.axis_costs import AxisCosts, axis_costs
 from tflm_quantmcu.patches.cache_choices import NEVER, cache_choices
 from tflm_quantmcu.patches.planned_model import PlannedModel
-from tflm_quantmcu.patches.planned_stage import FULL, RECOMPUTE, ROWS, PlannedStage, StageWays
+from tflm_quantmcu.patches.planned_stage import RECOMPUTE, PlannedStage, StageWays
 from tflm_quantmcu.patches.region_geometry import RegionGeometry
 from tflm_quantmcu.patches.stage_regions import entries_of, is_closed
 from tflm_quantmcu.patches.tile_times import MapFormulas, TileSums, TileTimes
@@ -95,22 +95,23 @@ class UpstreamCosts:
         entries = self._maps[: self._num_entries]
         value_macs[: self._num_entries] = [np.inf if t in self._model.streamed else NEVER for t in entries]
         value_macs[-1] = NEVER
-        return cache_choices(value_macs, self._num_entries)
+        return cache_choices(value_macs, self._num_entries, self._geometry.shortcuts())
 
     @functools.cached_property
     def _axes(self) -> tuple[list[AxisCosts], list[AxisCosts]]:
         """Along height and width, of each choice."""
-        known: dict[tuple[int, tuple[bool, bool], tuple[bool, ...]], AxisCosts] = {}
+        known: dict[tuple[int, tuple[bool, bool], tuple[int, ...]], AxisCosts] = {}
         width = int(self._axis(0) != self._axis(1))  # of square maps one axis is like the other
 
-        def costs(axis: int, is_cached: np.ndarray, primed: tuple[bool, bool]) -> AxisCosts:
-            key = (axis, primed, tuple(is_cached.tolist()))
+        def costs(axis: int, kept: list[int], primed: tuple[bool, bool]) -> AxisCosts:
+            key = (axis, primed, tuple(kept))
             if key not in known:
-                known[key] = axis_costs(*self._axis(axis), is_cached.tolist(), primed)
+                known[key] = axis_costs(*self._axis(axis), kept, primed)
             return known[key]
 
-        rows = [costs(0, modes >= FULL, (primed, primed)) for modes, primed in self._choices]
-        return rows, [costs(width, modes >= ROWS, (primed, False)) for modes, primed in self._choices]
+        choices = [(modes.tolist(), primed) for modes, primed in self._choices]
+        rows = [costs(0, tiles.kept_along(0, modes), (primed, primed)) for modes, primed in choices]
+        return rows, [costs(width, tiles.kept_along(1, modes), (primed, False)) for modes, primed in choices]
 
     @functools.cached_property
     def _counts(self) -> tuple[np.ndarray, np.ndarray]:

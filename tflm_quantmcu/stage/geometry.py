@@ -97,10 +97,10 @@ class StageGeometry:
         """
         extents = [shape[axis] for shape in self.shapes[: self.tiled + 1]]
         ops = (self.ops_y, self.ops_x)[axis][: self.tiled + 1 - self.num_inputs]
-        is_cached = [mode >= (2, 1)[axis] for mode in modes]
+        kept = tiles.kept_along(axis, modes)
         is_primed = primed in (tiles.PRIMED, (tiles.ROWS_PRIMED, tiles.PRIMED)[axis])
-        before = tiles.priming_tiles(ops, extents, tile, is_cached) if is_primed else []
-        return tiles.axis_spans(ops, extents, before + tiles.split_axis(extents[-1], tile), is_cached)
+        before = tiles.priming_tiles(ops, extents, tile, kept) if is_primed else []
+        return tiles.axis_spans(ops, extents, before + tiles.split_axis(extents[-1], tile), kept)
 
     def spans(
         self, tile_height: int, tile_width: int, modes: Sequence[int], *, primed: int = tiles.NOT_PRIMED
@@ -121,6 +121,20 @@ class StageGeometry:
         read = {m: time for time, op in enumerate(self.ops_y) for m in op.inputs}
         births = [written.get(m, 0) for m in range(len(self.shapes))]
         return [(birth, read.get(m, birth)) for m, birth in enumerate(births)]
+
+    def shortcuts(self) -> list[int]:
+        """The maps worth computing ahead: of no more bytes a row than what they are made of, a row of theirs for each
+        that they end, which ops behind them read too."""
+        found = []
+        for place, (op, across) in enumerate(zip(self.ops_y, self.ops_x, strict=True)):
+            is_read = any(op.inputs[0] in other.inputs for other in self.ops_y[place + 1 :])
+            (_, width, channels), (_, columns, depth) = (self.shapes[m] for m in (op.inputs[0], op.output))
+            is_smaller = columns * depth <= op.stride * width * channels
+            is_quick = op.kernel <= op.stride and across.kernel <= across.stride  # others look further ahead themselves
+            is_inner = len(op.inputs) == 1 and op.output < self.tiled and op.upsampling == 1
+            if is_read and is_smaller and is_quick and is_inner:
+                found.append(op.output)
+        return found
 
     def liveness(self) -> np.ndarray:
         """float64 [maps, ops]: 1 where a map is live while an op runs, else 0."""

@@ -12,7 +12,7 @@ from tflm_quantmcu.placement import memory
 from tflm_quantmcu.stage import tiles
 from tflm_quantmcu.stage.geometry import StageGeometry
 
-CACHE_MODES = ("recompute", "rows", "full")
+CACHE_MODES = ("recompute", "rows", "full", "ahead")
 SCRATCH_ALIGNMENT = 4
 SUM_BYTES = 4  # of one int32 sum of a reduction
 
@@ -23,7 +23,7 @@ class MapCache:
 
     Attributes:
       mode: index into CACHE_MODES: 0 nothing, 1 the columns that the next tile of the row reads again, 2 also the rows
-        that the next row of tiles reads again.
+        that the next row of tiles reads again, 3 the same of a map that is computed ahead.
       left_columns: the most columns that are read again, 0 if none are.
       left_offset, left_bytes: in scratch, of the rows of one tile x left_columns pixels.
       top_rows: the most rows that are read again, 0 if none are.

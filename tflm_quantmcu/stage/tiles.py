@@ -14,7 +14,9 @@ Interval = tuple[int, int]
 MAX_PRIMING_TILES = 1024
 _PRIMING_STEP = 16  # tried at once
 NOT_PRIMED, PRIMED, ROWS_PRIMED = range(3)  # along which axes there are priming tiles
+RECOMPUTED, KEPT, AHEAD = range(3)  # along an axis: computed again, kept, and computed ahead
 _UNREAD = -(1 << 40)
+_FINISHED = 1 << 40
 BEGIN, FRESH, END = range(3)  # of a span: readers see [begin, end), the tile computes [fresh, end)
 
 
@@ -45,38 +47,41 @@ def priming_of(is_primed: bool, extent: int, tile: int) -> int:
     return PRIMED if tile < extent else ROWS_PRIMED
 
 
-def priming_tiles(
-    ops: Sequence[AxisOp], extents: Sequence[int], tile: int, is_cached: Sequence[bool]
-) -> list[Interval]:
+def kept_along(axis: int, modes: Sequence[int]) -> list[int]:
+    """[map] RECOMPUTED, KEPT or AHEAD along height (0) or width (1), of indices into CACHE_MODES."""
+    return [RECOMPUTED if mode < 2 - axis else KEPT if mode < 3 else AHEAD for mode in modes]
+
+
+def priming_tiles(ops: Sequence[AxisOp], extents: Sequence[int], tile: int, kept: Sequence[int]) -> list[Interval]:
     """The tiles before the first one that bring cached maps on their way, so that none starts with all it looks ahead.
 
     They hold no pixel of the last map: [-n * tile, -(n - 1) * tile), ..., [-tile, 0), as many as compute anything.
 
     Args:
       tile: pixels of a tile of the last map.
-      ops, extents, is_cached: as of `axis_spans`.
+      ops, extents, kept: as of `axis_spans`.
     """
-    (count,) = priming_counts(ops, extents, [tile], is_cached)
+    (count,) = priming_counts(ops, extents, [tile], kept)
     return [(-n * tile, (1 - n) * tile) for n in range(count, 0, -1)]
 
 
 def priming_counts(
-    ops: Sequence[AxisOp], extents: Sequence[int], sizes: Sequence[int], is_cached: Sequence[bool]
+    ops: Sequence[AxisOp], extents: Sequence[int], sizes: Sequence[int], kept: Sequence[int]
 ) -> list[int]:
     """How many priming tiles there are for tiles of each size; MAX_PRIMING_TILES at most.
 
     Args:
       sizes: pixels of a tile of the last map.
-      ops, extents, is_cached: as of `axis_spans`.
+      ops, extents, kept: as of `axis_spans`.
     """
-    cached = np.flatnonzero(is_cached)
+    cached = np.flatnonzero(kept)
     counts = np.zeros(len(sizes), np.int64)
     if not cached.size:
         return counts.tolist()
     for first in range(0, MAX_PRIMING_TILES, _PRIMING_STEP):
         ends = -np.arange(first, first + _PRIMING_STEP) * np.array(sizes)[:, None]
         cuts = np.stack([ends - np.array(sizes)[:, None], ends], axis=-1)[:, :, None]  # each as if it were the first
-        computes = axis_spans(ops, extents, cuts, is_cached)[:, :, 0, cached, END].any(axis=-1)
+        computes = axis_spans(ops, extents, cuts, kept)[:, :, 0, cached, END].any(axis=-1)
         counts += computes.sum(axis=1)  # what a tile looks ahead grows with its end
         if not computes[:, -1].any():
             break
@@ -87,7 +92,7 @@ def axis_spans(
     ops: Sequence[AxisOp],
     extents: Sequence[int],
     tiles: Sequence[Interval] | np.ndarray,
-    is_cached: Sequence[bool],
+    kept: Sequence[int],
 ) -> np.ndarray:
     """What each tile needs of every map, clipped to the map.
 
@@ -96,7 +101,8 @@ def axis_spans(
       extents: pixels of each map along the axis.
       tiles: [..., tiles, 2] intervals of the last map, in execution order, perhaps behind priming tiles; of several
         ways to cut it at once, too.
-      is_cached: [map] whether the part that an earlier tile computed is kept instead of computed again.
+      kept: [map] KEPT: the part that an earlier tile computed is not computed again. AHEAD: so it is, and its op runs
+        ahead, so that what it reads is held for it no longer than for ops behind it.
 
     Returns:
       int64 [..., tiles, maps, 3]: begin, fresh, end. An empty span has begin = fresh = end.
@@ -111,11 +117,13 @@ def axis_spans(
     # Ends before they are clipped at 0: how far a map is from being needed.
     reached = np.full(begin.shape, _UNREAD)
     reached[-1] = cuts[..., 1]
-    keeps = any(is_cached)
-    for op in reversed(ops):
+    keeps = any(kept)
+    for place, op in reversed([*enumerate(ops)]):
         y = op.output
         if y < len(extents) - 1:
-            _settle(spans[:, y], reached[y], is_cached[y])
+            if kept[y] == AHEAD:
+                np.maximum(reached[y], _reach_ahead(op, ops[place + 1 :], reached, extents), out=reached[y])
+            _settle(spans[:, y], reached[y], kept[y] > RECOMPUTED)
         is_read = fresh[y] < end[y]
         if keeps:
             # What an op that is not done yet will read must be on its way, and stay.
@@ -137,8 +145,21 @@ def axis_spans(
             np.minimum(begin[x], start, out=begin[x], where=is_read if keeps else start < reach)
             np.maximum(reached[x], reach, out=reached[x])
     for x in range(len(extents) - len(ops)):
-        _settle(spans[:, x], reached[x], is_cached[x])
+        _settle(spans[:, x], reached[x], kept[x] > RECOMPUTED)
     return np.moveaxis(spans, (0, 1), (-1, -2))
+
+
+def _reach_ahead(op: AxisOp, behind: Sequence[AxisOp], reached: np.ndarray, extents: Sequence[int]) -> np.ndarray:
+    """How far an op must compute for its next tile to read its input from where ops behind it will; [...] pixels."""
+    readers = [other for other in behind if op.inputs[0] in other.inputs]
+    if not readers:
+        return np.full_like(reached[op.output], _UNREAD)
+    reaches = np.stack([reached[other.output] for other in readers])
+    starts = [(r * other.stride - other.pad) // other.upsampling for r, other in zip(reaches, readers, strict=True)]
+    is_done = reaches >= np.reshape([extents[other.output] for other in readers], (-1, *[1] * (reaches.ndim - 1)))
+    first = np.where(is_done, _FINISHED, starts).min(axis=0)
+    reach = np.minimum(-((-first * op.upsampling - op.pad) // op.stride), extents[op.output])
+    return np.where((reaches == _UNREAD).any(axis=0), _UNREAD, reach)
 
 
 def _settle(spans: np.ndarray, reached: np.ndarray, is_cached: bool) -> None:

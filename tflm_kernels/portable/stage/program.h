@@ -44,6 +44,8 @@ enum StageCacheMode : int32_t {
   kCacheNone = 0,
   kCacheRows = 1,  // the columns that the next tile of the row reads again
   kCacheFull = 2,  // also the rows that the next row of tiles reads again
+  // The same, and its op runs ahead: what it reads is kept no longer than for ops behind it.
+  kCacheAhead = 3,
 };
 
 struct StageOp {

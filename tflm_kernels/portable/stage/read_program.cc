@@ -30,8 +30,8 @@ bool CheckHeader(const PatchStageHeader& h, StageError* error) {
                  error) &&
          Require(h.num_classes >= 1, {"option", 4, "num_classes must be at least 1", h.num_classes},
                  error) &&
-         Require(InRange(h.cache_mode, kCacheNone, kCacheFull),
-                 {"option", 5, "cache_mode must be 0 to 2", h.cache_mode}, error) &&
+         Require(InRange(h.cache_mode, kCacheNone, kCacheAhead),
+                 {"option", 5, "cache_mode must be 0 to 3", h.cache_mode}, error) &&
          Require(InRange(h.primed, kNotPrimed, kRowsPrimed),
                  {"option", 6, "primed must be 0 to 2", h.primed}, error) &&
          Require(InRange(h.outlier_low, -128, 127),

@@ -52,6 +52,48 @@ bool IsCached(const Axis& axis, const StageMap& map) { return map.cache_mode >= 
 constexpr int32_t kUnread = INT32_MIN;
 constexpr int64_t kFarthest = -(int64_t{1} << 30);
 
+bool ReadsPart(const PatchStageParams& params, const StageOp& op, int32_t map) {
+  const int32_t num_read = IsGated(params, op) ? 1 : NumInputs(op);
+  for (int32_t j = 0; j < num_read; ++j) {
+    if (InputOf(op, j) == map) return true;
+  }
+  return false;
+}
+
+// The factor by which an op makes its map larger, and how far its reads move with each pixel of
+// that.
+int32_t FactorOf(const Axis& axis, const StageOp& op) {
+  return Upsamples(op) ? WindowOf(op).*axis.stride : 1;
+}
+int32_t StrideOf(const Axis& axis, const StageOp& op) {
+  return Upsamples(op) ? 1 : WindowOf(op).*axis.stride;
+}
+
+// How far op `i` must compute for its next tile to read its input from where ops behind it will.
+int32_t ReachAhead(const PatchStageParams& params, const Axis& axis, int32_t i,
+                   const int32_t* reached) {
+  const StageOp& op = params.ops[i];
+  const int32_t extent = params.maps[op.output].*axis.extent;
+  int64_t next = INT64_MAX;
+  bool is_read = false;
+  for (int32_t k = i + 1; k < NumTiledOps(params); ++k) {
+    const StageOp& other = params.ops[k];
+    if (!ReadsPart(params, other, op.input0)) continue;
+    const int32_t reach = reached[other.output];
+    if (reach == kUnread) return kUnread;
+    is_read = true;
+    if (reach >= params.maps[other.output].*axis.extent) continue;
+    const int64_t start = int64_t{reach} * StrideOf(axis, other) - WindowOf(other).*axis.pad;
+    const int64_t first = FloorDivide(start, FactorOf(axis, other));
+    next = first < next ? first : next;
+  }
+  if (!is_read) return kUnread;
+  if (next == INT64_MAX) return extent;
+  const int64_t end = next * FactorOf(axis, op) + WindowOf(op).*axis.pad;
+  const int64_t reach = -FloorDivide(-end, StrideOf(axis, op));
+  return static_cast<int32_t>(reach < kFarthest ? kFarthest : (reach < extent ? reach : extent));
+}
+
 // Widens what is read of an op's input by what the op reads of it for its own span. Where halos are
 // `kept`, what an op that is not done yet will read must be on its way, and stay.
 void Join(const Axis& axis, bool is_kept, const StageOp& op, const StageMap& output_map,
@@ -62,8 +104,8 @@ void Join(const Axis& axis, bool is_kept, const StageOp& op, const StageMap& out
   if (FreshLength(output) == 0 && !is_waiting) return;
   const int32_t extent = input_map.*axis.extent;
   const Window& window = WindowOf(op);
-  const int32_t stride = Upsamples(op) ? 1 : window.*axis.stride;
-  const int32_t factor = Upsamples(op) ? window.*axis.stride : 1;
+  const int32_t stride = StrideOf(axis, op);
+  const int32_t factor = FactorOf(axis, op);
   const int32_t origin = -(window.*axis.pad);
   const int32_t begin =
       Clip(static_cast<int32_t>(FloorDivide(origin + output.fresh * stride, factor)), extent);
@@ -113,6 +155,9 @@ void ComputeSpans(const PatchStageParams& params, const Axis& axis, bool is_firs
     const StageMap& output_map = params.maps[op.output];
     Span& output = regions[op.output].*axis.span;
     if (op.output != tiled_map) {
+      if (output_map.cache_mode == kCacheAhead) {
+        reached[op.output] = Max(reached[op.output], ReachAhead(params, axis, i, reached));
+      }
       Settle(IsCached(axis, output_map), before[op.output], reached[op.output], &output);
     }
     const int32_t num_read = IsGated(params, op) ? 1 : NumInputs(op);

@@ -18,6 +18,7 @@ from tflm_quantmcu.tflite.canonical.grouped_convs import join_groups
 from tflm_quantmcu.tflite.canonical.order import order_ops
 from tflm_quantmcu.tflite.canonical.reshapes import drop_needless_reshapes
 from tflm_quantmcu.tflite.canonical.row_maps import widen_row_maps
+from tflm_quantmcu.tflite.canonical.shortcuts import put_shortcuts_first
 from tflm_quantmcu.tflite.canonical.splits import slice_splits
 from tflm_quantmcu.tflite.canonical.transpose_convs import split_transpose_convs
 from tflm_quantmcu.tflite.model_file import ModelFile
@@ -35,6 +36,7 @@ REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
     pool_before_maxima,  # behind those that give maps four dimensions
     join_groups,  # behind them too
     drop_dead_channels,  # on the network that is left
+    put_shortcuts_first,
     order_ops,  # last: it counts the bytes of what the others leave
 )
 

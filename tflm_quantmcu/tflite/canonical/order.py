@@ -6,6 +6,8 @@ second could go first. Ops that a stage may hold keep their order among each oth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tflm_quantmcu.graph.types import ModelGraph, Op
@@ -18,14 +20,21 @@ from tflm_quantmcu.tflite.model_file import ModelFile
 def order_ops(model: ModelFile) -> schema.ModelT | None:
     """The model's tree with its ops in another order, or None where none keeps fewer bytes alive."""
     graph = model.graph
-    if any(t.is_variable for t in graph.tensors) or any(len(op.outputs) == 0 for op in graph.ops):
+    if not is_movable(graph):
         return None
     order = list(graph.ops)
     while (place := _better(graph, order)) is not None:
         order[place : place + 2] = order[place + 1], order[place]
-    if order == list(graph.ops):
-        return None
-    tree = named_tree(model)
+    return None if order == list(graph.ops) else ordered(named_tree(model), order)
+
+
+def is_movable(graph: ModelGraph) -> bool:
+    """Whether ops may change places at all: nothing but their maps says which comes first."""
+    return not any(t.is_variable for t in graph.tensors) and all(op.outputs for op in graph.ops)
+
+
+def ordered(tree: schema.ModelT, order: Sequence[Op]) -> schema.ModelT:
+    """The tree with its ops in this order."""
     operators = tree.subgraphs[0].operators
     tree.subgraphs[0].operators = [operators[op.index] for op in order]
     return tree
@@ -33,7 +42,7 @@ def order_ops(model: ModelFile) -> schema.ModelT | None:
 
 def _better(graph: ModelGraph, order: list[Op]) -> int | None:
     """The first of two neighbours at the peak that keep fewer bytes alive the other way round."""
-    network, alive = LoweredNetwork.of(graph), _alive_bytes(graph, order)
+    network, alive = LoweredNetwork.of(graph), alive_bytes(graph, order)
     peak = alive.max(initial=0)
     for place in range(len(order) - 1):
         first, second = order[place : place + 2]
@@ -42,12 +51,12 @@ def _better(graph: ModelGraph, order: list[Op]) -> int | None:
         if network.stage_refusal(first) is None and network.stage_refusal(second) is None:
             continue
         swapped = [*order[:place], second, first, *order[place + 2 :]]
-        if _alive_bytes(graph, swapped)[place : place + 2].max() < alive[place : place + 2].max():
+        if alive_bytes(graph, swapped)[place : place + 2].max() < alive[place : place + 2].max():
             return place
     return None
 
 
-def _alive_bytes(graph: ModelGraph, order: list[Op]) -> np.ndarray:
+def alive_bytes(graph: ModelGraph, order: Sequence[Op]) -> np.ndarray:
     """int64 [ops]: of what is there while each op runs, its inputs and outputs too."""
     begins = dict.fromkeys(graph.inputs, 0)
     ends = dict.fromkeys(graph.outputs, len(order) - 1)
