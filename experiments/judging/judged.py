@@ -42,9 +42,10 @@ class JudgedNetwork:
 
     @functools.cached_property
     def _right(self) -> np.ndarray:
-        return self._right_with(PrecisionPlan(self.graph.sha256, {}))
+        return self.right_with(PrecisionPlan(self.graph.sha256, {}))
 
-    def _right_with(self, plan: PrecisionPlan) -> np.ndarray:
+    def right_with(self, plan: PrecisionPlan) -> np.ndarray:
+        """Which samples that judge are right, bool [N]."""
         return self._judge.outputs(plan)[0].argmax(axis=1) == self._labels
 
     @property
@@ -56,4 +57,4 @@ class JudgedNetwork:
         """The loss against the int8 model, on the samples that judge."""
         if not has_low_widths(plan):
             return AccuracyLoss("equality", 0)
-        return AccuracyLoss.of_samples("labels", self._right.astype(float) - self._right_with(plan), 0)
+        return AccuracyLoss.of_samples("labels", self._right.astype(float) - self.right_with(plan), 0)

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.networks import inverted_residual
 from tflm_quantmcu.compensation.compensate import compensated_with
-from tflm_quantmcu.graph.accuracy_loss import samples_needed
-from tflm_quantmcu.search.loss_judge import _as_scores, _unfitted, estimated_loss, has_classes, sqnr_db
+from tflm_quantmcu.graph.accuracy_loss import CONFIDENCE_Z, AccuracyLoss, samples_needed
+from tflm_quantmcu.search.loss_judge import _as_scores, _spread, _unfitted, estimated_loss, has_classes, sqnr_db
 from tflm_quantmcu.tflite.reader import read_model
 
 CLASSES = 10
@@ -88,3 +88,26 @@ def test_samples_that_compensation_fits_to_judge_only_where_others_are_too_few()
         others = set(range(count)) - set(compensated_with(count, 1000).tolist())
         assert len(chosen) == expected and (others <= chosen or chosen <= others)
     assert len(_unfitted(np.arange(1000), 1 << 40, least)) == least
+
+
+def test_the_limit_of_nothing_lost_is_that_of_nothing_seen() -> None:
+    scores = _scores(192, 0)
+    unseen = AccuracyLoss.of_samples("labels", np.zeros(192), 0).upper_points
+    assert estimated_loss(scores, scores).upper_points == pytest.approx(unseen)
+    assert estimated_loss(scores, _narrowed(scores, 1.2, 1)).upper_points > unseen
+
+
+@pytest.mark.parametrize("noise", (0.6, 1.2))
+def test_the_limit_knows_how_far_estimates_of_other_samples_differ(noise) -> None:
+    drawn = [_scores(2000, 60 + seed) for seed in range(60)]
+    found = [estimated_loss(scores, _narrowed(scores, noise, seed)) for seed, scores in enumerate(drawn)]
+    error = np.mean([(loss.upper_points - loss.points) / CONFIDENCE_Z for loss in found])
+    assert np.std([loss.points for loss in found]) == pytest.approx(error, rel=0.35)
+
+
+def test_what_is_spread_is_lost_once_by_samples_and_once_by_changes() -> None:
+    random = np.random.default_rng(0)
+    margins, changes, at_stake = random.gamma(2, 1, 300), random.normal(0, 1, 300), random.random(300)
+    by_sample, by_change = _spread(margins, changes, at_stake)
+    assert by_sample.sum() == pytest.approx(by_change.sum()) and by_sample.sum() > 0
+    assert (by_sample <= at_stake + 1e-12).all()

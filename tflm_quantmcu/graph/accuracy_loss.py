@@ -47,6 +47,15 @@ class AccuracyLoss:
         return AccuracyLoss(measured_by, len(losses), 100 * float(losses.mean()), 100 * float(upper), num_changed)
 
     @staticmethod
+    def of_estimate(points: float, error: float, num_samples: int, num_changed: int) -> AccuracyLoss:
+        """A loss estimated from scores with this standard error, in points.
+
+        Of samples that lose nothing the limit is that of a rate of which nothing was seen, as of `of_samples`.
+        """
+        unseen = AccuracyLoss.of_samples("scores", np.zeros(num_samples), 0).upper_points
+        return AccuracyLoss("scores", num_samples, points, max(points + CONFIDENCE_Z * error, unseen), num_changed)
+
+    @staticmethod
     def of_outputs(num_samples: int, sqnr_db: Sequence[float]) -> AccuracyLoss:
         return AccuracyLoss("sqnr", num_samples, sqnr_db=tuple(sqnr_db))
 

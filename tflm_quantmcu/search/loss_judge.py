@@ -6,7 +6,8 @@ Without labels the unchanged model's scores stand for what is not known: their s
 class is right. Where a plan's first class is another, that sample loses the chance of the former one and wins that of
 the new one. So few samples change that their count alone tells little; therefore the change of the margin between the
 two largest scores, which every sample shows, is spread over samples of like margins: a sample loses what it would with
-the changes of its neighbours. The larger of both estimates counts.
+the changes of its neighbours. The larger of both estimates counts. What few samples may have missed altogether its limit
+bounds as that of a rate of which nothing was seen.
 
 Scores are taken for sharper than they are, by SHARPNESS: networks that were trained for a short time are right more
 often than their softmax says, so that each change costs more, and a loss that was not said is worse than a refusal.
@@ -99,22 +100,28 @@ def estimated_loss(reference: np.ndarray, planned: np.ndarray) -> AccuracyLoss:
     second = others.argmax(axis=1)
     margins = reference[rows, first] - reference[rows, second]
     changes = planned[rows, first] - planned[rows, second] - margins
-    at_stake = chances[rows, first] - chances[rows, second]
-    spread = at_stake * _chance_to_flip(margins, changes)
-    found = [AccuracyLoss.of_samples("scores", losses, int((first != now).sum())) for losses in (seen, spread)]
-    return max(found, key=lambda loss: loss.points)
+    by_sample, by_change = _spread(margins, changes, chances[rows, first] - chances[rows, second])
+    error = max(seen.var(), by_sample.var() + by_change.var())
+    points = 100 * max(seen.mean(), by_sample.mean())
+    return AccuracyLoss.of_estimate(
+        float(points), 100 * float(np.sqrt(error / len(rows))), len(rows), int((first != now).sum())
+    )
 
 
-def _chance_to_flip(margins: np.ndarray, changes: np.ndarray) -> np.ndarray:
-    """The share of the changes at samples of like margins that would turn a margin below 0, float64 [N]."""
+def _spread(margins: np.ndarray, changes: np.ndarray, at_stake: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What samples lose where the changes at samples of like margins turn a margin below 0: float64 [N], the sum of
+    each sample, and [N], that of each change; they have one mean."""
     order = np.argsort(margins, kind="stable")
     count = len(order)
     width = min(count, max(MIN_NEIGHBOURS, count // 4))
-    chances = np.empty(count)
+    by_sample, by_change = np.zeros(count), np.zeros(count)
     for rank, sample in enumerate(order):
         start = min(max(0, rank - width // 2), count - width)
-        chances[sample] = np.mean(changes[order[start : start + width]] < -margins[sample])
-    return chances
+        near = order[start : start + width]
+        lost = (changes[near] < -margins[sample]) * (at_stake[sample] / width)
+        by_sample[sample] = lost.sum()
+        by_change[near] += lost
+    return by_sample, by_change
 
 
 def _as_scores(values: np.ndarray) -> np.ndarray:
