@@ -16,6 +16,7 @@ from tflm_quantmcu.app.accuracy_lines import accuracy_lines, accuracy_of
 from tflm_quantmcu.app.plan_costs import PlanCosts
 from tflm_quantmcu.base.errors import BudgetError, UsageError
 from tflm_quantmcu.compensation.compensate import has_low_widths
+from tflm_quantmcu.graph.accuracy_loss import AccuracyLoss
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -150,3 +151,28 @@ def test_too_few_samples_are_said_with_the_number_needed() -> None:
 def test_only_points_and_off_are_bounds(drop) -> None:
     with pytest.raises(UsageError, match="--max_accuracy_drop is"):
         _plan(max_accuracy_drop=drop)
+
+
+@pytest.mark.parametrize(("losses", "judged"), (((0.1,), 1), ((0.9, 0.4), 2)))
+def test_plans_are_judged_the_best_first_until_one_keeps_the_bound(losses, judged) -> None:
+    problem = problem_of(MODEL, X[:160], objective="bit_ops")
+    bits = {"max_accuracy_drop": "off", "search": "uniform"}
+    plans = [_plan(activation_bits=a, weight_bits=w, **bits) for a, w in ((8, 4), (4, 4), (8, 2))]
+    by_bit_ops = sorted(plans, key=lambda plan: PlanCosts(ModelFile(MODEL)).work_of(plan).bit_ops)
+    finished: list[PrecisionPlan] = []
+
+    def finish(plan: PrecisionPlan) -> PrecisionPlan:
+        finished.append(plan)
+        return plan
+
+    told = [AccuracyLoss("labels", 10_000, points, points) for points in losses]
+    with mock.patch.object(guard.LossJudge, "of", side_effect=told):
+        found = guard.keep_accuracy(
+            problem,
+            lambda changed: plans[int(changed.saved_share or 0)],
+            [{"saved_share": 1}, {"saved_share": 2}],
+            is_by_hand=False,
+            finish=finish,
+        )
+    assert finished == by_bit_ops[:judged]
+    assert found.weight_bits == by_bit_ops[judged - 1].weight_bits and found.formats == by_bit_ops[judged - 1].formats

@@ -9,7 +9,7 @@ memory is the arena that TFLM will record with the kernels that take the most, o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.cost.instructions import InstructionTable
@@ -34,6 +34,7 @@ def plan_stages(
     variants: Sequence[str] = KERNEL_VARIANTS,
     stock_kernels: str = QUANTMCU,
     max_inputs: int = 1,
+    make: Callable[..., StagePlanner] = StagePlanner,
 ) -> StageSearch:
     """Chooses the stages.
 
@@ -52,6 +53,7 @@ def plan_stages(
       stock_kernels: what runs the ops outside of stages, one of STOCK_KERNELS.
       max_inputs: of a stage, up to 8. More than 1 finds more splits, and searches of networks of hundreds of ops take
         minutes.
+      make: the planner of a graph and options; one that is asked again knows what it found.
 
     Returns:
       The search's result; `best` is None where the unsplit network is the answer or a bound cannot be met.
@@ -63,7 +65,7 @@ def plan_stages(
         raise UnsupportedModelError(f"the input cannot be streamed: {why_whole(graph)}")
     table = planning_table(table, max_macs_ratio)
     ratio = work_ratio(sram_bytes, table, max_macs_ratio, max_slowdown)
-    planner = StagePlanner(
+    planner = make(
         graph,
         table=table,
         bits=bits,

@@ -4,6 +4,7 @@ In: a search's problem, what makes a plan of a problem, and settings of the sear
 plans of these settings the best one that keeps the accuracy bound and the budgets, with the front that it was chosen
 from. A plan that lowers nothing computes what the model does, so that it costs no run; others are looked for only where
 its tiles are so small that the bound costs time, and one is taken only where it is faster by more than SLOWER_AT_MOST.
+Plans are made up for and judged the fastest first, until one keeps the bound: those behind it would not be taken.
 
 Widths that are set by hand are measured and delivered, unless a bound is given; otherwise a bound that no plan keeps is
 refused, with the bytes at which one does.
@@ -26,6 +27,7 @@ from tflm_quantmcu.search.settings.accuracy import AccuracySettings
 from tflm_quantmcu.search.settings.vdqs import VdqsSettings
 
 Make = Callable[[SearchProblem], PrecisionPlan]
+Finish = Callable[[PrecisionPlan], PrecisionPlan]
 Knobs = Sequence[Mapping[str, Any]]
 # Factors of the budgets at which a plan within the accuracy bound is looked for, to say so in a refusal.
 SLOWER_AT_MOST = 1.1  # of 8 bits against the fastest plan, or against the unsplit network
@@ -57,16 +59,23 @@ class FrontPoint:
 
 
 def keep_accuracy(
-    problem: SearchProblem, make: Make, knobs: Knobs, *, is_by_hand: bool, make_quickly: Make | None = None
+    problem: SearchProblem,
+    make: Make,
+    knobs: Knobs,
+    *,
+    is_by_hand: bool,
+    make_quickly: Make | None = None,
+    finish: Finish = lambda plan: plan,
 ) -> PrecisionPlan:
     """The best plan within the accuracy bound.
 
     Args:
       problem: the search's.
-      make: the plan of a problem, finished.
+      make: the plan of a problem.
       knobs: settings to change beside none, of those that the user left open.
       is_by_hand: the user set the widths, so that a bound that was not given is no reason to refuse them.
       make_quickly: as `make`, for what a refusal tells of larger budgets; None is `make`.
+      finish: a plan with what makes up for its widths, which takes runs.
 
     Raises:
       BudgetError: no plan keeps the budgets, or none of those that do keeps the accuracy bound.
@@ -74,19 +83,19 @@ def keep_accuracy(
     chosen = problem.settings.part(AccuracySettings)
     first = make(problem)
     if chosen.is_off or not (has_low_widths(first) or _may_gain(problem, first, knobs)):
-        return first
+        return finish(first)
     if has_low_widths(first) and first.search.get("method") == "vdqs":  # it is the first of its kind itself
         knobs = [knob for knob in knobs if knob.get("mixed_split") != 0]
-    guard = _Guard(problem, make, make_quickly or make, chosen.bound)
     is_strict = chosen.max_accuracy_drop is not None
+    guard = _Guard(problem, make, make_quickly or make, finish, chosen.bound, is_strict=is_strict)
     front = list(guard.front(first, () if is_by_hand and not is_strict else knobs))
-    able = [point for point in front if guard.accepts(point.loss, is_strict=is_strict)]
+    able = [point for point in front if guard.accepts(point.loss)]
     if able:
         return guard.told(guard.best(able), front)
     if front and (is_by_hand and not is_strict or front[0].loss.measured_by == "none"):
         return guard.told(front[0], front)
     if not front:  # the caller refuses what exceeds a budget
-        return first
+        return finish(first)
     raise guard.refusal(front)
 
 
@@ -104,24 +113,49 @@ def _may_gain(problem: SearchProblem, whole: PrecisionPlan, knobs: Knobs) -> boo
 class _Guard:
     """Makes plans and judges them."""
 
-    def __init__(self, problem: SearchProblem, make: Make, make_quickly: Make, bound: float) -> None:
+    def __init__(
+        self,
+        problem: SearchProblem,
+        make: Make,
+        make_quickly: Make,
+        finish: Finish,
+        bound: float,
+        *,
+        is_strict: bool,
+    ) -> None:
         self.problem = problem
         self.make = make
         self.make_quickly = make_quickly
+        self.finish = finish
         self.bound = bound
+        self.is_strict = is_strict
         self.judge = LossJudge(problem, bound)
 
     def front(self, first: PrecisionPlan, knobs: Knobs) -> Iterator[FrontPoint]:
-        """The first plan and those of the knobs, as far as they keep the budgets and differ."""
+        """Of the first plan and those of the knobs what keeps the budgets: the fastest, or those of fewest BitOPs, up
+        to the first that keeps the bound, and all of 8 bits."""
+        reached = float("inf")
+        for plan in sorted(self._distinct(first, knobs), key=lambda plan: self.cost(self.problem.cost.work_of(plan))):
+            is_low = has_low_widths(plan)
+            if is_low and self.cost(self.problem.cost.work_of(plan)) > reached:
+                continue
+            point = self.point(plan)
+            if point is None:
+                continue
+            yield point
+            if is_low and self.accepts(point.loss):
+                reached = self.cost(point.work)
+
+    def _distinct(self, first: PrecisionPlan, knobs: Knobs) -> list[PrecisionPlan]:
+        """The first plan and those of the knobs that differ in what they plan."""
+        found: list[PrecisionPlan] = []
         seen: list[PrecisionPlan] = []
         for plan in (first, *self._made(knobs)):
             widths = dataclasses.replace(without_compensation(plan), search={}, notes=())
-            if widths in seen:
-                continue
-            seen.append(widths)
-            point = self.point(plan)
-            if self._keeps_budgets(point):
-                yield point
+            if widths not in seen:
+                seen.append(widths)
+                found.append(plan)
+        return found
 
     def _made(self, knobs: Knobs) -> Iterator[PrecisionPlan]:
         for knob in self.problem.track([knob for knob in knobs if knob], "accuracy"):
@@ -130,22 +164,32 @@ class _Guard:
             except BudgetError:
                 continue
 
-    def point(self, plan: PrecisionPlan) -> FrontPoint:
-        loss = self.judge.of(plan) if has_low_widths(plan) else AccuracyLoss("equality", 0)
-        return FrontPoint(plan, loss, self.problem.cost.bytes_of(plan), self.problem.cost.work_of(plan))
+    def point(self, plan: PrecisionPlan, problem: SearchProblem | None = None) -> FrontPoint | None:
+        """The plan finished and judged; None if it exceeds a budget of the problem, None is the guard's own."""
+        finished = self.finish(plan)
+        found, work = self.problem.cost.bytes_of(finished), self.problem.cost.work_of(finished)
+        reached = (found.arena_bytes, found.flash_bytes, work.bit_ops, work.instructions)
+        budget = (problem or self.problem).budget
+        if any(b is not None and value > b for b, value in zip(budget.flags.values(), reached, strict=True)):
+            return None
+        loss = self.judge.of(finished) if has_low_widths(finished) else AccuracyLoss("equality", 0)
+        return FrontPoint(finished, loss, found, work)
 
-    def accepts(self, loss: AccuracyLoss, *, is_strict: bool) -> bool:
+    def accepts(self, loss: AccuracyLoss) -> bool:
         """Whether a loss keeps the bound; where the samples are too few to show it, its limit counts only if the bound
         was given."""
         if loss.keeps(self.bound):
             return True
-        return not is_strict and loss.lacks_samples(self.bound) and loss.points <= self.bound
+        return not self.is_strict and loss.lacks_samples(self.bound) and loss.points <= self.bound
+
+    def cost(self, work: Cost) -> int:
+        """What is to be least: BitOPs where they are the objective, else time."""
+        is_for_bit_ops = self.problem.settings.part(VdqsSettings).trade is not None
+        return work.bit_ops if is_for_bit_ops else _time(work)
 
     def rank(self, point: FrontPoint) -> tuple[float, ...]:
-        """Smaller is better: BitOPs where they are the objective, else time; then what it loses."""
-        is_for_bit_ops = self.problem.settings.part(VdqsSettings).trade is not None
-        work = point.work.bit_ops if is_for_bit_ops else _time(point.work)
-        return work, point.loss.points, -min(point.loss.sqnr_db, default=0.0)
+        """Smaller is better: what is to be least, then what it loses."""
+        return self.cost(point.work), point.loss.points, -min(point.loss.sqnr_db, default=0.0)
 
     def best(self, able: Sequence[FrontPoint]) -> FrontPoint:
         """The best plan within the bound; that of 8 bits where fewer buy too little time."""
@@ -153,11 +197,6 @@ class _Guard:
         enough = SLOWER_AT_MOST * self.rank(fastest)[0]
         whole = [p for p in able if not has_low_widths(p.plan) and self.rank(p)[0] <= enough]
         return min(whole, key=self.rank, default=fastest)
-
-    def _keeps_budgets(self, point: FrontPoint) -> bool:
-        budget = self.problem.budget
-        reached = (point.found.arena_bytes, point.found.flash_bytes, point.work.bit_ops, point.work.instructions)
-        return all(b is None or value <= b for b, value in zip(budget.flags.values(), reached, strict=True))
 
     def told(self, point: FrontPoint, front: Sequence[FrontPoint]) -> PrecisionPlan:
         """The point's plan with its loss and the front, in the part of its provenance that costs no flash."""
@@ -199,8 +238,10 @@ class _Guard:
                 checkpoint=None,
             )
             try:
-                point = self.point(self.make_quickly(problem))
+                point = self.point(self.make_quickly(problem), problem)
             except BudgetError:
+                continue
+            if point is None:
                 continue
             if not has_low_widths(point.plan) or point.loss.keeps(self.bound):
                 lost = f"{point.loss.points:.2f} points" if has_low_widths(point.plan) else "nothing, at 8 bits"

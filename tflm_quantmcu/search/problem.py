@@ -23,6 +23,7 @@ from tflm_quantmcu.graph.target import KERNEL_VARIANTS, Target
 from tflm_quantmcu.graph.types import Budget, Format, ModelGraph
 from tflm_quantmcu.patches.planner import plan_stages
 from tflm_quantmcu.patches.split import StageSearch
+from tflm_quantmcu.patches.stage_planner import StagePlanner
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import digest
 from tflm_quantmcu.search.overrides import FixedWidths
@@ -155,14 +156,15 @@ class SearchProblem:
     def planned_stages(self) -> StageSearch:
         """What the planner finds at 8 bits within the bounds."""
         bounds = self.stage_bounds
-        return self.once(("stages", bounds), lambda: plan_stages(self.graph, **bounds))
+        return self.once(("stages", bounds), lambda: plan_stages(self.graph, make=self.stage_planner, **bounds))
+
+    def stage_planner(self, graph: ModelGraph, **options: Any) -> StagePlanner:
+        """The planner of a graph, one for all bounds that are asked of it: it knows what it found."""
+        return self.once(("planner", graph.sha256, options), lambda: StagePlanner(graph, **options))
 
     def samples_of(self, tensor: int, count: int | None = None) -> np.ndarray:
-        """Values of a feature map for the calibration samples, int8 [N, H, W, C]; those of the latest map are kept.
-
-        Args:
-          tensor: index.
-          count: samples used at most, the first ones; None is all.
+        """Values of a feature map for the first `count` calibration samples, None is all, int8 [N, H, W, C]; those of
+        the latest map are kept.
 
         Raises:
           UsageError: there is no calibration.
@@ -267,12 +269,7 @@ class SearchProblem:
         return 0.0 if self.labelled is None else math.sqrt(max(accuracy * (1 - accuracy), 0) / len(self.labelled[1]))
 
     def out_of_reach(self, nearest: PrecisionPlan, attempt: str) -> BudgetError:
-        """The refusal of bounds that no plan keeps.
-
-        Args:
-          nearest: the plan that comes nearest.
-          attempt: what was tried, a sentence that the bounds end.
-        """
+        """The refusal of bounds that no plan keeps, given the nearest one and a sentence that the bounds end."""
         bounds = [f"--{flag} {bound:,}" for flag, bound in self.budget.flags.items() if bound is not None]
         work, found = self.cost.work_of(nearest), self.bytes_of(nearest)
         return BudgetError(

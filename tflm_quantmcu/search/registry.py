@@ -123,23 +123,24 @@ class Search:
             problem = dataclasses.replace(problem, checkpoint=Checkpoint(checkpoint, _key(self.name, problem)))
         return keep_accuracy(
             problem,
-            functools.partial(self._finished, refine=refine),
+            functools.partial(self._found, refine=refine),
             self.knobs(problem),
             is_by_hand=has_widths_by_hand(problem, self.name),
-            make_quickly=functools.partial(find_search("vdqs")._finished, refine=refine) if self.judges else None,
+            make_quickly=functools.partial(find_search("vdqs")._found, refine=refine) if self.judges else None,
+            finish=problem.compensated,
         )
 
-    def _finished(
+    def _found(
         self, problem: SearchProblem, *, refine: Callable[[PrecisionPlan], PrecisionPlan] | None
     ) -> PrecisionPlan:
-        """The strategy's plan, with the user's widths and what makes up for narrow ones."""
+        """The strategy's plan with the user's widths; nothing makes up for narrow ones yet."""
         plan = self.strategy(problem)
         if problem.settings.part(StageSettings).input == "streamed" and plan.streamed_input is None:
             raise UsageError(
                 f"--input is streamed, and --search {self.name} made no patch stage that reads the input "
                 f"({'; '.join(plan.notes)}); use another search, or leave the input resident"
             )
-        return finish_plan(problem, plan, is_new=True, refine=refine)
+        return _with_fixed_widths(problem, plan, refine)
 
 
 SEARCHES: dict[str, Search] = {
@@ -199,25 +200,23 @@ def refuse_unused(given: Mapping[str, Any], searches: Sequence[str]) -> None:
             )
 
 
-def finish_plan(
-    problem: SearchProblem,
-    plan: PrecisionPlan,
-    *,
-    is_new: bool = False,
-    refine: Callable[[PrecisionPlan], PrecisionPlan] | None = None,
-) -> PrecisionPlan:
+def finish_plan(problem: SearchProblem, plan: PrecisionPlan, *, is_new: bool = False) -> PrecisionPlan:
     """Any plan with the user's fixed widths, and with layer names for who reads it.
 
     What makes up for widths below 8 bits is found where the plan is new or its widths were changed; else it stays.
-    `refine` see `Search`.
     """
-    graph = problem.graph
-    changed = override_plan(graph, plan, problem.fixed, problem.format_of)
+    changed = _with_fixed_widths(problem, plan)
+    return problem.compensated(changed) if is_new or _widths(changed) != _widths(plan) else changed
+
+
+def _with_fixed_widths(
+    problem: SearchProblem, plan: PrecisionPlan, refine: Callable[[PrecisionPlan], PrecisionPlan] | None = None
+) -> PrecisionPlan:
+    """The plan with the user's widths and layer names; `refine` see `Search`."""
+    changed = override_plan(problem.graph, plan, problem.fixed, problem.format_of)
     if refine is not None:
         changed = refine(changed)
-    if is_new or _widths(changed) != _widths(plan):
-        changed = problem.compensated(changed)
-    return dataclasses.replace(changed, layers=graph.derived(layer_names))
+    return dataclasses.replace(changed, layers=problem.graph.derived(layer_names))
 
 
 def _widths(plan: PrecisionPlan) -> tuple[Any, ...]:

@@ -141,7 +141,7 @@ def _mixed_splits(problem: SearchProblem, budget: int) -> Iterator[tuple[StagePl
     names = [t.name for t in problem.graph.tensors if not t.is_constant]
     for bits in candidate_widths(problem.settings.part(VdqsSettings).vdqs_min_bits)[1:]:
         inner_bits = dict.fromkeys(names, bits)
-        planner = StagePlanner(
+        planner = problem.stage_planner(
             problem.graph,
             table=table,
             inner_bits=inner_bits,
