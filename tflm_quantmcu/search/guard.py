@@ -132,8 +132,8 @@ class _Guard:
         self.judge = LossJudge(problem, bound)
 
     def front(self, first: PrecisionPlan, knobs: Knobs) -> Iterator[FrontPoint]:
-        """What keeps the budgets of the first plan and those of the knobs: the fastest, or those of fewest BitOPs, up to
-        the first that keeps the bound, and all of 8 bits."""
+        """What keeps the budgets of the first plan and those of the knobs: the fastest, or those of fewest BitOPs,
+        up to the first that keeps the bound, and all of 8 bits."""
         reached = float("inf")
         for plan in sorted(self._distinct(first, knobs), key=lambda plan: self.cost(self.problem.cost.work_of(plan))):
             is_low = has_low_widths(plan)

@@ -6,8 +6,8 @@ Without labels the unchanged model's scores stand for what is not known: their s
 class is right. Where a plan's first class is another, that sample loses the chance of the former one and wins that of
 the new one. So few samples change that their count alone tells little; therefore the change of the margin between the
 two largest scores, which every sample shows, is spread over samples of like margins: a sample loses what it would with
-the changes of its neighbours. The larger of both estimates counts. What few samples may have missed altogether its limit
-bounds as that of a rate of which nothing was seen.
+the changes of its neighbours. The larger of both estimates counts. What few samples may have missed altogether its
+limit bounds as that of a rate of which nothing was seen.
 
 Scores are taken for sharper than they are, by SHARPNESS: networks that were trained for a short time are right more
 often than their softmax says, so that each change costs more, and a loss that was not said is worse than a refusal.
