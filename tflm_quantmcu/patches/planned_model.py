@@ -22,7 +22,6 @@ class PlannedModel:
       map_bits: tensor name -> width of a map outside stages, or at their ends; absent is 8.
       network: it, as our kernels see it.
       variants: of our kernels, those that may run it; bytes are those of the one that takes the most.
-      max_inputs: of a stage.
       live: [boundary] tensors live between op boundary - 1 and op boundary; boundary 0 is before the first op.
       streamed: tensors that a reader gives instead of the arena: the input, and what a QUANTIZE makes of it.
       folded: tensors that no converted model has.
@@ -37,7 +36,6 @@ class PlannedModel:
         is_streamed: bool = False,
         variants: Sequence[str] = KERNEL_VARIANTS,
         stock_kernels: str = QUANTMCU,
-        max_inputs: int = 1,
     ):
         """Args:
         bits: tensor name -> width of a map outside stages, or at their ends; absent is 8.
@@ -45,9 +43,7 @@ class PlannedModel:
         is_streamed: the input is no tensor of the arena; a stage reads it, part by part.
         variants: of our kernels.
         stock_kernels: what runs the ops outside of stages, one of STOCK_KERNELS.
-        max_inputs: of a stage.
         """
-        self.max_inputs = max_inputs
         self.graph = graph
         self.network = LoweredNetwork.of(graph)
         self.variants = tuple(variants)

@@ -9,6 +9,7 @@ memory is the arena that TFLM will record with the kernels that take the most, o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
@@ -16,9 +17,11 @@ from tflm_quantmcu.cost.instructions import InstructionTable
 from tflm_quantmcu.graph.subgraphs import why_whole
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, QUANTMCU
 from tflm_quantmcu.graph.types import ModelGraph
+from tflm_quantmcu.patches.reasons import too_large
 from tflm_quantmcu.patches.split import StageSearch
 from tflm_quantmcu.patches.stage_planner import NOT_STREAMED, StagePlanner
 from tflm_quantmcu.patches.work_bound import planning_table, work_ratio
+from tflm_quantmcu.stage.program import MAX_INPUTS
 
 
 def plan_stages(
@@ -33,7 +36,7 @@ def plan_stages(
     input_mode: str = "resident",
     variants: Sequence[str] = KERNEL_VARIANTS,
     stock_kernels: str = QUANTMCU,
-    max_inputs: int = 1,
+    max_inputs: int = MAX_INPUTS,
     make: Callable[..., StagePlanner] = StagePlanner,
 ) -> StageSearch:
     """Chooses the stages.
@@ -51,8 +54,8 @@ def plan_stages(
       input_mode: `resident`, or `streamed`: the first stage pulls the input from a reader.
       variants: of our kernels, those that may run; the bound holds with all of them.
       stock_kernels: what runs the ops outside of stages, one of STOCK_KERNELS.
-      max_inputs: of a stage, up to 8. More than 1 finds more splits, and searches of networks of hundreds of ops take
-        minutes.
+      max_inputs: of a stage. With more than 1, stages of up to 8 inputs are taken where those of one meet no bound on
+        the arena, or without a bound where the arena is smaller with them.
       make: the planner of a graph and options; one that is asked again knows what it found.
 
     Returns:
@@ -74,11 +77,12 @@ def plan_stages(
         variants=variants,
         stock_kernels=stock_kernels,
         is_work_bounded=ratio is not None,
-        max_inputs=max_inputs,
     )
     if planner.is_streamed and planner.is_whole:
         raise UnsupportedModelError(NOT_STREAMED)
-    return _smallest(planner, ratio) if sram_bytes is None else _within(planner, sram_bytes, ratio)
+    search = _smallest if sram_bytes is None else functools.partial(_within, sram_bytes=sram_bytes)
+    found = search(planner, ratio)
+    return found if max_inputs == 1 else _of_several_inputs(planner, ratio, sram_bytes, found)
 
 
 def _smallest(planner: StagePlanner, ratio: float | None) -> StageSearch:
@@ -92,7 +96,7 @@ def _smallest(planner: StagePlanner, ratio: float | None) -> StageSearch:
     return StageSearch(baseline, best, smallest, planner.gain(best))
 
 
-def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> StageSearch:
+def _within(planner: StagePlanner, ratio: float | None, sram_bytes: int) -> StageSearch:
     """The best split within a bound on the arena."""
     baseline = planner.baseline_arena_bytes
     if baseline <= sram_bytes and not planner.is_streamed:
@@ -105,10 +109,21 @@ def _within(planner: StagePlanner, sram_bytes: int, ratio: float | None) -> Stag
     if smallest.arena_bytes > sram_bytes:  # its places may be found the better for it
         smallest = planner.relaxed(smallest, smallest.arena_bytes)
     if smallest.arena_bytes > sram_bytes:
-        reason = (
-            f"the arena is {baseline:,} bytes unsplit and {smallest.arena_bytes:,} at the smallest, for "
-            f"{smallest.work_text}, where {smallest.binding} holds the most"
-        )
-        return StageSearch(baseline, None, smallest, reason)
+        return StageSearch(baseline, None, smallest, too_large(smallest, baseline))
     best = planner.relaxed(smallest, sram_bytes)
     return StageSearch(baseline, best, smallest, planner.gain(best))
+
+
+def _of_several_inputs(
+    planner: StagePlanner, ratio: float | None, sram_bytes: int | None, found: StageSearch
+) -> StageSearch:
+    """What stages of several inputs make of a search: itself where they do not help."""
+    known = found.best.arena_bytes if found.best else found.smallest_arena_bytes
+    if known <= (sram_bytes or 0):
+        return found
+    smallest = planner.smaller(known, ratio, sram_bytes or 0)
+    if smallest is None:
+        return found
+    if sram_bytes and smallest.arena_bytes > sram_bytes:
+        return StageSearch(found.baseline_arena_bytes, None, smallest, too_large(smallest, found.baseline_arena_bytes))
+    return StageSearch(found.baseline_arena_bytes, smallest, smallest, planner.gain(smallest))

@@ -30,6 +30,14 @@ def too_slow(slower: Split, baseline: int, max_ratio: float) -> str:
     )
 
 
+def too_large(smallest: Split, baseline: int) -> str:
+    """The smallest split exceeds the bound on the arena."""
+    return (
+        f"the arena is {baseline:,} bytes unsplit and {smallest.arena_bytes:,} at the smallest, for "
+        f"{smallest.work_text}, where {smallest.binding} holds the most"
+    )
+
+
 def no_smaller(smallest: Split, baseline: int) -> str:
     """The smallest split takes no less than the network unsplit."""
     return (

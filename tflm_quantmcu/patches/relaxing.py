@@ -26,11 +26,13 @@ class Relaxing:
     def __init__(self, model: PlannedModel, costs: SplitCosts, made: MadeStages):
         self._model, self._costs, self._made = model, costs, made
 
-    def relaxed(self, split: Split, num_bytes: int) -> Split:
-        """The same with ops by themselves and larger tiles where they fit into the arena with no more work."""
+    def relaxed(self, split: Split, num_bytes: int, max_tries: int | None = None) -> Split:
+        """The same with ops by themselves and larger tiles where they fit into the arena with no more work; at
+        most so many others are tried."""
         best = split
+        left = itertools.count() if max_tries is None else iter(range(max_tries))
         for stage in split.stages:
-            for other in self._calmer(stage, num_bytes):
+            for other, _ in zip(self._calmer(stage, num_bytes), left, strict=False):
                 stages = [o for s in best.stages for o in (other if s is stage else [s])]
                 found = self._costs.split_of(stages, enough=num_bytes)
                 if found.arena_bytes <= num_bytes and found.work_ratio <= best.work_ratio:

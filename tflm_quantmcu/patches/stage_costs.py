@@ -18,14 +18,14 @@ import numpy as np
 from tflm_quantmcu.cost.same_format import measured_kernel_of_lowered
 from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.lowering.ops import LoweredOp
-from tflm_quantmcu.lowering.regions import lower_reduction, lower_region
+from tflm_quantmcu.lowering.regions import lower_region
 from tflm_quantmcu.native.kernel_scratch import behind_maps, least_kernel_bytes, stage_kernel_bytes
 from tflm_quantmcu.patches.axis_costs import AxisCosts, axis_costs
 from tflm_quantmcu.patches.cache_choices import NEVER, cache_choices
 from tflm_quantmcu.patches.planned_model import PlannedModel
 from tflm_quantmcu.patches.planned_stage import RECOMPUTE, PlannedStage, StageWays
 from tflm_quantmcu.patches.region_geometry import RegionGeometry
-from tflm_quantmcu.patches.stage_regions import entries_of, is_closed
+from tflm_quantmcu.patches.stage_regions import Entries, StageEnd, entries_of
 from tflm_quantmcu.patches.tile_times import MapFormulas, TileSums, TileTimes
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.stage import tiles
@@ -39,23 +39,26 @@ class UpstreamCosts:
     One pass over the longest region serves all: what a tile needs of a map depends only on the ops behind it.
     """
 
-    def __init__(self, model: PlannedModel, last: int, times: TileTimes | None = None):
-        """Costs of stages that end in op `last`; where it makes one pixel of a map, that map is cut into tiles. Their
-        work is the figure of `times`, or MACs."""
+    def __init__(self, model: PlannedModel, last: int, times: TileTimes | None = None, entries: Entries | None = None):
+        """Costs of stages that end in op `last`; where it makes one pixel of a map, that map is cut into tiles.
+
+        Args:
+          model: whose ops they run.
+          last: the op.
+          times: whose figure their work is; None is MACs.
+          entries: the regions, as of `entries_of`; None is those of one input.
+        """
         self._model = model
         self._times = times
         self._graph = model.graph
-        self._end = last + 1
         self._distances_of: dict[int, np.ndarray] = {}
         self._regions: dict[int, RegionGeometry] = {}
-        self._output = self._graph.ops[last].outputs[0]
-        self._reduction = lower_reduction(self._graph, self._graph.ops[: self._end], {})
-        self._last = last - (self._reduction.num_ops if self._reduction else 0)
-        self._target = self._reduction.op.inputs[0] if self._reduction else self._output
-        is_whole = model.may_part_at(self._output) and is_closed(self._graph, self._last, self._end)
-        self._entries = entries_of(model, self._target, self._last, self._end) if is_whole else {}
-        if not self._entries:
+        end = StageEnd.of(model, last)
+        self._entries = {} if end is None else entries_of(model, end) if entries is None else entries
+        if end is None or not self._entries:
             return
+        self._at, self._end, self._last = end, end.end, end.last
+        self._output, self._target, self._reduction = end.output, end.target, end.reduction
         first = min(self._entries)
         self._lowered: tuple[LoweredOp, ...] = lower_region(self._graph, self._graph.ops[first : self._last + 1], {})
         produced = [op.output for op in self._lowered]
@@ -217,17 +220,12 @@ class UpstreamCosts:
         """[choices, tile heights] inputs, output, which may share bytes with the first, and what else is live around
         the stage."""
         model, source = self._model, sources[0]
-        around = (model.live[first] & model.live[self._end]).union(sources) - {source, self._output}
-        held = sum(map(model.tensor_bytes, around))
+        held = self._at.bytes_around(model, sources, first)
         x, y = model.tensor_bytes(source), model.tensor_bytes(self._output)
         distances = self._distances(source)
-        if not self._can_share(source):
+        if not self._at.may_be_over(model, source):
             return np.full_like(distances, held + x + y)
         return held + np.minimum(np.maximum(distances + x, y), x + y)
-
-    def _can_share(self, source: int) -> bool:
-        """Whether the output may be written over the input."""
-        return not self._reduction and source not in self._model.live[self._end] and source not in self._model.streamed
 
     def _distances(self, source: int) -> np.ndarray:
         """[choices, tile heights] as `overlap.overlap_distance`."""
@@ -260,7 +258,7 @@ class UpstreamCosts:
             modes |= dict.fromkeys(ways.sources, RECOMPUTE)
         height, width = self._sizes[0][h], self._sizes[1][w]
         distance = int(self._distances(source)[choice, h])
-        is_shared = self._can_share(source) and distance < self._model.tensor_bytes(self._target)
+        is_shared = self._at.may_be_over(self._model, source) and distance < self._model.tensor_bytes(self._target)
         bits = [self._model.inner_bits(t) for t in maps]
         choices = [*modes.values(), *[RECOMPUTE] * (len(maps) - geometry.tiled)]
         spans = region.spans(height, width, choices, is_primed=primed)

@@ -15,6 +15,7 @@ from tflm_quantmcu.patches.planned_stage import StageWays
 from tflm_quantmcu.patches.stage_costs import UpstreamCosts
 from tflm_quantmcu.patches.stage_path import Edge
 from tflm_quantmcu.patches.tile_times import TileTimes
+from tflm_quantmcu.patches.wide_regions import wide_regions
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT
 
 # Of as much work the path is taken that holds the least, summed over its edges: it is the easiest one to place.
@@ -24,7 +25,7 @@ WORK_UNIT = 1 << 24
 def stage_edges(
     model: PlannedModel, base_work: Sequence[float], times: TileTimes | None, stage_work: int
 ) -> list[StageEdge]:
-    """All edges of a model.
+    """All edges of a model but stages of several inputs.
 
     Args:
       model: whose ops they run.
@@ -41,9 +42,22 @@ def stage_edges(
             num_bytes = np.array([model.unsplit_bytes[op.index]])
             work = np.array([int(base_work[op.index]) * WORK_UNIT]) + num_bytes // ARENA_ALIGNMENT
             edges.append(Edge.of(op.index, op.index + 1, num_bytes, work, [None]))
-        upstream = UpstreamCosts(model, op.index, times)
-        edges += [edge for ways in upstream.ways() if (edge := _stage_edge(model, upstream, ways, stage_work))]
+        edges += _edges_into(model, UpstreamCosts(model, op.index, times), stage_work)
     return edges
+
+
+def wide_edges(
+    model: PlannedModel, edges: Sequence[StageEdge], limit: int, times: TileTimes | None, stage_work: int
+) -> list[StageEdge]:
+    """Edges of several inputs beside those of `stage_edges`: the few that may take a path to fewer bytes than a limit;
+    the rest as of `stage_edges`."""
+    regions = wide_regions(model, edges, limit)
+    found = [UpstreamCosts(model, last, times, entries) for last, entries in regions.items()]
+    return [edge for upstream in found for edge in _edges_into(model, upstream, stage_work)]
+
+
+def _edges_into(model: PlannedModel, upstream: UpstreamCosts, stage_work: int) -> list[StageEdge]:
+    return [edge for ways in upstream.ways() if (edge := _stage_edge(model, upstream, ways, stage_work))]
 
 
 def _stage_edge(model: PlannedModel, upstream: UpstreamCosts, ways: StageWays, stage_work: int) -> StageEdge | None:

@@ -6,6 +6,7 @@ stages are found to take decides (split_costs.py).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
@@ -19,7 +20,7 @@ from tflm_quantmcu.patches.reasons import gain_of, no_smaller, no_split, too_slo
 from tflm_quantmcu.patches.relaxing import Relaxing
 from tflm_quantmcu.patches.split import Split
 from tflm_quantmcu.patches.split_costs import SplitCosts
-from tflm_quantmcu.patches.stage_edges import WORK_UNIT, stage_edges
+from tflm_quantmcu.patches.stage_edges import WORK_UNIT, stage_edges, wide_edges
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT
 
 # The formula that paths are found by is off from the estimate by less than this, and mostly by less than the second.
@@ -33,6 +34,8 @@ _FRONT_STEP = 0.97  # of one arena to the next, of the front by time
 _MAX_MOVED = 6  # of the ways of a stage that hold the least, tried where the places of others leave it no room
 _OTHER_STEP = 0.98  # of the work, where only the figure that is not minimised exceeds its bound
 _MAX_TRIES = 12  # bounds tried where the arena does not get as small as what is live
+# The same with stages of several inputs, so many tries times ops; and what each must save to count.
+_WIDE_TRIES_OPS, _MIN_WIDE_TRIES, _WIDE_STEP = 400, 2, 0.99
 
 NOT_STREAMED = "the input cannot be streamed: no patch stage begins with it that leaves nothing else to read it"
 
@@ -51,7 +54,6 @@ class StagePlanner:
         variants: Sequence[str] = KERNEL_VARIANTS,
         stock_kernels: str = QUANTMCU,
         is_work_bounded: bool = False,
-        max_inputs: int = 1,
     ):
         """Work is cycles by the table, or without one MACs; where it is bounded the smallest arena is wanted."""
         bits = bits or {}
@@ -63,19 +65,18 @@ class StagePlanner:
             is_streamed=self.is_streamed,
             variants=variants,
             stock_kernels=stock_kernels,
-            max_inputs=max_inputs,
         )
         self._costs = SplitCosts(self._model, table, bits)
         self._made = MadeStages()
         share = _STAGE_SHARE_OF_SMALLEST if is_work_bounded else _STAGE_SHARE
-        stage_work = int(self._costs.total_work * share) if self._costs.times else 0
-        edges = stage_edges(self._model, self._costs.base_work, self._costs.times, stage_work)
-        if not edges:  # each op alone is one, but the first of a streamed input
+        self._stage_work = int(self._costs.total_work * share) if self._costs.times else 0
+        self._edges = stage_edges(self._model, self._costs.base_work, self._costs.times, self._stage_work)
+        if not self._edges:  # each op alone is one, but the first of a streamed input
             raise UnsupportedModelError(NOT_STREAMED)
-        self._has_stages = any(way is not None for edge in edges for way in edge.ways[:1])
+        self._has_stages = any(way is not None for edge in self._edges for way in edge.ways[:1])
         # Where the first finds no places the second may, whose stages are fewer.
         fewer = int(self._costs.total_work * _STAGE_SHARE_OF_FEW) * WORK_UNIT
-        self._searches = [ExactPaths(edges, self._made, more) for more in (0, fewer)]
+        self._searches = [ExactPaths(self._edges, self._made, more) for more in (0, fewer)]
         self._search = self._searches[0]
 
     @property
@@ -92,20 +93,12 @@ class StagePlanner:
         """The smallest arena within the bound on work, and of equal ones the least work."""
         best: Split | None = None
         least: Path | None = None
-        allowed, tries = self._work_limit(max_ratio), 0
-        while tries < _MAX_TRIES:
-            num_bytes = self._search.least_bytes(allowed)
-            if num_bytes is None or (best and num_bytes >= best.arena_bytes):
+        allowed = self._work_limit(max_ratio)
+        for _ in range(_MAX_TRIES):
+            most = best.arena_bytes if best else self._search.unreached
+            if (found := self._least_path(self._search, allowed, max_ratio, most)) is None:
                 break
-            path = self._search.path(num_bytes)
-            if path is None:
-                continue
-            allowed = self._search.work(num_bytes)
-            slowdowns = self._costs.slowdowns(self._made.of_path(path)) if self._costs.times and max_ratio else [0.0]
-            if max_ratio and max(slowdowns) > max_ratio:  # what exceeds in the other figure alone goes in small steps
-                allowed = int(allowed * min(_OTHER_STEP, _USUAL_ERROR * max_ratio / slowdowns[0]))
-                continue
-            tries += 1
+            path, allowed = found
             least = least or path
             split = self._split(path, at_most=best.arena_bytes if best else None)
             if split and split.stages:
@@ -115,6 +108,46 @@ class StagePlanner:
             best = min((best, *map(self._costs.in_smallest_places, moved)), key=_by_bytes)
         best = best or self.cheapest(self.baseline_arena_bytes - ARENA_ALIGNMENT, max_ratio)
         return self._tightened(best, max_ratio) if best and best.stages else best
+
+    def _least_path(
+        self, search: ExactPaths, allowed: int, max_ratio: float | None, limit: int
+    ) -> tuple[Path, int] | None:
+        """(the path of the fewest bytes, below a limit, that does less work than is allowed, its work)."""
+        while (num_bytes := search.least_bytes(allowed)) is not None and num_bytes < limit:
+            path = search.path(num_bytes)
+            if path is None:
+                continue
+            allowed = search.work(num_bytes)
+            slowdowns = self._costs.slowdowns(self._made.of_path(path)) if self._costs.times and max_ratio else [0.0]
+            if not max_ratio or max(slowdowns) <= max_ratio:
+                return path, allowed
+            # What exceeds in the other figure alone goes in small steps.
+            allowed = int(allowed * min(_OTHER_STEP, _USUAL_ERROR * max_ratio / slowdowns[0]))
+        return None
+
+    def smaller(self, num_bytes: int, max_ratio: float | None = None, sram_bytes: int = 0) -> Split | None:
+        """The smallest arena, well below so many bytes, of splits with stages of several inputs, within the bound on
+        work; relaxed, where there is room in `sram_bytes`. None where there is none. The more ops there are the fewer
+        are tried: each takes the longer."""
+        wide = wide_edges(self._model, self._edges, num_bytes, self._costs.times, self._stage_work)
+        search = ExactPaths([*self._edges, *wide], self._made)
+        best: Split | None = None
+        allowed = self._work_limit(max_ratio)
+        for _ in range(self._wide_tries if wide else 0):
+            enough = int(num_bytes * _WIDE_STEP)
+            if found := self._least_path(search, allowed, max_ratio, enough):
+                path, allowed = found
+            elif not (path := next((p for p, _ in self._paths(search, enough, max_ratio, self._wide_tries)), [])):
+                break
+            if split := self._split(path, at_most=enough):
+                best, num_bytes = split, split.arena_bytes
+            elif not found:
+                break
+        return self.relaxed(best, max(num_bytes, sram_bytes), self._wide_tries) if best else None
+
+    @property
+    def _wide_tries(self) -> int:
+        return max(_MIN_WIDE_TRIES, _WIDE_TRIES_OPS // len(self._model.graph.ops))
 
     def _tightened(self, split: Split, max_ratio: float | None) -> Split:
         """What meets fewer bytes when they are asked for, as long as something does: no bound is met below it."""
@@ -171,10 +204,13 @@ class StagePlanner:
                 if split.arena_bytes <= num_bytes:
                     yield split
 
-    def _paths(self, search: ExactPaths, sram_bytes: int, max_ratio: float | None) -> Iterator[tuple[Path, float]]:
-        """The paths of `within`, and their work over that of the unsplit network by the formula."""
+    def _paths(
+        self, search: ExactPaths, sram_bytes: int, max_ratio: float | None, most: int | None = None
+    ) -> Iterator[tuple[Path, float]]:
+        """The paths of `within`, of at most so many, and their work over that of the unsplit network by the formula."""
         limit = self._work_limit(max_ratio)
-        for path, work in search.within(sram_bytes, min(limit + _MAX_STAGES * search.stage_work, search.unreached)):
+        found = search.within(sram_bytes, min(limit + _MAX_STAGES * search.stage_work, search.unreached))
+        for path, work in itertools.islice(found, most):
             stages = self._made.of_path(path)
             work -= len(stages) * search.stage_work
             if work < limit and self._costs.keeps(stages, max_ratio):
@@ -221,9 +257,9 @@ class StagePlanner:
         """Work of a split, by the table of a core."""
         return self._costs.cost_of(split, table)
 
-    def relaxed(self, split: Split, num_bytes: int) -> Split:
-        """The same with ops by themselves and larger tiles where they fit into the arena with no more work."""
-        return Relaxing(self._model, self._costs, self._made).relaxed(split, num_bytes)
+    def relaxed(self, split: Split, num_bytes: int, max_tries: int | None = None) -> Split:
+        """What `Relaxing.relaxed` makes of a split."""
+        return Relaxing(self._model, self._costs, self._made).relaxed(split, num_bytes, max_tries)
 
     def gain(self, best: Split) -> str:
         """What a split brings, in words."""

@@ -103,11 +103,13 @@ class Chain:
         offsets = {i: ends for i, ends in ((block.entry, x), (block.exit, y)) if i is not None}
         for i in block.inner:
             forbidden = memory.forbidden_offsets(self._buffers, offsets, i, self._distances)
-            lowest = np.full_like(x, _NOWHERE)
-            for offset in (np.zeros_like(x), *(high for _, high in forbidden)):
-                is_free = np.all([(offset <= low) | (offset >= high) for low, high in forbidden], axis=0)
-                lowest = np.where(is_free, np.minimum(offset, lowest), lowest)
-            offsets[i] = lowest
+            if not forbidden:
+                offsets[i] = np.zeros_like(x)
+                continue
+            low, high = (np.stack(ends) for ends in zip(*forbidden, strict=True))
+            candidates = np.concatenate([np.zeros_like(x)[None], high])
+            is_free = ((candidates[:, None] <= low) | (candidates[:, None] >= high)).all(axis=1)
+            offsets[i] = np.where(is_free, candidates, _NOWHERE).min(axis=0)
         return offsets
 
 
