@@ -38,7 +38,7 @@ bool ReadInput(const Tile& tile) {
   const FeatureMap view = OutputView(tile, 0);
   return tile.x.reader.read(tile.x.reader.context,
                             {region.rows.fresh, region.columns.fresh, view.height, view.width,
-                             view.row_bytes, OutputData(tile, 0)});
+                             view.row_bytes, OutputData(tile, 0, view)});
 }
 
 // The tile's part of the sums that Y is made of.
@@ -48,8 +48,9 @@ void Reduce(const Tile& tile) {
   const Region& region = tile.regions[map];
   const StageFormat& format = FormatOf(tile, map + 1);
   auto* sums = reinterpret_cast<int32_t*>(tile.scratch + format.scratch_offset);
-  AddToSums(params, tile.kernels, InputView(tile, map), region.rows.begin, region.columns.begin,
-            InputData(tile, map), sums);
+  const FeatureMap input = InputView(tile, map);
+  AddToSums(params, tile.kernels, input, region.rows.begin, region.columns.begin,
+            InputData(tile, map, input), sums);
 }
 
 // Returns false if the reader failed.
@@ -57,8 +58,8 @@ bool RunTile(Tile* running) {
   const Tile& tile = *running;
   if (IsStreamed(tile.params) && !Fill(tile, 0, [&] { return ReadInput(tile); })) return false;
   if (tile.patch_class == kChosenAtRunTime) {
-    running->patch_class =
-        HasOutliers(tile.params.header, InputView(tile, 0), InputData(tile, 0)) ? 0 : 1;
+    const FeatureMap x = InputView(tile, 0);
+    running->patch_class = HasOutliers(tile.params.header, x, InputData(tile, 0, x)) ? 0 : 1;
   }
   const int32_t num_ops = NumTiledOps(tile.params);
   for (int32_t i = 0; i < num_ops; ++i) {

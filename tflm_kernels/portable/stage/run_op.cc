@@ -37,18 +37,17 @@ DepthwiseConv2DParams ParamsOfDepthwiseConv2D(const Tile& tile, const StageOp& o
 template <typename Kernel, typename Params>
 void RunConvolution(const Tile& tile, const StageOp& op, const int32_t* table, Kernel* kernel,
                     const Params& params) {
-  kernel(params, InputData(tile, op.input0), tile.params.filters + op.filter_offset,
-         ChannelTableOf(table, params.output.channels), OutputData(tile, op.output),
+  kernel(params, InputData(tile, op.input0, params.input), tile.params.filters + op.filter_offset,
+         ChannelTableOf(table, params.output.channels), OutputData(tile, op.output, params.output),
          tile.kernel_scratch);
 }
 
 // An input's region may be larger than the output's, when another op needs more of it.
-const uint8_t* SamePlace(const Tile& tile, const StageOp& op, int32_t map) {
+const uint8_t* SamePlace(const Tile& tile, const StageOp& op, int32_t map, const FeatureMap& view) {
   const Region& input = tile.regions[map];
   const Region& output = tile.regions[op.output];
-  return InputData(tile, map) + PixelOffset(InputView(tile, map),
-                                            output.rows.fresh - input.rows.begin,
-                                            output.columns.fresh - input.columns.begin);
+  return InputData(tile, map, view) + PixelOffset(view, output.rows.fresh - input.rows.begin,
+                                                  output.columns.fresh - input.columns.begin);
 }
 
 void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table, AddFn* kernel) {
@@ -57,8 +56,8 @@ void RunAdd(const Tile& tile, const StageOp& op, const int32_t* table, AddFn* ke
                             OutputView(tile, op.output),
                             FormatOf(tile, op.output).clamp,
                             {{table[0], table[1]}, {table[2], table[3]}, {table[4], table[5]}}};
-  kernel(params, SamePlace(tile, op, op.input0), SamePlace(tile, op, op.input1),
-         OutputData(tile, op.output));
+  kernel(params, SamePlace(tile, op, op.input0, params.input0),
+         SamePlace(tile, op, op.input1, params.input1), OutputData(tile, op.output, params.output));
 }
 
 void RunMul(const Tile& tile, const StageOp& op, const int32_t* table) {
@@ -68,9 +67,10 @@ void RunMul(const Tile& tile, const StageOp& op, const int32_t* table) {
                                 OutputView(tile, op.output),
                                 FormatOf(tile, op.output).clamp,
                                 {table[0], table[1]}};
-  tile.kernels.product(params, SamePlace(tile, op, op.input0),
-                       is_gated ? InMemory(tile, op.input1) : SamePlace(tile, op, op.input1),
-                       OutputData(tile, op.output));
+  tile.kernels.product(
+      params, SamePlace(tile, op, op.input0, params.input0),
+      is_gated ? InMemory(tile, op.input1) : SamePlace(tile, op, op.input1, params.input1),
+      OutputData(tile, op.output, params.output));
 }
 
 // Not inlined: what it holds on the stack would lie under the kernels of all other ops.
@@ -85,9 +85,10 @@ void RunMul(const Tile& tile, const StageOp& op, const int32_t* table) {
   for (int32_t j = 0; j < params.num_inputs; ++j) {
     const int32_t map = InputOf(op, j);
     params.inputs[j] = {InputView(tile, map), {table[2 * j], table[2 * j + 1]}};
-    inputs[j] = SamePlace(tile, op, map);
+    inputs[j] = SamePlace(tile, op, map, params.inputs[j].map);
   }
-  tile.kernels.gather_channels(params, inputs, RunsOf(op, table), OutputData(tile, op.output));
+  tile.kernels.gather_channels(params, inputs, RunsOf(op, table),
+                               OutputData(tile, op.output, params.output));
 }
 
 void RunPool2D(const Tile& tile, const StageOp& op, const int32_t* table) {
@@ -98,7 +99,8 @@ void RunPool2D(const Tile& tile, const StageOp& op, const int32_t* table) {
                                {table[0], table[1]}};
   Pool2DFn* pool =
       op.kind == kStageMaxPool2D ? tile.kernels.max_pool2d : tile.kernels.average_pool2d;
-  pool(params, InputData(tile, op.input0), OutputData(tile, op.output));
+  pool(params, InputData(tile, op.input0, params.input),
+       OutputData(tile, op.output, params.output));
 }
 
 void RunRequantize(const Tile& tile, const StageOp& op, const int32_t* table) {
@@ -106,7 +108,8 @@ void RunRequantize(const Tile& tile, const StageOp& op, const int32_t* table) {
   const RequantizeParams params = {
       InputView(tile, op.input0),      OutputView(tile, op.output), window.pad_top, window.pad_left,
       FormatOf(tile, op.output).clamp, {table[0], table[1]}};
-  tile.kernels.requantize(params, InputData(tile, op.input0), OutputData(tile, op.output));
+  tile.kernels.requantize(params, InputData(tile, op.input0, params.input),
+                          OutputData(tile, op.output, params.output));
 }
 
 void RunResizeNearest(const Tile& tile, const StageOp& op, const int32_t* table) {
@@ -121,7 +124,8 @@ void RunResizeNearest(const Tile& tile, const StageOp& op, const int32_t* table)
                                       output.columns.fresh - input.columns.begin * w.stride_width,
                                       FormatOf(tile, op.output).clamp,
                                       {table[0], table[1]}};
-  tile.kernels.resize_nearest(params, InputData(tile, op.input0), OutputData(tile, op.output));
+  tile.kernels.resize_nearest(params, InputData(tile, op.input0, params.input),
+                              OutputData(tile, op.output, params.output));
 }
 
 void RunDepthToSpace(const Tile& tile, const StageOp& op, const int32_t* table) {
@@ -136,7 +140,8 @@ void RunDepthToSpace(const Tile& tile, const StageOp& op, const int32_t* table) 
                                      output.columns.fresh - input.columns.begin * w.stride_width,
                                      FormatOf(tile, op.output).clamp,
                                      {table[0], table[1]}};
-  tile.kernels.depth_to_space(params, InputData(tile, op.input0), OutputData(tile, op.output));
+  tile.kernels.depth_to_space(params, InputData(tile, op.input0, params.input),
+                              OutputData(tile, op.output, params.output));
 }
 
 // Along one axis of `size` pixels that become `wanted`, for a region from `begin` on and output pixels from `fresh` on.
@@ -158,7 +163,8 @@ void RunResizeBilinear(const Tile& tile, const StageOp& op, const int32_t* table
       AxisOf(in.width, out.width, mode, input.columns.begin, output.columns.fresh),
       FormatOf(tile, op.output).clamp,
       {table[0], table[1]}};
-  tile.kernels.resize_bilinear(params, InputData(tile, op.input0), OutputData(tile, op.output));
+  tile.kernels.resize_bilinear(params, InputData(tile, op.input0, params.input),
+                               OutputData(tile, op.output, params.output));
 }
 
 void RunLut(const Tile& tile, const StageOp& op, const int32_t* table) {
@@ -166,8 +172,8 @@ void RunLut(const Tile& tile, const StageOp& op, const int32_t* table) {
   const FeatureMap input = InputView(tile, op.input0);
   const LutParams params = {input, OutputView(tile, op.output), window.pad_top, window.pad_left,
                             op.kind == kStageChannelLut ? NumLutEntries(input.bits) : 0};
-  tile.kernels.lut(params, InputData(tile, op.input0), EntriesOf(table),
-                   OutputData(tile, op.output));
+  tile.kernels.lut(params, InputData(tile, op.input0, params.input), EntriesOf(table),
+                   OutputData(tile, op.output, params.output));
 }
 
 }  // namespace

@@ -37,17 +37,14 @@ inline int32_t PixelBytes(const Tile& tile, int32_t map) {
   return RunBytes(tile.params.maps[map].channels, FormatOf(tile, map).bits);
 }
 
-// From row to row where the map's region stands.
-inline int32_t RowBytes(const Tile& tile, int32_t map) {
-  const int32_t row_pixels =
-      IsInScratch(tile, map) ? Length(tile.regions[map].columns) : tile.params.maps[map].width;
-  return row_pixels * PixelBytes(tile, map);
-}
-
 inline FeatureMap View(const Tile& tile, int32_t map, int32_t height, int32_t width) {
   const StageFormat& format = FormatOf(tile, map);
-  return {height,           width, tile.params.maps[map].channels, RowBytes(tile, map), format.bits,
-          format.zero_point};
+  const StageMap& shape = tile.params.maps[map];
+  const int32_t row_pixels =
+      format.scratch_offset >= 0 ? Length(tile.regions[map].columns) : shape.width;
+  return {height,         width,
+          shape.channels, row_pixels * RunBytes(shape.channels, format.bits),
+          format.bits,    format.zero_point};
 }
 
 // The tile's region of a map, as a kernel reads it.
@@ -62,32 +59,26 @@ inline FeatureMap OutputView(const Tile& tile, int32_t map) {
   return View(tile, map, FreshLength(region.rows), FreshLength(region.columns));
 }
 
-// Where pixel (row, column) stands, counted from the map for inputs and Y, else from scratch.
-inline int32_t OffsetOf(const Tile& tile, int32_t map, int32_t row, int32_t column) {
-  int32_t offset = 0;
-  if (IsInScratch(tile, map)) {
-    offset = FormatOf(tile, map).scratch_offset;
-    row -= tile.regions[map].rows.begin;
-    column -= tile.regions[map].columns.begin;
-  }
-  return offset + row * RowBytes(tile, map) + column * PixelBytes(tile, map);
-}
-
 // Where a map stands that the stage reads whole in memory.
 inline const uint8_t* InMemory(const Tile& tile, int32_t map) {
   return map == 0 ? tile.x.map : tile.x.others[map - 1];
 }
 
-inline const uint8_t* InputData(const Tile& tile, int32_t map) {
+// Where the region stands that `view` is of.
+inline const uint8_t* InputData(const Tile& tile, int32_t map, const FeatureMap& view) {
+  const int32_t offset = FormatOf(tile, map).scratch_offset;
+  if (offset >= 0) return tile.scratch + offset;
   const Region& region = tile.regions[map];
-  return (IsInScratch(tile, map) ? tile.scratch : InMemory(tile, map)) +
-         OffsetOf(tile, map, region.rows.begin, region.columns.begin);
+  return InMemory(tile, map) + PixelOffset(view, region.rows.begin, region.columns.begin);
 }
 
-inline uint8_t* OutputData(const Tile& tile, int32_t map) {
+// Where the part of it stands that the tile computes.
+inline uint8_t* OutputData(const Tile& tile, int32_t map, const FeatureMap& view) {
+  const int32_t offset = FormatOf(tile, map).scratch_offset;
   const Region& region = tile.regions[map];
-  return (IsInScratch(tile, map) ? tile.scratch : tile.y) +
-         OffsetOf(tile, map, region.rows.fresh, region.columns.fresh);
+  if (offset < 0) return tile.y + PixelOffset(view, region.rows.fresh, region.columns.fresh);
+  return tile.scratch + offset +
+         PixelOffset(view, HaloLength(region.rows), HaloLength(region.columns));
 }
 
 }  // namespace quantmcu
