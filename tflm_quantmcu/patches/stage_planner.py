@@ -129,21 +129,21 @@ class StagePlanner:
         """The smallest arena, well below so many bytes, of splits with stages of several inputs, within the bound on
         work; relaxed, where there is room in `sram_bytes`. None where there is none. The more ops there are the fewer
         are tried: each takes the longer."""
-        wide = wide_edges(self._model, self._edges, num_bytes, self._costs.times, self._stage_work)
+        limit = int(num_bytes * _WIDE_STEP)
+        wide = wide_edges(self._model, self._edges, limit, self._costs.times, self._stage_work)
         search = ExactPaths([*self._edges, *wide], self._made)
         best: Split | None = None
         allowed = self._work_limit(max_ratio)
         for _ in range(self._wide_tries if wide else 0):
-            enough = int(num_bytes * _WIDE_STEP)
-            if found := self._least_path(search, allowed, max_ratio, enough):
+            if found := self._least_path(search, allowed, max_ratio, limit):
                 path, allowed = found
-            elif not (path := next((p for p, _ in self._paths(search, enough, max_ratio, self._wide_tries)), [])):
+            elif not (path := next((p for p, _ in self._paths(search, limit, max_ratio, self._wide_tries)), [])):
                 break
-            if split := self._split(path, at_most=enough):
-                best, num_bytes = split, split.arena_bytes
+            if split := self._split(path, at_most=limit):
+                best, limit = split, int(split.arena_bytes * _WIDE_STEP)
             elif not found:
                 break
-        return self.relaxed(best, max(num_bytes, sram_bytes), self._wide_tries) if best else None
+        return self.relaxed(best, max(best.arena_bytes, sram_bytes), self._wide_tries) if best else None
 
     @property
     def _wide_tries(self) -> int:
