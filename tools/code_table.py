@@ -146,7 +146,7 @@ def units_of(symbols: Iterable[str], variant: str) -> dict[str, set[str]]:
             units[_STAGE_FUNCTIONS[match[1]]].add(symbol)
     for unit in [u for u in units if u.startswith(f"{REFERENCE}::")]:
         units[unit.replace(REFERENCE, "kernels")] = own.get(unit.replace(REFERENCE, "kernels"), units[unit])
-    parts = {unit: found for unit, found in own.items() if "<" in unit or unit.endswith("Regular")}
+    parts = {unit: found for unit, found in own.items() if "<" in unit or unit.endswith(("Regular", "Whole"))}
     return {**units, **parts}
 
 

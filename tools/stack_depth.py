@@ -44,9 +44,10 @@ _INDIRECT = "__indirect_call"
 _TAKEN = re.compile(r"R_ARM_(?:ABS32|THM_MOVW_ABS_NC) +\w+ +(_Z\w+)$", re.MULTILINE)
 _SPACE = r"quantmcu::(reference|plain|dsp|mve)::"
 _KERNEL = _SPACE + r"([A-Z]\w+?)(<[\d, ]+>)?"
-_NAMES = frozenset(kind.kernel for kind in OP_KINDS.values())
+_NAMES = frozenset((*(kind.kernel for kind in OP_KINDS.values()), "RareOp"))
 _STAGE = r"quantmcu::PatchStage(WithHook|Step)?"
-_GATHERING = r".*::RunGatherChannels"  # of a stage, a frame of its own, above small kernels
+_RARE_OP = "reference::RareOp"
+_RARE_KERNELS = r"quantmcu::reference::(GatherChannels|ResizeNearest|DepthToSpace|ResizeBilinear|Product)"
 _SMALL = 64  # of a function that a kernel calls by pointer: one of values
 _FAR = 1 << 20
 
@@ -109,14 +110,6 @@ class CallGraph:
         below = [self._depth(t, indirect, path, is_by_pointer=is_by_pointer) for t in self._calls.get(title, ())]
         return self._bytes.get(title, 0) + max(below, default=0)
 
-    def without(self, pattern: str) -> CallGraph:
-        """The graph in which nobody calls the functions whose whole name matches."""
-        left_out = {title for title, name in self.names.items() if re.fullmatch(pattern, name)}
-        other = CallGraph(())
-        other._bytes, other._elsewhere, other._by_pointer = self._bytes, self._elsewhere, self._by_pointer
-        other._calls = {caller: called - left_out for caller, called in self._calls.items()}
-        return other
-
     def deepest(self, pattern: str, indirect: int = 0) -> tuple[int, str]:
         """(bytes, name) of the function of the deepest path among those whose whole name matches."""
         matching = [title for title, name in self.names.items() if re.fullmatch(pattern, name)]
@@ -142,7 +135,7 @@ def _is_part_of_a_kernel(mangled: str) -> bool:
     """Whether a function is one of those that kernels hand to each other; kernels themselves are in tables."""
     found = subprocess.run(["c++filt", "-p", mangled], check=True, capture_output=True, text=True).stdout.strip()
     name = found.partition("<")[0].rpartition("::")[2]
-    is_kernel = name.removesuffix("Of").removesuffix("Regular") in _NAMES
+    is_kernel = name.removesuffix("Of").removesuffix("Regular").removesuffix("Whole") in _NAMES
     return bool(re.match(_SPACE, found)) and not is_kernel
 
 
@@ -165,9 +158,10 @@ def stack_of_units(graph: CallGraph) -> dict[str, int]:
             unit = f"{space if space == 'reference' else 'kernels'}::{kernel}{(widths or '').replace(', ', 'x')}"
             by_widths, _ = graph.deepest(rf"quantmcu::{space}::{kernel}Of<.*>", _SMALL)  # called by pointer
             found[unit] = max(found.get(unit, 0), graph.depth(title, by_widths or _SMALL))
-    gathered, _ = graph.deepest(r"quantmcu::reference::GatherChannels", _SMALL)
-    found[STAGE_ALONE], _ = graph.deepest(_STAGE, gathered)
-    found[STAGE_ABOVE_KERNELS] = graph.without(_GATHERING).deepest(_STAGE, _FAR)[0] - _FAR
+    rare, _ = graph.deepest(_RARE_KERNELS, _SMALL)
+    found[_RARE_OP], _ = graph.deepest(rf"quantmcu::{_RARE_OP}", rare)
+    found[STAGE_ALONE], _ = graph.deepest(_STAGE, _SMALL)
+    found[STAGE_ABOVE_KERNELS] = graph.deepest(_STAGE, _FAR)[0] - _FAR
     return found
 
 

@@ -115,11 +115,14 @@ bool TestConv2DRegular(RandomCase& random) {
                            kernels::Conv2DScratchBytes(p), p, input, filter);
 }
 
-bool TestDepthwiseConv2DRegular(RandomCase& random) {
+// A multiplier of 1, which <Op>Regular wants, or of whole blocks.
+bool TestWholeDepthwise(RandomCase& random, int32_t multiplier) {
   DepthwiseConv2DParams p;
-  p.depth_multiplier = 1;
-  const int32_t channels = 4 * random.Uniform(1, 18);
-  p.input = OfBytes(random.Map(random.Uniform(0, 12), random.Uniform(0, 12), channels));
+  p.depth_multiplier = multiplier;
+  const int32_t input_channels =
+      multiplier == 1 ? 4 * random.Uniform(1, 18) : random.Uniform(1, 72 / multiplier);
+  const int32_t channels = multiplier * input_channels;
+  p.input = OfBytes(random.Map(random.Uniform(0, 12), random.Uniform(0, 12), input_channels));
   p.output = OfBytes(random.Map(random.Uniform(1, 10), random.Uniform(1, 10), channels));
   p.window = random.OneIn(2) ? Window{3, 3, 1, 1, 1, 1, 1, 1} : random.AnyWindow();
   p.clamp = {-128, 127};
@@ -128,9 +131,19 @@ bool TestDepthwiseConv2DRegular(RandomCase& random) {
   random.FillTable(channels, taps, 8, 8, 8, g_table);
   const uint8_t* input = random.Input(p.input);
   const uint8_t* filter = random.Filter(taps, channels, 8);
-  return !kernels::IsRegular(p, ChannelTableOf(g_table, channels)) ||
-         AreEqualWithTable(reference::DepthwiseConv2D, kernels::DepthwiseConv2DRegular,
-                           kernels::DepthwiseConv2DScratchBytes(p), p, input, filter);
+  const ChannelTable table = ChannelTableOf(g_table, channels);
+  const auto equals = [&](DepthwiseConv2DFn* kernel) {
+    return AreEqualWithTable(reference::DepthwiseConv2D, kernel,
+                             kernels::DepthwiseConv2DScratchBytes(p), p, input, filter);
+  };
+  return (!kernels::IsWhole(p, table) || equals(kernels::DepthwiseConv2DWhole)) &&
+         (!kernels::IsRegular(p, table) || equals(kernels::DepthwiseConv2DRegular));
+}
+
+bool TestDepthwiseConv2DRegular(RandomCase& random) { return TestWholeDepthwise(random, 1); }
+
+bool TestDepthwiseConv2DWhole(RandomCase& random) {
+  return TestWholeDepthwise(random, 4 * random.Uniform(1, 4));
 }
 
 // Small maps of 8 bits, whose rectangles have few pixels.
@@ -353,6 +366,7 @@ int main() {
   failures += CountFailures("depthwise_conv_2d", TestDepthwiseConv2D);
   failures += CountFailures("conv_2d_regular", TestConv2DRegular);
   failures += CountFailures("depthwise_conv_2d_regular", TestDepthwiseConv2DRegular);
+  failures += CountFailures("depthwise_conv_2d_whole", TestDepthwiseConv2DWhole);
   failures += CountFailures("depthwise_conv_2d_of_bytes", TestDepthwiseConv2DOfBytes);
   failures += CountFailures("fully_connected", TestFullyConnected);
   failures += CountFailures("add", TestAdd);

@@ -11,6 +11,7 @@
 #include "tests/kernels/naive.h"
 #include "tests/kernels/stage_builder.h"
 #include "tflm_kernels/portable/law/limits.h"
+#include "tflm_kernels/portable/stage/check_kernels.h"
 #include "tflm_kernels/portable/stage/read_program.h"
 #include "tflm_kernels/portable/stage/run.h"
 
@@ -240,6 +241,17 @@ TEST(PatchStageProgramTest, RefusesAnOpThatTheBuildHasNoKernelOf) {
     EXPECT_EQ(error.index, expected_ops[i]);
     EXPECT_EQ(std::string(error.message), "this build has no kernel of the kind");
   }
+}
+
+TEST(PatchStageProgramTest, ATableNamesWhatRunsRareOpsWhereItHasTheirKernels) {
+  constexpr Kernels kNone = {reference::Conv2D, reference::Conv2DScratchBytes};
+  static_assert(kNone.rare_op == nullptr, "nothing that it would run is there");
+  EXPECT_EQ(reference::kKernels.rare_op, reference::RareOp);
+  Kernels kernels = reference::kKernels;
+  EXPECT_TRUE(HasKernel(kernels, kStageMul));
+  kernels.rare_op = nullptr;
+  EXPECT_FALSE(HasKernel(kernels, kStageMul));
+  EXPECT_TRUE(HasKernel(kernels, kStageSub));
 }
 
 TEST(PatchStageProgramTest, AcceptsATableOfJustItsKernels) {

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support import networks, shared_data
 from tests.support.plans import mixed, split
+from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.target import DSP, MVE, REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph, Window
@@ -20,7 +21,14 @@ from tflm_quantmcu.law.kernel_calls import (
     FeatureMap,
     KernelCall,
 )
-from tflm_quantmcu.native.linked import cpp_name, fast_kernels, linked_kernel, regular_kernels, stage_kernels
+from tflm_quantmcu.native.linked import (
+    cpp_name,
+    fast_kernels,
+    linked_kernel,
+    regular_kernels,
+    stage_kernels,
+    stage_units,
+)
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -36,9 +44,10 @@ def convolution(bits: int = 8, weight_bits: int = 8, channels: int = 8, size: in
     return Conv2DParams(feature_map(channels, bits), feature_map(), window, (-128, 127), weight_bits)
 
 
-def depthwise(size: int) -> DepthwiseConv2DParams:
-    window = Window(kernel_height=size, kernel_width=size)
-    return DepthwiseConv2DParams(feature_map(), feature_map(), window, (-128, 127), 8, 1)
+def depthwise(size: int, multiplier: int = 1, stride: int = 1) -> DepthwiseConv2DParams:
+    window = Window(kernel_height=size, kernel_width=size, stride_height=stride, stride_width=stride)
+    output = feature_map(8 * multiplier)
+    return DepthwiseConv2DParams(feature_map(), output, window, (-128, 127), 8, multiplier)
 
 
 def add(bits: tuple[int, int, int] = (8, 8, 8), factor: tuple[int, int] = QUARTER) -> AddParams:
@@ -93,7 +102,7 @@ def without_stage() -> ModelGraph:
 
 def test_calls_that_need_no_seldom_path_link_none() -> None:
     found = regular_kernels(without_stage(), [call(convolution()), call(depthwise(3))], DSP)
-    assert found == {"Conv2D", "DepthwiseConv2D"}
+    assert found == {"Conv2DRegular", "DepthwiseConv2DRegular"}
     kernel = linked_kernel("Conv2D", [convolution()], DSP, found)
     assert kernel.name == "kernels::Conv2DRegular"
     assert kernel.units == {"kernels::Conv2DRegular"}
@@ -102,7 +111,7 @@ def test_calls_that_need_no_seldom_path_link_none() -> None:
 
 
 def test_tflites_own_convolutions_run_on_the_kernels_that_their_calls_need() -> None:
-    found = fast_kernels(without_stage(), DSP, {"Conv2D"})
+    found = fast_kernels(without_stage(), DSP, {"Conv2DRegular"})
     assert {kind: kernel.name for kind, kernel in found.items()} == {
         "CONV_2D": "kernels::Conv2DRegular",
         "DEPTHWISE_CONV_2D": "kernels::DepthwiseConv2DOf<8, 8>",
@@ -124,9 +133,26 @@ def test_one_call_that_needs_them_links_them_for_all(other: KernelCall) -> None:
     assert regular_kernels(without_stage(), [call(convolution()), other], DSP) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("calls", "least"),
+    [
+        ((depthwise(3),), {"DepthwiseConv2DRegular"}),
+        ((depthwise(3), depthwise(3, 4, stride=2)), {"DepthwiseConv2DWhole"}),
+        ((depthwise(5, 8), depthwise(3)), {"DepthwiseConv2DWhole"}),
+        ((depthwise(3, 4),), set()),  # rows of one input channel
+        ((depthwise(3, 3, stride=2),), set()),  # blocks of three channels
+    ],
+)
+def test_a_block_may_read_one_input_channel(calls: tuple[DepthwiseConv2DParams, ...], least: set[str]) -> None:
+    found = regular_kernels(without_stage(), [call(params) for params in calls], DSP)
+    assert found == least
+    names = {linked_kernel("DepthwiseConv2D", [params], DSP, found).name for params in calls}
+    assert names == {f"kernels::{name}" for name in least or {"DepthwiseConv2DOf<8, 8>"}}
+
+
 def test_calls_of_other_widths_do_not_count() -> None:
     calls = [call(convolution()), call(convolution(8, 4))]
-    assert regular_kernels(without_stage(), calls, DSP) == {"Conv2D"}
+    assert regular_kernels(without_stage(), calls, DSP) == {"Conv2DRegular"}
 
 
 def test_a_stage_counts_too() -> None:
@@ -135,8 +161,17 @@ def test_a_stage_counts_too() -> None:
     assert regular_kernels(stage, [call(convolution()), call(depthwise(3))], DSP) == frozenset()
     model = shared_data.model("kws_dscnn_int8")
     stage = read_model(convert_model(model, split(read_model(model))))
-    assert "Conv2D" in regular_kernels(stage, (), DSP)
-    assert stage_kernels(stage, DSP, {"Conv2D"})["conv2d"].name == "kernels::Conv2DRegular"
+    assert "Conv2DRegular" in regular_kernels(stage, (), DSP)
+    assert stage_kernels(stage, DSP, {"Conv2DRegular"})["conv2d"].name == "kernels::Conv2DRegular"
+
+
+def test_what_runs_rare_ops_is_linked_where_there_are_such() -> None:
+    plain = networks.inverted_residual()
+    assert "reference::RareOp" not in stage_units(read_model(convert_model(plain, split(read_model(plain)))), DSP)
+    net = TinyModel()
+    x = net.max_pool2d(net.input((1, 16, 16, 4)), (3, 3))
+    model = net.build(net.max_pool2d(net.mul(x, net.average_pool2d(x, (3, 3))), (4, 4), stride=(4, 4)))
+    assert "reference::RareOp" in stage_units(read_model(convert_model(model, split(read_model(model)))), DSP)
 
 
 def test_a_stage_links_the_widths_of_all_its_classes() -> None:

@@ -48,11 +48,21 @@ inline bool IsFastOn(int32_t variant, const Params& params) {
   return variant == 1 ? dsp::IsFast(params) : variant != 3 || plain::IsFast(params);
 }
 
-// Whether a variant has <Op>Regular, and it takes the call. factors: [multiplier, shift][output channel].
+// A table of factors [multiplier, shift][output channel] alone.
+inline ChannelTable FactorTable(const int32_t* factors, int32_t channels) {
+  return {factors - channels, factors, factors + channels};
+}
+
+// Whether a variant has <Op>Regular, and it takes the call.
 template <typename Params>
 inline bool IsRegularOn(int32_t variant, const Params& params, const int32_t* factors) {
-  const int32_t channels = params.output.channels;
-  return variant == 1 && dsp::IsRegular(params, {factors - channels, factors, factors + channels});
+  return variant == 1 && dsp::IsRegular(params, FactorTable(factors, params.output.channels));
+}
+
+// The same of DepthwiseConv2DWhole.
+inline bool IsWholeOn(int32_t variant, const DepthwiseConv2DParams& params,
+                      const int32_t* factors) {
+  return variant == 1 && dsp::IsWhole(params, FactorTable(factors, params.output.channels));
 }
 
 }  // namespace quantmcu

@@ -10,11 +10,11 @@ from collections.abc import Collection
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.emit.calls import calls_of
-from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, code_bytes_of, stage_units, tflm_units
+from tflm_quantmcu.cost.code_sizes import PATCH_STAGE_AOT, code_bytes_of, tflm_units
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, HOST, QUANTMCU, Target, variant_of
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.law.kernel_calls import KernelCall
-from tflm_quantmcu.native.linked import linked_kernel, regular_kernels
+from tflm_quantmcu.native.linked import linked_kernel, regular_kernels, stage_units
 
 TOTAL, MODEL = FLASH_SCOPES = "total", "model"
 # Of emitted code: what a call of a kernel with its three to six addresses takes, in the images of shared models.

@@ -11,14 +11,14 @@ from __future__ import annotations
 import csv
 import functools
 import io
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from importlib import resources
 
 from tflm_quantmcu.arena.fast_ops import FAST_OPS
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.target import QUANTMCU, short_core
 from tflm_quantmcu.graph.types import ModelGraph
-from tflm_quantmcu.native.linked import fast_kernels, own_kernels, regular_on_tflm, stage_kernels
+from tflm_quantmcu.native.linked import fast_kernels, own_kernels, regular_on_tflm, stage_units
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX
 
 PATCH_STAGE_AOT, PATCH_STAGE_TFLM = "PatchStage", "QMCU_PATCH_STAGE"
@@ -37,11 +37,6 @@ def code_bytes_of(core: str, units: Iterable[str]) -> int | None:
     if not linked <= frozenset().union(*rows):
         return None
     return sum(num_bytes for names, num_bytes in rows.items() if names & linked)
-
-
-def stage_units(graph: ModelGraph, variant: str, regular: Collection[str] = ()) -> set[str]:
-    """The kernels that the patch stages of a model run; `regular`: of `regular_kernels`."""
-    return {unit for kernel in stage_kernels(graph, variant, regular).values() for unit in kernel.units}
 
 
 def tflm_units(graph: ModelGraph, variant: str, stock_kernels: str) -> set[str]:

@@ -30,7 +30,10 @@ from tflm_quantmcu.stage.program import StageProgram
 _NUMBERS: Mapping[str, int] = {REFERENCE: 0, DSP: 1, MVE: 2, PLAIN: 3}
 # Those that a variant has for each pair of widths apart (tflm_kernels/portable/ops/widths.h).
 _OF_WIDTHS = dict.fromkeys((PLAIN, DSP), ("Conv2D", "DepthwiseConv2D", "FullyConnected", "Add"))
-_REGULAR = {DSP: ("Conv2D", "DepthwiseConv2D")}
+# Kernel -> those of a variant that need no seldom path, the least code first.
+_LEAST: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    DSP: {"Conv2D": ("Conv2DRegular",), "DepthwiseConv2D": ("DepthwiseConv2DRegular", "DepthwiseConv2DWhole")}
+}
 _KERNELS = tuple(kind.kernel for kind in OP_KINDS.values() if kind.takes_scratch)
 
 
@@ -68,23 +71,26 @@ def is_fast(variant: str, kernel: str, params: Any) -> bool:
     return bool(_function(f"QuantMcuIs{kernel}Fast", ctypes.c_int32)(_NUMBERS[variant], words.ctypes.data))
 
 
-def is_regular(variant: str, kernel: str, params: Any, factors: np.ndarray) -> bool:
-    """Whether a variant has `<kernel>Regular` and a call may run on it, which needs no seldom path.
+def least_kernels(variant: str, kernel: str) -> tuple[str, ...]:
+    """Names of a variant's kernels of 8 bits that need no seldom path, the least code first."""
+    return _LEAST.get(variant, {}).get(kernel, ())
+
+
+def may_run_on(variant: str, least: str, params: Any, factors: np.ndarray) -> bool:
+    """Whether a call may run on a kernel of `least_kernels`.
 
     Args:
       variant: one of KERNEL_VARIANTS.
-      kernel: name of the C++ function.
+      least: name of the C++ function.
       params: of the call.
       factors: int32 [2, output channels], multipliers and shifts.
 
     Raises:
       UsageError: the op library is missing.
     """
-    if kernel not in _REGULAR.get(variant, ()):
-        return False
     words = np.array(list(_flattened(params)), np.int32)
     table = np.ascontiguousarray(factors, np.int32)
-    function = _function(f"QuantMcuIs{kernel}Regular", ctypes.c_int32, 2)
+    function = _function(f"QuantMcuIs{least}", ctypes.c_int32, 2)
     return bool(function(_NUMBERS[variant], words.ctypes.data, table.ctypes.data))
 
 

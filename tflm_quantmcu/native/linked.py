@@ -26,7 +26,7 @@ from tflm_quantmcu.law.kernel_calls import (
 from tflm_quantmcu.law.stage_kernels import Kernels
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.lowering.ops import LoweredOp
-from tflm_quantmcu.native.kernel_scratch import has_widths, is_fast, is_regular
+from tflm_quantmcu.native.kernel_scratch import has_widths, is_fast, least_kernels, may_run_on
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, program_of
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.program import StageProgram
@@ -36,6 +36,9 @@ _CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kern
 
 # TFLite's own ops that run on a kernel of ours that one may name.
 FAST_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
+# Fields of C++ Kernels whose ops `rare_op` runs (tflm_kernels/portable/ops/kernels.h).
+_RARE = {"gather_channels", "resize_nearest", "depth_to_space", "resize_bilinear", "product"}
 
 _NO_CLAMP = (0, 0)  # where it decides nothing
 _BYTES = (8, 8)  # (input bits, weight bits)
@@ -85,8 +88,8 @@ def linked_kernel(kernel: str, calls: Iterable[Any], variant: str, regular: Coll
     if not all(fast):
         return _named(kernel_name(kernel))
     widths = sorted({_widths(p) for p in params}, reverse=True)
-    if kernel in regular and widths == [_BYTES]:
-        return _named(f"kernels::{kernel}Regular")
+    if widths == [_BYTES] and (least := _least(variant, kernel, regular)):
+        return least
     units = frozenset(f"kernels::{kernel}Of<{'x'.join(map(str, pair))}>" for pair in widths)
     if len(widths) == 1:
         return Linked(f"kernels::{kernel}Of<{', '.join(map(str, widths[0]))}>", units)
@@ -98,6 +101,10 @@ def _named(name: str) -> Linked:
     return Linked(name, frozenset((name,)))
 
 
+def _least(variant: str, kernel: str, regular: Collection[str]) -> Linked | None:
+    return next((_named(f"kernels::{name}") for name in least_kernels(variant, kernel) if name in regular), None)
+
+
 def _widths(params: Any) -> tuple[int, ...]:
     """(input bits, weight bits); of a sum (bits of all maps,), or (0,) where they differ."""
     if isinstance(params, AddParams):
@@ -107,7 +114,8 @@ def _widths(params: Any) -> tuple[int, ...]:
 
 
 def regular_kernels(graph: ModelGraph, calls: Iterable[KernelCall], variant: str) -> frozenset[str]:
-    """The kernels that a project of this model alone needs as <kernel>Regular only, as far as calls of 8 bits go.
+    """The kernels without seldom paths (`least_kernels`) that are all that a project of this model alone needs, as far
+    as calls of 8 bits go.
 
     Args:
       graph: the model.
@@ -131,19 +139,22 @@ def regular_on_tflm(graph: ModelGraph, variant: str) -> frozenset[str]:
             runs.append((kind.kernel, [_stock_call(graph, network.lower(op))]))
         elif op.kind in FAST_CONVOLUTIONS:
             unknown.add(kind.kernel)
-    return _regular(runs, variant) - unknown
+    return _regular([run for run in runs if run[0] not in unknown], variant)
 
 
 def _regular(runs: Iterable[tuple[str, list[_Call]]], variant: str) -> frozenset[str]:
-    found: dict[str, bool] = {}
+    found: dict[str, list[str]] = {}
     for kernel, group in runs:
         if all(_widths(call.params) != _BYTES for call in group):
             continue
         # Those of several widths are chosen among kernels of widths.
         is_one = len({_widths(call.params) for call in group}) == 1
-        is_met = is_one and all(is_regular(variant, kernel, call.params, call.factors) for call in group)
-        found[kernel] = found.get(kernel, True) and is_met
-    return frozenset(kernel for kernel, is_met in found.items() if is_met)
+        found[kernel] = [
+            name
+            for name in found.get(kernel, least_kernels(variant, kernel))
+            if is_one and all(may_run_on(variant, name, call.params, call.factors) for call in group)
+        ]
+    return frozenset(names[0] for names in found.values() if names)
 
 
 def _factors(graph: ModelGraph, op: Op) -> np.ndarray:
@@ -175,6 +186,13 @@ def stage_kernels(graph: ModelGraph, variant: str, regular: Collection[str] = ()
         else _named(f"kernels::{function}")
         for field, (function, calls) in _stage_runs(graph, variant).items()
     }
+
+
+def stage_units(graph: ModelGraph, variant: str, regular: Collection[str] = ()) -> set[str]:
+    """What `stage_kernels` link."""
+    kernels = stage_kernels(graph, variant, regular)
+    units = {unit for kernel in kernels.values() for unit in kernel.units}
+    return units | {"reference::RareOp"} if _RARE & kernels.keys() else units
 
 
 def _stage_runs(graph: ModelGraph, variant: str) -> dict[str, tuple[str, list[_Call]]]:
@@ -209,9 +227,7 @@ def fast_kernels(graph: ModelGraph, variant: str, regular: Collection[str] = ())
     (tflm_kernels/micro/fast_ops.h). `regular`: of `regular_kernels`."""
     kernels = {kind: op_kind(kind).kernel for kind in FAST_CONVOLUTIONS if any(op.kind == kind for op in graph.ops)}
     return {
-        kind: _named(f"kernels::{kernel}Regular")
-        if kernel in regular
-        else Linked(f"kernels::{kernel}Of<8, 8>", _units_of_bytes(variant, kernel))
+        kind: _least(variant, kernel, regular) or Linked(f"kernels::{kernel}Of<8, 8>", _units_of_bytes(variant, kernel))
         for kind, kernel in kernels.items()
     }
 

@@ -16,7 +16,7 @@ from importlib import resources
 from tflm_quantmcu.graph.target import REFERENCE
 from tflm_quantmcu.graph.types import ModelGraph
 from tflm_quantmcu.law.kernel_calls import KernelCall
-from tflm_quantmcu.native.linked import linked_kernel, stage_kernels
+from tflm_quantmcu.native.linked import linked_kernel, stage_units
 from tflm_quantmcu.stage.custom_ops import PATCH_STAGE
 
 # Of a patch stage: what it takes itself above a kernel that it calls, and while it calls none.
@@ -44,7 +44,7 @@ def stack_bytes_of(graph: ModelGraph, calls: Iterable[KernelCall], variant: str,
     outside = [linked_kernel(call.kernel, [call.params], variant, regular) for call in calls if call.kernel != _STAGE]
     deepest = max((_depth(depths, unit) for kernel in outside for unit in kernel.units), default=0)
     if any(op.kind == PATCH_STAGE for op in graph.ops):
-        units = {unit for kernel in stage_kernels(graph, variant, regular).values() for unit in kernel.units}
+        units = stage_units(graph, variant, regular)
         inside = [_depth(depths, unit) for unit in units if not unit.endswith("ScratchBytes")]
         deepest = max(deepest, depths[STAGE_ALONE], depths[STAGE_ABOVE_KERNELS] + max(inside))
     return -(-(deepest + _OF_INVOKE) // ROUNDED_TO) * ROUNDED_TO

@@ -28,7 +28,7 @@ struct Depthwise {
 
 // Up to four output channels; with a depth multiplier above 1 all read one input channel.
 struct Block {
-  Block(const Depthwise& conv, int32_t first_channel)
+  [[gnu::always_inline]] Block(const Depthwise& conv, int32_t first_channel)
       : begin(first_channel),
         count(Count(conv.params, first_channel)),
         is_whole(count == kLanes && begin % kLanes == 0),
@@ -52,7 +52,10 @@ struct Block {
     return is_whole ? LoadFour(run, weight_bits) : WeightsOneByOne(run);
   }
 
-  FourSums Bias(const Depthwise& conv) const {
+  // Of a whole block of 8-bit weights.
+  uint32_t WholeWeights(int32_t tap) const { return LoadWord(filter + tap * tap_bytes); }
+
+  [[gnu::always_inline]] FourSums Bias(const Depthwise& conv) const {
     return {conv.table.bias[Channel(0)], conv.table.bias[Channel(1)], conv.table.bias[Channel(2)],
             conv.table.bias[Channel(3)]};
   }
@@ -77,7 +80,7 @@ struct Block {
 
 class BlockStore {
  public:
-  BlockStore(const Depthwise& conv, const Block& block)
+  [[gnu::always_inline]] BlockStore(const Depthwise& conv, const Block& block)
       : table_(conv.table), bits_(conv.params.output.bits), block_(block) {
     fast_.zero_point = conv.params.output.zero_point;
     fast_.clamp = MakeClampBytes(conv.params.clamp);

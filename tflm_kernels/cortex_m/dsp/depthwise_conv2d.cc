@@ -28,27 +28,26 @@ namespace quantmcu {
 namespace dsp {
 namespace {
 
+template <bool kIsWhole>
 class Rectangle;
 
 // What depends on the widths.
 struct Variant {
   OutputPixelsFn* nine_taps;
   OutputPixelsFn* any_taps;
-  OutputPixelsFn* shared;  // of one input channel
+  OutputPixelsFn* shared;  // of one input channel; null where no call has such
   // By depthwise_columns.h; null where it has none. False if the rectangle, or the block's weights are not for it.
-  bool (*has_columns)(const Rectangle& rectangle);
-  bool (*columns)(const Rectangle& rectangle, const BlockStore& store, const Block& block,
-                  Pixels pixels);
-  // A block of fewer than four channels; null, as `shared`, where there is none.
-  void (*short_block)(Rectangle* rectangle, const BlockStore& store, const Block& block,
-                      const Pixels& pixels);
+  bool (*has_columns)(const Rectangle<false>& rectangle) = nullptr;
+  bool (*columns)(const Rectangle<false>& rectangle, const BlockStore& store, const Block& block,
+                  Pixels pixels) = nullptr;
 };
 
-// Output pixels whose windows have the same taps inside.
+// Output pixels whose windows have the same taps inside. kIsWhole: of calls that are.
+template <bool kIsWhole>
 class Rectangle {
  public:
-  Rectangle(const Depthwise& conv, const Variant& variant, const Segment& rows,
-            const Segment& columns)
+  [[gnu::always_inline]] Rectangle(const Depthwise& conv, const Variant& variant,
+                                   const Segment& rows, const Segment& columns)
       : conv_(conv),
         variant_(variant),
         rows_(rows),
@@ -59,7 +58,10 @@ class Rectangle {
 
   void Output() {
     const FeatureMap& in = conv_.params.input;
-    const bool has_columns = variant_.has_columns != nullptr && variant_.has_columns(*this);
+    bool has_columns = false;
+    if constexpr (!kIsWhole) {
+      has_columns = variant_.has_columns != nullptr && variant_.has_columns(*this);
+    }
     const int32_t multiplier = conv_.params.depth_multiplier;
     SetOffsets(tap_row_bytes_, tap_bytes_);
     const int32_t channels = conv_.params.output.channels;
@@ -71,11 +73,13 @@ class Rectangle {
       Pixels pixels = pixels_;
       pixels.first = AddressAt(pixels.first, first_bit / 8);
       if (block.is_whole) pixels.output += begin * conv_.params.output.bits / 8;
-      if (multiplier == 1 && block.count < kLanes) {
-        variant_.short_block(this, store, block, pixels);
-        continue;
+      if constexpr (!kIsWhole) {
+        if (multiplier == 1 && block.count < kLanes) {
+          OutputShort(store, block, pixels);
+          continue;
+        }
+        if (has_columns && variant_.columns(*this, store, block, pixels)) continue;
       }
-      if (has_columns && variant_.columns(*this, store, block, pixels)) continue;
       SetWeights(block);
       OutputPixelsFn* const output = multiplier > 1     ? variant_.shared
                                      : taps_.count == 9 ? variant_.nine_taps
@@ -108,14 +112,8 @@ class Rectangle {
     return true;
   }
 
-  // Its taps are copied, so that nothing behind the map is read.
-  [[gnu::cold]] static void OutputShortBlock(Rectangle* rectangle, const BlockStore& store,
-                                             const Block& block, const Pixels& pixels) {
-    rectangle->OutputShort(store, block, pixels);
-  }
-
  private:
-  Pixels AllPixels() const {
+  [[gnu::always_inline]] Pixels AllPixels() const {
     const FeatureMap& in = conv_.params.input;
     const FeatureMap& out = conv_.params.output;
     const Window& w = conv_.params.window;
@@ -131,7 +129,9 @@ class Rectangle {
             out.row_bytes};
   }
 
-  void OutputShort(const BlockStore& store, const Block& block, const Pixels& pixels) {
+  // A block of fewer than four channels. Its taps are copied, so that nothing behind the map is read.
+  [[gnu::cold, gnu::noinline]] void OutputShort(const BlockStore& store, const Block& block,
+                                                const Pixels& pixels) {
     const int32_t bits = conv_.params.input.bits;
     const int32_t width = conv_.params.window.kernel_width;
     uint8_t values[kMaxTaps][kLanes];
@@ -168,14 +168,18 @@ class Rectangle {
     taps_.count = n;
   }
 
+  [[gnu::always_inline]] static uint32_t WeightsOf(const Block& block, int32_t tap) {
+    return kIsWhole ? block.WholeWeights(tap) : block.Weights(tap);
+  }
+
   [[gnu::noinline]] void SetWeights(const Block& block) {
     const uint8_t* number = tap_numbers_;
     TapPair* pair = taps_.pairs;
     uint32_t even_sums = 0;  // of lanes 0 and 2
     uint32_t odd_sums = 0;
     for (int32_t left = taps_.count; left > 0; left -= 2) {
-      const uint32_t first = block.Weights(*number++);
-      const uint32_t second = left > 1 ? block.Weights(*number++) : 0;
+      const uint32_t first = WeightsOf(block, *number++);
+      const uint32_t second = left > 1 ? WeightsOf(block, *number++) : 0;
       PairLanes(first, second, pair->weights);
       ++pair;
       even_sums = Sxtab16(Sxtab16(even_sums, first), second);
@@ -201,15 +205,11 @@ class Rectangle {
 
 template <int kABits, int kWBits>
 constexpr Variant MakeVariant() {
-  Variant variant = {OutputPixels<kABits, 9, false>,
-                     OutputPixels<kABits, 0, false>,
-                     OutputPixels<kABits, 0, true>,
-                     nullptr,
-                     nullptr,
-                     Rectangle::OutputShortBlock};
+  Variant variant = {OutputPixels<kABits, 9, false>, OutputPixels<kABits, 0, false>,
+                     OutputPixels<kABits, 0, true>};
   if constexpr (kABits < 8 && kWBits < 8) {
-    variant.has_columns = Rectangle::HasColumns;
-    variant.columns = Rectangle::OutputColumns<kABits>;
+    variant.has_columns = Rectangle<false>::HasColumns;
+    variant.columns = Rectangle<false>::OutputColumns<kABits>;
   }
   return variant;
 }
@@ -217,14 +217,15 @@ constexpr Variant MakeVariant() {
 template <int kABits, int kWBits>
 constexpr Variant kVariant = MakeVariant<kABits, kWBits>();
 
-// Of calls that IsRegular.
-constexpr Variant kRegular = {OutputPixels<8, 9, false, true>,
-                              OutputPixels<8, 0, false, true>,
-                              nullptr,
-                              nullptr,
-                              nullptr,
-                              nullptr};
+// Of calls that IsWhole; `shared` is null for those that IsRegular.
+constexpr Variant MakeWhole(OutputPixelsFn* shared) {
+  return {OutputPixels<8, 9, false, true>, OutputPixels<8, 0, false, true>, shared};
+}
 
+constexpr Variant kRegular = MakeWhole(nullptr);
+constexpr Variant kWhole = MakeWhole(OutputPixels<8, 0, true, true>);
+
+template <bool kIsWhole>
 [[gnu::cold]] void Run(const Depthwise& conv, const Variant& variant) {
   const FeatureMap& in = conv.params.input;
   const FeatureMap& out = conv.params.output;
@@ -239,9 +240,15 @@ constexpr Variant kRegular = {OutputPixels<8, 9, false, true>,
     rows = SegmentAt(y_axis, oy);
     for (int32_t ox = 0; ox < out.width; ox = columns.end) {
       columns = SegmentAt(x_axis, ox);
-      Rectangle(conv, variant, rows, columns).Output();
+      Rectangle<kIsWhole>(conv, variant, rows, columns).Output();
     }
   }
+}
+
+[[gnu::cold]] void RunWhole(const Depthwise& conv, const Variant& variant, uint8_t* scratch) {
+  if (!HasRows(conv.params)) return Run<true>(conv, variant);
+  const DepthwiseRowsPlan plan = RowsPlanOf(conv.params);
+  DepthwiseRows<true>(conv, plan, scratch).Run();
 }
 
 }  // namespace
@@ -258,16 +265,19 @@ template <int kInputBits, int kWeightBits>
       return;
     }
   }
-  Run(conv, kVariant<kInputBits, kWeightBits>);
+  Run<false>(conv, kVariant<kInputBits, kWeightBits>);
 }
 
 [[gnu::cold]] void DepthwiseConv2DRegular(const DepthwiseConv2DParams& params, const uint8_t* input,
                                           const uint8_t* filter, const ChannelTable& table,
                                           uint8_t* output, uint8_t* scratch) {
-  const Depthwise conv = {params, input, filter, table, output};
-  if (!HasRows(params)) return Run(conv, kRegular);
-  const DepthwiseRowsPlan plan = RowsPlanOf(params);
-  DepthwiseRows<true>(conv, plan, scratch).Run();
+  RunWhole({params, input, filter, table, output}, kRegular, scratch);
+}
+
+[[gnu::cold]] void DepthwiseConv2DWhole(const DepthwiseConv2DParams& params, const uint8_t* input,
+                                        const uint8_t* filter, const ChannelTable& table,
+                                        uint8_t* output, uint8_t* scratch) {
+  RunWhole({params, input, filter, table, output}, kWhole, scratch);
 }
 
 void DepthwiseConv2D(const DepthwiseConv2DParams& params, const uint8_t* input,

@@ -110,14 +110,17 @@ class RowWidener {
 
 constexpr int32_t kWeightWords = 6;  // of a channel
 
-[[gnu::noinline]] inline void PairWeights(const Block& block,
-                                          uint32_t (&weights)[kLanes][kWeightWords]) {
+template <bool kIsRegular>
+[[gnu::noinline]] void PairWeights(const Block& block, uint32_t (&weights)[kLanes][kWeightWords]) {
+  const auto weights_of = [&](int32_t tap) {
+    return kIsRegular ? block.WholeWeights(tap) : block.Weights(tap);
+  };
   for (int32_t row = 0; row < 3; ++row) {
-    const uint32_t middle = block.Weights(3 * row + 1);
+    const uint32_t middle = weights_of(3 * row + 1);
     uint32_t first[kLanes];
     uint32_t second[kLanes];
-    PairLanes(block.Weights(3 * row), middle, first);
-    PairLanes(middle, block.Weights(3 * row + 2), second);
+    PairLanes(weights_of(3 * row), middle, first);
+    PairLanes(middle, weights_of(3 * row + 2), second);
     for (int32_t lane = 0; lane < kLanes; ++lane) {
       weights[lane][2 * row] = first[lane];
       weights[lane][2 * row + 1] = second[lane];
@@ -148,7 +151,7 @@ class DepthwiseRows {
   // Rows of planes are a ring: those that the next rows of windows read too stay where they are.
   [[gnu::noinline]] void RunBlock(const Block& block) const {
     uint32_t weights[kLanes][kWeightWords];
-    PairWeights(block, weights);
+    PairWeights<kIsRegular>(block, weights);
     const RowWidener widener(conv_, plan_, block);
     const int32_t height = conv_.params.output.height;
     const int32_t row_words = plan_.num_planes * plan_.num_pairs;

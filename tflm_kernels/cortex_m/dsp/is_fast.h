@@ -64,10 +64,17 @@ inline bool IsRegular(const Conv2DParams& params, const ChannelTable& table) {
   return IsPlainCall(params, table) && HasRegularRows(params);
 }
 
-// Whether DepthwiseConv2DRegular takes a call: a plain one with whole blocks of channels.
+// Whether DepthwiseConv2DWhole takes a call: a plain one with whole blocks of channels, each of which reads four input
+// channels, or one.
+inline bool IsWhole(const DepthwiseConv2DParams& params, const ChannelTable& table) {
+  const bool is_shared = params.depth_multiplier % 4 == 0 && !HasRowsWindow(params.window);
+  return IsPlainCall(params, table) && params.output.channels % 4 == 0 &&
+         (params.depth_multiplier == 1 || is_shared);
+}
+
+// Whether DepthwiseConv2DRegular takes a call: each block reads four input channels.
 inline bool IsRegular(const DepthwiseConv2DParams& params, const ChannelTable& table) {
-  return IsPlainCall(params, table) && params.depth_multiplier == 1 &&
-         params.output.channels % 4 == 0;
+  return IsWhole(params, table) && params.depth_multiplier == 1;
 }
 
 inline bool IsFast(const FullyConnectedParams&) { return true; }

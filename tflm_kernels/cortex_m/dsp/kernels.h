@@ -50,9 +50,10 @@ void FullyConnectedOf(const FullyConnectedParams& params, const uint8_t* input,
 template <int kBits>
 void AddOf(const AddParams& params, const uint8_t* input0, const uint8_t* input1, uint8_t* output);
 
-// Of calls that IsRegular alone: less code.
+// Of calls that IsRegular alone, or IsWhole: less code.
 Conv2DFn Conv2DRegular;
 DepthwiseConv2DFn DepthwiseConv2DRegular;
+DepthwiseConv2DFn DepthwiseConv2DWhole;
 
 inline constexpr Kernels kKernels = {
     Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,

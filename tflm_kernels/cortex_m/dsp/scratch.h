@@ -76,6 +76,12 @@ inline int32_t NumSegments(int32_t input, int32_t output, int32_t pad) {
   return 1 + (pad > 0 ? 1 : 0) + (output - pad + 2 > input ? 1 : 0);
 }
 
+// Whether a window is one of those that depthwise_rows.h is for.
+inline bool HasRowsWindow(const Window& w) {
+  return w.kernel_height == 3 && w.kernel_width == 3 && w.dilation_height == 1 &&
+         w.dilation_width == 1 && w.stride_height == 1 && w.stride_width == 1;
+}
+
 // Whether depthwise_rows.h takes it, where it takes less time than pairs of taps: tens of cycles a block.
 inline bool HasRows(const DepthwiseConv2DParams& params) {
   const Window& w = params.window;
@@ -84,8 +90,7 @@ inline bool HasRows(const DepthwiseConv2DParams& params) {
   const int32_t num_rectangles =
       NumSegments(in.height, out.height, w.pad_top) * NumSegments(in.width, out.width, w.pad_left);
   const int32_t even_width = (out.width + 1) & ~1;
-  return in.bits == 8 && w.kernel_height == 3 && w.kernel_width == 3 && w.dilation_height == 1 &&
-         w.dilation_width == 1 && w.stride_height == 1 && w.stride_width == 1 &&
+  return in.bits == 8 && HasRowsWindow(w) &&
          18 * out.height * out.width + 30 * num_rectangles >
              130 + out.height * (20 + 8 * even_width) + (out.height + 2) * (6 + even_width);
 }

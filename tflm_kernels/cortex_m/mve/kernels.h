@@ -48,8 +48,13 @@ constexpr bool IsFast(const Params&) {
 
 inline constexpr Conv2DFn& Conv2DRegular = Conv2D;
 inline constexpr DepthwiseConv2DFn& DepthwiseConv2DRegular = DepthwiseConv2D;
+inline constexpr DepthwiseConv2DFn& DepthwiseConv2DWhole = DepthwiseConv2D;
 template <typename Params>
 constexpr bool IsRegular(const Params&, const ChannelTable&) {
+  return true;
+}
+template <typename Params>
+constexpr bool IsWhole(const Params&, const ChannelTable&) {
   return true;
 }
 

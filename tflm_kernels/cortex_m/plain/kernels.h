@@ -51,8 +51,13 @@ void AddOf(const AddParams& params, const uint8_t* input0, const uint8_t* input1
 
 inline constexpr Conv2DFn& Conv2DRegular = Conv2D;
 inline constexpr DepthwiseConv2DFn& DepthwiseConv2DRegular = DepthwiseConv2D;
+inline constexpr DepthwiseConv2DFn& DepthwiseConv2DWhole = DepthwiseConv2D;
 template <typename Params>
 constexpr bool IsRegular(const Params&, const ChannelTable&) {
+  return true;
+}
+template <typename Params>
+constexpr bool IsWhole(const Params&, const ChannelTable&) {
   return true;
 }
 

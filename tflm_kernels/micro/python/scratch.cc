@@ -63,7 +63,7 @@ extern "C" int32_t QuantMcuIsConv2DFast(int32_t variant, const int32_t* params) 
   return quantmcu::IsFastOn(variant, quantmcu::Words<quantmcu::Conv2DParams>(params));
 }
 
-// 1 where a call with these factors, [multiplier, shift][output channel], may run on the variant's <Op>Regular.
+// 1 where a call with these factors, [multiplier, shift][output channel], may run on the variant's <Op>Regular or <Op>Whole.
 extern "C" int32_t QuantMcuIsConv2DRegular(int32_t variant, const int32_t* params,
                                            const int32_t* factors) {
   return quantmcu::IsRegularOn(variant, quantmcu::Words<quantmcu::Conv2DParams>(params), factors);
@@ -73,6 +73,12 @@ extern "C" int32_t QuantMcuIsDepthwiseConv2DRegular(int32_t variant, const int32
                                                     const int32_t* factors) {
   return quantmcu::IsRegularOn(variant, quantmcu::Words<quantmcu::DepthwiseConv2DParams>(params),
                                factors);
+}
+
+extern "C" int32_t QuantMcuIsDepthwiseConv2DWhole(int32_t variant, const int32_t* params,
+                                                  const int32_t* factors) {
+  return quantmcu::IsWholeOn(variant, quantmcu::Words<quantmcu::DepthwiseConv2DParams>(params),
+                             factors);
 }
 
 extern "C" int32_t QuantMcuIsDepthwiseConv2DFast(int32_t variant, const int32_t* params) {

@@ -23,6 +23,16 @@
 
 namespace quantmcu {
 
+struct StageOp;
+struct Tile;
+
+// Runs an op of a stage of one of the kinds that few networks have (stage/rare_op.cc).
+using RareOpFn = void(const Tile& tile, const StageOp& op, const int32_t* table);
+
+namespace reference {
+RareOpFn RareOp;
+}
+
 // The ops that need scratch stand with the function that says how much.
 struct Kernels {
   Conv2DFn* conv2d;
@@ -42,6 +52,11 @@ struct Kernels {
   ResizeBilinearFn* resize_bilinear;
   ProductFn* product;
   AddFn* difference;
+  // Null where a table names no kernel that it is for.
+  RareOpFn* rare_op =
+      gather_channels || resize_nearest || depth_to_space || resize_bilinear || product
+          ? reference::RareOp
+          : nullptr;
 };
 
 namespace reference {

@@ -1,6 +1,6 @@
 // portable/ops/widths.h - kernels for one pair of widths, <Op>Of<input bits, weight bits>: where a variant has such,
-// a project links those that it runs alone. <Op>Regular is for calls of 8 bits that need no seldom path. The reference
-// has one kernel for all.
+// a project links those that it runs alone. <Op>Regular is for calls of 8 bits that need no seldom path, and
+// DepthwiseConv2DWhole for those and others in whole blocks of channels. The reference has one kernel for all.
 #ifndef TFLM_KERNELS_PORTABLE_OPS_WIDTHS_H_
 #define TFLM_KERNELS_PORTABLE_OPS_WIDTHS_H_
 
@@ -30,8 +30,13 @@ template <int, int>
 inline constexpr Conv2DFn& Conv2DOf = Conv2D;
 inline constexpr Conv2DFn& Conv2DRegular = Conv2D;
 inline constexpr DepthwiseConv2DFn& DepthwiseConv2DRegular = DepthwiseConv2D;
+inline constexpr DepthwiseConv2DFn& DepthwiseConv2DWhole = DepthwiseConv2D;
 template <typename Params>
 constexpr bool IsRegular(const Params&, const ChannelTable&) {
+  return true;
+}
+template <typename Params>
+constexpr bool IsWhole(const Params&, const ChannelTable&) {
   return true;
 }
 template <int, int>

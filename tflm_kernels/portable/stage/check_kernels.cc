@@ -26,15 +26,15 @@ bool HasKernel(const Kernels& kernels, int32_t kind) {
     case kStageChannelLut:
       return kernels.lut != nullptr;
     case kStageGatherChannels:
-      return kernels.gather_channels != nullptr;
+      return kernels.gather_channels != nullptr && kernels.rare_op != nullptr;
     case kStageResizeNearest:
-      return kernels.resize_nearest != nullptr;
+      return kernels.resize_nearest != nullptr && kernels.rare_op != nullptr;
     case kStageDepthToSpace:
-      return kernels.depth_to_space != nullptr;
+      return kernels.depth_to_space != nullptr && kernels.rare_op != nullptr;
     case kStageResizeBilinear:
-      return kernels.resize_bilinear != nullptr;
+      return kernels.resize_bilinear != nullptr && kernels.rare_op != nullptr;
     case kStageMul:
-      return kernels.product != nullptr;
+      return kernels.product != nullptr && kernels.rare_op != nullptr;
     case kStageSub:
       return kernels.difference != nullptr;
     default:

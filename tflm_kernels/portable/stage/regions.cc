@@ -70,8 +70,8 @@ int32_t StrideOf(const Axis& axis, const StageOp& op) {
 }
 
 // How far op `i` must compute for its next tile to read its input from where ops behind it will.
-int32_t ReachAhead(const PatchStageParams& params, const Axis& axis, int32_t i,
-                   const int32_t* reached) {
+[[gnu::cold, gnu::noinline]] int32_t ReachAhead(const PatchStageParams& params, const Axis& axis,
+                                                int32_t i, const int32_t* reached) {
   const StageOp& op = params.ops[i];
   const int32_t extent = params.maps[op.output].*axis.extent;
   int64_t next = INT64_MAX;

@@ -72,6 +72,15 @@ inline const uint8_t* InputData(const Tile& tile, int32_t map, const FeatureMap&
   return InMemory(tile, map) + PixelOffset(view, region.rows.begin, region.columns.begin);
 }
 
+// An input's region may be larger than the output's, when another op needs more of it.
+inline const uint8_t* SamePlace(const Tile& tile, const StageOp& op, int32_t map,
+                                const FeatureMap& view) {
+  const Region& input = tile.regions[map];
+  const Region& output = tile.regions[op.output];
+  return InputData(tile, map, view) + PixelOffset(view, output.rows.fresh - input.rows.begin,
+                                                  output.columns.fresh - input.columns.begin);
+}
+
 // Where the part of it stands that the tile computes.
 inline uint8_t* OutputData(const Tile& tile, int32_t map, const FeatureMap& view) {
   const int32_t offset = FormatOf(tile, map).scratch_offset;
