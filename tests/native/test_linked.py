@@ -169,8 +169,9 @@ def test_what_runs_rare_ops_is_linked_where_there_are_such() -> None:
     plain = networks.inverted_residual()
     assert "reference::RareOp" not in stage_units(read_model(convert_model(plain, split(read_model(plain)))), DSP)
     net = TinyModel()
-    x = net.max_pool2d(net.input((1, 16, 16, 4)), (3, 3))
-    model = net.build(net.max_pool2d(net.mul(x, net.average_pool2d(x, (3, 3))), (4, 4), stride=(4, 4)))
+    x = net.input((1, 18, 18, 4))
+    product = net.mul(net.max_pool2d(x, (3, 3)), net.average_pool2d(x, (3, 3)))
+    model = net.build(net.max_pool2d(product, (4, 4), stride=(4, 4)))
     assert "reference::RareOp" in stage_units(read_model(convert_model(model, split(read_model(model)))), DSP)
 
 
