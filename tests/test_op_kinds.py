@@ -5,6 +5,7 @@ Who adds a row sees here, by name, what is still to do.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import functools
 import re
@@ -160,3 +161,12 @@ def test_stages_number_their_kinds_without_gaps() -> None:
 def test_of_a_kind_without_a_row_nothing_is_known() -> None:
     assert op_kind("SOME_CUSTOM_OP") == OpKind("SOME_CUSTOM_OP")
     assert op_kind("SOME_CUSTOM_OP").formats is Formats.KEPT
+
+
+def test_no_member_of_an_enumeration_is_an_empty_tuple() -> None:
+    """Python 3.11.2 takes it for no value, and gives the member an object() instead."""
+    for path in sorted((ROOT / "tflm_quantmcu").rglob("*.py")):
+        classes = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef))
+        for made in (c for c in classes if any(ast.unparse(base) in ("enum.Enum", "Enum") for base in c.bases)):
+            values = [node.value for node in made.body if isinstance(node, ast.Assign)]
+            assert not any(isinstance(value, ast.Tuple) and not value.elts for value in values), f"{path}: {made.name}"

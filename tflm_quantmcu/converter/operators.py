@@ -94,7 +94,7 @@ class QmcuOp:
         if self.traits.num_maps == 2:
             return {**result, **self._add_keys()}
         result |= _map_keys("input", self.inputs[0])
-        result |= {key: getattr(self.window, key) for key in self.traits.reach.value}
+        result |= {key: getattr(self.window, key) for key in self.traits.reach.keys}
         if self.filter is not None:
             result["weight_bits"] = self.weight_bits
         elif self.traits.table is Table.FACTOR:

@@ -28,16 +28,21 @@ class Table(enum.Enum):
     CHANNEL_RUNS = "multiplier and shift of each input, then runs of channels"
 
 
-_TAPS = ("kernel_height", "kernel_width", "stride_height", "stride_width")
+_TAPS, _PADS = "kernel_height kernel_width stride_height stride_width", "pad_top pad_left"
 
 
 class Reach(enum.Enum):
-    """Which part of a window (graph/types.py) an op of ours has."""
+    """Which part of a window (graph/types.py) an op of ours has: fields, with blanks between."""
 
-    NOTHING = ()
-    PADS = ("pad_top", "pad_left")
-    POOL = (*_TAPS, *PADS)
-    FILTER = (*_TAPS, "dilation_height", "dilation_width", *PADS)
+    NOTHING = ""
+    PADS = _PADS
+    POOL = f"{_TAPS} {_PADS}"
+    FILTER = f"{_TAPS} dilation_height dilation_width {_PADS}"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Names of its fields in a `Window`."""
+        return tuple(self.value.split())
 
 
 # (taps, input channels, output channels) -> multiply-accumulates of one output pixel.

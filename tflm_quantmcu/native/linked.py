@@ -246,7 +246,7 @@ def _own_params(kind: str, custom_options: bytes) -> Any:
         sources = [FeatureMap(1, 1, 1, 0, options[f"input{j}_bits"], 0) for j in range(2)]
         return AddParams(sources[0], sources[1], output, _NO_CLAMP, (factors[0], factors[1], factors[2]))
     source = FeatureMap(1, 1, options["input_channels"], 0, options["input_bits"], 0)
-    window = Window(**{key: options[key] for key in traits.reach.value})
+    window = Window(**{key: options[key] for key in traits.reach.keys})
     depth_multiplier = options.get("depth_multiplier", 1)
     clamp = (options["clamp_min"], options["clamp_max"])
     return _filter_params(traits, (source, output), window, clamp, options["weight_bits"], depth_multiplier)

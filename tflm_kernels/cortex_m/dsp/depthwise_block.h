@@ -52,7 +52,10 @@ struct Block {
     return is_whole ? LoadFour(run, weight_bits) : WeightsOneByOne(run);
   }
 
-  // Of a whole block of 8-bit weights.
+  // Whether each tap's weights are one word.
+  bool HasWords() const { return is_whole && weight_bits == 8; }
+
+  // Of a block that has words.
   uint32_t WholeWeights(int32_t tap) const { return LoadWord(filter + tap * tap_bytes); }
 
   [[gnu::always_inline]] FourSums Bias(const Depthwise& conv) const {

@@ -168,18 +168,23 @@ class Rectangle {
     taps_.count = n;
   }
 
-  [[gnu::always_inline]] static uint32_t WeightsOf(const Block& block, int32_t tap) {
-    return kIsWhole ? block.WholeWeights(tap) : block.Weights(tap);
+  void SetWeights(const Block& block) {
+    if (kIsWhole || block.HasWords()) return SetWeights<true>(block);
+    SetWeights<false>(block);
   }
 
+  template <bool kHasWords>
   [[gnu::noinline]] void SetWeights(const Block& block) {
+    const auto weights_of = [&](int32_t tap) {
+      return kHasWords ? block.WholeWeights(tap) : block.Weights(tap);
+    };
     const uint8_t* number = tap_numbers_;
     TapPair* pair = taps_.pairs;
     uint32_t even_sums = 0;  // of lanes 0 and 2
     uint32_t odd_sums = 0;
     for (int32_t left = taps_.count; left > 0; left -= 2) {
-      const uint32_t first = WeightsOf(block, *number++);
-      const uint32_t second = left > 1 ? WeightsOf(block, *number++) : 0;
+      const uint32_t first = weights_of(*number++);
+      const uint32_t second = left > 1 ? weights_of(*number++) : 0;
       PairLanes(first, second, pair->weights);
       ++pair;
       even_sums = Sxtab16(Sxtab16(even_sums, first), second);

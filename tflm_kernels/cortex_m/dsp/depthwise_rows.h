@@ -110,10 +110,10 @@ class RowWidener {
 
 constexpr int32_t kWeightWords = 6;  // of a channel
 
-template <bool kIsRegular>
+template <bool kHasWords>
 [[gnu::noinline]] void PairWeights(const Block& block, uint32_t (&weights)[kLanes][kWeightWords]) {
   const auto weights_of = [&](int32_t tap) {
-    return kIsRegular ? block.WholeWeights(tap) : block.Weights(tap);
+    return kHasWords ? block.WholeWeights(tap) : block.Weights(tap);
   };
   for (int32_t row = 0; row < 3; ++row) {
     const uint32_t middle = weights_of(3 * row + 1);
@@ -151,7 +151,11 @@ class DepthwiseRows {
   // Rows of planes are a ring: those that the next rows of windows read too stay where they are.
   [[gnu::noinline]] void RunBlock(const Block& block) const {
     uint32_t weights[kLanes][kWeightWords];
-    PairWeights<kIsRegular>(block, weights);
+    if (kIsRegular || block.HasWords()) {
+      PairWeights<true>(block, weights);
+    } else {
+      PairWeights<false>(block, weights);
+    }
     const RowWidener widener(conv_, plan_, block);
     const int32_t height = conv_.params.output.height;
     const int32_t row_words = plan_.num_planes * plan_.num_pairs;
