@@ -169,8 +169,7 @@ class Rectangle {
   }
 
   void SetWeights(const Block& block) {
-    if (kIsWhole || block.HasWords()) return SetWeights<true>(block);
-    SetWeights<false>(block);
+    return kIsWhole || block.HasWords() ? SetWeights<true>(block) : SetWeights<false>(block);
   }
 
   template <bool kHasWords>
