@@ -18,9 +18,12 @@ from tests.support.cortex_m import skip_without_tools
 from tests.support.emitted_on_core import make_test, run_project
 from tests.support.plans import mixed, split
 from tests.support.streamed import streamed
+from tests.tflite.canonical import test_shortcuts
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.graph.target import variant_of
+from tflm_quantmcu.tflite.canonical.canonical import canonical
+from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.reader import read_model
 
 CORES = ("m0plus", "m4", "m55")
@@ -59,6 +62,23 @@ def test_ops_in_place_and_stages_of_flattened_maps_run_on_the_core(
     )
     assert whole["OUTPUT_CRC32"] == halved["OUTPUT_CRC32"]
     assert int(halved["ARENA_BYTES"]) <= int(whole["ARENA_BYTES"])
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_shortcuts_computed_ahead_run_on_the_core(core: str, objects: Path, tmp_path: Path) -> None:
+    skip_without_tools()
+    model = canonical(ModelFile(test_shortcuts.residual(channels=16, stride=2)))
+    whole, *halved = (
+        run_project(data, core, tmp_path / str(i), objects)["OUTPUT_CRC32"]
+        for i, data in enumerate(
+            (
+                model.data,
+                convert_model(model, test_shortcuts.ahead(model, (1, 1), primed=False)),
+                convert_model(model, test_shortcuts.ahead(model, (2, 3), primed=True)),
+            )
+        )
+    )
+    assert halved == [whole] * 2
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -58,17 +58,21 @@ def test_one_that_is_first_or_larger_than_its_input_stays(options: dict[str, int
     assert put_shortcuts_first(ModelFile(residual(**options))) is None
 
 
-@pytest.mark.parametrize("tile", [(1, 1), (2, 3), (1, 8)])
-@pytest.mark.parametrize("primed", [False, True])
-def test_stages_compute_it_ahead(tile: tuple[int, int], primed: bool) -> None:
-    model = canonical(ModelFile(residual(channels=16, stride=2)))
+def ahead(model: ModelFile, tile: tuple[int, int], *, primed: bool) -> PrecisionPlan:
+    """A plan of the block's network: one stage up to its sum, whose maps are kept, and the shortcut computed ahead."""
     graph = model.graph
     (add,) = (op for op in graph.ops if op.kind == "ADD")
     names = [graph.tensors[t].name for t in (graph.inputs[0], add.outputs[0])]
     grid = ((0,) * -(-8 // tile[1]),) * -(-8 // tile[0])
     stage = StagePlan(*names, *tile, grid, (PatchClass("ordinary", {}),), cache_mode="ahead", primed=primed)
-    plan = PrecisionPlan(graph.sha256, {}, stages=(stage,))
-    before, after = Interpreter(model), Interpreter(convert_model(model, plan))
+    return PrecisionPlan(graph.sha256, {}, stages=(stage,))
+
+
+@pytest.mark.parametrize("tile", [(1, 1), (2, 3), (1, 8)])
+@pytest.mark.parametrize("primed", [False, True])
+def test_stages_compute_it_ahead(tile: tuple[int, int], primed: bool) -> None:
+    model = canonical(ModelFile(residual(channels=16, stride=2)))
+    before, after = Interpreter(model), Interpreter(convert_model(model, ahead(model, tile, primed=primed)))
     for _ in range(3):
         x = RNG.integers(-128, 128, (1, 16, 16, 8)).astype(np.int8)
         np.testing.assert_array_equal(after.invoke(x)[0], before.invoke(x)[0])
