@@ -243,10 +243,7 @@ TEST(PatchStageProgramTest, RefusesAnOpThatTheBuildHasNoKernelOf) {
   }
 }
 
-TEST(PatchStageProgramTest, ATableNamesWhatRunsRareOpsWhereItHasTheirKernels) {
-  constexpr Kernels kNone = {reference::Conv2D, reference::Conv2DScratchBytes};
-  static_assert(kNone.rare_op == nullptr, "nothing that it would run is there");
-  EXPECT_EQ(reference::kKernels.rare_op, reference::RareOp);
+TEST(PatchStageProgramTest, RareOpsNeedWhatRunsThemBesideTheirKernels) {
   Kernels kernels = reference::kKernels;
   EXPECT_TRUE(HasKernel(kernels, kStageMul));
   kernels.rare_op = nullptr;

@@ -168,7 +168,8 @@ struct Tapped {
                                      DepthToSpace,
                                      ResizeBilinear,
                                      Product,
-                                     Difference};
+                                     Difference,
+                                     kKernels.rare_op};
 };
 
 }  // namespace aot

@@ -26,3 +26,4 @@ class Kernels:
     resize_bilinear: str = "nullptr"
     product: str = "nullptr"
     difference: str = "nullptr"
+    rare_op: str = "nullptr"

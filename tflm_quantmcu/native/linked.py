@@ -37,7 +37,9 @@ _CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kern
 # TFLite's own ops that run on a kernel of ours that one may name.
 FAST_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 
-# Fields of C++ Kernels whose ops `rare_op` runs (tflm_kernels/portable/ops/kernels.h).
+# What runs ops of stages of the kinds that few networks have, and the fields of C++ Kernels that name their kernels
+# (tflm_kernels/portable/ops/kernels.h).
+_RARE_OP = "reference::RareOp"
 _RARE = {"gather_channels", "resize_nearest", "depth_to_space", "resize_bilinear", "product"}
 
 _NO_CLAMP = (0, 0)  # where it decides nothing
@@ -192,7 +194,7 @@ def stage_units(graph: ModelGraph, variant: str, regular: Collection[str] = ()) 
     """What `stage_kernels` link."""
     kernels = stage_kernels(graph, variant, regular)
     units = {unit for kernel in kernels.values() for unit in kernel.units}
-    return units | {"reference::RareOp"} if _RARE & kernels.keys() else units
+    return units | {_RARE_OP} if _RARE & kernels.keys() else units
 
 
 def _stage_runs(graph: ModelGraph, variant: str) -> dict[str, tuple[str, list[_Call]]]:
@@ -269,7 +271,8 @@ def _filter_params(
 
 def kernel_table(kernels: dict[str, Linked], namespace: str = "quantmcu::kernels") -> Kernels:
     """The table of them in C++; `namespace` is what the core's own are called by."""
-    return Kernels(**{field: cpp_name(kernel, namespace) for field, kernel in kernels.items()})
+    names = {field: cpp_name(kernel, namespace) for field, kernel in kernels.items()}
+    return Kernels(**names, **({"rare_op": f"quantmcu::{_RARE_OP}"} if _RARE & kernels.keys() else {}))
 
 
 def cpp_name(kernel: Linked, namespace: str = "quantmcu::kernels") -> str:

@@ -60,7 +60,7 @@ inline constexpr Kernels kKernels = {
     Add,           AveragePool2D,      MaxPool2D,       Requantize,
     Lut,           SumPixels,          DotPixels,       GatherChannels,
     ResizeNearest, DepthToSpace,       ResizeBilinear,  Product,
-    Difference};
+    Difference,    reference::RareOp};
 
 }  // namespace dsp
 }  // namespace quantmcu

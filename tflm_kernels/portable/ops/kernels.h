@@ -52,20 +52,31 @@ struct Kernels {
   ResizeBilinearFn* resize_bilinear;
   ProductFn* product;
   AddFn* difference;
-  // Null where a table names no kernel that it is for.
-  RareOpFn* rare_op =
-      gather_channels || resize_nearest || depth_to_space || resize_bilinear || product
-          ? reference::RareOp
-          : nullptr;
+  // reference::RareOp where a table names one of the kernels that it runs, gather_channels to product.
+  // Named by the table, not found here: with -fno-delete-null-pointer-checks a function's address is no constant that
+  // is compared with null.
+  RareOpFn* rare_op;
 };
 
 namespace reference {
-inline constexpr Kernels kKernels = {
-    Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
-    Add,           AveragePool2D,      MaxPool2D,       Requantize,
-    Lut,           SumPixels,          DotPixels,       GatherChannels,
-    ResizeNearest, DepthToSpace,       ResizeBilinear,  Product,
-    Difference};
+inline constexpr Kernels kKernels = {Conv2D,
+                                     Conv2DScratchBytes,
+                                     DepthwiseConv2D,
+                                     DepthwiseConv2DScratchBytes,
+                                     Add,
+                                     AveragePool2D,
+                                     MaxPool2D,
+                                     Requantize,
+                                     Lut,
+                                     SumPixels,
+                                     DotPixels,
+                                     GatherChannels,
+                                     ResizeNearest,
+                                     DepthToSpace,
+                                     ResizeBilinear,
+                                     Product,
+                                     Difference,
+                                     RareOp};
 }
 
 }  // namespace quantmcu
