@@ -166,13 +166,16 @@ def stack_of_units(graph: CallGraph) -> dict[str, int]:
 
 
 def table_of_units(core_names: Iterable[str]) -> str:
-    """The CSV of all variants that these cores have."""
-    found: dict[tuple[str, str], int] = {}
-    for core in core_names:
+    """The CSV, with the variants that these cores have measured anew on all their cores, the others as they are."""
+    variants = {variant_of(f"cortex-{core}") for core in core_names}
+    rows = list(csv.reader(TABLE.read_text("utf-8").splitlines()))[1:]
+    found = {(variant, unit): int(num_bytes) for variant, unit, num_bytes in rows if variant not in variants}
+    for core in cores():
+        if (variant := variant_of(f"cortex-{core}")) not in variants:
+            continue
         for level in LEVELS:
             for unit, num_bytes in stack_of_units(call_graph(core, level)).items():
-                key = variant_of(f"cortex-{core}"), unit
-                found[key] = max(found.get(key, 0), num_bytes)
+                found[variant, unit] = max(found.get((variant, unit), 0), num_bytes)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADINGS)

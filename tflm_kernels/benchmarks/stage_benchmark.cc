@@ -43,7 +43,7 @@ template <typename Params>
 
 constexpr Kernels kNoKernels = {Nothing, NoScratch, Nothing, NoScratch, Nothing, Nothing,
                                 Nothing, Nothing,   Nothing, Nothing,   Nothing, Nothing,
-                                Nothing, Nothing,   Nothing, Nothing,   Nothing};
+                                Nothing, Nothing,   Nothing, Nothing,   Nothing, reference::RareOp};
 
 PatchStageParams ParamsOf(const int32_t* words) {
   PatchStageParams params = {};

@@ -108,8 +108,14 @@ inline int32_t NumQuads(const Conv2DParams& params) {
   return fitting < most ? fitting : most;
 }
 
+// Whether taps are whole vectors of what meets weights, so that each is expanded to where it belongs.
+inline bool HasWholeTaps(int32_t channels, int32_t fields) {
+  return fields == 1 && channels % kLanes == 0;
+}
+
 // Of a window in the order of the map; where it need not be whole, of a block.
 inline int32_t FlatBytes(const Conv2DParams& params) {
+  if (HasWholeTaps(params.input.channels, FieldsOf(params))) return 0;
   if (NeedsGather(params)) return WindowBytes(params) + kLanes;
   return FieldsOf(params) == 1 ? 0 : kLanes * FieldsOf(params);
 }

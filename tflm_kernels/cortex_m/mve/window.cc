@@ -54,9 +54,9 @@ inline void ExpandRun(const uint8_t* run, int32_t count, int8_t* expanded, int32
   }
 }
 
-inline void Fill(int8_t* values, int32_t value, int32_t count) {
+inline void Fill(int8_t* values, int32_t value, int32_t count, int32_t step) {
   const int8x16_t lanes = vdupq_n_s8(static_cast<int8_t>(value));
-  for (; count > 0; count -= kLanes, values += kLanes) {
+  for (; count > 0; count -= kLanes, values += step) {
     vstrbq_p_s8(values, lanes, vctp8q(static_cast<uint32_t>(count)));
   }
 }
@@ -83,26 +83,33 @@ int32_t Between(int32_t value, int32_t min, int32_t max) {
   }
 }
 
+// Where the values of any window go: 16 every `step` bytes, those of a tap `tap_step` bytes behind the last one's, those
+// of a piece `piece_step`.
+struct Places {
+  int8_t* values;
+  int32_t step;
+  int32_t tap_step;
+  int32_t piece_step;
+};
+
 // Any window; (y, x) is the input position of its first tap.
-[[gnu::noinline]] void Flatten(const Windows& windows, int32_t y, int32_t x) {
+[[gnu::noinline]] void ExpandAny(const Windows& windows, int32_t y, int32_t x, Places to) {
   const FeatureMap& map = windows.map;
   const Window& window = windows.window;
   const int32_t taps = windows.piece_taps;
-  const int32_t slots = windows.piece_slots;
-  int8_t* values = windows.flat;
   for (int32_t ky = 0; ky < window.kernel_height; ++ky, y += window.dilation_height) {
     const bool is_row_inside = y >= 0 && y < map.height;
     for (int32_t kx = 0; kx < window.kernel_width; kx += taps) {
       const int32_t first = x + kx * window.dilation_width;
       const int32_t begin = is_row_inside ? Between(-first, 0, taps) : taps;
       const int32_t end = Between(map.width - first, begin, taps);
-      Fill(values, map.zero_point, begin * map.channels);
+      Fill(to.values, map.zero_point, begin * map.channels, to.step);
       if (end > begin) {
         ExpandRun(windows.input + PixelOffset(map, y, first + begin), map.bits,
-                  (end - begin) * map.channels, values + begin * map.channels, kLanes);
+                  (end - begin) * map.channels, to.values + begin * to.tap_step, to.step);
       }
-      Fill(values + end * map.channels, map.zero_point, (taps - end) * map.channels);
-      values += slots;
+      Fill(to.values + end * to.tap_step, map.zero_point, (taps - end) * map.channels, to.step);
+      to.values += to.piece_step;
     }
   }
 }
@@ -216,6 +223,7 @@ Windows MakeWindows(const FeatureMap& map, const FeatureMap& output, const Windo
           window.dilation_height * map.row_bytes,
           has_whole_pieces && order.fields == 1,
           has_whole_pieces && order.fields > 1,
+          HasWholeTaps(map.channels, order.fields),
           flat};
 }
 
@@ -230,10 +238,14 @@ void ExpandWindow(const Windows& windows, int32_t oy, int32_t ox, int8_t* expand
                          ox >= inside.columns.begin && ox < inside.columns.end;
   if (!is_inside || !windows.is_direct) {
     if (is_inside && windows.is_split) return SplitInside(windows, row, expanded, step);
+    if (windows.has_whole_taps) {
+      const int32_t tap_step = map.channels / kLanes * step;
+      return ExpandAny(windows, y, x, {expanded, step, tap_step, windows.piece_taps * tap_step});
+    }
     if (is_inside) {
       FlattenInside(windows, row);
     } else {
-      Flatten(windows, y, x);
+      ExpandAny(windows, y, x, {windows.flat, kLanes, map.channels, windows.piece_slots});
     }
     if (windows.order.fields > 1) return SplitFlat(windows, expanded, step);
     ExpandRun<8>(reinterpret_cast<const uint8_t*>(windows.flat), windows.length, expanded, step);

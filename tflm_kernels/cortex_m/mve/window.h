@@ -57,10 +57,11 @@ struct Windows {
   int32_t piece_length;  // values
   int32_t piece_slots;
   int32_t pixel_bytes;
-  int32_t row_step;  // bytes between kernel rows
-  bool is_direct;    // those inside can be expanded to where they belong, piece by piece
-  bool is_split;     // the same, if fields are apart
-  int8_t* flat;      // FlatBytes (scratch.h)
+  int32_t row_step;     // bytes between kernel rows
+  bool is_direct;       // those inside can be expanded to where they belong, piece by piece
+  bool is_split;        // the same, if fields are apart
+  bool has_whole_taps;  // any can, tap by tap
+  int8_t* flat;         // FlatBytes (scratch.h)
 };
 
 Windows MakeWindows(const FeatureMap& map, const FeatureMap& output, const Window& window,
