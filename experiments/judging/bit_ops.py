@@ -2,12 +2,12 @@
 
     python -m experiments.judging.bit_ops --folder build/judging --role judge --output build/bit_ops.csv
 
-Each network is split within half of the int8 model's arena on the core and narrowed by search vdqs, without training
-and without labels: maps and weights of the stages down to 4 bits (W4A4), maps alone (W8A4), weights alone (W4A8), at
-each of `--lambdas`. Each plan is judged with every `--compensation`: `off` is rounding to the nearest. `times` is how
-many times fewer BitOPs the stages take than the same stages at 8 bits. Points are percent of `judge.npz` that are right
-no more, less those that became right, by the exact simulation; `limit` is their one-sided 90 % limit. `--role judge` is
-a look at the judging set.
+Each network is split within half of the unsplit network's arena on the core, as it is converted, and narrowed by search
+vdqs, without training and without labels: maps and weights of the stages down to 4 bits (W4A4), maps alone (W8A4),
+weights alone (W4A8), at each of `--lambdas`. Each plan is judged with every `--compensation`: `off` is rounding to the
+nearest. `times` is how many times fewer BitOPs the stages take than the same stages at 8 bits. Points are percent of
+`judge.npz` that are right no more, less those that became right, by the exact simulation; `limit` is their one-sided 90
+% limit. What the budget refuses is said and has no row. `--role judge` is a look at the judging set.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from experiments.judging.networks import NETWORKS, Role
 from experiments.rows import csv_of
 from tflm_quantmcu.app import api
 from tflm_quantmcu.app.plan_costs import PlanCosts
+from tflm_quantmcu.base.errors import BudgetError
 from tflm_quantmcu.base.files import write_atomically
 from tflm_quantmcu.compensation.compensate import compensate
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
@@ -30,7 +31,7 @@ from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import ModelFile
 
-OF_INT8 = 0.5
+OF_UNSPLIT = 0.5
 # Name -> fewest bits of maps and of weights.
 WIDTHS: Mapping[str, tuple[int, int]] = {"W4A4": (4, 4), "W8A4": (4, 8), "W4A8": (8, 4)}
 
@@ -52,16 +53,20 @@ class TradeRow:
 
 
 class Trader:
-    """Makes plans of a network for few BitOPs, and judges them."""
+    """Makes plans of a network for few BitOPs, and judges them.
+
+    Attributes:
+      name: of the network.
+    """
 
     def __init__(self, name: str, network: JudgedNetwork) -> None:
-        self._name = name
+        self.name = name
         self._network = network
         model = canonical(ModelFile(network.file))
         self._graph = model.graph
         self._costs = PlanCosts(model, target=Options().target, sram_scope="total")
         unsplit = self._costs.bytes_of(PrecisionPlan(self._graph.sha256, {}))
-        self._sram_bytes = int(OF_INT8 * unsplit.arena_bytes)
+        self._sram_bytes = int(OF_UNSPLIT * unsplit.arena_bytes)
 
     def rows(self, widths: str, weight: float, compensations: Sequence[str]) -> Iterator[TradeRow]:
         """The rows of one plan; `weight` is lambda."""
@@ -85,7 +90,7 @@ class Trader:
         times = whole.stage_bit_ops / work.stage_bit_ops if work.stage_bit_ops else 1.0
         loss = self._network.loss_of(plan)
         return TradeRow(
-            network=self._name,
+            network=self.name,
             widths=widths,
             weight=weight,
             compensation=mode,
@@ -138,18 +143,27 @@ def main() -> None:
         if NETWORKS[name].role.value != chosen.role or not (folder / "int8.tflite").exists():
             continue
         trader = Trader(name, JudgedNetwork(folder, chosen.max_judge))
-        for row in _rows(trader, chosen):
+        for row in rows_of(trader, chosen):
             rows.append(row)
             print(row, flush=True)
             if chosen.output:
                 write_atomically(chosen.output, csv_of(TradeRow, rows))
 
 
-def _rows(trader: Trader, chosen: argparse.Namespace) -> Iterator[TradeRow]:
-    for widths in filter(None, chosen.widths.split(",")):
-        for weight in map(float, chosen.lambdas.split(",")):
-            yield from trader.rows(widths, weight, chosen.compensations.split(","))
-    yield trader.chosen()
+def rows_of(trader: Trader, asked: argparse.Namespace) -> Iterator[TradeRow]:
+    """The rows that were asked for, without those that the budget refuses."""
+    for widths in filter(None, asked.widths.split(",")):
+        for weight in map(float, asked.lambdas.split(",")):
+            yield from _kept(trader, widths, trader.rows(widths, weight, asked.compensations.split(",")))
+    yield from _kept(trader, "chosen", (trader.chosen() for _ in range(1)))
+
+
+def _kept(trader: Trader, widths: str, rows: Iterator[TradeRow]) -> Iterator[TradeRow]:
+    """The rows up to a refusal, which is said."""
+    try:
+        yield from rows
+    except BudgetError as error:
+        print(f"{trader.name}, {widths}: refused: {error}", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import pathlib
 
 import numpy as np
 import pytest
 
+from experiments.judging import bit_ops
 from experiments.judging.bit_ops import Trader
 from experiments.judging.judged import JudgedNetwork
 from experiments.judging.validity import KINDS, JudgedPlan, judged_plans, summary
@@ -73,3 +75,11 @@ def test_a_trade_is_judged_with_each_compensation(network: JudgedNetwork) -> Non
     assert 1 <= maps.times < fitted.times
     (untouched,) = trader.rows("W4A4", 1.0, ["off"])
     assert untouched.times == 1 and untouched.points == 0
+
+
+def test_a_budget_that_refuses_is_said_and_ends_no_table(network: JudgedNetwork, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(bit_ops, "OF_UNSPLIT", 0.01)
+    asked = argparse.Namespace(widths="W4A4,W4A8", lambdas="0.44", compensations="off")
+    assert not list(bit_ops.rows_of(Trader("network", network), asked))
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split(": refused: ")[0] for line in told] == [f"network, {w}" for w in ("W4A4", "W4A8", "chosen")]
