@@ -95,6 +95,15 @@ def test_lambdas_load_where_they_are_allowed(tmp_path):
         load_keras(path)
 
 
+def test_a_lambda_that_needs_more_than_its_file_has_says_what_to_do(tmp_path):
+    path = tmp_path / "m.keras"
+    source = keras.Input((4,))
+    keras.Model(source, keras.layers.Lambda(lambda x: X[0, 0, 0, 0] * x)(source)).save(path)
+    expected = "uses names that the file does not hold.*give the Lambda output_shape"
+    with user_code(unsafe_lambda=True), pytest.raises(UnsupportedModelError, match=expected):
+        load_keras(path)
+
+
 def test_files_of_weights_alone_say_so(tmp_path):
     functional_cnn().save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(UnsupportedModelError, match="it holds weights alone: build the model"):
@@ -109,6 +118,10 @@ def test_a_saved_model_folder_converts_from_its_signature(tmp_path):
     assert len(loaded.get_weights()) == len(model.get_weights())
     graphs = [read_model(keras_to_int8(m, X)) for m in (loaded, model)]
     assert [op.kind for op in graphs[0].ops] == [op.kind for op in graphs[1].ops]
+    ends = [keras.Input((4,), name=name) for name in "ab"]
+    keras.Model(ends, keras.layers.Add()(ends)).export(tmp_path / "several", verbose=False)
+    with pytest.raises(UnsupportedModelError, match=r"has 2 inputs; supported is 1: save the model with model.save"):
+        load_keras(tmp_path / "several")
     (tmp_path / "empty").mkdir()
     with pytest.raises(UnsupportedModelError, match="empty cannot be loaded by Keras: SavedModel file does not exist"):
         load_keras(tmp_path / "empty")

@@ -25,6 +25,12 @@ _UNKNOWN_CLASS = re.compile(r"(?:Could not locate class|Unknown layer:) '\w+'")
 # What a text of Keras' is about -> the way out.
 _WAYS_OUT = (
     (
+        ("automatically infer the shape of the Lambda", "Exception encountered when calling Lambda"),
+        "its Python code runs, but uses names that the file does not hold, as those of imports, or has a shape that "
+        "Keras cannot infer: give the Lambda output_shape, make it a layer of your own that --import names, or convert "
+        "the model in Python, where it was built",
+    ),
+    (
         ("No model config",),
         "it holds weights alone: build the model, model.load_weights(path) and model.save('m.keras')",
     ),
@@ -78,7 +84,10 @@ def _load_saved_model(path: str | os.PathLike[str]) -> keras.Model:
         raise UnsupportedModelError(f"{path} has no signature {' or '.join(_SIGNATURES)}; write it with model.export")
     inputs = signatures[name].structured_input_signature[1]
     if len(inputs) != 1:
-        raise UnsupportedModelError(f"signature {name} of {path} has {len(inputs)} inputs; supported is 1")
+        raise UnsupportedModelError(
+            f"signature {name} of {path} has {len(inputs)} inputs; supported is 1: save the model with "
+            "model.save('m.keras'), which may have several"
+        )
     ((input_name, spec),) = inputs.items()
     x = keras.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name, name=input_name)
     outputs = keras.layers.TFSMLayer(os.fspath(path), call_endpoint=name)(x)
