@@ -22,6 +22,7 @@ from tflm_quantmcu.keras_bridge.export_types import float32_types
 from tflm_quantmcu.keras_bridge.keras_quietly import keras, quiet, tf
 from tflm_quantmcu.keras_bridge.layer_remedies import abort_remedy, refusal_remedy
 from tflm_quantmcu.keras_bridge.native_converter import SAVED_MODEL, ConverterAborted, convert_in_child, start_child
+from tflm_quantmcu.keras_bridge.padded_blocks import pads_of_zero_points
 from tflm_quantmcu.keras_bridge.tiled_upsamplings import resize_in_place_of_tiles
 from tflm_quantmcu.runtime.samples import check_samples, digest
 
@@ -124,7 +125,7 @@ def _convert_several(model: keras.Model, arrays: Sequence[np.ndarray]) -> bytes:
         archive.add_endpoint("serve", lambda *xs: call(keras.tree.pack_sequence_as(structure, xs)), specs)
         archive.write_out(str(Path(folder) / SAVED_MODEL), verbose=False)
         data = convert_in_child(Path(folder), dict(zip(names, arrays, strict=True)))
-    return resize_in_place_of_tiles(data)
+    return pads_of_zero_points(resize_in_place_of_tiles(data))
 
 
 def _batch_remedy(model: keras.Model) -> str:
@@ -148,7 +149,7 @@ def _convert(model: keras.Model, x: np.ndarray, input_type: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         _export(model, spec, Path(folder) / SAVED_MODEL)
         data = convert_in_child(Path(folder), x, input_type=input_type)
-    return resize_in_place_of_tiles(data)
+    return pads_of_zero_points(resize_in_place_of_tiles(data))
 
 
 def _export(model: keras.Model, spec: keras.InputSpec, folder: Path) -> None:

@@ -12,6 +12,7 @@ from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.constants import fold_constants
 from tflm_quantmcu.tflite.canonical.dead_channels import drop_dead_channels
+from tflm_quantmcu.tflite.canonical.dilated_convs import dilate_convs
 from tflm_quantmcu.tflite.canonical.float_islands import quantize_islands
 from tflm_quantmcu.tflite.canonical.global_maxima import pool_before_maxima
 from tflm_quantmcu.tflite.canonical.grouped_convs import join_groups
@@ -30,6 +31,7 @@ REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
     fold_constants,  # first: what then is constant the others can look at
     quantize_islands,
     slice_splits,
+    dilate_convs,  # before rows become images: of a Conv1D it makes one, between two reshapes
     split_transpose_convs,  # before the next: a Conv1DTranspose is one, between two reshapes
     widen_row_maps,  # networks over time compute on images of one row, between reshapes
     drop_needless_reshapes,  # behind it: of those most cancel out
