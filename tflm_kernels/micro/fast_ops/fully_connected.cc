@@ -47,28 +47,18 @@ TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
                             num_rows * channels, &data->filter_buffer_index);
 }
 
-// Outputs [begin, begin + params.output.channels); `words` is for their table.
-void EvalBlock(const FilterNode& t, const OpDataFullyConnected& data,
-               const FullyConnectedParams& params, int32_t begin, uint8_t* scratch,
-               int32_t* words) {
-  const int32_t channels = params.output.channels;
-  ChannelTable table = {nullptr, nullptr, nullptr};
+// The table of a block's outputs, but for their biases; where TFLM has one factor for all `words` takes a row of it for
+// each of the two, which serves all blocks.
+ChannelTable FactorsOf(const OpDataFullyConnected& data, int32_t channels, int32_t* words) {
   if (data.is_per_channel) {
-    table.multiplier = data.per_channel_output_multiplier + begin;
-    table.shift = data.per_channel_output_shift + begin;
-  } else {
-    for (int32_t i = 0; i < channels; ++i) {
-      words[i] = data.output_multiplier;
-      words[channels + i] = data.output_shift;
-    }
-    table.multiplier = words;
-    table.shift = words + channels;
-    words += 2 * channels;
+    return {nullptr, data.per_channel_output_multiplier, data.per_channel_output_shift};
   }
-  table.bias = BiasOr(t, words, channels) + (t.bias == nullptr ? 0 : begin);
-  const uint8_t* filter = Bytes(*t.filter) + int64_t{begin} * params.input.channels;
-  kernels::FullyConnectedOf<8, 8>(params, Bytes(*t.input), filter, table,
-                                  static_cast<uint8_t*>(t.output->data.data) + begin, scratch);
+  int32_t* const shifts = words + channels;
+  for (int32_t i = 0; i < channels; ++i) {
+    words[i] = data.output_multiplier;
+    shifts[i] = data.output_shift;
+  }
+  return {nullptr, words, shifts};
 }
 
 TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
@@ -78,13 +68,25 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
     return tflm::Register_FULLY_CONNECTED().invoke(context, node);
   }
   const int32_t channels = t.filter->dims->data[0];
-  const int32_t block = HasTable(t, data) ? channels : kBlock;
+  const int32_t block = HasTable(t, data) || channels < kBlock ? channels : kBlock;
   uint8_t* scratch = FastScratch(context, data.filter_buffer_index);
-  for (int32_t begin = 0; begin < channels; begin += block) {
-    const int32_t left = channels - begin;
-    const FullyConnectedParams params = ParamsOf(t, data, left < block ? left : block);
-    EvalBlock(t, data, params, begin, scratch,
-              reinterpret_cast<int32_t*>(scratch + ScratchBytes(params)));
+  FullyConnectedParams params = ParamsOf(t, data, block);
+  int32_t* words = reinterpret_cast<int32_t*>(scratch + ScratchBytes(params));
+  ChannelTable table = FactorsOf(data, block, words);
+  if (!data.is_per_channel) words += 2 * block;
+  table.bias = BiasOr(t, words, block);
+  const uint8_t* filter = Bytes(*t.filter);
+  auto* output = static_cast<uint8_t*>(t.output->data.data);
+  for (int32_t left = channels; left > 0; left -= block) {
+    if (left < block) params.output = Int8Run(left, data.output_zero_point);
+    kernels::FullyConnectedOf<8, 8>(params, Bytes(*t.input), filter, table, output, scratch);
+    filter += block * params.input.channels;
+    output += block;
+    if (t.bias != nullptr) table.bias += block;
+    if (data.is_per_channel) {
+      table.multiplier += block;
+      table.shift += block;
+    }
   }
   return kTfLiteOk;
 }
