@@ -102,13 +102,20 @@ def test_other_input_types(input_type):
         (X[..., 0], r"representative_data has shape \(24, 8, 6\)"),
         (X[:0], "representative_data is empty"),
         (X * np.nan, "representative_data has .* not finite"),
-        (X.astype(int), "representative_data is int64; supported is float32"),
+        (X.astype(int), "representative_data is int64; supported are float32 and uint8: give these numbers as float32"),
         ("x.npz", "representative_data has shape"),
     ],
 )
 def test_data_that_do_not_fit_are_refused(data, sentence):
     with pytest.raises(UsageError, match=sentence):
         check_representative_data(functional_cnn(), data)
+
+
+def test_who_looks_numbers_up_in_a_table_is_told_where_to():
+    x = keras.Input((6,), dtype="int32")
+    model = keras.Model(x, keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.Embedding(9, 4, name="words")(x))))
+    with pytest.raises(UsageError, match=r"int32; supported are .*: layer 'words' \(Embedding\) .* in your program"):
+        keras_to_int8(model, np.zeros((4, 6), np.int32))
 
 
 def test_several_inputs_and_unknown_types_are_refused():

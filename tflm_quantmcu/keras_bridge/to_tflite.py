@@ -188,10 +188,24 @@ def check_representative_data(model: keras.Model, representative_data: np.ndarra
     if len(inputs) > 1:
         raise UnsupportedModelError(f"the Keras model '{model.name}' has {len(inputs)} inputs; supported is 1")
     x = np.asarray(representative_data)
+    if np.issubdtype(x.dtype, np.integer) and x.dtype != np.uint8:
+        raise UsageError(f"representative_data is {x.dtype}; supported are float32 and uint8: {_integer_remedy(model)}")
     declared = inputs[0].shape[1:] if inputs else (None,) * max(0, x.ndim - 1)
     if len(declared) == x.ndim - 1:
         declared = tuple(found if d is None else d for d, found in zip(declared, x.shape[1:], strict=True))
     check_samples(x, Tensor(0, "input", (1, *declared), "float32"), name="representative_data")
+
+
+def _integer_remedy(model: keras.Model) -> str:
+    """What to do with integers that a model takes."""
+    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else ()
+    tables = [layer.name for layer in layers if isinstance(layer, keras.layers.Embedding)]
+    if not tables:
+        return "give these numbers as float32"
+    return (
+        f"layer '{tables[0]}' (Embedding) looks them up, with an op that TFLM lacks for int32; look them up in your "
+        "program, and convert the layers behind it, which take float32 vectors"
+    )
 
 
 def weights_sha256(model: keras.Model) -> str:
