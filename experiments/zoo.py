@@ -126,6 +126,7 @@ def row_of(name: str, build: Callable[[], Any], folder: str | None = None) -> Ro
     except Exception as error:  # whatever Keras raises: the model is then none of ours
         return Row(name, 0, 0, 0.0, False, f"not made: {str(error).splitlines()[0][:120]}")
     if folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return _row(name, data)
 

@@ -40,6 +40,7 @@ from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, TFLM, T
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.tflite.model_file import ModelFile
+from tflm_quantmcu.tflite.unset_pads import unset_pads_sentences
 
 ROWS: Sequence[tuple[str, str]] = (
     ("{headline}", "arena_bytes"),
@@ -276,7 +277,9 @@ def build_report(
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
     works = Work.of(original.origin.graph, target, before), Work.of(converted.graph, target, after)
     time = time_text(target.timed_core, target.board, [work.time for work in works])
-    notes = [*plan.notes, *accuracy_lines(plan.search), *losses, *why, stack_sentence(converted.graph, target)]
+    unset = [f"warning: {text}" for text in unset_pads_sentences(graph)]
+    notes = [*plan.notes, *accuracy_lines(plan.search), *losses, *why, *unset]
+    notes.append(stack_sentence(converted.graph, target))
     return ConversionReport(
         baseline=figures_of(memory_before, works[0]),
         converted=figures_of(memory, works[1]),

@@ -9,13 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
+from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.dilated_convs import dilate_convs
 from tflm_quantmcu.tflite.canonical.names import named_tree
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.prune import prune
+from tflm_quantmcu.tflite.unset_pads import pads_unset
 from tflm_quantmcu.tflite.writer import write_model
 
 
@@ -23,7 +24,7 @@ def pads_of_zero_points(data: bytes) -> bytes:
     """The model without a SPACE_TO_BATCH_ND that pads; the same bytes where there is none."""
     try:
         model = ModelFile(data)
-        if not any(_pads(model.graph, op) for op in model.graph.ops):
+        if not any(pads_unset(model.graph, op) for op in model.graph.ops):
             return data
     except UnsupportedModelError:
         return data  # whoever reads it says why
@@ -31,16 +32,9 @@ def pads_of_zero_points(data: bytes) -> bytes:
     if tree is not None:
         prune(tree)
         model = ModelFile(write_model(tree))
-    if not any(_pads(model.graph, op) for op in model.graph.ops):
+    if not any(pads_unset(model.graph, op) for op in model.graph.ops):
         return model.data
     return _with_pads(model)
-
-
-def _pads(graph: ModelGraph, op: Op) -> bool:
-    if op.kind != "SPACE_TO_BATCH_ND":
-        return False
-    pads, source = graph.tensors[op.inputs[2]].data, graph.tensors[op.inputs[0]]
-    return pads is not None and bool(pads.any()) and source.dtype == "int8"
 
 
 def _with_pads(model: ModelFile) -> bytes:
@@ -48,7 +42,7 @@ def _with_pads(model: ModelFile) -> bytes:
     graph, tree = model.graph, named_tree(model)
     builder, kept = ModelBuilder(tree), list[schema.OperatorT]()
     for op, operator in zip(graph.ops, tree.subgraphs[0].operators, strict=True):
-        if _pads(graph, op):
+        if pads_unset(graph, op):
             source, own = (graph.tensors[op.inputs[i]] for i in (0, 2))
             padded, amounts = _padded(builder, source, own)
             kept.append(builder.builtin("PAD", [source.index, amounts], padded, schema.PadOptionsT()))
