@@ -2,12 +2,13 @@
 
     python -m experiments.judging.bit_ops --folder build/judging --role judge --output build/bit_ops.csv
 
-Each network is split within half of the unsplit network's arena on the core, as it is converted, and narrowed by search
-vdqs, without training and without labels: maps and weights of the stages down to 4 bits (W4A4), maps alone (W8A4),
-weights alone (W4A8), at each of `--lambdas`. Each plan is judged with every `--compensation`: `off` is rounding to the
-nearest. `times` is how many times fewer BitOPs the stages take than the same stages at 8 bits. Points are percent of
-`judge.npz` that are right no more, less those that became right, by the exact simulation; `limit` is their one-sided 90
-% limit. What the budget refuses is said and has no row. `--role judge` is a look at the judging set.
+Each network is split within `--part` of the unsplit network's arena on the core, half of it by default, as it is
+converted, and narrowed by search vdqs, without training and without labels: maps and weights of the stages down to 4
+bits (W4A4), maps alone (W8A4), weights alone (W4A8), at each of `--lambdas`. Each plan is judged with every
+`--compensation`: `off` is rounding to the nearest. `times` is how many times fewer BitOPs the stages take than the same
+stages at 8 bits. Points are percent of `judge.npz` that are right no more, less those that became right, by the exact
+simulation; `limit` is their one-sided 90 % limit. What the budget refuses is said and has no row. `--role judge` is a
+look at the judging set.
 """
 
 from __future__ import annotations
@@ -59,14 +60,14 @@ class Trader:
       name: of the network.
     """
 
-    def __init__(self, name: str, network: JudgedNetwork) -> None:
+    def __init__(self, name: str, network: JudgedNetwork, part: float = OF_UNSPLIT) -> None:
         self.name = name
         self._network = network
         model = canonical(ModelFile(network.file))
         self._graph = model.graph
         self._costs = PlanCosts(model, target=Options().target, sram_scope="total")
         unsplit = self._costs.bytes_of(PrecisionPlan(self._graph.sha256, {}))
-        self._sram_bytes = int(OF_UNSPLIT * unsplit.arena_bytes)
+        self._sram_bytes = int(part * unsplit.arena_bytes)
 
     def rows(self, widths: str, weight: float, compensations: Sequence[str]) -> Iterator[TradeRow]:
         """The rows of one plan; `weight` is lambda."""
@@ -134,6 +135,7 @@ def main() -> None:
     parser.add_argument("--widths", default=",".join(WIDTHS), help="of maps and weights")
     parser.add_argument("--lambdas", default="0.44", help="values of --vdqs_lambda")
     parser.add_argument("--compensations", default="off,weights", help="values of --compensation")
+    parser.add_argument("--part", type=float, default=OF_UNSPLIT, help="the budget: of the unsplit network's arena")
     parser.add_argument("--max_judge", type=int, help="judging samples at most, for a quick look")
     parser.add_argument("--output", help="where to write the table (.csv)")
     chosen = parser.parse_args()
@@ -142,7 +144,7 @@ def main() -> None:
         folder = pathlib.Path(chosen.folder, name)
         if NETWORKS[name].role.value != chosen.role or not (folder / "int8.tflite").exists():
             continue
-        trader = Trader(name, JudgedNetwork(folder, chosen.max_judge))
+        trader = Trader(name, JudgedNetwork(folder, chosen.max_judge), chosen.part)
         for row in rows_of(trader, chosen):
             rows.append(row)
             print(row, flush=True)

@@ -78,8 +78,7 @@ def test_a_trade_is_judged_with_each_compensation(network: JudgedNetwork) -> Non
 
 
 def test_a_budget_that_refuses_is_said_and_ends_no_table(network: JudgedNetwork, monkeypatch, capsys) -> None:
-    monkeypatch.setattr(bit_ops, "OF_UNSPLIT", 0.01)
     asked = argparse.Namespace(widths="W4A4,W4A8", lambdas="0.44", compensations="off")
-    assert not list(bit_ops.rows_of(Trader("network", network), asked))
+    assert not list(bit_ops.rows_of(Trader("network", network, 0.01), asked))
     told = capsys.readouterr().out.splitlines()
     assert [line.split(": refused: ")[0] for line in told] == [f"network, {w}" for w in ("W4A4", "W4A8", "chosen")]
