@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tflm_quantmcu.converter.operators import requantize
 from tflm_quantmcu.cost.instructions import load_table
 from tflm_quantmcu.cost.same_format import measured_kernel_of_options
 from tflm_quantmcu.cost.shapes import KernelShape
 from tflm_quantmcu.graph.target import CORES
 from tflm_quantmcu.graph.types import Format
+from tflm_quantmcu.tflite.operators import requantize
 
 FORMAT = Format(8, 0.1, -3)
 

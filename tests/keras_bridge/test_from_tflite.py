@@ -20,6 +20,7 @@ from tflm_quantmcu.keras_bridge.layers_of_ops import LAYERS
 from tflm_quantmcu.keras_bridge.to_tflite import keras_to_int8
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
+from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
 
 RNG = np.random.default_rng(3)
@@ -81,6 +82,12 @@ OPS: dict[str, Build] = {
     "tanh": lambda net, x: net.tanh(x),
     "elu": lambda net, x: net.elu(x, **_grow(0.05)),
     "abs": lambda net, x: net.stock("ABS", [x], None, x.shape, **_grow(0.05)),
+    "exp": lambda net, x: net.stock("EXP", [x], schema.ExpOptionsT(), x.shape, scale=2.0, zero_point=-128),
+    "gelu": lambda net, x: net.stock("GELU", [x], schema.GeluOptionsT(), x.shape, **_grow(0.05)),
+    "gelu by tanh": lambda net, x: net.stock(
+        "GELU", [x], schema.GeluOptionsT(approximate=True), x.shape, **_grow(0.05)
+    ),
+    "neg": lambda net, x: net.stock("NEG", [x], schema.NegOptionsT(), x.shape, **_grow(0.05)),
     "leaky relu": lambda net, x: net.leaky_relu(x, alpha=0.3, **_grow(0.05)),
     "resize": lambda net, x: net.resize_nearest(x, (14, 27)),
     "resize by middles": lambda net, x: net.resize_nearest(x, (5, 13), half_pixel_centers=True),

@@ -30,6 +30,7 @@ LOOKUPS: dict[str, Lookup | Joined] = {
     "HARD_SWISH": Lookup("HARD_SWISH", OWN, OUTPUT),
     "LEAKY_RELU": Lookup("LEAKY_RELU", OWN, OUTPUT, alpha=0.25),
     "ELU": Lookup("ELU", OWN, OUTPUT),
+    **{kind: Lookup(kind, OWN, OUTPUT) for kind in ("EXP", "GELU", "GELU_BY_TANH", "LOG", "NEG")},
     "ABS": Lookup("ABS", OWN, OUTPUT),
     "SQUARE": Lookup("SQUARE", OWN, OUTPUT),
 }
@@ -40,6 +41,11 @@ REAL = {
     "HARD_SWISH": lambda r: r * np.clip(r + 3, 0, 6) / 6,
     "LEAKY_RELU": lambda r: np.where(r >= 0, r, r / 4),
     "ELU": lambda r: np.where(r >= 0, r, np.expm1(r)),
+    "EXP": np.exp,
+    "GELU": lambda r: r / 2 * np.array([1 + math.erf(x / math.sqrt(2)) for x in r]),
+    "GELU_BY_TANH": lambda r: r / 2 * (1 + np.tanh(math.sqrt(2 / math.pi) * (r + 0.044715 * r**3))),
+    "LOG": lambda r: np.array([math.log(x) if x > 0 else -1e9 for x in r]),
+    "NEG": np.negative,
     "ABS": np.abs,
     "SQUARE": np.square,
 }

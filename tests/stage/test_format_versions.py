@@ -12,7 +12,6 @@ from tests.support.edit_model import with_metadata
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.base.errors import UsageError
 from tflm_quantmcu.converter.emit.calls import calls_of
-from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.graph.precision_plan import OutlierRule
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
 from tflm_quantmcu.stage.custom_ops import decode_options, encode_options
@@ -20,6 +19,7 @@ from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.layout import MapCache
 from tflm_quantmcu.stage.program import StageFormat, StageProgram
 from tflm_quantmcu.stage.remarks import layers_of, remarks_of
+from tflm_quantmcu.tflite.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.tflite.reader import read_model
 
 CONV_2D = QmcuOp(

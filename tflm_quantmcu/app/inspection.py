@@ -37,6 +37,7 @@ from tflm_quantmcu.stage.remarks import layers_of
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.full_integer import require_source
 from tflm_quantmcu.tflite.metadata import plan_of, target_of
+from tflm_quantmcu.tflite.missing_ops import missing_kinds, runnable, tables_sentence
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.view import view_graph
 
@@ -51,10 +52,12 @@ def describe_model(model: AnyModel, target: Target | None = None) -> str:
     Raises:
       UnsupportedModelError: `model` is not a model that can be read.
     """
-    file = ModelFile.of(model)
+    named = ModelFile.of(model)
+    file = runnable(named)
     graph = file.graph
     stages = [op for op in graph.ops if op.kind == PATCH_STAGE]
-    parts = [view_graph(graph)]
+    parts = [view_graph(named.graph)]
+    parts += tables_sentence(missing_kinds(named))
     for number, op in enumerate(stages):
         parts.append(_describe_program(number, program_of(graph, op), layers_of(decode_options(op.custom_options))))
     stock = (target or Target()).stock_kernels
@@ -62,8 +65,8 @@ def describe_model(model: AnyModel, target: Target | None = None) -> str:
     cores = [f"{n:,} with {variant} kernels ({', '.join(cores_of(variant))})" for variant, n in arenas.items()]
     most = max(arenas.values())
     parts.append(f"non-persistent arena: at most {most:,} bytes; {', '.join(cores)}; flash: {len(file.data):,} bytes")
-    if is_converted(graph):
-        parts.append(_describe_format(graph))
+    if is_converted(named.graph):
+        parts.append(_describe_format(named.graph))
     parts.append(_describe_reserve(file, target))
     parts.append(_describe_time(file, target))
     return "\n\n".join(parts)
@@ -187,7 +190,7 @@ def describe_memory(model: AnyModel, png: str | os.PathLike[str] | None = None) 
     Raises:
       UnsupportedModelError: `model` is not a model that can be read, or its arena is not known.
     """
-    graph = ModelFile.of(model).graph
+    graph = runnable(ModelFile.of(model)).graph
     plan = tflm_plan(graph)
     if png is not None:
         draw_png(graph, plan, png)

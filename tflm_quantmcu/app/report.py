@@ -39,6 +39,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, TFLM, Target
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.tflite.missing_ops import runnable, tables_sentence
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.unset_pads import unset_pads_sentences
 
@@ -74,7 +75,7 @@ class ConversionReport:
     """Printable with `print`, a page with `save_html`, figures with `as_dict` and `save_json`.
 
     Attributes:
-      baseline: the int8 model as it came, on stock TFLM.
+      baseline: the int8 model as it came, on stock TFLM; with tables in the place of ops that TFLM lacks.
       converted: the model that was made.
       stages: a sentence a stage.
       notes: of the search, of other cores that pay for the target, and of what keeps the arena from being smaller.
@@ -193,7 +194,7 @@ class ConversionReport:
     def __str__(self) -> str:
         table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
         table.add_column("")
-        for heading in ("int8 TFLM", "converted", ""):
+        for heading in ("int8, tables" if self.verification.missing else "int8 TFLM", "converted", ""):
             table.add_column(heading, justify="right")
         for label, before, after in self.rows():
             table.add_row(label, f"{before:,}", f"{after:,}", ratio(before, after))
@@ -265,21 +266,22 @@ def build_report(
       calibration: if there is one.
     """
     graph, target = original.graph, options.target
-    recorded = [Interpreter(model).allocations() for model in (original.origin, converted)]
-    memory_before = memory_of(original.origin, recorded[0], options, may_not_run=True)
+    unsplit = runnable(original.origin)
+    recorded = [Interpreter(model).allocations() for model in (unsplit, converted)]
+    memory_before = memory_of(unsplit, recorded[0], options, may_not_run=True)
     memory = memory_of(converted, recorded[1], options)
     losses = losses_of_other_cores(converted.graph, target)
-    losses += less_with_reference_kernels(original.origin.graph, converted.graph, target)
+    losses += less_with_reference_kernels(unsplit.graph, converted.graph, target)
     why = why_not_smaller(graph, converted.graph, is_bounded=options.sram_bytes is not None)
     regions = stage_programs(graph, plan)
     after, before = work_of(graph, plan), cost_of(graph)
     inside = cost_of(graph, only={i for ops, _ in regions for i in ops})
     before = dataclasses.replace(before, stage_macs=inside.macs, stage_bit_ops=inside.bit_ops)
-    works = Work.of(original.origin.graph, target, before), Work.of(converted.graph, target, after)
+    works = Work.of(unsplit.graph, target, before), Work.of(converted.graph, target, after)
     time = time_text(target.timed_core, target.board, [work.time for work in works])
-    unset = [f"warning: {text}" for text in unset_pads_sentences(graph)]
-    notes = [*plan.notes, *accuracy_lines(plan.search), *losses, *why, *unset]
-    notes.append(stack_sentence(converted.graph, target))
+    warnings = [f"warning: {text}" for text in unset_pads_sentences(graph)]
+    first = [*tables_sentence(verification.missing), *plan.notes, *accuracy_lines(plan.search)]
+    notes = [*first, *losses, *why, *warnings, stack_sentence(converted.graph, target)]
     return ConversionReport(
         baseline=figures_of(memory_before, works[0]),
         converted=figures_of(memory, works[1]),

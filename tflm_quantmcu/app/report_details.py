@@ -29,6 +29,7 @@ from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.patches.pareto import Point
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.options import Options
+from tflm_quantmcu.tflite.missing_ops import runnable
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 _MOST_VALUES = 1 << 24  # of maps that are compared at a time
@@ -93,7 +94,7 @@ class ReportDetails:
     def arenas(self) -> tuple[ArenaPicture, ArenaPicture]:
         """The arena before and after, with the same colours."""
         colours = {t.name: number for number, t in enumerate(self.original.graph.tensors)}
-        graphs = self.original.origin.graph, self.converted.graph
+        graphs = runnable(self.original.origin).graph, self.converted.graph
         before, after = (arena_picture(g, t, colours) for g, t in zip(graphs, ("before", "after"), strict=True))
         return before, after
 

@@ -23,6 +23,7 @@ from tflm_quantmcu.native.linked import regular_kernels
 from tflm_quantmcu.native.stack import stack_bytes_of
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
 from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite.missing_ops import runnable
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 SRAM_SCOPES = TOTAL, NONPERSISTENT = "total", "nonpersistent"
@@ -75,6 +76,7 @@ def reserved_by_core(graph: ModelGraph, target: Target, *, unknown_bytes: int = 
 
 def unknown_persistent_bytes(model: ModelFile) -> int:
     """Persistent bytes, as TFLM records them on this host, of ops whose data is not known."""
+    model = runnable(model)
     found = replay_allocation(model.graph, THIS_HOST)
     if found.is_exact:
         return 0

@@ -20,8 +20,22 @@ from tflm_quantmcu.stage.custom_ops import PREFIX, decode_options
 _RESHAPE = "RESHAPE"
 _OF_ONE_INPUT = frozenset(
     (
-        *("ABS", "CEIL", "COS", "DEQUANTIZE", "ELU", "EXP", "FLOOR", "HARD_SWISH", "LEAKY_RELU", "LOG", "LOGISTIC"),
-        *("NEG", "PRELU", "QUANTIZE", "RELU", "RELU6", "ROUND", "RSQRT", "SIN", "SOFTMAX", "SQRT", "SQUARE", "TANH"),
+        *("ABS", "CEIL", "COS", "DEQUANTIZE", "ELU", "EXP", "FLOOR", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG"),
+        *(
+            "LOGISTIC",
+            "NEG",
+            "PRELU",
+            "QUANTIZE",
+            "RELU",
+            "RELU6",
+            "ROUND",
+            "RSQRT",
+            "SIN",
+            "SOFTMAX",
+            "SQRT",
+            "SQUARE",
+        ),
+        "TANH",
     )
 )
 _RESIZE = "RESIZE_BILINEAR"

@@ -15,7 +15,6 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.base.files import write_atomically
-from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.types import Format, Tensor, Window
 from tflm_quantmcu.law.packing import pack
@@ -25,6 +24,7 @@ from tflm_quantmcu.stage.layout import MapCache
 from tflm_quantmcu.stage.program import StageProgram
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
+from tflm_quantmcu.tflite.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.tflite.writer import write_model
 
 

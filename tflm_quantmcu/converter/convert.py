@@ -15,6 +15,7 @@ from tflm_quantmcu.converter.passes.insert_requantize import insert_requantize
 from tflm_quantmcu.converter.passes.pin_offsets import pin_offsets
 from tflm_quantmcu.converter.passes.prune_unused import prune_unused
 from tflm_quantmcu.converter.passes.quantize_ops import quantize_ops
+from tflm_quantmcu.converter.passes.table_missing import table_missing
 from tflm_quantmcu.converter.passes.take_ops import take_ops
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
@@ -31,6 +32,7 @@ PASSES: tuple[Callable[[Rewrite], None], ...] = (
     quantize_ops,  # next: lowers what is left, still on the model's tensors
     take_ops,  # then: of what stays at 8 bits, all that keeps fewer bytes as an op of ours
     insert_requantize,  # after both: only now is it known which side of a map is ours and which stock
+    table_missing,  # next: what then still reads and writes 8 bits
     attach_plan,  # before the pruning: it drops metadata whose buffers are then unused
     prune_unused,  # before the last: renumbers everything
     pin_offsets,  # last: an offset a tensor, in the order in which they now stand

@@ -1,7 +1,8 @@
 """Proves on the real TFLM that a converted model computes what it must, and takes the memory that was promised.
 
 In: the model before and after, the plan, samples. Out: VerificationResult. Where all widths are 8 bits, every output
-byte must equal stock TFLM's; where they are not, every feature map must equal the numpy oracle's, as far as it knows.
+byte must equal stock TFLM's, of a model with ops that it lacks those of the unsplit network with tables in their place;
+where they are not, every feature map must equal the numpy oracle's, as far as it knows.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_inputs, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite.canonical.canonical import canonical
+from tflm_quantmcu.tflite.missing_ops import missing_kinds
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.unset_pads import unset_pads_sentences
 
@@ -45,6 +47,7 @@ class VerificationResult:
       arena_by_variant: variant of our kernels -> non-persistent bytes, predicted and recorded on this host, with the
         scratch that it asks for; ops that stay TFLite's own ask for what the target's kernels do, or TFLM's reference
         kernels where they are CMSIS-NN's.
+      missing: kinds of the model's ops that TFLM has no int8 kernel for: of tables in their place is the original.
       output_crc32: of all outputs in order, to compare with another machine's.
       samples: of each input those that were given, [N, ...] of the model's type, or the random ones in their place.
     """
@@ -53,6 +56,7 @@ class VerificationResult:
     is_same_function: bool
     num_maps: int
     arena_by_variant: Mapping[str, int]
+    missing: tuple[str, ...]
     output_crc32: int
     samples: tuple[np.ndarray, ...] = dataclasses.field(repr=False, compare=False)
 
@@ -66,7 +70,7 @@ class VerificationResult:
         """One sentence for the report."""
         others = "".join(f", {n:,} with {v} scratch" for v, n in self.arena_by_variant.items() if v != REFERENCE)
         found = (
-            "outputs equal stock TFLM in every byte"
+            f"outputs equal {_reference(self.missing)} in every byte"
             if self.is_same_function
             else f"{self.num_maps} feature maps equal the numpy oracle in every byte"
         )
@@ -146,7 +150,8 @@ def verify_conversion(
     crc32 = 0
     for values in (values for sample in runs.outputs for values in sample):
         crc32 = zlib.crc32(values.tobytes(), crc32)
-    return VerificationResult(len(x[0]), is_same_function, num_maps, predicted, crc32, own)
+    missing = missing_kinds(file.origin)
+    return VerificationResult(len(x[0]), is_same_function, num_maps, predicted, missing, crc32, own)
 
 
 def _in_type(samples: Sequence[np.ndarray], tensors: Sequence[Tensor]) -> tuple[np.ndarray, ...]:
@@ -190,6 +195,13 @@ def _check_arena(recorded: Allocations, variant: str, predicted: int, replayed: 
             )
 
 
+def _reference(missing: Sequence[str]) -> str:
+    """What outputs are compared with."""
+    if not missing:
+        return "stock TFLM"
+    return f"the unsplit network with tables for {', '.join(missing)}, which stock TFLM does not run,"
+
+
 def _check_outputs(before: ModelFile, after: ModelFile, runs: _Runs) -> None:
     stock = Interpreter(before)
     for index, sample in enumerate(zip(*runs.x, strict=True)):
@@ -198,7 +210,8 @@ def _check_outputs(before: ModelFile, after: ModelFile, runs: _Runs) -> None:
                 if unset := unset_pads_sentences(before.graph):
                     raise UnsupportedModelError(f"TFLM gives no certain outputs of the model: {unset[0]}")
                 _find_difference(before, after, runs, index)
-                raise _mismatch(f"output '{tensor.label}'", index, "stock TFLM", wanted, found)
+                reference = _reference(missing_kinds(before))
+                raise _mismatch(f"output '{tensor.label}'", index, reference, wanted, found)
 
 
 def _find_difference(before: ModelFile, after: ModelFile, runs: _Runs, index: int) -> None:
@@ -214,7 +227,7 @@ def _find_difference(before: ModelFile, after: ModelFile, runs: _Runs, index: in
             continue
         wanted, found = stock.tensor(known.index), ours.tensor(tensor.index)
         if not _are_equal(wanted, found):
-            raise _mismatch(_place(after.graph, tensor), index, "stock TFLM", wanted, found)
+            raise _mismatch(_place(after.graph, tensor), index, _reference(missing_kinds(before)), wanted, found)
 
 
 def _check_maps(graph: ModelGraph, after: ModelFile, plan: PrecisionPlan, runs: _Runs) -> int:

@@ -165,6 +165,10 @@ def _abs(builder: LayerBuilder, op: Op) -> Any:
     return keras.ops.abs(builder.source(op))  # no layer, but Keras saves it like one
 
 
+def _gelu(builder: LayerBuilder, op: Op) -> Any:
+    return keras.ops.gelu(builder.source(op), approximate=bool(op.options.get("approximate")))
+
+
 def _identity(builder: LayerBuilder, op: Op) -> Any:
     return builder.source(op)
 
@@ -173,6 +177,10 @@ LAYERS: Mapping[str, Callable[[LayerBuilder, Op], Any]] = {
     "ABS": _abs,
     "ADD": _add,
     "CONCATENATION": _concatenation,
+    "EXP": lambda builder, op: keras.ops.exp(builder.source(op)),
+    "GELU": _gelu,
+    "LOG": lambda builder, op: keras.ops.log(builder.source(op)),
+    "NEG": lambda builder, op: keras.ops.negative(builder.source(op)),
     "CONV_2D": _conv2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv2d,
     "FULLY_CONNECTED": _fully_connected,

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
-from tflm_quantmcu.law import activations
+from tflm_quantmcu.law import activations, float_tables
 from tflm_quantmcu.law.arrays import Int32Array, Int64Array
 from tflm_quantmcu.law.constant_operands import Operand, operand_of
 from tflm_quantmcu.law.fixed_point import multiply, round_half_away, to_int32
 from tflm_quantmcu.law.kernel_calls import Pair
 
-_SQUARE = "SQUARE"  # as a lookup: x * x, a MUL of a map and itself
+# As lookups: x * x, a MUL of a map and itself; a GELU whose options say `approximate`.
+_SQUARE, _GELU_BY_TANH = "SQUARE", "GELU_BY_TANH"
 # Beyond every range: steps are clamped here before they become integers.
 _MAX_STEPS = 1024.0
 
@@ -29,7 +30,7 @@ class Lookup:
     """A function of one value.
 
     Attributes:
-      kind: of the stock op, one that becomes a LUT; SQUARE is x * x.
+      kind: of the stock op, one that becomes a LUT; SQUARE is x * x, GELU_BY_TANH the approximate GELU.
       source, output: the model's own formats.
       alpha: of LEAKY_RELU, a float32 value.
       operand: the constant of an element-wise op.
@@ -49,8 +50,7 @@ class Lookup:
           ValueError: TFLM's kernel does not take these formats.
         """
         source, output = (graph.tensors[t].format for t in (graph.feature_maps(op)[0], op.outputs[0]))
-        kind = _SQUARE if _is_square(op) else op.kind
-        lookup = Lookup(kind, source, output, op.alpha, operand_of(graph, op))
+        lookup = Lookup(lookup_kind(op), source, output, op.alpha, operand_of(graph, op))
         _stock_values(lookup)
         return lookup
 
@@ -97,6 +97,13 @@ def is_lookup(graph: ModelGraph, op: Op) -> bool:
     return op.traits.is_lookup or _is_square(op) or operand_of(graph, op) is not None
 
 
+def lookup_kind(op: Op) -> str:
+    """The `Lookup.kind` of an op that is one, of any type of values."""
+    if op.kind == "GELU" and op.options.get("approximate"):
+        return _GELU_BY_TANH
+    return _SQUARE if _is_square(op) else op.kind
+
+
 def _is_square(op: Op) -> bool:
     return op.kind == "MUL" and len(op.inputs) == 2 and op.inputs[0] == op.inputs[1]
 
@@ -126,7 +133,12 @@ def _square(lookup: Lookup, x: Int64Array) -> Int64Array:
     return to_int32(scaled + output.zero_point).astype(np.int64)
 
 
+def _populated(lookup: Lookup, x: Int64Array) -> Int64Array:
+    return float_tables.populated(lookup.kind, lookup.source, lookup.output, x)
+
+
 _STOCK: Mapping[str, Callable[[Lookup, Int64Array], Int64Array]] = {
+    **dict.fromkeys(float_tables.FUNCTIONS, _populated),
     "ABS": lambda lookup, x: activations.absolute(lookup.source, lookup.output, x),
     "ELU": lambda lookup, x: activations.elu(lookup.source, lookup.output, x),
     "HARD_SWISH": _hard_swish,
@@ -145,9 +157,14 @@ def _sigmoid(x: float) -> float:
 _FUNCTIONS: Mapping[str, Callable[[float, float], float]] = {
     "ABS": lambda x, _: abs(x),
     "ELU": lambda x, _: x if x >= 0 else math.expm1(x),
+    "EXP": lambda x, _: float_tables.exp(x),
+    "GELU": lambda x, _: x / 2 * math.erfc(-x / math.sqrt(2)),
+    "GELU_BY_TANH": lambda x, _: x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x))),
     "HARD_SWISH": lambda x, _: x * min(max(x + 3, 0), 6) / 6,
     "LEAKY_RELU": lambda x, alpha: x if x >= 0 else alpha * x,
+    "LOG": lambda x, _: math.log(x) if x > 0 else -math.inf,
     "LOGISTIC": lambda x, _: _sigmoid(x),
+    "NEG": lambda x, _: -x,
     "SQUARE": lambda x, _: x * x,
     "TANH": lambda x, _: math.tanh(x),
 }

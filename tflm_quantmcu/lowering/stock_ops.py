@@ -179,17 +179,14 @@ _LOWER: Mapping[str, Callable[[ModelGraph, Op], list[KernelCall]]] = {
     **RELATIONS,
     **ROWS,
     **PRODUCTS,
-    "ABS": _look_up,
+    **dict.fromkeys(("ABS", "ELU", "EXP", "GELU", "LEAKY_RELU", "LOG", "NEG", "TANH"), _look_up),
     "ADD": _add,
     "DEQUANTIZE": _dequantize,
-    "ELU": _look_up,
     "HARD_SWISH": _hard_swish,
-    "LEAKY_RELU": _look_up,
     "LOGISTIC": _logistic,
     "MUL": _mul,
     "QUANTIZE": _quantize,
     "RELU": _relu,
     "RELU6": _relu,
-    "TANH": _look_up,
 }
 KINDS = tuple({**_LOWER, **FLOATS})

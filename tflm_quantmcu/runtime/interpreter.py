@@ -1,8 +1,8 @@
 """Runs a `.tflite` on the host with the real TFLM, our ops loaded when the model has them.
 
-In: a `.tflite` (ours or stock) and arrays. Out: arrays, and the arena bytes that TFLM counted. The
-kernels are TFLM's reference kernels and ours, so the values are those of the device. Refuses files
-that are not whole and models that TFLM cannot prepare.
+In: a `.tflite` (ours or stock) and arrays. Out: arrays, and the arena bytes that TFLM counted. The kernels are TFLM's
+reference kernels and ours, so the values are those of the device; int8 ops that TFLM lacks run as tables of ours (law
+A39). Refuses files that are not whole and models that TFLM cannot prepare.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from tflm_quantmcu.runtime.rehearsal import rehearse, run_on_zeros
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
 from tflm_quantmcu.runtime.wheel_tensors import fitted, readable_tensors, tensors_of
 from tflm_quantmcu.tflite import schema
+from tflm_quantmcu.tflite.missing_ops import runnable
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 from tflm_quantmcu.tflite.streaming import find_streamed_input
 
@@ -83,7 +84,7 @@ class Interpreter:
           UnsupportedModelError: not a whole `.tflite`, or TFLM cannot prepare it; the sentence has
             TFLM's own words.
         """
-        self._file = ModelFile.of(model)
+        self._file = runnable(ModelFile.of(model))
         tree = self._file.tree
         self._preserves = preserve_all_tensors
         self._is_running = False

@@ -42,6 +42,7 @@ _MAY_HAVE_OPTIONS = {
     "CONCATENATION": "ConcatenationOptions",
     "FULLY_CONNECTED": "FullyConnectedOptions",
     "GATHER": "GatherOptions",
+    "GELU": "GeluOptions",
     "LEAKY_RELU": "LeakyReluOptions",
     "PACK": "PackOptions",
     "RESIZE_BILINEAR": "ResizeBilinearOptions",

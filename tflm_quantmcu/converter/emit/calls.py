@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.operators import QmcuMap, QmcuOp
 from tflm_quantmcu.graph.layer_names import op_place
 from tflm_quantmcu.graph.op_kind import OpKind, Table
 from tflm_quantmcu.graph.op_kinds import op_kind
@@ -44,6 +43,7 @@ from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, 
 from tflm_quantmcu.stage.format_version import check_keys, check_version
 from tflm_quantmcu.stage.op_words import OP_WORDS
 from tflm_quantmcu.stage.program import FORMAT_WORDS, MAP_WORDS, StageProgram
+from tflm_quantmcu.tflite.operators import QmcuMap, QmcuOp
 
 _OPTIONAL_KEYS = {"filter_layout": (0,)}
 _WINDOW_KEYS = tuple(f.name for f in dataclasses.fields(Window))

@@ -19,6 +19,7 @@ from tflm_quantmcu.graph.target import HOST, require_core, variant_of
 from tflm_quantmcu.native.sources import kernel_sources
 from tflm_quantmcu.tflite.canonical.constants import fold_constants
 from tflm_quantmcu.tflite.full_integer import require_full_integer
+from tflm_quantmcu.tflite.missing_ops import runnable
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.writer import write_model
 
@@ -106,7 +107,7 @@ def emit(
     tree = (
         None if file.graph.subgraphs else fold_constants(file)
     )  # there are no kernels for what TFLM computes on shapes
-    file = file if tree is None else ModelFile(write_model(tree), file)
+    file = runnable(file if tree is None else ModelFile(write_model(tree), file))
     require_full_integer(file.graph)
     recording = record(file, inputs, num_samples=num_samples)
     if target == "aot":

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.operators import requantize
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.layer_names import PACKED_SUFFIX
 from tflm_quantmcu.graph.types import Op, Tensor
 from tflm_quantmcu.tflite.model_builder import packed_shape
+from tflm_quantmcu.tflite.operators import requantize
 
 
 def insert_requantize(rewrite: Rewrite) -> None:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.converter.operators import QmcuOp
 from tflm_quantmcu.converter.rewrite import Rewrite
 from tflm_quantmcu.graph.types import Op
+from tflm_quantmcu.tflite.operators import QmcuOp
 
 
 def quantize_ops(rewrite: Rewrite) -> None:

@@ -20,7 +20,7 @@ from tflm_quantmcu.tflite.canonical.names import named_tree
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
 from tflm_quantmcu.tflite.model_file import ModelFile
 
-_KEEPING = ("ADD", "RELU", "RELU6", "QUANTIZE", "ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "TANH")
+_KEEPING = ("ADD", "RELU", "RELU6", "QUANTIZE")
 _INT32 = 2**31 - 1
 _WORD, _FEW = 4, 4  # channels of a word; what fills it up is at most a quarter of the others
 
@@ -41,7 +41,11 @@ def _keeps_channels(graph: ModelGraph, op: Op) -> bool:
         return op.depth_multiplier == 1
     if op.traits.is_pad:
         return len(op.pads) == 4 and op.pads[3] == (0, 0) and op.kind == "PAD"
-    return op.traits.is_pool or op.traits.is_reshape or (op.kind in _KEEPING and _has_maps_alone(graph, op))
+    return op.traits.is_pool or op.traits.is_reshape or _is_keeping(graph, op)
+
+
+def _is_keeping(graph: ModelGraph, op: Op) -> bool:
+    return (op.kind in _KEEPING or op.traits.is_lookup) and _has_maps_alone(graph, op)
 
 
 def _has_maps_alone(graph: ModelGraph, op: Op) -> bool:

@@ -2,7 +2,8 @@
 
 TFLite leaves some activations of int8 models in float32. There each value takes four bytes, and no stage holds it. All
 256 values are tried: in float32 as TFLM's kernels compute them, of a function of a C library also with its last bits
-changed, and by the int8 op. Where a byte differs, or depends on these bits, the island stays.
+changed, and by the int8 op. Where a byte differs, or depends on these bits, the island stays. A GELU, which TFLM has no
+float kernel of, always is the int8 one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from tflm_quantmcu.graph.types import Format, ModelGraph, Op
 from tflm_quantmcu.law.fixed_point import round_half_away
-from tflm_quantmcu.law.lookups import Lookup
+from tflm_quantmcu.law.lookups import Lookup, lookup_kind
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.names import named_tree
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
@@ -22,22 +23,31 @@ from tflm_quantmcu.tflite.model_file import ModelFile
 
 _ULPS = (-2, 0, 2)  # by which a C library's function may be off
 _INT8 = (-128, 127)
+_NO_BYTE = 999  # of what is no number, or beyond int32, which cores quantize each in their way
+_MOST_STEPS = 2.0**30
 
 # Kind -> options of the int8 op; a SQUARE is a MUL of a map and itself.
 _OPTIONS: Mapping[str, Callable[[Op], Any]] = {
     "ABS": lambda op: schema.AbsOptionsT(),
     "ELU": lambda op: None,
+    "EXP": lambda op: schema.ExpOptionsT(),
+    "GELU": lambda op: schema.GeluOptionsT(approximate=bool(op.options.get("approximate"))),
     "LEAKY_RELU": lambda op: schema.LeakyReluOptionsT(alpha=op.alpha),
+    "NEG": lambda op: schema.NegOptionsT(),
     "SQUARE": lambda op: schema.MulOptionsT(),
 }
 # float32 values and alpha -> float32.
 _FUNCTIONS: Mapping[str, Callable[[np.ndarray, float], np.ndarray]] = {
     "ABS": lambda x, _: np.abs(x),
     "ELU": lambda x, _: np.where(x < 0, np.expm1(np.minimum(x, 0)), x),
+    "EXP": lambda x, _: np.exp(x),
     "LEAKY_RELU": lambda x, alpha: np.where(x > 0, x, x * np.float32(alpha)),
+    "NEG": lambda x, _: -x,
     "SQUARE": lambda x, _: x * x,
 }
-_OF_LIBRARY = ("ELU",)
+_OF_LIBRARY = ("ELU", "EXP")
+# TFLM has none in float32 either, so that there are no other bytes.
+_ALWAYS = ("GELU",)
 
 
 def quantize_islands(model: ModelFile) -> schema.ModelT | None:
@@ -85,8 +95,10 @@ def _is_read_once(graph: ModelGraph, tensor: int) -> bool:
 
 
 def _are_bytes_equal(op: Op, source: Format, output: Format) -> bool:
+    if op.kind in _ALWAYS:
+        return True
     try:
-        table = Lookup(op.kind, source, output, alpha=op.alpha).table(source, output, _INT8)
+        table = Lookup(lookup_kind(op), source, output, alpha=op.alpha).table(source, output, _INT8)
     except ValueError:  # TFLM's int8 kernel does not take these formats
         return False
     shifts = _ULPS if op.kind in _OF_LIBRARY else (0,)
@@ -94,12 +106,15 @@ def _are_bytes_equal(op: Op, source: Format, output: Format) -> bool:
 
 
 def _float_bytes(op: Op, source: Format, output: Format, ulps: int) -> np.ndarray:
-    """What the island gives for all 256 values, int8, with the activation off by so many of its last bits."""
+    """What the island gives for all 256 values, int16, with the activation off by so many of its last bits."""
     x = np.float32(source.scale) * (np.arange(-128, 128) - source.zero_point).astype(np.float32)
-    y = _FUNCTIONS[op.kind](x, op.alpha)
-    y = y + np.where(y == x, np.float32(0), np.float32(ulps)) * np.spacing(y)
-    steps = (y / np.float32(output.scale)).astype(np.float64)
-    return np.clip(round_half_away(steps) + output.zero_point, *_INT8).astype(np.int8)
+    with np.errstate(all="ignore"):
+        y = _FUNCTIONS[op.kind](x, op.alpha)
+        y = y + np.where(y == x, np.float32(0), np.float32(ulps)) * np.spacing(y)
+        steps = np.nan_to_num((y / np.float32(output.scale)).astype(np.float64))
+    found = np.clip(round_half_away(steps) + output.zero_point, *_INT8)
+    is_known = np.isfinite(y) & (np.abs(steps) < _MOST_STEPS)
+    return np.where(is_known, found, _NO_BYTE).astype(np.int16)
 
 
 def _int8_op(builder: ModelBuilder, op: Op, source: int, output: int) -> schema.OperatorT:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from tflm_quantmcu.graph.op_kinds import OP_KINDS
 from tflm_quantmcu.graph.types import ModelGraph, Op
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.names import named_tree
@@ -70,7 +71,8 @@ def _concatenate_images(builder: ModelBuilder, graph: ModelGraph, op: Op, operat
 
 
 _ELEMENT_WISE = (
-    *("ABS", "QUANTIZE", "RELU", "RELU6", "ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "TANH"),
+    *(kind.name for kind in OP_KINDS.values() if kind.is_lookup),
+    *("QUANTIZE", "RELU", "RELU6"),
     *("ADD", "SUB", "MUL", "MINIMUM", "MAXIMUM"),
 )
 _CHANGES: Mapping[str, _Change] = {
