@@ -266,7 +266,7 @@ def build_report(
       calibration: if there is one.
     """
     graph, target = original.graph, options.target
-    unsplit = runnable(original.origin)
+    unsplit = runnable(original.origin) if verification.missing else original.origin
     recorded = [Interpreter(model).allocations() for model in (unsplit, converted)]
     memory_before = memory_of(unsplit, recorded[0], options, may_not_run=True)
     memory = memory_of(converted, recorded[1], options)
@@ -280,7 +280,8 @@ def build_report(
     works = Work.of(unsplit.graph, target, before), Work.of(converted.graph, target, after)
     time = time_text(target.timed_core, target.board, [work.time for work in works])
     warnings = [f"warning: {text}" for text in unset_pads_sentences(graph)]
-    first = [*tables_sentence(verification.missing), *plan.notes, *accuracy_lines(plan.search)]
+    tables = tables_sentence(verification.missing) if verification.missing else []
+    first = [*tables, *plan.notes, *accuracy_lines(plan.search)]
     notes = [*first, *losses, *why, *warnings, stack_sentence(converted.graph, target)]
     return ConversionReport(
         baseline=figures_of(memory_before, works[0]),

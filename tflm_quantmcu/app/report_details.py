@@ -94,7 +94,9 @@ class ReportDetails:
     def arenas(self) -> tuple[ArenaPicture, ArenaPicture]:
         """The arena before and after, with the same colours."""
         colours = {t.name: number for number, t in enumerate(self.original.graph.tensors)}
-        graphs = runnable(self.original.origin).graph, self.converted.graph
+        origin = self.original.origin
+        unsplit = runnable(origin) if self.verification.missing else origin
+        graphs = unsplit.graph, self.converted.graph
         before, after = (arena_picture(g, t, colours) for g, t in zip(graphs, ("before", "after"), strict=True))
         return before, after
 

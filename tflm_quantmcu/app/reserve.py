@@ -76,8 +76,10 @@ def reserved_by_core(graph: ModelGraph, target: Target, *, unknown_bytes: int = 
 
 def unknown_persistent_bytes(model: ModelFile) -> int:
     """Persistent bytes, as TFLM records them on this host, of ops whose data is not known."""
-    model = runnable(model)
     found = replay_allocation(model.graph, THIS_HOST)
+    if not found.is_exact:
+        model = runnable(model)
+        found = replay_allocation(model.graph, THIS_HOST)
     if found.is_exact:
         return 0
     return Interpreter(model).allocations().persistent_bytes - found.persistent.total

@@ -12,5 +12,5 @@ def table_missing(rewrite: Rewrite) -> None:
         own = rewrite.subgraph.operators[op.index]
         slot = rewrite.slots[op.index]
         places = [i for i, operator in enumerate(slot) if operator is own]
-        if places and is_missing(rewrite.graph, op):
+        if places and op.traits.is_missing and is_missing(rewrite.graph, op):
             slot[places[0] : places[0] + 1] = table_operators(rewrite, rewrite.graph, op)
