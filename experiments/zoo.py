@@ -192,7 +192,7 @@ def table_of(rows: Iterable[Row]) -> str:
     head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
     count = max(len(run), 1)
     total = (
-        f"{len(run)} of {len(rows)} models run on stock TFLM and are taken, {wider} equal in every byte; "
+        f"{len(run)} of {len(rows)} models run on TFLM and are taken, {wider} equal in every byte; "
         f"smaller: {smaller} ({smaller / count:.0%}), at most half: {halved} ({halved / count:.0%})"
     )
     others = [f"not among them: {row.name}, {row.peak}" for row in rows if not row.our_bytes]

@@ -38,5 +38,5 @@ def test_the_counts_are_of_models_that_run(tmp_path: Path) -> None:
     lines = table_of(rows).splitlines()
     assert [line.split(" | ")[0] for line in lines[2:5]] == ["| same", "| smaller", "| half"]
     assert lines[-2] == "not among them: not, refused: LSTM"
-    assert lines[-1].startswith("3 of 4 models run on stock TFLM and are taken, 3 equal in every byte; ")
+    assert lines[-1].startswith("3 of 4 models run on TFLM and are taken, 3 equal in every byte; ")
     assert lines[-1].endswith("smaller: 2 (67%), at most half: 1 (33%)")
