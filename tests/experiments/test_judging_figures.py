@@ -77,7 +77,7 @@ def test_a_trade_is_judged_with_each_compensation(network: JudgedNetwork) -> Non
     assert untouched.times == 1 and untouched.points == 0
 
 
-def test_a_budget_that_refuses_is_said_and_ends_no_table(network: JudgedNetwork, monkeypatch, capsys) -> None:
+def test_a_budget_that_refuses_is_said_and_ends_no_table(network: JudgedNetwork, capsys) -> None:
     asked = argparse.Namespace(widths="W4A4,W4A8", lambdas="0.44", compensations="off")
     assert not list(bit_ops.rows_of(Trader("network", network, 0.01), asked))
     told = capsys.readouterr().out.splitlines()

@@ -37,11 +37,11 @@ from tflm_quantmcu.graph.calibration_result import CalibrationResult
 from tflm_quantmcu.graph.keras_comparison import KerasComparison
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import ANY, AOT, CORES, KERNEL_VARIANTS, TFLM, Target
+from tflm_quantmcu.graph.unset_pads import unset_pads_sentences
 from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.search.options import Options
 from tflm_quantmcu.tflite.missing_ops import runnable, tables_sentence
 from tflm_quantmcu.tflite.model_file import ModelFile
-from tflm_quantmcu.tflite.unset_pads import unset_pads_sentences
 
 ROWS: Sequence[tuple[str, str]] = (
     ("{headline}", "arena_bytes"),

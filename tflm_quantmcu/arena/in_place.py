@@ -21,21 +21,8 @@ _RESHAPE = "RESHAPE"
 _OF_ONE_INPUT = frozenset(
     (
         *("ABS", "CEIL", "COS", "DEQUANTIZE", "ELU", "EXP", "FLOOR", "GELU", "HARD_SWISH", "LEAKY_RELU", "LOG"),
-        *(
-            "LOGISTIC",
-            "NEG",
-            "PRELU",
-            "QUANTIZE",
-            "RELU",
-            "RELU6",
-            "ROUND",
-            "RSQRT",
-            "SIN",
-            "SOFTMAX",
-            "SQRT",
-            "SQUARE",
-        ),
-        "TANH",
+        *("LOGISTIC", "NEG", "PRELU", "QUANTIZE", "RELU", "RELU6", "ROUND", "RSQRT", "SIN", "SOFTMAX", "SQRT"),
+        *("SQUARE", "TANH"),
     )
 )
 _RESIZE = "RESIZE_BILINEAR"

@@ -21,6 +21,7 @@ from tflm_quantmcu.graph.layer_names import PACKED_SUFFIX, layer_of, op_place
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import QUANTMCU, REFERENCE, STOCK_REFERENCE, WORST_CORE, Target
 from tflm_quantmcu.graph.types import ModelGraph, Tensor
+from tflm_quantmcu.graph.unset_pads import unset_pads_sentences
 from tflm_quantmcu.law.packing import unpack
 from tflm_quantmcu.oracle import stock_kernels
 from tflm_quantmcu.oracle.simulate import simulate
@@ -31,7 +32,6 @@ from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.missing_ops import missing_kinds
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
-from tflm_quantmcu.tflite.unset_pads import unset_pads_sentences
 
 NUM_RANDOM_SAMPLES = 4
 

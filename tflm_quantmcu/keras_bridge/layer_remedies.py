@@ -39,6 +39,17 @@ def abort_remedy(model: keras.Model) -> str:
     return "try the model without its last layers to find the one that it does not take"
 
 
+def integer_remedy(model: keras.Model) -> str:
+    """What to do with integers that a model takes."""
+    tables = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    if not tables:
+        return "give these numbers as float32"
+    return (
+        f"layer '{tables[0].name}' (Embedding) looks them up, with an op that TFLM lacks for int32; look them up in "
+        "your program, and convert the layers behind it, which take float32 vectors"
+    )
+
+
 def refusal_remedy(model: keras.Model, text: str) -> str | None:
     """The sentence for what TensorFlow's converter says of an op that it has no form for; None for another text."""
     op = _NO_OP.search(text)

@@ -10,13 +10,13 @@ import numpy as np
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.types import Tensor
+from tflm_quantmcu.graph.unset_pads import pads_unset
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.dilated_convs import dilate_convs
 from tflm_quantmcu.tflite.canonical.names import named_tree
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.prune import prune
-from tflm_quantmcu.tflite.unset_pads import pads_unset
 from tflm_quantmcu.tflite.writer import write_model
 
 

@@ -20,7 +20,7 @@ from tflm_quantmcu.graph.types import Tensor
 from tflm_quantmcu.keras_bridge.export_names import legal_names, output_layers, restore_names, restore_text
 from tflm_quantmcu.keras_bridge.export_types import float32_types
 from tflm_quantmcu.keras_bridge.keras_quietly import keras, quiet, tf
-from tflm_quantmcu.keras_bridge.layer_remedies import abort_remedy, refusal_remedy
+from tflm_quantmcu.keras_bridge.layer_remedies import abort_remedy, integer_remedy, refusal_remedy
 from tflm_quantmcu.keras_bridge.native_converter import SAVED_MODEL, ConverterAborted, convert_in_child, start_child
 from tflm_quantmcu.keras_bridge.padded_blocks import pads_of_zero_points
 from tflm_quantmcu.keras_bridge.tiled_upsamplings import resize_in_place_of_tiles
@@ -189,23 +189,11 @@ def check_representative_data(model: keras.Model, representative_data: np.ndarra
         raise UnsupportedModelError(f"the Keras model '{model.name}' has {len(inputs)} inputs; supported is 1")
     x = np.asarray(representative_data)
     if np.issubdtype(x.dtype, np.integer) and x.dtype != np.uint8:
-        raise UsageError(f"representative_data is {x.dtype}; supported are float32 and uint8: {_integer_remedy(model)}")
+        raise UsageError(f"representative_data is {x.dtype}; supported are float32 and uint8: {integer_remedy(model)}")
     declared = inputs[0].shape[1:] if inputs else (None,) * max(0, x.ndim - 1)
     if len(declared) == x.ndim - 1:
         declared = tuple(found if d is None else d for d, found in zip(declared, x.shape[1:], strict=True))
     check_samples(x, Tensor(0, "input", (1, *declared), "float32"), name="representative_data")
-
-
-def _integer_remedy(model: keras.Model) -> str:
-    """What to do with integers that a model takes."""
-    layers = model._flatten_layers() if hasattr(model, "_flatten_layers") else ()
-    tables = [layer.name for layer in layers if isinstance(layer, keras.layers.Embedding)]
-    if not tables:
-        return "give these numbers as float32"
-    return (
-        f"layer '{tables[0]}' (Embedding) looks them up, with an op that TFLM lacks for int32; look them up in your "
-        "program, and convert the layers behind it, which take float32 vectors"
-    )
 
 
 def weights_sha256(model: keras.Model) -> str:

@@ -80,7 +80,7 @@ TfLiteStatus Eval(TfLiteContext* context, TfLiteNode* node) {
   for (int32_t left = channels; left > 0; left -= block) {
     if (left < block) params.output = Int8Run(left, data.output_zero_point);
     kernels::FullyConnectedOf<8, 8>(params, Bytes(*t.input), filter, table, output, scratch);
-    filter += block * params.input.channels;
+    filter += int64_t{block} * params.input.channels;
     output += block;
     if (t.bias != nullptr) table.bias += block;
     if (data.is_per_channel) {

@@ -59,24 +59,12 @@ struct Kernels {
 };
 
 namespace reference {
-inline constexpr Kernels kKernels = {Conv2D,
-                                     Conv2DScratchBytes,
-                                     DepthwiseConv2D,
-                                     DepthwiseConv2DScratchBytes,
-                                     Add,
-                                     AveragePool2D,
-                                     MaxPool2D,
-                                     Requantize,
-                                     Lut,
-                                     SumPixels,
-                                     DotPixels,
-                                     GatherChannels,
-                                     ResizeNearest,
-                                     DepthToSpace,
-                                     ResizeBilinear,
-                                     Product,
-                                     Difference,
-                                     RareOp};
+inline constexpr Kernels kKernels = {
+    Conv2D,        Conv2DScratchBytes, DepthwiseConv2D, DepthwiseConv2DScratchBytes,
+    Add,           AveragePool2D,      MaxPool2D,       Requantize,
+    Lut,           SumPixels,          DotPixels,       GatherChannels,
+    ResizeNearest, DepthToSpace,       ResizeBilinear,  Product,
+    Difference,    reference::RareOp};
 }
 
 }  // namespace quantmcu

@@ -9,9 +9,9 @@ from tests.support.edit_model import StockModel
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.converter.verify import verify_conversion
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.unset_pads import unset_pads_sentences
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import ModelFile
-from tflm_quantmcu.tflite.unset_pads import unset_pads_sentences
 
 NOTHING = [(0, 0), (0, 0)]
 
