@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from tflm_quantmcu.arena.stock_scratch import value_bytes
 from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.placement.memory import ARENA_ALIGNMENT, align
@@ -67,7 +66,7 @@ def overlays(graph: ModelGraph, op: Op) -> Mapping[int, int]:
     for source in (graph.tensors[t] for t in op.inputs[:num_inputs] if t >= 0):
         if source.is_constant or source.is_variable or output.is_variable or source.shape != output.shape:
             continue
-        num_bytes, output_bytes = (t.num_elements * value_bytes(t) for t in (source, output))
+        num_bytes, output_bytes = (t.num_bytes for t in (source, output))
         if num_bytes == output_bytes or num_inputs == 1:
             found[source.index] = align(max(0, output_bytes - num_bytes), ARENA_ALIGNMENT)
     return found
@@ -89,7 +88,7 @@ def eight_bit_overlays(graph: ModelGraph, op: Op, tensor_bytes: Sequence[int]) -
     """
 
     def is_whole(tensor: int) -> bool:
-        return tensor_bytes[tensor] >= graph.tensors[tensor].num_elements * value_bytes(graph.tensors[tensor])
+        return tensor_bytes[tensor] >= graph.tensors[tensor].num_bytes
 
     joined = LoweredNetwork.of(graph).reads(op)[len(op.inputs) :]  # what one table reads in place of the op's inputs
     found = dict.fromkeys(joined, 0) or overlays(graph, op)

@@ -12,7 +12,7 @@ from typing import Any
 
 from tflm_quantmcu.arena.cmsis_nn import cmsis_nn_scratch_bytes
 from tflm_quantmcu.arena.fast_ops import fast_scratch_bytes, filter_params
-from tflm_quantmcu.arena.stock_scratch import reference_scratch_bytes, value_bytes
+from tflm_quantmcu.arena.stock_scratch import reference_scratch_bytes
 from tflm_quantmcu.arena.subgraphs import whole_arena
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.op_kinds import OP_KINDS
@@ -83,9 +83,7 @@ def placed_bytes(graph: ModelGraph) -> tuple[int, ...]:
     pinned = graph.offline_offsets or (-1,) * len(graph.tensors)
     handles = {t for op in graph.ops if op.kind == "VAR_HANDLE" for t in op.outputs}
     return tuple(
-        0
-        if t.is_constant or t.index in handles or (t.is_variable and offset == -1)
-        else t.num_elements * value_bytes(t)
+        0 if t.is_constant or t.index in handles or (t.is_variable and offset == -1) else t.num_bytes
         for t, offset in zip(graph.tensors, pinned, strict=True)
     )
 

@@ -7,13 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
+from tflm_quantmcu.graph.types import ModelGraph, Op
 
-from tflm_quantmcu.base.errors import UnsupportedModelError
-from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
-
-# Bytes of one value in TFLM's arena where numpy has no type or another idea.
-_VALUE_BYTES = {"int4": 1, "bfloat16": 2, "resource": 4}
 _HOST_POINTER_BYTES = 8
 _INT_BYTES = 4
 _CELL_STATE = 19  # of an LSTM's inputs
@@ -26,20 +21,6 @@ def reference_scratch_bytes(graph: ModelGraph, op: Op) -> tuple[int, ...]:
       IndexError, ValueError: the op has not the inputs of its kind.
     """
     return _SCRATCH[op.kind](graph, op) if op.kind in _SCRATCH else ()
-
-
-def value_bytes(tensor: Tensor) -> int:
-    """Bytes of one value in TFLM's arena.
-
-    Raises:
-      UnsupportedModelError: a type that TFLM cannot place.
-    """
-    try:
-        return _VALUE_BYTES.get(tensor.dtype) or np.dtype(tensor.dtype).itemsize
-    except TypeError:
-        raise UnsupportedModelError(
-            f"tensor '{tensor.name}' is {tensor.dtype}, a type that TFLM cannot place in its arena"
-        ) from None
 
 
 def _filter(graph: ModelGraph, op: Op) -> tuple[int, ...]:
@@ -71,7 +52,7 @@ def _mirror_pad(graph: ModelGraph, op: Op) -> tuple[int, ...]:
 def _lstm(graph: ModelGraph, op: Op) -> tuple[int, ...]:
     """Four gates, each as large as the cell state."""
     state = graph.tensors[op.inputs[_CELL_STATE]]
-    return (state.num_elements * value_bytes(state),) * 4
+    return (state.num_bytes,) * 4
 
 
 def _svdf(graph: ModelGraph, op: Op) -> tuple[int, ...]:

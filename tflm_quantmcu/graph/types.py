@@ -9,15 +9,26 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tflm_quantmcu.base.errors import UsageError
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.graph.op_kind import OpKind
 from tflm_quantmcu.graph.op_kinds import op_kind
 
 BIT_WIDTHS = (8, 4, 2)
 COMPENSATIONS = ("weights", "bias", "off")
 PINNED_LAYERS = ("none", "first", "last", "both")
+# Bytes of one value in TFLM's arena where numpy has no type or another idea.
+_VALUE_BYTES = {"int4": 1, "bfloat16": 2, "resource": 4}
 
 _Made = TypeVar("_Made")
+
+
+def numpy_type(dtype: str) -> np.dtype | None:
+    """The type where numpy has it itself; TensorFlow, where it is loaded, teaches it others."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        return None
+    return found if found.isbuiltin == 1 else None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +132,22 @@ class Tensor:
         return 4 if self.dtype == "int4" else 8
 
     @property
+    def value_bytes(self) -> int:
+        """Bytes of one value in TFLM's arena.
+
+        Raises:
+          UnsupportedModelError: a type that TFLM cannot place.
+        """
+        if self.dtype in _VALUE_BYTES:
+            return _VALUE_BYTES[self.dtype]
+        dtype = numpy_type(self.dtype)
+        if dtype is None:
+            raise UnsupportedModelError(f"tensor '{self.name}' is {self.dtype}, a type that TFLM cannot place")
+        return dtype.itemsize
+
+    @property
     def num_bytes(self) -> int:
-        return self.num_elements * np.dtype(self.dtype).itemsize
+        return self.num_elements * self.value_bytes
 
     @property
     def format(self) -> Format:

@@ -44,7 +44,7 @@ def copied(
         low, high = first + sum(m for m in moves if m < 0), first + sum(m for m in moves if m > 0)
         if min(extents, default=1) > 0 and not 0 <= low <= high < tensor.num_elements:
             raise refuse(graph, op, f"it reaches values {low} to {high} of '{tensor.label}'")
-    size = np.dtype(source.dtype).itemsize
+    size = source.value_bytes
     if size > 1:  # moved as bytes
         extents, firsts = (*extents, size), (size * firsts[0], size * firsts[1])
         steps = ([*(size * s for s in steps[0]), 1], [*(size * s for s in steps[1]), 1])

@@ -76,7 +76,7 @@ def _select(graph: ModelGraph, op: Op) -> list[KernelCall]:
     condition, *chosen, output = io_tensors(graph, op, 3, ("bool", *_CHOSEN))
     if condition.dtype != "bool" or any(t.dtype != output.dtype or t.dtype not in _CHOSEN for t in chosen):
         raise refuse(graph, op, f"it chooses {output.dtype} by {condition.dtype}")
-    size, calls = np.dtype(output.dtype).itemsize, []
+    size, calls = output.value_bytes, []
     for tensor, wanted in zip(chosen, (1, 0), strict=True):
         extents, condition_steps, steps = broadcast(graph, op, (condition, tensor), output)
         params = SelectParams(extents, condition_steps, tuple(size * step for step in steps), wanted, size)
@@ -89,7 +89,7 @@ def _cast(graph: ModelGraph, op: Op) -> list[KernelCall]:
     source, output = io_tensors(graph, op, 1, tuple(_PREFIXES))
     if source.dtype == "float32" or output.dtype == "bool":
         raise refuse(graph, op, f"it goes from {source.dtype} to {output.dtype}, which cores round differently")
-    before, after = (np.dtype(t.dtype).itemsize for t in (source, output))
+    before, after = (t.value_bytes for t in (source, output))
     params = CastParams(source.num_elements, before, after, int(output.dtype == "float32"))
     return [KernelCall("Cast", params, (source.index,), output.index)]
 

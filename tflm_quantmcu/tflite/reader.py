@@ -17,7 +17,7 @@ from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.subgraphs import joined
-from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window
+from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor, Window, numpy_type
 from tflm_quantmcu.law.packing import run_bytes, unpack
 from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
@@ -151,14 +151,6 @@ def _quantization(
     return scales, zero_points if len(zero_points) == len(scales) else zero_points[:1] * len(scales)
 
 
-def _is_numpys(dtype: str) -> bool:
-    """Whether numpy has the type itself; TensorFlow, where it is loaded, teaches it others."""
-    try:
-        return np.dtype(dtype).isbuiltin == 1
-    except TypeError:
-        return False
-
-
 def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
     """A constant's values; raw bytes for types that numpy does not have."""
     if dtype in _NOT_NUMPY or dtype.startswith("type "):
@@ -168,9 +160,10 @@ def _values(contents: bytes, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         if dtype == "int4":
             packed = np.frombuffer(contents, np.uint8)[: run_bytes(count, 4)]
             return unpack(packed, 4, count).reshape(shape)
-        if not _is_numpys(dtype):
+        known = numpy_type(dtype)
+        if known is None:
             return np.frombuffer(contents, np.uint8)
-        return np.frombuffer(contents, np.dtype(dtype).newbyteorder("<"), count).reshape(shape)
+        return np.frombuffer(contents, known.newbyteorder("<"), count).reshape(shape)
     except ValueError:
         raise UnsupportedModelError(
             f"a {dtype} constant of shape {list(shape)} has {len(contents)} bytes, which do not make that shape"

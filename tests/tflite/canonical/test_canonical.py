@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pickle
 
@@ -9,11 +10,14 @@ import pytest
 
 import tflm_quantmcu as qm
 from tests.support import networks
-from tflm_quantmcu.base.errors import UsageError
+from tests.support.edit_model import with_tensor
+from tflm_quantmcu.base.errors import UnsupportedModelError, UsageError
 from tflm_quantmcu.calibration.calibrate import calibrate
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.lowering.network import LoweredNetwork
 from tflm_quantmcu.runtime.samples import random_samples
+from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.canonical import canonical
 from tflm_quantmcu.tflite.model_file import ModelFile
 
@@ -62,3 +66,12 @@ def test_a_calibration_that_lacks_a_map_of_it_is_refused():
     without = dataclasses.replace(found, stats={n: s for n, s in found.stats.items() if n != name})
     with pytest.raises(UsageError, match="does not know the feature map"):
         qm.convert(MODEL.data, calibration=without, search="uniform", progress=False)
+
+
+@pytest.mark.parametrize("dtype", [name for name in vars(schema.TensorType) if name.isupper()])
+@pytest.mark.parametrize("tensor", range(len(MODEL.graph.tensors)))
+def test_a_tensor_of_any_type_is_looked_at_or_refused(tensor: int, dtype: str):
+    with contextlib.suppress(UnsupportedModelError):
+        LoweredNetwork.of(
+            canonical(ModelFile(with_tensor(MODEL.data, tensor, type=getattr(schema.TensorType, dtype)))).graph
+        )
