@@ -112,7 +112,7 @@ def _pairs_of_windows(shape: KernelShape, y: Axis, x: Axis) -> list[int]:
     fours, steps = blocks_of(outputs, 4), blocks_of(length, 16)
     pixels = y.outputs * x.outputs
     pairs, one = divmod(pixels, 2)
-    is_alone = pixels == 1 and 16 * steps <= _MAX_ZERO_WINDOW
+    is_alone = pixels == 1  # of 8-bit weights; of others where a window of zero points has room beside it
     passes = 1 if is_alone else blocks_of(fours, 16)
     is_direct = y.kernel * x.kernel == 1 or row_length % 16 == 0
     values = [fours, fours * steps, pairs * fours, pairs * fours * steps, pairs * fours * ((steps - 1) // 2)]
@@ -127,7 +127,9 @@ def _pairs_of_windows(shape: KernelShape, y: Axis, x: Axis) -> list[int]:
         blocks = blocks_of(y.kernel * x.kernel * blocks_of(inputs, size), 16)
         is_whole = y.kernel * x.kernel == 1 or (row_length % (16 * size) == 0 and inputs % size == 0)
         expanded = _window_passes(y, x, blocks_of(fours, min(max(room, 1), 16)), steps, shape, is_direct)
-        split = _window_passes(y, x, passes, blocks, shape, is_whole) + _packed_pixels(pixels, fours, blocks, size)
+        has_room = is_alone and 16 * size * blocks <= _MAX_ZERO_WINDOW
+        split = _window_passes(y, x, 1 if has_room else blocks_of(fours, 16), blocks, shape, is_whole)
+        split += _packed_pixels(pixels, fours, blocks, size)
         values += [n * is_short for n in expanded] + [n * (not is_short) for n in split]
     return values
 

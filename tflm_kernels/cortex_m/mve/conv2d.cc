@@ -13,6 +13,26 @@ namespace quantmcu {
 namespace mve {
 namespace {
 
+inline int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// Where the rows of whole quads stand, one quad behind the other.
+class RowAddresses {
+ public:
+  RowAddresses(const uint8_t* first, int32_t row_bytes)
+      : step_(static_cast<uint32_t>(kQuad * row_bytes)),
+        rows_(vaddq_n_u32(vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(row_bytes)),
+                          static_cast<uint32_t>(reinterpret_cast<uintptr_t>(first)))) {}
+
+  void Take(QuadRows* quad) {
+    vstrwq_u32(reinterpret_cast<uint32_t*>(quad->rows), rows_);
+    rows_ = vaddq_n_u32(rows_, step_);
+  }
+
+ private:
+  const uint32_t step_;
+  uint32x4_t rows_;
+};
+
 // Rows of a quad from `row` on. Those behind the last channel are the last one's: their results are dropped.
 inline void SetRows(const uint8_t* row, int32_t row_bytes, int32_t channels_left, QuadRows* quad) {
   for (int32_t c = 0; c < kQuad; ++c) {
@@ -21,9 +41,13 @@ inline void SetRows(const uint8_t* row, int32_t row_bytes, int32_t channels_left
   }
 }
 
+int8x16_t ZeroPoints(const Convolution& conv) {
+  return vdupq_n_s8(static_cast<int8_t>(conv.params.input.zero_point));
+}
+
 // The window of a pixel all of whose taps lie outside; its products are z * sum(w).
 void FillZeroWindow(const Convolution& conv, int8_t* window, int32_t step) {
-  const int8x16_t zero = vdupq_n_s8(static_cast<int8_t>(conv.params.input.zero_point));
+  const int8x16_t zero = ZeroPoints(conv);
   for (int32_t left = WindowBytes(conv.params); left > 0; left -= kLanes, window += step) {
     vstrbq_s8(window, zero);
   }
@@ -42,32 +66,56 @@ int32x4_t ExpandRows(const Convolution& conv, int8_t* weights, QuadRows* quad) {
   return vmulq_n_s32(vldrwq_s32(sums), conv.params.input.zero_point);
 }
 
-void PrepareBlock(const Convolution& conv, QuadBlock* block) {
+// Whole quads of 8-bit weights, one behind the other. Returns their largest shift.
+int32_t PrepareWholeQuads(const Convolution& conv, int32_t first, int32_t end, QuadRows* quad) {
+  const RowSteps16 steps = conv.steps;
+  const int8x16_t zero = ZeroPoints(conv);
   const int32_t row_bytes = RowBytes(FilterRow(conv.params));
-  const int32_t quad_bytes = QuadBytes(conv.params);
-  const uint8_t* row = conv.filter + block->first * row_bytes;
-  int8_t* weights = conv.weights;
-  int32_t first = block->first;
+  RowAddresses rows(conv.filter + first * row_bytes, row_bytes);
+  const int32_t* bias = conv.channels.table.bias + first;
+  const int32_t* shift = conv.channels.table.shift + first;
   int32_t largest_shift = 0;
-  if (!conv.has_expanded_weights) FillZeroWindow(conv, conv.expanded, kLanes);
-  for (int32_t q = 0; q < block->count; ++q, first += kQuad) {
-    QuadRows& quad = block->quads[q];
+  for (; first < end; first += kQuad, ++quad, bias += kQuad, shift += kQuad) {
+    rows.Take(quad);
+    const int32x4_t zeros = DotZeros8(quad, steps.rest, steps.blocks, zero);
+    vstrwq_s32(quad->bias, vsubq_s32(vldrwq_s32(bias), zeros));
+    largest_shift = vmaxvq_s32(largest_shift, vldrwq_s32(shift));
+  }
+  return largest_shift;
+}
+
+// z * sum(w) of each of a quad's rows, which become int8 at `weights` if they are read there.
+int32x4_t ZeroProducts(const Convolution& conv, int8_t* weights, QuadRows* quad) {
+  if (conv.has_expanded_weights) return ExpandRows(conv, weights, quad);
+  const RowSteps16 steps = conv.steps;
+  if (conv.params.weight_bits == 8) {
+    return DotZeros8(quad, steps.rest, steps.blocks, ZeroPoints(conv));
+  }
+  vstrwq_s32(quad->bias, vdupq_n_s32(0));
+  return conv.dots.one(quad, steps.rest, conv.expanded, steps.blocks);
+}
+
+void PrepareBlock(const Convolution& conv, QuadBlock* block) {
+  const bool is_bytes = conv.params.weight_bits == 8;
+  const int32_t row_bytes = RowBytes(FilterRow(conv.params));
+  const int32_t num_whole =
+      is_bytes ? Smaller((conv.channels.count - block->first) / kQuad, block->count) : 0;
+  int32_t first = block->first + num_whole * kQuad;
+  int32_t largest_shift = PrepareWholeQuads(conv, block->first, first, block->quads);
+  if (!is_bytes && !conv.has_expanded_weights) FillZeroWindow(conv, conv.expanded, kLanes);
+  const int32_t quad_bytes = QuadBytes(conv.params);
+  const ChannelTable table = conv.channels.table;
+  const uint8_t* row = conv.filter + first * row_bytes;
+  int8_t* weights = conv.weights;
+  for (int32_t q = num_whole; q < block->count; ++q, first += kQuad, row += kQuad * row_bytes) {
+    QuadRows* const quad = &block->quads[q];
     const int32_t channels_left = conv.channels.count - first;
-    SetRows(row, row_bytes, channels_left, &quad);
-    row += kQuad * row_bytes;
-    int32x4_t zeros;
-    if (conv.has_expanded_weights) {
-      zeros = ExpandRows(conv, weights, &quad);
-      weights += quad_bytes;
-    } else {
-      vstrwq_s32(quad.bias, vdupq_n_s32(0));
-      zeros = conv.dots.one(&quad, conv.steps.rest, conv.expanded, conv.steps.blocks);
-    }
+    SetRows(row, row_bytes, channels_left, quad);
+    const int32x4_t zeros = ZeroProducts(conv, weights, quad);
+    weights += quad_bytes;
     const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(channels_left));
-    const int32x4_t bias = vldrwq_z_s32(conv.channels.table.bias + first, inside);
-    vstrwq_s32(quad.bias, vsubq_s32(bias, zeros));
-    const int32x4_t shift = vldrwq_z_s32(conv.channels.table.shift + first, inside);
-    largest_shift = vmaxvq_s32(largest_shift, shift);
+    vstrwq_s32(quad->bias, vsubq_s32(vldrwq_z_s32(table.bias + first, inside), zeros));
+    largest_shift = vmaxvq_s32(largest_shift, vldrwq_z_s32(table.shift + first, inside));
   }
   block->shifts_left = largest_shift > 0;
 }
@@ -123,36 +171,29 @@ void RunBlock(const Convolution& conv, const QuadBlock& block) {
   }
 }
 
-// The last quad of one pixel, with fewer channels; `quad` and `output` are its own.
-[[gnu::noinline]] void RunRestOfPixel(const Convolution& conv, const QuadRows& quad, int32_t first,
-                                      uint8_t* output) {
+// The last quad of one pixel, with fewer channels; `sums` and `output` are its own.
+[[gnu::noinline]] void StoreRestOfPixel(const Convolution& conv, const PairSums& sums,
+                                        int32_t first, uint8_t* output) {
   const OutputLanes& lanes = conv.output_lanes;
-  const PairSums sums = conv.dots.pair(&quad, conv.steps.rest, conv.expanded, conv.steps.blocks);
   const ChannelQuad channels = LoadQuad(conv.channels, first);
   const int32x4_t sum = vaddq_s32(vsubq_s32(sums.val[0], sums.val[1]), channels.bias);
   StoreQuad(output, lanes, Requantized(sum, channels.factor, lanes), channels.count);
 }
 
-// A map of one pixel, whose window stands beside one of zero points: sum((x - z) * w) is the difference of the two sums.
-void RunOnePixel(const Convolution& conv) {
-  ExpandWindow(conv.windows, 0, 0, conv.expanded, 2 * kLanes);
-  FillZeroWindow(conv, conv.expanded + kLanes, 2 * kLanes);
+// A map of one pixel: sum((x - z) * w) is the difference of the two sums that `dot` returns of a quad's rows.
+template <typename Dot>
+[[gnu::noinline]] void RunQuadsOfPixel(const Convolution& conv, Dot dot) {
   const OutputLanes lanes = conv.output_lanes;
-  const RowSteps16 steps = conv.steps;
-  const int8_t* windows = conv.expanded;
   const ChannelTable table = conv.channels.table;
   const int32_t count = conv.channels.count;
   const int32_t row_bytes = RowBytes(FilterRow(conv.params));
-  DotPairFn* const dot = conv.dots.pair;
   uint8_t* output = conv.output;
   int32_t channel = 0;
   QuadRows quad = {};
-  uint32x4_t rows = vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(row_bytes));
-  rows = vaddq_n_u32(rows, static_cast<uint32_t>(reinterpret_cast<uintptr_t>(conv.filter)));
+  RowAddresses rows(conv.filter, row_bytes);
   for (; channel + kQuad <= count; channel += kQuad, output += kQuad * lanes.bits / 8) {
-    vstrwq_u32(reinterpret_cast<uint32_t*>(quad.rows), rows);
-    rows = vaddq_n_u32(rows, static_cast<uint32_t>(kQuad * row_bytes));
-    const PairSums sums = dot(&quad, steps.rest, windows, steps.blocks);
+    rows.Take(&quad);
+    const PairSums sums = dot(quad);
     const int32x4_t sum =
         vaddq_s32(vsubq_s32(sums.val[0], sums.val[1]), vldrwq_s32(table.bias + channel));
     const Scales scales = WholeScales(table, channel);
@@ -160,7 +201,26 @@ void RunOnePixel(const Convolution& conv) {
   }
   if (channel == count) return;
   SetRows(conv.filter + channel * row_bytes, row_bytes, count - channel, &quad);
-  RunRestOfPixel(conv, quad, channel, output);
+  StoreRestOfPixel(conv, dot(quad), channel, output);
+}
+
+// The window of the pixel stands alone for 8-bit weights, beside one of zero points for others.
+void RunOnePixel(const Convolution& conv) {
+  const RowSteps16 steps = conv.steps;
+  const int8_t* windows = conv.expanded;
+  const int32_t step = conv.num_windows * kLanes;
+  ExpandWindow(conv.windows, 0, 0, conv.expanded, step);
+  if (conv.params.weight_bits == 8) {
+    const int8x16_t zero = ZeroPoints(conv);
+    RunQuadsOfPixel(conv, [=](const QuadRows& quad) {
+      return DotWithZeros8(&quad, steps.rest, windows, steps.blocks, zero);
+    });
+  } else {
+    FillZeroWindow(conv, conv.expanded + kLanes, step);
+    DotPairFn* const dot = conv.dots.pair;
+    RunQuadsOfPixel(
+        conv, [=](const QuadRows& quad) { return dot(&quad, steps.rest, windows, steps.blocks); });
+  }
 }
 
 }  // namespace
@@ -193,8 +253,7 @@ void Conv2D(const Conv2DParams& params, const uint8_t* input, const uint8_t* fil
   if (IsOnePixel(params)) return RunOnePixel(conv);
   QuadBlock block;
   for (block.first = 0; block.first < params.output.channels; block.first += kQuad * block.count) {
-    const int32_t quads_left = (params.output.channels - block.first + kQuad - 1) / kQuad;
-    block.count = quads_left < num_quads ? quads_left : num_quads;
+    block.count = Smaller((params.output.channels - block.first + kQuad - 1) / kQuad, num_quads);
     PrepareBlock(conv, &block);
     RunBlock(conv, block);
   }

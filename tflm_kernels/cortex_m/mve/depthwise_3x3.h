@@ -90,20 +90,36 @@ int8x16_t ZeroPoints(const FeatureMap& map) {
   return vdupq_n_s8(static_cast<int8_t>(byte));
 }
 
-// Taps of a window that is not wholly inside; (y, x) is the input position of the first one.
-inline AnyTaps ClippedTaps(const BlockwiseDepthwise& conv, const Block& block, int32_t y, int32_t x,
-                           const uint8_t* zeros) {
+// The rows of a window's taps, from the block's first channel of column 0 on; nullptr outside.
+struct TapRows {
+  const uint8_t* rows[3];
+};
+
+inline TapRows RowsOf(const BlockwiseDepthwise& conv, const Block& block, int32_t y) {
   const FeatureMap& in = conv.params.input;
-  const Window& window = conv.params.window;
   const uint8_t* input = conv.input + FirstInputByte(conv.params, block);
+  TapRows taps;
+  for (const uint8_t*& row : taps.rows) {
+    row = y >= 0 && y < in.height ? input + y * in.row_bytes : nullptr;
+    y += conv.params.window.dilation_height;
+  }
+  return taps;
+}
+
+// Taps of a window that is not wholly inside; its first one lies in column x.
+inline AnyTaps ClippedTaps(const BlockwiseDepthwise& conv, const TapRows& rows, int32_t x,
+                           int32_t tap_step, const uint8_t* zeros) {
+  const uint32_t width = static_cast<uint32_t>(conv.params.input.width);
+  const int32_t dilation = conv.params.window.dilation_width;
+  int32_t offset = x * PixelBytes(conv.params.input);
   AnyTaps taps;
-  const uint8_t** tap = taps.taps;
-  for (int32_t ky = 0; ky < 3; ++ky, y += window.dilation_height) {
-    const bool is_row_inside = y >= 0 && y < in.height;
-    for (int32_t kx = 0; kx < 3; ++kx) {
-      const int32_t ix = x + kx * window.dilation_width;
-      const bool is_inside = is_row_inside && ix >= 0 && ix < in.width;
-      *tap++ = is_inside ? input + PixelOffset(in, y, ix) : zeros;
+#pragma GCC unroll 3
+  for (int kx = 0; kx < 3; ++kx, x += dilation, offset += tap_step) {
+    const bool is_inside = static_cast<uint32_t>(x) < width;
+#pragma GCC unroll 3
+    for (int ky = 0; ky < 3; ++ky) {
+      const uint8_t* row = rows.rows[ky];
+      taps.taps[ky * 3 + kx] = is_inside && row != nullptr ? row + offset : zeros;
     }
   }
   return taps;
@@ -120,13 +136,14 @@ template <int kBits, bool kIsNarrow>
   vstrbq_s8(reinterpret_cast<int8_t*>(zeros), ZeroPoints<kBits>(in));
   InsideTaps taps = {nullptr, window.dilation_height * in.row_bytes,
                      window.dilation_width * PixelBytes(in)};
+  const TapRows rows = RowsOf(conv, block, y);
   int32_t x = -window.pad_left;
   const int32_t out_bits = out.bits;
   const int32_t out_step = PixelBytes(out);
   const int32_t in_step = window.stride_width * PixelBytes(in);
   for (int32_t ox = 0; ox < out.width;) {
     if (ox < inside.begin || ox >= inside.end) {
-      const AnyTaps any = ClippedTaps(conv, block, y, x, zeros);
+      const AnyTaps any = ClippedTaps(conv, rows, x, taps.tap_step, zeros);
       StoreLanes(bytes, out_bits, Values3x3<kBits, kIsNarrow>(conv.params, block.weights, any));
       ++ox;
       x += window.stride_width;

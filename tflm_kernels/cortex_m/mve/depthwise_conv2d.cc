@@ -21,13 +21,28 @@ namespace quantmcu {
 namespace mve {
 namespace {
 
-template <int kBits>
-void ExpandWeights(const BlockwiseDepthwise& conv, const Block& block) {
+// Writes the weights of a block, tap behind tap. Returns their sums, which fit Sums.
+template <int kBits, typename Sums>
+WideSums ExpandWeights(const BlockwiseDepthwise& conv, const Block& block) {
   const int32_t tap_bytes = RunBytes(conv.params.output.channels, kBits);
   const uint8_t* tap = conv.filter + block.first * kBits / 8;
-  for (int32_t t = 0; t < NumTaps(conv.params.window); ++t, tap += tap_bytes) {
-    vstrbq_s8(conv.scratch + t * kLanes, LoadBlock<kBits>(tap, block.count));
+  int8_t* weights = conv.scratch;
+  Sums sums = ZeroSums<Sums>();
+  for (int32_t t = NumTaps(conv.params.window); t > 0; --t, tap += tap_bytes, weights += kLanes) {
+    const int8x16_t w = LoadBlock<kBits>(tap, block.count);
+    vstrbq_s8(weights, w);
+    AddLanes(vmovlbq_s8(w), vmovltq_s8(w), &sums);
   }
+  return Widened(sums);
+}
+
+template <int kBits>
+WideSums ExpandWeights(const BlockwiseDepthwise& conv, const Block& block) {
+  constexpr int32_t kMostTaps = INT16_MAX >> (kBits - 1);
+  if (NumTaps(conv.params.window) <= kMostTaps) {
+    return ExpandWeights<kBits, NarrowSums>(conv, block);
+  }
+  return ExpandWeights<kBits, WideSums>(conv, block);
 }
 
 // Lanes behind the last channel read its input.
@@ -61,29 +76,19 @@ inline int8x16_t ReadLanes(const uint8_t* bytes, const Block& block) {
   }
 }
 
-// Biases become bias - z * sum(w). Returns whether a factor shifts left.
-template <typename Sums>
-bool FillTable(const BlockwiseDepthwise& conv, const Block& block) {
-  const int8x16_t zero = vdupq_n_s8(static_cast<int8_t>(conv.params.input.zero_point));
-  const int8_t* w = block.weights;
-  Sums zeros = ZeroSums<Sums>();
-  for (int32_t t = NumTaps(conv.params.window); t > 0; --t, w += kLanes) {
-    AddProducts(zero, vldrbq_s8(w), &zeros);
-  }
-  const WideSums folded = Widened(zeros);
-  TableEntries* table = reinterpret_cast<TableEntries*>(conv.scratch + (w - block.weights));
-  const uint32x4_t count = vdupq_n_u32(static_cast<uint32_t>(block.count));
+// Biases become bias - z * sum(w). `load` gives a block's entries of a wide vector. Returns whether a factor shifts left.
+template <typename Load>
+inline bool FillTable(const BlockwiseDepthwise& conv, const WideSums& sums, Load load) {
+  const int32_t zero_point = conv.params.input.zero_point;
+  TableEntries* table =
+      reinterpret_cast<TableEntries*>(conv.scratch + NumTaps(conv.params.window) * kLanes);
   int32_t largest_shift = 0;
+#pragma GCC unroll 4
   for (int v = 0; v < kWideVectors; ++v, ++table) {
-    const uint32_t first = static_cast<uint32_t>(WideChannel(v, 0));
-    const uint32x4_t channels = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0, 1), 2), first);
-    const mve_pred16_t inside = vcmphiq_u32(count, channels);
-    const auto load = [&](const int32_t* values) {
-      return vldrwq_gather_shifted_offset_z_s32(values + block.first, channels, inside);
-    };
-    const int32x4_t shift = load(conv.table.shift);
-    const FixedPointLanes factor = Lanes(load(conv.table.multiplier), shift);
-    vstrwq_s32(table->bias, vsubq_s32(load(conv.table.bias), folded.vectors[v]));
+    const int32x4_t shift = load(conv.table.shift, v);
+    const FixedPointLanes factor = Lanes(load(conv.table.multiplier, v), shift);
+    const int32x4_t zeros = vmulq_n_s32(sums.vectors[v], zero_point);
+    vstrwq_s32(table->bias, vsubq_s32(load(conv.table.bias, v), zeros));
     vstrwq_s32(table->multiplier, factor.multiplier);
     vstrwq_s32(table->left, factor.left);
     vstrwq_s32(table->right, factor.right);
@@ -92,7 +97,21 @@ bool FillTable(const BlockwiseDepthwise& conv, const Block& block) {
   return largest_shift > 0;
 }
 
-template <typename Sums>
+bool FillTable(const BlockwiseDepthwise& conv, const Block& block, const WideSums& sums) {
+  const uint32x4_t fours = vshlq_n_u32(vidupq_n_u32(0, 1), 2);
+  if (block.count == kLanes) {
+    return FillTable(conv, sums, [=](const int32_t* values, int v) {
+      return vldrwq_gather_shifted_offset_s32(values + block.first + WideChannel(v, 0), fours);
+    });
+  }
+  const uint32x4_t count = vdupq_n_u32(static_cast<uint32_t>(block.count));
+  return FillTable(conv, sums, [=](const int32_t* values, int v) {
+    const uint32x4_t channels = vaddq_n_u32(fours, static_cast<uint32_t>(WideChannel(v, 0)));
+    return vldrwq_gather_shifted_offset_z_s32(values + block.first, channels,
+                                              vcmphiq_u32(count, channels));
+  });
+}
+
 Block PrepareBlock(const BlockwiseDepthwise& conv, int32_t first) {
   const int32_t remaining = conv.params.output.channels - first;
   Block block = {first, remaining < kLanes ? remaining : kLanes, conv.scratch, {}, {}, false};
@@ -100,13 +119,12 @@ Block PrepareBlock(const BlockwiseDepthwise& conv, int32_t first) {
     SetInputChannels(conv.params, &block);
   }
   if (conv.params.weight_bits == 8) {
-    ExpandWeights<8>(conv, block);
+    block.shifts_left = FillTable(conv, block, ExpandWeights<8>(conv, block));
   } else if (conv.params.weight_bits == 4) {
-    ExpandWeights<4>(conv, block);
+    block.shifts_left = FillTable(conv, block, ExpandWeights<4>(conv, block));
   } else {
-    ExpandWeights<2>(conv, block);
+    block.shifts_left = FillTable(conv, block, ExpandWeights<2>(conv, block));
   }
-  block.shifts_left = FillTable<Sums>(conv, block);
   return block;
 }
 
@@ -218,7 +236,7 @@ void RunBlocks(const BlockwiseDepthwise& conv) {
   const InsideRanges inside = WindowsInside(params.input, params.output, params.window);
   const bool is_3x3 = Is3x3(params.window);
   for (int32_t first = 0; first < params.output.channels; first += kLanes) {
-    const Block block = PrepareBlock<Sums>(conv, first);
+    const Block block = PrepareBlock(conv, first);
     if (params.depth_multiplier > 1 || block.count < kLanes) {
       RunBlock<kBits, WideSums, true>(conv, block, inside);
     } else if ((kIsNarrow || kBits == 8) && is_3x3 && !block.shifts_left &&

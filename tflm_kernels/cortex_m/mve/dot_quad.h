@@ -67,6 +67,12 @@ QMCU_DOT_CALL PairSums DotPair2(const QuadRows* quad, int32_t rest, const int8_t
 QMCU_DOT_CALL int32x4_t DotOne8(const QuadRows* quad, int32_t rest, const int8_t* window,
                                 int32_t blocks);
 
+// The same of a second window, or of one, all of whose values are `zero`; the latter without a bias.
+QMCU_DOT_CALL PairSums DotWithZeros8(const QuadRows* quad, int32_t rest, const int8_t* window,
+                                     int32_t blocks, int8x16_t zero);
+QMCU_DOT_CALL int32x4_t DotZeros8(const QuadRows* quad, int32_t rest, int32_t blocks,
+                                  int8x16_t zero);
+
 }  // namespace mve
 }  // namespace quantmcu
 

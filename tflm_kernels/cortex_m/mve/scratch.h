@@ -120,16 +120,18 @@ inline int32_t FlatBytes(const Conv2DParams& params) {
   return FieldsOf(params) == 1 ? 0 : kLanes * FieldsOf(params);
 }
 
-// Whether there is but one pixel, beside whose window there is room for one of zero points.
+// Whether there is but one pixel, whose products are summed beside those of zero points: these are a constant where
+// weights have 8 bits, and a window otherwise, if there is room for it.
 inline bool IsOnePixel(const Conv2DParams& params) {
-  return params.output.height * params.output.width == 1 && WindowBytes(params) <= kMaxZeroWindow;
+  return params.output.height * params.output.width == 1 &&
+         (params.weight_bits == 8 || WindowBytes(params) <= kMaxZeroWindow);
 }
 
 // Windows that are expanded at once.
 inline int32_t NumWindows(const Conv2DParams& params) {
   const int32_t pixels = params.output.height * params.output.width;
   if (pixels >= 4 && FieldsOf(params) > 1 && WindowBytes(params) <= kMaxWindowOfFour) return 4;
-  return pixels > 1 || IsOnePixel(params) ? 2 : 1;
+  return pixels > 1 || (IsOnePixel(params) && params.weight_bits != 8) ? 2 : 1;
 }
 
 inline bool IsCovered(const Conv2DParams& params) {
