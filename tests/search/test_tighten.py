@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import types
+
 import numpy as np
 import pytest
 
@@ -10,9 +13,10 @@ from tests.support.search_problems import problem_of
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.app import api
 from tflm_quantmcu.base.errors import BudgetError
+from tflm_quantmcu.cost.network_cost import Cost
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
 from tflm_quantmcu.graph.target import STOCK_REFERENCE
-from tflm_quantmcu.search.problem import SearchProblem
+from tflm_quantmcu.search.problem import PlanBytes, SearchProblem
 from tflm_quantmcu.search.tighten import within_sram
 from tflm_quantmcu.search.uniform import search_uniform
 
@@ -85,3 +89,37 @@ def test_a_refusal_names_the_bound_that_was_given() -> None:
 
     with pytest.raises(BudgetError, match="--sram_bytes is 2000$"):
         within_sram(strategy)(narrow)
+
+
+@pytest.mark.parametrize(("cycles", "is_taken"), [(1001, True), (1100, False)])
+def test_a_plan_that_suits_all_cores_is_not_taken_where_the_target_pays_in_time(cycles: int, is_taken: bool) -> None:
+    asked = problem(sram_bytes=6000)
+    own, other = (dataclasses.replace(search_uniform(asked), notes=(name,)) for name in ("own", "other"))
+    losses, times = {"own": 64, "other": 0}, {"own": 1000, "other": cycles}
+    cost = types.SimpleNamespace(
+        target=types.SimpleNamespace(is_core=True),
+        bytes_of=lambda plan: PlanBytes(5000, 0, loss_bytes=losses[plan.notes[0]]),
+        work_of=lambda plan: Cost(0, 0, 0, 0, cycles=times[plan.notes[0]]),
+    )
+    tried = dataclasses.replace(asked, cost=cost)
+    chosen = within_sram(lambda each: other if each.suits_all_cores else own)(tried)
+    assert chosen is (other if is_taken else own)
+
+
+def test_what_stands_beside_maps_is_asked_of_the_plan_that_is_taken() -> None:
+    """The first plan takes more beside its maps than the one that fits, which leaves room for a faster one."""
+    asked = problem(sram_bytes=6000)
+    first, small, fast = (dataclasses.replace(search_uniform(asked), notes=(n,)) for n in ("first", "small", "fast"))
+    arenas, beside = {"first": 6700, "small": 5800, "fast": 5990}, {"first": 750, "small": 670, "fast": 670}
+    cost = types.SimpleNamespace(
+        target=types.SimpleNamespace(is_core=False),
+        bytes_of=lambda plan: PlanBytes(arenas[plan.notes[0]], 0, beside_bytes=beside[plan.notes[0]]),
+        work_of=lambda plan: Cost(0, 0, 0, 0, cycles={"first": 90, "small": 120, "fast": 100}[plan.notes[0]]),
+    )
+
+    def strategy(tried: SearchProblem) -> PrecisionPlan:
+        bound = tried.budget.sram_bytes
+        assert bound is not None
+        return first if bound > 5330 else fast if bound > 5300 else small
+
+    assert within_sram(strategy)(dataclasses.replace(asked, cost=cost)) is fast

@@ -103,6 +103,7 @@ def _blocks_of_pixels(pixels: int, outputs: int, length: int) -> list[int]:
 # Bytes of a window, as tflm_kernels/cortex_m/mve/scratch.h has them.
 _MAX_ZERO_WINDOW = 1024
 _MAX_WINDOW_OF_FOUR = 512
+_MAX_WINDOW_OF_TWO = 512
 
 
 def _pairs_of_windows(shape: KernelShape, y: Axis, x: Axis) -> list[int]:
@@ -111,7 +112,8 @@ def _pairs_of_windows(shape: KernelShape, y: Axis, x: Axis) -> list[int]:
     length, row_length = y.kernel * x.kernel * inputs, x.kernel * inputs
     fours, steps = blocks_of(outputs, 4), blocks_of(length, 16)
     pixels = y.outputs * x.outputs
-    pairs, one = divmod(pixels, 2)
+    is_apart = pixels == 2 and 16 * steps > _MAX_WINDOW_OF_TWO
+    pairs, one = (0, 2) if is_apart else divmod(pixels, 2)
     is_alone = pixels == 1  # of 8-bit weights; of others where a window of zero points has room beside it
     passes = 1 if is_alone else blocks_of(fours, 16)
     is_direct = y.kernel * x.kernel == 1 or row_length % 16 == 0

@@ -18,12 +18,14 @@ from tflm_quantmcu.search.problem import SearchProblem, Strategy
 MAX_TRIES = 5  # each within less by twice as much as the one before
 # Before a bound is refused, plans of so many larger maps are tried, by up to this share of what stands beside them.
 _LARGER_MAPS, _WORTH = 6, 0.25
+_AS_FAST = 1.005  # times the cycles
 
 
 def within_sram(strategy: Strategy) -> Strategy:
     """The strategy, its converted model within `sram_bytes`; if none of those tried is, the smallest.
 
-    Of plans within the bound one is taken with which no other core pays for the target's offsets, where there is one.
+    Of plans within the bound one is taken with which no other core pays for the target's offsets, where there is one
+    that takes the target no longer.
 
     Raises:
       BudgetError: the strategy has no plan, or that of its smallest maps and scratch exceeds the bound at 8 bits.
@@ -46,7 +48,8 @@ def _within_sram(strategy: Strategy, problem: SearchProblem) -> PrecisionPlan:
     except BudgetError:
         return plan
     found = problem.bytes_of(other)
-    return plan if found.arena_bytes > bound or found.loss_bytes else other
+    is_slower = _cycles(problem, other) > _AS_FAST * _cycles(problem, plan)
+    return plan if found.arena_bytes > bound or found.loss_bytes or is_slower else other
 
 
 def _tightened(strategy: Strategy, problem: SearchProblem, bound: int) -> PrecisionPlan:
@@ -60,9 +63,10 @@ def _tightened(strategy: Strategy, problem: SearchProblem, bound: int) -> Precis
         if best is None or found.arena_bytes < smallest:
             best, smallest = plan, found.arena_bytes
         if found.arena_bytes <= bound:
-            return plan
+            return _roomier(strategy, problem, bound, plan, within)
         planned = min(within, found.arena_bytes - found.beside_bytes)
-        within = max(1, planned - (found.arena_bytes - bound << max(0, number - 1)))
+        less = planned - (found.arena_bytes - bound << max(0, number - 1))
+        within = max(1, less)
     assert best is not None
     if not _is_narrowed(best):
         try:
@@ -70,6 +74,23 @@ def _tightened(strategy: Strategy, problem: SearchProblem, bound: int) -> Precis
         except BudgetError as error:
             return _of_smallest_maps(strategy, problem, error, best)
     return best
+
+
+def _roomier(strategy: Strategy, problem: SearchProblem, bound: int, plan: PrecisionPlan, within: int) -> PrecisionPlan:
+    """What is faster than a plan found within less than what it leaves of the bound for maps and scratch."""
+    room = bound - problem.bytes_of(plan).beside_bytes
+    if within == bound or room <= within:
+        return plan
+    try:
+        other = strategy(_with_maps_within(problem, room))
+    except BudgetError:
+        return plan
+    is_within = problem.bytes_of(other).arena_bytes <= bound
+    return other if is_within and _cycles(problem, other) < _cycles(problem, plan) else plan
+
+
+def _cycles(problem: SearchProblem, plan: PrecisionPlan) -> int:
+    return problem.cost.work_of(plan).cycles
 
 
 def _with_maps_within(problem: SearchProblem, num_bytes: int) -> SearchProblem:

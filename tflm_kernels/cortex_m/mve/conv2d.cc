@@ -159,13 +159,13 @@ void RunBlock(const Convolution& conv, const QuadBlock& block) {
       RunFour<false>(conv, block, pixels);
     }
   }
-  for (; left > 1; left -= 2) {
+  for (; conv.num_windows > 1 && left > 1; left -= 2) {
     Pixels pair;
     pair.first = TakePixel(conv, pixel_bytes, conv.expanded, 2 * kLanes, &at);
     pair.second = TakePixel(conv, pixel_bytes, conv.expanded + kLanes, 2 * kLanes, &at);
     RunPixels<true>(conv, block, pair);
   }
-  if (left > 0) {
+  for (; left > 0; --left) {
     uint8_t* pixel = TakePixel(conv, pixel_bytes, conv.expanded, kLanes, &at);
     RunPixels<false>(conv, block, {pixel, pixel});
   }

@@ -47,6 +47,7 @@ constexpr int32_t kMinExpandedPixels = 16;
 constexpr int32_t kManyExpandedPixels = 256;  // if bytes have unused bits, for then it takes longer
 constexpr int32_t kMaxZeroWindow = 1024;      // bytes of scratch for it
 constexpr int32_t kMaxWindowOfFour = 512;     // so that four take at most 1 KB more than two
+constexpr int32_t kMaxWindowOfTwo = 512;      // of a tile of but two pixels, whose scratch counts
 
 inline RowShape FilterRow(const Conv2DParams& params) {
   return {params.window.kernel_height * params.window.kernel_width, params.input.channels,
@@ -131,6 +132,7 @@ inline bool IsOnePixel(const Conv2DParams& params) {
 inline int32_t NumWindows(const Conv2DParams& params) {
   const int32_t pixels = params.output.height * params.output.width;
   if (pixels >= 4 && FieldsOf(params) > 1 && WindowBytes(params) <= kMaxWindowOfFour) return 4;
+  if (pixels == 2 && params.weight_bits == 8 && WindowBytes(params) > kMaxWindowOfTwo) return 1;
   return pixels > 1 || (IsOnePixel(params) && params.weight_bits != 8) ? 2 : 1;
 }
 
