@@ -121,15 +121,25 @@ def sixteen_bit_softmax() -> bytes:
     return net.build(net.stock("SOFTMAX", [x], options, x.shape, scale=2.0**-16, zero_point=-(1 << 15), dtype="int16"))
 
 
+def softmax_of_sixteen_bits() -> bytes:
+    """One that keeps two tables."""
+    net = StockModel()
+    x = net.mean(conv(net, conv(net, net.input((1, 16, 16, 3)))), scale=0.1)
+    wide = net.quantize(x, scale=1e-3, zero_point=0, dtype="int16")
+    options = schema.SoftmaxOptionsT(beta=1.0)
+    return net.build(net.stock("SOFTMAX", [wide], options, x.shape, scale=2.0**-15, zero_point=0, dtype="int16"))
+
+
 MODELS: dict[str, Callable[[], bytes]] = {
     make.__name__: make
     for make in (
         *(two_inputs, integer_input, float_island, sixteen_bit_tail, all_sixteen_bit, with_state, batch_of_four),
         *(zero_channel_scale, weights_with_zero_point, biases_at_the_ends, sixteen_bit_softmax),
+        softmax_of_sixteen_bits,
     )
 }
 SMALLER = {"two_inputs", "integer_input", "sixteen_bit_tail", "with_state", "zero_channel_scale"}
-SMALLER |= {"biases_at_the_ends", "sixteen_bit_softmax"}
+SMALLER |= {"biases_at_the_ends", "sixteen_bit_softmax", "softmax_of_sixteen_bits"}
 SMALLER |= {"weights_with_zero_point"}  # of the other convolution
 SMALLER |= {"float_island"}  # whose ops work in place
 

@@ -13,6 +13,7 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.stage.custom_ops import PREFIX
 
 _WORD = 4  # of C's int
+_SOFTMAX_TABLE = 2 * 513  # bytes of one of the two tables of an int16 SOFTMAX
 _Tensors = Sequence[Tensor]
 
 
@@ -82,8 +83,10 @@ _WRITABLE_DIMS = ("DEPTH_TO_SPACE", "EMBEDDING_LOOKUP", "GATHER", "GATHER_ND", "
 
 
 def _tables(graph: ModelGraph, op: Op) -> list[int]:
-    """A multiplier and a shift a channel."""
+    """A multiplier and a shift a channel; exp(x) and 1 / (1 + x) of an int16 SOFTMAX."""
     kind = op.traits
+    if op.kind == "SOFTMAX" and graph.tensors[op.inputs[0]].dtype == "int16":
+        return [_SOFTMAX_TABLE] * 2
     if not kind.has_filter:
         return []
     weights = graph.tensors[op.inputs[1]]
