@@ -7,7 +7,8 @@ import pytest
 
 import tflm_quantmcu as qm
 from tflm_quantmcu.base.errors import UsageError
-from tflm_quantmcu.keras_bridge.keras_quietly import keras
+from tflm_quantmcu.keras_bridge.keras_quietly import keras, tf
+from tflm_quantmcu.keras_bridge.load import load_keras
 from tflm_quantmcu.keras_bridge.several_inputs import arrays_by_input
 from tflm_quantmcu.tflite.reader import read_model
 
@@ -48,3 +49,28 @@ def test_data_come_as_lists_dicts_and_files(tmp_path):
 def test_other_data_are_refused_with_the_names_of_the_inputs(data, sentence):
     with pytest.raises(UsageError, match=f"has the inputs image, vector; .*{sentence}"):
         arrays_by_input(model(), data)
+
+
+class Fusion(tf.Module):
+    """No Keras model, of two inputs in another order than that of their names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = tf.Variable(RNG.normal(size=(7, 2)).astype(np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4), name="motion"), tf.TensorSpec((None, 3), name="heat")])
+    def fuse(self, motion: tf.Tensor, heat: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": tf.matmul(tf.concat([motion, 2 * heat], 1), self.weights)}
+
+
+def test_a_saved_model_of_several_inputs_takes_them_by_name(tmp_path):
+    fusion = Fusion()
+    tf.saved_model.save(fusion, str(tmp_path / "m"), signatures=fusion.fuse)
+    data = {"motion": RNG.normal(size=(6, 4)).astype(np.float32), "heat": RNG.normal(size=(6, 3)).astype(np.float32)}
+    loaded = load_keras(tmp_path / "m")
+    np.testing.assert_allclose(loaded.predict(data, verbose=0), fusion.fuse(**data)["y"], atol=1e-5)
+    np.savez(tmp_path / "x.npz", **data)
+    result = qm.convert(tmp_path / "m", calibration_data=tmp_path / "x.npz", search="uniform", progress=False)
+    assert result.report.verification.is_same_function
+    names = {tensor.shape: tensor.name for tensor in read_model(result.model).input_tensors}
+    assert set(names) == {(1, 4), (1, 3)}

@@ -8,6 +8,7 @@ import flatbuffers
 import numpy as np
 import pytest
 
+from tests.support.edit_model import StockModel
 from tests.support.shared_data import path_of
 from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import Handle, TinyModel
@@ -211,3 +212,16 @@ def test_float_samples_reach_the_same_class():
     x = samples["x"][:20]
     reals = (x.astype(np.float32) - 83) * np.float32(interpreter.inputs[0].scales[0])
     assert np.array_equal(interpreter.run(reals), interpreter.run(x))
+
+
+@pytest.mark.parametrize("index", [7, -1, 1 << 30])
+def test_an_index_of_no_row_is_refused(index: int) -> None:
+    """TFLM would read there, and may end the process."""
+    net = StockModel()
+    rows = net.constant(RNG.integers(-127, 128, (7, 4), dtype=np.int8), scale=0.1)
+    source = net.input((1, 2), dtype="int32")
+    flat = net.stock("RESHAPE", [source], schema.ReshapeOptionsT(newShape=[2]), (2,), dtype="int32")
+    interpreter = Interpreter(net.build(net.stock("GATHER", [rows, flat], schema.GatherOptionsT(), (2, 4))))
+    assert interpreter.invoke(np.array([[0, 6]], np.int32))[0].shape == (2, 4)
+    with pytest.raises(UsageError, match=rf"holds {index}; GATHER \(op 1\) looks up rows 0 to 6"):
+        interpreter.invoke(np.array([[0, index]], np.int32))

@@ -185,6 +185,19 @@ def test_an_op_fills_its_output(kind, options, out, sentence):
         Interpreter(stock(kind, options, out=out))
 
 
+def test_shapes_of_a_batch_that_was_left_open_say_how_to_close_it():
+    """TensorFlow's converter writes 1 for it, behind a space-to-batch too."""
+    net = StockModel()
+    blocks, pads = net.constant(np.array([2, 2], np.int32)), net.constant(np.zeros((2, 2), np.int32))
+    y = net.stock("SPACE_TO_BATCH_ND", [net.input((1, 4, 4, 4)), blocks, pads], None, (1, 2, 2, 4))
+    told = r"makes a tensor of the shape \[4, 2, 2, 4\], and its output is \[1, 2, 2, 4\]"
+    with pytest.raises(UnsupportedModelError, match=told + "$"):
+        Interpreter(net.build(y))
+    data = packed(net.build(y), lambda g: setattr(g.tensors[y.index], "shapeSignature", [-1, 2, 2, 4]))
+    with pytest.raises(UnsupportedModelError, match=told + r"; the file leaves its batch open: .*batch_size=1"):
+        Interpreter(data)
+
+
 def test_sums_broadcast_into_their_output():
     with pytest.raises(UnsupportedModelError, match=r"ADD 'map2' \(op 0\) writes 64 elements, and its output has 16"):
         Interpreter(stock("ADD", schema.AddOptionsT(), count=2, out=(1, 4, 4, 1)))

@@ -50,12 +50,12 @@ _WAYS_OUT = (
 def load_keras(path: str | os.PathLike[str]) -> keras.Model:
     """Loads a `.keras` file, a legacy `.h5` or a SavedModel folder, not compiled.
 
-    A SavedModel becomes a model of one layer, its default signature.
+    A SavedModel becomes a model of one layer, its default signature; of several inputs, by the signature's names.
 
     Raises:
       UsageError: no such file.
       UnsupportedModelError: Keras cannot load it: another format, layers that it does not know, or a SavedModel without
-        a default signature of one input.
+        a default signature or its inputs.
     """
     if not Path(path).exists():
         raise UsageError(f"{path} cannot be read: there is no such file")
@@ -82,18 +82,25 @@ def _load_saved_model(path: str | os.PathLike[str]) -> keras.Model:
     name = next((name for name in _SIGNATURES if name in signatures), None)
     if name is None:
         raise UnsupportedModelError(f"{path} has no signature {' or '.join(_SIGNATURES)}; write it with model.export")
-    inputs = signatures[name].structured_input_signature[1]
-    if len(inputs) != 1:
-        raise UnsupportedModelError(
-            f"signature {name} of {path} has {len(inputs)} inputs; supported is 1: save the model with "
-            "model.save('m.keras'), which may have several"
-        )
-    ((input_name, spec),) = inputs.items()
-    x = keras.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name, name=input_name)
-    outputs = keras.layers.TFSMLayer(os.fspath(path), call_endpoint=name)(x)
+    sources = {
+        source: keras.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name, name=source)
+        for source, spec in signatures[name].structured_input_signature[1].items()
+    }
+    if not sources:
+        raise UnsupportedModelError(f"signature {name} of {path} has no inputs")
+    layer = _Signature if len(sources) > 1 else keras.layers.TFSMLayer
+    x = sources if len(sources) > 1 else next(iter(sources.values()))
+    outputs = layer(os.fspath(path), call_endpoint=name)(x)
     # A signature gives its outputs by name, an only one too.
     is_only = isinstance(outputs, dict) and len(outputs) == 1
     return keras.Model(x, next(iter(outputs.values())) if is_only else outputs)
+
+
+class _Signature(keras.layers.TFSMLayer):
+    """A signature of several inputs, which it takes by name."""
+
+    def call(self, inputs: dict[str, Any]) -> Any:
+        return self._reloaded_obj.signatures[self.call_endpoint](**inputs)
 
 
 class _LegacyDepthwiseConv2D(keras.layers.DepthwiseConv2D):

@@ -27,6 +27,7 @@ from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.runtime.allocations import Allocations, generous_arena_bytes
 from tflm_quantmcu.runtime.hook import Hook, HookCalls, num_hook_calls
 from tflm_quantmcu.runtime.input_reader import InputFeed, InputReader
+from tflm_quantmcu.runtime.looked_up import lookups
 from tflm_quantmcu.runtime.native_stderr import capture_native_stderr
 from tflm_quantmcu.runtime.rehearsal import rehearse, run_on_zeros
 from tflm_quantmcu.runtime.samples import to_model_input, to_real
@@ -94,6 +95,7 @@ class Interpreter:
         graph = tree.subgraphs[0]
         streamed = None if len(graph.inputs) else find_streamed_input(tree)
         self._feed = InputFeed(library, streamed, input_reader) if library and streamed else None
+        self._lookups = lookups(self._file.graph)
         self._hook = HookCalls(library, hook, num_hook_calls(self._file.graph)) if hook else None
         if input_reader is not None and self._feed is None:
             raise UsageError("input_reader is given, and the model's input is not streamed; pass samples to invoke")
@@ -118,7 +120,7 @@ class Interpreter:
           The outputs with the model's own dtypes and shapes.
 
         Raises:
-          UsageError: wrong number, type or shape of inputs, or of what the `input_reader` gave.
+          UsageError: wrong number, type or shape of inputs, or of what the `input_reader` gave; indices of no row.
           UnsupportedModelError: a kernel failed; the sentence has TFLM's own words.
           InferenceStopped: by the `hook`.
         """
@@ -129,6 +131,8 @@ class Interpreter:
             besides = " besides what input_reader gives" if is_read else ""
             raise UsageError(f"{len(arrays)} inputs are given; the model has {len(taken)}{besides}")
         values_in = [fitted(array, tensor) for array, tensor in zip(arrays, taken, strict=True)]
+        for place, lookup in self._lookups.items():
+            lookup.check(values_in[place], self.inputs[place])
         with exclusive(), self._alone():
             for i, values in enumerate(values_in):
                 if self._feed is None:

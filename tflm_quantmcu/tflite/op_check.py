@@ -119,12 +119,23 @@ def check_ops(model: schema.ModelT) -> None:
             contradiction = unfilled(kind, op, tensors) or misfit(model, kind, op, tensors)
             contradiction = contradiction or misplaced(model, kind, op, tensors) or mistyped(kind, op, tensors)
             if contradiction:
-                raise UnsupportedModelError(f"{place} {contradiction}")
+                raise UnsupportedModelError(f"{place} {contradiction}{_of_open_batch(op, tensors)}")
             known.update(int(t) for t in op.outputs)
         for t in graph.outputs:
             if t not in known:
                 raise UnsupportedModelError(f"the output '{_label(graph.tensors[t])}' is written by no op")
     check_subgraphs(model, [kind_of(code) for code in model.operatorCodes])
+
+
+def _of_open_batch(op: schema.OperatorT, tensors: Sequence[schema.TensorT]) -> str:
+    """The way out where shapes disagree for TensorFlow's converter wrote those of a model without a batch size."""
+    signatures = [tensors[t].shapeSignature for t in (*op.inputs, *op.outputs) if t >= 0]
+    if not any(signature is not None and len(signature) and signature[0] < 0 for signature in signatures):
+        return ""
+    return (
+        "; the file leaves its batch open: convert it again with keras.Input(..., batch_size=1), or give the Keras "
+        "model itself"
+    )
 
 
 def _is_foreign(code: schema.OperatorCodeT) -> bool:
