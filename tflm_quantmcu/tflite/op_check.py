@@ -7,7 +7,7 @@ refuses in its own words is left to it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tflm_quantmcu.base.errors import UnsupportedModelError
