@@ -1,4 +1,4 @@
-"""UpSampling2D, exported as TILE between reshapes, is a resize that TFLM has and patch stages hold."""
+"""UpSampling1D and UpSampling2D, exported as TILE between reshapes, are a resize that TFLM has and patch stages hold."""
 
 from __future__ import annotations
 
@@ -38,6 +38,23 @@ def test_each_pixel_is_repeated(factors: tuple[int, int]) -> None:
     assert [t.name for t in read_model(found).tensors if t.name in ("map0", "map1")] == ["map0", "map1"]
     for sample in np.split(random_samples(read_model(model).tensors[0], 4), 4):
         expected = np.maximum(sample, 0).repeat(factors[0], 1).repeat(factors[1], 2)
+        np.testing.assert_array_equal(run_stock(found, sample)[0], expected)
+
+
+@pytest.mark.parametrize("ranks", [(3, 3), (3, 4), (4, 3)])
+def test_each_step_is_repeated(ranks: tuple[int, int]) -> None:
+    """UpSampling1D, of which reshapes around it may have become part."""
+    shapes = {3: (1, 6, 5), 4: (1, 1, 6, 5)}, {3: (1, 12, 5), 4: (1, 1, 12, 5)}
+    net = StockModel()
+    x = net.relu(net.input(shapes[0][ranks[0]]))
+    y = net.reshape(tiled(net, net.reshape(x, (1, 6, 1, 5)), (1, 1, 2, 1)), shapes[1][ranks[1]])
+    model = net.build(net.relu(y))
+    found = resize_in_place_of_tiles(model)
+    assert [op.kind for op in read_model(found).ops if op.kind != "RESHAPE"] == [
+        *("RELU", "RESIZE_NEAREST_NEIGHBOR", "RELU")
+    ]
+    for sample in np.split(random_samples(read_model(model).tensors[0], 4), 4):
+        expected = np.maximum(sample, 0).repeat(2, -2).reshape(shapes[1][ranks[1]])
         np.testing.assert_array_equal(run_stock(found, sample)[0], expected)
 
 
