@@ -12,6 +12,7 @@ from tflm_quantmcu.keras_bridge.activation_calibrator import calibrate_keras
 from tflm_quantmcu.keras_bridge.compare_with_keras import compare_with_keras
 from tflm_quantmcu.keras_bridge.load import load_keras
 from tflm_quantmcu.keras_bridge.to_tflite import keras, keras_to_int8
+from tflm_quantmcu.tflite.reader import read_model
 
 X, _ = samples()
 
@@ -53,6 +54,23 @@ def test_figures_are_those_of_the_two_models():
     other = functional_cnn()
     other.set_weights([w[..., ::-1] for w in model.get_weights()])
     assert "SQNR" in compare_with_keras(other, converted, X).warnings[0]
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin"])
+@pytest.mark.parametrize("options", [{"axis": -1}, {"axis": 1, "keepdims": True}])
+def test_decisions_of_the_model_itself_are_compared_one_by_one(name, options):
+    """Keras' own argmax works on bits, which TFLite does not."""
+    source = keras.Input(X.shape[1:])
+    normal = keras.initializers.RandomNormal(seed=3)
+    scores = keras.layers.Conv2D(5, 3, padding="same", kernel_initializer=normal)(source)
+    model = keras.Model(source, getattr(keras.ops, name)(scores, **options))
+    own = getattr(keras.src.backend.numpy, name)
+    converted = keras_to_int8(model, X)
+    assert getattr(keras.src.backend.numpy, name) is own
+    graph = read_model(converted)
+    assert [graph.tensors[t].dtype for t in graph.outputs] == ["int32"]
+    (output,) = compare_with_keras(model, converted, X).outputs
+    assert output.agreement > 0.9 and output.sqnr_db is None
 
 
 def test_several_outputs_are_found_by_what_they_hold():

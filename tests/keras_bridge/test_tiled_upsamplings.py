@@ -1,4 +1,4 @@
-"""UpSampling1D and UpSampling2D, exported as TILE between reshapes, are a resize that TFLM has and patch stages hold."""
+"""UpSampling1D and UpSampling2D, exported as TILE between reshapes, are a resize, which TFLM has and stages hold."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ class OutputComparison:
       name: as Keras calls it.
       sqnr_db: power of the Keras output around its mean over the samples, by that of the int8 error, in dB, at most
         200; None where the Keras output is the same for all samples or there is one sample.
-      agreement: share of samples whose largest value is at the same place; None for outputs of fewer than 2 values.
+      agreement: share of samples whose largest value is at the same place, of integers without a scale the share of
+        equal ones; None for outputs of fewer than 2 values.
       num_classes: how many places that is in the Keras output over all samples, of `num_values`.
       num_values: of one sample.
       is_constant: the int8 output is the same for all samples.

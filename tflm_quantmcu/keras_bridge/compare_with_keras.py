@@ -89,7 +89,20 @@ def _compare_outputs(
         errors = {i: float(np.sum((y - found) ** 2)) for i, y in left.items() if y.shape == found.shape}
         if errors:
             nearest = min(errors, key=errors.__getitem__)
-            yield _compare(names[nearest], left.pop(nearest), found)
+            compare = _compare if tensor.scales or tensor.dtype == "float32" else _compare_indices
+            yield compare(names[nearest], left.pop(nearest), found)
+
+
+def _compare_indices(name: str, expected: np.ndarray, found: np.ndarray) -> OutputComparison:
+    """Of decisions that the model takes itself, such as an argmax."""
+    return OutputComparison(
+        name=name,
+        sqnr_db=None,
+        agreement=float(np.mean(expected == found)),
+        num_classes=len(np.unique(expected)),
+        num_values=expected.shape[1],
+        is_constant=bool((found == found[0]).all()),
+    )
 
 
 def _compare(name: str, expected: np.ndarray, found: np.ndarray) -> OutputComparison:

@@ -23,6 +23,7 @@ from tflm_quantmcu.keras_bridge.keras_quietly import keras, quiet, tf
 from tflm_quantmcu.keras_bridge.layer_remedies import abort_remedy, integer_remedy, refusal_remedy
 from tflm_quantmcu.keras_bridge.native_converter import SAVED_MODEL, ConverterAborted, convert_in_child, start_child
 from tflm_quantmcu.keras_bridge.padded_blocks import pads_of_zero_points
+from tflm_quantmcu.keras_bridge.plain_arg_max import plain_arg_max
 from tflm_quantmcu.keras_bridge.tiled_upsamplings import resize_in_place_of_tiles
 from tflm_quantmcu.runtime.samples import check_samples, digest
 
@@ -95,7 +96,7 @@ def _exported(model: keras.Model, convert: Callable[[], bytes], remedy: str = ""
     Raises:
       UnsupportedModelError: what the export or the converter says.
     """
-    with quiet(), float32_types(model), legal_names(model, all_layers=all_layers) as own:
+    with quiet(), float32_types(model), plain_arg_max(), legal_names(model, all_layers=all_layers) as own:
         try:
             return restore_names(convert(), own, output_layers(model))
         except UsageError:
