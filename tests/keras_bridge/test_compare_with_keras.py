@@ -73,6 +73,14 @@ def test_decisions_of_the_model_itself_are_compared_one_by_one(name, options):
     assert output.agreement > 0.9 and output.sqnr_db is None
 
 
+def test_an_output_of_all_samples_together_is_one_of_each():
+    source = keras.Input(X.shape[1:])
+    model = keras.Model(source, [keras.ops.mean(source), keras.ops.max(source, axis=0)])
+    outputs = compare_with_keras(model, keras_to_int8(model, X), X).outputs
+    assert sorted(output.num_values for output in outputs) == [1, X[0].size]
+    assert all(output.sqnr_db > 20 for output in outputs)
+
+
 def test_several_outputs_are_found_by_what_they_hold():
     x = keras.Input((4,), name="x")
     model = keras.Model(x, {name: keras.layers.Dense(3, name=f"{name}_layer")(x) for name in ("b", "a")})

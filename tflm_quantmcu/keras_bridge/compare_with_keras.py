@@ -60,16 +60,23 @@ def _limits(tensor: Tensor) -> tuple[int, int]:
 
 def _run_keras(model: keras.Model, x: np.ndarray) -> list[np.ndarray]:
     """Each output [N, values]."""
-    serve = inference_call(model)
     fixed = model.inputs[0].shape[0] if getattr(model, "inputs", None) else None
     size = fixed or _BATCH
     parts: list[list[np.ndarray]] = []
     for batch in (x[i : i + size] for i in range(0, len(x), size)):
         # A model with a fixed batch takes no smaller one.
         full = np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)]) if fixed else batch
-        outputs = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(serve(full))]
+        outputs = _served(model, full)
+        if not fixed and any(y.shape[:1] != batch.shape[:1] for y in outputs):
+            # An output for all samples together; the int8 model runs one at a time.
+            each = [_served(model, sample) for sample in np.split(batch, len(batch))]
+            outputs = [np.stack(values) for values in zip(*each, strict=True)]
         parts.append([y[: len(batch)].reshape(len(batch), -1).astype(np.float64) for y in outputs])
     return [np.concatenate(values) for values in zip(*parts, strict=True)]
+
+
+def _served(model: keras.Model, x: np.ndarray) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(inference_call(model)(x))]
 
 
 def _output_names(model: keras.Model, count: int) -> Sequence[str]:
