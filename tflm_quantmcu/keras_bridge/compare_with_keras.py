@@ -101,7 +101,7 @@ def _compare_outputs(
 
 
 def _compare_indices(name: str, expected: np.ndarray, found: np.ndarray) -> OutputComparison:
-    """Of decisions that the model takes itself, such as an argmax."""
+    """Compares decisions that the model takes itself, such as those of an argmax."""
     return OutputComparison(
         name=name,
         sqnr_db=None,
