@@ -142,66 +142,79 @@ inline uint8_t* TakePixel(const Convolution& conv, int32_t pixel_bytes, int8_t* 
   return pixel;
 }
 
+// As many pixels at a time as long as there are so many left. Returns how many are left then.
+template <int32_t kCount>
+inline int32_t RunGroups(const Convolution& conv, const QuadBlock& block, int32_t left,
+                         Cursor* at) {
+  const int32_t bits = conv.params.output.bits;
+  const int32_t pixel_bytes = PixelBytes(conv.params.output);
+  for (; left >= kCount; left -= kCount) {
+    uint8_t* pixels[kCount];
+#pragma GCC unroll 4
+    for (int32_t p = 0; p < kCount; ++p) {
+      pixels[p] = TakePixel(conv, pixel_bytes, conv.expanded + p * kLanes, kCount * kLanes, at);
+    }
+    if (bits == 8) {
+      RunBytes<kCount>(conv, block, pixels);
+    } else {
+      RunPacked<kCount>(conv, block, pixels);
+    }
+  }
+  return left;
+}
+
 void RunBlock(const Convolution& conv, const QuadBlock& block) {
   const FeatureMap& out = conv.params.output;
-  const int32_t pixel_bytes = PixelBytes(out);
   uint8_t* output = conv.output + block.first * out.bits / 8;
   Cursor at = {0, 0, output, output};
   int32_t left = out.height * out.width;
-  for (; conv.num_windows == kFour && left >= kFour; left -= kFour) {
-    uint8_t* pixels[kFour];
-    for (int32_t p = 0; p < kFour; ++p) {
-      pixels[p] = TakePixel(conv, pixel_bytes, conv.expanded + p * kLanes, kFour * kLanes, &at);
-    }
-    if (block.shifts_left) {
-      RunFour<true>(conv, block, pixels);
-    } else {
-      RunFour<false>(conv, block, pixels);
-    }
-  }
-  for (; conv.num_windows > 1 && left > 1; left -= 2) {
-    Pixels pair;
-    pair.first = TakePixel(conv, pixel_bytes, conv.expanded, 2 * kLanes, &at);
-    pair.second = TakePixel(conv, pixel_bytes, conv.expanded + kLanes, 2 * kLanes, &at);
-    RunPixels<true>(conv, block, pair);
-  }
-  for (; left > 0; --left) {
-    uint8_t* pixel = TakePixel(conv, pixel_bytes, conv.expanded, kLanes, &at);
-    RunPixels<false>(conv, block, {pixel, pixel});
-  }
+  if (conv.num_windows == kFour) left = RunGroups<kFour>(conv, block, left, &at);
+  if (conv.num_windows > 1) left = RunGroups<2>(conv, block, left, &at);
+  RunGroups<1>(conv, block, left, &at);
 }
 
-// The last quad of one pixel, with fewer channels; `sums` and `output` are its own.
+// The last quad of one pixel, with fewer channels; `sums` and `bytes` are its own.
 [[gnu::noinline]] void StoreRestOfPixel(const Convolution& conv, const PairSums& sums,
-                                        int32_t first, uint8_t* output) {
-  const OutputLanes& lanes = conv.output_lanes;
+                                        int32_t first, uint8_t* bytes) {
   const ChannelQuad channels = LoadQuad(conv.channels, first);
   const int32x4_t sum = vaddq_s32(vsubq_s32(sums.val[0], sums.val[1]), channels.bias);
-  StoreQuad(output, lanes, Requantized(sum, channels.factor, lanes), channels.count);
+  StoreBytes(bytes, Requantized(sum, channels.factor, conv.output_lanes),
+             vctp32q(static_cast<uint32_t>(channels.count)));
 }
 
-// A map of one pixel: sum((x - z) * w) is the difference of the two sums that `dot` returns of a quad's rows.
+// Channels of one pixel, as bytes: sum((x - z) * w) is the difference of the two sums that `dot` returns of a quad's rows.
 template <typename Dot>
-[[gnu::noinline]] void RunQuadsOfPixel(const Convolution& conv, Dot dot) {
+[[gnu::noinline]] void RunQuadsOfPixel(const Convolution& conv, int32_t channel, int32_t end,
+                                       uint8_t* bytes, Dot dot) {
   const OutputLanes lanes = conv.output_lanes;
   const ChannelTable table = conv.channels.table;
-  const int32_t count = conv.channels.count;
   const int32_t row_bytes = RowBytes(FilterRow(conv.params));
-  uint8_t* output = conv.output;
-  int32_t channel = 0;
   QuadRows quad = {};
-  RowAddresses rows(conv.filter, row_bytes);
-  for (; channel + kQuad <= count; channel += kQuad, output += kQuad * lanes.bits / 8) {
+  RowAddresses rows(conv.filter + channel * row_bytes, row_bytes);
+  for (; channel + kQuad <= end; channel += kQuad, bytes += kQuad) {
     rows.Take(&quad);
     const PairSums sums = dot(quad);
     const int32x4_t sum =
         vaddq_s32(vsubq_s32(sums.val[0], sums.val[1]), vldrwq_s32(table.bias + channel));
     const Scales scales = WholeScales(table, channel);
-    StoreWholeQuad(output, lanes, Result<true>(sum, scales, lanes));
+    StoreBytes(bytes, Result<true>(sum, scales, lanes));
   }
-  if (channel == count) return;
-  SetRows(conv.filter + channel * row_bytes, row_bytes, count - channel, &quad);
-  StoreRestOfPixel(conv, dot(quad), channel, output);
+  if (channel == end) return;
+  SetRows(conv.filter + channel * row_bytes, row_bytes, end - channel, &quad);
+  StoreRestOfPixel(conv, dot(quad), channel, bytes);
+}
+
+template <typename Dot>
+void RunChannelsOfPixel(const Convolution& conv, Dot dot) {
+  const int32_t bits = conv.output_lanes.bits;
+  const int32_t count = conv.channels.count;
+  if (bits == 8) return RunQuadsOfPixel(conv, 0, count, conv.output, dot);
+  uint8_t values[kMaxBlock];
+  for (int32_t first = 0; first < count; first += kMaxBlock) {
+    const int32_t end = Smaller(first + kMaxBlock, count);
+    RunQuadsOfPixel(conv, first, end, values, dot);
+    PackRow(values, end - first, bits, conv.output + first * bits / 8);
+  }
 }
 
 // The window of the pixel stands alone for 8-bit weights, beside one of zero points for others.
@@ -212,13 +225,13 @@ void RunOnePixel(const Convolution& conv) {
   ExpandWindow(conv.windows, 0, 0, conv.expanded, step);
   if (conv.params.weight_bits == 8) {
     const int8x16_t zero = ZeroPoints(conv);
-    RunQuadsOfPixel(conv, [=](const QuadRows& quad) {
+    RunChannelsOfPixel(conv, [=](const QuadRows& quad) {
       return DotWithZeros8(&quad, steps.rest, windows, steps.blocks, zero);
     });
   } else {
     FillZeroWindow(conv, conv.expanded + kLanes, step);
     DotPairFn* const dot = conv.dots.pair;
-    RunQuadsOfPixel(
+    RunChannelsOfPixel(
         conv, [=](const QuadRows& quad) { return dot(&quad, steps.rest, windows, steps.blocks); });
   }
 }
