@@ -25,6 +25,7 @@ from tflm_quantmcu.keras_bridge.native_converter import SAVED_MODEL, ConverterAb
 from tflm_quantmcu.keras_bridge.padded_blocks import pads_of_zero_points
 from tflm_quantmcu.keras_bridge.plain_arg_max import plain_arg_max
 from tflm_quantmcu.keras_bridge.tiled_upsamplings import resize_in_place_of_tiles
+from tflm_quantmcu.keras_bridge.wide_transposes import narrow_transposes
 from tflm_quantmcu.runtime.samples import check_samples, digest
 
 __all__ = [
@@ -126,7 +127,7 @@ def _convert_several(model: keras.Model, arrays: Sequence[np.ndarray]) -> bytes:
         archive.add_endpoint("serve", lambda *xs: call(keras.tree.pack_sequence_as(structure, xs)), specs)
         archive.write_out(str(Path(folder) / SAVED_MODEL), verbose=False)
         data = convert_in_child(Path(folder), dict(zip(names, arrays, strict=True)))
-    return pads_of_zero_points(resize_in_place_of_tiles(data))
+    return pads_of_zero_points(narrow_transposes(resize_in_place_of_tiles(data)))
 
 
 def _batch_remedy(model: keras.Model) -> str:
@@ -150,7 +151,7 @@ def _convert(model: keras.Model, x: np.ndarray, input_type: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         _export(model, spec, Path(folder) / SAVED_MODEL)
         data = convert_in_child(Path(folder), x, input_type=input_type)
-    return pads_of_zero_points(resize_in_place_of_tiles(data))
+    return pads_of_zero_points(narrow_transposes(resize_in_place_of_tiles(data)))
 
 
 def _export(model: keras.Model, spec: keras.InputSpec, folder: Path) -> None:
