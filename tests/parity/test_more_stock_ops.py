@@ -113,7 +113,8 @@ def slices(zoo: Zoo, case: int) -> Handle:
 
 
 def strided_slice(zoo: Zoo, case: int) -> Handle:
-    x = zoo.view((1, 4, 8, 8), scale=0.1, zero_point=3)
+    is_square = case % 8 == 7
+    x = zoo.view((1, 8, 8, 4) if is_square else (1, 4, 8, 8), scale=0.1, zero_point=3)
     begins, ends, strides, shape = [
         ((0, 1, 2, 3), (1, 3, 8, 8), (1, 1, 1, 1), (1, 2, 6, 5)),
         ((0, 1, 0, -5), (1, 3, 8, -1), (1, 1, 3, 2), (1, 2, 3, 2)),
@@ -124,6 +125,8 @@ def strided_slice(zoo: Zoo, case: int) -> Handle:
     if case % 8 >= 4 and case % 4 < 2:
         options.beginMask, begins = 0b1000, (*begins[:3], 5)
         shape = (*shape[:3], len(range(0, ends[3] % 9, strides[3])))
+    if is_square:  # the first row, of as many columns as there are rows
+        begins, ends, shape = (0, 0, 0, 0), (1, 1, 8, 4), (1, 8, 4)
     return stock(
         zoo, "STRIDED_SLICE", [x, indices(zoo, *begins), indices(zoo, *ends), indices(zoo, *strides)], options, shape
     )
@@ -176,19 +179,20 @@ def test_ops_equal_tflm_in_every_byte(tmp_path: Path) -> None:
     check(zoo.build(), shuffled(2, (1, 256)), tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["SPLIT", "SPLIT_V", "UNPACK"])
-def test_ops_with_several_outputs(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "axis"), [("SPLIT", 3), ("SPLIT_V", 3), ("UNPACK", 3), ("UNPACK", 1)])
+def test_ops_with_several_outputs(kind: str, axis: int, tmp_path: Path) -> None:
     """The oracle knows the first; sums of all of them are compared with TFLM."""
     net = StockModel()
     x = net.input((1, 6, 4, 6))
     if kind == "SPLIT":
         inputs, options = [net.constant(np.array(3, np.int32)), x], schema.SplitOptionsT(numSplits=3)
     elif kind == "SPLIT_V":
-        sizes, axis = net.constant(np.array([2, 2, 2], np.int32)), net.constant(np.array(-1, np.int32))
-        inputs, options = [x, sizes, axis], schema.SplitVOptionsT(numSplits=3)
+        sizes, last = net.constant(np.array([2, 2, 2], np.int32)), net.constant(np.array(-1, np.int32))
+        inputs, options = [x, sizes, last], schema.SplitVOptionsT(numSplits=3)
     else:
-        inputs, options = [net.reshape(x, (1, 24, 2, 3))], schema.UnpackOptionsT(num=3, axis=3)
-    shape = (1, 6, 4, 2) if kind != "UNPACK" else (1, 24, 2)
+        whole = (1, 24, 2, 3) if axis == 3 else (1, 3, 3, 16)  # of as many columns as there are rows
+        inputs, options = [net.reshape(x, whole)], schema.UnpackOptionsT(num=3, axis=axis)
+    shape = (1, 6, 4, 2) if kind != "UNPACK" else tuple(n for d, n in enumerate(whole) if d != axis)
     first = net.stock(kind, inputs, options, shape, scale=x.scale, zero_point=x.zero_point)
     others = [net.add_output(first) for _ in range(2)]
     model = net.build(first, net.add(others[0], others[1], scale=0.1), others[1])

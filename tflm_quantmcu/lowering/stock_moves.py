@@ -5,7 +5,7 @@ In: an op of an int8 model. Out: KernelCalls. Refuses, naming the op, amounts th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -55,22 +55,33 @@ def copied(
 
 
 def _part(
-    graph: ModelGraph, op: Op, ends: tuple[Tensor, Tensor], starts: Sequence[int], strides: Sequence[int]
+    graph: ModelGraph,
+    op: Op,
+    ends: tuple[Tensor, Tensor],
+    starts: Sequence[int],
+    strides: Sequence[int],
+    gone: Collection[int] = (),
 ) -> KernelCall:
-    """Every `strides`th value of each dimension from `starts` on, as many as the output has; of its dimensions those of
-    1 may be missing."""
+    """Every `strides`th value of each dimension from `starts` on, as many as the output has.
+
+    Args:
+      graph: the model.
+      op: of it.
+      ends: the input and the output.
+      starts, strides: one a dimension of the input.
+      gone: dimensions of the input that the output lacks.
+
+    Raises:
+      UnsupportedModelError: the output has other dimensions, or more values than there are.
+    """
     source, output = ends
-    steps = dense_steps(source.shape)
-    extents, rest = [], list(output.shape)
-    for size, start, stride in zip(source.shape, starts, strides, strict=True):
-        is_there = rest and rest[0] != 1 and 0 <= start + (rest[0] - 1) * stride < size
-        extents.append(rest.pop(0) if is_there else 1)
-        if not is_there and rest and rest[0] == 1:
-            rest.pop(0)
-        if not 0 <= start < size:
-            raise refuse(graph, op, f"it begins at {start} of {size}")
-    if int(np.prod(extents)) != output.num_elements:
-        raise refuse(graph, op, f"{list(source.shape)} from {list(starts)} on does not make {list(output.shape)}")
+    steps, rest = dense_steps(source.shape), list(output.shape)
+    if len(rest) != len(source.shape) - len(gone):
+        raise refuse(graph, op, f"{list(source.shape)} does not make {list(output.shape)}")
+    extents = [1 if d in gone else rest.pop(0) for d in range(len(source.shape))]
+    for size, start, stride, count in zip(source.shape, starts, strides, extents, strict=True):
+        if not 0 <= start < size or not 0 <= start + (count - 1) * stride < size:
+            raise refuse(graph, op, f"it takes {count} values of {size} from {start} on")
     first = sum(start * step for start, step in zip(starts, steps, strict=True))
     moved = [step * stride for step, stride in zip(steps, strides, strict=True)]
     return copied(graph, op, ends, extents, (moved, dense_steps(extents)), (first, 0))
@@ -97,7 +108,8 @@ def _strided_slice(graph: ModelGraph, op: Op) -> list[KernelCall]:
         if int(op.options.get("beginMask", 0)) >> d & 1:
             begin = 0 if stride > 0 else size - 1
         starts.append(min(max(begin + size if begin < 0 else begin, 0), size - 1))
-    return [_part(graph, op, (source, output), starts, strides)]
+    mask = int(op.options.get("shrinkAxisMask", 0))
+    return [_part(graph, op, (source, output), starts, strides, [d for d in range(len(starts)) if mask >> d & 1])]
 
 
 def _split_along(graph: ModelGraph, op: Op, source: Tensor, axis: int) -> list[KernelCall]:
@@ -106,8 +118,9 @@ def _split_along(graph: ModelGraph, op: Op, source: Tensor, axis: int) -> list[K
     for t in op.outputs:
         output = graph.tensors[t]
         starts = [first if d == axis else 0 for d in range(len(source.shape))]
-        calls.append(_part(graph, op, (source, output), starts, [1] * len(starts)))
-        first += output.shape[axis] if len(output.shape) == len(source.shape) else 1
+        is_gone = op.kind == "UNPACK"
+        calls.append(_part(graph, op, (source, output), starts, [1] * len(starts), [axis] if is_gone else []))
+        first += 1 if is_gone else output.shape[axis]
     return calls
 
 
