@@ -112,8 +112,8 @@ def _block_shuffle(builder: ModelBuilder, graph: ModelGraph, op: Op) -> dict[int
         size = wide.shape[1] // narrow.shape[1]
         if size > 1 and _is_shuffled(wide, narrow, size, moved, is_deeper=kind == "SPACE_TO_DEPTH"):
             shuffle = builder.builtin(kind, [source.index], output.index, options(blockSize=size))
-            own = {} if len(graph.consumers[first.outputs[0]]) > 1 else {first.index: []}
-            return {**own, op.index: [], last.index: [shuffle]}
+            left_out = [op] if len(graph.consumers[first.outputs[0]]) > 1 else [first, op]
+            return {**{link.index: [] for link in left_out}, last.index: [shuffle]}
     return {}
 
 
