@@ -72,13 +72,42 @@ inline uint32_t Packed(const OutputLanes& output, int32x4_t values) {
   return (sum + offsets) ^ offsets;
 }
 
-// Four results as bytes.
+// Those of two pixels, the second one's in the upper half.
+inline uint32_t Packed(const OutputLanes& output, int32x4_t first, int32x4_t second) {
+  const uint32_t offsets = output.bits == 4 ? 0x88888888 : 0xAA00AA;
+  const int32_t offset = output.bits == 4 ? 8 : 2;
+  const int32x4_t pairs = vsliq_n_s32(vaddq_n_s32(first, offset), vaddq_n_s32(second, offset), 16);
+  return vmladavq_u32(vreinterpretq_u32_s32(pairs), output.places) ^ offsets;
+}
+
 inline void StoreBytes(uint8_t* bytes, int32x4_t values) {
   vstrbq_s32(reinterpret_cast<int8_t*>(bytes), values);
 }
 
-inline void StoreBytes(uint8_t* bytes, int32x4_t values, mve_pred16_t inside) {
-  vstrbq_p_s32(reinterpret_cast<int8_t*>(bytes), values, inside);
+// Four channels of two pixels, of any width.
+inline void StoreQuads(uint8_t* bytes0, uint8_t* bytes1, const OutputLanes& output, int32x4_t first,
+                       int32x4_t second) {
+  if (output.bits == 8) {
+    StoreBytes(bytes0, first);
+    return StoreBytes(bytes1, second);
+  }
+  const uint32_t packed = Packed(output, first, second);
+  const uint16_t halves[2] = {static_cast<uint16_t>(packed), static_cast<uint16_t>(packed >> 16)};
+  if (output.bits == 4) {
+    memcpy(bytes0, &halves[0], sizeof(halves[0]));
+    memcpy(bytes1, &halves[1], sizeof(halves[1]));
+  } else {
+    bytes0[0] = static_cast<uint8_t>(halves[0]);
+    bytes1[0] = static_cast<uint8_t>(halves[1]);
+  }
+}
+
+// All four of one pixel.
+inline void StoreWholeQuad(uint8_t* bytes, const OutputLanes& output, int32x4_t values) {
+  if (output.bits == 8) return StoreBytes(bytes, values);
+  const uint32_t packed = Packed(output, values);
+  bytes[0] = static_cast<uint8_t>(packed);
+  if (output.bits == 4) bytes[1] = static_cast<uint8_t>(packed >> 8);
 }
 
 // The first `count` channels of any width: unused bits become 0.

@@ -146,7 +146,6 @@ inline uint8_t* TakePixel(const Convolution& conv, int32_t pixel_bytes, int8_t* 
 template <int32_t kCount>
 inline int32_t RunGroups(const Convolution& conv, const QuadBlock& block, int32_t left,
                          Cursor* at) {
-  const int32_t bits = conv.params.output.bits;
   const int32_t pixel_bytes = PixelBytes(conv.params.output);
   for (; left >= kCount; left -= kCount) {
     uint8_t* pixels[kCount];
@@ -154,10 +153,12 @@ inline int32_t RunGroups(const Convolution& conv, const QuadBlock& block, int32_
     for (int32_t p = 0; p < kCount; ++p) {
       pixels[p] = TakePixel(conv, pixel_bytes, conv.expanded + p * kLanes, kCount * kLanes, at);
     }
-    if (bits == 8) {
-      RunBytes<kCount>(conv, block, pixels);
+    if constexpr (kCount < kFour) {
+      RunPixels<kCount == 2>(conv, block, {pixels[0], pixels[kCount - 1]});
+    } else if (block.shifts_left) {
+      RunFour<true>(conv, block, pixels);
     } else {
-      RunPacked<kCount>(conv, block, pixels);
+      RunFour<false>(conv, block, pixels);
     }
   }
   return left;
@@ -173,48 +174,37 @@ void RunBlock(const Convolution& conv, const QuadBlock& block) {
   RunGroups<1>(conv, block, left, &at);
 }
 
-// The last quad of one pixel, with fewer channels; `sums` and `bytes` are its own.
+// The last quad of one pixel, with fewer channels; `sums` and `output` are its own.
 [[gnu::noinline]] void StoreRestOfPixel(const Convolution& conv, const PairSums& sums,
-                                        int32_t first, uint8_t* bytes) {
+                                        int32_t first, uint8_t* output) {
+  const OutputLanes& lanes = conv.output_lanes;
   const ChannelQuad channels = LoadQuad(conv.channels, first);
   const int32x4_t sum = vaddq_s32(vsubq_s32(sums.val[0], sums.val[1]), channels.bias);
-  StoreBytes(bytes, Requantized(sum, channels.factor, conv.output_lanes),
-             vctp32q(static_cast<uint32_t>(channels.count)));
+  StoreQuad(output, lanes, Requantized(sum, channels.factor, lanes), channels.count);
 }
 
-// Channels of one pixel, as bytes: sum((x - z) * w) is the difference of the two sums that `dot` returns of a quad's rows.
+// A map of one pixel: sum((x - z) * w) is the difference of the two sums that `dot` returns of a quad's rows.
 template <typename Dot>
-[[gnu::noinline]] void RunQuadsOfPixel(const Convolution& conv, int32_t channel, int32_t end,
-                                       uint8_t* bytes, Dot dot) {
+[[gnu::noinline]] void RunQuadsOfPixel(const Convolution& conv, Dot dot) {
   const OutputLanes lanes = conv.output_lanes;
   const ChannelTable table = conv.channels.table;
+  const int32_t count = conv.channels.count;
   const int32_t row_bytes = RowBytes(FilterRow(conv.params));
+  uint8_t* output = conv.output;
+  int32_t channel = 0;
   QuadRows quad = {};
-  RowAddresses rows(conv.filter + channel * row_bytes, row_bytes);
-  for (; channel + kQuad <= end; channel += kQuad, bytes += kQuad) {
+  RowAddresses rows(conv.filter, row_bytes);
+  for (; channel + kQuad <= count; channel += kQuad, output += kQuad * lanes.bits / 8) {
     rows.Take(&quad);
     const PairSums sums = dot(quad);
     const int32x4_t sum =
         vaddq_s32(vsubq_s32(sums.val[0], sums.val[1]), vldrwq_s32(table.bias + channel));
     const Scales scales = WholeScales(table, channel);
-    StoreBytes(bytes, Result<true>(sum, scales, lanes));
+    StoreWholeQuad(output, lanes, Result<true>(sum, scales, lanes));
   }
-  if (channel == end) return;
-  SetRows(conv.filter + channel * row_bytes, row_bytes, end - channel, &quad);
-  StoreRestOfPixel(conv, dot(quad), channel, bytes);
-}
-
-template <typename Dot>
-void RunChannelsOfPixel(const Convolution& conv, Dot dot) {
-  const int32_t bits = conv.output_lanes.bits;
-  const int32_t count = conv.channels.count;
-  if (bits == 8) return RunQuadsOfPixel(conv, 0, count, conv.output, dot);
-  uint8_t values[kMaxBlock];
-  for (int32_t first = 0; first < count; first += kMaxBlock) {
-    const int32_t end = Smaller(first + kMaxBlock, count);
-    RunQuadsOfPixel(conv, first, end, values, dot);
-    PackRow(values, end - first, bits, conv.output + first * bits / 8);
-  }
+  if (channel == count) return;
+  SetRows(conv.filter + channel * row_bytes, row_bytes, count - channel, &quad);
+  StoreRestOfPixel(conv, dot(quad), channel, output);
 }
 
 // The window of the pixel stands alone for 8-bit weights, beside one of zero points for others.
@@ -225,13 +215,13 @@ void RunOnePixel(const Convolution& conv) {
   ExpandWindow(conv.windows, 0, 0, conv.expanded, step);
   if (conv.params.weight_bits == 8) {
     const int8x16_t zero = ZeroPoints(conv);
-    RunChannelsOfPixel(conv, [=](const QuadRows& quad) {
+    RunQuadsOfPixel(conv, [=](const QuadRows& quad) {
       return DotWithZeros8(&quad, steps.rest, windows, steps.blocks, zero);
     });
   } else {
     FillZeroWindow(conv, conv.expanded + kLanes, step);
     DotPairFn* const dot = conv.dots.pair;
-    RunChannelsOfPixel(
+    RunQuadsOfPixel(
         conv, [=](const QuadRows& quad) { return dot(&quad, steps.rest, windows, steps.blocks); });
   }
 }

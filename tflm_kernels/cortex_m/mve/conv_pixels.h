@@ -8,7 +8,6 @@
 
 #include "tflm_kernels/cortex_m/mve/channel_quad.h"
 #include "tflm_kernels/cortex_m/mve/dot_quad.h"
-#include "tflm_kernels/cortex_m/mve/packed.h"
 #include "tflm_kernels/cortex_m/mve/window.h"
 
 namespace quantmcu {
@@ -39,7 +38,7 @@ struct QuadBlock {
   QuadRows quads[kMaxQuads];
 };
 
-// Where the results of a pixel go, as bytes.
+// Where the results of a pixel go.
 struct Pixels {
   uint8_t* first;
   uint8_t* second;  // of a pair
@@ -79,14 +78,14 @@ template <bool kIsPair, bool kShiftsLeft>
   const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(rest));
   const Scales scales = {vldrwq_z_s32(table.multiplier + channel, inside),
                          vldrwq_z_s32(table.shift + channel, inside)};
-  StoreBytes(pixels.first, Result<kShiftsLeft>(sums.val[0], scales, lanes), inside);
+  StoreQuad(pixels.first, lanes, Result<kShiftsLeft>(sums.val[0], scales, lanes), rest);
   if constexpr (kIsPair) {
-    StoreBytes(pixels.second, Result<kShiftsLeft>(sums.val[1], scales, lanes), inside);
+    StoreQuad(pixels.second, lanes, Result<kShiftsLeft>(sums.val[1], scales, lanes), rest);
   }
 }
 
-// All quads of a block for one or two pixels whose windows are expanded. kIsBytes: the sums are those of 8-bit weights,
-// which are called by their names.
+// All quads of a block for one or two pixels whose windows are expanded. kIsBytes: weights and results have 8 bits; then
+// the sums are called by their names.
 template <bool kIsPair, bool kShiftsLeft, bool kIsBytes>
 [[gnu::noinline]] void RunPixels(const Convolution& conv, const QuadBlock& block,
                                  const Pixels& pixels) {
@@ -96,23 +95,30 @@ template <bool kIsPair, bool kShiftsLeft, bool kIsBytes>
   const ChannelTable table = conv.channels.table;
   DotPairFn* const dot_pair = kIsBytes ? DotPair8 : conv.dots.pair;
   DotOneFn* const dot_one = kIsBytes ? DotOne8 : conv.dots.one;
+  const int32_t quad_bytes = kIsBytes ? kQuad : kQuad * lanes.bits / 8;
   const QuadRows* quad = block.quads;
   const QuadRows* end = quad + block.count;
   int32_t channel = block.first;
   if (conv.channels.count - channel < block.count * kQuad) --end;
   uint8_t* first = pixels.first;
   uint8_t* second = pixels.second;
-  for (; quad != end; ++quad, channel += kQuad, first += kQuad) {
+  for (; quad != end; ++quad, channel += kQuad, first += quad_bytes) {
     if constexpr (kIsPair) {
       const PairSums sums = dot_pair(quad, steps.rest, windows, steps.blocks);
       const Scales scales = WholeScales(table, channel);
-      StoreBytes(first, Result<kShiftsLeft>(sums.val[0], scales, lanes));
-      StoreBytes(second, Result<kShiftsLeft>(sums.val[1], scales, lanes));
-      second += kQuad;
+      const int32x4_t values0 = Result<kShiftsLeft>(sums.val[0], scales, lanes);
+      const int32x4_t values1 = Result<kShiftsLeft>(sums.val[1], scales, lanes);
+      if constexpr (kIsBytes) {
+        StoreBytes(first, values0);
+        StoreBytes(second, values1);
+      } else {
+        StoreQuads(first, second, lanes, values0, values1);
+      }
+      second += quad_bytes;
     } else {
       const int32x4_t sums = dot_one(quad, steps.rest, windows, steps.blocks);
       const Scales scales = WholeScales(table, channel);
-      StoreBytes(first, Result<kShiftsLeft>(sums, scales, lanes));
+      StoreQuad(first, lanes, Result<kShiftsLeft>(sums, scales, lanes), kQuad);
     }
   }
   if (quad != block.quads + block.count) {
@@ -122,7 +128,7 @@ template <bool kIsPair, bool kShiftsLeft, bool kIsBytes>
 
 template <bool kIsPair>
 inline void RunPixels(const Convolution& conv, const QuadBlock& block, const Pixels& pixels) {
-  const bool is_bytes = conv.dots.pair == DotPair8;
+  const bool is_bytes = conv.dots.pair == DotPair8 && conv.output_lanes.bits == 8;
   if (block.shifts_left) {
     RunPixels<kIsPair, true, false>(conv, block, pixels);
   } else if (is_bytes) {
@@ -138,6 +144,7 @@ template <bool kShiftsLeft>
                                uint8_t* const* pixels) {
   const OutputLanes& lanes = conv.output_lanes;
   const ChannelTable& table = conv.channels.table;
+  const int32_t quad_bytes = kQuad * lanes.bits / 8;
   for (int32_t q = 0; q < block.count; ++q) {
     const int32_t channel = block.first + q * kQuad;
     const int32_t rest = conv.channels.count - channel;
@@ -146,55 +153,16 @@ template <bool kShiftsLeft>
     const mve_pred16_t inside = vctp32q(static_cast<uint32_t>(rest));
     const Scales scales = {vldrwq_z_s32(table.multiplier + channel, inside),
                            vldrwq_z_s32(table.shift + channel, inside)};
-    for (int32_t p = 0; p < kFour; ++p) {
-      StoreBytes(pixels[p] + q * kQuad, Result<kShiftsLeft>(sums.val[p], scales, lanes), inside);
+    int32x4_t values[kFour];
+    for (int32_t p = 0; p < kFour; ++p) values[p] = Result<kShiftsLeft>(sums.val[p], scales, lanes);
+    const int32_t at = q * quad_bytes;
+    if (rest >= kQuad) {
+      StoreQuads(pixels[0] + at, pixels[1] + at, lanes, values[0], values[1]);
+      StoreQuads(pixels[2] + at, pixels[3] + at, lanes, values[2], values[3]);
+    } else {
+      for (int32_t p = 0; p < kFour; ++p) StoreQuad(pixels[p] + at, lanes, values[p], rest);
     }
   }
-}
-
-// Pixels whose windows are expanded, their results as bytes: 1, 2, or 4 of weights below 8 bits.
-template <int32_t kCount>
-inline void RunBytes(const Convolution& conv, const QuadBlock& block, uint8_t* const* pixels) {
-  if constexpr (kCount < kFour) {
-    RunPixels<kCount == 2>(conv, block, {pixels[0], pixels[kCount - 1]});
-  } else if (block.shifts_left) {
-    RunFour<true>(conv, block, pixels);
-  } else {
-    RunFour<false>(conv, block, pixels);
-  }
-}
-
-constexpr int32_t kMaxBlock = kMaxQuads * kQuad;  // channels
-
-template <int32_t kBits>
-inline void PackRow(const uint8_t* values, int32_t count, uint8_t* run) {
-  for (; count >= kLanes; count -= kLanes, values += kLanes, run += kLanes * kBits / 8) {
-    StoreLanes(run, kBits, LoadLanes<8>(values));
-  }
-  if (count > 0) StoreLanes(run, kBits, LoadLanes<8>(values), count);
-}
-
-// Reads whole vectors of values.
-inline void PackRow(const uint8_t* values, int32_t count, int32_t bits, uint8_t* run) {
-  if (bits == 4) {
-    PackRow<4>(values, count, run);
-  } else {
-    PackRow<2>(values, count, run);
-  }
-}
-
-// The same below 8 bits, packed.
-template <int32_t kCount>
-[[gnu::noinline]] void RunPacked(const Convolution& conv, const QuadBlock& block,
-                                 uint8_t* const* pixels) {
-  uint8_t values[kCount][kMaxBlock];
-  uint8_t* rows[kCount];
-  for (int32_t p = 0; p < kCount; ++p) rows[p] = values[p];
-  RunBytes<kCount>(conv, block, rows);
-  const int32_t left = conv.channels.count - block.first;
-  const int32_t length = left < block.count * kQuad ? left : block.count * kQuad;
-  for (int32_t p = 0; p < kCount; ++p)
-    PackRow(values[p], length, conv.output_lanes.bits, pixels[p]);
 }
 
 }  // namespace mve
