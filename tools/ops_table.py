@@ -38,6 +38,7 @@ _FORMS = {
 _CROPS = dict.fromkeys(("SLICE", "STRIDED_SLICE"), "along channels, or rows and columns")
 # Ops that are written as others before planning (tflite/canonical), so that these tables hold for them.
 _REWRITTEN = {
+    "SELECT": "as SELECT_V2",
     "SPLIT": "as SLICE",
     "SPLIT_V": "as SLICE",
     "TRANSPOSE_CONV": "as CONV_2D and DEPTH_TO_SPACE",
@@ -80,6 +81,8 @@ def _outside(kind: OpKind) -> str:
 
 
 def _ahead(kind: OpKind) -> str:
+    if kind.name == "SELECT":  # the one that is written so in emitted code too: TFLM lacks it
+        return _REWRITTEN[kind.name]
     return "yes" if kind.name in (*AOT_KINDS, *RESHAPES) or kind.has_filter or kind.is_pool else ""
 
 

@@ -1,4 +1,4 @@
-"""Networks with int8 ops that TFLM lacks (GELU, EXP, LOG, NEG) are taken: tables stand in their place."""
+"""Networks with int8 ops that TFLM lacks (GELU, EXP, LOG, NEG, SELECT) are taken: others stand in their place."""
 
 from __future__ import annotations
 
@@ -53,8 +53,27 @@ def negative(net: StockModel, x: Handle) -> Handle:
     return net.stock("NEG", [x], schema.NegOptionsT(), x.shape, **FINE)
 
 
-ACTIVATIONS = {"gelu": gelu, "softplus": softplus, "mish": mish, "negative": negative}
-KINDS = {"gelu": ("GELU",), "softplus": ("EXP", "LOG"), "mish": ("EXP", "LOG"), "negative": ("NEG",)}
+def select(net: StockModel, condition: Handle, x: Handle, y: Handle) -> Handle:
+    return net.stock("SELECT", [condition, x, y], None, x.shape, scale=x.scale, zero_point=x.zero_point)
+
+
+def selu(net: StockModel, x: Handle) -> Handle:
+    def constant(value: int) -> Handle:
+        return net.constant(np.array([value], np.int8), scale=0.014)
+
+    less = net.stock("SUB", [exp(net, x), constant(71)], schema.SubOptionsT(), x.shape, scale=0.05, zero_point=0)
+    positive = net.stock("GREATER", [x, constant(0)], None, x.shape, dtype="bool")
+    return select(net, positive, net.mul(x, constant(75), **FINE), net.mul(less, constant(125), **FINE))
+
+
+ACTIVATIONS = {"gelu": gelu, "softplus": softplus, "mish": mish, "negative": negative, "selu": selu}
+KINDS = {
+    "gelu": ("GELU",),
+    "softplus": ("EXP", "LOG"),
+    "mish": ("EXP", "LOG"),
+    "negative": ("NEG",),
+    "selu": ("EXP", "SELECT"),
+}
 
 
 def network(activation: Callable[[StockModel, Handle], Handle]) -> bytes:
@@ -69,6 +88,10 @@ def network(activation: Callable[[StockModel, Handle], Handle]) -> bytes:
     return net.build(activation(net, scores))
 
 
+# Shapes of what is chosen and of the condition, and whether SELECT_V2 gives the same.
+SELECTS = (((1, 4, 4, 2), (1, 4, 4, 2), True), ((4, 2), (1,), True), ((4, 2), (4,), False), ((2, 2), (2,), False))
+
+
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_they_are_in_stages_and_behind_and_the_report_says_what_it_compares_with(name: str, tmp_path: Path) -> None:
     model = network(ACTIVATIONS[name])
@@ -76,7 +99,7 @@ def test_they_are_in_stages_and_behind_and_the_report_says_what_it_compares_with
         run_stock(model, np.zeros((1, 24, 24, 3), np.int8))
     result = qm.convert(model, search="uniform", progress=False)
     kinds = [op.kind for op in read_model(result.model).ops]
-    assert "QMCU_PATCH_STAGE" in kinds and not {*kinds} & {"GELU", "EXP", "LOG", "NEG"}
+    assert "QMCU_PATCH_STAGE" in kinds and not {*kinds} & {"GELU", "EXP", "LOG", "NEG", "SELECT"}
     found = result.report.verification
     assert found.is_same_function and found.missing == KINDS[name]
     text = str(result.report)
@@ -148,6 +171,31 @@ def test_what_no_table_holds_is_refused_in_tflms_words() -> None:
         Interpreter(model)
 
 
+@pytest.mark.parametrize(("shape", "condition", "is_taken"), SELECTS)
+def test_a_select_is_one_of_the_second_version_where_both_mean_the_same(
+    shape: tuple[int, ...], condition: tuple[int, ...], is_taken: bool
+) -> None:
+    net = StockModel()
+    x, y = net.input(shape), net.input(shape)
+    of_x = x if condition == shape else net.input(condition)
+    positive = net.stock(
+        "GREATER", [of_x, net.constant(np.zeros(1, np.int8), scale=0.05)], None, condition, dtype="bool"
+    )
+    model = ModelFile(net.build(select(net, positive, x, y)))
+    kinds = [op.kind for op in canonical(model).graph.ops]
+    assert kinds == ["GREATER", "SELECT_V2" if is_taken else "SELECT"]
+    assert missing_kinds(model) == (("SELECT",) if is_taken else ())
+    if not is_taken:
+        with pytest.raises(UnsupportedModelError, match="SELECT"):
+            Interpreter(model)
+        return
+    sample = [v[0] for v in random_inputs(model.graph.input_tensors, 1)]
+    real = model.graph.input_tensors[-1].scales[0]
+    is_chosen = np.broadcast_to(sample[-1 if of_x is not x else 0] * real > 0, shape)
+    found = Interpreter(model).invoke(sample)[0]
+    np.testing.assert_array_equal(found.reshape(shape), np.where(is_chosen, *[v.reshape(shape) for v in sample[:2]]))
+
+
 def test_other_models_are_what_they_were() -> None:
     net = StockModel()
     model = ModelFile(net.build(net.relu(net.input((1, 4, 4, 2)))))
@@ -159,7 +207,7 @@ def test_inspect_tells_of_the_tables() -> None:
     assert "GELU(T" in text and "no int8 kernel for GELU" in text and "QMCU_LUT" not in text
 
 
-@pytest.mark.parametrize("activation", ("gelu", "softplus", "mish"))
+@pytest.mark.parametrize("activation", ("gelu", "softplus", "mish", "selu"))
 def test_a_keras_network_is_taken(activation: str) -> None:
     keras = pytest.importorskip("keras")
     keras.utils.set_random_seed(3)

@@ -60,12 +60,49 @@ def nested(net: StockModel, x: Handle) -> Handle:
     return less(net, net.quantize(net.silu(net.relu(x, scale=0.07, zero_point=-3), **FINE), **FINE), net.tanh(x))
 
 
+def related(net: StockModel, kind: str, x: Handle, y: Handle, shape: tuple[int, ...]) -> Handle:
+    return net.stock(kind, [x, y], None, shape, dtype="bool")
+
+
+def chosen(net: StockModel, condition: Handle, x: Handle, y: Handle) -> Handle:
+    options, like = schema.SelectV2OptionsT(), max(x, y, key=lambda h: len(h.shape))
+    inputs = [condition, x, y]
+    return net.stock("SELECT_V2", inputs, options, like.shape, scale=like.scale, zero_point=like.zero_point)
+
+
+def elu_written_out(net: StockModel, x: Handle) -> Handle:
+    """Where x > 0 a product of it, elsewhere one of tanh, as SELU has them."""
+    positive = related(net, "GREATER", x, one(net, x, 0, 0.01), x.shape)
+    times, small = one(net, x, 105, 0.01), one(net, x, 120, 0.01)
+    return chosen(net, positive, net.mul(x, times, **FINE), net.mul(net.tanh(x), small, **FINE))
+
+
+def threshold(net: StockModel, x: Handle) -> Handle:
+    """Where 0.4 < x of a channel's own threshold x, elsewhere a constant."""
+    thresholds = net.constant(np.arange(38, 38 + x.shape[3], dtype=np.int8), scale=0.01)
+    return chosen(net, related(net, "LESS_EQUAL", thresholds, x, x.shape), x, one(net, x, -7))
+
+
+def soft_shrink(net: StockModel, x: Handle) -> Handle:
+    """A choice of a choice."""
+    more, zero, like = one(net, x, 13), one(net, x, x.zero_point), {"scale": x.scale, "zero_point": x.zero_point}
+    below = related(net, "LESS", x, one(net, x, -10), x.shape)
+    above = related(net, "GREATER_EQUAL", x, one(net, x, 16), x.shape)
+    outside = chosen(net, below, net.add(x, more, **like), zero)
+    minus = net.stock("SUB", [x, more], schema.SubOptionsT(), x.shape, **like)
+    return chosen(net, above, minus, outside)
+
+
 CASES: dict[str, tuple[Callable[[StockModel, Handle], Handle], int]] = {
     "hard swish": (hard_swish, 3),
     "PReLU": (prelu, 3),
     "leaky ReLU": (leaky, 1),
     "nested": (nested, 5),
+    "ELU written out": (elu_written_out, 4),
+    "threshold": (threshold, 1),
+    "soft shrink": (soft_shrink, 5),
 }
+PER_CHANNEL = ("PReLU", "threshold")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -81,7 +118,7 @@ def test_they_are_one_table_of_tflms_values(case: str) -> None:
     formats = [graph.tensors[t].format for t in (low.inputs[0], low.output)]
     tables = low.requantization_table(formats[:1], formats[1]).view(np.int8).reshape(-1, 256)
     (expected,) = run_stock(model, values)
-    assert len(tables) == (3 if case == "PReLU" else 1)
+    assert len(tables) == (3 if case in PER_CHANNEL else 1)
     np.testing.assert_array_equal(np.broadcast_to(tables, (3, 256)).T, expected.reshape(256, 3))
 
 
@@ -109,7 +146,7 @@ def test_a_stage_holds_them_and_gives_tflms_bytes(case: str) -> None:
     result = qm.convert(model, search="uniform", progress=False)
     assert result.report.verification.is_same_function
     kinds = [op.kind for op in read_model(result.model).ops]
-    assert "QMCU_PATCH_STAGE" in kinds and not {"MUL", "ADD", "MAXIMUM", "SUB"} & {*kinds}
+    assert "QMCU_PATCH_STAGE" in kinds and not {"MUL", "ADD", "MAXIMUM", "SUB", "SELECT_V2"} & {*kinds}
     before, after = (r.recorded_non_persistent_bytes for r in (result.report.baseline, result.report.converted))
     assert after < 0.6 * before
 
@@ -120,7 +157,7 @@ def test_outside_of_stages_they_are_one_table_too(case: str) -> None:
     model = net.build(CASES[case][0](net, net.input((1, 6, 5, 3), scale=0.05, zero_point=3)))
     result = qm.convert(model, search="uniform", progress=False)
     kinds = [op.kind for op in read_model(result.model).ops]
-    assert kinds == ["QMCU_CHANNEL_LUT" if case == "PReLU" else "QMCU_LUT"]
+    assert kinds == ["QMCU_CHANNEL_LUT" if case in PER_CHANNEL else "QMCU_LUT"]
     assert result.report.verification.is_same_function
 
 
@@ -142,7 +179,24 @@ def other_formats(net: StockModel, x: Handle) -> tuple[Handle, ...]:
     return (compared(net, "MAXIMUM", net.tanh(x), x),)
 
 
-@pytest.mark.parametrize("make", (read_elsewhere, of_two_maps, of_one_row, other_formats))
+def chosen_by_another(net: StockModel, x: Handle) -> tuple[Handle, ...]:
+    other = net.max_pool2d(x, (3, 3), padding="SAME")
+    return (chosen(net, related(net, "LESS", other, one(net, x, 0), x.shape), x, one(net, x, 5)),)
+
+
+def chosen_of_other_formats(net: StockModel, x: Handle) -> tuple[Handle, ...]:
+    condition = related(net, "LESS", x, one(net, x, 0), x.shape)
+    return (chosen(net, condition, x, net.tanh(x)),)
+
+
+def compared_with_a_map(net: StockModel, x: Handle) -> tuple[Handle, ...]:
+    return (chosen(net, related(net, "LESS", x, net.tanh(x), x.shape), x, one(net, x, 5)),)
+
+
+NONE = (read_elsewhere, of_two_maps, of_one_row, other_formats, chosen_by_another, chosen_of_other_formats)
+
+
+@pytest.mark.parametrize("make", (*NONE, compared_with_a_map))
 def test_what_is_no_function_of_one_value_stays(make: Callable[[StockModel, Handle], Any]) -> None:
     net = StockModel()
     graph = read_model(net.build(*make(net, net.input((1, 4, 5, 3), scale=0.05, zero_point=3))))

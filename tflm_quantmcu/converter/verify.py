@@ -30,7 +30,7 @@ from tflm_quantmcu.runtime.interpreter import Interpreter
 from tflm_quantmcu.runtime.samples import random_inputs, to_model_input
 from tflm_quantmcu.stage.custom_ops import PREFIX
 from tflm_quantmcu.tflite.canonical.canonical import canonical
-from tflm_quantmcu.tflite.missing_ops import missing_kinds
+from tflm_quantmcu.tflite.missing_ops import missing_kinds, stand_ins
 from tflm_quantmcu.tflite.model_file import AnyModel, ModelFile
 
 NUM_RANDOM_SAMPLES = 4
@@ -47,7 +47,7 @@ class VerificationResult:
       arena_by_variant: variant of our kernels -> non-persistent bytes, predicted and recorded on this host, with the
         scratch that it asks for; ops that stay TFLite's own ask for what the target's kernels do, or TFLM's reference
         kernels where they are CMSIS-NN's.
-      missing: kinds of the model's ops that TFLM has no int8 kernel for: of tables in their place is the original.
+      missing: kinds of the model's ops that TFLM has no int8 kernel for: with others in their place is the original.
       output_crc32: of all outputs in order, to compare with another machine's.
       samples: of each input those that were given, [N, ...] of the model's type, or the random ones in their place.
     """
@@ -200,7 +200,7 @@ def _reference(missing: Sequence[str]) -> str:
     """What outputs are compared with."""
     if not missing:
         return "stock TFLM"
-    return f"the unsplit network with tables for {', '.join(missing)}, which stock TFLM does not run,"
+    return f"the unsplit network with {stand_ins(missing)}, which stock TFLM does not run,"
 
 
 def _check_outputs(before: ModelFile, after: ModelFile, runs: _Runs) -> None:

@@ -65,7 +65,7 @@ class OpKind:
       activation: the fused activation that the op is, of RELU and RELU6.
       is_reshape: the output's bytes are the input's.
       is_pad: of height and width, by constant amounts.
-      is_missing: TFLM has no int8 kernel of it, so that it is an op of ours wherever it stands.
+      is_missing: TFLM has no int8 kernel of it, so that another op stands in its place everywhere.
 
     Attributes of the op of ours, "" and None of kinds that are none:
       kernel: its C++ function outside of stages.

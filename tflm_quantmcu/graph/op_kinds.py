@@ -205,6 +205,7 @@ _ROWS = (
     OpKind("GELU", num_inputs=1, formats=Formats.FREE, becomes="LUT", is_missing=True),
     OpKind("LOG", num_inputs=1, formats=Formats.FREE, becomes="LUT", is_missing=True),
     OpKind("NEG", num_inputs=1, formats=Formats.FREE, becomes="LUT", is_missing=True),
+    OpKind("SELECT", num_inputs=3, is_missing=True),
     OpKind("DEQUANTIZE", num_inputs=1, formats=Formats.FREE),
     OpKind("SOFTMAX", num_inputs=1, formats=Formats.OWN_OUTPUT),
     OpKind("RESHAPE", num_inputs=1, formats=Formats.SHARED, is_reshape=True),
@@ -227,7 +228,7 @@ _ONLY_FORMATS = {
     Formats.OWN_OUTPUT: ("L2_NORMALIZATION", "LOG_SOFTMAX"),
     Formats.SHARED: (
         *("BATCH_TO_SPACE_ND", "BROADCAST_TO", "GATHER_ND", "MAXIMUM", "MINIMUM"),
-        *("MIRROR_PAD", "PACK", "REDUCE_MAX", "REDUCE_MIN", "SPACE_TO_BATCH_ND"),
+        *("MIRROR_PAD", "PACK", "REDUCE_MAX", "REDUCE_MIN", "SELECT_V2", "SPACE_TO_BATCH_ND"),
         *("SPACE_TO_DEPTH", "SPLIT", "SPLIT_V", "TILE", "UNPACK"),
     ),
 }

@@ -13,14 +13,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tflm_quantmcu.graph.types import Format, ModelGraph, Op
+from tflm_quantmcu.graph.types import Format, ModelGraph, Op, Tensor
 from tflm_quantmcu.law.arrays import Int32Array, Int64Array
 from tflm_quantmcu.law.clamps import clamp_range, real_range
 from tflm_quantmcu.law.constant_operands import REAL_FUNCTIONS, pair_values
 from tflm_quantmcu.law.fixed_point import multiply, quantize_multiplier
 from tflm_quantmcu.law.kernel_calls import Pair
 from tflm_quantmcu.law.lookups import Lookup, is_lookup, quantized
+from tflm_quantmcu.law.relations import CHOICE, RELATIONS, Constant, Relation, chosen_values, constant_of, relation_of
 
+_TRUTH = Format(8, 1.0, 0)  # of values that are true or false
 _PAIRS = ("ADD", "MAXIMUM", "MINIMUM", "MUL", "SUB")
 _Found = tuple[int, frozenset[int]] | None
 _RESCALING = ("QUANTIZE", "RELU", "RELU6")  # law A7, with clamps
@@ -31,18 +33,18 @@ class Step:
     """One op.
 
     Attributes:
-      kind: of the op.
+      kind: of the op; of a constant that is chosen none.
       inputs: places of the values that it takes: 0 is the map's, n that of step n - 1.
-      output: its format.
+      output: its format; of a relation nothing.
       activation: what its values are clamped to.
-      lookup: of a function of one value; None of an op that rescales, or takes two values.
+      lookup: of a function of one value, a relation or a constant; None of what rescales, or takes several values.
     """
 
     kind: str
     inputs: tuple[int, ...]
     output: Format
     activation: str = "NONE"
-    lookup: Lookup | None = None
+    lookup: Lookup | Relation | Constant | None = None
 
     def stock_values(self, values: Sequence[Int64Array], formats: Sequence[Format]) -> Int64Array:
         """What TFLM's kernel gives for int64 values [n] or [channel, n] of 8-bit formats: int64, the same shape or with
@@ -51,6 +53,10 @@ class Step:
         Raises:
           ValueError: TFLM's kernel does not take these formats.
         """
+        if isinstance(self.lookup, Relation | Constant):
+            return self.lookup.stock_values(formats[0], values[0])
+        if self.kind == CHOICE:
+            return chosen_values(values, formats, self.output)
         clamps = clamp_range(self.activation, self.output)
         if self.lookup is not None:
             table = np.atleast_2d(self.lookup.table(formats[0], self.output, clamps))
@@ -70,6 +76,8 @@ class Step:
         if self.lookup is not None:
             functions = self.lookup.functions()
             found = functions[channel % len(functions)](values[0])
+        elif self.kind == CHOICE:
+            found = values[1] if values[0] else values[2]
         else:
             found = REAL_FUNCTIONS[self.kind](*values) if len(values) == 2 else values[0]
         low, high = real_range(self.activation)
@@ -98,15 +106,18 @@ class Joined:
         source = graph.feature_maps(inner[0])[0]
         places, steps = {source: 0}, []
         for step in (*inner, op):
+            for t in _chosen_constants(graph, step) - places.keys():
+                steps.append(_constant_step(graph, step, t))
+                places[t] = len(steps)
             is_unary = _is_unary(graph, step)
-            maps = graph.feature_maps(step)[: 1 if is_unary else 2]
+            maps = graph.feature_maps(step)[:1] if is_unary else step.inputs
             steps.append(
                 Step(
                     kind=step.kind,
                     inputs=tuple(places[t] for t in maps),
-                    output=graph.tensors[step.outputs[0]].format,
+                    output=_format_of(graph.tensors[step.outputs[0]]),
                     activation=step.traits.activation or step.activation,
-                    lookup=Lookup.of(graph, step) if is_lookup(graph, step) else None,
+                    lookup=Lookup.of(graph, step) if is_lookup(graph, step) else relation_of(graph, step),
                 )
             )
             places[step.outputs[0]] = len(steps)
@@ -149,8 +160,8 @@ def _stock_values(joined: Joined) -> Int64Array:
 
 
 def inner_ops_of(graph: ModelGraph, op: Op) -> tuple[Op, ...]:
-    """The ops, in order, between a map and `op`, which takes two values, if all of them together are a function of one
-    value of that map, and nothing else reads what they give; else nothing."""
+    """The ops, in order, between a map and `op`, which takes several values, if all of them together are a function of
+    one value of that map, and nothing else reads what they give; else nothing."""
     try:
         found = _joined(graph, op, {})
         if found is None:
@@ -170,17 +181,38 @@ def _joined(graph: ModelGraph, op: Op, known: dict[int, _Found]) -> _Found:
 
 
 def _newly_joined(graph: ModelGraph, op: Op, known: dict[int, _Found]) -> _Found:
-    if op.kind not in _PAIRS or len(op.inputs) != 2 or len({*op.inputs}) == 1 or not _is_alike(graph, op):
+    if not _takes_several(op) or not _is_alike(graph, op):
         return None
-    first, second = (_ways_back(graph, t, known) for t in op.inputs)
-    source = next((t for t in first if t in second), None)
+    constants = _chosen_constants(graph, op)
+    first, *others = (_ways_back(graph, t, known) for t in op.inputs if t not in constants)
+    source = next((t for t in first if all(t in found for found in others)), None)
     if source is None:
         return None
-    inner = first[source] | second[source]
+    inner = first[source].union(*(found[source] for found in others))
     inside = inner | {op.index}
     outputs = [graph.ops[i].outputs[0] for i in inner]
     is_closed = all(t not in graph.outputs and inside >= {c.index for c in graph.consumers[t]} for t in outputs)
     return (source, inner) if is_closed else None
+
+
+def _takes_several(op: Op) -> bool:
+    """Whether the op is of two maps that are not one, or a choice of two by a third."""
+    if op.kind == CHOICE:
+        return len(op.inputs) == 3 and min(op.inputs) >= 0
+    return op.kind in _PAIRS and len(op.inputs) == 2 and len({*op.inputs}) == 2
+
+
+def _chosen_constants(graph: ModelGraph, op: Op) -> set[int]:
+    """Tensors that the op, a choice, takes as constants of one value or one a channel."""
+    shape = graph.tensors[op.outputs[0]].shape
+    chosen = op.inputs[1:] if op.kind == CHOICE else ()
+    return {t for t in chosen if constant_of(graph.tensors[t], shape) is not None}
+
+
+def _constant_step(graph: ModelGraph, op: Op, tensor: int) -> Step:
+    constant = constant_of(graph.tensors[tensor], graph.tensors[op.outputs[0]].shape)
+    assert constant is not None
+    return Step("", (0,), constant.format, lookup=constant)
 
 
 def _ways_back(graph: ModelGraph, tensor: int, known: dict[int, _Found]) -> dict[int, frozenset[int]]:
@@ -200,12 +232,21 @@ def _ways_back(graph: ModelGraph, tensor: int, known: dict[int, _Found]) -> dict
 
 
 def _is_unary(graph: ModelGraph, op: Op) -> bool:
-    return op.kind in _RESCALING or is_lookup(graph, op)
+    return op.kind in _RESCALING or is_lookup(graph, op) or relation_of(graph, op) is not None
 
 
 def _is_alike(graph: ModelGraph, op: Op) -> bool:
-    """Whether the op makes an int8 map of maps of its shape."""
-    tensors = [graph.tensors[t] for t in (*graph.feature_maps(op), *op.outputs)]
+    """Whether the op makes an int8 map of maps of its shape, or what is true or false of them, or chooses by that."""
+    maps = graph.feature_maps(op)
+    truths = {*(op.inputs[:1] if op.kind == CHOICE else ()), *(op.outputs if op.kind in RELATIONS else ())}
+    tensors = [graph.tensors[t] for t in (*maps, *op.outputs)]
     return len(op.outputs) == 1 and all(
-        t.dtype == "int8" and len(t.scales) == 1 and not t.is_variable and t.shape == tensors[-1].shape for t in tensors
+        (t.dtype == "bool" if t.index in truths else t.dtype == "int8" and len(t.scales) == 1)
+        and not t.is_variable
+        and t.shape == tensors[-1].shape
+        for t in tensors
     )
+
+
+def _format_of(tensor: Tensor) -> Format:
+    return _TRUTH if tensor.dtype == "bool" else tensor.format

@@ -30,7 +30,7 @@ def why_unsupported(graph: ModelGraph, op: Op, inner: Sequence[Op]) -> str | Non
 
 def _why_unsupported(graph: ModelGraph, op: Op, inner: Sequence[Op]) -> str | None:
     kind = op.traits
-    maps = graph.feature_maps(op)
+    maps = graph.feature_maps(inner[0])[:1] if inner else graph.feature_maps(op)
     tensors = [graph.tensors[t] for t in (*maps, *op.outputs)]
     has_table = bool(inner) or is_lookup(graph, op)
     if not kind.becomes and not has_table:

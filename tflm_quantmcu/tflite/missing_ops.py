@@ -1,4 +1,5 @@
-"""Ops that TFLM has no int8 kernel for: GELU, EXP, LOG and NEG, as the table of what they give (law A39).
+"""Ops that TFLM has no int8 kernel for: GELU, EXP, LOG and NEG, as the table of what they give (law A39), and SELECT as
+SELECT_V2.
 
 In: a `.tflite`. Out: the one that TFLM runs in its place, or the operators that stand in the place of one op.
 """
@@ -15,6 +16,7 @@ from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.float_islands import quantize_islands
 from tflm_quantmcu.tflite.canonical.names import named_tree
+from tflm_quantmcu.tflite.canonical.selects import is_renamed, rename_selects
 from tflm_quantmcu.tflite.model_builder import ModelBuilder
 from tflm_quantmcu.tflite.model_file import ModelFile
 from tflm_quantmcu.tflite.op_check import kind_of
@@ -23,14 +25,23 @@ from tflm_quantmcu.tflite.writer import write_model
 
 _MISSING = frozenset(kind.name for kind in OP_KINDS.values() if kind.is_missing)
 _IN_FLOAT_TOO = "GELU"
+_RENAMED = "SELECT"
 
 
 def missing_kinds(model: ModelFile) -> tuple[str, ...]:
-    """The kinds of ops that TFLM lacks and that `runnable` puts tables in the place of, sorted."""
+    """The kinds of ops that TFLM lacks and that `runnable` puts others in the place of, sorted."""
     if _MISSING.isdisjoint(map(kind_of, model.tree.operatorCodes)) or model.graph.subgraphs:
         return ()
     graph = model.graph
-    return tuple(sorted({op.kind for op in graph.ops if is_missing(graph, op) or _is_missing_float(graph, op)}))
+    questions = (is_missing, _is_missing_float, is_renamed)
+    return tuple(sorted({op.kind for op in graph.ops if any(is_it(graph, op) for is_it in questions)}))
+
+
+def stand_ins(kinds: Sequence[str]) -> str:
+    """What `runnable` puts in the place of such kinds of ops, in words."""
+    tables = ", ".join(kind for kind in kinds if kind != _RENAMED)
+    parts = [f"tables of ours for {tables}"] * bool(tables) + [f"SELECT_V2 for {_RENAMED}"] * (_RENAMED in kinds)
+    return " and ".join(parts)
 
 
 def tables_sentence(kinds: Sequence[str]) -> list[str]:
@@ -39,12 +50,12 @@ def tables_sentence(kinds: Sequence[str]) -> list[str]:
         return []
     return [
         f"stock TFLM does not run this model, it has no int8 kernel for {', '.join(kinds)}: where it is compared with, "
-        "that is the unsplit network on TFLM with tables of ours in their place, which hold TensorFlow Lite's values"
+        f"that is the unsplit network on TFLM with {stand_ins(kinds)}, which give TensorFlow Lite's values"
     ]
 
 
 def runnable(model: ModelFile) -> ModelFile:
-    """What TFLM runs in the place of a model: it, or where it has ops that TFLM lacks, the same with tables.
+    """What TFLM runs in the place of a model: it, or where it has ops that TFLM lacks, the same with others.
 
     Tensors keep their indices; new ones stand behind them. Memory offsets of the file go.
 
@@ -53,10 +64,13 @@ def runnable(model: ModelFile) -> ModelFile:
     """
     if not missing_kinds(model):
         return model
-    islands = None
+    rewrites = [rename_selects]
     if any(_is_missing_float(model.graph, op) for op in model.graph.ops):
-        islands = quantize_islands(model)
-    found = model if islands is None else ModelFile(write_model(islands), model.origin)
+        rewrites.append(quantize_islands)
+    found = model
+    for rewrite in rewrites:
+        if (rewritten := rewrite(found)) is not None:
+            found = ModelFile(write_model(rewritten), model.origin)
     tree = named_tree(found)
     builder = ModelBuilder(tree)
     operators: list[schema.OperatorT] = []

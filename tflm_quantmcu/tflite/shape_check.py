@@ -114,7 +114,7 @@ def _all(_: Any, sources: Sequence[Shape]) -> int:
     return sum(map(math.prod, sources))
 
 
-def _split(_: Any, sources: Sequence[Shape]) -> int:
+def _second(_: Any, sources: Sequence[Shape]) -> int:
     return math.prod(sources[1])
 
 
@@ -150,13 +150,13 @@ def _windows(options: Any, extents: Sequence[int], kernel: Sequence[int]) -> int
 _RULES: dict[str, Rule] = {
     **dict.fromkeys(_SAME_NAMES.split(), _same),
     **dict.fromkeys(_BROADCAST_NAMES.split(), _broadcast),
-    **dict.fromkeys(("SELECT", "SELECT_V2"), _select),
+    "SELECT_V2": _select,
     **dict.fromkeys(("CONCATENATION", "PACK"), _all),
-    "SPLIT": _split,
+    **dict.fromkeys(("SELECT", "SPLIT"), _second),
     **dict.fromkeys(("SPLIT_V", "UNPACK"), _same),
     "CONV_2D": _convolution,
     "DEPTHWISE_CONV_2D": _depthwise,
     **dict.fromkeys(("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"), _pool),
 }
 # Inputs that a rule looks at, where it is more than one.
-_NUM_SOURCES: dict[Rule, int] = {**dict.fromkeys((_broadcast, _split, _convolution, _depthwise), 2), _select: 3}
+_NUM_SOURCES: dict[Rule, int] = {**dict.fromkeys((_broadcast, _second, _convolution, _depthwise), 2), _select: 3}

@@ -19,6 +19,7 @@ from tflm_quantmcu.tflite.canonical.grouped_convs import join_groups
 from tflm_quantmcu.tflite.canonical.order import order_ops
 from tflm_quantmcu.tflite.canonical.reshapes import drop_needless_reshapes
 from tflm_quantmcu.tflite.canonical.row_maps import widen_row_maps
+from tflm_quantmcu.tflite.canonical.selects import rename_selects
 from tflm_quantmcu.tflite.canonical.shortcuts import put_shortcuts_first
 from tflm_quantmcu.tflite.canonical.splits import slice_splits
 from tflm_quantmcu.tflite.canonical.transpose_convs import split_transpose_convs
@@ -30,6 +31,7 @@ from tflm_quantmcu.tflite.writer import write_model
 REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
     fold_constants,  # first: what then is constant the others can look at
     quantize_islands,
+    rename_selects,
     slice_splits,
     dilate_convs,  # before rows become images: of a Conv1D it makes one, between two reshapes
     split_transpose_convs,  # before the next: a Conv1DTranspose is one, between two reshapes
