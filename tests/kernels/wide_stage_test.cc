@@ -47,13 +47,13 @@ TEST(WideStageTest, TilesReadAGateWholeAndTheirPartOfFurtherMaps) {
   EXPECT_EQ(y, kExpected);
 
   std::vector<uint8_t> stepped(kX.size());
-  std::vector<Region> regions(params.header.num_maps);
+  std::vector<Span> spans(2 * params.header.num_maps);
   StageState state = {};
   Status status = Status::kMore;
   while (status == Status::kMore) {
     status = PatchStageStep(params, reference::kKernels,
                             StageInput(kX.data(), {kGate.data(), kSkip.data()}), scratch.data(),
-                            stepped.data(), &state, regions.data());
+                            stepped.data(), &state, spans.data());
   }
   EXPECT_EQ(stepped, kExpected);
 }

@@ -56,8 +56,8 @@ inline Status RunStage(const PatchStageParams& params, const StageInput& x, uint
 template <const Kernels& kKernels, typename State>
 inline Status StepStage(const PatchStageParams& params, const StageInput& x, uint8_t* scratch,
                         uint8_t* y, State* state) {
-  const Status status = PatchStageStep(params, kHookedKernels<kKernels>, x, scratch, y,
-                                       &state->stage, state->regions);
+  const Status status =
+      PatchStageStep(params, kHookedKernels<kKernels>, x, scratch, y, &state->stage, state->spans);
   if (status == Status::kReaderFailed) state->op = 0;
   return status;
 }

@@ -24,8 +24,8 @@ struct Span {
 };
 
 struct Region {
-  Span rows;
-  Span columns;
+  const Span& rows;
+  const Span& columns;
 };
 
 inline int32_t Length(const Span& span) { return span.end - span.begin; }
@@ -52,14 +52,14 @@ struct Priming {
   int32_t columns;
 };
 
-// kMaxPriming + 1 for what would need more. `regions` has room for TiledMap(params) + 1.
+// kMaxPriming + 1 for what would need more. `spans` has room for TiledMap(params) + 1.
 constexpr int32_t kMaxPriming = 1024;
-Priming PrimingOf(const PatchStageParams& params, Region* regions);
+Priming PrimingOf(const PatchStageParams& params, Span* spans);
 
-// Fills regions[0, TiledMap(params)] for the tile (row, column). They hold those of the tile visited
+// Fills rows and columns [0, TiledMap(params)] for the tile (row, column). They hold those of the tile visited
 // before, unless this is the first one; tiles are visited in row-major order, priming ones too.
 void ComputeRegions(const PatchStageParams& params, const Priming& priming, int32_t row,
-                    int32_t column, Region* regions);
+                    int32_t column, Span* rows, Span* columns);
 
 // Calls visit(row, column, nearest) for all tiles in the order in which they run, as long as it
 // returns true; `nearest`: place in patch_classes of the tile, or of the one nearest to a priming tile.

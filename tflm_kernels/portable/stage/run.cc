@@ -5,8 +5,6 @@
 
 #include "tflm_kernels/portable/stage/run.h"
 
-#include <string.h>
-
 #include "tflm_kernels/portable/law/limits.h"
 #include "tflm_kernels/portable/stage/halo.h"
 #include "tflm_kernels/portable/stage/outliers.h"
@@ -23,34 +21,37 @@ namespace {
 template <typename Compute>
 bool Fill(const Tile& tile, int32_t map, Compute compute) {
   const StageMap& shape = tile.params.maps[map];
-  const Region& region = tile.regions[map];
+  const Region region = RegionOf(tile, map);
   if (IsEmpty(region)) return true;
-  if (!IsInScratch(tile, map)) return compute();  // Y
-  uint8_t* buffer = tile.scratch + FormatOf(tile, map).scratch_offset;
-  LoadHalo(shape, region, PixelBytes(tile, map), tile.scratch, buffer);
+  if (shape.left_columns == 0 && shape.top_rows == 0)
+    return compute();  // it keeps nothing, so all is fresh
+  const StageFormat& format = FormatOf(tile, map);
+  const int32_t pixel_bytes = RunBytes(shape.channels, format.bits);
+  uint8_t* buffer = tile.scratch + format.scratch_offset;
+  LoadHalo(shape, region, pixel_bytes, tile.scratch, buffer);
   if (!IsKept(region) && !compute()) return false;
-  SaveHalo(shape, region, PixelBytes(tile, map), buffer, tile.scratch);
+  SaveHalo(shape, region, pixel_bytes, buffer, tile.scratch);
   return true;
 }
 
 bool ReadInput(const Tile& tile) {
-  const Region& region = tile.regions[0];
-  const FeatureMap view = OutputView(tile, 0);
-  return tile.x.reader.read(tile.x.reader.context,
-                            {region.rows.fresh, region.columns.fresh, view.height, view.width,
-                             view.row_bytes, OutputData(tile, 0, view)});
+  FeatureMap view;
+  uint8_t* pixels = FindOutput(tile, 0, &view);
+  return tile.x.reader.read(
+      tile.x.reader.context,
+      {tile.rows[0].fresh, tile.columns[0].fresh, view.height, view.width, view.row_bytes, pixels});
 }
 
 // The tile's part of the sums that Y is made of.
 void Reduce(const Tile& tile) {
   const PatchStageParams& params = tile.params;
   const int32_t map = TiledMap(params);
-  const Region& region = tile.regions[map];
   const StageFormat& format = FormatOf(tile, map + 1);
   auto* sums = reinterpret_cast<int32_t*>(tile.scratch + format.scratch_offset);
-  const FeatureMap input = InputView(tile, map);
-  AddToSums(params, tile.kernels, input, region.rows.begin, region.columns.begin,
-            InputData(tile, map, input), sums);
+  FeatureMap input;
+  const uint8_t* pixels = FindInput(tile, map, &input);
+  AddToSums(params, tile.kernels, input, tile.rows[map].begin, tile.columns[map].begin, pixels,
+            sums);
 }
 
 // Returns false if the reader failed.
@@ -58,8 +59,9 @@ bool RunTile(Tile* running) {
   const Tile& tile = *running;
   if (IsStreamed(tile.params) && !Fill(tile, 0, [&] { return ReadInput(tile); })) return false;
   if (tile.patch_class == kChosenAtRunTime) {
-    const FeatureMap x = InputView(tile, 0);
-    running->patch_class = HasOutliers(tile.params.header, x, InputData(tile, 0, x)) ? 0 : 1;
+    FeatureMap view;
+    const uint8_t* pixels = FindInput(tile, 0, &view);
+    SetClass(running, HasOutliers(tile.params.header, view, pixels) ? 0 : 1);
   }
   const int32_t num_ops = NumTiledOps(tile.params);
   for (int32_t i = 0; i < num_ops; ++i) {
@@ -77,26 +79,26 @@ int32_t LargestKernelScratch(const Tile& tile) {
   int32_t bytes = 0;
   for (int32_t i = 0; i < NumTiledOps(tile.params); ++i) {
     const StageOp& op = tile.params.ops[i];
-    if (IsKept(tile.regions[op.output])) continue;
+    if (IsKept(RegionOf(tile, op.output))) continue;
     bytes = Max(bytes, static_cast<int32_t>(OpScratchBytes(tile, op)));
   }
   return bytes;
 }
 
-// Makes the tile that of a row and column; `nearest` as of ForEachTile in regions.h.
-void Enter(Tile* tile, const Priming& priming, int32_t row, int32_t column, int32_t nearest) {
-  tile->patch_class = tile->params.patch_classes[nearest];
-  ComputeRegions(tile->params, priming, row, column, tile->regions);
-}
+// The spans of a tile's maps: of rows, then of columns.
+struct Spans {
+  Span rows[kMaxStageMaps];
+  Span columns[kMaxStageMaps];
+};
 
-// Calls visit(&tile) for all tiles, in order, as long as it returns true.
+// Calls visit(patch class, or kChosenAtRunTime) for all tiles, in order, as long as it returns true; `spans` are then
+// the tile's.
 template <typename Visit>
-bool ForEachTile(Tile* tile, Visit visit) {
-  const PatchStageParams& params = tile->params;
-  const Priming priming = PrimingOf(params, tile->regions);
+bool ForEachTile(const PatchStageParams& params, Spans* spans, Visit visit) {
+  const Priming priming = PrimingOf(params, spans->rows);
   return ForEachTile(params, priming, [&](int32_t row, int32_t column, int32_t nearest) {
-    Enter(tile, priming, row, column, nearest);
-    return visit(tile);
+    ComputeRegions(params, priming, row, column, spans->rows, spans->columns);
+    return visit(params.patch_classes[nearest]);
   });
 }
 
@@ -121,13 +123,15 @@ size_t KernelScratchOffset(const PatchStageParams& params) {
 template <typename MayGoOn>
 Status RunStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
                 uint8_t* scratch, uint8_t* y, MayGoOn may_go_on) {
-  Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y, 0, {}};
+  Spans spans;
+  Tile tile = {params,     kernels,      x, scratch, scratch + KernelScratchOffset(params), y,
+               spans.rows, spans.columns};
   if (EndsInReduction(params)) ClearSums(params, scratch);
   Status status = Status::kOk;
-  ForEachTile(&tile, [&](Tile* at) {
+  ForEachTile(params, &spans, [&](int32_t patch_class) {
     if (!may_go_on()) {
       status = Status::kStopped;
-    } else if (!RunTile(at)) {
+    } else if (SetClass(&tile, patch_class); !RunTile(&tile)) {
       status = Status::kReaderFailed;
     }
     return status == Status::kOk;
@@ -140,13 +144,14 @@ Status RunStage(const PatchStageParams& params, const Kernels& kernels, const St
 
 size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels) {
   const StageInput no_input(nullptr);
-  Tile tile = {params, kernels, no_input, nullptr, nullptr, nullptr, 0, {}};
+  Spans spans;
+  Tile tile = {params, kernels, no_input, nullptr, nullptr, nullptr, spans.rows, spans.columns};
   int32_t kernel_bytes = 0;
-  ForEachTile(&tile, [&](Tile* at) {
-    const int32_t last_class = at->patch_class == kChosenAtRunTime ? 1 : at->patch_class;
-    for (int32_t k = Max(at->patch_class, 0); k <= last_class; ++k) {
-      at->patch_class = k;
-      kernel_bytes = Max(kernel_bytes, LargestKernelScratch(*at));
+  ForEachTile(params, &spans, [&](int32_t patch_class) {
+    const int32_t last_class = patch_class == kChosenAtRunTime ? 1 : patch_class;
+    for (int32_t k = Max(patch_class, 0); k <= last_class; ++k) {
+      SetClass(&tile, k);
+      kernel_bytes = Max(kernel_bytes, LargestKernelScratch(tile));
     }
     return true;
   });
@@ -170,21 +175,20 @@ Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels
 }
 
 Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
-                      uint8_t* scratch, uint8_t* y, StageState* state, Region* regions) {
-  Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y, 0, {}};
-  const size_t num_bytes = static_cast<size_t>(TiledMap(params) + 1) * sizeof(Region);
-  if (state->has_begun) {
-    memcpy(tile.regions, regions, num_bytes);
-  } else {
-    const Priming priming = PrimingOf(params, tile.regions);
+                      uint8_t* scratch, uint8_t* y, StageState* state, Span* spans) {
+  Span* columns = spans + TiledMap(params) + 1;
+  Tile tile = {params, kernels, x,      scratch, scratch + KernelScratchOffset(params),
+               y,      spans,   columns};
+  if (!state->has_begun) {
+    const Priming priming = PrimingOf(params, spans);
     *state = {1, -priming.rows, -priming.columns, priming};
     if (EndsInReduction(params)) ClearSums(params, scratch);
   }
   const int32_t num_columns = NumTileColumns(params);
-  Enter(&tile, state->priming, state->row, state->column,
-        Max(state->row, 0) * num_columns + Max(state->column, 0));
+  const int32_t nearest = Max(state->row, 0) * num_columns + Max(state->column, 0);
+  ComputeRegions(params, state->priming, state->row, state->column, spans, columns);
+  SetClass(&tile, params.patch_classes[nearest]);
   const bool is_read = RunTile(&tile);
-  memcpy(regions, tile.regions, num_bytes);
   if (++state->column == num_columns) {
     state->column = -state->priming.columns;
     ++state->row;

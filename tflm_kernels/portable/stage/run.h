@@ -72,9 +72,9 @@ struct StageState {
 };
 
 // Runs the next tile alone; kMore while there is one behind it, else as PatchStage. Between the calls all that it is
-// given stays as it is: scratch, Y, X, the state and `regions`, which has room for TiledMap(params) + 1.
+// given stays as it is: scratch, Y, X, the state and `spans`, which has room for 2 * (TiledMap(params) + 1).
 Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
-                      uint8_t* scratch, uint8_t* y, StageState* state, Region* regions);
+                      uint8_t* scratch, uint8_t* y, StageState* state, Span* spans);
 
 }  // namespace quantmcu
 
