@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tflm_quantmcu.cost.cycles import Work
 from tflm_quantmcu.graph.op_kinds import STAGE_KINDS
@@ -21,7 +22,7 @@ from tflm_quantmcu.law.packing import run_bytes
 from tflm_quantmcu.stage.format_version import FORMAT_VERSION
 from tflm_quantmcu.stage.layout import CACHE_MODES
 from tflm_quantmcu.stage.op_words import LUT_WORDS, OP_WORDS
-from tflm_quantmcu.stage.program import MAP_WORDS, StageProgram
+from tflm_quantmcu.stage.program import MAP_WORDS, MAX_MAPS, StageProgram
 from tflm_quantmcu.stage.tiles import BEGIN, END, FRESH
 
 _COPY = ("rows", "bytes", "sixteens", "odd_bytes")  # what memcpy of a halo's rows does
@@ -52,13 +53,26 @@ def driver_features(program: StageProgram) -> np.ndarray:
     priming = len(rows) + len(columns) - len(program.patch_classes) - len(program.patch_classes[0])
     found: dict[str, float] = dict.fromkeys(FEATURES, 0)
     found |= {"stages": 1, "row_ops": len(rows) * num_ops, "priming_ops": priming * num_ops, "tile_rows": len(rows)}
-    found |= {"tiles": num_tiles, "tile_ops": num_tiles * num_ops}
-    found["tile_inputs"] = num_tiles * sum(len(op.inputs) for op in program.ops)
+    spans = len(columns) + (len(rows) - 1) * int(spans_found_anew(len(columns), program.tiled + 1))
+    found |= {"tiles": num_tiles, "tile_ops": spans * num_ops}
+    found["tile_inputs"] = spans * sum(len(op.inputs) for op in program.ops)
     for op in program.ops:
         _add_op(program, op.output, op.kind, found)
     if program.is_streamed:
         _add_halos(program, 0, found)
     return np.array([found[name] for name in FEATURES], float)
+
+
+def spans_found_anew(num_columns: ArrayLike, num_maps: int) -> np.ndarray:
+    """How many columns of tiles have their spans found in each row of tiles, not in the first alone: those that have no
+    room in kNumSpans of tflm_kernels/portable/stage/regions.h.
+
+    Args:
+      num_columns: of tiles, priming ones too.
+      num_maps: up to the one that is cut into tiles.
+    """
+    room = 2 * MAX_MAPS // num_maps - 1
+    return np.where(np.asarray(num_columns) <= room, 0, num_columns - np.asarray(room - 1))
 
 
 def calls_feature(kind: str) -> str:

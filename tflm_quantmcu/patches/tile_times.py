@@ -20,7 +20,7 @@ from tflm_quantmcu.cost.calls import Call, Calls, graph_calls
 from tflm_quantmcu.cost.instructions import InstructionTable, load_table
 from tflm_quantmcu.cost.least_squares import fit_relative
 from tflm_quantmcu.cost.shapes import KernelShape
-from tflm_quantmcu.cost.stage_driver import calls_feature
+from tflm_quantmcu.cost.stage_driver import calls_feature, spans_found_anew
 from tflm_quantmcu.graph.op_kinds import op_kind
 from tflm_quantmcu.graph.types import ModelGraph, Window
 from tflm_quantmcu.law.packing import run_bytes
@@ -147,7 +147,7 @@ class MapFormulas:
     Attributes:
       call, row, column, pixel: of each call, and each row, column and pixel that it computes.
       whole: of the kernel's call on the whole map: tiles together take no less.
-      tile, tile_row: of each tile and row of tiles, whatever they compute.
+      tile, tile_row: of each tile whose columns are found, and of each row of tiles, whatever they compute.
       made: of the driver for each call.
       halo, copy, byte: of each halo moved, each run of bytes copied for it, each byte.
     """
@@ -242,7 +242,8 @@ class MapFormulas:
             (self.byte * rows.kept, cols.summed),
             (self.halo * rows.makers + self.copy * rows.seen, cols.keepers),
             (self.byte * rows.seen, cols.kept),
-            (self.tile * rows.counts[..., None], cols.counts[..., None]),
+            (self.tile * np.ones_like(rows.counts)[..., None], cols.counts[..., None]),
+            (self.tile * (rows.counts[..., None] - 1), spans_found_anew(cols.counts, len(self.tile))[..., None]),
             (self.tile_row * rows.counts[..., None], np.ones_like(cols.counts)[..., None]),
         )
 

@@ -159,13 +159,13 @@ bool CheckRegion(const PatchStageParams& p, int32_t t, int32_t patch_class, int3
 }
 
 // Whether all that a tile's class may be has room for its regions. `t`: its place in patch_classes.
-bool CheckTile(const PatchStageParams& p, int32_t t, const Span* rows, const Span* columns,
-               StageError* error) {
+bool CheckTile(const PatchStageParams& p, int32_t t, const Regions& regions, StageError* error) {
   const int32_t patch_class = p.patch_classes[t];
   const int32_t last_class = patch_class == kChosenAtRunTime ? 1 : patch_class;
   for (int32_t k = Max(patch_class, 0); k <= last_class; ++k) {
     for (int32_t m = 0; m <= TiledMap(p) && m < p.header.num_maps - 1; ++m) {
-      if (!IsResident(p, m) && !CheckRegion(p, t, k, m, {rows[m], columns[m]}, error)) return false;
+      const Region region = {regions.rows[m], regions.columns[m]};
+      if (!IsResident(p, m) && !CheckRegion(p, t, k, m, region, error)) return false;
     }
   }
   return true;
@@ -189,14 +189,13 @@ bool CheckTiles(const PatchStageParams& p, StageError* error) {
   for (int32_t t = 0; t < num_tiles; ++t) {
     if (!CheckPatchClass(p, t, error)) return false;
   }
-  Span rows[kMaxStageMaps];
-  Span columns[kMaxStageMaps];
-  const Priming priming = PrimingOf(p, rows);
+  Span spans[kNumSpans];
+  const Priming priming = PrimingOf(p, spans);
   return Require(Max(priming.rows, priming.columns) <= kMaxPriming,
                  {"program", 0, "needs more than 1024 priming tiles", priming.rows}, error) &&
          ForEachTile(p, priming, [&](int32_t row, int32_t column, int32_t nearest) {
-           ComputeRegions(p, priming, row, column, rows, columns);
-           return CheckTile(p, nearest, rows, columns, error);
+           const Regions regions = ComputeRegions(p, priming, row, column, spans, kNumSpans);
+           return CheckTile(p, nearest, regions, error);
          });
 }
 

@@ -101,9 +101,9 @@ bool ReadsPart(const PatchStageParams& params, const StageOp& op, int32_t map) {
   return Min(-FloorDivide(-end, slide.stride), extent);
 }
 
-// Completes a map's span, once all that its readers need is joined; its end is still that of the tile before, or 0.
-void Settle(bool is_cached, int32_t reached, Span* span) {
-  const int32_t before = span->end;
+// Completes a map's span, once all that its readers need is joined. `before` is the end of what
+// the tile before computed.
+void Settle(bool is_cached, int32_t before, int32_t reached, Span* span) {
   int32_t begin = span->begin;
   int32_t fresh = begin;
   int32_t end = Max(reached, 0);
@@ -138,9 +138,9 @@ void Join(const PatchStageParams& params, int32_t axis, bool is_kept, const Stag
   }
 }
 
-// All maps' spans along an axis, for the tile [begin, end) of the tiled map; the spans hold those
-// of the tile before unless this is the first one.
-void ComputeSpans(const PatchStageParams& params, int32_t axis, bool is_first, int32_t begin,
+// All maps' spans along an axis, for the tile [begin, end) of the tiled map. `before` are those of the tile before, null
+// of the first one; they may stand in the same place.
+void ComputeSpans(const PatchStageParams& params, int32_t axis, const Span* before, int32_t begin,
                   int32_t end, Span* spans) {
   const int32_t tiled_map = TiledMap(params);
   const bool is_kept = params.header.cache_mode >= CachedFrom(axis);
@@ -148,8 +148,10 @@ void ComputeSpans(const PatchStageParams& params, int32_t axis, bool is_first, i
   for (int32_t m = 0; m < tiled_map; ++m) {
     reached[m] = kUnread;
     spans[m].begin = static_cast<int16_t>(ExtentOf(params.maps[m], axis));
-    if (is_first) spans[m].end = 0;
   }
+  const auto end_before = [before](int32_t m) -> int32_t {
+    return before == nullptr ? 0 : before[m].end;
+  };
   reached[tiled_map] = end;
   const auto first = static_cast<int16_t>(Max(begin, 0));
   spans[tiled_map] = {first, first, static_cast<int16_t>(Max(end, 0))};
@@ -163,7 +165,7 @@ void ComputeSpans(const PatchStageParams& params, int32_t axis, bool is_first, i
         reach = Max(reach, ReachAhead(params, axis, i, reached));
         reached[op.output] = reach;
       }
-      Settle(IsCached(output_map, axis), reach, output);
+      Settle(IsCached(output_map, axis), end_before(op.output), reach, output);
     }
     // Where halos are kept, what an op that is not done yet will read must be on its way, and stay.
     const bool is_waiting = is_kept && reach > kUnread && reach < ExtentOf(output_map, axis);
@@ -171,14 +173,14 @@ void ComputeSpans(const PatchStageParams& params, int32_t axis, bool is_first, i
     Join(params, axis, is_kept, op, output->fresh, reach, spans, reached);
   }
   for (int32_t m = 0; m < NumStageInputs(params.header); ++m) {
-    Settle(IsCached(params.maps[m], axis), reached[m], &spans[m]);
+    Settle(IsCached(params.maps[m], axis), end_before(m), reached[m], &spans[m]);
   }
 }
 
 // Whether a tile that ends at `end` computes anything of a cached map.
 bool BringsOnTheWay(const PatchStageParams& params, int32_t axis, int32_t tile, int32_t end,
                     Span* spans) {
-  ComputeSpans(params, axis, true, end - tile, end, spans);
+  ComputeSpans(params, axis, nullptr, end - tile, end, spans);
   for (int32_t m = 0; m < TiledMap(params); ++m) {
     if (IsCached(params.maps[m], axis) && spans[m].end > 0) return true;
   }
@@ -214,21 +216,29 @@ Priming PrimingOf(const PatchStageParams& params, Span* spans) {
           NumPriming(params, kColumns, params.header.tile_width, spans)};
 }
 
-void ComputeRegions(const PatchStageParams& params, const Priming& priming, int32_t row,
-                    int32_t column, Span* rows, Span* columns) {
+// The spans of columns stand behind those of rows: those of the first columns for all rows of tiles, and in the last
+// place, where it is not one of these, those of the column of which the tile is.
+Regions ComputeRegions(const PatchStageParams& params, const Priming& priming, int32_t row,
+                       int32_t column, Span* spans, int32_t num_spans) {
   const StageMap& tiled = Tiled(params);
+  const int32_t num_maps = TiledMap(params) + 1;
   const int32_t height = params.header.tile_height;
   const int32_t width = params.header.tile_width;
+  const int32_t place = column + priming.columns;
   const bool is_first_row = row == -priming.rows;
-  const bool is_first_column = column == -priming.columns;
-  if (is_first_column) {
-    ComputeSpans(params, kRows, is_first_row, row * height, Min((row + 1) * height, tiled.height),
-                 rows);
-    // Tiles of all columns have one span of them.
-    if (!is_first_row && priming.columns == 0 && width >= tiled.width) return;
+  if (place == 0) {
+    ComputeSpans(params, kRows, is_first_row ? nullptr : spans, row * height,
+                 Min((row + 1) * height, tiled.height), spans);
   }
-  ComputeSpans(params, kColumns, is_first_column, column * width,
-               Min((column + 1) * width, tiled.width), columns);
+  const int32_t last = num_spans / num_maps - 2;
+  const bool stays = place < last || priming.columns + NumTileColumns(params) <= last + 1;
+  Span* columns = spans + num_maps * (1 + Min(place, last));
+  if (is_first_row || !stays) {
+    const Span* before = place > last ? columns : columns - num_maps;
+    ComputeSpans(params, kColumns, place == 0 ? nullptr : before, column * width,
+                 Min((column + 1) * width, tiled.width), columns);
+  }
+  return {spans, columns};
 }
 
 }  // namespace quantmcu

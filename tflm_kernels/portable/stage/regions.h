@@ -56,10 +56,20 @@ struct Priming {
 constexpr int32_t kMaxPriming = 1024;
 Priming PrimingOf(const PatchStageParams& params, Span* spans);
 
-// Fills rows and columns [0, TiledMap(params)] for the tile (row, column). They hold those of the tile visited
-// before, unless this is the first one; tiles are visited in row-major order, priming ones too.
-void ComputeRegions(const PatchStageParams& params, const Priming& priming, int32_t row,
-                    int32_t column, Span* rows, Span* columns);
+// Of a tile; [TiledMap(params) + 1] each.
+struct Regions {
+  const Span* rows;
+  const Span* columns;
+};
+
+// Those of the tile (row, column), in `spans`, which hold what was computed for the tile visited before; tiles are
+// visited in row-major order, priming ones too. Room for 2 * (TiledMap(params) + 1) spans is enough; with more, spans
+// of columns are kept from one row of tiles to the next.
+Regions ComputeRegions(const PatchStageParams& params, const Priming& priming, int32_t row,
+                       int32_t column, Span* spans, int32_t num_spans);
+
+// Room for those of any stage, and more of most.
+constexpr int32_t kNumSpans = 2 * kMaxStageMaps;
 
 // Calls visit(row, column, nearest) for all tiles in the order in which they run, as long as it
 // returns true; `nearest`: place in patch_classes of the tile, or of the one nearest to a priming tile.

@@ -85,20 +85,15 @@ int32_t LargestKernelScratch(const Tile& tile) {
   return bytes;
 }
 
-// The spans of a tile's maps: of rows, then of columns.
-struct Spans {
-  Span rows[kMaxStageMaps];
-  Span columns[kMaxStageMaps];
-};
-
-// Calls visit(patch class, or kChosenAtRunTime) for all tiles, in order, as long as it returns true; `spans` are then
-// the tile's.
+// Calls visit(tile) for all tiles, in order, as long as it returns true.
 template <typename Visit>
-bool ForEachTile(const PatchStageParams& params, Spans* spans, Visit visit) {
-  const Priming priming = PrimingOf(params, spans->rows);
+bool ForEachTile(Tile* tile, Visit visit) {
+  const PatchStageParams& params = tile->params;
+  Span spans[kNumSpans];
+  const Priming priming = PrimingOf(params, spans);
   return ForEachTile(params, priming, [&](int32_t row, int32_t column, int32_t nearest) {
-    ComputeRegions(params, priming, row, column, spans->rows, spans->columns);
-    return visit(params.patch_classes[nearest]);
+    Enter(tile, priming, {row, column, nearest}, spans, kNumSpans);
+    return visit(tile);
   });
 }
 
@@ -123,15 +118,13 @@ size_t KernelScratchOffset(const PatchStageParams& params) {
 template <typename MayGoOn>
 Status RunStage(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
                 uint8_t* scratch, uint8_t* y, MayGoOn may_go_on) {
-  Spans spans;
-  Tile tile = {params,     kernels,      x, scratch, scratch + KernelScratchOffset(params), y,
-               spans.rows, spans.columns};
+  Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y};
   if (EndsInReduction(params)) ClearSums(params, scratch);
   Status status = Status::kOk;
-  ForEachTile(params, &spans, [&](int32_t patch_class) {
+  ForEachTile(&tile, [&](Tile* at) {
     if (!may_go_on()) {
       status = Status::kStopped;
-    } else if (SetClass(&tile, patch_class); !RunTile(&tile)) {
+    } else if (!RunTile(at)) {
       status = Status::kReaderFailed;
     }
     return status == Status::kOk;
@@ -144,14 +137,14 @@ Status RunStage(const PatchStageParams& params, const Kernels& kernels, const St
 
 size_t PatchStageScratchBytes(const PatchStageParams& params, const Kernels& kernels) {
   const StageInput no_input(nullptr);
-  Spans spans;
-  Tile tile = {params, kernels, no_input, nullptr, nullptr, nullptr, spans.rows, spans.columns};
+  Tile tile = {params, kernels, no_input, nullptr, nullptr, nullptr};
   int32_t kernel_bytes = 0;
-  ForEachTile(params, &spans, [&](int32_t patch_class) {
+  ForEachTile(&tile, [&](Tile* at) {
+    const int32_t patch_class = at->patch_class;
     const int32_t last_class = patch_class == kChosenAtRunTime ? 1 : patch_class;
     for (int32_t k = Max(patch_class, 0); k <= last_class; ++k) {
-      SetClass(&tile, k);
-      kernel_bytes = Max(kernel_bytes, LargestKernelScratch(tile));
+      SetClass(at, k);
+      kernel_bytes = Max(kernel_bytes, LargestKernelScratch(*at));
     }
     return true;
   });
@@ -176,9 +169,7 @@ Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels
 
 Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
                       uint8_t* scratch, uint8_t* y, StageState* state, Span* spans) {
-  Span* columns = spans + TiledMap(params) + 1;
-  Tile tile = {params, kernels, x,      scratch, scratch + KernelScratchOffset(params),
-               y,      spans,   columns};
+  Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y};
   if (!state->has_begun) {
     const Priming priming = PrimingOf(params, spans);
     *state = {1, -priming.rows, -priming.columns, priming};
@@ -186,8 +177,8 @@ Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, co
   }
   const int32_t num_columns = NumTileColumns(params);
   const int32_t nearest = Max(state->row, 0) * num_columns + Max(state->column, 0);
-  ComputeRegions(params, state->priming, state->row, state->column, spans, columns);
-  SetClass(&tile, params.patch_classes[nearest]);
+  Enter(&tile, state->priming, {state->row, state->column, nearest}, spans,
+        2 * (TiledMap(params) + 1));
   const bool is_read = RunTile(&tile);
   if (++state->column == num_columns) {
     state->column = -state->priming.columns;

@@ -34,6 +34,20 @@ const uint8_t* MemoryOf(const Tile& tile, int32_t map) {
 
 }  // namespace
 
+void SetClass(Tile* tile, int32_t patch_class) {
+  tile->patch_class = patch_class;
+  tile->formats = &FormatOf(tile->params, Max(patch_class, 0), 0);
+}
+
+void Enter(Tile* tile, const Priming& priming, const TilePlace& place, Span* spans,
+           int32_t num_spans) {
+  const Regions regions =
+      ComputeRegions(tile->params, priming, place.row, place.column, spans, num_spans);
+  tile->rows = regions.rows;
+  tile->columns = regions.columns;
+  SetClass(tile, tile->params.patch_classes[place.nearest]);
+}
+
 int32_t SeeInput(const Tile& tile, int32_t map, FeatureMap* view) {
   return See(tile, map, tile.rows[map].begin, tile.columns[map].begin, view);
 }

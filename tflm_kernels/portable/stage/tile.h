@@ -20,17 +20,25 @@ struct Tile {
   uint8_t* scratch;
   uint8_t* kernel_scratch;
   uint8_t* y;
-  const Span* rows;     // [TiledMap(params) + 1]
-  const Span* columns;  // the same
+  const Span* rows = nullptr;     // [TiledMap(params) + 1]
+  const Span* columns = nullptr;  // the same
   int32_t patch_class = 0;
   // Of its class; of class 0 before that is chosen: then only X is asked for, which has one format in all classes.
   const StageFormat* formats = nullptr;
 };
 
-inline void SetClass(Tile* tile, int32_t patch_class) {
-  tile->patch_class = patch_class;
-  tile->formats = &FormatOf(tile->params, Max(patch_class, 0), 0);
-}
+void SetClass(Tile* tile, int32_t patch_class);
+
+// As of ForEachTile in regions.h.
+struct TilePlace {
+  int32_t row;
+  int32_t column;
+  int32_t nearest;
+};
+
+// Makes it the tile of a place; `spans` as of ComputeRegions.
+void Enter(Tile* tile, const Priming& priming, const TilePlace& place, Span* spans,
+           int32_t num_spans);
 
 inline Region RegionOf(const Tile& tile, int32_t map) {
   return {tile.rows[map], tile.columns[map]};
