@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "tflm_kernels/portable/law/limits.h"
+
 namespace quantmcu {
 namespace {
 
@@ -57,9 +59,16 @@ int32_t Clip(int32_t value, int32_t extent) { return Min(Max(value, 0), extent);
 constexpr int32_t kUnread = INT32_MIN;
 constexpr int32_t kFarthest = 1 << 30;
 
-int32_t Bounded(int64_t reach) {
-  if (reach < -kFarthest) return -kFarthest;
-  return reach < kFarthest ? static_cast<int32_t>(reach) : kFarthest;
+[[gnu::cold, gnu::noinline]] int32_t SlidFar(int32_t at, int32_t stride, int32_t offset) {
+  const int64_t place = int64_t{at} * stride + offset;
+  if (place < -kFarthest) return -kFarthest;
+  return place < kFarthest ? static_cast<int32_t>(place) : kFarthest;
+}
+
+// Where a window that moves by `stride` is for pixel `at`; beside a map all of it fits int32.
+int32_t Slid(int32_t at, int32_t stride, int32_t offset) {
+  if (-kMaxExtent <= at && at <= kMaxExtent) return at * stride + offset;
+  return SlidFar(at, stride, offset);
 }
 
 // A gate has no part that a tile needs, all of it is read.
@@ -92,12 +101,12 @@ bool ReadsPart(const PatchStageParams& params, const StageOp& op, int32_t map) {
     is_read = true;
     if (reach >= ExtentOf(params.maps[other.output], axis)) continue;
     const Slide slide = SlideOf(other, axis);
-    next = Min(next, FloorDivide(Bounded(int64_t{reach} * slide.stride - slide.pad), slide.factor));
+    next = Min(next, FloorDivide(Slid(reach, slide.stride, -slide.pad), slide.factor));
   }
   if (!is_read) return kUnread;
   if (next == INT32_MAX) return extent;
   const Slide slide = SlideOf(op, axis);
-  const int32_t end = Bounded(int64_t{next} * slide.factor + slide.pad);
+  const int32_t end = Slid(next, slide.factor, slide.pad);
   return Min(-FloorDivide(-end, slide.stride), extent);
 }
 
@@ -122,12 +131,12 @@ void Join(const PatchStageParams& params, int32_t axis, bool is_kept, const Stag
           int32_t fresh, int32_t output_reached, Span* spans, int32_t* reached) {
   const Slide slide = SlideOf(op, axis);
   const int32_t first = FloorDivide(fresh * slide.stride - slide.pad, slide.factor);
-  const int32_t last = FloorDivide(Bounded((int64_t{output_reached} - 1) * slide.stride -
-                                           slide.pad + (slide.kernel - 1) * slide.dilation),
-                                   slide.factor);
+  const int32_t last = FloorDivide(
+      Slid(output_reached - 1, slide.stride, (slide.kernel - 1) * slide.dilation - slide.pad),
+      slide.factor);
   const int32_t num_read = op.input1 < 0 ? 1 : NumPartsRead(params, op);
   for (int32_t j = 0; j < num_read; ++j) {
-    const int32_t m = InputOf(op, j);
+    const int32_t m = j == 0 ? op.input0 : InputOf(op, j);
     const int32_t extent = ExtentOf(params.maps[m], axis);
     const int32_t begin = Clip(first, extent);
     const int32_t end = Min(last + 1, extent);

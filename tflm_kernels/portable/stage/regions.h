@@ -32,12 +32,12 @@ inline int32_t Length(const Span& span) { return span.end - span.begin; }
 inline int32_t FreshLength(const Span& span) { return span.end - span.fresh; }
 inline int32_t HaloLength(const Span& span) { return span.fresh - span.begin; }
 
-inline bool IsEmpty(const Region& region) {
+[[gnu::always_inline]] inline bool IsEmpty(const Region& region) {
   return Length(region.rows) == 0 || Length(region.columns) == 0;
 }
 
 // Nothing to compute: the region is empty, or all of it was kept.
-inline bool IsKept(const Region& region) {
+[[gnu::always_inline]] inline bool IsKept(const Region& region) {
   return FreshLength(region.rows) == 0 || FreshLength(region.columns) == 0;
 }
 
