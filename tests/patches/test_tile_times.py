@@ -53,7 +53,7 @@ def test_the_slowdown_is_kept_in_cycles_and_in_instructions(graph) -> None:
     free = dataclasses.replace(TABLE, cycles=dataclasses.replace(TABLE.cycles, stages=tuple(rows)))
     best = plan_stages(graph, table=free).best
     plan = PrecisionPlan(graph.sha256, {}, stages=best.plans(graph))
-    assert best.slowdown < 1.05
+    assert best.slowdown < 1.06
     assert work_of(graph, plan, TABLE).instructions / graph_instructions(graph, TABLE) <= DEFAULT_MAX_SLOWDOWN
 
 

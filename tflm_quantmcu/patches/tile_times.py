@@ -147,8 +147,9 @@ class MapFormulas:
     Attributes:
       call, row, column, pixel: of each call, and each row, column and pixel that it computes.
       whole: of the kernel's call on the whole map: tiles together take no less.
-      tile, tile_row: of each tile whose columns are found, and of each row of tiles, whatever they compute.
-      made: of the driver for each call.
+      tile, span, tile_row: of each tile, each whose spans of columns are found, and each row of tiles, whatever they
+        compute.
+      made: of the driver for each call, what a tile takes without it left out.
       halo, copy, byte: of each halo moved, each run of bytes copied for it, each byte.
     """
 
@@ -158,6 +159,7 @@ class MapFormulas:
     pixel: np.ndarray
     whole: np.ndarray
     tile: np.ndarray
+    span: np.ndarray
     tile_row: np.ndarray
     made: np.ndarray
     halo: np.ndarray
@@ -200,8 +202,9 @@ class MapFormulas:
             for name, value in zip(("call", "row", "column", "pixel"), formula, strict=True):
                 found[name][m] = value
             found["whole"][m] = times.whole(kernel, read, shapes[m], window, _tag(op, bits_of))
-            found["made"][m] = driver[calls_feature(op.kind)] + driver["fills"]
-            found["tile"][m] = driver["tile_ops"] + driver["tile_inputs"] * len(op.inputs)
+            found["made"][m] = driver[calls_feature(op.kind)] + driver["fills"] - driver["empty"]
+            found["tile"][m] = driver["empty"] + driver["tiles"] / len(ops)
+            found["span"][m] = driver["tile_ops"] + driver["tile_inputs"] * len(op.inputs)
             found["tile_row"][m] = driver["row_ops"]
         return MapFormulas(**found)
 
@@ -220,7 +223,8 @@ class MapFormulas:
         driver, kernel = times.driver, op_kind(op.kind).stage_kernels[0]
         call, row, column, pixel = times.formula(kernel, shape, (1, 1, channels), None, _tag(op, bits_of))
         last = np.arange(len(self.tile)) == len(self.tile) - 1
-        tile = driver[calls_feature(op.kind)] + driver["tile_ops"] + driver["tile_inputs"]
+        tile = driver[calls_feature(op.kind)]
+        span = driver["tile_ops"] + driver["tile_inputs"]
         return dataclasses.replace(
             self,
             call=self.call + call * last,
@@ -228,6 +232,7 @@ class MapFormulas:
             column=self.column + column * last,
             pixel=self.pixel + pixel * last,
             tile=self.tile + tile * last,
+            span=self.span + span * last,
         )
 
     def work(self, rows: TileSums, cols: TileSums) -> np.ndarray:
@@ -242,8 +247,9 @@ class MapFormulas:
             (self.byte * rows.kept, cols.summed),
             (self.halo * rows.makers + self.copy * rows.seen, cols.keepers),
             (self.byte * rows.seen, cols.kept),
-            (self.tile * np.ones_like(rows.counts)[..., None], cols.counts[..., None]),
-            (self.tile * (rows.counts[..., None] - 1), spans_found_anew(cols.counts, len(self.tile))[..., None]),
+            (self.tile * rows.counts[..., None], cols.counts[..., None]),
+            (self.span * np.ones_like(rows.counts)[..., None], cols.counts[..., None]),
+            (self.span * (rows.counts[..., None] - 1), spans_found_anew(cols.counts, len(self.span))[..., None]),
             (self.tile_row * rows.counts[..., None], np.ones_like(cols.counts)[..., None]),
         )
 
