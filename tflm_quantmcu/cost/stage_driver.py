@@ -68,8 +68,11 @@ def spans_found_anew(num_columns: ArrayLike, num_maps: int) -> np.ndarray:
     room in kNumSpans of tflm_kernels/portable/stage/regions.h.
 
     Args:
-      num_columns: of tiles, priming ones too.
+      num_columns: int [...] of tiles, priming ones too.
       num_maps: up to the one that is cut into tiles.
+
+    Returns:
+      int [...].
     """
     room = 2 * MAX_MAPS // num_maps - 1
     return np.where(np.asarray(num_columns) <= room, 0, num_columns - np.asarray(room - 1))
