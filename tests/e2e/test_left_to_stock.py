@@ -130,12 +130,23 @@ def softmax_of_sixteen_bits() -> bytes:
     return net.build(net.stock("SOFTMAX", [wide], options, x.shape, scale=2.0**-15, zero_point=0, dtype="int16"))
 
 
+def transposed_convolution_of_sixteen_bits() -> bytes:
+    """One that sums in 64 bits."""
+    net = StockModel()
+    x = net.quantize(conv(net, conv(net, net.input((1, 8, 8, 3)))), scale=1e-3, zero_point=0, dtype="int16")
+    weights = net.constant(RNG.integers(-127, 128, (4, 3, 3, 4), dtype=np.int8), scale=0.01, zero_point=0)
+    size = net.constant(np.array([1, 16, 16, 4], np.int32))
+    options = schema.TransposeConvOptionsT(strideH=2, strideW=2)
+    y = net.stock("TRANSPOSE_CONV", [size, weights, x], options, (1, 16, 16, 4), scale=1e-3, dtype="int16")
+    return edited(net.build(y), lambda tree: None)
+
+
 MODELS: dict[str, Callable[[], bytes]] = {
     make.__name__: make
     for make in (
         *(two_inputs, integer_input, float_island, sixteen_bit_tail, all_sixteen_bit, with_state, batch_of_four),
         *(zero_channel_scale, weights_with_zero_point, biases_at_the_ends, sixteen_bit_softmax),
-        softmax_of_sixteen_bits,
+        *(softmax_of_sixteen_bits, transposed_convolution_of_sixteen_bits),
     )
 }
 SMALLER = {"two_inputs", "integer_input", "sixteen_bit_tail", "with_state", "zero_channel_scale"}

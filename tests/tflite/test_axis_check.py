@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tflm_quantmcu as qm
 from tests.support.edit_model import StockModel, edited
 from tests.support.tiny_models import Handle
 from tflm_quantmcu.base.errors import UnsupportedModelError
@@ -70,3 +71,28 @@ def test_what_fits_runs(kind: str) -> None:
 def test_what_does_not_is_refused_by_op_and_tensor(kind: str, change: Any) -> None:
     with pytest.raises(UnsupportedModelError, match=rf"{re.escape(kind)} '\w+' \(op 0\) (has shapes|writes)"):
         Interpreter(_edited(kind, change))
+
+
+def _axis_of(kind: str, axis: list[int]) -> bytes:
+    """Halves of the channels, by this axis."""
+    net = StockModel()
+    x, place = net.input(MAP), net.constant(np.array(axis, np.int32))
+    if kind == "SPLIT":
+        inputs, options = [place, x], schema.SplitOptionsT(numSplits=2)
+    else:
+        inputs, options = [x, _int32(net, 4, 4), place], schema.SplitVOptionsT(numSplits=2)
+    first = net.stock(kind, inputs, options, (1, 4, 6, 4), scale=x.scale, zero_point=x.zero_point)
+    second = net.add_output(first)
+    return net.build(net.relu(first), second)
+
+
+@pytest.mark.parametrize("kind", ["SPLIT", "SPLIT_V"])
+def test_a_split_has_an_axis_that_its_parts_lie_along(kind: str) -> None:
+    place = {"SPLIT": 0, "SPLIT_V": 2}[kind]
+    with pytest.raises(UnsupportedModelError, match=rf"{kind} '\w+' \(op 0\) has no value in its input {place}"):
+        qm.convert(_axis_of(kind, []), search="uniform", progress=False)
+    for axis in ([1], [9]):
+        with pytest.raises(UnsupportedModelError, match=rf"{kind} '\w+' \(op 0\) has shapes"):
+            qm.convert(_axis_of(kind, axis), search="uniform", progress=False)
+    for axis in ([3], [-1]):
+        assert qm.convert(_axis_of(kind, axis), search="uniform", progress=False).report.verification.is_same_function

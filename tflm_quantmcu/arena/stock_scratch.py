@@ -11,6 +11,7 @@ from tflm_quantmcu.graph.types import ModelGraph, Op
 
 _HOST_POINTER_BYTES = 8
 _INT_BYTES = 4
+_LONG_BYTES = 8
 _CELL_STATE = 19  # of an LSTM's inputs
 
 
@@ -41,8 +42,13 @@ def _mean(graph: ModelGraph, op: Op) -> tuple[int, ...]:
 
 
 def _transpose_conv(graph: ModelGraph, op: Op) -> tuple[int, ...]:
-    output = graph.tensors[op.outputs[0]]
-    return (_INT_BYTES * output.num_elements,) if output.dtype == "int8" else ()
+    """Sums of each value, in 64 bits where maps have 16; before them a 16-bit bias in 64."""
+    source, output = graph.tensors[op.inputs[2]], graph.tensors[op.outputs[0]]
+    if source.dtype != "int16":
+        return (_INT_BYTES * output.num_elements,) if source.dtype == "int8" else ()
+    bias = graph.tensors[op.inputs[3]] if len(op.inputs) > 3 and op.inputs[3] >= 0 else None
+    converted = (_LONG_BYTES * bias.num_elements,) if bias and bias.dtype == "int16" else ()
+    return (*converted, _LONG_BYTES * output.num_elements)
 
 
 def _mirror_pad(graph: ModelGraph, op: Op) -> tuple[int, ...]:

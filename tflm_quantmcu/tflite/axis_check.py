@@ -30,6 +30,9 @@ def misfit(model: schema.ModelT, kind: str, op: schema.OperatorT, tensors: Seque
       op: its tensors and options.
       tensors: of its subgraph.
     """
+    place = _VALUES.get(kind, len(op.inputs))
+    if place < len(op.inputs) and op.inputs[place] >= 0 and 0 in _shape(tensors[op.inputs[place]]):
+        return f"has no value in its input {place}"
     sources, targets = ([_shape(tensors[t]) for t in side if t >= 0] for side in (op.inputs, op.outputs))
     if not sources or not targets or any(0 in shape for shape in (*sources, *targets)):
         return None
@@ -37,6 +40,8 @@ def misfit(model: schema.ModelT, kind: str, op: schema.OperatorT, tensors: Seque
         fits = _FITS.get(kind)
         if kind in _REDUCTIONS:
             fits = functools.partial(_reduction, values_of(model, op, tensors, 1))
+        if kind in _SPLITS:
+            fits = functools.partial(_split, values_of(model, op, tensors, place), _SPLITS[kind])
         return (
             None
             if fits is None or fits(op.builtinOptions, sources, targets)
@@ -99,18 +104,24 @@ def _reduction(axes: Sequence[int] | None, _: Any, sources: Sequence[Shape], tar
     return math.prod(targets[0]) == left
 
 
-def _divides(options: Any, whole: Shape, targets: Sequence[Shape]) -> bool:
-    """Whether the targets are parts of the whole along any axis: that of a split is a tensor."""
-    return options.numSplits == len(targets) and any(_joins(targets, whole, axis) for axis in range(len(whole)))
+def _split(
+    axis: Sequence[int] | None, place: int, options: Any, sources: Sequence[Shape], targets: Sequence[Shape]
+) -> bool:
+    """Whether the targets are parts of the whole, along any axis where it is no constant."""
+    whole = sources[place]
+    axes = range(len(whole)) if axis is None else [_axis(axis[0], len(whole))]
+    return options.numSplits == len(targets) and any(_joins(targets, whole, d) for d in axes)
 
 
 _REDUCTIONS = frozenset(
     ["MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD", "REDUCE_ANY", "REDUCE_ALL", "ARG_MAX", "ARG_MIN"]
 )
+# Where the tensor stands that a split divides.
+_SPLITS = {"SPLIT": 1, "SPLIT_V": 0}
+# Where an op reads one value, an axis or what it fills with.
+_VALUES = {**dict.fromkeys(("ARG_MAX", "ARG_MIN", "CUMSUM", "EXPAND_DIMS"), 1), "SPLIT": 0, "SPLIT_V": 2, "PADV2": 2}
 _FITS: Mapping[str, _Fits] = {
     "CONCATENATION": _concatenation,
     "PACK": _pack,
     "UNPACK": _unpack,
-    "SPLIT": lambda options, sources, targets: _divides(options, sources[1], targets),
-    "SPLIT_V": lambda options, sources, targets: _divides(options, sources[0], targets),
 }
