@@ -194,7 +194,9 @@ def test_shapes_of_a_batch_that_was_left_open_say_how_to_close_it():
     with pytest.raises(UnsupportedModelError, match=told + "$"):
         Interpreter(net.build(y))
     data = packed(net.build(y), lambda g: setattr(g.tensors[y.index], "shapeSignature", [-1, 2, 2, 4]))
-    with pytest.raises(UnsupportedModelError, match=told + r"; the file leaves its batch open: give the Keras model itself"):
+    with pytest.raises(
+        UnsupportedModelError, match=told + r"; the file leaves its batch open: give the Keras model itself"
+    ):
         Interpreter(data)
 
 

@@ -133,8 +133,8 @@ def _of_open_batch(op: schema.OperatorT, tensors: Sequence[schema.TensorT]) -> s
     if not any(signature is not None and len(signature) and signature[0] < 0 for signature in signatures):
         return ""
     return (
-        "; the file leaves its batch open: give the Keras model itself, or convert a function of one sample, "
-        "tf.function(model).get_concrete_function(tf.TensorSpec((1, ...)))"
+        "; the file leaves its batch open: give the Keras model itself, or convert what "
+        "model.export(folder, input_signature=[keras.InputSpec((1, ...))]) wrote"
     )
 
 
