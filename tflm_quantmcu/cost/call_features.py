@@ -76,27 +76,33 @@ def _convolution(shape: KernelShape, y: Axis, x: Axis) -> list[int]:
         *(n * (length % 16) for n in (fours, outputs)),
         *(n * (row_length % 16 > 0) for n in (fours, pixels * fours, pixels * fours * y.kernel)),
         *(pixels * fours * (outputs % 4 > 0), gathered * fours, y.outputs * passes[2] * fours),
-        *(*_blocks_of_pixels(pixels, outputs, length), *_pairs_of_windows(shape, y, x)),
+        *(*_blocks_of_pixels(shape, pixels, length), *_pairs_of_windows(shape, y, x)),
     ]
 
 
-def _blocks_of_pixels(pixels: int, outputs: int, length: int) -> list[int]:
-    """Four pixels a channel where filters are short, else two pixels and channels; a last pixel is alone."""
-    is_short, words, twos = length <= 64, blocks_of(length, 4), blocks_of(outputs, 2)
+def _blocks_of_pixels(shape: KernelShape, pixels: int, length: int) -> list[int]:
+    """Four pixels a channel where filters are short, else two pixels and channels; a last pixel is alone, four channels
+    at a time. Of short windows of one pixel each the last two meet two channels at a time."""
+    outputs = shape.output[2]
+    is_short, words, twos, quads = length <= 64, blocks_of(length, 4), blocks_of(outputs, 2), blocks_of(outputs, 4)
+    is_flat = tuple(shape.kernel) == (1, 1) and shape.input[:2] == shape.output[:2] and length % 4 == outputs % 2 == 0
+    last_two = int(is_short and is_flat and pixels % 4 == 2)
     size = 4 if is_short else 2
     ones = int(pixels % size == 1)
-    blocks = blocks_of(pixels - ones, size)
-    short, long = blocks * is_short, blocks * (not is_short)
+    blocks = blocks_of(pixels - ones - 2 * last_two, size)
+    short, long = blocks * is_short, blocks * (not is_short) + last_two
     one_of_four = int(pixels % 4 == 1)
     fours = blocks_of(pixels - one_of_four, 4)
     return [
-        *(short, short * outputs, short * outputs * words, short * words, short * blocks_of(outputs, 4)),
-        *(long, long * twos, long * twos * words, long * words, long * blocks_of(outputs, 4)),
-        *(ones, ones * twos, ones * twos * words, ones * words, ones * outputs, ones * blocks_of(outputs, 4)),
+        *(short, short * outputs, short * outputs * words, short * words, short * quads),
+        *(long, long * twos, long * twos * words, long * words, long * quads, last_two * (pixels > 2)),
+        *(ones, ones * twos, ones * twos * words, ones * words, ones * outputs, ones * quads, ones * quads * words),
+        *(ones * (outputs % 4), ones * (outputs % 4) * words),
         *(short * (length % 4 > 0), long * (length % 4 > 0) * words, ones * (length % 4 > 0) * words),
         # Below 8 bits: four pixels and a channel, whatever the filter's length.
         *(fours, fours * outputs, fours * outputs * words, fours * words, one_of_four * outputs),
-        *(one_of_four, one_of_four * twos * words, one_of_four * words),
+        *(one_of_four, one_of_four * twos * words, one_of_four * words, one_of_four * quads * words),
+        one_of_four * (outputs % 4) * words,
     ]
 
 

@@ -93,10 +93,14 @@ _PLANE_WORDS = 256  # that rows of the input take at once, of 16 rows at most
 def _has_rows(shape: KernelShape) -> bool:
     """Whether an 8-bit map is widened row by row on DSP: HasRows of tflm_kernels/cortex_m/dsp/scratch.h."""
     height, width = shape.output[:2]
-    segments = [1 + (pad > 0) + (outputs - pad + 2 > size) for size, outputs, pad in zip(*_sizes(shape), strict=True)]
-    time = 130 + height * (20 + 8 * (width + width % 2)) + (height + 2) * (6 + width + width % 2)
+    segments = [
+        min(outputs, 1 + (pad > 0) + (outputs - pad + 2 > size))
+        for size, outputs, pad in zip(*_sizes(shape), strict=True)
+    ]
+    even_width = width + width % 2
+    time = 200 + 19 * height * (1 + even_width) + 3 * even_width
     is_three = tuple(shape.kernel) == (3, 3) and tuple(shape.stride) == (1, 1)
-    return is_three and 18 * height * width + 30 * segments[0] * segments[1] > time
+    return is_three and 38 * height * width + 100 * segments[0] * segments[1] > time
 
 
 def _sizes(shape: KernelShape) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:

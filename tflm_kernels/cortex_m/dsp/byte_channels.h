@@ -21,13 +21,6 @@ namespace dsp {
 
 constexpr int32_t kByteSums = 96;  // at once
 
-inline int32_t Smaller(int32_t a, int32_t b) { return a < b ? a : b; }
-
-// Of arrays anywhere, as the assembly adds them.
-inline int32_t BytesBetween(const int32_t* from, const int32_t* to) {
-  return static_cast<int32_t>(reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from));
-}
-
 // How many pixels meet a channel at a time, and what makes their results.
 struct ResultsKind {
   int32_t num_pixels;

@@ -150,54 +150,61 @@ void MakeTwoByTwo(ByteDots& dots) {
 #undef QMCU_STEP
 #undef QMCU_CLEAR
 
-// r0, r1: weights, r6: columns.
-#define QMCU_STEP            \
-  "ldr r7, [r0], #4\n"       \
-  "ldr r8, [r1], #4\n"       \
-  "ldr r2, [r6], #4\n"       \
-  "ldr r3, [r6], #4\n"       \
-  "sxtb16 r9, r7\n"          \
-  "smlad r10, r9, r2, r10\n" \
-  "sxtb16 r7, r7, ror #8\n"  \
-  "smlad r10, r7, r3, r10\n" \
-  "sxtb16 r9, r8\n"          \
-  "smlad r11, r9, r2, r11\n" \
-  "sxtb16 r8, r8, ror #8\n"  \
-  "smlad r11, r8, r3, r11\n"
+// Four weights of a channel, which meet r8 and r9.
+#define QMCU_CHANNEL(weights, sum)               \
+  "sxtb16 r12, " weights "\n"                    \
+  "smlad " sum ", r12, r8, " sum "\n"            \
+  "sxtb16 " weights ", " weights ", ror #8\n"    \
+  "smlad " sum ", " weights ", r9, " sum "\n"
+
+// r0: weights of the first channel, r1: bytes to the next one, r2: to the fourth, r3: columns.
+#define QMCU_STEP                    \
+  "ldr.w r10, [r0, r1]\n"            \
+  "ldr.w r11, [r0, r1, lsl #1]\n"    \
+  "ldrd r8, r9, [r3], #8\n"          \
+  QMCU_CHANNEL("r10", "r5")          \
+  QMCU_CHANNEL("r11", "r6")          \
+  "ldr.w r10, [r0, r2]\n"            \
+  "ldr r11, [r0], #4\n"              \
+  QMCU_CHANNEL("r10", "r7")          \
+  QMCU_CHANNEL("r11", "r4")
 
 #define QMCU_CLEAR \
-  "mov r10, #0\n"  \
-  "mov r11, #0\n"
+  "mov r4, #0\n"   \
+  "mov r5, #0\n"   \
+  "mov r6, #0\n"   \
+  "mov r7, #0\n"
 
-void SumTwoByOne(ByteDots& dots) {
+void SumFourByOne(ByteDots& dots) {
   QMCU_RUN(dots,
-           QMCU_ENTER("12")
-           "mov lr, r2\n"
-           "add r1, r0, r1\n"
-           "ldr r6, " QMCU_COLUMNS "\n"
-           "ldr r12, " QMCU_COLUMNS_END "\n"
+           QMCU_ENTER("21")
+           "mov r12, r2\n"
+           "add r2, r1, r1, lsl #1\n"
+           "ldr r3, " QMCU_COLUMNS "\n"
+           "ldr lr, " QMCU_COLUMNS_END "\n"
            QMCU_CLEAR
-           "bx lr\n"
+           "bx r12\n"
            "1:\n"
-           QMCU_FOUR_TIMES(QMCU_STEP)
-           "cmp r6, r12\n"
-           "bne 1b\n"
-           "ldr r2, " QMCU_SUMS "\n"
-           "ldr r3, " QMCU_SUMS_END "\n"
-           "ldr r4, " QMCU_SURPLUS "\n"
-           "ldr r5, " QMCU_FILTER_BYTES "\n"
-           "ldr r6, " QMCU_COLUMNS "\n"
-           "stmia r2!, {r10, r11}\n"
-           "str r2, " QMCU_SUMS "\n"
-           "sub r0, r1, r4\n"
-           "add r1, r0, r5\n"
+           QMCU_STEP QMCU_STEP QMCU_STEP
+           "cmp r3, lr\n"
+           "bne.w 1b\n"
+           "ldr r8, " QMCU_SUMS "\n"
+           "ldr r9, " QMCU_SUMS_END "\n"
+           "ldr r10, " QMCU_SURPLUS "\n"
+           "ldr r12, " QMCU_FIRST_TURN "\n"
+           "ldr r3, " QMCU_COLUMNS "\n"
+           "stmia r8!, {r4-r7}\n"
+           "str r8, " QMCU_SUMS "\n"
+           "sub r0, r0, r10\n"
+           "add r0, r0, r2\n"
            QMCU_CLEAR
-           "cmp r2, r3\n"
+           "cmp r8, r9\n"
            "it ne\n"
-           "bxne lr\n"
+           "bxne r12\n"
            QMCU_LEAVE);
 }
 
+#undef QMCU_CHANNEL
 #undef QMCU_STEP
 #undef QMCU_CLEAR
 

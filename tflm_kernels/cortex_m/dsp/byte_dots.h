@@ -54,7 +54,7 @@ inline int32_t NumInside(const ByteDots& dots, int32_t num_channels) {
 
 // Steps of a turn of the loops below.
 constexpr int32_t kTurn = 8;
-constexpr int32_t kTwoByOneTurn = 4;
+constexpr int32_t kFourByOneTurn = 3;
 constexpr int32_t kMakeTwoByTwoTurn = 12;
 
 // Whole words of weights are read, so up to 3 bytes behind the last channel's.
@@ -64,7 +64,7 @@ ByteDots MakeByteDots(const uint8_t* filter, int32_t filter_bytes, const uint32_
 // Each writes sums until sums_end, of as many channels as that takes.
 void SumTwoByTwo(ByteDots& dots);   // channel 0 with both pixels, channel 1, the next two channels
 void SumOneByFour(ByteDots& dots);  // a channel with four pixels, the next one
-void SumTwoByOne(ByteDots& dots);   // a pixel with two channels, the next two
+void SumFourByOne(ByteDots& dots);  // a pixel with four channels, the next four
 
 // Each writes results until bias_end.
 void MakeTwoByTwo(ByteDots& dots);   // two channels of two pixels, the next two; no surplus

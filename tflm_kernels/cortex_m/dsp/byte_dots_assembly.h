@@ -1,7 +1,7 @@
 // cortex_m/dsp/byte_dots_assembly.h - what the loops of byte_dots.h share: how they are entered and left, and the steps
 // of requantising. For byte_dots*.cc alone.
 //
-// The loops run in turns of four, eight or twelve steps, and the first turn begins behind what is too much of it: all
+// The loops run in turns of three, eight or twelve steps, and the first turn begins behind what is too much of it: all
 // instructions of a step have four bytes. Registers are saved here and not named as clobbered, as a
 // compiler may keep one of them as its frame pointer.
 #ifndef TFLM_KERNELS_CORTEX_M_DSP_BYTE_DOTS_ASSEMBLY_H_

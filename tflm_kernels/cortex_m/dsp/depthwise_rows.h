@@ -15,116 +15,41 @@
 #include "tflm_kernels/cortex_m/dsp/depthwise_block.h"
 #include "tflm_kernels/cortex_m/dsp/depthwise_pairs.h"
 #include "tflm_kernels/cortex_m/dsp/row_sums.h"
+#include "tflm_kernels/cortex_m/dsp/row_widener.h"
 #include "tflm_kernels/cortex_m/dsp/scratch.h"
 
 namespace quantmcu {
 namespace dsp {
 
-// Widens rows of the input for a block of channels.
-class RowWidener {
- public:
-  RowWidener(const Depthwise& conv, const DepthwiseRowsPlan& plan, const Block& block)
-      : input_(conv.params.input),
-        left_(-conv.params.window.pad_left),
-        num_pairs_(plan.num_pairs),
-        num_values_(plan.num_planes == 1 ? 1 : block.count),
-        pixels_(conv.input + block.begin / conv.params.depth_multiplier),
-        minus_zeros_(PackLowHalves(-input_.zero_point, -input_.zero_point)) {}
-
-  // The rows of the input from y on, to [row, row_end); zeroes where there is none.
-  template <bool kIsRegular>
-  void Add(int32_t y, uint32_t* const* row, uint32_t* const* row_end) const {
-    if (kIsRegular || num_values_ == kLanes)
-      return AddRows<kLanes>(0, y, row, row_end, LoadWhole());
-    for (int32_t lane = 0; lane < num_values_; ++lane) {
-      AddRows<1>(lane, y, row, row_end, LoadOne());
-    }
-  }
-
- private:
-  // Neighbouring values of a pixel.
-  struct LoadWhole {
-    uint32_t operator()(const uint8_t* pixel) const { return LoadWord(pixel); }
-  };
-
-  struct LoadOne {
-    uint32_t operator()(const uint8_t* pixel) const { return *pixel; }
-  };
-
-  // To kPlanes from that of `lane` on. load(pixel): its values, of which the first kPlanes count.
-  template <int kPlanes, typename Load>
-  [[gnu::noinline]] void AddRows(int32_t lane, int32_t y, uint32_t* const* row,
-                                 uint32_t* const* row_end, const Load load) const {
-    const PairWidener<kPlanes> widener = {minus_zeros_, num_pairs_};
-    const uint32_t outside = Repeated(input_.zero_point);
-    const int32_t step = PixelBytes(input_);
-    const int32_t width = input_.width;
-    const int32_t row_bytes = input_.row_bytes;
-    const uint8_t* pixels = pixels_ + lane + y * row_bytes;
-    for (; row != row_end; ++row, ++y, pixels += row_bytes) {
-      uint32_t* words = *row + lane * num_pairs_;
-      uint32_t* const end = words + num_pairs_;
-      if (y < 0 || y >= input_.height) {
-        for (; words != end + (kPlanes - 1) * num_pairs_; ++words) *words = 0;
-        continue;
-      }
-      int32_t x = left_;
-      for (; x < 0 && words != end; x += 2) {
-        widener.Put(outside, x == -1 && width > 0 ? load(pixels) : outside, words++);
-      }
-      const uint8_t* pixel = pixels + x * step;
-      for (; x + 1 < width && words != end; x += 2, pixel += 2 * step) {
-        widener.Put(load(pixel), load(pixel + step), words++);
-      }
-      for (; words != end; x += 2) {
-        widener.Put(x < width ? load(pixel) : outside, outside, words++);
-      }
-    }
-  }
-
-  template <int kPlanes>
-  struct PairWidener {
-    // Two neighbours, to a word of each plane.
-    [[gnu::always_inline]] void Put(uint32_t a, uint32_t b, uint32_t* words) const {
-      const uint32_t low = PackLowHalves(a, b);
-      words[0] = Sxtab16(minus_zeros, low);
-      if constexpr (kPlanes > 1) {
-        const uint32_t high = PackHighHalves(a, b);
-        words[distance] = Sxtab16Ror8(minus_zeros, low);
-        words[2 * distance] = Sxtab16(minus_zeros, high);
-        words[3 * distance] = Sxtab16Ror8(minus_zeros, high);
-      }
-    }
-
-    uint32_t minus_zeros;
-    int32_t distance;  // between planes
-  };
-
-  const FeatureMap& input_;
-  const int32_t left_;  // column of the first pair
-  const int32_t num_pairs_;
-  const int32_t num_values_;     // of a pixel
-  const uint8_t* const pixels_;  // at the block's first channel
-  const uint32_t minus_zeros_;
-};
-
 constexpr int32_t kWeightWords = 6;  // of a channel
+
+// Two taps of a block as int16, side by side, to a word of each lane.
+[[gnu::always_inline]] inline void SpreadLanes(uint32_t a, uint32_t b, uint32_t* word) {
+  const uint32_t low = PackLowHalves(a, b);
+  const uint32_t high = PackHighHalves(a, b);
+  word[0] = Sxtb16(low);
+  word[kWeightWords] = Sxtb16Ror8(low);
+  word[2 * kWeightWords] = Sxtb16(high);
+  word[3 * kWeightWords] = Sxtb16Ror8(high);
+}
 
 template <bool kHasWords>
 [[gnu::noinline]] void PairWeights(const Block& block, uint32_t (&weights)[kLanes][kWeightWords]) {
-  const auto weights_of = [&](int32_t tap) {
-    return kHasWords ? block.WholeWeights(tap) : block.Weights(tap);
+  const int32_t tap_bytes = block.tap_bytes;
+  const uint8_t* words = block.filter;
+  int32_t tap = 0;
+  const auto next = [&]() __attribute__((always_inline)) {
+    if constexpr (!kHasWords) return block.Weights(tap++);
+    const uint32_t word = LoadWord(words);
+    words += tap_bytes;
+    return word;
   };
-  for (int32_t row = 0; row < 3; ++row) {
-    const uint32_t middle = weights_of(3 * row + 1);
-    uint32_t first[kLanes];
-    uint32_t second[kLanes];
-    PairLanes(weights_of(3 * row), middle, first);
-    PairLanes(middle, weights_of(3 * row + 2), second);
-    for (int32_t lane = 0; lane < kLanes; ++lane) {
-      weights[lane][2 * row] = first[lane];
-      weights[lane][2 * row + 1] = second[lane];
-    }
+  for (uint32_t* pair = weights[0]; pair != weights[0] + kWeightWords; pair += 2) {
+    const uint32_t first = next();
+    const uint32_t second = next();
+    const uint32_t third = next();
+    SpreadLanes(first, second, pair);
+    SpreadLanes(second, third, pair + 1);
   }
 }
 
@@ -135,6 +60,7 @@ class DepthwiseRows {
   DepthwiseRows(const Depthwise& conv, const DepthwiseRowsPlan& plan, uint8_t* scratch)
       : conv_(conv),
         plan_(plan),
+        widener_(conv.params.input, conv.params.window.pad_left, plan),
         planes_(reinterpret_cast<uint32_t*>(scratch)),
         results_(reinterpret_cast<uint8_t*>(planes_ + plan.PlaneWords())) {}
 
@@ -156,7 +82,6 @@ class DepthwiseRows {
     } else {
       PairWeights<false>(block, weights);
     }
-    const RowWidener widener(conv_, plan_, block);
     const int32_t height = conv_.params.output.height;
     const int32_t row_words = plan_.num_planes * plan_.num_pairs;
     uint32_t* const ring_end = planes_ + plan_.PlaneWords();
@@ -170,11 +95,8 @@ class DepthwiseRows {
         rows[i] = row;
         row = row + row_words == ring_end ? planes_ : row + row_words;
       }
-      widener.Add<kIsRegular>(y - conv_.params.window.pad_top + kept, rows + kept,
-                              rows + num_inputs);
-      for (int32_t lane = 0; lane < block.count; ++lane) {
-        RunLane(weights[lane], rows, lane, block.Channel(lane), num_rows);
-      }
+      Widen(block, y - conv_.params.window.pad_top + kept, rows + kept, rows + num_inputs);
+      RunLanes(block, weights, rows, num_rows);
       Store(block, y, num_rows);
       kept = 2;
       rows[0] = rows[num_rows];
@@ -182,18 +104,35 @@ class DepthwiseRows {
     }
   }
 
-  void RunLane(const uint32_t* weights, uint32_t* const* inputs, int32_t lane, int32_t channel,
-               int32_t num_rows) const {
-    const RowSums rows = {weights,
-                          -(plan_.width / 2) & 3,
-                          inputs,
-                          plan_.num_planes == 1 ? 0 : 4 * lane * plan_.num_pairs,
-                          4 * plan_.width,
-                          results_ + lane,
-                          results_ + lane + 4 * num_rows * plan_.width,
-                          conv_.table.bias[channel],
-                          conv_.params.output.zero_point,
-                          MakeSmallFactor(FactorOf(conv_.table, channel))};
+  // The rows of the input from y on, to [row, row_end).
+  void Widen(const Block& block, int32_t y, uint32_t* const* row, uint32_t* const* row_end) const {
+    const uint8_t* const input =
+        conv_.input + (kIsRegular ? block.begin : block.begin / conv_.params.depth_multiplier);
+    const int32_t num_values = plan_.num_planes == 1 ? 1 : block.count;
+    if (kIsRegular || num_values == kLanes) return widener_.AddFour(input, y, row, row_end);
+    for (int32_t lane = 0; lane < num_values; ++lane) {
+      widener_.AddOne(input + lane, y, lane, row, row_end);
+    }
+  }
+
+  void RunLanes(const Block& block, const uint32_t (&weights)[kLanes][kWeightWords],
+                uint32_t* const* inputs, int32_t num_rows) const {
+    const ChannelTable& table = conv_.table;
+    const int32_t* const bias = table.bias + block.begin;
+    const int32_t width = plan_.width;
+    RowSums rows = {bias,
+                    weights[0],
+                    0,
+                    results_,
+                    BytesBetween(table.bias, table.shift),
+                    BytesBetween(table.bias, table.multiplier),
+                    plan_.num_planes == 1 ? 0 : 4 * plan_.num_pairs,
+                    4 * num_rows * width,
+                    inputs,
+                    bias + block.count,
+                    4 * width,
+                    conv_.params.output.zero_point,
+                    -(width / 2) & 3};
     SumRows(rows);
   }
 
@@ -229,6 +168,7 @@ class DepthwiseRows {
 
   const Depthwise& conv_;
   const DepthwiseRowsPlan& plan_;
+  const RowWidener widener_;
   uint32_t* const planes_;
   uint8_t* const results_;
 };

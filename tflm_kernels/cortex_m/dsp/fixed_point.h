@@ -21,6 +21,11 @@
 namespace quantmcu {
 namespace dsp {
 
+// Of arrays anywhere, as assembly adds them.
+inline int32_t BytesBetween(const int32_t* from, const int32_t* to) {
+  return static_cast<int32_t>(reinterpret_cast<uintptr_t>(to) - reinterpret_cast<uintptr_t>(from));
+}
+
 inline int32_t Doubled(int32_t multiplier) {
   return static_cast<int32_t>(2u * static_cast<uint32_t>(multiplier));
 }

@@ -1,6 +1,6 @@
 // Fully connected with the DSP extension.
 //
-// What is gained: the input is widened once (widen.h) and meets all outputs, two at a time
+// What is gained: the input is widened once (widen.h) and meets all outputs, four at a time
 // (one_pixel.h).
 // Memory   scratch for the widened input: 2 bytes a value.
 

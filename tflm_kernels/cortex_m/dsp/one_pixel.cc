@@ -42,7 +42,7 @@ template <int kWBits>
 void OnePixel(const FeatureMap& output, const Clamp& clamp, int32_t filter_bytes,
               const Operands& operands, int32_t column_sum, uint8_t* run) {
   const auto* words = reinterpret_cast<const uint32_t*>(operands.scratch);
-  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, words, 1, kTwoByOneTurn);
+  ByteDots dots = MakeByteDots(operands.filter, filter_bytes, words, 1, kFourByOneTurn);
   int32_t sums[kSumsAtOnce];
   const int32_t last = NumInside(dots, output.channels);
   for (int32_t o = 0, count; o < output.channels; o += count) {
@@ -50,10 +50,10 @@ void OnePixel(const FeatureMap& output, const Clamp& clamp, int32_t filter_bytes
     count = left < kSumsAtOnce ? left : kSumsAtOnce;
     int32_t done = 0;
     if (kWBits == 8) {
-      done = (o + count < last ? count : o < last ? last - o : 0) & ~1;
+      done = (o + count < last ? count : o < last ? last - o : 0) & ~3;
       dots.sums = sums;
       dots.sums_end = sums + done;
-      if (done > 0) SumTwoByOne(dots);
+      if (done > 0) SumFourByOne(dots);
     }
     SumChannelsOfOnePixel<kWBits>(dots.filter + done * filter_bytes, filter_bytes, words,
                                   count - done, sums + done);

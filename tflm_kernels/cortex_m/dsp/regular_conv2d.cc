@@ -97,20 +97,19 @@ using WidenRowsFn = uint32_t*(const uint8_t* row, int32_t count, const WindowRow
   words[stride] = Sxtab16Ror8(minus_zero, word);
 }
 
-// One row of pixels where windows are single pixels side by side.
-[[gnu::cold]] Conv2DParams Flattened(const Conv2DParams& params) {
-  const Window& w = params.window;
-  const FeatureMap& in = params.input;
-  const FeatureMap& out = params.output;
-  Conv2DParams flat = params;
+// Makes one row of pixels of windows that are single pixels side by side; returns whether they are.
+[[gnu::cold]] bool Flatten(Conv2DParams* params) {
+  const Window& w = params->window;
+  FeatureMap& in = params->input;
+  FeatureMap& out = params->output;
   const bool is_same =
       w.kernel_height * w.kernel_width == 1 && w.stride_height == 1 && w.stride_width == 1 &&
       w.pad_top == 0 && w.pad_left == 0 && in.height == out.height && in.width == out.width &&
       in.row_bytes == in.width * in.channels && out.row_bytes == out.width * out.channels;
-  if (!is_same) return flat;
-  flat.input.width = flat.output.width = in.width * in.height;
-  flat.input.height = flat.output.height = 1;
-  return flat;
+  if (!is_same) return false;
+  in.width = out.width = in.width * in.height;
+  in.height = out.height = 1;
+  return true;
 }
 
 struct Blocks {
@@ -268,13 +267,32 @@ class RegularConvolution {
   const uint8_t* first_row_ = nullptr;
 };
 
+[[gnu::noinline]] void RunBlocks(const Conv2DParams& params, const Operands& operands,
+                                 const Blocks& blocks) {
+  RegularConvolution(params, operands, blocks).Run();
+}
+
 }  // namespace
 
 void Conv2DRegular(const Conv2DParams& params, const uint8_t* input, const uint8_t* filter,
                    const ChannelTable& table, uint8_t* output, uint8_t* scratch) {
-  const Operands operands = {input, filter, table, scratch, output};
-  const Conv2DParams flat = Flattened(params);
-  RegularConvolution(flat, operands, IsShort(params) ? kShortBlocks : kBlocks).Run();
+  Operands operands = {input, filter, table, scratch, output};
+  Conv2DParams flat = params;
+  const bool is_flat = Flatten(&flat);
+  const bool is_short = IsShort(params);
+  int32_t& width = flat.output.width;
+  const FeatureMap& in = params.input;
+  const FeatureMap& out = params.output;
+  if (is_short && is_flat && width % 4 == 2 && in.channels % 4 == 0 && out.channels % 2 == 0) {
+    // The last two pixels meet two channels at a time.
+    width -= 2;
+    if (width > 0) RunBlocks(flat, operands, kShortBlocks);
+    operands.input += width * in.channels;
+    operands.output += width * out.channels;
+    flat.input.width = width = 2;
+    return RunBlocks(flat, operands, kBlocks);
+  }
+  RunBlocks(flat, operands, is_short ? kShortBlocks : kBlocks);
 }
 
 }  // namespace dsp

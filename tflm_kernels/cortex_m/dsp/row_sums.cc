@@ -8,18 +8,17 @@ namespace dsp {
 
 // clang-format off
 
-// RowSums on the stack; where a row of results ends, and where its first turn begins, stand in place of the first
-// two words.
+// On the stack, of a lane: where a row of results ends, where its first turn begins, and what the loops read.
 #define QMCU_ROW_END "[sp]"
 #define QMCU_FIRST_TURN "[sp, #4]"
 #define QMCU_ROWS "[sp, #8]"
 #define QMCU_LANE_BYTES "[sp, #12]"
 #define QMCU_ROW_BYTES "[sp, #16]"
-#define QMCU_RESULTS "[sp, #20]"
-#define QMCU_RESULTS_END "[sp, #24]"
-#define QMCU_BIAS "[sp, #28]"
-#define QMCU_ZERO_POINT "[sp, #32]"
-#define QMCU_FACTOR "[sp, #36]"
+#define QMCU_RESULTS_END "[sp, #20]"
+#define QMCU_BIAS "[sp, #24]"
+#define QMCU_ZERO_POINT "[sp, #28]"
+#define QMCU_FACTOR "[sp, #32]"
+#define QMCU_PLACE "[sp, #40]"  // of RowSums
 
 // r0, r1, r2: rows of the input, r3: results, r4 to r9: weights, r10, r11: inputs, r12, lr: sums of two pixels.
 
@@ -52,21 +51,44 @@ namespace dsp {
   QMCU_ROW("r2", "r8", "r9", "r12")  \
   QMCU_REQUANTIZE
 
-void SumRows(const RowSums& rows) {
-  register const RowSums* place asm("r0") = &rows;
+void SumRows(RowSums& rows) {
+  register RowSums* place asm("r0") = &rows;
   asm volatile(".p2align 2\n"
-               "push {r4-r11, lr}\n"
-               "add r1, r0, #24\n"
-               "ldmia r1, {r4-r8}\n"
-               "push {r4-r8}\n"
-               "ldmia r0, {r4-r9}\n"
-               "mov r3, #4 * 28\n"
+               "push {r0, r4-r11, lr}\n"
+               "sub sp, sp, #40\n"
+               "add r1, r0, #40\n"
+               "ldmia r1, {r1-r3}\n"  // row_bytes, zero_point, skipped
+               "str r1, " QMCU_ROW_BYTES "\n"
+               "str r2, " QMCU_ZERO_POINT "\n"
+               "mov r1, #4 * 28\n"
                "adr.w r2, 1f\n"
-               "mla r5, r5, r3, r2\n"
-               "orr r5, r5, #1\n"
-               "push {r4-r9}\n"
-               "ldr r3, " QMCU_RESULTS "\n"
-               "ldmia r4, {r4-r9}\n"
+               "mla r3, r3, r1, r2\n"
+               "orr r3, r3, #1\n"
+               "str r3, " QMCU_FIRST_TURN "\n"
+               "4:\n"
+               "ldmia r0, {r1-r9}\n"  // to rows
+               "str r3, " QMCU_LANE_BYTES "\n"
+               "str r9, " QMCU_ROWS "\n"
+               "add r8, r4, r8\n"
+               "str r8, " QMCU_RESULTS_END "\n"
+               "ldr r8, [r1]\n"
+               "ldr r5, [r1, r5]\n"
+               "ldr r6, [r1, r6]\n"
+               "str r8, " QMCU_BIAS "\n"
+               "mov r8, #-1\n"
+               "add r5, r5, #32\n"
+               "lsl r6, r6, #1\n"
+               "lsl r5, r8, r5\n"
+               "strd r6, r5, " QMCU_FACTOR "\n"
+               "mov r10, r2\n"
+               "mov r11, r4\n"
+               "add r1, r1, #4\n"
+               "add r2, r2, #24\n"
+               "add r3, r3, r7\n"
+               "add r4, r4, #1\n"
+               "stmia r0, {r1-r4}\n"
+               "mov r3, r11\n"
+               "ldmia r10, {r4-r9}\n"
                "b 2f\n"
                ".p2align 2\n"
                "1:\n"
@@ -92,6 +114,11 @@ void SumRows(const RowSums& rows) {
                "str r10, " QMCU_ROW_END "\n"
                "bx r12\n"
                "3:\n"
+               "ldr r0, " QMCU_PLACE "\n"
+               "ldr r1, [r0]\n"
+               "ldr r2, [r0, #36]\n"  // bias_end
+               "cmp r1, r2\n"
+               "bne.w 4b\n"
                "add sp, sp, #44\n"
                "pop {r4-r11, lr}\n"
                : "+r"(place)

@@ -1,4 +1,4 @@
-// cortex_m/dsp/row_sums.h - depthwise 3x3 windows of one channel over rows of output pixels, whose inputs are widened
+// cortex_m/dsp/row_sums.h - depthwise 3x3 windows of up to four channels, one after the other, over rows of output pixels, whose inputs are widened
 // and paired (depthwise_rows.h).
 //
 // What is gained: the weights of a channel stay in registers over all of its pixels, and a word of two
@@ -11,28 +11,31 @@
 
 #include <stdint.h>
 
-#include "tflm_kernels/cortex_m/dsp/fixed_point.h"
-
 namespace quantmcu {
 namespace dsp {
 
-// What the assembly reads, in its order.
+// What the assembly reads, in its order, of lanes whose weights and biases are neighbours.
 struct RowSums {
+  // Of the first lane; the assembly moves these on.
+  const int32_t* bias;
   const uint32_t* weights;  // of each row of the window w0, w1 and w1, w2, as int16
-  int32_t skipped;          // steps of two pixels in the first turn of four of a row
+  int32_t lane_bytes;       // from a row's begin to the lane
+  uint8_t* results;         // as int8, 4 bytes apart
+  // Of all.
+  int32_t shift_bytes;       // from the bias of a lane to its shift
+  int32_t multiplier_bytes;  // to its multiplier; of factors that IsSmallFactor
+  int32_t lane_step;         // bytes from lane to lane
+  int32_t result_bytes;      // of all results of a lane
   uint32_t* const*
       rows;  // words of two neighbouring inputs, of the rows that the first row of windows reads
-  int32_t lane_bytes;  // from a row's begin to the channel
-  int32_t row_bytes;   // of a row of results, of which each takes 4
-  uint8_t* results;    // as int8
-  uint8_t* results_end;
-  int32_t bias;
+  const int32_t* bias_end;
+  int32_t row_bytes;  // of a row of results
   int32_t zero_point;
-  SmallFactor factor;
+  int32_t skipped;  // steps of two pixels in the first turn of four of a row
 };
 
-// Windows with a stride of one.
-void SumRows(const RowSums& rows);
+// Windows with a stride of one, until bias_end.
+void SumRows(RowSums& rows);
 
 }  // namespace dsp
 }  // namespace quantmcu

@@ -16,9 +16,9 @@ namespace quantmcu {
 namespace dsp {
 
 // Stores the channels [begin, begin + count) of the pixel at `run`; begin is a multiple of four. sums[i] is of
-// channel begin + i, without the bias.
+// channel begin + i, without the bias; what stands there is lost.
 void StoreRun(const FeatureMap& output, const Clamp& clamp, const ChannelTable& table,
-              int32_t begin, int32_t count, const int32_t* sums, uint8_t* run);
+              int32_t begin, int32_t count, int32_t* sums, uint8_t* run);
 
 }  // namespace dsp
 }  // namespace quantmcu
