@@ -6,11 +6,13 @@ import numpy as np
 
 import tflm_quantmcu as qm
 from tests.support import networks
+from tests.support.edit_model import StockModel
 from tests.support.tiny_models import Handle, TinyModel
 from tflm_quantmcu import cli
 from tflm_quantmcu.app.inspection import describe_why
 from tflm_quantmcu.app.peak import peak_of, why_not_smaller
 from tflm_quantmcu.runtime.interpreter import Interpreter
+from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.reader import read_model
 
 
@@ -71,3 +73,23 @@ def test_inspect_why_compares_a_streamed_input(tmp_path, capsys):
     target = converted.report.target
     assert f"--input streamed: {found.nonpersistent_bytes:,} bytes" in describe_why(quantized_front(), target)
     assert describe_why(converted.model, target).count("holds the most") == 1
+
+
+def test_maps_of_more_bytes_are_told_how_to_have_one():
+    """A float island, and 16 bits; a DEQUANTIZE at the end is another matter."""
+    told = {}
+    for dtype in ("float32", "int16", "end"):
+        net = StockModel()
+        x = conv(net, net.input((1, 16, 16, 2)), 8)
+        if dtype == "int16":
+            x = net.quantize(x, scale=1e-3, zero_point=0, dtype=dtype)
+            x = net.stock("ADD", [x, x], schema.AddOptionsT(), x.shape, scale=2e-3, dtype=dtype)
+        else:
+            x = net.dequantize(x)
+        if dtype == "float32":
+            x = net.quantize(net.stock("COS", [x], None, x.shape, dtype=dtype), scale=0.01, zero_point=0)
+        graph = read_model(net.build(x))
+        told[dtype] = why_not_smaller(graph, graph)[-1]
+    assert "left in float32" in told["float32"]
+    assert "let maps have 8 bits" in told["int16"]
+    assert "inference_output_type=tf.int8" in told["end"]

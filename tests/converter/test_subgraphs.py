@@ -22,6 +22,7 @@ from tflm_quantmcu.base.errors import BudgetError, UnsupportedModelError, UsageE
 from tflm_quantmcu.converter.convert import convert_model
 from tflm_quantmcu.converter.emit.project import emit
 from tflm_quantmcu.graph.precision_plan import PrecisionPlan
+from tflm_quantmcu.graph.subgraphs import all_ops, why_whole
 from tflm_quantmcu.graph.target import KERNEL_VARIANTS, STOCK_REFERENCE, Target
 from tflm_quantmcu.graph.types import Format
 from tflm_quantmcu.runtime.interpreter import Interpreter
@@ -51,6 +52,17 @@ def test_a_network_is_left_alone_and_runs_as_before(make: Make) -> None:
     assert figures["after"]["code_bytes"] is figures["after"]["milliseconds"] is None
     x = samples_of(model)
     assert Interpreter(result.model).run(x).tobytes() == Interpreter(model).run(x).tobytes()
+
+
+def test_a_normalisation_that_trains_says_so() -> None:
+    model = streaming()
+    assert "as in training" not in why_whole(ModelFile(model).graph)
+    handle = next(op for part, op in all_ops(ModelFile(model).graph) if op.kind == "VAR_HANDLE").outputs[0]
+
+    def rename(tree: schema.ModelT) -> None:
+        tree.subgraphs[0].tensors[handle].name = b"batch_normalization/moving_mean"
+
+    assert "export the model for inference (training=False)" in why_whole(ModelFile(edited(model, rename)).graph)
 
 
 def test_states_run_on_and_begin_as_the_file_says() -> None:

@@ -25,6 +25,11 @@ _REMEDIES: Mapping[str, str] = {
     "SOFTMAX": "let the model give logits, and compute the softmax of the values that you look at",
     "TRANSPOSE": "train with channels last, so that nothing is transposed",
 }
+# Types of maps -> what would make them int8.
+_WIDE_MAPS: Mapping[str, str] = {
+    "float32": "replace the layers that TensorFlow's converter left in float32, of four bytes a value",
+    "int16": "let maps have 8 bits (target_spec.supported_ops = [TFLITE_BUILTINS_INT8])",
+}
 _SMALLER_BOUND = "a smaller --sram_bytes, which is met in the fewest cycles; or none"
 _STREAMED = "convert with --input streamed, if your program can give the input part by part"
 _OTHER = (
@@ -123,6 +128,11 @@ def _stage_remedy(source: ModelGraph, converted: ModelGraph, peak: Peak, is_boun
 
 def _remedy(source: ModelGraph, converted: ModelGraph, peak: Peak, is_bounded: bool) -> str:
     kind = peak.op.kind.removeprefix(PREFIX)
+    dtypes = {converted.tensors[t].dtype for t in (*converted.feature_maps(peak.op), *peak.op.outputs)}
+    is_at_end = {*peak.op.inputs, *peak.op.outputs} & {*converted.inputs, *converted.outputs}
+    wide = [remedy for dtype, remedy in _WIDE_MAPS.items() if dtype in dtypes]
+    if wide and not (kind in _REMEDIES and is_at_end):
+        return wide[0]
     if kind in _REMEDIES:
         return _REMEDIES[kind]
     if not _reason(source, converted, peak.op):

@@ -18,6 +18,10 @@ INNER = {
     "IF": ("thenSubgraphIndex", "elseSubgraphIndex"),
     "WHILE": ("condSubgraphIndex", "bodySubgraphIndex"),
 }
+_TRAINS = (
+    "; a batch normalisation in it takes the statistics of each input, as in training: export the model for inference "
+    "(training=False), or give the Keras model itself"
+)
 # Kinds whose order counts beside what they read and write.
 _ORDERED = frozenset({"ASSIGN_VARIABLE", "READ_VARIABLE", "VAR_HANDLE", *INNER})
 
@@ -39,7 +43,13 @@ def why_whole(graph: ModelGraph) -> str:
     kinds = {op.kind for _, op in all_ops(graph)}
     parts = [f"{len(graph.subgraphs)} subgraphs"] if len(graph.subgraphs) > 1 else []
     parts += ["resource variables"] if "VAR_HANDLE" in kinds else []
-    return f"it has {' with '.join(parts)}, so stock TFLM runs it as a whole and its bytes stay as they are"
+    told = f"it has {' with '.join(parts)}, so stock TFLM runs it as a whole and its bytes stay as they are"
+    return told + _TRAINS if any(_is_statistic(part, op) for part, op in all_ops(graph)) else told
+
+
+def _is_statistic(graph: ModelGraph, op: Op) -> bool:
+    """Whether an op is a batch normalisation's mean or variance, as Keras calls them."""
+    return op.kind == "VAR_HANDLE" and "/moving_" in graph.tensors[op.outputs[0]].name
 
 
 def joined(parts: Sequence[ModelGraph]) -> ModelGraph:
