@@ -28,11 +28,12 @@ TOLERANCE, SPAN_TOLERANCE, HOOK_SHARE = 0.03, 0.05, 0.0005
 
 
 @functools.cache
-def split(model: str) -> bytes:
-    """The model as it is split without a bound."""
+def split(model: str, core: str | None = None, sram_bytes: int | None = None) -> bytes:
+    """The model as it is split, without a bound unless there is one."""
     data = shared_data.model(model)
     calibration = qm.calibrate_model(data, random_samples(read_model(data).input_tensors[0], 2), progress=False)
-    result = qm.convert(data, calibration=calibration, search="uniform", progress=False)
+    bound = {} if core is None else {"core": core, "sram_bytes": sram_bytes}
+    result = qm.convert(data, calibration=calibration, search="uniform", progress=False, **bound)
     assert result.plan.stages
     return result.model
 
@@ -42,6 +43,13 @@ def split(model: str) -> bytes:
 def test_time_and_the_longest_span_of_split_networks_are_estimated(model: str, core: str) -> None:
     skip_without_tools()
     require_estimated(model, core)
+
+
+def test_steps_through_many_columns_of_tiles_take_little_more() -> None:
+    skip_without_tools()
+    row = measured_row("resnet8", "cortex-m55", "converted", split("ic_resnet8_int8", "cortex-m55", 13668))
+    assert not row.problem and row.measured and row.measured.num_calls > 60
+    assert row.measured.stepped <= row.measured.instructions * STEPPED_AT_MOST
 
 
 def test_paddings_of_maps_that_keep_their_format_are_estimated_as_copies() -> None:

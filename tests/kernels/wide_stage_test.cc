@@ -51,9 +51,9 @@ TEST(WideStageTest, TilesReadAGateWholeAndTheirPartOfFurtherMaps) {
   StageState state = {};
   Status status = Status::kMore;
   while (status == Status::kMore) {
-    status = PatchStageStep(params, reference::kKernels,
-                            StageInput(kX.data(), {kGate.data(), kSkip.data()}), scratch.data(),
-                            stepped.data(), &state, spans.data());
+    status = PatchStageStep(
+        params, reference::kKernels, StageInput(kX.data(), {kGate.data(), kSkip.data()}),
+        scratch.data(), stepped.data(), &state, spans.data(), static_cast<int32_t>(spans.size()));
   }
   EXPECT_EQ(stepped, kExpected);
 }

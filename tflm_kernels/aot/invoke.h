@@ -15,11 +15,11 @@ struct InvokeOptions {
 };
 
 // Where an inference stands between two calls of Step; all zeros before the first.
-template <int32_t kNumMaps>
+template <int32_t kNumSpans>
 struct StepStateOf {
   int32_t op = 0;  // the next one
   StageState stage = {};
-  Span spans[2 * kNumMaps] = {};  // of rows, then of columns, of the stage with the most maps
+  Span spans[kNumSpans] = {};
 };
 
 }  // namespace quantmcu

@@ -57,7 +57,8 @@ template <const Kernels& kKernels, typename State>
 inline Status StepStage(const PatchStageParams& params, const StageInput& x, uint8_t* scratch,
                         uint8_t* y, State* state) {
   const Status status =
-      PatchStageStep(params, kHookedKernels<kKernels>, x, scratch, y, &state->stage, state->spans);
+      PatchStageStep(params, kHookedKernels<kKernels>, x, scratch, y, &state->stage, state->spans,
+                     static_cast<int32_t>(sizeof(state->spans) / sizeof(Span)));
   if (status == Status::kReaderFailed) state->op = 0;
   return status;
 }

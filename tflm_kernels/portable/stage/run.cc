@@ -168,7 +168,8 @@ Status PatchStageWithHook(const PatchStageParams& params, const Kernels& kernels
 }
 
 Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
-                      uint8_t* scratch, uint8_t* y, StageState* state, Span* spans) {
+                      uint8_t* scratch, uint8_t* y, StageState* state, Span* spans,
+                      int32_t num_spans) {
   Tile tile = {params, kernels, x, scratch, scratch + KernelScratchOffset(params), y};
   if (!state->has_begun) {
     const Priming priming = PrimingOf(params, spans);
@@ -177,8 +178,7 @@ Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, co
   }
   const int32_t num_columns = NumTileColumns(params);
   const int32_t nearest = Max(state->row, 0) * num_columns + Max(state->column, 0);
-  Enter(&tile, state->priming, {state->row, state->column, nearest}, spans,
-        2 * (TiledMap(params) + 1));
+  Enter(&tile, state->priming, {state->row, state->column, nearest}, spans, num_spans);
   const bool is_read = RunTile(&tile);
   if (++state->column == num_columns) {
     state->column = -state->priming.columns;

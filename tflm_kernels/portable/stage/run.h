@@ -72,9 +72,11 @@ struct StageState {
 };
 
 // Runs the next tile alone; kMore while there is one behind it, else as PatchStage. Between the calls all that it is
-// given stays as it is: scratch, Y, X, the state and `spans`, which has room for 2 * (TiledMap(params) + 1).
+// given stays as it is: scratch, Y, X, the state and `spans`, of which there are 2 * (TiledMap(params) + 1) at least;
+// with more, up to kNumSpans, all calls together take less time.
 Status PatchStageStep(const PatchStageParams& params, const Kernels& kernels, const StageInput& x,
-                      uint8_t* scratch, uint8_t* y, StageState* state, Span* spans);
+                      uint8_t* scratch, uint8_t* y, StageState* state, Span* spans,
+                      int32_t num_spans);
 
 }  // namespace quantmcu
 

@@ -33,10 +33,13 @@ from tflm_quantmcu.graph.types import ModelGraph, Op, Tensor
 from tflm_quantmcu.law.kernel_calls import CHANNEL_TABLE, KernelCall
 from tflm_quantmcu.native.linked import Linked, cpp_name, kernel_table, linked_kernel, regular_kernels, stage_kernels
 from tflm_quantmcu.native.stack import stack_bytes_of
+from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, program_of
 from tflm_quantmcu.tflite.streaming import describe_model_requests
 
 _Link = Callable[[str, Sequence[Any]], Linked]
 _CPP_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "float32": "float", "int32": "int32_t", "bool": "uint8_t"}
+# Columns of tiles whose spans Step's state has room for: others are found anew in each row of tiles.
+_STEPPED_COLUMNS = 4
 _OF_BYTES = ("Cast", "Fill", "Select", "StridedCopy")
 
 
@@ -108,7 +111,7 @@ def emit_aot(
         "requests": describe_model_requests(graph),
         "stage_kernels": struct_initializer(kernel_table(kernels, "kernels")) if kernels else "",
         "steps": steps,
-        "num_regions": _num_regions([call for group in calls for call in group]),
+        "num_spans": _num_spans(graph),
         "blocks": definitions.blocks,
         "constants_crc32": definitions.crc32,
         "maps": [_place(graph.tensors[op.outputs[0]], plan) for op in graph.ops],
@@ -169,9 +172,11 @@ def _stage_input(call: KernelCall, addresses: Sequence[str]) -> str:
     return f"quantmcu::StageInput({first}, {{{', '.join(others)}}})" if others else first
 
 
-def _num_regions(calls: Sequence[KernelCall]) -> int:
-    """What Step keeps between tiles: regions of as many maps as the stage with the most has."""
-    return max((len(call.params.maps.rows) for call in calls if call.kernel == "PatchStage"), default=1)
+def _num_spans(graph: ModelGraph) -> int:
+    """What Step keeps between tiles: spans of rows, and of some columns of tiles, of the stage with the most."""
+    programs = [program_of(graph, op) for op in graph.ops if op.kind == PATCH_STAGE]
+    counts = [(p.tiled + 1) * (1 + min(len(p.spans[1]), _STEPPED_COLUMNS)) for p in programs]
+    return max([2, *(-(-count // 2) * 2 for count in counts)])
 
 
 def _until_it_fails(function: str, arguments: Sequence[str]) -> str:
