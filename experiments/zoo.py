@@ -120,15 +120,27 @@ def builders_of(module: ModuleType, table: str) -> Mapping[str, Callable[[], Any
 
 def row_of(name: str, build: Callable[[], Any], folder: str | None = None) -> Row:
     """Makes, converts and compares one model; `folder` keeps it."""
-    path = Path(folder or os.devnull) / f"{name}.tflite"
     try:
-        data = path.read_bytes() if folder and path.exists() else int8_model(build)
+        data = model_bytes(name, build, folder)
     except Exception as error:  # whatever Keras raises: the model is then none of ours
         return Row(name, 0, 0, 0.0, False, f"not made: {str(error).splitlines()[0][:120]}")
+    return _row(name, data)
+
+
+def model_bytes(name: str, build: Callable[[], Any], folder: str | None = None) -> bytes:
+    """The `.tflite` of a Keras model; `folder` keeps it.
+
+    Raises:
+      Exception: whatever Keras raises.
+    """
+    path = Path(folder or os.devnull) / f"{name}.tflite"
+    if folder and path.exists():
+        return path.read_bytes()
+    data = int8_model(build)
     if folder:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
-    return _row(name, data)
+    return data
 
 
 def row_of_file(path: Path) -> Row:

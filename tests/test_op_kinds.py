@@ -120,7 +120,7 @@ PLACES = {
     "tflm_kernels/micro/register.h": Place(
         is_ours, lambda kind: has_word("tflm_kernels/micro/register.h", f"Register_{PREFIX}{kind.name}")
     ),
-    "tflm_kernels/cortex_m/, kernels.h of dsp and mve": Place(lambda k: is_ours(k) and k.has_variants, core_variants),
+    "tflm_kernels/cortex_m/, kernels.h of dsp and mve": Place(is_ours, core_variants),
     "tests/kernels/": Place(is_ours, cpp_test),
     "tests/parity/test_op_parity.py": Place(is_ours, parity_test),
 }

@@ -8,8 +8,10 @@
 #include "tests/cortex_m/random_case.h"
 #include "tflm_kernels/boards/board.h"
 #include "tflm_kernels/boards/report.h"
+#include "tflm_kernels/portable/law/limits.h"
 #include "tflm_kernels/portable/ops/add.h"
 #include "tflm_kernels/portable/ops/average_pool2d.h"
+#include "tflm_kernels/portable/ops/lut.h"
 #include "tflm_kernels/portable/ops/max_pool2d.h"
 #include "tflm_kernels/portable/ops/pixel_sums.h"
 #include "tflm_kernels/portable/ops/requantize.h"
@@ -246,6 +248,28 @@ bool TestRequantize(RandomCase& random) {
   return AreEqualWithoutTable(reference::Requantize, kernels::Requantize, p, random.Input(p.input));
 }
 
+// One table, or one a channel, which ends at a guard.
+const uint8_t* LutTables(RandomCase& random, LutParams* params) {
+  const int32_t num_entries = NumLutEntries(params->input.bits);
+  params->channel_step = random.OneIn(2) ? 0 : num_entries;
+  return random.Filter(params->channel_step == 0 ? 1 : params->input.channels, num_entries, 8);
+}
+
+bool TestLut(RandomCase& random) {
+  LutParams p;
+  p.input = random.Map(random.Uniform(0, 6), random.Uniform(0, 6), random.Channels());
+  p.output = random.Map(random.Uniform(1, 6), random.Uniform(1, 6), p.input.channels);
+  if (random.OneIn(2)) p.input = OfBytes(p.input);
+  if (random.OneIn(2)) p.output = OfBytes(p.output);
+  p.pad_top = random.OneIn(2) ? 0 : random.Uniform(-3, 8);
+  p.pad_left = random.OneIn(2) ? 0 : random.Uniform(-3, 8);
+  const uint8_t* tables = LutTables(random, &p);
+  const uint8_t* input = random.Input(p.input);
+  return AreEqual(
+      0, [&](uint8_t* output) { reference::Lut(p, input, tables, output); },
+      [&](uint8_t* output, uint8_t*) { kernels::Lut(p, input, tables, output); });
+}
+
 // A map of bytes without gaps, as it stands in the arena.
 FeatureMap DenseBytes(RandomCase& random) {
   FeatureMap map = random.Map(random.Uniform(1, 5), random.Uniform(1, 6), random.Channels());
@@ -299,6 +323,17 @@ bool TestRequantizeInPlace(RandomCase& random) {
       random, p.output, random.Input(p.input),
       [&](const uint8_t* input, uint8_t* output) { reference::Requantize(p, input, output); },
       [&](const uint8_t* input, uint8_t* output) { kernels::Requantize(p, input, output); });
+}
+
+bool TestLutInPlace(RandomCase& random) {
+  LutParams p;
+  p.input = p.output = DenseBytes(random);
+  p.pad_top = p.pad_left = 0;
+  const uint8_t* tables = LutTables(random, &p);
+  return AreEqualInPlace(
+      random, p.output, random.Input(p.input),
+      [&](const uint8_t* input, uint8_t* output) { reference::Lut(p, input, tables, output); },
+      [&](const uint8_t* input, uint8_t* output) { kernels::Lut(p, input, tables, output); });
 }
 
 // Sums go on from what is there; sometimes of more pixels than have room in 16 bits.
@@ -373,10 +408,12 @@ int main() {
   failures += CountFailures("average_pool_2d", TestAveragePool2D);
   failures += CountFailures("max_pool_2d", TestMaxPool2D);
   failures += CountFailures("requantize", TestRequantize);
+  failures += CountFailures("lut", TestLut);
   failures += CountFailures("sum_pixels", TestSumPixels);
   failures += CountFailures("dot_pixels", TestDotPixels);
   failures += CountFailures("add in place", TestAddInPlace);
   failures += CountFailures("requantize in place", TestRequantizeInPlace);
+  failures += CountFailures("lut in place", TestLutInPlace);
   ReportCount("FAILURES", failures);
   return failures == 0 ? 0 : 1;
 }

@@ -143,5 +143,5 @@ def test_an_activation_counts_as_its_table_and_a_silu_once():
     gate, product = next((a, b) for a, b in itertools.pairwise(graph.ops) if (a.kind, b.kind) == ("LOGISTIC", "MUL"))
     shape = graph.tensors[product.outputs[0]].shape[1:]
     assert counts[gate.index] == 0
-    assert counts[product.index] == table.estimate(KernelShape("lut", shape, shape), "a8") > 10 * math.prod(shape)
+    assert counts[product.index] == table.estimate(KernelShape("lut", shape, shape), "a8") > math.prod(shape)
     assert counts[graph.ops[-1].index] > 0 and graph.ops[-1].kind == "LOGISTIC"

@@ -69,7 +69,6 @@ class OpKind:
 
     Attributes of the op of ours, "" and None of kinds that are none:
       kernel: its C++ function outside of stages.
-      has_variants: a core may have one of its own (tflm_kernels/cortex_m/kernels.h).
       reach: see `Reach`.
       table: see `Table`.
       num_maps: feature maps that it reads; 0: as many as an op names.
@@ -95,7 +94,6 @@ class OpKind:
     is_pad: bool = False
     is_missing: bool = False
     kernel: str = ""
-    has_variants: bool = True
     reach: Reach = Reach.NOTHING
     table: Table | None = None
     num_maps: int = 1

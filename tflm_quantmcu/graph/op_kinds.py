@@ -121,7 +121,6 @@ _ROWS = (
     OpKind(
         "LUT",
         kernel="Lut",
-        has_variants=False,
         reach=Reach.PADS,
         table=Table.ENTRIES,
         stage=9,
@@ -130,7 +129,6 @@ _ROWS = (
     OpKind(
         "CHANNEL_LUT",
         kernel="Lut",
-        has_variants=False,
         reach=Reach.PADS,
         table=Table.CHANNEL_ENTRIES,
         stage=10,

@@ -31,8 +31,8 @@ from tflm_quantmcu.stage.custom_ops import PATCH_STAGE, PREFIX, decode_options, 
 from tflm_quantmcu.stage.geometry import StageOp
 from tflm_quantmcu.stage.program import StageProgram
 
-# Those of which a core may have a variant of its own (tflm_kernels/cortex_m/kernels.h).
-_CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kernel and kind.has_variants)
+# Those of which a core has a variant of its own (tflm_kernels/cortex_m/kernels.h).
+_CORE_KERNELS = frozenset(kind.kernel for kind in OP_KINDS.values() if kind.kernel)
 
 # TFLite's own ops that run on a kernel of ours that one may name.
 FAST_CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
