@@ -10,6 +10,7 @@ import pytest
 import tflm_quantmcu as qm
 from tests.support.edit_model import StockModel, edited, with_tensor
 from tests.support.tiny_models import Handle, TinyModel
+from tflm_quantmcu.app.evaluation import run_file
 from tflm_quantmcu.base.errors import UnsupportedModelError
 from tflm_quantmcu.tflite import schema
 
@@ -170,6 +171,12 @@ def test_what_stock_tflm_refuses_is_refused_in_its_words() -> None:
     model = net.build(net.stock("TILE", [x, net.constant(np.array([1, 2, 2, 1], np.int32))], None, (1, 16, 16, 4)))
     with pytest.raises(UnsupportedModelError, match="TFLM cannot prepare the model: .*TILE"):
         qm.convert(model, search="uniform", progress=False)
+
+
+def test_samples_of_several_inputs_run_in_python(tmp_path):
+    (tmp_path / "m.tflite").write_bytes(two_inputs())
+    with pytest.raises(UnsupportedModelError, match=r"has 2 inputs; supported is 1: in Python qm.Interpreter"):
+        run_file(tmp_path / "m.tflite", tmp_path / "x.npz", tmp_path / "y.npz")
 
 
 def test_a_calibration_of_several_inputs_is_refused_with_the_way_out() -> None:

@@ -104,6 +104,17 @@ def test_a_lambda_that_needs_more_than_its_file_has_says_what_to_do(tmp_path):
         load_keras(path)
 
 
+@pytest.mark.parametrize("is_trusted", [False, True])
+def test_a_lambda_of_an_initializer_is_no_lambda_layer(tmp_path, is_trusted):
+    path, source = tmp_path / "m.keras", keras.Input((4,))
+    initial = lambda shape, dtype=None: np.ones(shape, "float32")  # noqa: E731
+    keras.Model(source, keras.layers.Dense(2, kernel_initializer=initial)(source)).save(path)
+    expected = "a function in it cannot be loaded.*convert the model in Python"
+    with user_code(unsafe_lambda=is_trusted), pytest.raises(UnsupportedModelError, match=expected) as refusal:
+        load_keras(path)
+    assert "--unsafe_lambda" not in str(refusal.value)
+
+
 def test_files_of_weights_alone_say_so(tmp_path):
     functional_cnn().save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(UnsupportedModelError, match="it holds weights alone: build the model"):

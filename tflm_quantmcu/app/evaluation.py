@@ -62,7 +62,10 @@ def evaluate_file(model: Path, data: Path, *, n_jobs: int = -1, progress: bool =
 def _input_of(model: ModelFile) -> Tensor:
     inputs = model.graph.input_tensors
     if len(inputs) != 1:
-        raise UnsupportedModelError(f"the model has {len(inputs)} inputs; supported is 1")
+        raise UnsupportedModelError(
+            f"the model has {len(inputs)} inputs; supported is 1: in Python qm.Interpreter(path).invoke([...]) takes one "
+            "array for each"
+        )
     return inputs[0]
 
 

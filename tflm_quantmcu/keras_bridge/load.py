@@ -35,6 +35,11 @@ _WAYS_OUT = (
         "it holds weights alone: build the model, model.load_weights(path) and model.save('m.keras')",
     ),
     (
+        ("Could not interpret",),
+        "a function in it cannot be loaded, such as a lambda in an initializer: give it a name and --import MODULE that "
+        "defines it, or convert the model in Python, where it was built",
+    ),
+    (
         ("Lambda", "lambda"),
         "it holds Python code in a Lambda layer: give --unsafe_lambda if you trust the file, in Python load it with "
         "keras.models.load_model(path, safe_mode=False)",
