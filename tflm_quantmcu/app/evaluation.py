@@ -63,8 +63,8 @@ def _input_of(model: ModelFile) -> Tensor:
     inputs = model.graph.input_tensors
     if len(inputs) != 1:
         raise UnsupportedModelError(
-            f"the model has {len(inputs)} inputs; supported is 1: in Python qm.Interpreter(path).invoke([...]) takes one "
-            "array for each"
+            f"the model has {len(inputs)} inputs; supported is 1: in Python qm.Interpreter(path).invoke([...]) takes "
+            "one array for each"
         )
     return inputs[0]
 

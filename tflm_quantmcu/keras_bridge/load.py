@@ -36,8 +36,8 @@ _WAYS_OUT = (
     ),
     (
         ("Could not interpret",),
-        "a function in it cannot be loaded, such as a lambda in an initializer: give it a name and --import MODULE that "
-        "defines it, or convert the model in Python, where it was built",
+        "a function in it cannot be loaded, such as a lambda in an initializer: give it a name and --import MODULE "
+        "that defines it, or convert the model in Python, where it was built",
     ),
     (
         ("Lambda", "lambda"),
