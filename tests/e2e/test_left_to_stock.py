@@ -142,16 +142,25 @@ def transposed_convolution_of_sixteen_bits() -> bytes:
     return edited(net.build(y), lambda tree: None)
 
 
+def of_a_constant() -> bytes:
+    """A convolution and a RELU of maps that the file holds, beside one of the input."""
+    net = StockModel()
+    x = net.input((1, 16, 16, 3))
+    first, second = (net.constant(RNG.integers(-128, 128, x.shape, np.int8), scale=0.1, zero_point=-3) for _ in "ab")
+    shifted = net.add(x, net.relu(second), scale=0.3)
+    return net.build(net.mean(conv(net, net.add(conv(net, shifted), conv(net, first), scale=0.3))))
+
+
 MODELS: dict[str, Callable[[], bytes]] = {
     make.__name__: make
     for make in (
         *(two_inputs, integer_input, float_island, sixteen_bit_tail, all_sixteen_bit, with_state, batch_of_four),
         *(zero_channel_scale, weights_with_zero_point, biases_at_the_ends, sixteen_bit_softmax),
-        *(softmax_of_sixteen_bits, transposed_convolution_of_sixteen_bits),
+        *(softmax_of_sixteen_bits, transposed_convolution_of_sixteen_bits, of_a_constant),
     )
 }
 SMALLER = {"two_inputs", "integer_input", "sixteen_bit_tail", "with_state", "zero_channel_scale"}
-SMALLER |= {"biases_at_the_ends", "sixteen_bit_softmax", "softmax_of_sixteen_bits"}
+SMALLER |= {"biases_at_the_ends", "sixteen_bit_softmax", "softmax_of_sixteen_bits", "of_a_constant"}
 SMALLER |= {"weights_with_zero_point"}  # of the other convolution
 SMALLER |= {"float_island"}  # whose ops work in place
 

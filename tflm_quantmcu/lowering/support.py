@@ -35,6 +35,8 @@ def _why_unsupported(graph: ModelGraph, op: Op, inner: Sequence[Op]) -> str | No
     has_table = bool(inner) or is_lookup(graph, op)
     if not kind.becomes and not has_table:
         return f"{op.kind} has no QMCU_ kernel"
+    if not maps:
+        return "its input is a constant"
     if any(t.dtype != "int8" or len(t.scales) != 1 for t in tensors):
         return "its feature maps are not int8 with one scale each"
     if kind.is_vector:
