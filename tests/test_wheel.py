@@ -21,6 +21,8 @@ from tflm_quantmcu.native.sources import source_files
 from tools.package import build_sdist, build_wheel
 from tools.python313 import PYTHON as PYTHON_313
 
+pytestmark = pytest.mark.xdist_group("wheel")  # an sdist is made in a folder of the checkout
+
 ROOT = Path(__file__).resolve().parent.parent
 NEWEST_GLIBC = (2, 28)
 PYTHONS = {"this": Path(sys.executable), "3.13": PYTHON_313}
