@@ -14,11 +14,12 @@ from tflm_quantmcu.tflite.canonical.grouped_convs import MAX_GROUPS
 from tflm_quantmcu.tflite.model_file import ModelFile
 
 
-def network(groups: int, seed: int = 0, *, front: int = 1) -> bytes:
-    """A convolution, `front` times as deep as what the grouped one reads, that one, and a mean."""
+def network(groups: int, seed: int = 0, *, front: int = 1, depth: int = 0) -> bytes:
+    """A convolution, `front` times as deep as what the grouped one reads, that one, of `depth` channels a group, and a
+    mean."""
     rng = np.random.default_rng(seed)
     net = TinyModel()
-    depth, outputs = int(rng.integers(1, 4)), groups * int(rng.integers(1, 4))
+    depth, outputs = depth or int(rng.integers(2, 4)), groups * int(rng.integers(1, 4))
     x = net.input((1, 24, 24, 3), scale=0.05, zero_point=int(rng.integers(-128, 128)))
     x = net.conv2d(
         x, values(rng, (front * groups * depth, 3, 3, 3)), scale=0.3, zero_point=int(rng.integers(-128, 128))
@@ -73,3 +74,19 @@ def test_patch_stages_hold_them(bits: int) -> None:
     report = qm.convert(model, search="uniform", **options).report
     assert report.converted.recorded_non_persistent_bytes < report.baseline.recorded_non_persistent_bytes
     assert report.verification.is_same_function or (bits == 4 and report.verification.num_maps)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_groups_of_one_channel_are_depthwise(seed: int) -> None:
+    model = ModelFile(network(2 + 3 * seed, seed, depth=1))
+    found = canonical(model)
+    assert [op.kind for op in found.graph.ops[:3]] == ["CONV_2D", "DEPTHWISE_CONV_2D", "MEAN"]
+    x = random_samples(model.graph.tensors[model.graph.inputs[0]], 3, seed=seed)
+    for before, after in zip(run_stock(model.data, x), run_stock(found.data, x), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_patch_stages_hold_groups_of_one_channel() -> None:
+    report = qm.convert(network(32, 3, depth=1), search="uniform", progress=False).report
+    assert report.converted.recorded_non_persistent_bytes * 2 < report.baseline.recorded_non_persistent_bytes
+    assert report.verification.is_same_function

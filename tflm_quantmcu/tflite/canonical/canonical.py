@@ -12,6 +12,7 @@ from tflm_quantmcu.placement.memory import OFFLINE_METADATA
 from tflm_quantmcu.tflite import schema
 from tflm_quantmcu.tflite.canonical.constants import fold_constants
 from tflm_quantmcu.tflite.canonical.dead_channels import drop_dead_channels
+from tflm_quantmcu.tflite.canonical.depthwise_groups import make_depthwise
 from tflm_quantmcu.tflite.canonical.dilated_convs import dilate_convs
 from tflm_quantmcu.tflite.canonical.float_islands import quantize_islands
 from tflm_quantmcu.tflite.canonical.global_maxima import pool_before_maxima
@@ -38,7 +39,8 @@ REWRITES: tuple[Callable[[ModelFile], schema.ModelT | None], ...] = (
     widen_row_maps,  # networks over time compute on images of one row, between reshapes
     drop_needless_reshapes,  # behind it: of those most cancel out
     pool_before_maxima,  # behind those that give maps four dimensions
-    join_groups,  # behind them too
+    make_depthwise,  # behind them too
+    join_groups,
     drop_dead_channels,  # on the network that is left
     put_shortcuts_first,
     order_ops,  # last: it counts the bytes of what the others leave

@@ -23,7 +23,7 @@ def join_groups(model: ModelFile) -> schema.ModelT | None:
     """The model's tree without those that are written so, or None where there are none."""
     graph = model.graph
     least = _LEAST_SHARE * max((_map_bytes(graph, op) for op in graph.ops), default=0)
-    found = {op.index for op in graph.ops if 1 < _groups_of(graph, op) <= MAX_GROUPS and _map_bytes(graph, op) >= least}
+    found = {op.index for op in graph.ops if 1 < groups_of(graph, op) <= MAX_GROUPS and _map_bytes(graph, op) >= least}
     if not found:
         return None
     tree = named_tree(model)
@@ -38,7 +38,7 @@ def _map_bytes(graph: ModelGraph, op: Op) -> int:
     return sum(graph.tensors[t].num_bytes for t in {*graph.feature_maps(op), *op.outputs})
 
 
-def _groups_of(graph: ModelGraph, op: Op) -> int:
+def groups_of(graph: ModelGraph, op: Op) -> int:
     """The groups of a convolution of int8 maps with constant weights; 0 of any other op."""
     if op.kind != "CONV_2D":
         return 0
@@ -55,7 +55,7 @@ def _joined(builder: ModelBuilder, graph: ModelGraph, op: Op) -> int:
     """Index of the weights of all groups, zeros where an output channel does not read an input channel."""
     filter = graph.tensors[op.inputs[1]]
     assert filter.data is not None
-    groups, (outputs, height, width, depth) = _groups_of(graph, op), filter.shape
+    groups, (outputs, height, width, depth) = groups_of(graph, op), filter.shape
     values = np.zeros((groups, outputs // groups, height, width, groups, depth), np.int8)
     for group, own in enumerate(np.split(filter.data, groups)):
         values[group, ..., group, :] = own
