@@ -65,8 +65,7 @@ def _tightened(strategy: Strategy, problem: SearchProblem, bound: int) -> Precis
         if found.arena_bytes <= bound:
             return _roomier(strategy, problem, bound, plan, within)
         planned = min(within, found.arena_bytes - found.beside_bytes)
-        less = planned - (found.arena_bytes - bound << max(0, number - 1))
-        within = max(1, less)
+        within = max(1, planned - (found.arena_bytes - bound << max(0, number - 1)))
     assert best is not None
     if not _is_narrowed(best):
         try:

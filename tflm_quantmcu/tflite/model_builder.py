@@ -114,6 +114,20 @@ class ModelBuilder:
         self.subgraph.tensors.append(changed)
         return len(self.subgraph.tensors) - 1
 
+    def add_reshaped_weights(self, tensor: int, values: np.ndarray, scales: np.ndarray, name: str) -> int:
+        """The same with values of another shape. Its index.
+
+        Args:
+          tensor: index of the weights.
+          values: int8 of any shape.
+          scales: float32 [channels] or [1], as many as they have.
+          name: of the new constant.
+        """
+        index = self.add_weights(tensor, values, scales)
+        changed = self.subgraph.tensors[index]
+        changed.name, changed.shape, changed.shapeSignature = name, np.array(values.shape, np.int32), None
+        return index
+
     def operator(self, kind: str, inputs: Sequence[int], output: int, options: Mapping[str, Any]) -> schema.OperatorT:
         """An operator of a custom kind.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import types
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from tests.support.stock_tflm import run_stock
 from tests.support.tiny_models import TinyModel
 from tflm_quantmcu.runtime.samples import random_samples
 from tflm_quantmcu.tflite.canonical.canonical import canonical
+from tflm_quantmcu.tflite.canonical.depthwise_groups import make_depthwise
 from tflm_quantmcu.tflite.canonical.grouped_convs import MAX_GROUPS
 from tflm_quantmcu.tflite.model_file import ModelFile
 
@@ -90,3 +94,10 @@ def test_patch_stages_hold_groups_of_one_channel() -> None:
     report = qm.convert(network(32, 3, depth=1), search="uniform", progress=False).report
     assert report.converted.recorded_non_persistent_bytes * 2 < report.baseline.recorded_non_persistent_bytes
     assert report.verification.is_same_function
+
+
+def test_an_op_of_no_input_is_left_alone() -> None:
+    graph = ModelFile(network(4, depth=1)).graph
+    alone = dataclasses.replace(graph.ops[0], kind="VAR_HANDLE", inputs=())
+    found = make_depthwise(types.SimpleNamespace(graph=dataclasses.replace(graph, ops=(alone,))))
+    assert found is None

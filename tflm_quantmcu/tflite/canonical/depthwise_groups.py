@@ -19,7 +19,7 @@ from tflm_quantmcu.tflite.model_file import ModelFile
 def make_depthwise(model: ModelFile) -> schema.ModelT | None:
     """The model's tree without those that are written so, or None where there are none."""
     graph = model.graph
-    found = [op for op in graph.ops if groups_of(graph, op) == graph.tensors[op.inputs[0]].shape[-1:][0] > 1]
+    found = [op for op in graph.ops if _is_depthwise(graph, op)]
     if not found:
         return None
     tree = named_tree(model)
@@ -35,13 +35,17 @@ def make_depthwise(model: ModelFile) -> schema.ModelT | None:
     return tree
 
 
+def _is_depthwise(graph: ModelGraph, op: Op) -> bool:
+    groups = groups_of(graph, op)  # 0 of other ops, whose inputs may be none
+    return groups > 1 and groups == graph.tensors[op.inputs[0]].shape[3]
+
+
 def _weights(builder: ModelBuilder, graph: ModelGraph, op: Op) -> int:
     """Index of the filter with the channels last: [O, H, W, 1] as [1, H, W, O]."""
     filter = graph.tensors[op.inputs[1]]
     assert filter.data is not None
     whole = filter.data.transpose(3, 1, 2, 0)
-    weights = builder.add_weights(filter.index, whole, np.asarray(filter.scales, np.float32))
-    tensor = builder.subgraph.tensors[weights]
-    tensor.name, tensor.shape, tensor.shapeSignature = f"{filter.name}/depthwise", np.array(whole.shape, np.int32), None
-    tensor.quantization.quantizedDimension = 3 if len(filter.scales) > 1 else 0
+    scales = np.asarray(filter.scales, np.float32)
+    weights = builder.add_reshaped_weights(filter.index, whole, scales, f"{filter.name}/depthwise")
+    builder.subgraph.tensors[weights].quantization.quantizedDimension = 3 if len(filter.scales) > 1 else 0
     return weights

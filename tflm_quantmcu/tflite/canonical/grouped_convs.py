@@ -60,7 +60,6 @@ def _joined(builder: ModelBuilder, graph: ModelGraph, op: Op) -> int:
     for group, own in enumerate(np.split(filter.data, groups)):
         values[group, ..., group, :] = own
     whole = values.reshape(outputs, height, width, groups * depth)
-    weights = builder.add_weights(filter.index, whole, np.asarray(filter.scales, np.float32))
-    tensor = builder.subgraph.tensors[weights]
-    tensor.name, tensor.shape, tensor.shapeSignature = f"{filter.name}/groups", np.array(whole.shape, np.int32), None
-    return weights
+    return builder.add_reshaped_weights(
+        filter.index, whole, np.asarray(filter.scales, np.float32), f"{filter.name}/groups"
+    )
